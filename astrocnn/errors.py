@@ -1,0 +1,121 @@
+"""The exceptions of astrocnn.
+
+Every error a user can meet is an `AstrocnnError` that says, in this order, what is
+wrong, what was received, what is allowed and what to try next.  Trouble with a single
+object is not an exception but a bit in its flags (see `astrocnn.flags`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = [
+    "AstrocnnError",
+    "CatalogError",
+    "ConfigError",
+    "ImageError",
+    "InputsError",
+    "MissingDependency",
+    "ModelError",
+    "PredictionError",
+    "TrainingError",
+]
+
+
+class AstrocnnError(Exception):
+    """Base of all errors raised on purpose by astrocnn.
+
+    Parameters
+    ----------
+    what : str
+        A sentence that says what is wrong.
+    received : object, optional
+        The offending value.
+    allowed : object, optional
+        What would have been accepted: a sentence, or an iterable of names.
+    hint : str, optional
+        What to try next.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        received: object = None,
+        allowed: object = None,
+        hint: str | None = None,
+    ) -> None:
+        self.what = what
+        self.received = received
+        self.allowed = allowed
+        self.hint = hint
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.received is not None:
+            lines.append(f"  received: {_shown(self.received)}")
+        if self.allowed is not None:
+            lines.append(f"  allowed:  {_shown(self.allowed)}")
+        if self.hint is not None:
+            lines.append(f"  try:      {self.hint}")
+        return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Iterable) and not isinstance(value, (bytes, dict)):
+        items = [str(item) for item in value]
+        if len(items) > 20:
+            items = [*items[:20], f"... ({len(items)} in all)"]
+        return ", ".join(items)
+    return repr(value)
+
+
+class ConfigError(AstrocnnError, ValueError):
+    """A run file, an option or an argument is wrong."""
+
+
+class CatalogError(AstrocnnError, ValueError):
+    """A catalogue cannot be read or its columns cannot be used."""
+
+
+class ImageError(AstrocnnError, ValueError):
+    """An image file cannot be read, or is not an image with celestial coordinates."""
+
+
+class InputsError(AstrocnnError, ValueError):
+    """Images differ in bands, size, scale or unit from those a model was trained on."""
+
+
+class ModelError(AstrocnnError, ValueError):
+    """A network cannot be built, loaded or used in the way asked for."""
+
+
+class TrainingError(AstrocnnError, RuntimeError):
+    """Training could not start or had to stop (for instance a loss that is not a number)."""
+
+
+class PredictionError(AstrocnnError, RuntimeError):
+    """A catalogue-scale prediction cannot be continued or merged."""
+
+
+class MissingDependency(AstrocnnError, ImportError):
+    """An optional package is needed.
+
+    Parameters
+    ----------
+    package : str
+        The import name that was not found.
+    extra : str
+        The extra of astrocnn that brings it.
+    purpose : str
+        What it is needed for, to complete the sentence "... is needed to ...".
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"The package '{package}' is needed to {purpose}, and is not installed.",
+            hint=f"pip install 'astrocnn[{extra}]'",
+        )

@@ -1,0 +1,54 @@
+"""Components found by name: the file is the registration.
+
+An architecture, a family, a task or a verb is a module in the folder of its kind.  To add
+one, add a file; there is no list to edit.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from types import ModuleType
+
+from astrocnn.errors import ConfigError
+
+__all__ = ["load", "names", "nearest"]
+
+
+def names(package: str) -> tuple[str, ...]:
+    """Names of the components in a package, sorted.
+
+    Modules whose name begins with an underscore, and the module ``base``, are not
+    components.  Nothing but the package itself is imported.
+    """
+    path = importlib.import_module(package).__path__
+    found = (module.name for module in pkgutil.iter_modules(path))
+    return tuple(sorted(n for n in found if n != "base" and not n.startswith("_")))
+
+
+def load(package: str, name: str) -> ModuleType:
+    """Import one component by name.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such component; the message holds the nearest known name.
+    """
+    known = names(package)
+    if name not in known:
+        kind = package.rpartition(".")[2]
+        raise ConfigError(
+            f"There is no '{name}' among the {kind}.",
+            allowed=known,
+            hint=nearest(name, known),
+        )
+    return importlib.import_module(f"{package}.{name}")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The hint "did you mean ...?" for a misspelt name, or None when nothing is near."""
+    by_lower = {str(k).lower(): str(k) for k in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    return f"did you mean '{by_lower[close[0]]}'?" if close else None

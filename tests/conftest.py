@@ -1,0 +1,32 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import matplotlib
+import pytest
+from hypothesis import settings
+
+matplotlib.use("Agg")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# A fixed seed and no deadline: the suite gives the same verdict on a slow or busy machine.
+settings.register_profile("astrocnn", deadline=None, derandomize=True, max_examples=40)
+settings.load_profile("astrocnn")
+
+
+def _real_data_folder() -> Path | None:
+    named = os.environ.get("ASTROCNN_DATA")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder with real images and catalogues; tests that need it skip where it is absent."""
+    folder = _real_data_folder()
+    if folder is None:
+        pytest.skip("no real data: set ASTROCNN_DATA to a folder with the sets of data/README.md")
+    return folder
