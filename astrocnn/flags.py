@@ -26,7 +26,7 @@ class Flag(enum.IntFlag):
     BAD_COORDINATES = 1 << 0, "RA or Dec is missing, not finite or out of range"
     NO_COVERAGE = 1 << 1, "no image covers the position"
     PARTLY_OUTSIDE = 1 << 2, "part of the cutout lies outside the image"
-    NO_DATA_PIXELS = 1 << 3, "some pixels inside the image have no data (NaN, masked or zero weight)"
+    NO_DATA_PIXELS = 1 << 3, "pixels inside the image have no data (NaN, masked, zero weight)"
     BAND_MISSING = 1 << 4, "at least one band has no data at all"
     BAND_PARTIAL = 1 << 5, "more than half of the pixels of at least one band have no data"
     FILE_MISSING = 1 << 6, "the image file of this object is missing"
