@@ -1,0 +1,88 @@
+"""The direction of imports: a module imports only from lower floors."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "astrocnn"
+FLOORS = {
+    **dict.fromkeys(["errors", "plugins", "flags", "atomic", "progress"], 0),
+    **dict.fromkeys(["catalog", "imaging", "families", "metrics"], 1),
+    **dict.fromkeys(["tasks", "features"], 2),
+    **dict.fromkeys(["datasets", "models", "explain", "simulation", "detection"], 3),
+    "training": 4,
+    "estimators": 5,
+    **dict.fromkeys(["prediction", "evaluation"], 6),
+    "runs": 7,
+    "cli": 8,
+}
+SIBLINGS_ALLOWED_FROM = 4
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """Rooms of the package that a file imports, lazily or not."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+            if node.module == "astrocnn":
+                found |= {f"astrocnn.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    parts = (name.split(".") for name in found)
+    return {p[1] for p in parts if p[0] == "astrocnn" and len(p) > 1} & set(FLOORS)
+
+
+def external(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_downwards(path):
+    here = room(path)
+    assert here in FLOORS, f"{here} has no floor: place it"
+    for other in imported(path) - {here}:
+        assert FLOORS[other] <= FLOORS[here], f"{here} imports upwards from {other}"
+        if FLOORS[other] == FLOORS[here]:
+            assert FLOORS[here] in (0, *range(SIBLINGS_ALLOWED_FROM, 9)), (
+                f"{here} imports its sibling {other}"
+            )
+
+
+@pytest.mark.parametrize("folder", ["models", "families", "explain"])
+def test_networks_are_backend_neutral(folder):
+    for path in (PACKAGE / folder).rglob("*.py"):
+        assert "tensorflow" not in external(path), path
+
+
+def test_no_dumping_ground():
+    banned = {"utils", "util", "common", "helpers", "misc"}
+    assert not [p for p in PACKAGE.rglob("*") if p.stem in banned]
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["astrocnn", "astrocnn.cli"]
+    + [f"astrocnn.{r}" for r, floor in FLOORS.items() if floor <= 2 and (PACKAGE / r).exists()],
+)
+def test_light_imports_stay_light(module):
+    code = f"import {module}, sys; print([m for m in ('keras', 'tensorflow') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
