@@ -1,0 +1,221 @@
+"""The command line: parsing and printing only.
+
+Each command imports its verb when it is called, so that ``astrocnn --help`` costs no more than the
+parser.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from astrocnn.errors import AstrocnnError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="astrocnn",
+    help="Convolutional networks for survey astronomy: cutouts in, calibrated predictions out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RunFile = Annotated[Path, typer.Argument(metavar="RUN.toml", help="The run file.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The run directory.")]
+Overrides = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override, e.g. training.epochs=3.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Run directory [runs/<file name>]."),
+]
+
+
+def main() -> None:
+    """Run the command line; errors made on purpose become sentences, not tracebacks."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        app()
+    except AstrocnnError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        print("\nInterrupted. Give the same command again to continue.", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+
+
+def _fail(error: AstrocnnError) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"[bold red]astrocnn:[/] {escape(str(error))}"
+    )
+    raise SystemExit(2)
+
+
+def _folder(run: Path, out: Path | None) -> Path:
+    return out or Path("runs") / run.stem
+
+
+def _show(*parts: Any) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for part in parts:
+        console.print(part)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    objects: Annotated[int, typer.Option(min=200, help="Number of simulated objects.")] = 2500,
+) -> None:
+    """Simulate a survey, cut, train, predict, score and report."""
+    from astrocnn.runs.verbs import demo as verb
+
+    _show(*verb.run(out, seed=seed, objects=objects, say=_show))
+
+
+@app.command()
+def check(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
+    """Dry run: files, coverage, labels, shapes, memory and time."""
+    from astrocnn.runs.config import load_run
+    from astrocnn.runs.verbs import check as verb
+
+    findings, good = verb.run(load_run(run, overrides))
+    _show(findings)
+    if not good:
+        raise typer.Exit(1)
+
+
+@app.command()
+def cutouts(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
+    """Cut and stack the images of a catalogue into shards."""
+    from astrocnn.runs.config import load_run
+    from astrocnn.runs.verbs import cutouts as verb
+
+    _show(*verb.run(load_run(run, overrides), _folder(run, out)))
+
+
+@app.command()
+def train(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
+    """Train a network; given again after an interruption, it continues."""
+    from astrocnn.runs.config import load_run
+    from astrocnn.runs.verbs import train as verb
+
+    _show(*verb.run(load_run(run, overrides), _folder(run, out)))
+
+
+@app.command()
+def predict(
+    folder: RunFolder,
+    catalog: Annotated[Path | None, typer.Option(help="Catalogue [that of the run].")] = None,
+    survey: Annotated[Path | None, typer.Option(help="Survey file [that of the run].")] = None,
+    out: Annotated[Path, typer.Option(help="Table to write.")] = Path("predictions.fits"),
+    draws: Annotated[
+        int | None, typer.Option(min=0, help="Stochastic passes; 0 for one deterministic pass.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    views: Annotated[
+        str | None, typer.Option(help="'one', or 'd4' to average orientations.")
+    ] = None,
+    worker: Annotated[str, typer.Option(help="Compute only part i of n.")] = "1/1",
+) -> None:
+    """Predict every row of a catalogue, with uncertainty, into a FITS table.
+
+    The name of --out decides the format: .fits, or in addition .csv or .parquet.
+    """
+    from astrocnn.runs.verbs import predict as verb
+
+    _show(
+        *verb.run(
+            folder,
+            catalog=catalog,
+            survey=survey,
+            out=out,
+            draws=draws,
+            seed=seed,
+            views=views,
+            worker=worker,
+        )
+    )
+
+
+@app.command()
+def evaluate(folder: RunFolder) -> None:
+    """Score the test split beside the baselines; every scoring is counted."""
+    from astrocnn.runs.verbs import evaluate as verb
+
+    _show(*verb.run(folder))
+
+
+@app.command()
+def report(folder: RunFolder) -> None:
+    """Write report.html from what the run directory holds; scores nothing anew."""
+    from astrocnn.runs.verbs import report as verb
+
+    _show(*verb.run(folder))
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")],
+    objects: Annotated[int, typer.Option(min=1, help="Number of objects.")] = 2500,
+    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+    preset: Annotated[str, typer.Option(help="'ground' or 'euclid'.")] = "ground",
+) -> None:
+    """Simulate a survey with known truth: tiles, catalogue and survey file."""
+    from astrocnn.runs.verbs import simulate as verb
+
+    _show(*verb.run(out, objects=objects, seed=seed, preset=preset))
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[
+        str | None, typer.Argument(help="tasks, architectures, families, flags ...")
+    ] = None,
+) -> None:
+    """List what can be named in a run file."""
+    from astrocnn.runs.verbs import list as verb
+
+    _show(*verb.run(kind))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has: versions, processors, accelerators, optional packages."""
+    from astrocnn.runs.verbs import doctor as verb
+
+    _show(*verb.run())
+
+
+def _version(value: bool) -> None:
+    if value:
+        from astrocnn import __version__
+
+        print(f"astrocnn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    main()

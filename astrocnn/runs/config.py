@@ -1,0 +1,274 @@
+"""Run files: TOML in, frozen models out.
+
+A run file says what is predicted (``[task]``), from what (``[catalog]``, ``survey``,
+``[inputs]``) and how (``[model]``, ``[augmentation]``, ``[training]``).  All mistakes of a
+file are reported at once.  This folder is the only code that ever sees a configuration:
+everything below takes plain arguments.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from astrocnn.errors import ConfigError
+from astrocnn.plugins import names, nearest
+
+__all__ = ["RunConfig", "dump_run", "load_run", "parse_run"]
+
+
+class Section(BaseModel):
+    """A table of the run file: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class CatalogSection(Section):
+    """The table of objects. Roles left out are found by their usual names."""
+
+    file: str
+    hdu: int | str | None = None
+    id: str | None = None
+    ra: str | None = None
+    dec: str | None = None
+
+
+class InputsSection(Section):
+    """What the network sees of one object."""
+
+    bands: tuple[str, ...] | None = None
+    size: int = Field(64, ge=4)
+    scalars: tuple[str, ...] = ()
+    stretch: Literal["none", "linear", "asinh", "log"] = "asinh"
+    robust: bool = False
+    whiten: bool = False
+    mask_channel: bool = False
+
+
+class SplitSection(Section):
+    """Which rows train, choose and test: a hash of `by`, so stable when rows are added."""
+
+    by: str = "id"
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    seed: int = 0
+    resolution: float = Field(0.25, gt=0)
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> SplitSection:
+        if min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6:
+            raise ValueError("the three fractions must be positive and sum to 1")
+        return self
+
+
+class TaskSection(BaseModel):
+    """The task's name; its other keys are the arguments of the task itself."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class ModelSection(Section):
+    """The architecture and its block options."""
+
+    architecture: str = "plain8"
+    options: dict[str, Any] = {}
+
+
+class AugmentationSection(Section):
+    """What may vary between two looks at the same object. Zero or false switches a part off."""
+
+    d4: bool = True
+    shift: float = Field(0.0, ge=0)
+    rotation: bool = False
+    zoom: float = Field(0.0, ge=0, lt=1)
+    gain: float = Field(0.0, ge=0)
+    noise: float = Field(0.0, ge=0)
+    band_dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class TrainingSection(Section):
+    """How the weights are found."""
+
+    epochs: int = Field(40, ge=1)
+    batch_size: int = Field(64, ge=1)
+    optimizer: str = "adam"
+    learning_rate: float = Field(1e-3, gt=0)
+    schedule: str = "constant"
+    patience: int = Field(10, ge=0)
+    class_weights: bool = False
+    strategy: Literal["auto", "one", "mirrored", "multiworker"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+
+
+class PredictionSection(Section):
+    """How predictions are drawn."""
+
+    draws: int = Field(50, ge=0)
+    views: Literal["one", "d4"] = "one"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class EvaluationSection(Section):
+    """What stands beside the network's scores: `cut`, a column to cut on, is a baseline."""
+
+    cut: str | None = None
+
+
+class RunConfig(Section):
+    """One run, as asked for."""
+
+    title: str = "astrocnn run"
+    seed: int = 0
+    root: Path = Path(".")
+    catalog: CatalogSection
+    survey: dict[str, Any]
+    inputs: InputsSection = InputsSection()
+    split: SplitSection = SplitSection()
+    task: TaskSection
+    model: ModelSection = ModelSection()
+    augmentation: AugmentationSection = AugmentationSection()
+    training: TrainingSection = TrainingSection()
+    prediction: PredictionSection = PredictionSection()
+    evaluation: EvaluationSection = EvaluationSection()
+
+
+def load_run(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> RunConfig:
+    """Read a run file.
+
+    Parameters
+    ----------
+    path : path-like
+        A TOML file. Relative paths in it count from its folder; ``$NAME`` is expanded when
+        the file named is opened.
+    overrides : sequence of str
+        ``section.key=value`` with a TOML value, as given to ``--set``.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is not TOML, or holds anything unknown or out of range: all
+        mistakes in one message.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(
+            "The run file does not exist.",
+            received=str(path),
+            hint="give the path of a .toml file, for instance one of pipelines/",
+        )
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a TOML file: {error}.") from error
+    for override in overrides:
+        _override(raw, override)
+    raw.setdefault("root", str(path.resolve().parent))
+    survey = raw.get("survey")
+    if isinstance(survey, str):
+        raw["survey"] = _survey_file(Path(raw["root"]), survey)
+    return parse_run(raw, where=str(path))
+
+
+def parse_run(raw: dict[str, Any], where: str = "the run") -> RunConfig:
+    """Validate a nested mapping as a run; all mistakes in one `ConfigError`."""
+    try:
+        return RunConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(_all_mistakes(error, where)) from None
+
+
+def dump_run(config: RunConfig) -> str:
+    """The resolved run as TOML: reading it back gives the same run."""
+    return tomli_w.dumps(_without_none(config.model_dump(mode="json")))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return value
+
+
+def _survey_file(root: Path, name: str) -> dict[str, Any]:
+    path = (root / name).resolve()
+    if not path.is_file():
+        raise ConfigError("The survey file of the run does not exist.", received=str(path))
+    try:
+        survey = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not a TOML file: {error}.") from error
+    survey.setdefault("root", str(path.parent))
+    return survey
+
+
+def _override(raw: dict[str, Any], text: str) -> None:
+    key, separator, value = text.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(
+            "An override must read section.key=value.",
+            received=text,
+            hint="--set training.epochs=3",
+        )
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    *folders, leaf = key.strip().split(".")
+    table = raw
+    for folder in folders:
+        table = table.setdefault(folder, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"'{folder}' is a value, not a table.", received=text)
+    table[leaf] = parsed
+
+
+def _all_mistakes(error: ValidationError, where: str) -> str:
+    lines = []
+    for mistake in error.errors(include_url=False):
+        place = ".".join(str(part) for part in mistake["loc"])
+        if mistake["type"] == "extra_forbidden":
+            known = _fields_at(mistake["loc"][:-1])
+            hint = nearest(str(mistake["loc"][-1]), known)
+            said = f"is not known; {hint or 'known here: ' + ', '.join(known)}"
+        elif mistake["type"] == "missing":
+            said = "is needed and absent"
+        else:
+            message = mistake["msg"].removeprefix("Value error, ")
+            said = f"{message[0].lower()}{message[1:]} (received {mistake['input']!r})"
+        lines.append(f"  {place or 'file'}: {said}")
+    count = "One mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
+    return f"{count} in {where}:\n" + "\n".join(lines)
+
+
+def _fields_at(place: tuple[Any, ...]) -> list[str]:
+    model: Any = RunConfig
+    for part in place:
+        annotation = model.model_fields[part].annotation
+        model = next((a for a in (annotation, *get_args(annotation)) if _is_model(a)), None)
+        if model is None:
+            return []
+    return list(model.model_fields)
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def check_names(config: RunConfig) -> None:
+    """Refuse a task or an architecture that does not exist, with the nearest name."""
+    for package, name, place in (
+        ("astrocnn.tasks", config.task.name, "task.name"),
+        ("astrocnn.models.architectures", config.model.architecture, "model.architecture"),
+    ):
+        known = names(package)
+        if name not in known:
+            raise ConfigError(
+                f"{place}: there is no '{name}'.", allowed=known, hint=nearest(name, known)
+            )

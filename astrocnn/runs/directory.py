@@ -1,0 +1,147 @@
+"""The run directory: what a run leaves behind."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from astrocnn.atomic import write_text
+from astrocnn.errors import ConfigError
+from astrocnn.runs.config import RunConfig, dump_run, load_run
+
+__all__ = ["RunDirectory"]
+
+
+class RunDirectory:
+    """A folder with everything one run made, in fixed places.
+
+    ============================  =====================================================
+    ``config.toml``               the run, resolved
+    ``environment.json``          versions of Python and packages, the machine
+    ``shards/``                   cutouts (see `astrocnn.datasets`)
+    ``model/``                    the trained estimator: ``model.keras``, ``inputs.json``, ...
+    ``history.csv``               losses and metrics per epoch
+    ``backup/``                   state to resume an interrupted training from
+    ``evaluation/``               draws on the test split, kept for reports without a new scoring
+    ``scores.json``               scores with intervals
+    ``test_scorings.json``        every time the test split was scored
+    ``figures/``, ``report.html`` what a person looks at
+    ============================  =====================================================
+
+    Parameters
+    ----------
+    path : path-like
+        The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config_file = self.path / "config.toml"
+        self.shards = self.path / "shards"
+        self.model = self.path / "model"
+        self.history = self.path / "history.csv"
+        self.backup = self.path / "backup"
+        self.evaluation = self.path / "evaluation"
+        self.scores = self.path / "scores.json"
+        self.figures = self.path / "figures"
+        self.report = self.path / "report.html"
+        self._scorings = self.path / "test_scorings.json"
+
+    @classmethod
+    def create(cls, path: str | Path, config: RunConfig) -> RunDirectory:
+        """Make the folder for a run, or take up the one it already has.
+
+        Raises
+        ------
+        ConfigError
+            If the folder belongs to another run: a changed run deserves another folder.
+        """
+        run = cls(path)
+        text = dump_run(config)
+        if run.config_file.is_file() and run.config_file.read_text() != text:
+            changed = _differences(load_run(run.config_file), config)
+            raise ConfigError(
+                f"{run.path} holds another run; it differs in: {', '.join(changed)}.",
+                hint="choose another --out, or remove that folder to start afresh",
+            )
+        if not run.config_file.is_file():
+            write_text(run.config_file, text)
+        write_text(run.path / "environment.json", json.dumps(_environment(), indent=2) + "\n")
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunDirectory:
+        """An existing run directory.
+
+        Raises
+        ------
+        ConfigError
+            If the folder is not a run directory.
+        """
+        run = cls(path)
+        if not run.config_file.is_file():
+            raise ConfigError(
+                f"{path} is not a run directory: it holds no config.toml.",
+                hint="give the folder that was named with --out to 'astrocnn train'",
+            )
+        return run
+
+    def config(self) -> RunConfig:
+        """The run as it was asked for."""
+        return load_run(self.config_file)
+
+    def require(self, path: Path, verb: str) -> Path:
+        """A file or folder that an earlier verb leaves; says which verb when it is absent."""
+        if not path.exists():
+            raise ConfigError(
+                f"{self.path} holds no {path.name} yet.",
+                hint=f"run 'astrocnn {verb}' first",
+            )
+        return path
+
+    def count_test_scoring(self, model_sha256: str) -> int:
+        """Record that the test split is scored now; returns how often it has been."""
+        log: list[dict[str, Any]] = []
+        if self._scorings.is_file():
+            log = json.loads(self._scorings.read_text())
+        log.append(
+            {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "model": model_sha256}
+        )
+        write_text(self._scorings, json.dumps(log, indent=2) + "\n")
+        return len(log)
+
+
+def _differences(old: RunConfig, new: RunConfig) -> list[str]:
+    a, b = old.model_dump(mode="json"), new.model_dump(mode="json")
+    changed = []
+    for key in a.keys() | b.keys():
+        if a.get(key) != b.get(key):
+            inner = (a.get(key), b.get(key))
+            if all(isinstance(v, dict) for v in inner):
+                keys = sorted(set(inner[0]) | set(inner[1]))
+                changed += [f"{key}.{k}" for k in keys if inner[0].get(k) != inner[1].get(k)]
+            else:
+                changed.append(key)
+    return sorted(changed) or ["formatting of config.toml"]
+
+
+def _environment() -> dict[str, Any]:
+    packages = ("astrocnn", "tensorflow", "keras", "numpy", "astropy", "scikit-learn", "scipy")
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "packages": {name: _version(name) for name in packages},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
