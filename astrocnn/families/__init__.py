@@ -1,0 +1,13 @@
+"""Predictive distributions of one quantity: label encoding, head, loss, summaries, columns.
+
+One family a file.  Importing this folder imports no Keras; `activate` and `loss` do when called.
+"""
+
+from __future__ import annotations
+
+from astrocnn.families._labels import as_text
+from astrocnn.families.base import ClassFamily, Column, Family
+from astrocnn.families.bernoulli import Bernoulli
+from astrocnn.families.categorical import Categorical
+
+__all__ = ["Bernoulli", "Categorical", "ClassFamily", "Column", "Family", "as_text"]

@@ -1,0 +1,121 @@
+"""The contract of a family: the predictive distribution of one quantity.
+
+A network ends in `Family.units` raw numbers per object.  The family alone knows what they mean:
+how a label becomes a training value, how raw numbers become parameters, which loss trains them,
+and which columns describe them in a table.  Nothing else in the package asks which family it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ClassFamily", "Column", "Family"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column a family contributes to a table of predictions.
+
+    Parameters
+    ----------
+    suffix : str
+        What follows the name of the target and an underscore; letters, digits, underscores.
+    dtype : str
+        Numpy type string: ``"f4"``, or ``"U16"`` for text of at most 16 characters.
+    unit : str
+        FITS unit, empty when there is none.
+    ucd : str
+        IVOA Unified Content Descriptor.
+    description : str
+        One sentence for the reader of the table.
+    """
+
+    suffix: str
+    dtype: str
+    unit: str
+    ucd: str
+    description: str
+
+
+@runtime_checkable
+class Family(Protocol):
+    """The predictive distribution of one quantity.
+
+    A family is a frozen dataclass in a module of its own, which also exposes
+    ``examples() -> tuple[Family, ...]`` for the contract tests.  Samples have the shape
+    (n_draws, n_objects, units) and hold activated parameters; a row holding NaN is a row without
+    a prediction.
+    """
+
+    chapter: ClassVar[str]
+    """Which chapter of the evaluation scores and draws it."""
+
+    @property
+    def units(self) -> int:
+        """Width of the network's last layer."""
+
+    @property
+    def initial_loss(self) -> float:
+        """Expected loss of a head that knows nothing (raw parameters all zero)."""
+
+    def encode(
+        self, values: Any, missing: Any = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Turn labels into training values.
+
+        Parameters
+        ----------
+        values : array_like of shape (n,)
+            Labels as a catalogue holds them: text, integers, booleans, floats, masked arrays.
+        missing : array_like of bool of shape (n,), optional
+            True where there is no label.
+
+        Returns
+        -------
+        encoded : ndarray of shape (n, k)
+            Always finite, also where there is no label.
+        weight : ndarray of shape (n,)
+            1 where there is a label, 0 where there is none.
+
+        Raises
+        ------
+        CatalogError
+            If a label is not one the family knows.
+        """
+
+    def activate(self, raw: Any) -> Any:
+        """Parameters of the distribution from raw network output of shape (..., units)."""
+
+    def loss(self, encoded: Any, raw: Any) -> Any:
+        """Loss of each object, of shape (n,), from encoded labels and raw network output."""
+
+    def summarize(self, samples: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
+        """Columns of a table, by suffix, each of shape (n,), in the order of `columns`."""
+
+    def columns(self) -> tuple[Column, ...]:
+        """Descriptions of what `summarize` returns."""
+
+    def tally(self, encoded: NDArray[np.floating], weight: NDArray[np.floating]) -> dict[str, int]:
+        """How many labelled objects there are, by class or by range."""
+
+
+@runtime_checkable
+class ClassFamily(Family, Protocol):
+    """A family over named classes; what the chapter ``classification`` asks for."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of probabilities."""
+
+    def to_probabilities(self, samples: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Samples as class probabilities of shape (n_draws, n, n_classes)."""
+
+    def from_probabilities(self, probabilities: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The inverse of `to_probabilities`, for predictors that are not networks."""
+
+    def to_truth(self, encoded: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Encoded labels as class fractions of shape (n, n_classes)."""

@@ -1,0 +1,41 @@
+"""What is predicted: a `Task` is a tuple of `Target`, one small file for each kind of task.
+
+Each module exposes ``task(**options) -> Task``; `make` finds it by name.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from astrocnn import plugins
+from astrocnn.errors import ConfigError
+from astrocnn.tasks._target import Target
+from astrocnn.tasks.base import OutputColumn, Task
+
+__all__ = ["OutputColumn", "Target", "Task", "make"]
+
+
+def make(name: str, **options: Any) -> Task:
+    """A task by name with its options, as a run file gives them.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such task or it has no such option; the message holds the nearest name.
+
+    Examples
+    --------
+    >>> make("morphology", classes=("elliptical", "spiral"), column="class").headline
+    'morphology.accuracy'
+    """
+    build = plugins.load(__name__, name).task
+    known = tuple(inspect.signature(build).parameters)
+    for option in options:
+        if option not in known:
+            raise ConfigError(
+                f"The task '{name}' has no option '{option}'.",
+                allowed=known,
+                hint=plugins.nearest(option, known),
+            )
+    return build(**options)
