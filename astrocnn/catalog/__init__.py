@@ -1,0 +1,23 @@
+"""WHO: a catalogue is a table whose columns have roles.
+
+`read_catalog` opens a FITS, VOTable, ECSV, text or Parquet table; `Catalog.from_table` takes one
+that is already in memory.  Identifiers are int64 or text and never pass through a float.
+`astrocnn.catalog.splits` divides rows into training, validation and test by a hash.
+"""
+
+from __future__ import annotations
+
+from astrocnn.catalog.catalog import Catalog, CatalogWarning, Roles
+from astrocnn.catalog.readers import read_catalog
+from astrocnn.catalog.splits import SPLITS, group_keys, sky_keys, split_of
+
+__all__ = [
+    "SPLITS",
+    "Catalog",
+    "CatalogWarning",
+    "Roles",
+    "group_keys",
+    "read_catalog",
+    "sky_keys",
+    "split_of",
+]

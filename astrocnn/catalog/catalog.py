@@ -1,0 +1,258 @@
+"""A table whose columns have roles."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import Column, MaskedColumn, Table
+
+from astrocnn.catalog.aliases import ALIASES, POSITIONS, find, resolve
+from astrocnn.catalog.coordinates import CatalogWarning, positions
+from astrocnn.catalog.identifiers import identifiers
+from astrocnn.errors import CatalogError
+from astrocnn.flags import Flag
+
+__all__ = ["Catalog", "CatalogWarning", "Roles", "choose_roles"]
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which column is the identifier and which, if any, are the coordinates."""
+
+    id: str
+    ra: str | None = None
+    dec: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """Objects: a table, who they are and where they are.
+
+    Make one with `from_table` or `astrocnn.catalog.read_catalog`, which check it.
+
+    Attributes
+    ----------
+    table : Table of n rows
+        All columns as given, in native byte order; text as str.
+    roles : Roles
+        The names of the identifier and coordinate columns.
+    ids : ndarray of int64 or str, shape (n,)
+        Exact, without repetition.
+    ra, dec : ndarray of float64, shape (n,), or None
+        ICRS [deg], RA in [0, 360); NaN in rows flagged `Flag.BAD_COORDINATES`.  None when the
+        catalogue has no coordinates.
+    flags : ndarray of int32, shape (n,)
+        Bits of `astrocnn.flags.Flag`.
+    """
+
+    table: Table
+    roles: Roles
+    ids: np.ndarray
+    ra: np.ndarray | None
+    dec: np.ndarray | None
+    flags: np.ndarray
+
+    @classmethod
+    def from_table(
+        cls,
+        table: Table,
+        *,
+        id: str | None = None,
+        ra: str | None = None,
+        dec: str | None = None,
+    ) -> Catalog:
+        """Check a table and give its columns roles.
+
+        Parameters
+        ----------
+        table : Table or mapping of str to array
+            An astropy table, a pandas data frame, or columns by name.
+        id, ra, dec : str, optional
+            Column names; by default found through `astrocnn.catalog.aliases`.
+
+        Raises
+        ------
+        CatalogError
+            If there are no rows, no identifier column, missing or repeated identifiers, or a
+            column of that name does not exist.
+
+        Warns
+        -----
+        CatalogWarning
+            If RA and Dec look exchanged or look like radians.
+
+        Examples
+        --------
+        >>> catalog = Catalog.from_table({"objID": [7, -3], "RA": [10.0, -0.5], "Dec": [0.0, 95.0]})
+        >>> catalog.ids.tolist(), catalog.flags.tolist()
+        ([7, -3], [0, 1])
+        """
+        table = native(_as_table(table))
+        roles = choose_roles(table.colnames, id=id, ra=ra, dec=dec)
+        if not len(table):
+            raise CatalogError("The catalogue has no rows.", allowed="at least one object")
+        flags = np.zeros(len(table), dtype=np.int32)
+        ra_deg = dec_deg = None
+        if roles.ra is not None and roles.dec is not None:
+            ra_deg, dec_deg, bad = positions(table, roles.ra, roles.dec)
+            flags[bad] |= Flag.BAD_COORDINATES
+        return cls(table, roles, identifiers(table, roles.id), ra_deg, dec_deg, flags)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: slice | np.ndarray | list[int] | int) -> Catalog:
+        """The chosen rows, in the order asked for; they are not checked again."""
+        where = rows if isinstance(rows, slice) else np.atleast_1d(np.asarray(rows))
+        if isinstance(where, np.ndarray) and not where.size:
+            where = where.astype(np.int64)
+        return Catalog(
+            table=self.table[where],
+            roles=self.roles,
+            ids=self.ids[where],
+            ra=None if self.ra is None else self.ra[where],
+            dec=None if self.dec is None else self.dec[where],
+            flags=self.flags[where],
+        )
+
+    def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Values of a column and where they are missing.
+
+        Parameters
+        ----------
+        name : str
+            As spelt in the table, in another case, or a quantity of the alias table such as
+            ``redshift``.
+
+        Returns
+        -------
+        values : ndarray of shape (n, ...)
+            Without mask; what stands in a missing place is not to be used.
+        missing : ndarray of bool, shape (n,)
+            True where masked, not a number, or an empty text.  A vector is missing when
+            all its elements are.
+
+        Raises
+        ------
+        CatalogError
+            If there is no such column.
+        """
+        role = getattr(self.roles, name, None) if name in ALIASES else None
+        data = self.table[role or resolve(name, self.table.colnames)]
+        values = np.asarray(np.ma.getdata(data))
+        missing = np.array(np.ma.getmaskarray(data))
+        if values.dtype.kind in "fc":
+            missing |= np.isnan(values)
+        elif values.dtype.kind == "U":
+            missing |= values == ""
+        if missing.ndim > 1:
+            missing = missing.reshape(len(missing), -1).all(axis=1)
+        return values, missing
+
+
+def choose_roles(
+    names: list[str], *, id: str | None = None, ra: str | None = None, dec: str | None = None
+) -> Roles:
+    """Roles of the columns of a table, given or found by the alias table.
+
+    Raises
+    ------
+    CatalogError
+        If a name does not exist, no identifier is found, or only one coordinate is.
+    """
+    chosen = resolve(id, names, "identifier column") if id is not None else find("id", names)
+    if chosen is None:
+        raise CatalogError(
+            "No column of the catalogue is known as an identifier.",
+            received=names,
+            allowed=[a.upper() for a in ALIASES["id"]],
+            hint="name it: id='column' in Python, id = \"column\" under [catalog] in a run file",
+        )
+    if ra is None and dec is None:
+        for pair in POSITIONS:
+            found = [next((n for n in names if n.lower() == alias), None) for alias in pair]
+            if None not in found:
+                return Roles(chosen, *found)
+        if find("ra", names) is None and find("dec", names) is None:
+            return Roles(chosen)
+        if find("ra", names) is not None and find("dec", names) is not None:
+            return Roles(chosen, find("ra", names), find("dec", names))
+    found_ra = resolve(ra or "ra", names, "right ascension column")
+    found_dec = resolve(dec or "dec", names, "declination column")
+    return Roles(chosen, found_ra, found_dec)
+
+
+def _as_table(data: object) -> Table:
+    if isinstance(data, Table):
+        return Table(data, copy=False)
+    if type(data).__module__.startswith("pandas"):
+        return Table({str(n): _from_pandas(data[n]) for n in data.columns})  # type: ignore[attr-defined, index]
+    return Table(data)
+
+
+def _from_pandas(series: object) -> np.ma.MaskedArray | np.ndarray:
+    """A pandas column without the float that pandas would use for missing integers."""
+    missing = series.isna().to_numpy(dtype=bool)  # type: ignore[attr-defined]
+    kind = getattr(series.dtype, "kind", "O")  # type: ignore[attr-defined]
+    if kind in "iub":
+        dtype = getattr(series.dtype, "numpy_dtype", series.dtype)  # type: ignore[attr-defined]
+        values = series.to_numpy(dtype=dtype, na_value=0)  # type: ignore[attr-defined]
+    elif kind == "f":
+        return series.to_numpy(dtype=float, na_value=np.nan)  # type: ignore[attr-defined]
+    else:
+        values = series.to_numpy(dtype=object, na_value=None)  # type: ignore[attr-defined]
+    return np.ma.MaskedArray(values, mask=missing) if missing.any() else values
+
+
+def native(table: Table) -> Table:
+    """The same table in native byte order, with text as str; nothing copied without need."""
+    for name in table.colnames:
+        column = table[name]
+        if not isinstance(column, Column):
+            continue
+        if column.dtype.kind == "O":
+            table.replace_column(name, _text_column(column))
+        elif column.dtype.kind == "S":
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                table.replace_column(name, column.__class__(_decoded(column), **_about(column)))
+        elif not column.dtype.isnative:
+            values = column.astype(column.dtype.newbyteorder("="))
+            table.replace_column(name, values)
+    return table
+
+
+def _about(column: Column) -> dict[str, object]:
+    return {
+        "name": column.name,
+        "unit": column.unit,
+        "description": column.description,
+        "meta": column.meta,
+    }
+
+
+def _decoded(column: Column) -> np.ndarray:
+    data = np.ma.getdata(column)
+    try:
+        text = np.strings.decode(data, "utf-8")
+    except UnicodeDecodeError:
+        text = np.strings.decode(data, "latin-1")
+    mask = np.ma.getmaskarray(column)
+    return np.ma.MaskedArray(text, mask=mask) if mask.any() else text
+
+
+def _text_column(column: Column) -> Column:
+    """Objects that are texts or None become a (masked) text column; others stay objects."""
+    values = list(np.ma.getdata(column))
+    missing = np.ma.getmaskarray(column) | np.array([v is None for v in values], dtype=bool)
+    kept = [v for v, gone in zip(values, missing, strict=True) if not gone]
+    if not all(isinstance(v, (str, bytes)) for v in kept):
+        return column
+    text = ["" if gone else v for v, gone in zip(values, missing, strict=True)]
+    text = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in text]
+    array = np.array(text, dtype=str) if text else np.empty(0, dtype="U1")
+    if missing.any():
+        return MaskedColumn(array, mask=missing, **_about(column))
+    return Column(array, **_about(column))

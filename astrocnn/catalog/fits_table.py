@@ -1,0 +1,179 @@
+"""Columns of a FITS table, read in blocks: memory grows with the columns asked for only."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Column, MaskedColumn, Table
+
+from astrocnn.errors import CatalogError
+from astrocnn.plugins import nearest
+
+__all__ = ["read"]
+
+BLOCK_BYTES = 1 << 24
+UNSIGNED = {"i2": 2**15, "i4": 2**31, "i8": 2**63}
+
+
+def read(
+    path: Path,
+    opener: Callable[[], BinaryIO],
+    hdu: int | str | None,
+    choose: Callable[[Sequence[str]], list[str]],
+) -> Table:
+    """Read the chosen columns of one table extension.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    opener : callable
+        Opens the uncompressed bytes of the file.
+    hdu : int, str or None
+        The extension; None takes the first table.
+    choose : callable
+        All column names -> those to read.
+
+    Raises
+    ------
+    CatalogError
+        If there is no such extension, it is an image, or the file ends too early.
+    """
+    with warnings.catch_warnings(), opener() as stream:
+        # A cut file is reported below, with the number of rows.
+        warnings.simplefilter("ignore")
+        with fits.open(stream, memmap=False, lazy_load_hdus=True) as hdus:
+            unit = _table_hdu(hdus, hdu, path)
+            names = choose(unit.columns.names)
+            chosen = [unit.columns[name] for name in names]
+            simple = isinstance(unit, fits.BinTableHDU)
+            raw = [c for c in chosen if simple and c.format[-1:] in "LBIJKEDACM"]
+            raw = [c for c in raw if not any(letter in c.format for letter in "PQ")]
+            data = dict.fromkeys(names)
+            data.update(_blocks(stream, unit, raw, path))
+            rest = [c for c in chosen if c.name not in {r.name for r in raw}]
+            if rest:
+                data.update({c.name: np.array(unit.data.field(c.name)) for c in rest})
+    return Table([_column(data[c.name], c, c in raw) for c in chosen])
+
+
+def _table_hdu(hdus: Any, hdu: int | str | None, path: Path) -> Any:
+    tables = (fits.BinTableHDU, fits.TableHDU)
+    if hdu is None:
+        for unit in hdus:
+            if _is_table(unit, tables) and unit.name != "LDAC_IMHEAD":
+                return unit
+        raise CatalogError(
+            f"'{path}' holds no table.",
+            received=_listing(hdus),
+            hint="this is an image file: name it under the survey, not as the catalogue",
+        )
+    try:
+        unit = hdus[hdu]
+    except (KeyError, IndexError):
+        listing = _listing(hdus)
+        raise CatalogError(
+            f"'{path}' has no extension {hdu!r}.",
+            allowed=listing,
+            hint=nearest(str(hdu), [u.name for u in hdus if u.name]),
+        ) from None
+    if not _is_table(unit, tables):
+        raise CatalogError(
+            f"Extension {hdu!r} of '{path}' is an image, not a table.", received=_listing(hdus)
+        )
+    return unit
+
+
+def _is_table(unit: Any, tables: tuple[type, ...]) -> bool:
+    return isinstance(unit, tables) and not isinstance(unit, fits.CompImageHDU)
+
+
+def _listing(hdus: Any) -> list[str]:
+    return [
+        f"{i} {u.name or 'unnamed'} ({'table' if 'Table' in type(u).__name__ else 'image'})"
+        for i, u in enumerate(hdus)
+    ]
+
+
+def _blocks(stream: BinaryIO, unit: Any, columns: list[Any], path: Path) -> dict[str, np.ndarray]:
+    """Raw native values of the columns, gathered while the records stream by once."""
+    if not columns:
+        return {}
+    rows = int(unit.header["NAXIS2"])
+    record = unit.columns.dtype.newbyteorder(">")
+    if record.itemsize != unit.header["NAXIS1"]:
+        raise CatalogError(
+            f"'{path}' has records of {unit.header['NAXIS1']} bytes but columns for "
+            f"{record.itemsize}."
+        )
+    out = {c.name: _room(rows, record[c.name]) for c in columns}
+    step = max(1, BLOCK_BYTES // max(1, record.itemsize))
+    stream.seek(unit.fileinfo()["datLoc"])
+    for start in range(0, rows, step):
+        count = min(step, rows - start)
+        block = stream.read(count * record.itemsize)
+        if len(block) < count * record.itemsize:
+            raise CatalogError(
+                f"'{path}' is cut short: its header promises {rows} rows, it holds "
+                f"{start + len(block) // record.itemsize}.",
+                hint="fetch or write the file again",
+            )
+        records = np.frombuffer(block, dtype=record)
+        for name, values in out.items():
+            values[start : start + count] = records[name]
+    return out
+
+
+def _room(rows: int, field: np.dtype) -> np.ndarray:
+    base, shape = field.subdtype or (field, ())
+    return np.empty((rows, *shape), dtype=base.newbyteorder("="))
+
+
+def _column(values: np.ndarray, definition: Any, raw: bool) -> Column:
+    kind = definition.format.lstrip("0123456789")[:1]
+    missing: np.ndarray | None = None
+    if raw and kind == "A":
+        values = _text(values)
+        missing = values == ""
+    elif raw and kind == "L":
+        missing = values == 0
+        values = values == ord("T")
+    elif raw:
+        if definition.null is not None and values.dtype.kind in "iu":
+            missing = values == definition.null
+        values = _scaled(values, definition)
+    elif definition.null is not None and values.dtype.kind in "iu":
+        missing = values == definition.null
+    about = {"name": definition.name, "unit": definition.unit}
+    if missing is not None and missing.any():
+        return MaskedColumn(values, mask=missing, **about)
+    return Column(values, **about)
+
+
+def _scaled(values: np.ndarray, definition: Any) -> np.ndarray:
+    zero, scale = definition.bzero, definition.bscale
+    if zero in ("", None, 0) and scale in ("", None, 1):
+        return values
+    scale = 1 if scale in ("", None) else scale
+    zero = 0 if zero in ("", None) else zero
+    if scale == 1 and UNSIGNED.get(values.dtype.str[1:]) == zero:
+        # The top bit turned over is the addition of 2^15, 2^31 or 2^63, without a float.
+        unsigned = values.view(values.dtype.str.replace("i", "u"))
+        return unsigned ^ unsigned.dtype.type(zero)
+    if scale == 1 and zero == -128 and values.dtype == np.uint8:
+        return (values ^ np.uint8(128)).view(np.int8)
+    return values * np.float64(scale) + np.float64(zero)
+
+
+def _text(values: np.ndarray) -> np.ndarray:
+    """Bytes -> text without the blanks FITS pads with."""
+    data = np.strings.rstrip(values, b" \x00") if values.dtype.itemsize else values
+    try:
+        return np.strings.decode(data, "utf-8")
+    except UnicodeDecodeError:
+        return np.strings.decode(data, "latin-1")

@@ -1,0 +1,148 @@
+"""Which rows train, validate and test: a hash decides, so nothing has to be remembered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from astrocnn.errors import ConfigError
+
+__all__ = ["SPLITS", "group_keys", "sky_keys", "split_of"]
+
+SPLITS = ("train", "validation", "test")
+
+
+def split_of(
+    keys: np.ndarray | Sequence[int] | Sequence[str],
+    fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+) -> np.ndarray:
+    """The split of each row: a pure function of its key and the seed.
+
+    A row keeps its split when others are added, removed or reordered.  The same identifier has
+    the same split whether it is stored as an integer or as text.
+
+    Parameters
+    ----------
+    keys : array of int or str, shape (n,)
+        Identifiers, or `sky_keys`, or `group_keys`; rows of one key share a split.
+    fractions : (float, float, float)
+        Expected parts of `SPLITS`; they add up to 1.
+    seed : int
+        Another seed, another division.
+
+    Returns
+    -------
+    split : ndarray of int8, shape (n,)
+        Index into `SPLITS`.
+
+    Raises
+    ------
+    ConfigError
+        If the fractions are not three non-negative numbers that add up to 1.
+    """
+    parts = np.asarray(fractions, dtype=float)
+    if parts.shape != (3,) or not np.all(parts >= 0) or abs(parts.sum() - 1) > 1e-6:
+        raise ConfigError(
+            "The fractions of the splits are not three non-negative numbers that add up to 1.",
+            received=repr(tuple(fractions)),
+            allowed=f"one for each of {', '.join(SPLITS)}, such as (0.8, 0.1, 0.1)",
+        )
+    edges = np.cumsum(parts)
+    # Rounding of the sum must not open a gap that belongs to an empty split.
+    edges[np.flatnonzero(parts)[-1] :] = 1.0
+    unique, inverse = np.unique(np.asarray(keys), return_inverse=True)
+    start = hashlib.blake2b(digest_size=8, key=str(int(seed)).encode())
+    uniform = np.empty(len(unique))
+    for i, key in enumerate(unique.tolist()):
+        digest = start.copy()
+        digest.update(str(key).encode())
+        uniform[i] = (int.from_bytes(digest.digest(), "big") >> 11) * 2.0**-53
+    chosen = np.searchsorted(edges, uniform, side="right").astype(np.int8)
+    return chosen[inverse.reshape(-1)]
+
+
+def sky_keys(ra: np.ndarray, dec: np.ndarray, resolution: float = 1.0) -> np.ndarray:
+    """Keys by position: objects in one patch of the sky share a key, hence a split.
+
+    Patches are the HEALPix pixels (nested order) of the smallest size not below `resolution`.
+
+    Parameters
+    ----------
+    ra, dec : ndarray of shape (n,)
+        ICRS [deg].
+    resolution : float
+        Least side of a patch [deg].
+
+    Returns
+    -------
+    keys : ndarray of int64, shape (n,)
+        Pixel numbers; -1 where a coordinate is not finite.
+
+    Raises
+    ------
+    ConfigError
+        If the resolution is not between 1e-6 and 58 degrees.
+
+    References
+    ----------
+    Gorski et al. 2005, ApJ 622, 759.
+    """
+    from astropy import units
+    from astropy_healpix import lonlat_to_healpix
+
+    coarsest = np.degrees(np.sqrt(4 * np.pi / 12))
+    if not 1e-6 <= resolution <= coarsest:
+        raise ConfigError(
+            "The resolution of the sky patches is out of range.",
+            received=f"{resolution} deg",
+            allowed=f"1e-6 to {coarsest:.1f} deg",
+        )
+    nside = 2 ** int(np.log2(coarsest / resolution))
+    ra, dec = np.asarray(ra, dtype=float), np.asarray(dec, dtype=float)
+    keys = np.full(ra.shape, -1, dtype=np.int64)
+    good = np.isfinite(ra) & np.isfinite(dec)
+    if good.any():
+        keys[good] = lonlat_to_healpix(
+            ra[good] * units.deg, dec[good] * units.deg, nside, order="nested"
+        )
+    return keys
+
+
+def group_keys(keys: np.ndarray, contents: np.ndarray) -> np.ndarray:
+    """Keys in which rows with the same content share one key: the smallest of theirs.
+
+    Rows that shared a key before still do: two sky patches joined by a duplicate become one.
+
+    Parameters
+    ----------
+    keys : ndarray of int or str, shape (n,)
+    contents : ndarray of shape (n,)
+        A hash of what each row shows; an empty text means unknown and joins nothing.
+
+    Returns
+    -------
+    keys : ndarray of shape (n,), dtype of `keys`
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    keys, contents = np.asarray(keys), np.asarray(contents)
+    if keys.shape != contents.shape:
+        raise ConfigError(
+            "Keys and contents differ in length.",
+            received=f"{keys.shape} and {contents.shape}",
+        )
+    unique, key_code = np.unique(keys, return_inverse=True)
+    _, content_code = np.unique(contents, return_inverse=True)
+    known = contents != "" if contents.dtype.kind in "US" else np.ones(len(contents), dtype=bool)
+    size = len(unique) + int(content_code.max(initial=-1)) + 1
+    edges = (key_code[known], len(unique) + content_code[known])
+    graph = coo_array((np.ones(known.sum(), dtype=np.int8), edges), shape=(size, size))
+    _, component = connected_components(graph, directed=False)
+    # np.unique sorts, so the first key code met in a component is its smallest key.
+    first = np.full(size, len(unique), dtype=np.int64)
+    np.minimum.at(first, component[: len(unique)], np.arange(len(unique)))
+    return unique[first[component[key_code]]]
