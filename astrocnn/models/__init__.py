@@ -1,0 +1,53 @@
+"""How a prediction is made: networks written in backend-neutral Keras.
+
+An architecture is a file in ``architectures/`` that turns an image into features through a
+`Block`, and knows no task.  `build` puts the heads of a task on it, `loss_for` trains them, and
+`Stochastic` draws from it by consistent Monte-Carlo dropout.
+
+Names are resolved on first use: listing architectures or checking `Options` imports no Keras.  The
+function that builds networks is `astrocnn.models.build.build`; it is not repeated here because the
+name belongs to its module.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from astrocnn.models.options import Options
+
+if TYPE_CHECKING:
+    from astrocnn.models.blocks import Block
+    from astrocnn.models.build import count_parameters, smallest_size
+    from astrocnn.models.losses import FamilyLoss, loss_for
+    from astrocnn.models.precision import with_precision
+    from astrocnn.models.stochastic import Stochastic, in_blocks
+
+__all__ = [
+    "Block",
+    "FamilyLoss",
+    "Options",
+    "Stochastic",
+    "count_parameters",
+    "in_blocks",
+    "loss_for",
+    "smallest_size",
+    "with_precision",
+]
+
+_HOME = {
+    "Block": "blocks",
+    "FamilyLoss": "losses",
+    "Stochastic": "stochastic",
+    "count_parameters": "build",
+    "in_blocks": "stochastic",
+    "loss_for": "losses",
+    "smallest_size": "build",
+    "with_precision": "precision",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

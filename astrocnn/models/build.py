@@ -1,0 +1,194 @@
+"""An architecture and a task become a Keras model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import keras
+from keras import layers
+
+from astrocnn.errors import ModelError
+from astrocnn.models.blocks import Block, ImageTooSmall
+from astrocnn.models.options import Options
+from astrocnn.plugins import load
+
+__all__ = ["ARCHITECTURES", "build", "count_parameters", "smallest_size"]
+
+ARCHITECTURES = "astrocnn.models.architectures"
+"""Package whose modules are the architectures."""
+
+
+class _HasUnits(Protocol):
+    @property
+    def units(self) -> int: ...
+
+
+class _Target(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def family(self) -> _HasUnits: ...
+
+
+class _Task(Protocol):
+    @property
+    def targets(self) -> Iterable[Any]: ...
+
+
+def build(
+    architecture: str,
+    task: _Task,
+    *,
+    size: int,
+    n_channels: int,
+    n_scalars: int = 0,
+    options: Options | None = None,
+) -> keras.Model:
+    """Build an untrained network.
+
+    Parameters
+    ----------
+    architecture : str
+        Name of a module in ``astrocnn/models/architectures``.
+    task : Task
+        Its targets decide the heads: each has a `name` and a `family` with `units`.
+    size : int
+        Pixels a side of the image.
+    n_channels : int
+        Bands, plus one more each when the inputs carry mask channels.
+    n_scalars : int
+        Scalar inputs such as E(B-V), joined to the features before the head.
+    options : Options, optional
+        Variations; as in the paper by default.
+
+    Returns
+    -------
+    keras.Model
+        From ``{"image": (n, size, size, n_channels)}``, with ``"scalars": (n, n_scalars)`` when
+        there are any, to ``{target name: (n, units)}``, the raw float32 parameters (logits) of
+        each target's family.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such architecture.
+    ModelError
+        If the image is too small for it (the message names the smallest size), or if the
+        targets or the numbers of channels make no sense.
+    """
+    options = options or Options()
+    module = load(ARCHITECTURES, architecture)
+    heads = {target.name: int(target.family.units) for target in task.targets}
+    _check(size, n_channels, n_scalars, heads, [target.name for target in task.targets])
+    try:
+        return _assemble(architecture, module, heads, size, n_channels, n_scalars, options)
+    except ImageTooSmall as error:
+        smallest = smallest_size(architecture, n_channels=n_channels, options=options, above=size)
+        raise ModelError(
+            f"An image of {size} pixels a side is too small for '{architecture}'.",
+            received=f"size {size}",
+            allowed=f"{smallest} pixels a side or more",
+            hint="cut larger stamps, or take another architecture",
+        ) from error
+
+
+def smallest_size(
+    architecture: str, *, n_channels: int = 1, options: Options | None = None, above: int = 0
+) -> int:
+    """Pixels a side of the smallest image an architecture accepts.
+
+    Found by trying, so that it is right for any options and never typed.
+
+    Parameters
+    ----------
+    architecture : str
+        Name of a module in ``astrocnn/models/architectures``.
+    n_channels : int
+        Bands; without influence on the answer for the architectures here.
+    options : Options, optional
+        Variations; ``padding="valid"`` asks for larger images.
+    above : int
+        A size known to be too small, to save time.
+    """
+    module = load(ARCHITECTURES, architecture)
+    options = options or Options()
+    too_small, enough = above, max(1, 2 * above)
+    while not _accepts(module, enough, n_channels, options):
+        too_small, enough = enough, 2 * enough
+    while enough - too_small > 1:
+        middle = (too_small + enough) // 2
+        if _accepts(module, middle, n_channels, options):
+            enough = middle
+        else:
+            too_small = middle
+    return enough
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Trainable parameters, as papers count them (running means and variances are not)."""
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+
+
+def _assemble(
+    architecture: str,
+    module: Any,
+    heads: dict[str, int],
+    size: int,
+    n_channels: int,
+    n_scalars: int,
+    options: Options,
+) -> keras.Model:
+    image = layers.Input((size, size, n_channels), name="image")
+    inputs = {"image": image}
+    if n_scalars:
+        inputs["scalars"] = layers.Input((n_scalars,), name="scalars")
+    block = Block(options)
+    features = module.features(image, inputs.get("scalars"), block)
+    features = block.head_dropout(features, getattr(module, "HEAD_DROPOUT", 0.0))
+    taken = {layer.name for layer in keras.Model(inputs, features).layers}
+    outputs = {}
+    for name, units in heads.items():
+        # The key is the target's name whatever the layer is called: a target named "dense1"
+        # or "image" must not collide with a layer of the network.
+        layer_name = name if name not in taken else _free(f"{name}_head", taken | set(heads))
+        taken.add(layer_name)
+        outputs[name] = layers.Dense(units, dtype="float32", name=layer_name)(features)
+    return keras.Model(inputs, outputs, name=architecture)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _accepts(module: Any, size: int, n_channels: int, options: Options) -> bool:
+    image = layers.Input((size, size, n_channels))
+    try:
+        module.features(image, None, Block(options))
+    except ImageTooSmall:
+        return False
+    return True
+
+
+def _check(
+    size: int, n_channels: int, n_scalars: int, heads: dict[str, int], names: list[str]
+) -> None:
+    for what, value, least in (
+        ("size", size, 1), ("n_channels", n_channels, 1), ("n_scalars", n_scalars, 0),
+    ):  # fmt: skip
+        if value < least:
+            raise ModelError(f"A network cannot have {what} = {value}.", allowed=f"{least} or more")
+    if not names:
+        raise ModelError("The task has no targets, so the network would have no head.")
+    if len(heads) != len(names):
+        raise ModelError("Two targets of the task have one name.", received=names)
+    for name in names:
+        if not name or "/" in name:
+            raise ModelError(
+                "A target's name cannot be the name of a layer.",
+                received=repr(name),
+                allowed="a name that is not empty and has no '/'",
+            )

@@ -1,0 +1,143 @@
+"""The contract of every architecture: a new file is tested by existing."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import astrocnn.models
+from astrocnn.errors import ModelError
+from astrocnn.models.build import ARCHITECTURES, build, count_parameters, smallest_size
+from astrocnn.models.losses import loss_for
+from astrocnn.models.options import Options
+from astrocnn.plugins import load, names
+
+LISTED = names(ARCHITECTURES)
+FOLDER = Path(astrocnn.models.__file__).parent
+
+
+def images(n, size, channels, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, size, size, channels)).astype("float32")
+
+
+def test_the_list_holds_what_the_documentation_promises():
+    assert {"dominguez_sanchez18", "euclid_quality", "lenet", "plain8", "resnet18"} <= set(LISTED)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_parameters_are_those_published(name, task_of):
+    reference = load(ARCHITECTURES, name).REFERENCE
+    model = build(
+        name,
+        task_of(target=reference.units),
+        size=reference.size,
+        n_channels=reference.n_channels,
+    )
+    assert count_parameters(model) == reference.parameters
+
+
+@pytest.mark.parametrize("name", LISTED)
+@pytest.mark.parametrize(("extra", "channels", "scalars"), [(0, 1, 0), (7, 5, 2), (16, 3, 1)])
+def test_builds_for_many_sizes_and_bands(name, extra, channels, scalars, two_targets):
+    size = smallest_size(name) + extra
+    model = build(name, two_targets, size=size, n_channels=channels, n_scalars=scalars)
+    x = {"image": images(3, size, channels)}
+    if scalars:
+        x["scalars"] = np.ones((3, scalars), "float32")
+    y = model(x)
+    assert set(y) == {"morphology", "merger"}
+    assert tuple(y["morphology"].shape) == (3, 3)
+    assert tuple(y["merger"].shape) == (3, 1)
+    assert all(keras.backend.standardize_dtype(v.dtype) == "float32" for v in y.values())
+    if scalars:
+        moved = model({**x, "scalars": x["scalars"] + 1})
+        assert not np.allclose(y["morphology"], moved["morphology"])
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_too_small_an_image_names_the_smallest(name, two_targets):
+    smallest = smallest_size(name)
+    build(name, two_targets, size=smallest, n_channels=1)
+    if smallest > 1:
+        with pytest.raises(ModelError, match=f"allowed:  {smallest} pixels"):
+            build(name, two_targets, size=smallest - 1, n_channels=1)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_training_lowers_the_loss(name, two_targets):
+    keras.utils.set_random_seed(1)
+    size = smallest_size(name) + 8
+    model = build(name, two_targets, size=size, n_channels=2, options=Options(dropout=0.0))
+    model.compile(
+        keras.optimizers.Adam(1e-3),
+        loss={t.name: loss_for(t.family) for t in two_targets.targets},
+    )
+    x = {"image": images(12, size, 2)}
+    y = {
+        "morphology": np.eye(3, dtype="float32")[np.arange(12) % 3],
+        "merger": (np.arange(12) % 2).astype("float32")[:, None],
+    }
+    history = model.fit(x, y, batch_size=12, epochs=8, verbose=0).history["loss"]
+    assert history[-1] < 0.9 * history[0]
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_saved_model_answers_the_same(name, two_targets, tmp_path):
+    size = smallest_size(name) + 4
+    model = build(name, two_targets, size=size, n_channels=2, options=Options(head_dropout=0.3))
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    x = {"image": images(4, size, 2)}
+    for key, value in model(x).items():
+        np.testing.assert_array_equal(value, again(x)[key])
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_layers_have_meaningful_names(name, two_targets):
+    model = build(name, two_targets, size=40, n_channels=1)
+    kinds = {"conv", "pool", "dense", "dropout", "norm", "act", "add", "flatten", "global_pool"}
+    for layer in model.layers:
+        if layer.name not in {"image", "morphology", "merger"}:
+            assert layer.name.rstrip("0123456789") in kinds, layer.name
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda p: p.stem)
+def test_networks_name_no_backend(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        found = []
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found = [node.module or ""]
+        assert not {f.split(".")[0] for f in found} & {"tensorflow", "jax", "torch"}
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda p: p.stem)
+def test_dropout_is_made_in_blocks_only(path):
+    made = {
+        node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, (ast.Attribute, ast.Name))
+    }
+    assert "Dropout" not in made or path.name == "blocks.py"
+
+
+def test_resnet_stem_follows_the_size(task_of):
+    large = build("resnet18", task_of(t=2), size=112, n_channels=1)
+    small = build("resnet18", task_of(t=2), size=111, n_channels=1)
+    assert large.get_layer("conv1").kernel.shape[:2] == (7, 7)
+    assert small.get_layer("conv1").kernel.shape[:2] == (3, 3)
+    chosen = build("resnet18", task_of(t=2), size=64, n_channels=1, options=Options(stem="large"))
+    assert chosen.get_layer("conv1").kernel.shape[:2] == (7, 7)
+
+
+def test_lenet_differs_from_the_original_by_its_table_and_its_poolings(task_of):
+    kernels_used = 6 * 3 + 9 * 4 + 1 * 6  # LeCun+98, table 1
+    model = build("lenet", task_of(digit=10), size=32, n_channels=1)
+    original = count_parameters(model) - (6 * 16 - kernels_used) * 25 + 2 * (6 + 16)
+    assert original == 60_850
+    assert original - 850 == 60_000  # LeCun+98, section II.B: the output layer has fixed weights

@@ -1,0 +1,43 @@
+"""Options are checked when they are made."""
+
+from __future__ import annotations
+
+import pytest
+
+from astrocnn.errors import ConfigError
+from astrocnn.models.options import ALLOWED, Options
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n in ALLOWED for v in ALLOWED[n]])
+def test_each_allowed_name_is_accepted(name, value):
+    assert getattr(Options.from_dict({name: value}), name) == value
+
+
+def test_a_misspelt_key_or_value_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'normalization'"):
+        Options.from_dict({"normalisation": "batch"})
+    with pytest.raises(ConfigError, match="did you mean 'average'"):
+        Options(pooling="avrage")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"dropout": -0.1},
+        {"dropout": float("nan")},
+        {"dropout": "much"},
+        {"dropout": (0.2, 1.0)},
+        {"head_dropout": 1.0},
+        {"head_dropout": True},
+        {"l2": -1e-3},
+        {"l2": float("inf")},
+    ],
+)
+def test_numbers_out_of_range_are_refused(values):
+    with pytest.raises(ConfigError, match="out of range"):
+        Options(**values)
+
+
+def test_rates_from_a_run_file_become_a_tuple():
+    assert Options.from_dict({"dropout": [0.1, 0]}).dropout == (0.1, 0.0)
+    assert hash(Options(dropout=[0.1])) == hash(Options(dropout=(0.1,)))
