@@ -1,0 +1,156 @@
+"""From a configuration to the objects it speaks of.
+
+The last place where a configuration is seen: from here on, plain arguments.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from astrocnn.catalog import Catalog, group_keys, read_catalog, sky_keys, split_of
+from astrocnn.errors import ConfigError
+from astrocnn.imaging import Inputs, Source, Survey, open_source
+from astrocnn.imaging.paths import expand
+from astrocnn.plugins import load, nearest
+from astrocnn.runs.config import RunConfig
+from astrocnn.tasks import Task
+
+if TYPE_CHECKING:
+    from astrocnn.datasets import Shards
+    from astrocnn.models import Options
+
+__all__ = [
+    "augmentation_of",
+    "catalog_of",
+    "inputs_of",
+    "options_of",
+    "source_of",
+    "splits_of",
+    "survey_of",
+    "task_of",
+]
+
+
+def catalog_of(config: RunConfig, path: str | Path | None = None) -> Catalog:
+    """The catalogue of a run, or another file with the same roles."""
+    section = config.catalog
+    file = expand(section.file, config.root) if path is None else str(path)
+    return read_catalog(file, hdu=section.hdu, id=section.id, ra=section.ra, dec=section.dec)
+
+
+def survey_of(config: RunConfig) -> Survey:
+    """The survey of a run with its bands in the order the inputs ask for."""
+    mapping = dict(config.survey)
+    root = Path(mapping.pop("root", config.root))
+    return choose_bands(Survey.from_dict(mapping, root), config.inputs.bands)
+
+
+def choose_bands(survey: Survey, wanted: tuple[str, ...] | None) -> Survey:
+    """The survey with the bands of a model only, in the order of the model."""
+    if wanted is None:
+        return survey
+    by_name = {band.name: band for band in survey.bands}
+    absent = [name for name in wanted if name not in by_name]
+    if absent:
+        raise ConfigError(
+            f"The survey '{survey.name}' lacks a band that the inputs ask for.",
+            received=absent,
+            allowed=survey.band_names,
+            hint=nearest(absent[0], survey.band_names),
+        )
+    keep = {field.name: getattr(survey, field.name) for field in fields(survey)}
+    keep["bands"] = tuple(by_name[name] for name in wanted)
+    if survey.reference not in wanted:
+        keep["reference"] = None
+    return Survey(**keep)
+
+
+def source_of(survey: Survey, catalog: Catalog, size: int) -> Source:
+    """The images of a catalogue's rows."""
+    columns = {name: catalog.table[name] for name in catalog.table.colnames}
+    return open_source(survey, ra=catalog.ra, dec=catalog.dec, columns=columns, size=size)
+
+
+def task_of(config: RunConfig) -> Task:
+    """The task of a run.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such task, or it does not know one of the options.
+    """
+    make = load("astrocnn.tasks", config.task.name).task
+    known = list(inspect.signature(make).parameters)
+    unknown = [name for name in config.task.options if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"The task '{config.task.name}' has no option '{unknown[0]}'.",
+            allowed=known,
+            hint=nearest(unknown[0], known),
+        )
+    return make(**config.task.options)
+
+
+def inputs_of(config: RunConfig, source: Source) -> Inputs:
+    """The inputs of a run, before the normalization is fitted."""
+    return Inputs(
+        bands=tuple(source.bands),
+        size=config.inputs.size,
+        pixel_scale=source.pixel_scale,
+        unit=source.unit,
+        scalars=config.inputs.scalars,
+        mask_channel=config.inputs.mask_channel,
+    )
+
+
+def splits_of(config: RunConfig, shards: Shards) -> np.ndarray:
+    """Split of every row: 0 train, 1 validation, 2 test.
+
+    Rows with byte-identical images always fall in the same split.
+
+    Returns
+    -------
+    splits : ndarray of int8, shape (n_rows,)
+    """
+    section = config.split
+    objects = shards.objects
+    if section.by == "sky":
+        if "ra" not in objects.colnames:
+            raise ConfigError("Splits by sky need a catalogue with coordinates.", received="sky")
+        keys = sky_keys(objects["ra"], objects["dec"], resolution=section.resolution)
+    elif section.by == "id":
+        keys = np.asarray(shards.ids)
+    else:
+        if section.by not in objects.colnames:
+            raise ConfigError(
+                f"split.by names no column of the catalogue: '{section.by}'.",
+                allowed=["id", "sky", *objects.colnames],
+                hint=nearest(section.by, objects.colnames),
+            )
+        keys = np.asarray(objects[section.by])
+    keys = group_keys(keys, shards.content)
+    return split_of(keys, fractions=section.fractions, seed=section.seed)
+
+
+def options_of(config: RunConfig) -> Options:
+    """Block options of the network; unknown ones are refused with the nearest name."""
+    from astrocnn.models import Options
+
+    known = [field.name for field in fields(Options)]
+    for name in config.model.options:
+        if name not in known:
+            raise ConfigError(
+                f"model.options: there is no '{name}'.", allowed=known, hint=nearest(name, known)
+            )
+    return Options(**config.model.options)
+
+
+def augmentation_of(config: RunConfig) -> Mapping[str, Any]:
+    """The parts of the augmentation that are switched on, by name."""
+    return {k: v for k, v in config.augmentation.model_dump().items() if v}
