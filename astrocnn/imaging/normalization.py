@@ -1,0 +1,245 @@
+"""From linear fluxes to what a network sees: stretch, center, scale, whiten, fill, mask.
+
+The order is always the same: the stretch of each band, ``(value - location) / scale``, pixels
+without data replaced by ``fill`` (0, the band mean), the whitening over bands, and the mask
+channels.  `Normalization` holds numbers only, so that it is stored as JSON beside a model and
+applied in the same way in numpy, in a tf.data graph and by any Keras backend.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from astrocnn.errors import ConfigError, InputsError
+from astrocnn.plugins import nearest
+
+__all__ = ["Normalization", "STRETCHES", "Stretch", "compress", "expand"]
+
+Stretch = Literal["none", "linear", "asinh", "log"]
+STRETCHES: tuple[Stretch, ...] = ("none", "linear", "asinh", "log")
+
+
+def compress(values: Any, stretch: str, softening: Any, xp: ModuleType = np) -> Any:
+    """Apply a stretch: odd, monotonic, and linear for fluxes well below the softening.
+
+    Parameters
+    ----------
+    values : array of shape (..., n_bands)
+        Linear fluxes; negative ones are as welcome as positive ones.
+    stretch : {"none", "linear", "asinh", "log"}
+        ``asinh`` is asinh(x/s), ``log`` is sign(x) log(1 + abs(x)/s); the others change nothing.
+    softening : array of shape (n_bands,)
+        The flux s at which the stretch turns from linear to logarithmic [unit of the image].
+
+    References
+    ----------
+    Lupton, Gunn & Szalay 1999, AJ 118, 1406, equation 3 (asinh magnitudes).
+    """
+    if stretch == "asinh":
+        return xp.arcsinh(values / softening)
+    if stretch == "log":
+        return xp.sign(values) * xp.log1p(xp.abs(values) / softening)
+    return values
+
+
+def expand(values: Any, stretch: str, softening: Any, xp: ModuleType = np) -> Any:
+    """Undo `compress`."""
+    if stretch == "asinh":
+        return xp.sinh(values) * softening
+    if stretch == "log":
+        return xp.sign(values) * xp.expm1(xp.abs(values)) * softening
+    return values
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Numbers that turn fluxes into inputs of a network, one per band.
+
+    Made by `astrocnn.imaging.NormalizationFitter`, by `Normalization.identity`, or read back
+    with `Normalization.from_json`.
+
+    Parameters
+    ----------
+    stretch : {"none", "linear", "asinh", "log"}
+        See `compress`.
+    location, scale : tuple of n_bands float
+        Subtracted from, and divided into, the stretched pixels.
+    softening : tuple of n_bands float, optional
+        Softening of the stretch [unit of the image]; ones when not given.
+    fill : tuple of n_bands float, optional
+        Normalized value of a pixel without data; zeros when not given, which is the band mean.
+    whitening : tuple of n_bands tuples of n_bands float, optional
+        Matrix W applied as ``W @ z`` to the bands of each pixel.
+    mask_channel : bool
+        Append one channel per band with 1 where there are data and 0 where there are none.
+    noise : tuple of n_bands float, optional
+        Sky noise of the training images, one standard deviation [unit of the image].
+    """
+
+    stretch: str
+    location: tuple[float, ...]
+    scale: tuple[float, ...]
+    softening: tuple[float, ...] = ()
+    fill: tuple[float, ...] = ()
+    whitening: tuple[tuple[float, ...], ...] | None = None
+    mask_channel: bool = False
+    noise: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.stretch not in STRETCHES:
+            raise ConfigError(
+                f"There is no stretch '{self.stretch}'.",
+                allowed=STRETCHES,
+                hint=nearest(str(self.stretch), STRETCHES),
+            )
+        n = len(self.location)
+        set_ = object.__setattr__  # a frozen dataclass has no other way to fill its defaults
+        for name, default in (("softening", 1.0), ("fill", 0.0)):
+            set_(self, name, tuple(getattr(self, name)) or (default,) * n)
+        for name in ("location", "scale", "softening", "fill", "noise"):
+            values = getattr(self, name)
+            if values is None:
+                continue
+            set_(self, name, tuple(float(v) for v in values))
+            if len(values) != n or not np.all(np.isfinite(values)):
+                raise ConfigError(
+                    f"A normalization needs one finite number per band in '{name}'.",
+                    received=values,
+                    allowed=f"{n} finite numbers",
+                )
+        if min((*self.scale, *self.softening), default=0.0) <= 0:
+            raise ConfigError(
+                "Scale and softening of a normalization must be positive.",
+                received=f"scale {self.scale}, softening {self.softening}",
+            )
+        if self.whitening is not None:
+            rows = tuple(tuple(float(v) for v in row) for row in self.whitening)
+            set_(self, "whitening", rows)
+            if np.shape(rows) != (n, n) or not np.all(np.isfinite(rows)):
+                raise ConfigError(
+                    "A whitening matrix needs one finite number per pair of bands.",
+                    received=f"shape {np.shape(rows)}",
+                    allowed=f"shape ({n}, {n})",
+                )
+
+    @classmethod
+    def identity(cls, n_bands: int, *, mask_channel: bool = False) -> Normalization:
+        """Pixels as they are; those without data become 0."""
+        return cls("none", (0.0,) * n_bands, (1.0,) * n_bands, mask_channel=mask_channel)
+
+    @property
+    def n_bands(self) -> int:
+        """Bands going in."""
+        return len(self.location)
+
+    @property
+    def n_channels(self) -> int:
+        """Channels coming out: the bands, and their masks when asked for."""
+        return self.n_bands * (2 if self.mask_channel else 1)
+
+    def apply(self, images: Any, xp: ModuleType = np) -> Any:
+        """Normalize images.
+
+        Parameters
+        ----------
+        images : array of shape (..., n_bands)
+            Linear fluxes [unit of the image]; a pixel that is not finite has no data.
+        xp : module
+            The array library: ``numpy``, ``keras.ops`` or ``tensorflow.experimental.numpy``.
+
+        Returns
+        -------
+        array of shape (..., n_channels)
+            float32, finite everywhere.
+
+        Raises
+        ------
+        InputsError
+            If the number of bands is another one.
+        """
+        self._check_last_axis(images.shape, self.n_bands)
+
+        def constant(values: Sequence[Any]) -> Any:
+            return xp.array(np.asarray(values, np.float32))
+
+        images = xp.array(images, dtype="float32")
+        valid = xp.isfinite(images)
+        # Zeros stand in before any arithmetic: no NaN can spread through the whitening, and
+        # none through a gradient.
+        z = xp.where(valid, images, xp.zeros_like(images))
+        z = compress(z, self.stretch, constant(self.softening), xp)
+        z = (z - constant(self.location)) / constant(self.scale)
+        z = xp.where(valid, z, constant(self.fill) + xp.zeros_like(z))
+        if self.whitening is not None:
+            z = xp.matmul(z, constant(np.transpose(self.whitening).tolist()))
+        if self.mask_channel:
+            z = xp.concatenate([z, xp.where(valid, xp.ones_like(z), xp.zeros_like(z))], axis=-1)
+        return z
+
+    def invert(self, normalized: npt.ArrayLike) -> np.ndarray:
+        """Fluxes that `apply` turns into these values.
+
+        Parameters
+        ----------
+        normalized : array_like of shape (..., n_channels) or (..., n_bands)
+            Output of `apply`.  Without mask channels nobody can tell the pixels that had no
+            data, and they come back as the flux of the fill value; with them they are NaN.
+
+        Returns
+        -------
+        ndarray of shape (..., n_bands)
+            float64 [unit of the image].
+        """
+        z = np.asarray(normalized, np.float64)
+        masks = None
+        if self.mask_channel and z.shape[-1] == self.n_channels:
+            z, masks = z[..., : self.n_bands], z[..., self.n_bands :]
+        self._check_last_axis(z.shape, self.n_bands)
+        if self.whitening is not None:
+            z = z @ np.linalg.inv(np.asarray(self.whitening)).T
+        stretched = z * np.asarray(self.scale) + np.asarray(self.location)
+        flux = expand(stretched, self.stretch, np.asarray(self.softening))
+        return flux if masks is None else np.where(masks > 0.5, flux, np.nan)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionary of numbers, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any]) -> Normalization:
+        """The inverse of `to_dict`."""
+        known = {field.name for field in fields(cls)}
+        if unknown := set(mapping) - known:
+            raise ConfigError(
+                "A stored normalization has entries this version does not know.",
+                received=sorted(unknown),
+                allowed=sorted(known),
+            )
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in mapping.items()
+        }
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """JSON text; every number survives the round trip exactly."""
+        return json.dumps(self.to_dict(), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Normalization:
+        """The inverse of `to_json`."""
+        return cls.from_dict(json.loads(text))
+
+    def _check_last_axis(self, shape: Any, expected: int) -> None:
+        if shape[-1] != expected:
+            raise InputsError(
+                "The images have another number of bands than the normalization.",
+                received=f"{shape[-1]} (the last axis of shape {tuple(shape)})",
+                allowed=f"{expected}",
+            )

@@ -1,0 +1,255 @@
+"""Statistics of the training images in one streaming pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from astrocnn.errors import ConfigError, InputsError
+from astrocnn.imaging.moments import Moments
+from astrocnn.imaging.normalization import STRETCHES, Normalization, compress
+from astrocnn.imaging.pixel_sample import PixelSample
+from astrocnn.imaging.sky_noise import sky_noise
+from astrocnn.plugins import nearest
+
+__all__ = ["NormalizationFitter"]
+
+SAMPLE_PIXELS = 1 << 18
+WARM_UP_IMAGES = 512
+WARM_UP_BYTES = 64 << 20
+BLOCK_PIXELS = 1 << 18
+MAD_TO_SIGMA = 1.482602218505602
+LEAST_EIGENVALUE = 1e-6
+
+
+class NormalizationFitter:
+    """Fit a `Normalization` to a stream of images, each seen once.
+
+    Pixels without data (NaN, infinite) do not count.  The result depends on the images and
+    their order, and not on how they were cut into chunks.
+
+    The softening of a stretch has to be known before the first stretched pixel is summed.  So
+    the first images (at most 512, at most 64 MiB) are held back until the sky noise has been
+    measured on them, then join the sums; show the images in random order when their
+    noise varies along the catalogue, as `astrocnn.datasets.fit_normalization` does.
+
+    Parameters
+    ----------
+    stretch : {"none", "linear", "asinh", "log"}
+        With "none" the pixels stay as they are, and those without data get the mean of the band.
+    robust : bool
+        Median and 1.4826 MAD in place of mean and standard deviation, from a seeded random
+        sample of 2**18 pixels: their standard error on Gaussian pixels is 0.0024 and
+        0.0023 standard deviations.
+    whiten : bool
+        Rotate and scale the bands so that their covariance over the training pixels is the
+        identity (principal components).  Only pixels with data in every band are used.
+    mask_channel : bool
+        See `Normalization`.
+    softening : float or sequence of n_bands floats, optional
+        Flux at which "asinh" and "log" turn from linear to logarithmic [unit of the image]; by
+        default the sky noise of each band.
+    bands : sequence of str, optional
+        Names for the messages.
+    seed : int
+        Seed of the sample of pixels.
+    """
+
+    def __init__(
+        self,
+        stretch: str = "asinh",
+        *,
+        robust: bool = False,
+        whiten: bool = False,
+        mask_channel: bool = False,
+        softening: float | Sequence[float] | None = None,
+        bands: Sequence[str] = (),
+        seed: int = 0,
+    ) -> None:
+        if stretch not in STRETCHES:
+            raise ConfigError(
+                f"There is no stretch '{stretch}'.",
+                allowed=STRETCHES,
+                hint=nearest(str(stretch), STRETCHES),
+            )
+        if stretch == "none" and (whiten or robust):
+            raise ConfigError(
+                "With stretch 'none' the pixels stay as they are: nothing is scaled or whitened.",
+                received=f"robust={robust}, whiten={whiten}",
+                hint="stretch = 'linear'",
+            )
+        self.stretch, self.robust, self.whiten = stretch, robust, whiten
+        self.mask_channel, self.bands = mask_channel, tuple(bands)
+        self._given = None if softening is None else np.atleast_1d(np.asarray(softening, float))
+        if self._given is not None and not (np.isfinite(self._given) & (self._given > 0)).all():
+            raise ConfigError("The softening must be positive.", received=softening)
+        self._sample = PixelSample(SAMPLE_PIXELS, seed)
+        self._held: list[np.ndarray] = []
+        self._noises: list[np.ndarray] = []
+        self._softening: np.ndarray | None = None
+        self._moments: Moments | None = None
+        self._warm_up = 0
+        self._noise = np.zeros(0)
+
+    def update(self, images: np.ndarray) -> NormalizationFitter:
+        """Take in images of shape (n, height, width, n_bands); returns itself."""
+        images = np.asarray(images)
+        if images.ndim != 4:
+            raise InputsError(
+                "Images to fit a normalization on have the axes (n, height, width, n_bands).",
+                received=f"shape {images.shape}",
+            )
+        if len(images) == 0:
+            return self
+        if self._moments is None:
+            self._start(images)
+        elif images.shape[3] != len(self._moments.mean):
+            raise InputsError(
+                "The number of bands changed between two chunks.",
+                received=images.shape[3],
+                allowed=len(self._moments.mean),
+            )
+        if self._softening is None:
+            room = self._warm_up - sum(map(len, self._held))
+            self._held.append(np.array(images[:room], np.float32))
+            self._noises.append(sky_noise(self._held[-1]))
+            images = images[room:]
+            if sum(map(len, self._held)) == self._warm_up:
+                self._settle()
+        if len(images):
+            self._add(images)
+        return self
+
+    def finish(self) -> Normalization:
+        """The normalization of all images seen.
+
+        Raises
+        ------
+        InputsError
+            If there were no images, or a band has no data, is constant, or (when whitening)
+            is a linear combination of the others.
+        """
+        if self._moments is None:
+            raise InputsError("No images to fit a normalization on.")
+        if self._softening is None:
+            self._settle()
+        assert self._softening is not None
+        moments = self._moments
+        self._refuse(moments.count == 0, "has no data in any training image")
+        if self.stretch == "none":
+            location, scale = np.zeros_like(moments.mean), np.ones_like(moments.mean)
+            fill = moments.mean
+        else:
+            location, scale = moments.mean, np.sqrt(moments.variance)
+            fill = np.zeros_like(location)
+            # Rounding leaves a constant band with a spread of a few units in the last place.
+            constant = scale <= 1e-9 * np.maximum(np.abs(location), np.finfo(np.float32).tiny)
+            self._refuse(constant, "has the same value in every pixel")
+            if self.robust:
+                location, scale = self._median_and_mad()
+        return Normalization(
+            self.stretch,
+            location=tuple(location.tolist()),
+            scale=tuple(scale.tolist()),
+            softening=tuple(self._softening.tolist()),
+            fill=tuple(fill.tolist()),
+            whitening=self._whitening(scale) if self.whiten else None,
+            mask_channel=self.mask_channel,
+            noise=tuple(self._noise.tolist()),
+        )
+
+    def _start(self, images: np.ndarray) -> None:
+        n_bands = images.shape[3]
+        if self._given is not None and len(self._given) not in (1, n_bands):
+            raise ConfigError(
+                "Softening: one number, or one per band.",
+                received=f"{len(self._given)} numbers",
+                allowed=f"{n_bands} bands",
+            )
+        self._moments = Moments(n_bands, complete=self.whiten)
+        self._warm_up = min(WARM_UP_IMAGES, max(1, WARM_UP_BYTES // (4 * images[0].size)))
+
+    def _settle(self) -> None:
+        """Measure noise and softening on the images held back, and let them join the sums."""
+        assert self._moments is not None
+        n_bands = len(self._moments.mean)
+        held = np.concatenate(self._held)
+        self._held = []
+        self._noise = np.array([_typical_noise(band) for band in np.concatenate(self._noises).T])
+        for band in np.flatnonzero(self._noise == 0):
+            self._noise[band] = _spread(held[..., band])
+        if self.stretch not in ("asinh", "log"):
+            self._softening = np.ones(n_bands)
+        elif self._given is not None:
+            self._softening = np.broadcast_to(self._given, (n_bands,)).copy()
+        else:
+            # A band without any spread is refused in finish(), with its name.
+            self._softening = np.where(self._noise > 0, self._noise, 1.0)
+        self._add(held)
+
+    def _add(self, images: np.ndarray) -> None:
+        assert self._moments is not None and self._softening is not None
+        pixels = images.reshape(-1, images.shape[3])
+        for start in range(0, len(pixels), BLOCK_PIXELS):
+            block = pixels[start : start + BLOCK_PIXELS].astype(np.float64)
+            block[~np.isfinite(block)] = np.nan
+            stretched = compress(block, self.stretch, self._softening)
+            self._moments.update(stretched)
+            if self.robust:
+                self._sample.update(stretched)
+
+    def _median_and_mad(self) -> tuple[np.ndarray, np.ndarray]:
+        columns = [band[np.isfinite(band)] for band in self._sample.values().T]
+        self._refuse(
+            np.array([len(column) == 0 for column in columns]),
+            "has too few pixels with data for a median",
+        )
+        median = np.array([np.median(column) for column in columns])
+        mad = np.array([_mad(column) for column in columns])
+        self._refuse(mad == 0, "has the same value in more than half of its pixels", "robust=False")
+        return median, mad
+
+    def _whitening(self, scale: np.ndarray) -> tuple[tuple[float, ...], ...]:
+        assert self._moments is not None
+        covariance = self._moments.covariance / np.outer(scale, scale)
+        values, vectors = np.linalg.eigh(covariance)
+        values, vectors = values[::-1], vectors[:, ::-1]
+        if values[-1] < LEAST_EIGENVALUE * values[0]:
+            raise InputsError(
+                "The bands cannot be whitened: one is a linear combination of the others.",
+                received=f"eigenvalues of the covariance {np.array2string(values, precision=3)}",
+                hint="leave a band out, or whiten = false",
+            )
+        # The sign of an eigenvector is arbitrary; fix it, so that two fits agree.
+        vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), range(len(values))])
+        return tuple(map(tuple, (vectors / np.sqrt(values)).T.tolist()))
+
+    def _refuse(self, wrong: np.ndarray, what: str, hint: str | None = None) -> None:
+        if not wrong.any():
+            return
+        names = [
+            self.bands[i] if len(self.bands) == len(wrong) else f"number {i}"
+            for i in np.flatnonzero(wrong)
+        ]
+        raise InputsError(
+            f"Band {', '.join(names)} {what}: no normalization can be fitted.",
+            hint=hint or "leave the band out of the survey, or look at its files",
+        )
+
+
+def _typical_noise(per_image: np.ndarray) -> float:
+    known = per_image[np.isfinite(per_image)]
+    return float(np.median(known)) if len(known) else 0.0
+
+
+def _mad(values: np.ndarray) -> float:
+    return MAD_TO_SIGMA * float(np.median(np.abs(values - np.median(values))))
+
+
+def _spread(values: np.ndarray) -> float:
+    """A scale for bands whose border is flat: MAD, else standard deviation, else 0."""
+    known = values[np.isfinite(values)].astype(np.float64)
+    if len(known) == 0:
+        return 0.0
+    return _mad(known) or float(known.std())
