@@ -1,0 +1,68 @@
+"""Training networks: optimizers and schedules, devices, early stopping, resumable backups.
+
+The loop is astrocnn's own, on ``tf.distribute``: the same code runs on one device, on several and
+on several machines, divides the loss by the weights of the whole batch wherever its parts lie, and
+can be killed at any moment and continued.
+
+Names are resolved on first use, so that checking the name of an optimizer imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from astrocnn.training.figures import learning_curve
+    from astrocnn.training.fitting import fit
+    from astrocnn.training.history import History
+    from astrocnn.training.imbalance import class_weights
+    from astrocnn.training.inference import predict
+    from astrocnn.training.optimizers import OPTIMIZERS, SCHEDULES, Optimizer
+    from astrocnn.training.precision import (
+        PRECISIONS,
+        copied,
+        has_fast_bfloat16,
+        resolve_precision,
+    )
+    from astrocnn.training.strategies import STRATEGIES, strategy
+
+__all__ = [
+    "OPTIMIZERS",
+    "PRECISIONS",
+    "SCHEDULES",
+    "STRATEGIES",
+    "History",
+    "Optimizer",
+    "class_weights",
+    "copied",
+    "fit",
+    "has_fast_bfloat16",
+    "learning_curve",
+    "predict",
+    "resolve_precision",
+    "strategy",
+]
+
+_HOME = {
+    "OPTIMIZERS": "optimizers",
+    "PRECISIONS": "precision",
+    "SCHEDULES": "optimizers",
+    "STRATEGIES": "strategies",
+    "History": "history",
+    "Optimizer": "optimizers",
+    "class_weights": "imbalance",
+    "copied": "precision",
+    "fit": "fitting",
+    "has_fast_bfloat16": "precision",
+    "learning_curve": "figures",
+    "predict": "inference",
+    "resolve_precision": "precision",
+    "strategy": "strategies",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,97 @@
+"""The state of a training on disk, from which it continues after any interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astrocnn.atomic import replacing
+from astrocnn.errors import TrainingError
+
+__all__ = ["Backup", "State"]
+
+
+@dataclass
+class State:
+    """Everything that determines how a training goes on.
+
+    Attributes
+    ----------
+    arrays : dict of str to list of ndarray
+        Variables by owner: the model (with its random states), the optimizer, the best weights.
+    notes : dict
+        The rest, JSON.
+    """
+
+    arrays: dict[str, list[np.ndarray]]
+    notes: dict[str, Any]
+
+
+class Backup:
+    """One file in a folder, replaced whole after each epoch.
+
+    Parameters
+    ----------
+    directory : path
+        Where ``state.npz`` is kept.
+    fingerprint : dict
+        What must be the same for a training to be continued, JSON.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], fingerprint: dict[str, Any]) -> None:
+        self.path = Path(directory) / "state.npz"
+        self.fingerprint = json.loads(json.dumps(fingerprint))
+
+    def save(self, state: State) -> None:
+        """Replace the backup."""
+        notes = json.dumps({"fingerprint": self.fingerprint, "notes": state.notes})
+        arrays = {
+            f"{owner}/{i:05d}": array
+            for owner, group in state.arrays.items()
+            for i, array in enumerate(group)
+        }
+        arrays["notes"] = np.frombuffer(notes.encode(), dtype=np.uint8)
+        with replacing(self.path) as temporary, open(temporary, "wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
+
+    def load(self) -> State | None:
+        """The last saved state, or None when there is none.
+
+        Raises
+        ------
+        TrainingError
+            If the file is damaged, or belongs to a training with another network or settings.
+        """
+        if not self.path.exists():
+            return None
+        arrays: dict[str, list[np.ndarray]] = {}
+        try:
+            with np.load(self.path, allow_pickle=False) as stored:
+                written = json.loads(stored["notes"].tobytes())
+                for key in sorted(stored.files):
+                    owner, _, number = key.partition("/")
+                    if number:
+                        arrays.setdefault(owner, []).append(stored[key])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise TrainingError(
+                f"The backup of this training cannot be read: {self.path}",
+                received=str(error),
+                hint="delete the folder to train from the beginning",
+            ) from error
+        if written["fingerprint"] != self.fingerprint:
+            old, new = written["fingerprint"], self.fingerprint
+            changed = [k for k in {**old, **new} if old.get(k) != new.get(k)]
+            raise TrainingError(
+                f"The backup in {self.path.parent} belongs to another training: "
+                f"{', '.join(changed)} changed since.",
+                received="; ".join(f"{k} = {new.get(k)}" for k in changed),
+                allowed="; ".join(f"{k} = {old.get(k)}" for k in changed),
+                hint="train into another folder, or delete this one to train from the beginning",
+            )
+        return State(arrays, written["notes"])

@@ -1,0 +1,205 @@
+"""Epochs, with a state that can be saved and taken up again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from astrocnn.errors import TrainingError
+from astrocnn.training.backup import State
+from astrocnn.training.best import Best
+from astrocnn.training.feeding import feed
+from astrocnn.training.history import History
+from astrocnn.training.nan_guard import explain_non_finite
+from astrocnn.training.objective import Objective, Sums
+from astrocnn.training.optimizers import Optimizer
+from astrocnn.training.step import evaluation_step, training_step
+
+__all__ = ["Data", "Loop"]
+
+Data = tf.data.Dataset | Callable[[int], tf.data.Dataset]
+"""Training data: the same for all epochs, or made for each epoch (counted from 0)."""
+
+# Results are fetched this often, so that the device is not waited for after each batch.
+_FETCH_EVERY = 32
+
+
+class Loop:
+    """A training in progress.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With its variables where the strategy wants them.
+    rule : keras.Optimizer
+        Built.
+    method : Optimizer
+        The description of `rule`.
+    objective : Objective
+        What is minimized.
+    where : tf.distribute.Strategy
+        The devices.
+    best : Best
+        Early stopping.
+    epochs : int
+        At most.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        rule: Any,
+        method: Optimizer,
+        objective: Objective,
+        where: tf.distribute.Strategy,
+        best: Best,
+        epochs: int,
+    ) -> None:
+        self.model = model
+        self.rule = rule
+        self.method = method
+        self.objective = objective
+        self.where = where
+        self.best = best
+        self.epochs = epochs
+        self.history = History()
+
+    def open(self, train: Data, validation: tf.data.Dataset | None, steps: int | None) -> None:
+        """Connect the data and make the graphs.
+
+        Raises
+        ------
+        TrainingError
+            If the schedule needs the number of batches and it is unknown.
+        """
+        self.train = train
+        first = train(0) if callable(train) else train
+        self.steps = steps or self._count(first)
+        self.fed: Any = feed(first, self.where)
+        spec = self.fed.element_spec
+        self.update = training_step(
+            self.model, self.rule, self.objective, self.where, spec, self.method.clip_norm
+        )
+        self.fed_validation: Any = None
+        if validation is not None:
+            self.fed_validation = feed(validation, self.where)
+            spec = self.fed_validation.element_spec
+            self.evaluate = evaluation_step(self.model, self.objective, self.where, spec)
+
+    def _count(self, data: tf.data.Dataset) -> int | None:
+        count = int(data.cardinality())
+        if count == tf.data.INFINITE_CARDINALITY:
+            raise TrainingError(
+                "The training data never end.", hint="repeat() is not needed: epochs do it"
+            )
+        if count >= 0:
+            return count
+        if self.method.schedule != "constant" or self.method.warmup > 0:
+            raise TrainingError(
+                "The learning-rate schedule needs the number of batches per epoch, "
+                "which the training data do not tell.",
+                hint="pass steps_per_epoch",
+            )
+        return None
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is no further epoch to train."""
+        return self.history.stopped_early or len(self.history) >= self.epochs
+
+    def epoch(self) -> dict[str, float]:
+        """Train and validate one epoch; its row of the history."""
+        started = time.perf_counter()
+        number = len(self.history)
+        if callable(self.train) and number > 0:
+            self.fed = feed(self.train(number), self.where)
+        row: dict[str, float] = {"epoch": number + 1}
+        row |= self._trained(number).means()
+        if self.fed_validation is not None:
+            sums = Sums(self.objective)
+            for batch in self.fed_validation:
+                sums.add(self.evaluate(batch))
+                if len(sums.pending) >= _FETCH_EVERY:
+                    self._check(sums, number, "validation")
+            self._check(sums, number, "validation")
+            row |= sums.means("val_")
+        row["learning_rate"] = float(self.rule.learning_rate.numpy())
+        row["seconds"] = time.perf_counter() - started
+        self.best.update(row, self.model)
+        self.history.rows.append(row)
+        self.history.best_epoch = self.best.epoch
+        self.history.stopped_early = self.best.exhausted
+        return row
+
+    def _trained(self, number: int) -> Sums:
+        sums = Sums(self.objective)
+        made = int(self.rule.iterations.numpy())
+        for step, batch in enumerate(self.fed):
+            self._set_rate(made + step)
+            sums.add(self.update(batch))
+            if len(sums.pending) >= _FETCH_EVERY:
+                self._check(sums, number, "training")
+        self._check(sums, number, "training")
+        if sums.labelled == 0:
+            raise TrainingError(
+                "There is nothing to train on.",
+                received="no batch" if sums.steps == 0 else "no object with a label",
+            )
+        return sums
+
+    def _set_rate(self, updates: int) -> None:
+        if self.steps is not None:
+            self.rule.learning_rate = self.method.rate(
+                updates, steps_per_epoch=self.steps, epochs=self.epochs
+            )
+
+    def _check(self, sums: Sums, epoch: int, stage: str) -> None:
+        trouble = sums.fetch()
+        if trouble is not None:
+            batch, vector = trouble
+            self.use_best_weights()
+            rate, precision = float(self.rule.learning_rate.numpy()), self.history.precision
+            raise explain_non_finite(vector, stage, epoch + 1, batch + 1, rate, precision)
+
+    def use_best_weights(self) -> None:
+        """Give the network the weights of its best epoch, if there is one."""
+        if self.best.weights:
+            self.model.set_weights(self.best.weights)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What must be the same for another process to continue this training."""
+        shapes = [[v.path.rpartition("/")[2], list(v.shape)] for v in self.model.weights]
+        return {
+            "network": shapes,
+            "targets": list(self.objective.targets),
+            "steps per epoch": self.steps,
+        }
+
+    def state(self) -> State:
+        """Everything that determines the rest of the training."""
+        arrays = {
+            "model": [v.numpy() for v in self.model.variables],
+            "optimizer": [v.numpy() for v in self.rule.variables],
+            "best": self.best.weights,
+        }
+        return State(arrays, {"history": self.history.to_json(), "best": self.best.state()})
+
+    def restore(self, state: State) -> None:
+        """Take up a `state`."""
+        owners = (("model", self.model.variables), ("optimizer", self.rule.variables))
+        for owner, variables in owners:
+            for variable, value in zip(variables, state.arrays[owner], strict=True):
+                variable.assign(value)
+        self.best.restore(state.notes["best"], state.arrays.get("best", []))
+        self.history = History.from_json(state.notes["history"])
+        # A stopped training goes on when it is given more patience.
+        self.history.stopped_early = self.best.exhausted
+        if not callable(self.train):
+            # The order of a shuffled data set is a matter of how often it has been iterated.
+            for _ in range(len(self.history)):
+                iter(self.fed)
+        elif not self.finished:
+            self.fed = feed(self.train(len(self.history)), self.where)

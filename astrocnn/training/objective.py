@@ -1,0 +1,160 @@
+"""What is minimized, and its sums over an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from astrocnn.errors import TrainingError
+
+__all__ = ["Objective", "PerObject", "Sums"]
+
+PerObject = Callable[[Any, Any], Any]
+"""Of (encoded (n, k), raw (n, units)): a value per object, shape (n,)."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimized and what is watched.
+
+    The loss is the sum over targets of ``loss_weights[t] * sum(w l) / sum(w)``, with both sums
+    over the objects of the whole batch on all replicas: an object without a label (w = 0) does
+    not dilute it, nor does the way the batch is split.
+
+    Attributes
+    ----------
+    losses : mapping of target to function
+        Loss per object.
+    loss_weights : mapping of target to float
+        1 where a target is not named.
+    class_weights : mapping of target to ndarray of shape (k,) or (2,)
+        See `class_weights`; used in training, not in evaluation.
+    metrics : mapping of target to mapping of name to function
+        Further values per object, averaged with the object weights.
+    """
+
+    losses: Mapping[str, PerObject]
+    loss_weights: Mapping[str, float] = field(default_factory=dict)
+    class_weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, PerObject]] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the targets."""
+        return tuple(self.losses)
+
+    def check(self, outputs: Iterable[str]) -> None:
+        """Compare with the names of a network's outputs.
+
+        Raises
+        ------
+        TrainingError
+            If a target has no output, or weights or metrics are for targets that have no loss.
+        """
+        outputs = tuple(outputs)
+        for what, names, known in (
+            ("loss", self.losses, outputs),
+            ("loss weight", self.loss_weights, self.targets),
+            ("class weights", self.class_weights, self.targets),
+            ("metrics", self.metrics, self.targets),
+        ):
+            unknown = sorted(set(names) - set(known))
+            if unknown or not self.losses:
+                raise TrainingError(
+                    f"There is {what} for targets that the network does not predict.",
+                    received=unknown or "no loss at all",
+                    allowed=known or "a network whose outputs are a dict of target to tensor",
+                )
+
+    def columns(self) -> list[tuple[str, str]]:
+        """(target, quantity) of each element of the sums."""
+        pairs = [(t, "loss") for t in self.targets]
+        return pairs + [(t, m) for t in self.targets for m in self.metrics.get(t, {})]
+
+    def sums(self, y: Any, weights: Any, raw: Any, training: bool) -> tuple[list[Any], list[Any]]:
+        """Weighted sums over the local batch: of each column, and of the weights per target."""
+        weighted, totals, values = [], [], {}
+        for target in self.targets:
+            weight = tf.cast(tf.reshape(weights[target], [-1]), tf.float32)
+            encoded = y[target]
+            if training and target in self.class_weights:
+                weight *= _object_weights(encoded, self.class_weights[target])
+            # A missing label may be encoded as NaN, and 0 times NaN is NaN.
+            encoded = tf.where(weight[:, None] > 0, encoded, tf.zeros_like(encoded))
+            output = tf.cast(raw[target], tf.float32)
+            values[target, "loss"] = tf.reduce_sum(weight * self.losses[target](encoded, output))
+            for name, metric in self.metrics.get(target, {}).items():
+                value = tf.cast(metric(encoded, output), tf.float32)
+                values[target, name] = tf.reduce_sum(weight * value)
+            totals.append(tf.reduce_sum(weight))
+        weighted = [values[column] for column in self.columns()]
+        return weighted, totals
+
+
+def _object_weights(encoded: Any, per_class: np.ndarray) -> Any:
+    per_class = tf.constant(per_class, tf.float32)
+    if encoded.shape[-1] == 1:
+        encoded = tf.concat([1.0 - encoded, encoded], axis=1)
+    return tf.linalg.matvec(encoded, per_class)
+
+
+class Sums:
+    """Sums over an epoch, in double precision, fetched from the device a few at a time.
+
+    Parameters
+    ----------
+    objective : Objective
+        What the vectors hold.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+        self.columns = objective.columns()
+        self.total = np.zeros(len(self.columns) + len(objective.targets) + 3)
+        self.steps = 0
+        self.pending: list[Any] = []
+
+    def add(self, vector: Any) -> None:
+        """Take the result of one step; it is not waited for."""
+        self.pending.append(vector)
+
+    def fetch(self) -> tuple[int, np.ndarray] | None:
+        """Add all that is pending; the step (from 0) and vector of the first that is not finite."""
+        vectors, self.pending = [np.asarray(v) for v in self.pending], []
+        for vector in vectors:
+            if not np.isfinite(vector).all():
+                return self.steps, vector
+            self.total += vector
+            self.steps += 1
+        return None
+
+    @property
+    def labelled(self) -> float:
+        """Sum of the weights of all objects and targets."""
+        n = len(self.columns)
+        return float(self.total[n : n + len(self.objective.targets)].sum())
+
+    def means(self, prefix: str = "") -> dict[str, float]:
+        """Averages over the epoch, by column of the history; "loss" is NaN without any label."""
+        n, targets = len(self.columns), self.objective.targets
+        norms = dict(zip(targets, self.total[n : n + len(targets)], strict=True))
+        with np.errstate(invalid="ignore"):
+            mean = {
+                (target, name): float(np.divide(value, norms[target]))
+                for (target, name), value in zip(self.columns, self.total[:n], strict=True)
+            }
+        row = {f"{prefix}loss": float(self.total[-3] / max(1, self.steps))}
+        for target in targets:
+            importance = self.objective.loss_weights.get(target, 1.0)
+            if norms[target] > 0 or len(targets) == 1:
+                row[f"{prefix}loss"] += importance * mean[target, "loss"]
+        for (target, name), value in mean.items():
+            if name != "loss":
+                row[f"{prefix}{target}_{name}"] = value
+            elif len(targets) > 1:
+                row[f"{prefix}{target}_loss"] = value
+        return row

@@ -1,0 +1,154 @@
+"""Optimizers and learning-rate schedules by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from astrocnn.errors import TrainingError
+from astrocnn.plugins import nearest
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["OPTIMIZERS", "SCHEDULES", "Optimizer"]
+
+_KERAS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sgd": ("SGD", {}),
+    "momentum": ("SGD", {"momentum": 0.9}),
+    "nesterov": ("SGD", {"momentum": 0.9, "nesterov": True}),
+    "rmsprop": ("RMSprop", {}),
+    "adam": ("Adam", {}),
+    "adamw": ("AdamW", {}),
+}
+OPTIMIZERS: tuple[str, ...] = tuple(_KERAS)
+"""Names accepted by `Optimizer`."""
+
+
+def _constant(t: float, *, floor: float) -> float:
+    return 1.0
+
+
+def _exponential(t: float, *, floor: float) -> float:
+    return floor**t
+
+
+def _cosine(t: float, *, floor: float) -> float:
+    return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * t))
+
+
+_SCHEDULES: dict[str, Callable[..., float]] = {
+    "constant": _constant,
+    "exponential": _exponential,
+    "cosine": _cosine,
+}
+SCHEDULES: tuple[str, ...] = tuple(_SCHEDULES)
+"""Names of the learning-rate schedules."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """A gradient-descent method with its learning-rate schedule: plain data until built.
+
+    Parameters
+    ----------
+    name : {"adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop"}
+        "momentum" and "nesterov" are SGD with momentum 0.9.
+    learning_rate : float
+        Highest learning rate.
+    schedule : {"constant", "exponential", "cosine"}
+        Factor of the learning rate against t, the fraction of training done after the warm-up:
+        1, ``floor**t``, or ``floor + (1 - floor) (1 + cos(pi t)) / 2``.
+    warmup : float
+        Epochs during which the rate first rises linearly from zero.
+
+    Other Parameters
+    ----------------
+    floor : float
+        Factor reached at the end of training.
+    clip_norm : float, optional
+        Gradients whose norm over all weights is greater are scaled down to it.
+    options : dict
+        Further arguments of the Keras optimizer, such as ``{"weight_decay": 1e-4}``.
+
+    References
+    ----------
+    Loshchilov & Hutter 2017 (arXiv:1608.03983), equation 5: the cosine.
+    Pascanu et al. 2013 (arXiv:1211.5063), algorithm 1: clipping by the norm.
+
+    Examples
+    --------
+    >>> method = Optimizer("adam", 1e-3, schedule="cosine", warmup=1.0, floor=0.0)
+    >>> [method.rate(step, steps_per_epoch=10, epochs=3) for step in (5, 10, 20)]
+    [0.0005, 0.001, 0.0005]
+    """
+
+    name: str = "adam"
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    warmup: float = 0.0
+    floor: float = 0.01
+    clip_norm: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for kind, value, known in (
+            ("optimizer", self.name, OPTIMIZERS),
+            ("learning-rate schedule", self.schedule, SCHEDULES),
+        ):
+            if value not in known:
+                raise TrainingError(
+                    f"There is no {kind} '{value}'.", allowed=known, hint=nearest(value, known)
+                )
+        for label, number, allowed, good in (
+            ("learning_rate", self.learning_rate, "above 0", self.learning_rate > 0),
+            ("warmup", self.warmup, "0 or more epochs", self.warmup >= 0),
+            ("floor", self.floor, "0 to 1", 0 <= self.floor <= 1),
+            ("clip_norm", self.clip_norm, "above 0", self.clip_norm is None or self.clip_norm > 0),
+        ):
+            if not good:
+                raise TrainingError(
+                    f"The optimizer's {label} is out of range.", received=number, allowed=allowed
+                )
+
+    def rate(self, step: int, *, steps_per_epoch: int, epochs: int) -> float:
+        """Learning rate of an update, counted from 0.
+
+        Parameters
+        ----------
+        step : int
+            Number of updates already made.
+        steps_per_epoch, epochs : int
+            Length of the training.
+
+        Returns
+        -------
+        float
+        """
+        rising = self.warmup * steps_per_epoch
+        if step < rising:
+            return self.learning_rate * step / rising
+        t = min(1.0, (step - rising) / max(1.0, steps_per_epoch * epochs - rising))
+        return self.learning_rate * _SCHEDULES[self.schedule](t, floor=self.floor)
+
+    def build(self) -> keras.Optimizer:
+        """The Keras optimizer, with a learning rate that is set before each update.
+
+        Clipping is left out: Keras clips the gradient of each replica by itself, so that two
+        replicas would not follow the path of one.  The training loop clips their sum.
+        """
+        import keras
+
+        keras_name, defaults = _KERAS[self.name]
+        try:
+            return getattr(keras.optimizers, keras_name)(
+                learning_rate=self.learning_rate, **{**defaults, **self.options}
+            )
+        except (TypeError, ValueError) as error:
+            raise TrainingError(
+                f"The optimizer '{self.name}' refuses its options.",
+                received=str(dict(self.options)),
+                hint=str(error).splitlines()[0],
+            ) from error

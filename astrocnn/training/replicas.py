@@ -1,0 +1,65 @@
+"""What the replicas must have in common before the first batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from astrocnn.errors import TrainingError
+
+__all__ = ["check_agreement", "seed_dropout", "take_values_of_first_replica"]
+
+
+def seed_dropout(model: Any, seed: int) -> None:
+    """Set the random states of all layers from one number."""
+    states = [v for v in model.non_trainable_variables if "seed_generator_state" in v.path]
+    for number, state in enumerate(states):
+        state.assign(np.random.SeedSequence([seed, number]).generate_state(2, np.uint32))
+
+
+def take_values_of_first_replica(model: Any, where: tf.distribute.Strategy) -> None:
+    """Give all replicas the values that the network has on the first worker.
+
+    Each worker built its own network, perhaps from another random seed.
+    """
+    if where.num_replicas_in_sync == 1:
+        return
+
+    @tf.function(autograph=False)
+    def values() -> Any:
+        def on_replica() -> Any:
+            first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
+            return [tf.where(first, v.value, tf.zeros_like(v.value)) for v in model.weights]
+
+        return [where.reduce("SUM", value, axis=None) for value in where.run(on_replica)]
+
+    for variable, value in zip(model.weights, values(), strict=True):
+        variable.assign(value.numpy())
+
+
+def check_agreement(where: tf.distribute.Strategy, epoch: int) -> None:
+    """Make sure that all workers continue from the same epoch.
+
+    Raises
+    ------
+    TrainingError
+        If they do not, as when each has a backup folder of its own.
+    """
+    replicas = where.num_replicas_in_sync
+    if replicas == 1:
+        return
+
+    def on_replica() -> Any:
+        return tf.constant(float(epoch)), tf.constant(float(epoch) ** 2)
+
+    mean, square = (
+        float(where.reduce("SUM", value, axis=None)) / replicas for value in where.run(on_replica)
+    )
+    if abs(square - mean**2) > 1e-6:
+        raise TrainingError(
+            "The workers do not continue from the same epoch.",
+            received=f"epoch {epoch} here, {mean:.3g} on average",
+            hint="the backup folder must be on a file system that all workers share",
+        )
