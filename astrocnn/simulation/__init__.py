@@ -1,0 +1,23 @@
+"""A simulated sky with known truth: survey tiles, a catalogue, and small stamps.
+
+`simulate` writes FITS tiles in several bands with a world coordinate system, a catalogue with the
+truth, and the survey file that describes them; `simulate_stamps` gives arrays for tests and
+notebooks from the same code.  Everything is a pure function of a seed.  Needs the extra ``sim``.
+"""
+
+from __future__ import annotations
+
+from astrocnn.simulation.classes import CLASSES
+from astrocnn.simulation.presets import PRESETS, Preset, SimulatedBand
+from astrocnn.simulation.stamps import simulate_stamps
+from astrocnn.simulation.survey import Simulation, simulate
+
+__all__ = [
+    "CLASSES",
+    "PRESETS",
+    "Preset",
+    "SimulatedBand",
+    "Simulation",
+    "simulate",
+    "simulate_stamps",
+]
