@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from astrocnn.prediction.table import TableColumn, TableWriter
 from astropy.io import fits
 
 from astrocnn.errors import PredictionError
 from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.prediction.plan import Plan, digest
+from astrocnn.prediction.table import TableWriter
+from astrocnn.prediction.table_column import TableColumn, fits_name
 from astrocnn.progress import track
 
 if TYPE_CHECKING:
-    from astrocnn.estimators import Estimator
-
     from astrocnn.catalog import Catalog
+    from astrocnn.estimators import Estimator
     from astrocnn.imaging import Cutouts, Source
 
 __all__ = ["predict", "predict_rows"]
@@ -170,12 +170,13 @@ def predict_rows(
         if good.size
         else {}
     )
+    full = {}
     for target in estimator.task.targets:
-        full = np.full((max(draws, 1), n, target.family.units), np.nan, dtype=np.float32)
+        shape = (max(draws, 1), n, target.family.units)
+        full[target.name] = np.full(shape, np.nan, dtype=np.float32)
         if good.size:
-            full[:, good] = samples[target.name]
-        for suffix, values in target.family.summarize(full).items():
-            columns[f"{target.name}_{suffix}".replace("-", "_").replace(" ", "_")] = values
+            full[target.name][:, good] = samples[target.name]
+    columns.update(estimator.task.summarize(full))
     return columns
 
 
@@ -189,6 +190,15 @@ def _read_ahead(source: Source, plan: Plan, parts: list[int]) -> Iterator[tuple[
                 reader.submit(source.read, plan.rows(following)) if following is not None else None
             )
             yield here, now.result()
+
+
+def _role_columns(catalog: Catalog) -> list[tuple[str, str]]:
+    """The catalogue's own columns in the table, as given, with their UCDs."""
+    roles = catalog.roles
+    own = [(roles.id, "meta.id;meta.main")]
+    if roles.ra is not None and roles.dec is not None:
+        own += [(roles.ra, "pos.eq.ra;meta.main"), (roles.dec, "pos.eq.dec;meta.main")]
+    return own
 
 
 def _positions(catalog: Catalog) -> list[np.ndarray]:
@@ -253,16 +263,16 @@ def _merge(
     estimator: Estimator,
     cards: list[tuple[str, object, str]],
 ) -> None:
-    own = catalog.role_columns()
+    own = _role_columns(catalog)
     layout = [
-        *(TableColumn.like(name, column, ucd) for name, column, ucd in own),
+        *(TableColumn.like(name, catalog.table[name], ucd) for name, ucd in own),
         FLAGS,
         *_target_columns(estimator),
     ]
     with TableWriter(out, layout, len(catalog), cards) as writer:
         for start in range(0, len(catalog), 65536):
             rows = np.arange(start, min(start + 65536, len(catalog)))
-            writer.put(rows, {name: column[rows] for name, column, _ in own})
+            writer.put(rows, {fits_name(name): catalog.table[name][rows] for name, _ in own})
         for part in range(len(plan)):
             path = plan.path(folder, part)
             if _fingerprint(path) != plan.fingerprint:

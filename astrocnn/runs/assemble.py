@@ -22,13 +22,14 @@ from astrocnn.runs.config import RunConfig
 from astrocnn.tasks import Task
 
 if TYPE_CHECKING:
-    from astrocnn.datasets import Shards
     from astrocnn.models import Options
+    from astrocnn.training import Optimizer
 
 __all__ = [
     "augmentation_of",
     "catalog_of",
     "inputs_of",
+    "optimizer_of",
     "options_of",
     "source_of",
     "splits_of",
@@ -109,32 +110,33 @@ def inputs_of(config: RunConfig, source: Source) -> Inputs:
     )
 
 
-def splits_of(config: RunConfig, shards: Shards) -> np.ndarray:
+def splits_of(config: RunConfig, catalog: Catalog, content: np.ndarray | None = None) -> np.ndarray:
     """Split of every row: 0 train, 1 validation, 2 test.
 
-    Rows with byte-identical images always fall in the same split.
+    Parameters
+    ----------
+    config : RunConfig
+        Its ``[split]`` says by what: the identifier, the place on the sky, or a column.
+    catalog : Catalog
+        The objects.
+    content : ndarray of str, shape (n_rows,), optional
+        Hash of each object's pixels: rows with byte-identical images fall in the same split.
 
     Returns
     -------
     splits : ndarray of int8, shape (n_rows,)
     """
     section = config.split
-    objects = shards.objects
     if section.by == "sky":
-        if "ra" not in objects.colnames:
-            raise ConfigError("Splits by sky need a catalogue with coordinates.", received="sky")
-        keys = sky_keys(objects["ra"], objects["dec"], resolution=section.resolution)
+        if catalog.ra is None or catalog.dec is None:
+            raise ConfigError("Splits by sky need a catalogue with positions.", received="sky")
+        keys = sky_keys(catalog.ra, catalog.dec, resolution=section.resolution)
     elif section.by == "id":
-        keys = np.asarray(shards.ids)
+        keys = catalog.ids
     else:
-        if section.by not in objects.colnames:
-            raise ConfigError(
-                f"split.by names no column of the catalogue: '{section.by}'.",
-                allowed=["id", "sky", *objects.colnames],
-                hint=nearest(section.by, objects.colnames),
-            )
-        keys = np.asarray(objects[section.by])
-    keys = group_keys(keys, shards.content)
+        keys, _ = catalog.column(section.by)
+    if content is not None:
+        keys = group_keys(keys, content)
     return split_of(keys, fractions=section.fractions, seed=section.seed)
 
 
@@ -149,6 +151,22 @@ def options_of(config: RunConfig) -> Options:
                 f"model.options: there is no '{name}'.", allowed=known, hint=nearest(name, known)
             )
     return Options(**config.model.options)
+
+
+def optimizer_of(config: RunConfig) -> Optimizer:
+    """The optimizer of a run with its schedule."""
+    from astrocnn.training import Optimizer
+
+    section = config.training
+    decay = {"weight_decay": section.weight_decay} if section.weight_decay else {}
+    return Optimizer(
+        section.optimizer,
+        section.learning_rate,
+        schedule=section.schedule,
+        warmup=section.warmup,
+        clip_norm=section.clip_norm,
+        options=decay,
+    )
 
 
 def augmentation_of(config: RunConfig) -> Mapping[str, Any]:

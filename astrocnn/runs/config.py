@@ -102,6 +102,9 @@ class TrainingSection(Section):
     optimizer: str = "adam"
     learning_rate: float = Field(1e-3, gt=0)
     schedule: str = "constant"
+    warmup: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float | None = Field(None, gt=0)
     patience: int = Field(10, ge=0)
     class_weights: bool = False
     strategy: Literal["auto", "one", "mirrored", "multiworker"] = "auto"

@@ -1,0 +1,18 @@
+"""Predictions at the scale of a catalogue: the resumable engine and the FITS table."""
+
+from __future__ import annotations
+
+from astrocnn.prediction.engine import predict, predict_rows
+from astrocnn.prediction.plan import Plan, parse_worker
+from astrocnn.prediction.table import TableColumn, TableWriter, to_csv, to_parquet
+
+__all__ = [
+    "Plan",
+    "TableColumn",
+    "TableWriter",
+    "parse_worker",
+    "predict",
+    "predict_rows",
+    "to_csv",
+    "to_parquet",
+]

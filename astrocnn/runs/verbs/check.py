@@ -1,0 +1,184 @@
+"""``astrocnn check``: a dry run that finds what would go wrong before hours are spent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from astrocnn.catalog import SPLITS, Catalog
+from astrocnn.errors import AstrocnnError
+from astrocnn.flags import UNUSABLE, Flag
+from astrocnn.imaging import Source
+from astrocnn.runs.assemble import (
+    augmentation_of,
+    catalog_of,
+    inputs_of,
+    optimizer_of,
+    options_of,
+    source_of,
+    splits_of,
+    survey_of,
+    task_of,
+)
+from astrocnn.runs.config import RunConfig, check_names
+from astrocnn.tasks import Task
+
+__all__ = ["Finding", "run"]
+
+_TRIED = 64
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: whether it is good, and what was seen."""
+
+    what: str
+    good: bool
+    said: str
+
+
+def run(config: RunConfig) -> tuple[Table, bool]:
+    """Look at everything a run needs, without writing anything.
+
+    Returns
+    -------
+    findings : rich Table
+        One line for each thing looked at.
+    good : bool
+        Whether the run can start.
+    """
+    table = Table(title=config.title, title_justify="left", title_style="bold", show_header=False)
+    good = True
+    for finding in _findings(config):
+        mark = "[green]ok[/]" if finding.good else "[red]wrong[/]"
+        table.add_row(mark, finding.what, finding.said)
+        good &= finding.good
+    return table, good
+
+
+def _findings(config: RunConfig) -> Iterator[Finding]:
+    yield _attempt("names", lambda: (check_names(config), "task and architecture exist"))[1]
+    catalog, finding = _attempt("catalogue", lambda: _catalog(config))
+    yield finding
+    task, finding = _attempt("task", lambda: _task(config))
+    yield finding
+    source = None
+    if catalog is not None:
+        source, finding = _attempt("survey", lambda: _source(config, catalog))
+        yield finding
+    if catalog is not None and task is not None:
+        _, finding = _attempt("labels", lambda: _labels(config, catalog, task))
+        yield finding
+    if catalog is not None and source is not None:
+        yield from _images(config, catalog, source)
+    if source is not None and task is not None:
+        _, finding = _attempt("network", lambda: _network(config, source, task))
+        yield finding
+    if task is not None:
+        _, finding = _attempt("training", lambda: _training(config, task))
+        yield finding
+
+
+def _attempt(what: str, do: Callable[[], tuple[Any, str]]) -> tuple[Any, Finding]:
+    try:
+        value, said = do()
+    except AstrocnnError as error:
+        return None, Finding(what, False, str(error))
+    return value, Finding(what, True, said)
+
+
+def _catalog(config: RunConfig) -> tuple[Catalog, str]:
+    catalog = catalog_of(config)
+    roles = catalog.roles
+    where = f"positions '{roles.ra}', '{roles.dec}'" if roles.ra else "no positions"
+    said = f"{len(catalog)} rows, identifier '{roles.id}', {where}"
+    bad = int(np.count_nonzero(catalog.flags & int(Flag.BAD_COORDINATES)))
+    return catalog, said + (f"; {bad} with bad coordinates" if bad else "")
+
+
+def _task(config: RunConfig) -> tuple[Task, str]:
+    task = task_of(config)
+    return task, ", ".join(f"{t.name} from column '{t.column}'" for t in task.targets)
+
+
+def _source(config: RunConfig, catalog: Catalog) -> tuple[Source, str]:
+    survey = survey_of(config)
+    source = source_of(survey, catalog, config.inputs.size)
+    scale = "scale unknown" if source.pixel_scale is None else f"{source.pixel_scale:.4g} arcsec"
+    said = f"{survey.name}: {', '.join(source.bands)}; {scale}, unit {source.unit or 'unknown'}"
+    return source, said
+
+
+def _labels(config: RunConfig, catalog: Catalog, task: Task) -> tuple[None, str]:
+    encoded, weights = task.encode({name: catalog.column(name) for name in task.label_columns})
+    tally = task.tally(encoded, weights)
+    splits = splits_of(config, catalog)
+    lines = [f"{name}: " + ", ".join(f"{k} {v}" for k, v in t.items()) for name, t in tally.items()]
+    counts = np.bincount(splits, minlength=len(SPLITS))
+    lines.append(", ".join(f"{name} {n}" for name, n in zip(SPLITS, counts, strict=True)))
+    return None, "\n".join(lines)
+
+
+def _images(config: RunConfig, catalog: Catalog, source: Source) -> Iterator[Finding]:
+    """Cut a few objects, evenly spread over the files, and time it."""
+    order = source.order()
+    rows = order[np.linspace(0, len(order) - 1, min(_TRIED, len(order))).astype(int)]
+    start = time.perf_counter()
+    cutouts, finding = _attempt("cutouts", lambda: (source.read(np.sort(rows)), ""))
+    if cutouts is None:
+        yield finding
+        return
+    seconds = (time.perf_counter() - start) / len(rows)
+    without = float(np.mean((cutouts.flags & int(UNUSABLE)) != 0))
+    lines = [f"of {len(rows)} tried, {without:.0%} have no image"]
+    for flag in Flag:
+        count = int(np.count_nonzero(cutouts.flags & int(flag)))
+        if count:
+            lines.append(f"{count} of {len(rows)}: {flag.sentence}")
+    yield Finding("cutouts", without < 1, "\n".join(lines))
+    size = cutouts.images[0].nbytes * len(catalog)
+    yield Finding(
+        "cost",
+        True,
+        f"shards {size / 2**20:.0f} MiB on disk; cutting takes {seconds * len(catalog):.0f} s"
+        f" at most (measured on {len(rows)} objects from as many places)",
+    )
+
+
+def _network(config: RunConfig, source: Source, task: Task) -> tuple[None, str]:
+    import keras
+
+    from astrocnn.models import build
+
+    inputs = inputs_of(config, source)
+    model = build(
+        config.model.architecture,
+        task,
+        size=inputs.size,
+        n_channels=inputs.n_channels,
+        n_scalars=len(inputs.scalars),
+        options=options_of(config),
+    )
+    height, width, channels = inputs.shape
+    draws = config.prediction.draws
+    drops = any(isinstance(layer, keras.layers.Dropout) for layer in model.layers)
+    said = f"{config.model.architecture}: {height} x {width} x {channels}, "
+    said += f"{model.count_params():,} parameters"
+    if draws and not drops:
+        said += f"; it has no dropout, so the {draws} draws asked for will be refused"
+    return None, said
+
+
+def _training(config: RunConfig, task: Task) -> tuple[None, str]:
+    optimizer_of(config)
+    augmentation_of(config, task)
+    section = config.training
+    return None, (
+        f"{section.optimizer}, rate {section.learning_rate:g} ({section.schedule}), "
+        f"{section.epochs} epochs of batches of {section.batch_size}"
+    )

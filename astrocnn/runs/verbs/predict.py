@@ -1,0 +1,75 @@
+"""``astrocnn predict``: a catalogue in, a table with uncertainty out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from astrocnn.atomic import sha256
+from astrocnn.errors import ConfigError
+from astrocnn.imaging import Survey, read_survey
+from astrocnn.prediction import parse_worker, to_csv, to_parquet
+from astrocnn.prediction import predict as predict_catalog
+from astrocnn.runs.assemble import catalog_of, choose_bands, source_of, survey_of
+from astrocnn.runs.directory import RunDirectory
+
+__all__ = ["run"]
+
+_ALSO = {".csv": to_csv, ".parquet": to_parquet}
+
+
+def run(
+    folder: Path,
+    *,
+    out: Path,
+    catalog: Path | None = None,
+    survey: Path | None = None,
+    draws: int | None = None,
+    seed: int = 0,
+    views: str | None = None,
+    worker: str = "1/1",
+) -> Iterator[str]:
+    """Predict every row of a catalogue with the estimator of a run directory.
+
+    Raises
+    ------
+    ConfigError
+        If `out` ends in something else than .fits, .csv or .parquet.
+    """
+    from astrocnn.estimators import load_estimator
+
+    if out.suffix not in (".fits", *_ALSO):
+        raise ConfigError(
+            "The table to write has an unknown format.",
+            received=str(out),
+            allowed=[".fits", *_ALSO],
+        )
+    run_folder = RunDirectory.open(folder)
+    config = run_folder.config()
+    share = parse_worker(worker)
+    model = run_folder.require(run_folder.model, "train")
+    estimator = load_estimator(model)
+    objects = catalog_of(config, catalog)
+    images: Survey = survey_of(config) if survey is None else read_survey(survey)
+    images = choose_bands(images, estimator.inputs.bands)
+    table = predict_catalog(
+        estimator,
+        objects,
+        source_of(images, objects, estimator.inputs.size),
+        out.with_suffix(".fits"),
+        draws=config.prediction.draws if draws is None else draws,
+        seed=seed,
+        views=config.prediction.views if views is None else views,
+        worker=share,
+        provenance={
+            "MODELSHA": sha256(model / "model.keras"),
+            "CONFSHA": sha256(run_folder.config_file),
+            "SURVEY": images.name,
+        },
+    )
+    if table is None:
+        yield f"the parts of worker {worker} are done; others are missing"
+        return
+    if out.suffix in _ALSO:
+        _ALSO[out.suffix](table, out)
+    yield f"{len(objects)} rows: {out}"

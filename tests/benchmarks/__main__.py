@@ -1,0 +1,32 @@
+"""``python -m tests.benchmarks [NAME ...]``: every benchmark as one table of ratios.
+
+Ratios are measured in one run on this machine, each the median of five or more timings, against
+the named reference; absolute times mean little on a busy machine.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+
+import tests.benchmarks as here
+from tests.benchmarks._table import show
+
+
+def main(wanted: list[str]) -> None:
+    """Run the benchmarks whose names were given, or all."""
+    names = [m.name for m in pkgutil.iter_modules(here.__path__) if m.name.startswith("bench_")]
+    chosen = [n for n in names if not wanted or n.removeprefix("bench_") in wanted]
+    if not chosen:
+        known = ", ".join(n.removeprefix("bench_") for n in names)
+        raise SystemExit(f"there is no such benchmark; known: {known}")
+    rows = []
+    for name in chosen:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        rows += importlib.import_module(f"tests.benchmarks.{name}").rows()
+    show(rows)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
