@@ -1,0 +1,143 @@
+"""One shard: a FITS file with the cutouts as an image and the objects as a table."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from astrocnn import __version__, atomic
+from astrocnn.errors import AstrocnnError, ImageError
+from astrocnn.imaging import Inputs
+
+__all__ = ["Found", "inspect", "name_of", "read_table", "remove_leftovers", "write"]
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What stands in a shard: rows, where the pixels begin [byte], and its fingerprint."""
+
+    rows: int
+    offset: int
+    bytes: int
+    fingerprint: Mapping[str, str]
+
+
+def name_of(number: int) -> str:
+    """File name of a shard."""
+    return f"shard-{number:06d}.fits"
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove the temporary files of a process that was killed."""
+    for path in directory.glob(".tmp-*-shard-*.fits"):
+        path.unlink(missing_ok=True)
+
+
+def content_hashes(images: np.ndarray) -> np.ndarray:
+    """A hash of the pixels of each image; empty for one without any data.
+
+    Objects without an image show nothing, so they are nobody's duplicate.
+    """
+    hashes = [
+        "" if np.isnan(image).all() else hashlib.blake2b(image, digest_size=12).hexdigest()
+        for image in images
+    ]
+    return np.array(hashes, dtype="S24")
+
+
+def write(
+    path: Path,
+    images: np.ndarray,
+    columns: Sequence[fits.Column],
+    inputs: Inputs,
+    fingerprint: Mapping[str, str],
+    comments: Mapping[str, str],
+) -> None:
+    """Write a shard that exists whole or not at all.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, n_bands)
+        Big-endian float32.
+    columns : sequence of fits.Column
+        The table.
+    fingerprint : mapping of str to str
+        Header cards by which a later run knows its own shards.
+    comments : mapping of str to str
+        Descriptions of columns.
+
+    Raises
+    ------
+    AstrocnnError
+        If the disk is full.
+    """
+    primary = fits.PrimaryHDU()
+    primary.header["CREATOR"] = f"astrocnn {__version__}"
+    for key, value in fingerprint.items():
+        primary.header[key] = value
+    image = fits.ImageHDU(images, name="IMAGE")
+    image.header["BANDS"] = (",".join(inputs.bands)[:68], "along the first FITS axis")
+    if inputs.unit is not None:
+        image.header["BUNIT"] = inputs.unit
+    if inputs.pixel_scale is not None:
+        image.header["PIXSCALE"] = (inputs.pixel_scale, "[arcsec/pixel]")
+    table = fits.BinTableHDU.from_columns(list(columns), name="OBJECTS")
+    for number, column in enumerate(columns, start=1):
+        if column.name in comments:
+            table.header[f"TCOMM{number}"] = comments[column.name]
+    try:
+        with atomic.replacing(path) as temporary:
+            fits.HDUList([primary, image, table]).writeto(temporary, overwrite=True)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise AstrocnnError(
+            f"There is no room left to write '{path.name}' in '{path.parent}'.",
+            received=str(error.strerror),
+            hint="the finished shards are kept: make room and run the same command again",
+        ) from error
+
+
+def inspect(path: Path, keys: Sequence[str]) -> Found | None:
+    """Look at a shard; None when it is not one, or not whole.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        Cards that make the fingerprint.
+    """
+    try:
+        with fits.open(path, memmap=True, lazy_load_hdus=True) as file:
+            image, table = file["IMAGE"], file["OBJECTS"]
+            end = table.fileinfo()["datLoc"] + table.size
+            if image.header["BITPIX"] != -32 or path.stat().st_size < end:
+                return None
+            return Found(
+                rows=image.header["NAXIS4"],
+                offset=image.fileinfo()["datLoc"],
+                bytes=path.stat().st_size,
+                fingerprint={key: str(file[0].header.get(key, "")) for key in keys},
+            )
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+def read_table(path: Path) -> np.ndarray:
+    """The raw table of a shard: a structured array, big-endian, text as bytes."""
+    try:
+        with fits.open(path, memmap=False) as file:
+            return np.array(np.asarray(file["OBJECTS"].data))
+    except (OSError, KeyError, ValueError) as error:
+        raise ImageError(
+            f"The table of the shard '{path}' cannot be read.",
+            received=str(error),
+            hint="remove the file and write the shards again: the others are kept",
+        ) from error

@@ -1,0 +1,314 @@
+"""A directory of shards: the cutouts of a catalogue on disk, read at random without a copy."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Column, Table
+
+from astrocnn import atomic
+from astrocnn.catalog import Catalog, Roles
+from astrocnn.datasets import shard_file
+from astrocnn.datasets.columns import StoredColumn, decode
+from astrocnn.errors import CatalogError, ImageError, InputsError
+from astrocnn.flags import UNUSABLE, Flag
+from astrocnn.imaging import Inputs
+from astrocnn.imaging.cutouts import Cutouts
+
+__all__ = ["MANIFEST", "Shards", "usable"]
+
+MANIFEST = "manifest.json"
+
+
+class Shards:
+    """Cutouts and catalogue columns of a directory of shards.
+
+    Rows are numbered as in the catalogue the shards were made from, whatever their place on disk.
+    The object is a `Source`, so that a prediction starts from shards as it does from tiles.
+
+    Open one with `Shards.open`.
+
+    Attributes
+    ----------
+    directory : Path
+    inputs : Inputs
+        What the images are; without normalization.
+    """
+
+    def __init__(self, directory: Path, manifest: dict[str, Any]) -> None:
+        self.directory = directory
+        self.inputs = Inputs.from_dict(manifest["inputs"])
+        self._manifest = manifest
+        self._counts = np.array([entry["rows"] for entry in manifest["shards"]], np.int64)
+        self._starts = np.concatenate([[0], np.cumsum(self._counts)])
+        self._maps: list[np.memmap | None] = [None] * len(self._counts)
+
+    @classmethod
+    def open(cls, directory: str | Path) -> Shards:
+        """Open a directory of shards.
+
+        Raises
+        ------
+        ImageError
+            If there is no manifest, or a shard is missing or truncated.
+        """
+        directory = Path(directory)
+        path = directory / MANIFEST
+        if not path.is_file():
+            begun = any(directory.glob("shard-*.fits"))
+            raise ImageError(
+                f"There are no finished shards in '{directory}'.",
+                received=f"{'shards but ' if begun else ''}no {MANIFEST}",
+                hint="run the cutouts again: they continue where they stopped" if begun else None,
+            )
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest.get("format") != 1:
+            raise ImageError(
+                f"The shards in '{directory}' are of an unknown format.",
+                received=manifest.get("format"),
+                allowed=1,
+            )
+        for entry in manifest["shards"]:
+            file = directory / entry["file"]
+            size = file.stat().st_size if file.is_file() else None
+            if size != entry["bytes"]:
+                raise ImageError(
+                    f"The shard '{file}' is {'missing' if size is None else 'damaged'}.",
+                    received=size,
+                    allowed=f"{entry['bytes']} bytes",
+                    hint="run the cutouts again: the other shards are kept",
+                )
+        return cls(directory, manifest)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __repr__(self) -> str:
+        bands = ", ".join(self.bands)
+        return f"<Shards of {len(self)} objects, {self.size} x {self.size} pixels in {bands}>"
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands."""
+        return self.inputs.bands
+
+    @property
+    def size(self) -> int:
+        """Height and width of the images [pixel]."""
+        return self.inputs.size
+
+    @property
+    def pixel_scale(self) -> float | None:
+        """[arcsec/pixel], or None when not known."""
+        return self.inputs.pixel_scale
+
+    @property
+    def unit(self) -> str | None:
+        """Unit of the pixels, or None when not known."""
+        return self.inputs.unit
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all the pixels and columns."""
+        return " ".join(entry["sha256"] for entry in self._manifest["shards"])
+
+    @cached_property
+    def _raw(self) -> np.ndarray:
+        tables = [
+            shard_file.read_table(self.directory / e["file"]) for e in self._manifest["shards"]
+        ]
+        return np.concatenate(tables)
+
+    @cached_property
+    def _positions(self) -> np.ndarray:
+        """Place on disk of each catalogue row."""
+        positions = np.empty(len(self), np.int64)
+        positions[self._raw["row"].astype(np.int64)] = np.arange(len(self))
+        return positions
+
+    def order(self) -> np.ndarray:
+        """Rows in the order in which they lie on disk, int64 of shape (n,)."""
+        return self._raw["row"].astype(np.int64)
+
+    @cached_property
+    def objects(self) -> Table:
+        """Table of n rows: id, ra, dec, flags, no_data, row, content and the catalogue's columns.
+
+        A catalogue column that bears one of these names is ``catalog_<name>``.
+        """
+        raw = self._raw[self._positions]
+        stored = [StoredColumn.from_dict(entry) for entry in self._manifest["columns"]]
+        own = [column for column in stored if column.stored in ("id", "ra", "dec")]
+        columns = [decode(column, raw[column.stored]) for column in own]
+        columns += [
+            Column(raw["flags"].astype(np.int32), name="flags"),
+            Column(raw["no_data"].astype(np.float32).reshape(len(raw), -1), name="no_data"),
+            Column(raw["row"].astype(np.int64), name="row"),
+            Column(np.char.decode(raw["content"], "ascii"), name="content"),
+        ]
+        columns += [decode(column, raw[column.stored]) for column in stored[len(own) :]]
+        return Table(columns, copy=False)
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Identifiers, int64 or str, exact."""
+        return np.asarray(self.objects["id"])
+
+    @property
+    def flags(self) -> np.ndarray:
+        """Bits of `astrocnn.flags.Flag`, int32."""
+        return np.asarray(self.objects["flags"])
+
+    @property
+    def content(self) -> np.ndarray:
+        """Hash of the pixels of each row; an empty text for one without any data."""
+        return np.asarray(self.objects["content"])
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The objects as a catalogue."""
+        objects = self.objects
+        placed = "ra" in self._manifest["roles"].values()
+        return Catalog(
+            table=objects,
+            roles=Roles("id", "ra", "dec") if placed else Roles("id"),
+            ids=self.ids,
+            ra=np.asarray(objects["ra"]) if placed else None,
+            dec=np.asarray(objects["dec"]) if placed else None,
+            flags=self.flags,
+        )
+
+    def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Values of a catalogue column by its original name, and where they are missing."""
+        return self.catalog.column(self._manifest["roles"].get(name, name))
+
+    def scalars(self, names: tuple[str, ...]) -> np.ndarray:
+        """Columns of numbers side by side, float32 of shape (n, len(names)), NaN where missing.
+
+        Raises
+        ------
+        CatalogError
+            If one is not there, or does not hold numbers.
+        """
+        columns = []
+        for name in names:
+            values, missing = self.column(name)
+            if values.ndim != 1 or values.dtype.kind not in "iufb":
+                raise CatalogError(
+                    f"The scalar '{name}' is not a column of numbers.",
+                    received=f"{values.dtype} of shape {values.shape}",
+                )
+            columns.append(np.where(missing, np.nan, values.astype(np.float32)))
+        return np.stack(columns, axis=1).astype(np.float32)
+
+    def images(self, rows: np.ndarray | list[int] | slice, out: np.ndarray | None = None) -> Any:
+        """Cutouts of some rows.
+
+        Parameters
+        ----------
+        rows : int array of shape (n,), or slice
+            Catalogue rows, in any order.
+        out : ndarray of shape (n, height, width, n_bands), optional
+            float32 array to fill.
+
+        Returns
+        -------
+        ndarray of shape (n, height, width, n_bands)
+            float32, native byte order, linear [unit of the images]; NaN where there are no data.
+        """
+        positions = self._positions[rows]
+        shape = (len(positions), self.size, self.size, len(self.bands))
+        if out is None:
+            out = np.empty(shape, np.float32)
+        shards = np.searchsorted(self._starts, positions, side="right") - 1
+        within = positions - self._starts[shards]
+        for i, (shard, row) in enumerate(zip(shards.tolist(), within.tolist(), strict=True)):
+            # Assigning converts the byte order while it copies.
+            out[i] = self._map(shard)[row]
+        return out
+
+    def read(self, rows: np.ndarray) -> Cutouts:
+        """Cutouts of some rows with their flags, as any source gives them."""
+        raw = self._raw[self._positions[rows]]
+        return Cutouts(
+            images=self.images(rows),
+            flags=raw["flags"].astype(np.int32),
+            no_data=raw["no_data"].astype(np.float32).reshape(len(raw), -1),
+        )
+
+    def verify(self) -> None:
+        """Compare every shard with its checksum.
+
+        Raises
+        ------
+        ImageError
+            Naming the shards that changed since they were written.
+        """
+        changed = [
+            entry["file"]
+            for entry in self._manifest["shards"]
+            if atomic.sha256(self.directory / entry["file"]) != entry["sha256"]
+        ]
+        if changed:
+            raise ImageError(
+                f"Shards in '{self.directory}' changed since they were written.",
+                received=changed,
+                hint="remove them and run the cutouts again: the others are kept",
+            )
+
+    def _map(self, shard: int) -> np.memmap:
+        mapped = self._maps[shard]
+        if mapped is None:
+            entry = self._manifest["shards"][shard]
+            shape = (entry["rows"], self.size, self.size, len(self.bands))
+            path = self.directory / entry["file"]
+            mapped = np.memmap(path, ">f4", "r", offset=entry["offset"], shape=shape)
+            self._maps[shard] = mapped
+        return mapped
+
+
+def usable(shards: Shards, inputs: Inputs) -> tuple[np.ndarray, dict[str, int]]:
+    """Rows that can be trained on or predicted, and why the others cannot.
+
+    Parameters
+    ----------
+    shards : Shards
+    inputs : Inputs
+        With ``mask_channel`` a row may lack some bands, otherwise none.
+
+    Returns
+    -------
+    rows : ndarray of int64
+        Ascending.
+    reasons : dict of str to int
+        Number of rows left out, by sentence of `astrocnn.flags.Flag`; a row may count twice.
+
+    Raises
+    ------
+    InputsError
+        If no row is left.
+    """
+    inputs.check(shards)
+    flags = shards.flags.astype(np.int32)
+    if inputs.scalars:
+        flags[~np.isfinite(shards.scalars(inputs.scalars)).all(axis=1)] |= Flag.SCALAR_MISSING
+    refused = UNUSABLE if inputs.mask_channel else UNUSABLE | Flag.BAND_MISSING
+    empty = np.asarray(shards.objects["no_data"]).min(axis=1) >= 1
+    flags[empty] |= Flag.NO_COVERAGE
+    bad = (flags & int(refused)) != 0
+    reasons = {
+        flag.sentence: int(((flags & flag.value) != 0).sum())
+        for flag in Flag
+        if flag.value & int(refused) and (flags & flag.value).any()
+    }
+    if bad.all():
+        raise InputsError(
+            f"None of the {len(flags)} objects has images to work with.",
+            received="; ".join(f"{n} x {sentence}" for sentence, n in reasons.items()),
+            hint="'astrocnn check' compares the catalogue with the files and their coverage",
+        )
+    return np.flatnonzero(~bad), reasons

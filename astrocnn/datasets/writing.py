@@ -1,0 +1,263 @@
+"""Cut every object of a catalogue once, into shards that survive an interruption."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from astrocnn import __version__, atomic
+from astrocnn.catalog import Catalog
+from astrocnn.datasets import shard_file
+from astrocnn.datasets.columns import StoredColumn, encode, fits_column, stored_names
+from astrocnn.datasets.shards import MANIFEST, Shards
+from astrocnn.errors import CatalogError, ConfigError, InputsError
+from astrocnn.flags import Flag
+from astrocnn.imaging import Inputs
+from astrocnn.plugins import nearest
+from astrocnn.progress import track
+
+if TYPE_CHECKING:
+    from astrocnn.imaging import Source
+
+__all__ = ["write_shards"]
+
+MOST_ROWS = 4096
+MOST_BYTES = 128 << 20
+OWN = {
+    "id": "identifier, as given",
+    "ra": "right ascension, ICRS",
+    "dec": "declination, ICRS",
+    "flags": "bit mask of astrocnn.flags.Flag",
+    "no_data": "fraction of pixels without data, per band",
+    "row": "row of the catalogue, from 0",
+    "content": "hash of the pixels; empty when there are none",
+}
+CARDS = {
+    "FP_INPUT": "bands, size, pixel scale or unit",
+    "FP_ROWS": "identifiers or positions",
+    "FP_TABLE": "columns of the catalogue or their values",
+    "FP_IMAGE": "image files",
+    "FP_PLAN": "rows per shard or their order",
+}
+
+
+def write_shards(
+    directory: str | Path,
+    catalog: Catalog,
+    source: Source,
+    inputs: Inputs,
+    *,
+    columns: Sequence[str] | None = None,
+    rows_per_shard: int | None = None,
+    resume: bool = True,
+) -> Shards:
+    """Cut all objects of a catalogue and keep them as FITS shards.
+
+    The objects are visited in ``source.order()``, so that every tile is read once; `Shards` gives
+    them back in the order of the catalogue.  Run again after an interruption, of whatever
+    kind, it continues with the first shard that is missing; the manifest is written last.
+
+    Parameters
+    ----------
+    directory : path-like
+        Made when absent.
+    catalog : Catalog
+        The objects, all of them: one row in is one row out.
+    source : Source
+        Their images, row for row.
+    inputs : Inputs
+        The kind of images expected; its normalization plays no part.
+    columns : sequence of str, optional
+        Catalogue columns to keep beside the images; all by default.
+    rows_per_shard : int, optional
+        By default what fits in 128 MiB, and at most 4096.
+    resume : bool
+        False removes the shards that are there and begins anew.
+
+    Returns
+    -------
+    Shards
+
+    Raises
+    ------
+    InputsError
+        If the source is of another kind, or the folder holds shards of something else.
+    CatalogError
+        If a column is not there or FITS cannot hold it, or the source has other rows.
+    AstrocnnError
+        If the disk is full; the finished shards are kept.
+    """
+    directory = Path(directory)
+    inputs.check(source)
+    order = np.asarray(source.order(), np.int64)
+    if not np.array_equal(np.sort(order), np.arange(len(catalog))):
+        raise CatalogError(
+            "The images and the catalogue do not have the same rows.",
+            received=f"{len(order)} images",
+            allowed=f"{len(catalog)} rows, each once",
+        )
+    if rows_per_shard is None:
+        per_row = 4 * inputs.size**2 * inputs.n_bands
+        rows_per_shard = min(MOST_ROWS, max(1, MOST_BYTES // per_row))
+    if rows_per_shard < 1:
+        raise ConfigError("A shard holds at least one row.", received=rows_per_shard)
+    own = own_columns(catalog)
+    stored, values = _encode_all(catalog, columns)
+    flags = catalog.flags | _missing_scalars(catalog, inputs)
+    fingerprint = {
+        "FP_INPUT": _digest(inputs.bands, inputs.size, inputs.pixel_scale, inputs.unit),
+        "FP_ROWS": _digest(*(part for pair in own for part in pair), catalog.flags),
+        "FP_TABLE": _digest(*stored, *values, inputs.scalars),
+        "FP_IMAGE": _digest(getattr(source, "fingerprint", "")),
+        "FP_PLAN": _digest(order, rows_per_shard),
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    shard_file.remove_leftovers(directory)
+    if not resume:
+        for path in [directory / MANIFEST, *directory.glob("shard-*.fits")]:
+            path.unlink(missing_ok=True)
+    done = _finished(directory, fingerprint)
+    (directory / MANIFEST).unlink(missing_ok=True)
+    starts = range(0, len(order), rows_per_shard)
+    entries = []
+    for number, start in track(enumerate(starts), "cutting", total=len(starts)):
+        rows = order[start : start + rows_per_shard]
+        path = directory / shard_file.name_of(number)
+        found = done.get(path.name)
+        if found is None or found.rows != len(rows):
+            images, fresh = _cut(source, inputs, rows, flags)
+            kept = [(s, v[rows]) for s, v in zip(stored, values, strict=True)]
+            kept = [*((s, v[rows]) for s, v in own), *fresh, *kept]
+            table = [fits_column(s, v) for s, v in kept]
+            shard_file.write(path, images, table, inputs, fingerprint, OWN)
+            found = shard_file.inspect(path, list(CARDS))
+        assert found is not None
+        entries.append(
+            {
+                "file": path.name,
+                "rows": found.rows,
+                "offset": found.offset,
+                "bytes": found.bytes,
+                "sha256": atomic.sha256(path),
+            }
+        )
+    for path in set(directory.glob("shard-*.fits")) - {directory / str(e["file"]) for e in entries}:
+        path.unlink()
+    manifest = {
+        "format": 1,
+        "creator": f"astrocnn {__version__}",
+        "inputs": {**inputs.to_dict(), "normalization": None},
+        "rows": len(order),
+        "columns": [s.to_dict() for s in (*(s for s, _ in own), *stored)],
+        "roles": {
+            name: role
+            for role in ("id", "ra", "dec")
+            if (name := getattr(catalog.roles, role)) is not None
+        },
+        "fingerprint": fingerprint,
+        "shards": entries,
+    }
+    atomic.write_text(directory / MANIFEST, json.dumps(manifest, indent=1))
+    return Shards.open(directory)
+
+
+def own_columns(catalog: Catalog) -> list[tuple[StoredColumn, np.ndarray]]:
+    """The identifier and the coordinates of the catalogue, encoded."""
+    result = [encode("id", "id", catalog.ids)]
+    if catalog.ra is not None and catalog.dec is not None:
+        for name, column in (("ra", catalog.ra), ("dec", catalog.dec)):
+            facts, values = encode(name, name, column)
+            result.append((replace(facts, unit="deg"), values))
+    return result
+
+
+def _cut(
+    source: Source, inputs: Inputs, rows: np.ndarray, flags: np.ndarray
+) -> tuple[np.ndarray, list[tuple[StoredColumn, np.ndarray]]]:
+    """Big-endian images of some rows, and the columns that follow from them."""
+    cutouts = source.read(rows)
+    expected = (len(rows), inputs.size, inputs.size, inputs.n_bands)
+    if cutouts.images.shape != expected:
+        raise InputsError(
+            "The source gave cutouts of another shape.",
+            received=cutouts.images.shape,
+            allowed=expected,
+        )
+    images = np.empty(expected, ">f4")
+    images[...] = cutouts.images
+    images[np.isnan(images)] = np.nan  # one bit pattern, so that equal images have equal hashes
+    more = {
+        "flags": (flags[rows] | cutouts.flags).astype(np.int32),
+        "no_data": np.asarray(cutouts.no_data, np.float32),
+        "row": rows,
+        "content": shard_file.content_hashes(images),
+    }
+    return images, [encode(name, name, column) for name, column in more.items()]
+
+
+def _encode_all(
+    catalog: Catalog, columns: Sequence[str] | None
+) -> tuple[list[StoredColumn], list[np.ndarray]]:
+    names = catalog.table.colnames
+    for name in columns or ():
+        if name not in names:
+            raise CatalogError(
+                f"The catalogue has no column '{name}' to keep.",
+                allowed=names,
+                hint=nearest(name, names),
+            )
+    roles = {catalog.roles.id, catalog.roles.ra, catalog.roles.dec}
+    chosen = [n for n in (names if columns is None else dict.fromkeys(columns)) if n not in roles]
+    # A column that bears the name of one of ours keeps its values under another.
+    shown = {n: f"catalog_{n}" if n.lower() in OWN else n for n in chosen}
+    stored = stored_names(shown.values(), OWN)
+    pairs = [encode(shown[n], stored[shown[n]], catalog.table[n]) for n in chosen]
+    return [s for s, _ in pairs], [v for _, v in pairs]
+
+
+def _missing_scalars(catalog: Catalog, inputs: Inputs) -> np.ndarray:
+    flags = np.zeros(len(catalog), np.int32)
+    for name in inputs.scalars:
+        values, missing = catalog.column(name)
+        if values.ndim != 1 or values.dtype.kind not in "iufb":
+            raise CatalogError(
+                f"The scalar '{name}' is not a column of numbers.",
+                received=f"{values.dtype} of shape {values.shape}",
+            )
+        flags[missing | ~np.isfinite(values.astype(float))] |= Flag.SCALAR_MISSING
+    return flags
+
+
+def _digest(*parts: Any) -> str:
+    total = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            total.update(f"{part.dtype.str}{part.shape}".encode())
+            total.update(np.ascontiguousarray(part).view(np.uint8))
+        else:
+            total.update(repr(part).encode())
+    return total.hexdigest()
+
+
+def _finished(directory: Path, fingerprint: dict[str, str]) -> dict[str, shard_file.Found]:
+    """Whole shards of this very work by file name; shards of other work are refused."""
+    finished = {}
+    for path in sorted(directory.glob("shard-*.fits")):
+        found = shard_file.inspect(path, list(CARDS))
+        if found is None:
+            continue
+        other = [CARDS[key] for key in CARDS if found.fingerprint[key] != fingerprint[key]]
+        if other:
+            raise InputsError(
+                f"The folder '{directory}' holds shards of something else.",
+                received="other " + "; other ".join(other),
+                hint="choose another folder, or resume=False to replace what is there",
+            )
+        finished[path.name] = found
+    return finished
