@@ -72,7 +72,10 @@ class Backup:
             return None
         arrays: dict[str, list[np.ndarray]] = {}
         try:
-            with np.load(self.path, allow_pickle=False) as stored:
+            with (
+                open(self.path, "rb") as stream,
+                np.load(stream, allow_pickle=False) as stored,
+            ):
                 written = json.loads(stored["notes"].tobytes())
                 for key in sorted(stored.files):
                     owner, _, number = key.partition("/")

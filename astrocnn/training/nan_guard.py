@@ -1,4 +1,4 @@
-"""The explanation when the loss is no longer a number."""
+"""The explanation when numbers are no longer numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def explain_non_finite(
     learning_rate: float,
     precision: str,
 ) -> TrainingError:
-    """The error for a batch whose loss is not finite.
+    """The error for a batch with values that are not numbers.
 
     Parameters
     ----------
@@ -49,11 +49,11 @@ def explain_non_finite(
         cause = f"{labels:.0f} label values of this batch are NaN or infinite"
         hint = "give objects without a label the weight 0"
     else:
-        cause = "inputs and labels of this batch are finite, so the weights have run away"
+        cause = "the inputs and labels are finite but the loss is not, so the weights have run away"
         hint = f"a lower learning rate (it was {learning_rate:.3g}), a warm-up, or clip_norm = 1"
         if precision == "bfloat16":
             hint += ", or precision float32"
     return TrainingError(
-        f"The {stage} loss stopped being a number in epoch {epoch}, batch {batch}: {cause}.",
+        f"The {stage} met values that are no numbers in epoch {epoch}, batch {batch}: {cause}.",
         hint=hint,
     )

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from astrocnn.errors import TrainingError
 
-__all__ = ["Objective", "PerObject", "Sums"]
+__all__ = ["Objective", "PerObject", "Sums", "labels"]
 
 PerObject = Callable[[Any, Any], Any]
 """Of (encoded (n, k), raw (n, units)): a value per object, shape (n,)."""
@@ -77,22 +77,25 @@ class Objective:
 
     def sums(self, y: Any, weights: Any, raw: Any, training: bool) -> tuple[list[Any], list[Any]]:
         """Weighted sums over the local batch: of each column, and of the weights per target."""
-        weighted, totals, values = [], [], {}
+        totals, values = [], {}
         for target in self.targets:
-            weight = tf.cast(tf.reshape(weights[target], [-1]), tf.float32)
-            encoded = y[target]
+            weight, encoded = labels(y, weights, target)
             if training and target in self.class_weights:
                 weight *= _object_weights(encoded, self.class_weights[target])
-            # A missing label may be encoded as NaN, and 0 times NaN is NaN.
-            encoded = tf.where(weight[:, None] > 0, encoded, tf.zeros_like(encoded))
             output = tf.cast(raw[target], tf.float32)
             values[target, "loss"] = tf.reduce_sum(weight * self.losses[target](encoded, output))
             for name, metric in self.metrics.get(target, {}).items():
                 value = tf.cast(metric(encoded, output), tf.float32)
                 values[target, name] = tf.reduce_sum(weight * value)
             totals.append(tf.reduce_sum(weight))
-        weighted = [values[column] for column in self.columns()]
-        return weighted, totals
+        return [values[column] for column in self.columns()], totals
+
+
+def labels(y: Any, weights: Any, target: str) -> tuple[Any, Any]:
+    """Object weights (n,) and encoded labels (n, k), which are 0 where the weight is."""
+    weight = tf.cast(tf.reshape(weights[target], [-1]), tf.float32)
+    # A missing label may be encoded as NaN, and 0 times NaN is NaN.
+    return weight, tf.where(weight[:, None] > 0, y[target], tf.zeros_like(y[target]))
 
 
 def _object_weights(encoded: Any, per_class: np.ndarray) -> Any:
@@ -123,10 +126,10 @@ class Sums:
         self.pending.append(vector)
 
     def fetch(self) -> tuple[int, np.ndarray] | None:
-        """Add all that is pending; the step (from 0) and vector of the first that is not finite."""
+        """Add all that is pending; step (from 0) and vector of the first batch that is no good."""
         vectors, self.pending = [np.asarray(v) for v in self.pending], []
         for vector in vectors:
-            if not np.isfinite(vector).all():
+            if not np.isfinite(vector).all() or vector[-2:].any():
                 return self.steps, vector
             self.total += vector
             self.steps += 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from astrocnn.training.objective import Objective
+from astrocnn.training.objective import Objective, labels
 
 __all__ = ["evaluation_step", "training_step"]
 
@@ -43,13 +43,8 @@ def training_step(
         if clip_norm is not None:
             gradients = _clipped(gradients, clip_norm, replicas, context)
         optimizer.apply(gradients, model.trainable_variables)
-        trouble = tf.cond(
-            tf.math.is_finite(loss),
-            lambda: tf.zeros([2]),
-            lambda: tf.stack([_count_non_finite(x), _count_non_finite(y)]),
-        )
         penalty = tf.cast(penalty, tf.float32) / replicas
-        return tf.concat([weighted, totals, [penalty], trouble], 0)
+        return tf.concat([weighted, totals, [penalty], _trouble(batch, objective)], 0)
 
     return _on_all(on_replica, where, spec)
 
@@ -65,7 +60,7 @@ def evaluation_step(
         weighted, totals = objective.sums(y, weights, raw, training=False)
         penalty = tf.cast(tf.add_n(model.losses), tf.float32) if model.losses else 0.0
         penalty = penalty / where.num_replicas_in_sync
-        return tf.concat([weighted, totals, [penalty, 0.0, 0.0]], 0)
+        return tf.concat([weighted, totals, [penalty], _trouble(batch, objective)], 0)
 
     return _on_all(on_replica, where, spec)
 
@@ -89,6 +84,13 @@ def _clipped(gradients: Sequence[Any], norm: float, replicas: int, context: Any)
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
     clipped, _ = tf.clip_by_global_norm(gradients, norm)
     return [gradient / replicas for gradient in clipped]
+
+
+def _trouble(batch: Any, objective: Objective) -> Any:
+    # Looked at in each batch, since ReLU and max pooling turn a NaN pixel into a number.
+    x, y, weights = batch
+    used = [labels(y, weights, target)[1] for target in objective.targets]
+    return tf.stack([_count_non_finite(x), _count_non_finite(used)])
 
 
 def _count_non_finite(structure: Any) -> Any:

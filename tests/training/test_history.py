@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+
+from astrocnn.training import History, learning_curve
+
+
+def _history() -> History:
+    rows = [{"epoch": e, "loss": 1.0 / e, "val_loss": 1.1 / e, "seconds": 0.5} for e in (1, 2, 3)]
+    return History(rows, best_epoch=3)
+
+
+def test_csv_holds_every_row(tmp_path):
+    history = _history()
+    history.rows.append({"epoch": 4, "loss": 0.1, "extra": 7.0, "seconds": 0.5})
+    history.write_csv(tmp_path / "history.csv")
+    with open(tmp_path / "history.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert float(rows[2]["loss"]) == pytest.approx(1 / 3, abs=1e-9)
+    assert [row["extra"] for row in rows] == ["", "", "", "7"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "history.csv"]
+
+
+def test_json_gives_it_back():
+    assert History.from_json(_history().to_json()) == _history()
+
+
+def test_columns_are_arrays_with_nan_for_absent():
+    history = _history()
+    del history.rows[0]["val_loss"]
+    np.testing.assert_allclose(history["val_loss"], [np.nan, 1.1 / 2, 1.1 / 3])
+    with pytest.raises(KeyError, match="val_loss"):
+        history["loos"]
+
+
+def test_the_learning_curve_draws_both_losses_and_the_best_epoch():
+    axis = learning_curve(_history()).axes[0]
+    drawn = {line.get_label(): line.get_xydata() for line in axis.lines}
+    np.testing.assert_allclose(drawn["training"], [[1, 1], [2, 1 / 2], [3, 1 / 3]])
+    np.testing.assert_allclose(drawn["validation"], [[1, 1.1], [2, 1.1 / 2], [3, 1.1 / 3]])
+    assert drawn["best epoch"][0, 0] == 3

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import tensorflow as tf
+
+from astrocnn.errors import TrainingError
+from astrocnn.training import strategy
+from astrocnn.training.strategies import is_chief
+
+CLUSTER = {"worker": ["localhost:1", "localhost:2"]}
+
+
+def test_auto_is_one_device_without_two_gpus():
+    assert len(tf.config.list_physical_devices("GPU")) < 2
+    assert strategy("auto").num_replicas_in_sync == 1
+    assert strategy("one").num_replicas_in_sync == 1
+    assert is_chief(strategy("auto"))
+
+
+def test_mirrored_is_made_once():
+    assert strategy("mirrored") is strategy("mirrored")
+
+
+def test_a_misspelt_name_is_corrected():
+    with pytest.raises(TrainingError, match="did you mean 'mirrored'"):
+        strategy("miror")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "not set"),
+        ("{", "is not JSON"),
+        ("[]", "no table 'cluster'"),
+        (json.dumps({"cluster": {}}), "names no worker"),
+        (json.dumps({"cluster": CLUSTER}), "which 'task'"),
+        (json.dumps({"cluster": CLUSTER, "task": {"type": "ps", "index": 0}}), "task type 'ps'"),
+        (json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": 2}}), "0 to 1"),
+        (json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": "0"}}), "0 to 1"),
+    ],
+)
+def test_a_wrong_tf_config_is_explained(monkeypatch, text, words):
+    if text is None:
+        monkeypatch.delenv("TF_CONFIG", raising=False)
+    else:
+        monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(TrainingError, match=words):
+        strategy("multiworker")
+
+
+def test_joining_too_late_is_explained(monkeypatch):
+    strategy("mirrored")
+    tf.constant(1) + 1
+    config = {"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    with pytest.raises(TrainingError, match="before TensorFlow has been used"):
+        strategy("multiworker")
