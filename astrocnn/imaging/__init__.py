@@ -5,8 +5,30 @@ A cutout is a float32 array with axes (y, x, band) in which NaN means "no data".
 
 from __future__ import annotations
 
+from astrocnn.imaging.archives import unpack
+from astrocnn.imaging.cutouts import Cutouts
 from astrocnn.imaging.inputs import Inputs
 from astrocnn.imaging.normalization import STRETCHES, Normalization
 from astrocnn.imaging.normalization_fitter import NormalizationFitter
+from astrocnn.imaging.sources import ArraySource, Source, open_source
+from astrocnn.imaging.stamp_source import StampSource
+from astrocnn.imaging.survey import RESAMPLINGS, Band, Survey, read_survey
+from astrocnn.imaging.tile_source import TileSource
 
-__all__ = ["Inputs", "Normalization", "NormalizationFitter", "STRETCHES"]
+__all__ = [
+    "ArraySource",
+    "Band",
+    "Cutouts",
+    "Inputs",
+    "Normalization",
+    "NormalizationFitter",
+    "RESAMPLINGS",
+    "STRETCHES",
+    "Source",
+    "StampSource",
+    "Survey",
+    "TileSource",
+    "open_source",
+    "read_survey",
+    "unpack",
+]

@@ -1,0 +1,167 @@
+"""Cutting: windows of a plane copied into a stack, and what a stack says about its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from astrocnn.flags import Flag
+
+__all__ = ["Cutouts", "corners", "drop_infinite", "gather", "overlap", "row_flags"]
+
+
+@dataclass(frozen=True)
+class Cutouts:
+    """A stack of cutouts with what is known about each row.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, n_bands)
+        float32; NaN means no data.
+    flags : ndarray of shape (n,)
+        int32 bit mask of `astrocnn.flags.Flag`.
+    no_data : ndarray of shape (n, n_bands)
+        Fraction of pixels without data.
+    """
+
+    images: np.ndarray
+    flags: np.ndarray
+    no_data: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def corners(position: np.ndarray, size: int) -> np.ndarray:
+    """First pixel of a window of `size` pixels around a position along one axis.
+
+    The rounding is that of `astropy.nddata.Cutout2D`: ceil(position - size / 2).  NaN gives a
+    corner far off any image.
+    """
+    first = np.ceil(np.nan_to_num(position - size / 2, nan=-1e9, posinf=1e9, neginf=-1e9))
+    return np.clip(first, -1e9, 1e9).astype(np.int64)
+
+
+def overlap(first: np.ndarray, size: int, length: int) -> np.ndarray:
+    """How many of `size` pixels from `first` on lie within an axis of `length` pixels."""
+    inside = np.minimum(first + size, length) - np.maximum(first, 0)
+    return np.maximum(inside, 0)
+
+
+def gather(
+    plane: np.ndarray,
+    x0: np.ndarray,
+    y0: np.ndarray,
+    out: np.ndarray,
+    *,
+    into: np.ndarray | None = None,
+    decode: Callable[[np.ndarray], np.ndarray] | None = None,
+    factor: float = 1.0,
+    fill: float = np.nan,
+) -> None:
+    """Copy one window per row out of a plane, converting the type on the way.
+
+    Parameters
+    ----------
+    plane : ndarray of shape (height, width)
+        Of any numeric type and byte order; may be memory-mapped.
+    x0, y0 : ndarray of shape (n,)
+        First column and row of each window; may lie outside.
+    out : ndarray of shape (m, rows, columns)
+        Written in place, with any strides.
+    into : ndarray of shape (n,), optional
+        Which rows of `out` to write; by default all, in order.
+    decode : callable, optional
+        Applied to the pixels of each window.
+    factor : float
+        On every pixel.
+    fill : float
+        Value outside the plane.
+    """
+    height, width = plane.shape
+    rows, columns = out.shape[1:]
+    inside = (x0 >= 0) & (y0 >= 0) & (x0 <= width - columns) & (y0 <= height - rows)
+    targets = range(len(x0)) if into is None else into.tolist()
+    with np.errstate(over="ignore", invalid="ignore"):
+        for i, x, y, whole in zip(targets, x0.tolist(), y0.tolist(), inside.tolist(), strict=True):
+            target = out[i]
+            if whole:
+                window = plane[y : y + rows, x : x + columns]
+            else:
+                target[...] = fill
+                left, right = max(x, 0), min(x + columns, width)
+                low, high = max(y, 0), min(y + rows, height)
+                if left >= right or low >= high:
+                    continue
+                window = plane[low:high, left:right]
+                target = target[low - y : high - y, left - x : right - x]
+            if decode is not None:
+                window = decode(window)
+            if factor == 1:
+                target[...] = window
+            else:
+                np.multiply(window, factor, out=target, casting="unsafe")
+
+
+def drop_infinite(images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    """Turn infinite pixels into NaN, in place, and count the pixels without data.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, n_bands)
+        A contiguous stack.
+    rows : ndarray of shape (m,), optional
+        Which rows to look at; by default all.
+
+    Returns
+    -------
+    ndarray of shape (m, n_bands)
+        Number of NaN per row and band.
+    """
+    chosen = range(len(images)) if rows is None else rows.tolist()
+    counts = np.zeros((len(chosen), images.shape[-1]), np.int64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for i, row in enumerate(chosen):
+            image = images[row]
+            # One pass that finds NaN and infinity; nearly every image ends here.
+            if np.isfinite(np.add.reduce(image.reshape(-1))):
+                continue
+            bad = ~np.isfinite(image)
+            image[bad] = np.nan
+            counts[i] = bad.sum(axis=(0, 1))
+    return counts
+
+
+def row_flags(
+    no_data: np.ndarray, outside: np.ndarray, n_pixels: int, covered: np.ndarray | None = None
+) -> np.ndarray:
+    """Flags that follow from counts of pixels.
+
+    Parameters
+    ----------
+    no_data, outside : ndarray of shape (n, n_bands)
+        Pixels without data, and those of them that lie outside the image.
+    n_pixels : int
+        Pixels of a cutout.
+    covered : ndarray of shape (n, n_bands), optional
+        Whether an image overlaps the cutout; by default everywhere.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        int32.
+    """
+    if covered is None:
+        covered = np.ones(no_data.shape, bool)
+    flags = np.zeros(len(no_data), np.int32)
+    flags |= np.where(covered.any(axis=1), 0, Flag.NO_COVERAGE).astype(np.int32)
+    for flag, where in (
+        (Flag.PARTLY_OUTSIDE, covered & (outside > 0)),
+        (Flag.NO_DATA_PIXELS, covered & (no_data > outside)),
+        (Flag.BAND_MISSING, no_data >= n_pixels),
+        (Flag.BAND_PARTIAL, (2 * no_data > n_pixels) & (no_data < n_pixels)),
+    ):
+        flags[where.any(axis=1)] |= flag.value
+    return flags

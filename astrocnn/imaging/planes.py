@@ -1,0 +1,324 @@
+"""One image plane of a FITS file: found by its header, read on demand, decoded where cut.
+
+A plain file is memory-mapped and only the pixels that are cut are brought to native byte
+order and scaled.  Compressed files (tile-compressed, gzip, bzip2, xz) are decoded whole.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astrocnn.errors import ImageError
+from astrocnn.imaging.hdus import HeaderUnit, matching_unit, read_whole, scan
+
+__all__ = ["Plane", "Scaling", "find_plane", "planes_in", "scaling_of"]
+
+_DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """How stored numbers become pixel values: value = zero + scale x stored; blank is NaN."""
+
+    bitpix: int
+    scale: float = 1.0
+    zero: float = 0.0
+    blank: int | None = None
+
+    def __call__(self, stored: np.ndarray) -> np.ndarray:
+        """Decode numbers as stored; the precision is that of astropy."""
+        if self.scale == 1 and self.zero == _UNSIGNED.get(self.bitpix):
+            values = stored.astype(stored.dtype.newbyteorder("="))
+            sign = np.array(1 << (self.bitpix - 1), f"u{self.bitpix // 8}").view(values.dtype)
+            values = np.bitwise_xor(values, sign).view(f"u{self.bitpix // 8}")
+            if self.blank is None:
+                return values
+            values = values.astype(np.float64)
+        else:
+            kind = (
+                "f8" if self.bitpix > 16 else "f4" if self.bitpix > 0 else f"f{-self.bitpix // 8}"
+            )
+            values = stored.astype(kind)
+            if self.scale != 1:
+                np.multiply(values, self.scale, out=values)
+            if self.zero != 0:
+                values += self.zero
+        if self.blank is not None and self.bitpix > 0:
+            values[stored == self.blank] = np.nan
+        return values
+
+
+_UNSIGNED = {16: float(1 << 15), 32: float(1 << 31), 64: float(1 << 63)}
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A two-dimensional image inside a file; opening one reads headers only.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    unit : HeaderUnit
+        Its header unit.
+    take : tuple
+        What to index the array of the header unit with, to have two axes.
+    axes : tuple of int
+        The FITS axes (from 1) that are x and y.
+    whole : bool
+        The file must be decompressed as a whole.
+    primary : bytes
+        The primary header, which many surveys leave their zero point in.
+    """
+
+    path: Path
+    unit: HeaderUnit
+    take: tuple[int | slice, ...]
+    axes: tuple[int, int]
+    whole: bool
+    primary: bytes
+
+    @property
+    def title(self) -> str:
+        """How to call it in a sentence."""
+        return f"{self.path}, {self.unit.title}"
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows and columns."""
+        kept = [n for n, t in zip(self.unit.shape, self.take, strict=True) if isinstance(t, slice)]
+        return kept[0], kept[1]
+
+    @cached_property
+    def scaling(self) -> Scaling | None:
+        """How to decode pixels of `load`; None when they are values already."""
+        return None if self.unit.kind == "compressed" else scaling_of(self.unit)
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Memory that the loaded plane holds; 0 when it is mapped."""
+        if not self.whole and self.unit.kind == "image":
+            return 0
+        return self.shape[0] * self.shape[1] * max(abs(self.unit.bitpix) // 8, 4)
+
+    @cached_property
+    def header(self) -> Any:
+        """The astropy header of the image."""
+        from astropy.io import fits
+
+        if self.unit.kind == "compressed":
+            with self._astropy() as hdus:
+                return hdus[self.unit.index].header
+        return fits.Header.fromstring(self.unit.cards.decode("ascii", "replace"))
+
+    def card(self, key: str) -> Any:
+        """Value of a header card of the image, else of the primary header; None if absent."""
+        value = self.unit.value(key)
+        return replace(self.unit, cards=self.primary).value(key) if value is None else value
+
+    def load(self) -> np.ndarray:
+        """The stored numbers of the plane: mapped, or in memory for compressed files.
+
+        Raises
+        ------
+        ImageError
+            If the file ends before its data do, or cannot be decoded.
+        """
+        if self.unit.kind == "compressed":
+            return self._decompress()
+        if self.whole:
+            buffer: Any = read_whole(self.path)
+        else:
+            with open(self.path, "rb") as stream:
+                buffer = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        return stored(buffer, self.unit, self.path)[self.take]
+
+    def _decompress(self) -> np.ndarray:
+        try:
+            with warnings.catch_warnings(), self._astropy() as hdus:
+                warnings.simplefilter("ignore")
+                values = hdus[self.unit.index].section[self.take]
+        except Exception as error:  # the decoders raise a score of different kinds
+            raise ImageError(
+                f"The compressed image in {self.title} cannot be decoded: it is truncated or"
+                f" damaged ({error})."
+            ) from error
+        return np.asarray(values, dtype=values.dtype.newbyteorder("="))
+
+    def _astropy(self) -> Any:
+        from astropy.io import fits
+
+        if self.whole:
+            return fits.open(io.BytesIO(read_whole(self.path)))
+        return fits.open(self.path, memmap=True)
+
+
+def stored(buffer: Any, unit: HeaderUnit, path: Path) -> np.ndarray:
+    """The array of an image header unit inside a buffer, as stored.
+
+    Raises
+    ------
+    ImageError
+        If the buffer ends before the data.
+    """
+    if unit.stop > len(buffer):
+        raise ImageError(
+            f"The file {path} is truncated: {unit.title} needs {unit.stop} bytes and the file"
+            f" has {len(buffer)}."
+        )
+    dtype = np.dtype(_DTYPES[unit.bitpix])
+    count = (unit.stop - unit.start) // dtype.itemsize
+    return np.frombuffer(buffer, dtype, count, unit.start).reshape(unit.shape)
+
+
+def find_plane(
+    path: str | Path,
+    hdu: int | str | Mapping[str, Any] | None = None,
+    plane: int | None = None,
+) -> Plane:
+    """Find an image plane, reading headers only.
+
+    Parameters
+    ----------
+    path : str or Path
+        FITS file, plain, tile-compressed, gzip, bzip2 or xz.
+    hdu : int, str or mapping, optional
+        HDU number, EXTNAME or header cards; by default the first image with data.
+    plane : int, optional
+        Which plane of a cube.
+
+    Raises
+    ------
+    ImageError
+        Saying why the file holds no such image.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        stream = open(path, "rb")  # noqa: SIM115  closed below, after the except clauses
+    except FileNotFoundError:
+        raise ImageError(f"The file {path} does not exist.") from None
+    except OSError as error:
+        raise ImageError(f"The file {path} cannot be read: {error.strerror}.") from error
+    with stream:
+        whole = stream.read(2) in (b"\x1f\x8b", b"BZ", b"\xfd7")
+        if whole:
+            data = read_whole(path)
+            return planes_in(data, path, [(hdu, plane)], whole=True)[0]
+
+        def read(offset: int, length: int) -> bytes:
+            stream.seek(offset)
+            return stream.read(length)
+
+        units = _Replay(scan(read, size, path))
+        unit = matching_unit(iter(units), hdu, path)
+    if unit.stop > size:
+        raise ImageError(
+            f"The file {path} is truncated: {unit.title} needs {unit.stop} bytes and the file"
+            f" has {size}."
+        )
+    return _plane(path, unit, plane, whole, units.seen[0].cards)
+
+
+def planes_in(
+    data: bytes,
+    path: Path,
+    wanted: list[tuple[int | str | Mapping[str, Any] | None, int | None]],
+    whole: bool = False,
+) -> list[Plane]:
+    """Find several planes, each an (hdu, plane) pair, in the bytes of one file."""
+    units = _Replay(scan(lambda at, n: data[at : at + n], len(data), path))
+    found = []
+    for hdu, plane in wanted:
+        unit = matching_unit(iter(units), hdu, path)
+        found.append(_plane(path, unit, plane, whole, units.seen[0].cards))
+    return found
+
+
+def scaling_of(unit: HeaderUnit) -> Scaling | None:
+    """The scaling that a header asks for; None when the stored numbers are the values.
+
+    Raises
+    ------
+    ImageError
+        If BSCALE or BZERO is not a number.
+    """
+    scale, zero, blank = unit.value("BSCALE"), unit.value("BZERO"), unit.value("BLANK")
+    try:
+        scale = 1.0 if scale is None else float(scale)
+        zero = 0.0 if zero is None else float(zero)
+    except ValueError as error:
+        raise ImageError(f"BSCALE or BZERO of {unit.title} is not a number.") from error
+    if not isinstance(blank, int) or unit.bitpix < 0:
+        blank = None
+    if scale == 1 and zero == 0 and blank is None:
+        return None
+    return Scaling(unit.bitpix, scale, zero, blank)
+
+
+class _Replay:
+    """Header units that are scanned once and only as far as somebody looks."""
+
+    def __init__(self, units: Iterator[HeaderUnit]) -> None:
+        self.units = units
+        self.seen: list[HeaderUnit] = []
+
+    def __iter__(self) -> Iterator[HeaderUnit]:
+        at = 0
+        while True:
+            if at == len(self.seen):
+                unit = next(self.units, None)
+                if unit is None:
+                    return
+                self.seen.append(unit)
+            yield self.seen[at]
+            at += 1
+
+
+def _plane(path: Path, unit: HeaderUnit, plane: int | None, whole: bool, first: bytes) -> Plane:
+    where = f"{path}, {unit.title}"
+    if unit.kind not in ("image", "compressed"):
+        raise ImageError(f"There is a {unit.kind} and no image in {where}.")
+    shape = unit.shape
+    if not shape or 0 in shape:
+        raise ImageError(f"There are no data in {where}.")
+    if unit.bitpix not in _DTYPES:
+        raise ImageError(f"The pixel type BITPIX = {unit.bitpix} of {where} is not FITS.")
+    long = [axis for axis, n in enumerate(shape) if n > 1]
+    kept = long if len(long) >= 2 else list(range(len(shape)))[-2:]
+    if len(shape) < 2:
+        raise ImageError(f"The data in {where} have one axis: a spectrum or list, not an image.")
+    index = 0
+    if len(kept) == 3:
+        band_axis = min(kept, key=lambda axis: shape[axis])
+        n_planes = shape[band_axis]
+        if plane is None:
+            raise ImageError(
+                f"The image in {where} is a cube of {n_planes} planes.",
+                allowed=f"'plane' from 0 to {n_planes - 1} for the band",
+            )
+        if not 0 <= plane < n_planes:
+            raise ImageError(
+                f"The image in {where} has no plane {plane}.", allowed=f"0 to {n_planes - 1}"
+            )
+        kept, index = [axis for axis in kept if axis != band_axis], plane
+    elif len(kept) > 3:
+        raise ImageError(f"The image in {where} has {len(kept)} axes longer than one.")
+    else:
+        band_axis = -1
+        if plane not in (None, 0):
+            raise ImageError(f"The image in {where} has no plane {plane}.", allowed="0")
+    take: list[int | slice] = [
+        slice(None) if a in kept else index if a == band_axis else 0 for a in range(len(shape))
+    ]
+    axes = (len(shape) - kept[1], len(shape) - kept[0])
+    return Plane(path, unit, tuple(take), axes, whole, first)

@@ -1,0 +1,244 @@
+"""The pixel grid of an image on the sky: full celestial WCS in both directions.
+
+No linear guess anywhere: distortions (SIP, TPV), projections, rotation and the order of the axes
+are those of the header.  Positions that a WCS cannot invert come out as NaN.
+
+References
+----------
+Calabretta & Greisen 2002, A&A 395, 1077 (celestial WCS); Shupe et al. 2005, ASP 347, 491 (SIP).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import warnings
+from typing import Any
+
+import numpy as np
+
+from astrocnn.errors import ImageError
+from astrocnn.imaging.planes import Plane
+
+__all__ = ["SkyGrid", "separation", "unit_vectors"]
+
+ROUND_TRIP = 0.1
+"""Largest disagreement [pixel] of sky -> pixel -> sky; beyond it the inversion has failed."""
+
+
+class SkyGrid:
+    """Sky to pixel and back for one image.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        Two celestial axes, in the order of the pixel axes (x, y); Dec may come first.
+    shape : tuple of int
+        Rows and columns of the image.
+    title : str
+        For messages.
+
+    Attributes
+    ----------
+    center : ndarray of shape (3,)
+        Unit vector (ICRS) of the middle of the image.
+    radius : float
+        Largest angle from the center to the border [rad]; pi when it cannot be told.
+    pixel_scale : float
+        Square root of the pixel area in the middle [arcsec].
+    pixel_area : float
+        Area of a pixel in the middle [sr].
+    """
+
+    def __init__(self, wcs: Any, shape: tuple[int, int], title: str = "image") -> None:
+        from astropy.wcs.utils import wcs_to_celestial_frame
+
+        self.wcs = wcs
+        self.shape = shape
+        self.title = title
+        self._lon = int(wcs.wcs.lng)
+        self._lock = threading.Lock()
+        frame = wcs_to_celestial_frame(wcs)
+        self._frame = None if frame.name == "icrs" else frame
+        self._measure()
+        text = f"{shape} {frame!r} {wcs.to_header_string(relax=True)}"
+        if wcs.sip is not None:
+            text += repr([wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp, wcs.sip.crpix])
+        self.key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    @classmethod
+    def of(cls, plane: Plane) -> SkyGrid:
+        """The grid of an image plane.
+
+        Raises
+        ------
+        ImageError
+            If its header has no celestial WCS for the two axes of the image.
+        """
+        from astropy.wcs import WCS
+
+        header = plane.header
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # astropy tells of every card that it repairs
+            try:
+                wcs = _with_tables(plane) if _has_tables(header) else WCS(header)
+                if not wcs.has_celestial:
+                    raise ImageError(
+                        f"The image in {plane.title} has no celestial WCS.",
+                        received=[t for t in wcs.wcs.ctype if t] or "no CTYPE cards",
+                        hint="images without coordinates are read as stamps, one per object",
+                    )
+                if wcs.naxis > 2:
+                    wcs = wcs.sub(list(plane.axes))
+                if not wcs.has_celestial:
+                    raise ImageError(
+                        f"The celestial axes of {plane.title} are not those of the image plane.",
+                        received=f"FITS axes {plane.axes[0]} and {plane.axes[1]}",
+                    )
+                return cls(wcs, plane.shape, plane.title)
+            except ImageError:
+                raise
+            except Exception as error:  # wcslib has a dozen kinds of complaint
+                raise ImageError(
+                    f"The WCS of {plane.title} cannot be used: {str(error).strip()}"
+                ) from error
+
+    def to_pixel(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pixel coordinates, 0 in the middle of the first pixel.
+
+        Parameters
+        ----------
+        ra, dec : ndarray of any common shape
+            ICRS coordinates [deg].
+
+        Returns
+        -------
+        x, y : ndarray
+            NaN where the position cannot be projected or the inversion does not converge.
+        """
+        ra, dec = np.broadcast_arrays(np.asarray(ra, float), np.asarray(dec, float))
+        x = np.full(ra.shape, np.nan)
+        y = np.full(ra.shape, np.nan)
+        good = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
+        if not good.any():
+            return x, y
+        lon, lat = self._native(ra[good], dec[good])
+        world = np.stack([lon, lat] if self._lon == 0 else [lat, lon], axis=-1)
+        pixel = self._invert(world)
+        x[good], y[good] = pixel[:, 0], pixel[:, 1]
+        return x, y
+
+    def to_sky(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """ICRS right ascension and declination [deg] of pixel coordinates."""
+        x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
+        with self._lock, np.errstate(invalid="ignore"):
+            world = self.wcs.all_pix2world(np.stack([x.ravel(), y.ravel()], axis=-1), 0)
+        lon, lat = world[:, self._lon], world[:, 1 - self._lon]
+        if self._frame is not None:
+            lon, lat = _transform(lon, lat, self._frame, "icrs")
+        return lon.reshape(x.shape), lat.reshape(x.shape)
+
+    def edge_distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Distance to the nearest edge of the image [pixel]; negative outside."""
+        height, width = self.shape
+        across = np.minimum(x + 0.5, width - 0.5 - x)
+        return np.minimum(across, np.minimum(y + 0.5, height - 0.5 - y))
+
+    def matrix(self) -> np.ndarray:
+        """Offsets east and north [arcsec] per pixel in x and y, in the middle: shape (2, 2)."""
+        height, width = self.shape
+        x, y = (width - 1) / 2, (height - 1) / 2
+        ra, dec = self.to_sky(
+            np.array([x, x + 0.5, x, x - 0.5, x]), np.array([y, y, y + 0.5, y, y - 0.5])
+        )
+        east = (np.remainder(ra - ra[0] + 180, 360) - 180) * np.cos(np.radians(dec[0])) * 3600
+        north = (dec - dec[0]) * 3600
+        return np.array(
+            [[east[1] - east[3], east[2] - east[4]], [north[1] - north[3], north[2] - north[4]]]
+        )
+
+    def _invert(self, world: np.ndarray) -> np.ndarray:
+        from astropy.wcs import NoConvergence
+
+        with self._lock, warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            try:
+                pixel = self.wcs.all_world2pix(world, 0, tolerance=1e-5, maxiter=50)
+            except NoConvergence as error:
+                pixel = np.array(error.best_solution)
+                for lost in (error.divergent, error.slow_conv):
+                    if lost is not None:
+                        pixel[lost] = np.nan
+            back = self.wcs.all_pix2world(pixel, 0)
+        off = separation(
+            unit_vectors(back[:, self._lon], back[:, 1 - self._lon]),
+            unit_vectors(world[:, self._lon], world[:, 1 - self._lon]),
+        )
+        tolerance = ROUND_TRIP * np.radians(self.pixel_scale / 3600)
+        pixel[~(off <= tolerance)] = np.nan
+        return pixel
+
+    def _native(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return (ra, dec) if self._frame is None else _transform(ra, dec, "icrs", self._frame)
+
+    def _measure(self) -> None:
+        height, width = self.shape
+        middle = np.array([(width - 1) / 2, (height - 1) / 2])
+        step = np.array([[0, 0], [0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]])
+        vectors = unit_vectors(*self.to_sky(*(middle + step).T))
+        self.center = vectors[0]
+        area = np.linalg.norm(np.cross(vectors[1] - vectors[2], vectors[3] - vectors[4]))
+        if not (np.isfinite(area) and area > 0):
+            raise ImageError(f"The WCS of {self.title} does not reach the middle of the image.")
+        self.pixel_area = float(area)
+        self.pixel_scale = float(np.degrees(np.sqrt(area)) * 3600)
+        t = np.linspace(-0.5, 0.5, 9)
+        border = np.concatenate(
+            [np.stack([t, np.full(9, side)], 1) for side in (-0.5, 0.5)]
+            + [np.stack([np.full(9, side), t], 1) for side in (-0.5, 0.5)]
+        )
+        rim = unit_vectors(*self.to_sky(*(middle + border * [width, height]).T))
+        angles = separation(rim, self.center)
+        radius = float(np.max(angles)) if np.isfinite(angles).all() else np.pi
+        self.radius = np.pi if radius > np.pi / 2 else radius
+
+
+def unit_vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """Unit vectors of shape (n, 3) of positions [deg]."""
+    lon, lat = np.radians(ra), np.radians(dec)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+
+
+def separation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Angle between unit vectors [rad], accurate for the smallest ones."""
+    return 2 * np.arcsin(np.clip(np.linalg.norm(a - b, axis=-1) / 2, 0, 1))
+
+
+def _transform(lon: np.ndarray, lat: np.ndarray, source: Any, target: Any) -> tuple[Any, Any]:
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+
+    good = np.isfinite(lon) & np.isfinite(lat)
+    coord = SkyCoord(np.where(good, lon, 0) * u.deg, np.where(good, lat, 0) * u.deg, frame=source)
+    moved = coord.transform_to(target).spherical
+    nan = np.where(good, 0.0, np.nan)
+    return moved.lon.deg + nan, moved.lat.deg + nan
+
+
+def _has_tables(header: Any) -> bool:
+    keys = ("D2IMDIS1", "CPDIS1", "CPDIS2", "D2IMDIS2")
+    return any(key in header for key in keys) or any(
+        str(header.get(f"CTYPE{axis}", "")).endswith("-TAB") for axis in (1, 2, 3)
+    )
+
+
+def _with_tables(plane: Plane) -> Any:
+    import io
+
+    from astropy.io import fits
+    from astropy.wcs import WCS
+
+    from astrocnn.imaging.hdus import read_whole
+
+    with fits.open(io.BytesIO(read_whole(plane.path))) as hdus:
+        return WCS(plane.header, hdus)

@@ -1,0 +1,166 @@
+"""Where cutouts come from: one protocol for tiles, stamps and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from astrocnn.errors import ConfigError, ImageError
+from astrocnn.imaging.cutouts import Cutouts, drop_infinite, row_flags
+from astrocnn.imaging.survey import Survey
+
+__all__ = ["ArraySource", "Source", "open_source"]
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Anything that gives cutouts by row number.
+
+    Attributes
+    ----------
+    bands : tuple of str
+        Names of the last axis of the images.
+    size : int
+        Side of the cutouts [pixel].
+    pixel_scale : float or None
+        [arcsec/pixel]
+    unit : str or None
+        Of the pixel values.
+    """
+
+    bands: tuple[str, ...]
+    size: int
+    pixel_scale: float | None
+    unit: str | None
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def order(self) -> np.ndarray:
+        """Permutation (int64) of the rows that visits each file once."""
+        ...
+
+    def read(self, rows: Any) -> Cutouts:
+        """Cutouts of the rows asked for, in that order, one for each."""
+        ...
+
+
+class ArraySource:
+    """Cutouts that are in memory already.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, n_bands) or (n, height, width)
+        Square images; NaN and infinity mean no data.  May be memory-mapped.
+    bands : sequence of str
+        Names of the last axis.
+    pixel_scale : float, optional
+        [arcsec/pixel]
+    unit : str, optional
+        Of the pixel values.
+
+    Raises
+    ------
+    ImageError
+        If the shape does not fit.
+
+    Examples
+    --------
+    >>> source = ArraySource(np.ones((3, 8, 8)), ["r"])
+    >>> source.read([2]).images.shape
+    (1, 8, 8, 1)
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        bands: Sequence[str],
+        pixel_scale: float | None = None,
+        unit: str | None = None,
+    ) -> None:
+        bands = (bands,) if isinstance(bands, str) else tuple(bands)
+        images = images if isinstance(images, np.ndarray) else np.asarray(images)
+        if images.ndim == 3:
+            images = images[..., None]
+        if images.ndim != 4 or images.shape[1] != images.shape[2]:
+            raise ImageError(
+                "Images in memory have the axes (object, y, x, band), with square cutouts.",
+                received=images.shape,
+            )
+        if images.shape[-1] != len(bands):
+            raise ImageError(
+                f"There are {images.shape[-1]} bands in the images and {len(bands)} names.",
+                received=bands,
+            )
+        if images.dtype.kind not in "fiub":
+            raise ImageError("Images in memory must be numbers.", received=images.dtype)
+        self.images = images
+        self.bands = bands
+        self.size = int(images.shape[1])
+        self.pixel_scale = pixel_scale
+        self.unit = unit
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def order(self) -> np.ndarray:
+        """Rows as they are."""
+        return np.arange(len(self), dtype=np.int64)
+
+    def read(self, rows: Any) -> Cutouts:
+        """Cutouts of the rows asked for."""
+        rows = np.asarray(rows, np.int64)
+        with np.errstate(over="ignore"):
+            images = np.array(self.images[rows], np.float32, order="C")
+        counts = drop_infinite(images)
+        n_pixels = self.size**2
+        flags = row_flags(counts, np.zeros_like(counts), n_pixels)
+        return Cutouts(images, flags, (counts / n_pixels).astype(np.float32))
+
+
+def open_source(
+    survey: Survey,
+    ra: Any = None,
+    dec: Any = None,
+    columns: Mapping[str, Any] | None = None,
+    size: int = 64,
+    **options: Any,
+) -> Source:
+    """The source that a survey describes.
+
+    Parameters
+    ----------
+    survey : Survey
+        Tiles or stamps.
+    ra, dec : array of shape (n,), optional
+        ICRS positions [deg]; needed for tiles.
+    columns : mapping of str to array, optional
+        Catalogue columns; stamps need those in their file names.
+    size : int
+        Side of the cutouts [pixel].
+    **options
+        `workers` (threads), and for tiles `cache_bytes`.
+
+    Raises
+    ------
+    ConfigError
+        If positions or columns are missing.
+    ImageError
+        If a tile cannot be used.
+    """
+    from astrocnn.imaging.stamp_source import StampSource
+    from astrocnn.imaging.tile_source import TileSource
+
+    if isinstance(size, bool) or int(size) != size or size < 1:
+        raise ConfigError("The size of the cutouts is a whole number of pixels.", received=size)
+    if survey.kind == "stamps":
+        return StampSource(survey, columns or {}, int(size), **options)
+    if ra is None or dec is None:
+        raise ConfigError(
+            f"The survey '{survey.name}' has tiles, so the catalogue needs RA and Dec.",
+            hint="name the columns of ra and dec in [catalog]",
+        )
+    return TileSource(survey, ra, dec, int(size), **options)

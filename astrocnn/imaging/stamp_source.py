@@ -1,0 +1,278 @@
+"""Cutouts from small files, one per object or per object and band."""
+
+from __future__ import annotations
+
+import os
+import string
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astrocnn.errors import CatalogError, ConfigError, ImageError
+from astrocnn.flags import Flag
+from astrocnn.imaging import photometry
+from astrocnn.imaging.cutouts import Cutouts, drop_infinite, gather, row_flags
+from astrocnn.imaging.masking import bad_pixels, decoder
+from astrocnn.imaging.paths import split_hdu
+from astrocnn.imaging.resizing import resize
+from astrocnn.imaging.stamp_file import StampFile, Wanted
+from astrocnn.imaging.survey import Survey
+
+__all__ = ["StampSource"]
+
+BLOCK = 32
+MAX_PROBLEMS = 20
+
+
+class StampSource:
+    """Cutouts of objects that have files of their own.
+
+    The central `Survey.crop` pixels are taken (all of it without `crop`), padded with NaN when
+    the file is smaller, and brought to the size of the cutouts by averaging over the area of
+    the new pixels.  Without `crop` a file of another size is cropped or padded, and flagged.
+    Fluxes of FITS files are conserved; color pictures keep their values.
+
+    Parameters
+    ----------
+    survey : Survey
+        With ``kind = "stamps"``.
+    columns : mapping of str to array of shape (n,)
+        Catalogue columns that the file names are made of.
+    size : int
+        Side of the cutouts [pixel].
+
+    workers : int, optional
+        Threads; by default one per CPU core, at most 8.
+
+    Attributes
+    ----------
+    problems : list of str
+        The first sentences on files that could not be read.
+
+    Raises
+    ------
+    ConfigError
+        If a file name needs a column that is not there.
+    """
+
+    def __init__(
+        self,
+        survey: Survey,
+        columns: Mapping[str, Any],
+        size: int = 64,
+        *,
+        workers: int | None = None,
+    ) -> None:
+        self.survey = survey
+        self.size = size
+        self.bands = survey.band_names
+        self.unit = survey.common_unit
+        self.workers = workers or min(8, os.cpu_count() or 1)
+        self.problems: list[str] = []
+        self._lock = threading.Lock()
+        self._side = survey.crop or size
+        self.pixel_scale = (
+            None if survey.pixel_scale is None else survey.pixel_scale * self._side / size
+        )
+        self._files = _wanted(survey)
+        self._columns = _used(self._files, columns, survey.name)
+        lengths = {len(values) for values in columns.values()}
+        if len(lengths) != 1:
+            raise CatalogError("The columns of the catalogue have different lengths.")
+        self._length = lengths.pop()
+        area = None
+        if survey.pixel_scale is not None:
+            area = float(np.radians(survey.pixel_scale / 3600) ** 2)
+        # Where the zero point is in the headers, this is the factor for zero point 0.
+        self._factors = [
+            photometry.factor(
+                survey.unit, b, 0.0 if isinstance(b.zero_point, str) else b.zero_point, area
+            )
+            for b in survey.bands
+        ]
+        self._conserve = [
+            not photometry.is_surface_brightness(survey.unit or b.unit) for b in survey.bands
+        ]
+
+    def __len__(self) -> int:
+        return self._length
+
+    def order(self) -> np.ndarray:
+        """Rows as they are, or rows of the same file together when files are shared."""
+        keys = [np.unique(v, return_inverse=True)[1] for v in self._columns.values()]
+        if not keys or any(len(k) and k.max() == len(k) - 1 for k in keys):
+            return np.arange(self._length, dtype=np.int64)
+        return np.lexsort(keys).astype(np.int64)
+
+    def read(self, rows: Any) -> Cutouts:
+        """Cutouts of the rows asked for, in that order, one for each."""
+        rows = np.asarray(rows, np.int64)
+        size = self.size
+        images = np.empty((len(rows), size, size, len(self.bands)), np.float32)
+        flags = np.zeros(len(rows), np.int32)
+        outside = np.zeros((len(rows), len(self.bands)), np.int64)
+        covered = np.ones(outside.shape, bool)
+
+        def block(start: int) -> None:
+            for i in range(start, min(start + BLOCK, len(rows))):
+                flags[i], covered[i] = self._row(int(rows[i]), images[i], outside[i])
+
+        starts = range(0, len(rows), BLOCK)
+        if self.workers == 1 or len(rows) <= BLOCK:
+            for start in starts:
+                block(start)
+        else:
+            with ThreadPoolExecutor(self.workers) as pool:
+                list(pool.map(block, starts))
+        counts = drop_infinite(images)
+        # A pixel that has no data and is not a hole lies outside the file.
+        outside = np.where(outside < 0, counts, np.minimum(outside, counts))
+        derived = row_flags(counts, outside, size * size, covered)
+        flags |= derived & ~np.int32(Flag.NO_COVERAGE.value)
+        return Cutouts(images, flags, (counts / size**2).astype(np.float32))
+
+    def path(self, row: int) -> Path:
+        """The first file of a row."""
+        return Path(next(iter(self._files)).format_map(self._values(row)))
+
+    def _values(self, row: int) -> dict[str, Any]:
+        return {name: _plain(values[row]) for name, values in self._columns.items()}
+
+    def _row(self, row: int, image: np.ndarray, outside: np.ndarray) -> tuple[int, np.ndarray]:
+        """Fill one image; -1 in `outside` says that all missing pixels are padding."""
+        values = self._values(row)
+        flags = 0
+        planes: dict[tuple[int, str], Any] = {}
+        missing = unreadable = 0
+        for template, wanted in self._files.items():
+            path = template.format_map(values)
+            try:
+                planes.update(StampFile.read(path, wanted))
+            except FileNotFoundError:
+                missing += 1
+                self._note(f"The file {path} does not exist.")
+            except ImageError as error:
+                unreadable += 1
+                self._note(str(error))
+        covered = np.zeros(len(self.bands), bool)
+        for b in range(len(self.bands)):
+            planned = self.survey.bands[b].planes()
+            if any((b, role) not in planes for role in planned):
+                image[:, :, b] = np.nan
+                continue
+            try:
+                flags |= self._band(b, {r: planes[b, r] for r in planned}, image[:, :, b], outside)
+                covered[b] = True
+            except ImageError as error:
+                unreadable += 1
+                self._note(str(error))
+                image[:, :, b] = np.nan
+        if not covered.any():
+            flags |= Flag.FILE_UNREADABLE.value if unreadable else Flag.FILE_MISSING.value
+        return flags, covered
+
+    def _band(self, b: int, files: dict[str, Any], out: np.ndarray, outside: np.ndarray) -> int:
+        band = self.survey.bands[b]
+        main = files["image"]
+        height, width = main.array.shape
+        side, size = self._side, self.size
+        x0, y0 = (width - side) // 2, (height - side) // 2
+        first = (np.array([x0]), np.array([y0]))
+        factor = self._factor(b, main)
+        decode = decoder(main.scaling, band.valid_range)
+        direct = side == size
+        window = out[None] if direct else np.empty((1, side, side))
+        gather(main.array, *first, window, decode=decode, factor=factor)
+        for role, file in files.items():
+            if role == "image":
+                continue
+            if file.array.shape != (height, width):
+                raise ImageError(
+                    f"The {role} plane has another size than the image in {file.title}.",
+                    received=file.array.shape,
+                    allowed=(height, width),
+                )
+            values = file.array if file.scaling is None else file.scaling(file.array)
+            bad = np.zeros((1, side, side), bool)
+            gather(bad_pixels(role, values, band), *first, bad, fill=0)
+            window[bad] = np.nan
+        padded = x0 < 0 or y0 < 0
+        if padded:
+            low, left = max(0, -y0), max(0, -x0)
+            part = window[0, low : low + height, left : left + width]
+            outside[b] = -1 if np.isfinite(part).all() else 1
+        if not direct:
+            values = resize(np.where(np.isfinite(window[0]), window[0], np.nan), size)
+            # Pictures hold brightness for the eye, FITS pixels hold flux.
+            conserve = self._conserve[b] and not main.is_picture
+            out[...] = values * (side / size) ** 2 if conserve else values
+        other_size = (height, width) != (side, side) if self.survey.crop is None else padded
+        return Flag.SIZE_MISMATCH.value if other_size else 0
+
+    def _factor(self, b: int, file: Any) -> float:
+        zero_point = self.survey.bands[b].zero_point
+        if not isinstance(zero_point, str):
+            return self._factors[b]
+        value = file.card(zero_point)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ImageError(
+                f"There is no number in card {zero_point} of {file.title}, which should hold the"
+                f" zero point of band '{self.bands[b]}'."
+            )
+        return float(self._factors[b] * 10 ** (-0.4 * value))
+
+    def _note(self, sentence: str) -> None:
+        with self._lock:
+            if len(self.problems) < MAX_PROBLEMS:
+                self.problems.append(sentence)
+
+
+def _wanted(survey: Survey) -> dict[str, list[Wanted]]:
+    """For each file template the planes to take from it."""
+    files: dict[str, list[Wanted]] = {}
+    for b, band in enumerate(survey.bands):
+        for role, (template, hdu) in band.planes().items():
+            if not isinstance(template, str):
+                raise ConfigError(
+                    f"Band '{band.name}' of stamps needs one file template for its {role}.",
+                    received=template,
+                )
+            path, named = split_hdu(template)
+            chosen = named if hdu is None else hdu
+            plane = band.plane if role == "image" else None
+            files.setdefault(path, []).append(Wanted((b, role), chosen, plane))
+    return files
+
+
+def _used(
+    files: dict[str, list[Wanted]], columns: Mapping[str, Any], name: str
+) -> dict[str, np.ndarray]:
+    used: dict[str, np.ndarray] = {}
+    for template in files:
+        try:
+            keys = [field for _, field, _, _ in string.Formatter().parse(template) if field]
+        except ValueError as error:
+            raise ConfigError(
+                f"The file template is not valid ({error}).", received=template
+            ) from (error)
+        for key in keys:
+            if key not in columns:
+                raise ConfigError(
+                    f"The files of the survey '{name}' are named after a column '{key}', which"
+                    " the catalogue does not have.",
+                    received=template,
+                    allowed=list(columns),
+                )
+            used[key] = np.asarray(columns[key])
+    if not columns:
+        raise ConfigError(f"The files of the survey '{name}' need columns of the catalogue.")
+    return used
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,288 @@
+"""Which files make a survey: bands with their images, masks, zero points and units.
+
+A `Survey` is a named set of `Band` objects.  It says where the pixels are and what they
+mean; it opens no image.  `read_survey` reads one from a TOML file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from astrocnn.errors import ConfigError
+from astrocnn.imaging import photometry
+from astrocnn.imaging.paths import expand, with_band
+from astrocnn.plugins import nearest
+
+__all__ = ["Band", "RESAMPLINGS", "Survey", "read_survey"]
+
+RESAMPLINGS = ("lanczos3", "bilinear", "nearest")
+Hdu = int | str | Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Band:
+    """One filter: its images, what marks bad pixels, and its flux scale.
+
+    Parameters
+    ----------
+    name : str
+        The band, for instance ``"r"`` or ``"VIS"``.
+    image : str or tuple of str
+        For tiles a path, a glob pattern or several of them; for stamps a template such as
+        ``"cutouts/{id}.fits"``, filled with the columns of the catalogue.  A trailing
+        ``[SCI]`` or ``[2]`` names the HDU.
+    hdu : int, str or mapping, optional
+        HDU number, EXTNAME (``"SCI"`` or ``"SCI,2"``), or header cards that must match, such
+        as ``{"BAND": "g", "IMAGETYP": "image"}``.  By default the first image with data.
+    plane : int, optional
+        Which plane of a cube, or which channel of a color picture, counted from 0.
+
+    weight, rms, mask : str or tuple of str, optional
+        Files of inverse variance (no data where <= 0), of noise (no data where >= 1e15, as
+        Euclid marks it, or <= 0) and of a mask, in the order of the images.
+    weight_hdu, rms_hdu, mask_hdu : int, str or mapping, optional
+        HDUs of these; given alone, they are in the files of the image.
+    bad_bits : int, optional
+        Mask bits that mean no data.  Without `bad_bits` and `bad_values`: any nonzero value.
+    bad_values : tuple of int
+        Mask codes that mean no data, for masks that hold codes and not bits.
+    valid_range : (float, float), optional
+        Pixel values outside it are no data (sentinels such as -3.4e38).
+    zero_point : float or str, optional
+        AB magnitude of one unit of the image, or the header keyword that holds it.
+    unit : str, optional
+        Unit of the image, such as ``"nJy"``, ``"nanomaggy"`` or ``"MJy/sr"``.
+    flux_scale : float
+        Extra factor on every pixel, applied last.
+    """
+
+    name: str
+    image: str | tuple[str, ...]
+    hdu: Hdu = None
+    plane: int | None = None
+    weight: str | tuple[str, ...] | None = None
+    rms: str | tuple[str, ...] | None = None
+    mask: str | tuple[str, ...] | None = None
+    weight_hdu: Hdu = None
+    rms_hdu: Hdu = None
+    mask_hdu: Hdu = None
+    bad_bits: int | None = None
+    bad_values: tuple[int, ...] = ()
+    valid_range: tuple[float, float] | None = None
+    zero_point: float | str | None = None
+    unit: str | None = None
+    flux_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for role in ("image", "weight", "rms", "mask"):
+            value = getattr(self, role)
+            if value is not None and not isinstance(value, str):
+                object.__setattr__(self, role, tuple(str(v) for v in value))
+            if value is None and getattr(self, f"{role}_hdu", None) is not None:
+                object.__setattr__(self, role, self.image)
+        object.__setattr__(self, "bad_values", tuple(self.bad_values))
+        if self.valid_range is not None:
+            low, high = self.valid_range
+            object.__setattr__(self, "valid_range", (float(low), float(high)))
+        if self.unit is not None:
+            photometry.parse(self.unit)
+        if isinstance(self.zero_point, int):
+            object.__setattr__(self, "zero_point", float(self.zero_point))
+
+    def planes(self) -> dict[str, tuple[str | tuple[str, ...], Hdu]]:
+        """Files and HDU of each plane this band has: image, weight, rms, mask."""
+        roles: dict[str, tuple[str | tuple[str, ...], Hdu]] = {"image": (self.image, self.hdu)}
+        for role in ("weight", "rms", "mask"):
+            if getattr(self, role) is not None:
+                roles[role] = (getattr(self, role), getattr(self, f"{role}_hdu"))
+        return roles
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A named set of bands.
+
+    Parameters
+    ----------
+    name : str
+        What to call it in tables and reports.
+    bands : tuple of Band
+        In the order of the channels of a cutout.
+    kind : {"tiles", "stamps"}
+        Large images cut by sky position, or small files, one per object.
+    unit : str, optional
+        Flux unit of all cutouts.  By default nJy when every band has a zero point, and
+        otherwise the values as they are in the files.  When no band says what its pixels
+        mean, it merely tells the unit that they are in.
+    reference : str, optional
+        Band whose pixel grid the others are brought to; by default the first.  Tiles only.
+    pixel_scale : float, optional
+        Pixel scale of the cutouts [arcsec].  For tiles it is that of the reference band; if
+        it differs from it by more than 1 %, every band is resampled to a north-up tangent
+        grid of this scale.  For stamps it is the scale of the files.
+    crop : int, optional
+        Side of the central part of each stamp that is used [pixel].  Stamps only.
+    resampling : {"lanczos3", "bilinear", "nearest"}
+        Interpolation of bands on another grid.  Bands with finer pixels than the target are
+        averaged over the area of the target pixel whichever is chosen.
+    """
+
+    name: str
+    bands: tuple[Band, ...]
+    kind: Literal["tiles", "stamps"] = "tiles"
+    unit: str | None = None
+    reference: str | None = None
+    pixel_scale: float | None = None
+    crop: int | None = None
+    resampling: str = "lanczos3"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bands", tuple(self.bands))
+        names = [band.name for band in self.bands]
+        troubles = []
+        if not names:
+            troubles.append("it has no bands")
+        if len(set(names)) < len(names):
+            troubles.append(f"band names repeat: {', '.join(names)}")
+        if self.kind not in ("tiles", "stamps"):
+            troubles.append(f"kind = '{self.kind}' is neither 'tiles' nor 'stamps'")
+        if self.reference is not None and self.reference not in names:
+            troubles.append(f"reference = '{self.reference}' is not one of its bands")
+        if self.resampling not in RESAMPLINGS:
+            troubles.append(
+                f"resampling = '{self.resampling}' is not one of {', '.join(RESAMPLINGS)}"
+            )
+        for key in ("pixel_scale", "crop"):
+            value = getattr(self, key)
+            if value is not None and not value > 0:
+                troubles.append(f"{key} = {value} is not positive")
+        if self.kind == "tiles" and self.crop is not None:
+            troubles.append("crop applies to stamps only")
+        zero_points = [band.zero_point is not None for band in self.bands]
+        if self.unit is None and any(zero_points):
+            if all(zero_points):
+                object.__setattr__(self, "unit", "nJy")
+            else:
+                troubles.append(
+                    "some bands have a zero_point and others have none; give it for all, or"
+                    " give the survey a unit and the other bands theirs"
+                )
+        if self.unit is not None:
+            photometry.parse(self.unit)
+            if any(b.zero_point is not None or b.unit is not None for b in self.bands):
+                found = (photometry.trouble(band, self.unit) for band in self.bands)
+                troubles += [sentence for sentence in found if sentence]
+        if troubles:
+            raise ConfigError(f"The survey '{self.name}' is not usable: {'; '.join(troubles)}.")
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names of the bands in the order of the channels."""
+        return tuple(band.name for band in self.bands)
+
+    @property
+    def reference_index(self) -> int:
+        """Channel of the band whose grid is the target."""
+        return 0 if self.reference is None else self.band_names.index(self.reference)
+
+    @property
+    def common_unit(self) -> str | None:
+        """Unit of the cutouts: `unit`, else that of the bands when all agree, else None."""
+        if self.unit is not None:
+            return self.unit
+        units = {band.unit for band in self.bands}
+        return units.pop() if len(units) == 1 else None
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any], root: str | Path = ".") -> Survey:
+        """Build a survey from plain values, as they stand in a TOML file.
+
+        Keys of `Band` at the top are defaults for every band; ``bands`` is then a list of
+        tables or simply of names.  In all strings ``{band}`` becomes the band's name, and
+        ``$NAME`` the environment variable.  Relative paths are relative to `root`.
+
+        Raises
+        ------
+        ConfigError
+            Naming all unknown, missing or unusable keys at once.
+
+        Examples
+        --------
+        >>> survey = Survey.from_dict({"name": "demo", "image": "tiles/*_{band}.fits",
+        ...                            "bands": ["g", "r"]}, root="/data")
+        >>> survey.bands[1].image
+        '/data/tiles/*_r.fits'
+        """
+        return _from_dict(cls, mapping, Path(root))
+
+
+def read_survey(path: str | Path) -> Survey:
+    """Read a survey from a TOML file; its relative paths are relative to that file.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, or it is not TOML, or not a survey.
+    """
+    path = Path(path)
+    try:
+        mapping = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"The survey file {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The survey file {path} is not valid TOML: {error}.") from error
+    mapping = mapping.get("survey", mapping)
+    return Survey.from_dict({"name": path.stem, **mapping}, path.parent)
+
+
+def _from_dict(cls: type[Survey], mapping: Mapping[str, Any], root: Path) -> Survey:
+    band_keys = {field.name for field in fields(Band)}
+    own_keys = {field.name for field in fields(cls)}
+    # `unit` of the survey is the common unit and is no default for the bands' own.
+    defaults = {k: v for k, v in mapping.items() if k in band_keys - own_keys}
+    troubles = [
+        _unknown(key, "survey", band_keys | own_keys)
+        for key in mapping
+        if key not in band_keys | own_keys
+    ]
+    listed = mapping.get("bands", ())
+    if isinstance(listed, Mapping):
+        listed = [{"name": name, **table} for name, table in listed.items()]
+    if not isinstance(listed, (list, tuple)):
+        raise ConfigError("'bands' of a survey is a list of names or of tables.", received=listed)
+    bands: list[Band] = []
+    for item in listed:
+        table = {"name": item} if isinstance(item, str) else dict(item)
+        table = {**defaults, **table}
+        name = table.get("name")
+        troubles += [_unknown(k, f"band '{name}'", band_keys) for k in table if k not in band_keys]
+        missing = [k for k in ("name", "image") if k not in table]
+        if missing:
+            troubles.append(f"band '{name}' has no '{missing[0]}'")
+        if not missing and not troubles:
+            bands.append(Band(**_resolved(with_band(table, str(name)), root)))
+    if troubles:
+        raise ConfigError(
+            f"The survey '{mapping.get('name', '')}' is not usable: {'; '.join(troubles)}."
+        )
+    own = {k: v for k, v in mapping.items() if k in own_keys and k != "bands"}
+    return cls(**{"name": "survey", **own, "bands": tuple(bands)})
+
+
+def _resolved(table: dict[str, Any], root: Path) -> dict[str, Any]:
+    for role in ("image", "weight", "rms", "mask"):
+        value = table.get(role)
+        if isinstance(value, str):
+            table[role] = expand(value, root)
+        elif value is not None:
+            table[role] = tuple(expand(str(v), root) for v in value)
+    return table
+
+
+def _unknown(key: str, where: str, known: set[str]) -> str:
+    hint = nearest(key, known)
+    return f"{where} has an unknown key '{key}'" + (f" ({hint})" if hint else "")
