@@ -148,8 +148,28 @@ class Catalog:
         elif values.dtype.kind == "U":
             missing |= values == ""
         if missing.ndim > 1:
-            missing = missing.reshape(len(missing), -1).all(axis=1)
+            missing = np.asarray(np.all(missing, axis=tuple(range(1, missing.ndim))))
         return values, missing
+
+    def role_columns(self) -> list[tuple[str, Column, str]]:
+        """Identifier and coordinates as given: column name, values and UCD.
+
+        Values keep the type, unit and range of the file (radians, negative RA, NaN ...), for a
+        table that must repeat them exactly.  Identifiers are those of `ids`.
+        """
+        identifier = Column(self.ids, description=self.table[self.roles.id].description)
+        columns = [(self.roles.id, identifier, "meta.id;meta.main")]
+        if self.roles.ra is not None and self.roles.dec is not None:
+            columns += [
+                (self.roles.ra, self._angle(self.roles.ra), "pos.eq.ra;meta.main"),
+                (self.roles.dec, self._angle(self.roles.dec), "pos.eq.dec;meta.main"),
+            ]
+        return columns
+
+    def _angle(self, name: str) -> Column:
+        column = self.table[name].copy(copy_data=False)
+        column.unit = column.unit or "deg"
+        return column
 
 
 def choose_roles(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,7 +15,7 @@ from astropy.table import Column, MaskedColumn, Table
 from astrocnn.errors import CatalogError
 from astrocnn.plugins import nearest
 
-__all__ = ["read"]
+__all__ = ["blocks", "read"]
 
 BLOCK_BYTES = 1 << 24
 UNSIGNED = {"i2": 2**15, "i4": 2**31, "i8": 2**63}
@@ -51,15 +52,67 @@ def read(
             unit = _table_hdu(hdus, hdu, path)
             names = choose(unit.columns.names)
             chosen = [unit.columns[name] for name in names]
-            simple = isinstance(unit, fits.BinTableHDU)
-            raw = [c for c in chosen if simple and c.format[-1:] in "LBIJKEDACM"]
-            raw = [c for c in raw if not any(letter in c.format for letter in "PQ")]
-            data = dict.fromkeys(names)
-            data.update(_blocks(stream, unit, raw, path))
-            rest = [c for c in chosen if c.name not in {r.name for r in raw}]
-            if rest:
-                data.update({c.name: np.array(unit.data.field(c.name)) for c in rest})
-    return Table([_column(data[c.name], c, c in raw) for c in chosen])
+            raw = [c for c in chosen if _is_raw(unit, c)]
+            data = _gather(stream, unit, raw, path)
+            for column in chosen:
+                if column.name not in data:
+                    data[column.name] = np.array(unit.data.field(column.name))
+            comments = _comments(unit)
+    return Table([_column(data[c.name], c, c in raw, comments) for c in chosen])
+
+
+def blocks(
+    path: str | os.PathLike[str], hdu: int | str | None = None, rows: int = 65536
+) -> Iterator[Table]:
+    """All columns of a FITS table, some rows at a time, in memory that does not grow.
+
+    Parameters
+    ----------
+    path : path
+        An uncompressed FITS file.
+    hdu : int, str or None
+        The extension; None takes the first table.
+    rows : int
+        Rows in each block but the last.
+
+    Yields
+    ------
+    Table of at most `rows` rows
+
+    Raises
+    ------
+    CatalogError
+        As `read`, and for columns of variable length.
+    """
+    path = Path(path)
+    with path.open("rb") as stream, fits.open(stream, memmap=False) as hdus:
+        unit = _table_hdu(hdus, hdu, path)
+        columns = list(unit.columns)
+        other = [c.name for c in columns if not _is_raw(unit, c)]
+        if other:
+            raise CatalogError(
+                f"'{path}' cannot be read in blocks.",
+                received=f"columns of variable length or bits: {', '.join(other)}",
+            )
+        comments = _comments(unit)
+        for _, records in _records(stream, unit, path, rows):
+            yield Table([_column(_native(records[c.name]), c, True, comments) for c in columns])
+
+
+def _is_raw(unit: Any, column: Any) -> bool:
+    """Whether the bytes of the record are the values, up to order and scale."""
+    letters = column.format.lstrip("0123456789")
+    return isinstance(unit, fits.BinTableHDU) and letters[:1] in "LBIJKEDACM"
+
+
+def _comments(unit: Any) -> dict[str, str]:
+    """Descriptions by column name: astropy does not read TCOMMn."""
+    names = unit.columns.names
+    return {
+        name: str(unit.header[f"TCOMM{number}"])
+        for number, name in enumerate(names, start=1)
+        if f"TCOMM{number}" in unit.header
+    }
 
 
 def _table_hdu(hdus: Any, hdu: int | str | None, path: Path) -> Any:
@@ -100,10 +153,10 @@ def _listing(hdus: Any) -> list[str]:
     ]
 
 
-def _blocks(stream: BinaryIO, unit: Any, columns: list[Any], path: Path) -> dict[str, np.ndarray]:
-    """Raw native values of the columns, gathered while the records stream by once."""
-    if not columns:
-        return {}
+def _records(
+    stream: BinaryIO, unit: Any, path: Path, step: int | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Row number of the first record, and records as stored, block after block."""
     rows = int(unit.header["NAXIS2"])
     record = unit.columns.dtype.newbyteorder(">")
     if record.itemsize != unit.header["NAXIS1"]:
@@ -111,8 +164,7 @@ def _blocks(stream: BinaryIO, unit: Any, columns: list[Any], path: Path) -> dict
             f"'{path}' has records of {unit.header['NAXIS1']} bytes but columns for "
             f"{record.itemsize}."
         )
-    out = {c.name: _room(rows, record[c.name]) for c in columns}
-    step = max(1, BLOCK_BYTES // max(1, record.itemsize))
+    step = step or max(1, BLOCK_BYTES // max(1, record.itemsize))
     stream.seek(unit.fileinfo()["datLoc"])
     for start in range(0, rows, step):
         count = min(step, rows - start)
@@ -123,10 +175,23 @@ def _blocks(stream: BinaryIO, unit: Any, columns: list[Any], path: Path) -> dict
                 f"{start + len(block) // record.itemsize}.",
                 hint="fetch or write the file again",
             )
-        records = np.frombuffer(block, dtype=record)
+        yield start, np.frombuffer(block, dtype=record)
+
+
+def _gather(stream: BinaryIO, unit: Any, columns: list[Any], path: Path) -> dict[str, np.ndarray]:
+    """Native values of the columns, gathered while the records stream by once."""
+    if not columns:
+        return {}
+    record = unit.columns.dtype
+    out = {c.name: _room(int(unit.header["NAXIS2"]), record[c.name]) for c in columns}
+    for start, records in _records(stream, unit, path):
         for name, values in out.items():
-            values[start : start + count] = records[name]
+            values[start : start + len(records)] = records[name]
     return out
+
+
+def _native(values: np.ndarray) -> np.ndarray:
+    return values.astype(values.dtype.newbyteorder("="))
 
 
 def _room(rows: int, field: np.dtype) -> np.ndarray:
@@ -134,7 +199,7 @@ def _room(rows: int, field: np.dtype) -> np.ndarray:
     return np.empty((rows, *shape), dtype=base.newbyteorder("="))
 
 
-def _column(values: np.ndarray, definition: Any, raw: bool) -> Column:
+def _column(values: np.ndarray, definition: Any, raw: bool, comments: dict[str, str]) -> Column:
     kind = definition.format.lstrip("0123456789")[:1]
     missing: np.ndarray | None = None
     if raw and kind == "A":
@@ -149,7 +214,11 @@ def _column(values: np.ndarray, definition: Any, raw: bool) -> Column:
         values = _scaled(values, definition)
     elif definition.null is not None and values.dtype.kind in "iu":
         missing = values == definition.null
-    about = {"name": definition.name, "unit": definition.unit}
+    about = {
+        "name": definition.name,
+        "unit": definition.unit or None,
+        "description": comments.get(definition.name),
+    }
     if missing is not None and missing.any():
         return MaskedColumn(values, mask=missing, **about)
     return Column(values, **about)
