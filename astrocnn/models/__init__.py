@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 from astrocnn.models.options import Options
 
 if TYPE_CHECKING:
+    from astrocnn.models.batching import in_blocks
     from astrocnn.models.blocks import Block
     from astrocnn.models.build import count_parameters, smallest_size
     from astrocnn.models.losses import FamilyLoss, loss_for
     from astrocnn.models.precision import with_precision
-    from astrocnn.models.stochastic import Stochastic, in_blocks
+    from astrocnn.models.stochastic import Stochastic
 
 __all__ = [
     "Block",
@@ -40,7 +41,7 @@ _HOME = {
     "FamilyLoss": "losses",
     "Stochastic": "stochastic",
     "count_parameters": "build",
-    "in_blocks": "stochastic",
+    "in_blocks": "batching",
     "loss_for": "losses",
     "smallest_size": "build",
     "with_precision": "precision",

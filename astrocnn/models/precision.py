@@ -1,0 +1,54 @@
+"""Networks that compute in a shorter floating-point type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from astrocnn.errors import ModelError
+
+__all__ = ["PRECISIONS", "with_precision"]
+
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+"""Name of a precision and the Keras policy that makes it."""
+
+
+def with_precision(model: keras.Model, precision: str) -> keras.Model:
+    """A copy of a network that computes in another precision.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional or Sequential.
+    precision : str
+        ``"float32"`` or ``"bfloat16"``.
+
+    Returns
+    -------
+    keras.Model
+        Not compiled, with copies of the weights, which stay float32.  The layers that make the
+        outputs compute in float32 in either case.
+
+    Raises
+    ------
+    ModelError
+        If the precision is unknown.
+    """
+    if precision not in PRECISIONS:
+        raise ModelError(
+            "A network cannot compute in this precision.",
+            received=precision,
+            allowed=tuple(PRECISIONS),
+        )
+    heads = {tensor._keras_history.operation.name for tensor in model.outputs}
+
+    def clone(layer: Any) -> Any:
+        config = layer.get_config()
+        if layer.name not in heads and not isinstance(layer, keras.layers.InputLayer):
+            config["dtype"] = PRECISIONS[precision]
+        return type(layer).from_config(config)
+
+    twin = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    twin.set_weights(model.get_weights())
+    return twin
