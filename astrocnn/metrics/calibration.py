@@ -1,0 +1,168 @@
+"""Do probabilities mean what they say, and does doubt fall on the errors?
+
+All scores take weights of shape (..., n) and return values of shape (...).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.errors import ConfigError
+from astrocnn.metrics._checks import finite, ratio, weights_for
+from astrocnn.metrics.intervals import wilson
+
+__all__ = [
+    "NLL_FLOOR",
+    "Reliability",
+    "brier",
+    "classwise_ece",
+    "ece",
+    "log_loss",
+    "reliability",
+]
+
+NLL_FLOOR: float = 2.0**-24
+"""Probabilities below this count as this in `log_loss`: float32 cannot tell 1 - p from 1."""
+
+Binning = Literal["width", "count"]
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """A reliability diagram: what was promised and what came, bin by bin.
+
+    Parameters
+    ----------
+    edges : ndarray of shape (n_bins + 1,)
+        Edges of the bins in probability.
+    count : ndarray of shape (n_bins,)
+        Objects in each bin.
+    promised : ndarray of shape (n_bins,)
+        Mean probability in each bin; NaN in an empty one.
+    observed : ndarray of shape (n_bins,)
+        Fraction that came true; NaN in an empty one.
+    low, high : ndarray of shape (n_bins,)
+        Wilson interval of `observed`.
+    """
+
+    edges: NDArray[np.float64]
+    count: NDArray[np.float64]
+    promised: NDArray[np.float64]
+    observed: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def reliability(
+    probability: Any, happened: Any, *, n_bins: int = 15, binning: Binning = "width"
+) -> Reliability:
+    """Bins of a reliability diagram.
+
+    Parameters
+    ----------
+    probability : array_like of shape (n,)
+        Probability given to an event, for instance that the chosen class is right.
+    happened : array_like of bool or of fractions of shape (n,)
+        Whether it came true.
+    n_bins : int
+        Number of bins.
+    binning : {"width", "count"}
+        Bins of equal width on [0, 1], or of equally many objects.
+    """
+    p, y, place, edges = _binned(probability, happened, n_bins, binning)
+    count = np.bincount(place, minlength=n_bins).astype(np.float64)
+    hits = np.bincount(place, y, n_bins)
+    low, high = wilson(hits, count)
+    return Reliability(
+        edges, count, ratio(np.bincount(place, p, n_bins), count), ratio(hits, count), low, high
+    )
+
+
+def ece(
+    probability: Any,
+    happened: Any,
+    weights: Any = None,
+    *,
+    n_bins: int = 15,
+    binning: Binning = "width",
+) -> NDArray[np.float64]:
+    """Expected calibration error: mean gap between probability and frequency over bins.
+
+    Bins of equal count have the edges of the unweighted sample.  The value is biased upwards in
+    small samples, where noise alone opens gaps.
+
+    References
+    ----------
+    Guo, Pleiss, Sun and Weinberger (2017), ICML, equation 3; Nixon et al. (2019), CVPR workshop.
+    """
+    p, y, place, _ = _binned(probability, happened, n_bins, binning)
+    w = weights_for(weights, len(p))
+    gap = np.zeros((len(p), n_bins))
+    gap[np.arange(len(p)), place] = p - y
+    return ratio(np.abs(w @ gap).sum(axis=-1), w.sum(axis=-1))
+
+
+def classwise_ece(
+    probabilities: Any, truth: Any, weights: Any = None, *, n_bins: int = 15
+) -> NDArray[np.float64]:
+    """ECE of the probability of each class by itself, of shape (..., n_classes).
+
+    References
+    ----------
+    Kull et al. (2019), NeurIPS, equation 3 (before the mean over classes).
+    """
+    p, y = finite(probabilities, "probabilities", 2), finite(truth, "labels", 2)
+    each = [ece(p[:, k], y[:, k], weights, n_bins=n_bins) for k in range(p.shape[1])]
+    return np.stack(each, axis=-1)
+
+
+def brier(probabilities: Any, truth: Any, weights: Any = None) -> NDArray[np.float64]:
+    """Mean over objects of the sum over classes of (p_k - y_k)^2, between 0 and 2.
+
+    Parameters
+    ----------
+    probabilities, truth : array_like of shape (n, n_classes)
+        Probabilities, and labels as 0 and 1 or as fractions.
+
+    References
+    ----------
+    Brier (1950), Monthly Weather Review 78, 1, equation 2.
+    """
+    p, y = finite(probabilities, "probabilities", 2), finite(truth, "labels", 2)
+    w = weights_for(weights, len(p))
+    return ratio(w @ ((p - y) ** 2).sum(axis=1), w.sum(axis=-1))
+
+
+def log_loss(probabilities: Any, truth: Any, weights: Any = None) -> NDArray[np.float64]:
+    """Negative log likelihood, minus the mean of the sum over k of y_k log p_k [nat].
+
+    Probabilities below `NLL_FLOOR` count as the floor, so that one sure error does not make
+    every comparison infinite.
+    """
+    p, y = finite(probabilities, "probabilities", 2), finite(truth, "labels", 2)
+    w = weights_for(weights, len(p))
+    each = -(y * np.log(np.maximum(p, NLL_FLOOR))).sum(axis=1)
+    return ratio(w @ each, w.sum(axis=-1))
+
+
+def _binned(
+    probability: Any, happened: Any, n_bins: int, binning: Binning
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
+    p, y = finite(probability, "probabilities", 1), finite(happened, "labels", 1)
+    if p.shape != y.shape or n_bins < 1 or (p.size and (p.min() < -1e-6 or p.max() > 1 + 1e-6)):
+        raise ConfigError(
+            "A reliability needs as many labels as probabilities between 0 and 1, and a bin.",
+            received=f"{p.shape} probabilities, {y.shape} labels, {n_bins} bins",
+        )
+    if binning == "width":
+        edges = np.linspace(0, 1, n_bins + 1)
+    elif binning == "count":
+        edges = np.quantile(p, np.linspace(0, 1, n_bins + 1)) if p.size else np.zeros(n_bins + 1)
+    else:
+        raise ConfigError("Unknown binning.", received=binning, allowed=("width", "count"))
+    place = np.clip(np.searchsorted(edges, p, side="left") - 1, 0, n_bins - 1)
+    return p, y, place, edges

@@ -1,0 +1,194 @@
+"""Scores with confidence intervals.
+
+Every metric of this folder takes ``weights`` of shape (..., n).  A bootstrap resample is nothing
+but a row of such weights (how often each object was drawn), so that hundreds of resamples are
+scored in one call, and every metric of one sample sees the same resamples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from astrocnn.errors import ConfigError
+
+__all__ = ["Score", "bootstrap", "resamples", "wilson"]
+
+_ELEMENTS_AT_ONCE = 1 << 22
+
+Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number about a sample, with what it rests on.
+
+    Parameters
+    ----------
+    name : str
+        Name of the score.
+    value : float
+        Its value, NaN when it is not defined on this sample.
+    low, high : float
+        Ends of the confidence interval; NaN when there is none.
+    n_used : int
+        Objects that entered.
+    n_excluded : int
+        Objects left out.
+    reason : str
+        Why they were left out; empty when none was.
+    target : str
+        The predicted quantity, empty for a score over several.
+    note : str
+        What the reader must know to read the number.
+    level : float
+        Coverage of the interval.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    n_used: int
+    n_excluded: int = 0
+    reason: str = ""
+    target: str = ""
+    note: str = ""
+    level: float = 0.95
+
+    def __str__(self) -> str:
+        name = f"{self.target}.{self.name}" if self.target else self.name
+        if not math.isfinite(self.value):
+            return f"{name} is not defined (n = {self.n_used})"
+        interval = ""
+        if math.isfinite(self.low):
+            interval = f" [{self.low:.4g}, {self.high:.4g}]"
+        excluded = f", {self.n_excluded} excluded: {self.reason}" if self.n_excluded else ""
+        return f"{name} = {self.value:.4g}{interval} (n = {self.n_used}{excluded})"
+
+
+def resamples(n: int, count: int, seed: int = 0) -> Iterator[NDArray[np.float64]]:
+    """Bootstrap resamples as weights, a few at a time.
+
+    Parameters
+    ----------
+    n : int
+        Objects in the sample.
+    count : int
+        Resamples in all.
+    seed : int
+        The same seed gives the same resamples.
+
+    Yields
+    ------
+    weights : ndarray of shape (k, n)
+        How often each object was drawn; rows sum to n, and the k add up to `count`.
+    """
+    rng = np.random.default_rng(seed)
+    step = max(1, _ELEMENTS_AT_ONCE // max(n, 1))
+    for start in range(0, count, step):
+        k = min(step, count - start)
+        drawn = rng.integers(0, n, (k, n)) + n * np.arange(k)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=k * n).reshape(k, n).astype(np.float64)
+
+
+def bootstrap(
+    statistics: Mapping[str, Statistic],
+    n: int,
+    *,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Score]:
+    """Values and percentile intervals of several statistics of one sample.
+
+    Parameters
+    ----------
+    statistics : mapping of str to callable
+        Each turns weights of shape (k, n) into k values.
+    n : int
+        Objects in the sample.
+    n_resamples : int
+        Bootstrap resamples; 0 gives values without intervals.
+    level : float
+        Coverage of the intervals.
+    seed : int
+        The same seed gives the same intervals.
+
+    Returns
+    -------
+    scores : dict of str to Score
+        A resample in which a statistic is not defined (for instance no object of a class was
+        drawn) does not enter its interval; below half of the resamples there is none.
+
+    Raises
+    ------
+    ConfigError
+        If the level is not between 0 and 1 or the number of resamples is negative.
+
+    References
+    ----------
+    Efron B. and Tibshirani R. (1993), An Introduction to the Bootstrap, chapter 13.
+    """
+    if not 0 < level < 1 or n_resamples < 0:
+        raise ConfigError(
+            "A bootstrap needs a level between 0 and 1 and a number of resamples from 0.",
+            received=f"level {level}, {n_resamples} resamples",
+        )
+    if n == 0:
+        return {
+            name: Score(name, math.nan, math.nan, math.nan, 0, level=level) for name in statistics
+        }
+    ones = np.ones((1, n))
+    values = {name: float(np.asarray(f(ones))[0]) for name, f in statistics.items()}
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in statistics}
+    for weights in resamples(n, n_resamples, seed):
+        for name, f in statistics.items():
+            drawn[name].append(np.asarray(f(weights), np.float64))
+    tail = 50 * (1 - level)
+    scores = {}
+    for name, value in values.items():
+        score = Score(name, value, math.nan, math.nan, n, level=level)
+        replicas = np.concatenate(drawn[name]) if drawn[name] else np.zeros(0)
+        finite = replicas[np.isfinite(replicas)]
+        if math.isfinite(value) and len(finite) > n_resamples / 2:
+            low, high = np.percentile(finite, [tail, 100 - tail])
+            score = replace(score, low=float(low), high=float(high))
+            if len(finite) < n_resamples:
+                score = replace(
+                    score, note=f"interval from the {len(finite)} resamples that define it"
+                )
+        scores[name] = score
+    return scores
+
+
+def wilson(
+    successes: ArrayLike, trials: ArrayLike, level: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Wilson score interval of a binomial fraction; NaN where there was no trial.
+
+    Returns
+    -------
+    low, high : ndarray
+        Of the common shape of the arguments.
+
+    References
+    ----------
+    Wilson E. B. (1927), J. Am. Stat. Assoc. 22, 209; Brown, Cai and DasGupta (2001),
+    Statistical Science 16, 101, equation 4.
+    """
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    k, n = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(trials, np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = k / n
+        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low = np.where(k == 0, 0.0, np.maximum(middle - half, 0.0))
+    high = np.where(k == n, 1.0, np.minimum(middle + half, 1.0))
+    empty = n == 0
+    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)

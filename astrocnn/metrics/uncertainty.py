@@ -1,0 +1,116 @@
+"""Entropies over draws, and whether the uncertain objects are the wrong ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.errors import ConfigError
+from astrocnn.metrics._checks import finite, ratio, weights_for
+
+__all__ = [
+    "expected_entropy",
+    "mutual_information",
+    "predictive_entropy",
+    "risk_coverage",
+    "risk_coverage_area",
+]
+
+
+def predictive_entropy(samples: Any) -> NDArray[np.float64]:
+    """H[mean p]: all the uncertainty there is [nat].
+
+    Parameters
+    ----------
+    samples : array_like of shape (n_draws, n, n_classes)
+        Class probabilities of each draw.
+
+    Returns
+    -------
+    entropy : ndarray of shape (n,)
+    """
+    return _entropy(_mean(samples))
+
+
+def expected_entropy(samples: Any) -> NDArray[np.float64]:
+    """Mean over draws of H[p_t]: what more training data would not remove [nat]."""
+    p = finite(samples, "samples", 3)
+    # Around the first draw, so that equal draws give their common entropy to the last bit.
+    first = _entropy(p[0])
+    return first + (_entropy(p) - first).mean(axis=0)
+
+
+def mutual_information(samples: Any) -> NDArray[np.float64]:
+    """H[mean p] - mean H[p_t], never negative: how much the draws disagree [nat].
+
+    References
+    ----------
+    Houlsby et al. (2011), arXiv:1112.5745 (BALD), equation 2; Gal, Islam and Ghahramani (2017).
+    """
+    return np.maximum(predictive_entropy(samples) - expected_entropy(samples), 0.0)
+
+
+def risk_coverage(
+    error: Any, uncertainty: Any, weights: Any = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Error among the most certain fraction, as that fraction grows.
+
+    Parameters
+    ----------
+    error : array_like of shape (n,)
+        1 for a wrong class, 0 for a right one; or any loss.
+    uncertainty : array_like of shape (n,)
+        Objects are kept from the smallest up; equal ones are kept together.
+    weights : array_like of shape (..., n), optional
+        Weight of each object.
+
+    Returns
+    -------
+    coverage, risk : ndarray of shape (..., m)
+        Fraction kept and mean error among them, one point for each distinct uncertainty.
+
+    References
+    ----------
+    Geifman and El-Yaniv (2017), NeurIPS, equations 1 and 2.
+    """
+    e, u = finite(error, "errors", 1), finite(uncertainty, "uncertainties", 1)
+    if e.shape != u.shape:
+        raise ConfigError(
+            "There must be as many errors as uncertainties.", received=f"{e.shape} and {u.shape}"
+        )
+    order = np.argsort(u, kind="stable")
+    w = weights_for(weights, len(e))[..., order]
+    if not len(e):
+        empty = np.zeros((*w.shape[:-1], 0))
+        return empty, empty
+    starts = np.flatnonzero(np.r_[True, np.diff(u[order]) > 0])
+    kept = np.add.reduceat(w, starts, axis=-1).cumsum(axis=-1)
+    wrong = np.add.reduceat(w * e[order], starts, axis=-1).cumsum(axis=-1)
+    return ratio(kept, kept[..., -1:]), ratio(wrong, kept)
+
+
+def risk_coverage_area(error: Any, uncertainty: Any, weights: Any = None) -> NDArray[np.float64]:
+    """Mean of the risk over all coverages: small when the wrong objects are the uncertain ones.
+
+    Equals the error rate when uncertainty says nothing.
+
+    References
+    ----------
+    Geifman, Uziel and El-Yaniv (2019), ICLR, equation 3.
+    """
+    coverage, risk = risk_coverage(error, uncertainty, weights)
+    if not coverage.shape[-1]:
+        return np.full(coverage.shape[:-1], np.nan)
+    step = np.diff(coverage, axis=-1, prepend=0)
+    return np.where(step > 0, step * risk, 0).sum(axis=-1)
+
+
+def _mean(samples: Any) -> NDArray[np.float64]:
+    p = finite(samples, "samples", 3)
+    return p[0] + (p - p[0]).mean(axis=0)
+
+
+def _entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    return -np.sum(p * np.log(np.where(p > 0, p, 1.0)), axis=-1)
