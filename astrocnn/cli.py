@@ -62,6 +62,12 @@ def _fail(error: AstrocnnError) -> None:
     raise SystemExit(2)
 
 
+def _load_tensorflow() -> None:
+    from astrocnn.runs.quiet import import_tensorflow
+
+    import_tensorflow()
+
+
 def _folder(run: Path, out: Path | None) -> Path:
     return out or Path("runs") / run.stem
 
@@ -83,6 +89,7 @@ def demo(
     """Simulate a survey, cut, train, predict, score and report."""
     from astrocnn.runs.verbs import demo as verb
 
+    _load_tensorflow()
     _show(*verb.run(out, seed=seed, objects=objects, say=_show))
 
 
@@ -92,6 +99,7 @@ def check(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
     from astrocnn.runs.config import load_run
     from astrocnn.runs.verbs import check as verb
 
+    _load_tensorflow()
     findings, good = verb.run(load_run(run, overrides))
     _show(findings)
     if not good:
@@ -113,6 +121,7 @@ def train(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # 
     from astrocnn.runs.config import load_run
     from astrocnn.runs.verbs import train as verb
 
+    _load_tensorflow()
     _show(*verb.run(load_run(run, overrides), _folder(run, out)))
 
 
@@ -137,6 +146,7 @@ def predict(
     """
     from astrocnn.runs.verbs import predict as verb
 
+    _load_tensorflow()
     _show(
         *verb.run(
             folder,
@@ -156,6 +166,7 @@ def evaluate(folder: RunFolder) -> None:
     """Score the test split beside the baselines; every scoring is counted."""
     from astrocnn.runs.verbs import evaluate as verb
 
+    _load_tensorflow()
     _show(*verb.run(folder))
 
 
@@ -164,6 +175,7 @@ def report(folder: RunFolder) -> None:
     """Write report.html from what the run directory holds; scores nothing anew."""
     from astrocnn.runs.verbs import report as verb
 
+    _load_tensorflow()
     _show(*verb.run(folder))
 
 
@@ -197,6 +209,7 @@ def doctor() -> None:
     """Say what this machine has: versions, processors, accelerators, optional packages."""
     from astrocnn.runs.verbs import doctor as verb
 
+    _load_tensorflow()
     _show(*verb.run())
 
 

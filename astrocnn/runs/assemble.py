@@ -5,7 +5,9 @@ The last place where a configuration is seen: from here on, plain arguments.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -15,13 +17,14 @@ import numpy as np
 
 from astrocnn.catalog import Catalog, group_keys, read_catalog, sky_keys, split_of
 from astrocnn.errors import ConfigError
-from astrocnn.imaging import Inputs, Source, Survey, open_source
+from astrocnn.imaging import Inputs, Source, Survey, open_source, unpack
 from astrocnn.imaging.paths import expand
 from astrocnn.plugins import load, nearest
 from astrocnn.runs.config import RunConfig
 from astrocnn.tasks import Task
 
 if TYPE_CHECKING:
+    from astrocnn.datasets.augmentation import Augmentation
     from astrocnn.models import Options
     from astrocnn.training import Optimizer
 
@@ -32,6 +35,7 @@ __all__ = [
     "optimizer_of",
     "options_of",
     "source_of",
+    "survey_from",
     "splits_of",
     "survey_of",
     "task_of",
@@ -47,9 +51,29 @@ def catalog_of(config: RunConfig, path: str | Path | None = None) -> Catalog:
 
 def survey_of(config: RunConfig) -> Survey:
     """The survey of a run with its bands in the order the inputs ask for."""
-    mapping = dict(config.survey)
-    root = Path(mapping.pop("root", config.root))
-    return choose_bands(Survey.from_dict(mapping, root), config.inputs.bands)
+    return choose_bands(survey_from(config.survey, config.root), config.inputs.bands)
+
+
+def survey_from(mapping: Mapping[str, Any], root: Path) -> Survey:
+    """A survey from plain values; stamps in an ``archive`` are unpacked once.
+
+    Parameters
+    ----------
+    mapping : mapping
+        As in a survey file; ``root`` in it, if any, goes before `root`. With ``archive``, a tar
+        file, the images are named by their paths inside it.
+    root : Path
+        The folder from which relative paths count.
+    """
+    mapping = dict(mapping)
+    root = Path(mapping.pop("root", root))
+    archive = mapping.pop("archive", None)
+    if archive is not None:
+        path = Path(expand(archive, root)).resolve()
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        name = f"{path.name.split('.')[0]}-{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+        root = unpack(path, cache / "astrocnn" / name)
+    return Survey.from_dict(mapping, root)
 
 
 def choose_bands(survey: Survey, wanted: tuple[str, ...] | None) -> Survey:
@@ -169,6 +193,9 @@ def optimizer_of(config: RunConfig) -> Optimizer:
     )
 
 
-def augmentation_of(config: RunConfig) -> Mapping[str, Any]:
-    """The parts of the augmentation that are switched on, by name."""
-    return {k: v for k, v in config.augmentation.model_dump().items() if v}
+def augmentation_of(config: RunConfig, task: Task, inputs: Inputs) -> Augmentation | None:
+    """What is varied in training; refused when it would break a label of the task."""
+    from astrocnn.datasets import augmentation_from, compose
+
+    steps = augmentation_from(config.augmentation.model_dump())
+    return compose(steps, task, inputs) if steps else None

@@ -85,9 +85,9 @@ class ModelSection(Section):
 class AugmentationSection(Section):
     """What may vary between two looks at the same object. Zero or false switches a part off."""
 
-    d4: bool = True
+    d4: bool | Literal["rotations"] = True
     shift: float = Field(0.0, ge=0)
-    rotation: bool = False
+    rotation: bool | float = False
     zoom: float = Field(0.0, ge=0, lt=1)
     gain: float = Field(0.0, ge=0)
     noise: float = Field(0.0, ge=0)
@@ -176,7 +176,7 @@ def load_run(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> R
     raw.setdefault("root", str(path.resolve().parent))
     survey = raw.get("survey")
     if isinstance(survey, str):
-        raw["survey"] = _survey_file(Path(raw["root"]), survey)
+        raw["survey"] = read_survey_file(Path(raw["root"]) / survey)
     return parse_run(raw, where=str(path))
 
 
@@ -199,16 +199,15 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def _survey_file(root: Path, name: str) -> dict[str, Any]:
-    path = (root / name).resolve()
+def read_survey_file(path: Path) -> dict[str, Any]:
+    """A survey file as plain values, with the folder its relative paths count from."""
     if not path.is_file():
-        raise ConfigError("The survey file of the run does not exist.", received=str(path))
+        raise ConfigError("The survey file does not exist.", received=str(path))
     try:
         survey = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}.") from error
-    survey.setdefault("root", str(path.parent))
-    return survey
+    return {"root": str(path.resolve().parent), **survey}
 
 
 def _override(raw: dict[str, Any], text: str) -> None:

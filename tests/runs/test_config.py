@@ -78,7 +78,7 @@ def test_survey_file_is_taken_in_with_its_own_root(tmp_path):
     ("text", "said"),
     [
         ("a = ", "not a TOML file"),
-        ('survey = "none.toml"', "survey file of the run does not exist"),
+        ('survey = "none.toml"', "survey file does not exist"),
     ],
 )
 def test_unreadable_files_are_refused(tmp_path, text, said):

@@ -79,8 +79,7 @@ def _findings(config: RunConfig) -> Iterator[Finding]:
     if source is not None and task is not None:
         _, finding = _attempt("network", lambda: _network(config, source, task))
         yield finding
-    if task is not None:
-        _, finding = _attempt("training", lambda: _training(config, task))
+        _, finding = _attempt("training", lambda: _training(config, source, task))
         yield finding
 
 
@@ -153,7 +152,7 @@ def _images(config: RunConfig, catalog: Catalog, source: Source) -> Iterator[Fin
 def _network(config: RunConfig, source: Source, task: Task) -> tuple[None, str]:
     import keras
 
-    from astrocnn.models import build
+    from astrocnn.models.build import build
 
     inputs = inputs_of(config, source)
     model = build(
@@ -174,9 +173,9 @@ def _network(config: RunConfig, source: Source, task: Task) -> tuple[None, str]:
     return None, said
 
 
-def _training(config: RunConfig, task: Task) -> tuple[None, str]:
+def _training(config: RunConfig, source: Source, task: Task) -> tuple[None, str]:
     optimizer_of(config)
-    augmentation_of(config, task)
+    augmentation_of(config, task, inputs_of(config, source))
     section = config.training
     return None, (
         f"{section.optimizer}, rate {section.learning_rate:g} ({section.schedule}), "

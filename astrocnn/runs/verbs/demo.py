@@ -31,7 +31,7 @@ stretch = "asinh"
 
 [task]
 name = "morphology"
-column = "class"
+column = "morphology"
 classes = {classes}
 
 [model]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from astrocnn.atomic import sha256
 from astrocnn.errors import ConfigError
-from astrocnn.imaging import Survey, read_survey
 from astrocnn.prediction import parse_worker, to_csv, to_parquet
 from astrocnn.prediction import predict as predict_catalog
-from astrocnn.runs.assemble import catalog_of, choose_bands, source_of, survey_of
+from astrocnn.runs.assemble import catalog_of, choose_bands, source_of, survey_from, survey_of
+from astrocnn.runs.config import read_survey_file
 from astrocnn.runs.directory import RunDirectory
 
 __all__ = ["run"]
@@ -50,7 +50,7 @@ def run(
     model = run_folder.require(run_folder.model, "train")
     estimator = load_estimator(model)
     objects = catalog_of(config, catalog)
-    images: Survey = survey_of(config) if survey is None else read_survey(survey)
+    images = survey_of(config) if survey is None else survey_from(read_survey_file(survey), Path())
     images = choose_bands(images, estimator.inputs.bands)
     table = predict_catalog(
         estimator,

@@ -77,7 +77,7 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
         batch_size=training.batch_size,
         optimizer=optimizer_of(config),
         patience=training.patience or None,
-        augmentation=augmentation_of(config),
+        augmentation=augmentation_of(config, task, inputs),
         class_weights=training.class_weights,
         strategy=training.strategy,
         precision=training.precision,
