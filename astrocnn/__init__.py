@@ -1,13 +1,74 @@
 """Convolutional networks for survey astronomy.
 
 FITS cutouts and band stacks in, calibrated predictions with uncertainty out.  Importing this
-package imports neither Keras nor TensorFlow.
+package imports neither Keras nor TensorFlow: each name below is loaded when it is first used.
+
+>>> import astrocnn
+>>> astrocnn.task("morphology", classes=["elliptical", "spiral"], column="class").names
+('morphology',)
 """
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from astrocnn.errors import AstrocnnError
 from astrocnn.flags import Flag
 
+if TYPE_CHECKING:
+    from astrocnn.tasks import Task
+
 __version__ = "0.1.0"
-__all__ = ["AstrocnnError", "Flag", "__version__"]
+
+_HOME = {
+    "Catalog": "catalog",
+    "read_catalog": "catalog",
+    "Survey": "imaging",
+    "read_survey": "imaging",
+    "open_source": "imaging",
+    "Inputs": "imaging",
+    "Normalization": "imaging",
+    "Task": "tasks",
+    "Target": "tasks",
+    "Shards": "datasets",
+    "write_shards": "datasets",
+    "fit_normalization": "datasets",
+    "Options": "models",
+    "KerasEstimator": "estimators",
+    "load_estimator": "estimators",
+    "predict": "prediction",
+    "simulate": "simulation",
+    "simulate_stamps": "simulation",
+}
+__all__ = ["AstrocnnError", "Flag", "__version__", "task", *_HOME]
+
+
+def task(name: str, **options: Any) -> Task:
+    """What to predict, by name.
+
+    Parameters
+    ----------
+    name : str
+        A module of `astrocnn.tasks`: ``"morphology"``, ``"quality"`` ...
+    **options
+        The arguments of its ``task`` function.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such task, with the nearest name.
+    """
+    from astrocnn.plugins import load
+
+    return load("astrocnn.tasks", name).task(**options)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
