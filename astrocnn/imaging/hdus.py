@@ -18,18 +18,48 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from astrocnn.errors import ImageError
 
-__all__ = ["HeaderUnit", "matching_unit", "read_whole", "scan", "unpacked"]
+__all__ = ["Cards", "HeaderUnit", "matching_unit", "read_whole", "scan", "unpacked"]
 
 BLOCK = 2880
 CARD = 80
 _MAGIC = {b"\x1f\x8b": gzip.decompress, b"BZ": bz2.decompress, b"\xfd7": lzma.decompress}
 _KINDS = {"IMAGE": "image", "BINTABLE": "table", "TABLE": "table"}
 Read = Callable[[int, int], bytes]
+
+
+@lru_cache(maxsize=256)
+def _padded_key(key: str) -> bytes:
+    return key.encode().ljust(8)
+
+
+class Cards:
+    """The cards of a header, of which only those asked for are parsed.
+
+    Parameters
+    ----------
+    text : bytes
+        Whole blocks as they are in the file.
+    """
+
+    __slots__ = ("_places", "text")
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        # Backwards, because the first of repeated cards counts.
+        self._places = {text[at : at + 8]: at for at in range(len(text) - CARD, -1, -CARD)}
+
+    def value(self, key: str) -> Any:
+        """The value of a card as int, float, bool or str; None when absent."""
+        at = self._places.get(_padded_key(key))
+        if at is None or self.text[at + 8 : at + 10] != b"= ":
+            return None
+        return _value(self.text[at + 10 : at + CARD])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +78,10 @@ class HeaderUnit:
         In numpy's order, slowest axis first; empty without data.
     start, stop : int
         Bytes of the data, without padding.
-    cards : bytes
+    cards : Cards
         The whole header.
+    name : str
+        EXTNAME in capitals, or an empty string.
     """
 
     index: int
@@ -58,17 +90,12 @@ class HeaderUnit:
     shape: tuple[int, ...]
     start: int
     stop: int
-    cards: bytes
+    cards: Cards
+    name: str
 
     def value(self, key: str) -> Any:
         """The value of a card as int, float, bool or str; None when absent."""
-        return _value(_card(self.cards, key))
-
-    @property
-    def name(self) -> str:
-        """EXTNAME in capitals, or an empty string."""
-        name = self.value("EXTNAME")
-        return "" if name is None else str(name).strip().upper()
+        return self.cards.value(key)
 
     @property
     def title(self) -> str:
@@ -102,7 +129,7 @@ def scan(read: Read, size: int, path: Path) -> Iterator[HeaderUnit]:
         cards, offset = _header(read, offset, size, index, path)
         if cards is None:
             return
-        unit, stop = _unit(cards, offset, index, path)
+        unit, stop = _unit(Cards(cards), offset, index, path)
         yield unit
         offset, index = stop, index + 1
 
@@ -188,31 +215,29 @@ def _header(read: Read, offset: int, size: int, index: int, path: Path) -> tuple
     raise ImageError(f"The file {path} is truncated: it ends within the header of HDU {index}.")
 
 
-def _unit(cards: bytes, start: int, index: int, path: Path) -> tuple[HeaderUnit, int]:
+def _unit(cards: Cards, start: int, index: int, path: Path) -> tuple[HeaderUnit, int]:
+    value = cards.value
     try:
-        bitpix = int(_value(_card(cards, "BITPIX")))
-        n_axes = int(_value(_card(cards, "NAXIS")))
-        axes = [int(_value(_card(cards, f"NAXIS{i + 1}"))) for i in range(n_axes)]
+        bitpix = int(value("BITPIX"))
+        axes = [int(value(f"NAXIS{i + 1}")) for i in range(int(value("NAXIS")))]
+        kind, pcount, gcount = "image", 0, 1
+        if index:
+            kind = _KINDS.get(str(value("XTENSION")), "other")
+        groups = not index and axes[:1] == [0] and value("GROUPS") is True
+        if index or groups:
+            pcount, gcount = int(value("PCOUNT") or 0), int(value("GCOUNT") or 1)
+        if groups:
+            kind, axes = "other", axes[1:]
+        stop = start + (abs(bitpix) // 8 * gcount * (pcount + _product(axes)) if axes else 0)
+        if kind == "table" and value("ZIMAGE") is True:
+            kind, bitpix = "compressed", int(value("ZBITPIX"))
+            axes = [int(value(f"ZNAXIS{i + 1}")) for i in range(int(value("ZNAXIS")))]
     except (TypeError, ValueError) as error:
         raise ImageError(f"The header of HDU {index} of {path} is not valid FITS.") from error
-    kind, pcount, gcount = "image", 0, 1
-    extension = _value(_card(cards, "XTENSION")) if index else None
-    if extension is not None:
-        kind = _KINDS.get(str(extension), "other")
-    groups = not index and axes[:1] == [0] and _value(_card(cards, "GROUPS")) is True
-    if index or groups:
-        pcount = int(_value(_card(cards, "PCOUNT")) or 0)
-        gcount = int(_value(_card(cards, "GCOUNT")) or 1)
-    if groups:
-        kind, axes = "other", axes[1:]
-    stop = start + (abs(bitpix) // 8 * gcount * (pcount + _product(axes)) if axes else 0)
-    if kind == "table" and _value(_card(cards, "ZIMAGE")) is True:
-        kind = "compressed"
-        bitpix = int(_value(_card(cards, "ZBITPIX")))
-        n_axes = int(_value(_card(cards, "ZNAXIS")))
-        axes = [int(_value(_card(cards, f"ZNAXIS{i + 1}"))) for i in range(n_axes)]
     shape = tuple(reversed(axes)) if kind in ("image", "compressed") else ()
-    return HeaderUnit(index, kind, bitpix, shape, start, stop, cards), _padded(stop)
+    name = value("EXTNAME")
+    name = "" if name is None else str(name).strip().upper()
+    return HeaderUnit(index, kind, bitpix, shape, start, stop, cards, name), _padded(stop)
 
 
 def _product(numbers: Iterable[int]) -> int:
@@ -268,28 +293,20 @@ def _what(unit: HeaderUnit) -> str:
     return unit.kind
 
 
-def _card(cards: bytes, key: str) -> bytes | None:
-    needle = f"{key:<8}= ".encode("ascii")
-    at = cards.find(needle)
-    while at % CARD and at >= 0:
-        at = cards.find(needle, at + 1)
-    return None if at < 0 else cards[at + 10 : at + CARD]
-
-
-def _value(field: bytes | None) -> Any:
-    if field is None:
-        return None
-    text = field.decode("ascii", "replace").strip()
-    if text.startswith("'"):
-        return text[1:].replace("''", "\0").partition("'")[0].replace("\0", "'").rstrip()
-    text = text.partition("/")[0].strip()
-    if text in ("T", "F"):
-        return text == "T"
+def _value(field: bytes) -> Any:
+    text = field.lstrip()
+    if text.startswith(b"'"):
+        string = text[1:].replace(b"''", b"\0").partition(b"'")[0].replace(b"\0", b"'")
+        return string.rstrip().decode("ascii", "replace")
+    text = text.partition(b"/")[0].rstrip()
+    if text in (b"T", b"F"):
+        return text == b"T"
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            pass
     try:
-        return int(text)
+        return float(text.upper().replace(b"D", b"E"))
     except ValueError:
-        pass
-    try:
-        return float(text.replace("D", "E").replace("d", "e"))
-    except ValueError:
-        return text or None
+        return text.decode("ascii", "replace") or None

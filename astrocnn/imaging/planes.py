@@ -10,7 +10,7 @@ import io
 import mmap
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from astrocnn.errors import ImageError
-from astrocnn.imaging.hdus import HeaderUnit, matching_unit, read_whole, scan
+from astrocnn.imaging.hdus import Cards, HeaderUnit, matching_unit, read_whole, scan
 
 __all__ = ["Plane", "Scaling", "find_plane", "planes_in", "scaling_of"]
 
+_ALL = (slice(None), slice(None))
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -76,7 +77,7 @@ class Plane:
         The FITS axes (from 1) that are x and y.
     whole : bool
         The file must be decompressed as a whole.
-    primary : bytes
+    primary : Cards
         The primary header, which many surveys leave their zero point in.
     """
 
@@ -85,7 +86,7 @@ class Plane:
     take: tuple[int | slice, ...]
     axes: tuple[int, int]
     whole: bool
-    primary: bytes
+    primary: Cards
 
     @property
     def title(self) -> str:
@@ -118,12 +119,12 @@ class Plane:
         if self.unit.kind == "compressed":
             with self._astropy() as hdus:
                 return hdus[self.unit.index].header
-        return fits.Header.fromstring(self.unit.cards.decode("ascii", "replace"))
+        return fits.Header.fromstring(self.unit.cards.text.decode("ascii", "replace"))
 
     def card(self, key: str) -> Any:
         """Value of a header card of the image, else of the primary header; None if absent."""
         value = self.unit.value(key)
-        return replace(self.unit, cards=self.primary).value(key) if value is None else value
+        return self.primary.value(key) if value is None else value
 
     def load(self) -> np.ndarray:
         """The stored numbers of the plane: mapped, or in memory for compressed files.
@@ -284,41 +285,43 @@ class _Replay:
             at += 1
 
 
-def _plane(path: Path, unit: HeaderUnit, plane: int | None, whole: bool, first: bytes) -> Plane:
+def _plane(path: Path, unit: HeaderUnit, plane: int | None, whole: bool, first: Cards) -> Plane:
+    shape = unit.shape
+    if len(shape) == 2 and plane in (None, 0) and 0 not in shape and unit.bitpix in _DTYPES:
+        return Plane(path, unit, _ALL, (1, 2), whole, first)
     where = f"{path}, {unit.title}"
     if unit.kind not in ("image", "compressed"):
         raise ImageError(f"There is a {unit.kind} and no image in {where}.")
-    shape = unit.shape
     if not shape or 0 in shape:
         raise ImageError(f"There are no data in {where}.")
     if unit.bitpix not in _DTYPES:
         raise ImageError(f"The pixel type BITPIX = {unit.bitpix} of {where} is not FITS.")
-    long = [axis for axis, n in enumerate(shape) if n > 1]
-    kept = long if len(long) >= 2 else list(range(len(shape)))[-2:]
     if len(shape) < 2:
         raise ImageError(f"The data in {where} have one axis: a spectrum or list, not an image.")
-    index = 0
-    if len(kept) == 3:
-        band_axis = min(kept, key=lambda axis: shape[axis])
-        n_planes = shape[band_axis]
-        if plane is None:
-            raise ImageError(
-                f"The image in {where} is a cube of {n_planes} planes.",
-                allowed=f"'plane' from 0 to {n_planes - 1} for the band",
-            )
-        if not 0 <= plane < n_planes:
-            raise ImageError(
-                f"The image in {where} has no plane {plane}.", allowed=f"0 to {n_planes - 1}"
-            )
-        kept, index = [axis for axis in kept if axis != band_axis], plane
-    elif len(kept) > 3:
-        raise ImageError(f"The image in {where} has {len(kept)} axes longer than one.")
-    else:
-        band_axis = -1
+    kept, fixed = _image_axes(shape, plane, where)
+    take = tuple(slice(None) if a in kept else fixed.get(a, 0) for a in range(len(shape)))
+    return Plane(path, unit, take, (len(shape) - kept[1], len(shape) - kept[0]), whole, first)
+
+
+def _image_axes(
+    shape: tuple[int, ...], plane: int | None, where: str
+) -> tuple[list[int], dict[int, int]]:
+    """The two axes of the image, and where to cut the axis of the bands."""
+    long = [axis for axis, n in enumerate(shape) if n > 1]
+    if len(long) > 3:
+        raise ImageError(f"The image in {where} has {len(long)} axes longer than one.")
+    if len(long) < 3:
         if plane not in (None, 0):
             raise ImageError(f"The image in {where} has no plane {plane}.", allowed="0")
-    take: list[int | slice] = [
-        slice(None) if a in kept else index if a == band_axis else 0 for a in range(len(shape))
-    ]
-    axes = (len(shape) - kept[1], len(shape) - kept[0])
-    return Plane(path, unit, tuple(take), axes, whole, first)
+        return long if len(long) == 2 else list(range(len(shape)))[-2:], {}
+    bands = min(long, key=lambda axis: shape[axis])
+    if plane is None:
+        raise ImageError(
+            f"The image in {where} is a cube of {shape[bands]} planes.",
+            allowed=f"'plane' from 0 to {shape[bands] - 1} for the band",
+        )
+    if not 0 <= plane < shape[bands]:
+        raise ImageError(
+            f"The image in {where} has no plane {plane}.", allowed=f"0 to {shape[bands] - 1}"
+        )
+    return [axis for axis in long if axis != bands], {bands: plane}

@@ -186,7 +186,11 @@ class StampSource:
         decode = decoder(main.scaling, band.valid_range)
         direct = side == size
         window = out[None] if direct else np.empty((1, side, side))
-        gather(main.array, *first, window, decode=decode, factor=factor)
+        if direct and main.array.shape == out.shape and decode is None and factor == 1:
+            with np.errstate(over="ignore", invalid="ignore"):
+                out[...] = main.array
+        else:
+            gather(main.array, *first, window, decode=decode, factor=factor)
         for role, file in files.items():
             if role == "image":
                 continue
