@@ -1,8 +1,8 @@
 """Drawing one object: components on a fine grid in Fourier space, all bands at once.
 
 A component is drawn once, with unit flux, either from an analytic profile (by its Fourier
-transform, so that cusps are exact) or painted on a grid finer than the pixels.  A band is the sum of
-components times their fluxes, times the transform of point spread function and pixel.
+transform, so that cusps are exact) or painted on a grid finer than the pixels.  A band is the sum
+of components times their fluxes, times the transform of point spread function and pixel.
 """
 
 from __future__ import annotations
@@ -137,10 +137,15 @@ class Canvas:
         step = 2 * np.pi / (self.cells * self.cell)
         along_y = step * scipy.fft.fftfreq(self.cells, 1 / self.cells)[:, None]
         along_x = step * np.arange(self.cells // 2 + 1)[:, None]
-        # A round Gaussian is a product of two, hence their sum a matrix product.
+        # A round Gaussian is a product of two in one dimension.
         left = np.exp(-0.5 * (along_y * sigma) ** 2 - 1j * along_y * y) * (weight / weight.sum())
         right = np.exp(-0.5 * (along_x * sigma) ** 2 - 1j * along_x * x)
-        return left.astype(np.complex64) @ right.T.astype(np.complex64)
+        # Not "@": the bits of BLAS may depend on its threads, and workers share the cores.
+        total = np.zeros((self.cells, self.cells // 2 + 1), np.complex64)
+        columns, rows = left.astype(np.complex64).T, right.astype(np.complex64).T
+        for column, row in zip(columns, rows, strict=True):
+            total += column[:, None] * row
+        return total
 
     def point(self) -> np.ndarray:
         """Transform of a point source of unit flux."""
@@ -187,8 +192,11 @@ class Canvas:
         along_x = np.exp(
             -2j * np.pi * np.arange(self.cells // 2 + 1) / self.size * (half + shift[0])
         ).astype(np.complex64)
-        mixed = np.tensordot(fluxes.T.astype(np.float32), components, axes=1)
-        for image, band in zip(mixed, bands, strict=True):
+        weights = fluxes.astype(np.float32)
+        mixed = np.zeros((len(bands), *components.shape[1:]), np.complex64)
+        for image, band, weight in zip(mixed, bands, weights.T, strict=True):
+            for component, share in zip(components, weight, strict=True):
+                image += share * component
             image *= self.response(band)
         mixed *= along_y[:, None]
         mixed *= along_x * np.float32(self.oversampling**2)

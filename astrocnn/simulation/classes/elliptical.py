@@ -17,14 +17,14 @@ def draw(rng: np.random.Generator, r_e: float) -> Shape:
     """A spheroid with axis ratio 0.45 to 1; a third have a disk of up to 40 % of the light."""
     disk = float(rng.uniform(0.1, 0.4)) if rng.random() < 1 / 3 else 0.0
     tilt = float(rng.normal(0, 0.12))
-    lights = (Light(1 - disk, "old", tilt),)
+    lights = [Light(1 - disk, "old", tilt)]
     if disk:
-        lights += (Light(disk, "old", tilt + 0.1),)
+        lights.append(Light(disk, "old", tilt + 0.1))
     axis_ratio = float(rng.uniform(0.45, 1.0))
     r_e *= 0.8
     return Shape(
         "elliptical",
-        lights,
+        tuple(lights),
         extent=6 * r_e,
         r_e=r_e,
         b_over_t=1 - disk,

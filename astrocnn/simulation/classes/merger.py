@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from astrocnn.simulation.canvas import Canvas
@@ -56,7 +58,7 @@ def paint(shape: Shape, canvas: Canvas, rng: np.random.Generator) -> list[np.nda
     return [*components, canvas.blobs(*np.concatenate(knots, axis=1))]
 
 
-def _spheroid(r_e: float, axis_ratio: float, position_angle: float) -> object:
+def _spheroid(r_e: float, axis_ratio: float, position_angle: float) -> Any:
     return sersic(2.5, r_e, axis_ratio, position_angle)
 
 
