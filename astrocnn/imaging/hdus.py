@@ -129,7 +129,7 @@ def scan(read: Read, size: int, path: Path) -> Iterator[HeaderUnit]:
         cards, offset = _header(read, offset, size, index, path)
         if cards is None:
             return
-        unit, stop = _unit(Cards(cards), offset, index, path)
+        unit, stop = _unit(cards, offset, index, path)
         yield unit
         offset, index = stop, index + 1
 
@@ -203,41 +203,49 @@ def _header(read: Read, offset: int, size: int, index: int, path: Path) -> tuple
     blocks: list[bytes] = []
     while offset < size:
         block = read(offset, BLOCK)
-        if not blocks and index and not block.startswith(b"XTENSION"):
+        if index and not blocks and not block.startswith(b"XTENSION"):
             return None, size  # special records or padding after the last unit
         blocks.append(block)
         offset += BLOCK
         at = block.find(b"END     ")
         while at >= 0:
             if at % CARD == 0 and not block[at + 3 : at + CARD].strip():
-                return b"".join(blocks), offset
+                return b"".join(blocks) if len(blocks) > 1 else block, offset
             at = block.find(b"END     ", at + 1)
     raise ImageError(f"The file {path} is truncated: it ends within the header of HDU {index}.")
 
 
-def _unit(cards: Cards, start: int, index: int, path: Path) -> tuple[HeaderUnit, int]:
-    value = cards.value
+def _unit(text: bytes, start: int, index: int, path: Path) -> tuple[HeaderUnit, int]:
     try:
-        bitpix = int(value("BITPIX"))
-        axes = [int(value(f"NAXIS{i + 1}")) for i in range(int(value("NAXIS")))]
-        kind, pcount, gcount = "image", 0, 1
-        if index:
-            kind = _KINDS.get(str(value("XTENSION")), "other")
-        groups = not index and axes[:1] == [0] and value("GROUPS") is True
-        if index or groups:
-            pcount, gcount = int(value("PCOUNT") or 0), int(value("GCOUNT") or 1)
-        if groups:
-            kind, axes = "other", axes[1:]
-        stop = start + (abs(bitpix) // 8 * gcount * (pcount + _product(axes)) if axes else 0)
-        if kind == "table" and value("ZIMAGE") is True:
-            kind, bitpix = "compressed", int(value("ZBITPIX"))
-            axes = [int(value(f"ZNAXIS{i + 1}")) for i in range(int(value("ZNAXIS")))]
+        kind, bitpix, shape, length, cards, name = _layout(text, index == 0)
     except (TypeError, ValueError) as error:
         raise ImageError(f"The header of HDU {index} of {path} is not valid FITS.") from error
+    stop = start + length
+    return HeaderUnit(index, kind, bitpix, shape, start, stop, cards, name), _padded(stop)
+
+
+# Stamps of one survey share headers: those without the object's own coordinates.
+@lru_cache(maxsize=64)
+def _layout(text: bytes, primary: bool) -> tuple[str, int, tuple[int, ...], int, Cards, str]:
+    cards = Cards(text)
+    value = cards.value
+    bitpix = int(value("BITPIX"))
+    axes = [int(value(f"NAXIS{i + 1}")) for i in range(int(value("NAXIS")))]
+    kind = "image" if primary else _KINDS.get(str(value("XTENSION")), "other")
+    groups = primary and axes[:1] == [0] and value("GROUPS") is True
+    pcount, gcount = 0, 1
+    if not primary or groups:
+        pcount, gcount = int(value("PCOUNT") or 0), int(value("GCOUNT") or 1)
+    if groups:
+        kind, axes = "other", axes[1:]
+    length = abs(bitpix) // 8 * gcount * (pcount + _product(axes)) if axes else 0
+    if kind == "table" and value("ZIMAGE") is True:
+        kind, bitpix = "compressed", int(value("ZBITPIX"))
+        axes = [int(value(f"ZNAXIS{i + 1}")) for i in range(int(value("ZNAXIS")))]
     shape = tuple(reversed(axes)) if kind in ("image", "compressed") else ()
     name = value("EXTNAME")
     name = "" if name is None else str(name).strip().upper()
-    return HeaderUnit(index, kind, bitpix, shape, start, stop, cards, name), _padded(stop)
+    return kind, bitpix, shape, length, cards, name
 
 
 def _product(numbers: Iterable[int]) -> int:
