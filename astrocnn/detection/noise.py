@@ -1,0 +1,84 @@
+"""Background and noise of an image, measured on the image itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.ndimage
+
+__all__ = ["background_and_noise"]
+
+CLIP = 3.0
+ROUNDS = 10
+
+
+def background_and_noise(
+    image: np.ndarray, bad: np.ndarray, box: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Smooth background and pixel noise.
+
+    The image is divided into boxes; in each the values are clipped at three standard deviations
+    around the median until nothing changes.  The boxes are smoothed with a 3 x 3 median and
+    interpolated linearly.  The background of a box is 2.5 median - 1.5 mean, or the median where
+    the two differ much, as SExtractor estimates it.
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width)
+        Image.
+    bad : ndarray of shape (height, width)
+        True where there is no data.
+    box : int
+        Side of a box [pixel]; fewer pixels in the last row and column.
+
+    Returns
+    -------
+    background, noise : ndarray of shape (height, width)
+        In the unit of the image.
+
+    References
+    ----------
+    Bertin & Arnouts 1996, A&AS 117, 393, section 3.
+    """
+    grid = tuple(max(1, round(side / box)) for side in image.shape)
+    edges = [
+        np.linspace(0, side, n + 1).astype(int) for side, n in zip(image.shape, grid, strict=True)
+    ]
+    level, noise = np.full(grid, np.nan), np.full(grid, np.nan)
+    for row, column in np.ndindex(*grid):
+        part = np.s_[edges[0][row] : edges[0][row + 1], edges[1][column] : edges[1][column + 1]]
+        values = image[part][~bad[part]]
+        if values.size > 0.1 * bad[part].size:
+            level[row, column], noise[row, column] = _clipped(values)
+    if np.isnan(level).all():
+        level[:], noise[:] = _clipped(image[~bad])
+    return _spread(level, edges, image.shape), _spread(noise, edges, image.shape)
+
+
+def _clipped(values: np.ndarray) -> tuple[float, float]:
+    for _ in range(ROUNDS):
+        middle, sigma = np.median(values), np.std(values)
+        kept = values[np.abs(values - middle) <= CLIP * sigma]
+        if kept.size == values.size or not sigma > 0:
+            break
+        values = kept
+    mean, median, sigma = np.mean(values), np.median(values), np.std(values)
+    crowded = abs(mean - median) > 0.3 * sigma
+    return float(median if crowded else 2.5 * median - 1.5 * mean), float(sigma)
+
+
+def _spread(plane: np.ndarray, edges: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Boxes to pixels; boxes without data take the median of the others."""
+    plane = np.where(np.isnan(plane), np.nanmedian(plane), plane)
+    plane = scipy.ndimage.median_filter(plane, size=3, mode="nearest")
+    positions = []
+    for side, edge in zip(shape, edges, strict=True):
+        middle = (edge[:-1] + edge[1:] - 1) / 2
+        positions.append(np.interp(np.arange(side), middle, np.arange(middle.size)))
+    # Linear along each axis in turn.
+    for axis, position in enumerate(positions):
+        low = np.floor(position).astype(int)
+        high = np.minimum(low + 1, plane.shape[axis] - 1)
+        weight = position - low
+        weight = weight[:, None] if axis == 0 else weight[None, :]
+        plane = (1 - weight) * np.take(plane, low, axis) + weight * np.take(plane, high, axis)
+    return plane
