@@ -1,0 +1,85 @@
+"""One look for all figures: the width of a journal column, embedded glyphs, safe colours."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["COLORS", "COLUMN", "NO_DATA", "STYLE", "new", "png", "styled", "svg"]
+
+COLUMN = 3.46
+"""Width of one journal column [inch], 88 mm."""
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
+"""Okabe and Ito's palette, told apart also by the color-blind."""
+
+NO_DATA = (0.80, 0.47, 0.65)
+"""Color of pixels without data."""
+
+STYLE: dict[str, Any] = {
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
+    "font.size": 9.5,
+    "axes.labelsize": 9.5,
+    "axes.titlesize": 9.5,
+    "legend.fontsize": 8,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "axes.linewidth": 0.7,
+    "axes.prop_cycle": matplotlib.cycler(color=COLORS),
+    "lines.linewidth": 1.3,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "legend.frameon": False,
+    "figure.dpi": 120,
+    "savefig.dpi": 200,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "astrocnn",
+    "pdf.fonttype": 42,
+}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def styled(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a drawing function within `STYLE`, leaving matplotlib's settings as they were."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        with matplotlib.rc_context(STYLE):
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def new(width: float = COLUMN, height: float = COLUMN * 0.85) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes, apart from pyplot and its global state."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+@styled
+def svg(figure: Figure) -> str:
+    """A figure as SVG text, the same bytes each time."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    text = stream.getvalue()
+    return text[text.index("<svg") :]
+
+
+@styled
+def png(figure: Figure, dpi: int = 200) -> str:
+    """A figure as base64 text of a PNG."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
+    return base64.b64encode(stream.getvalue()).decode("ascii")
