@@ -59,9 +59,9 @@ def task(name: str, **options: Any) -> Task:
     ConfigError
         If there is no such task, with the nearest name.
     """
-    from astrocnn.plugins import load
+    from astrocnn.tasks import make
 
-    return load("astrocnn.tasks", name).task(**options)
+    return make(name, **options)
 
 
 def __getattr__(name: str) -> Any:

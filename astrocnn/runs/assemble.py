@@ -6,7 +6,6 @@ The last place where a configuration is seen: from here on, plain arguments.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import fields
@@ -19,9 +18,9 @@ from astrocnn.catalog import Catalog, group_keys, read_catalog, sky_keys, split_
 from astrocnn.errors import ConfigError
 from astrocnn.imaging import Inputs, Source, Survey, open_source, unpack
 from astrocnn.imaging.paths import expand
-from astrocnn.plugins import load, nearest
+from astrocnn.plugins import nearest
 from astrocnn.runs.config import RunConfig
-from astrocnn.tasks import Task
+from astrocnn.tasks import Task, make
 
 if TYPE_CHECKING:
     from astrocnn.datasets.augmentation import Augmentation
@@ -110,16 +109,7 @@ def task_of(config: RunConfig) -> Task:
     ConfigError
         If there is no such task, or it does not know one of the options.
     """
-    make = load("astrocnn.tasks", config.task.name).task
-    known = list(inspect.signature(make).parameters)
-    unknown = [name for name in config.task.options if name not in known]
-    if unknown:
-        raise ConfigError(
-            f"The task '{config.task.name}' has no option '{unknown[0]}'.",
-            allowed=known,
-            hint=nearest(unknown[0], known),
-        )
-    return make(**config.task.options)
+    return make(config.task.name, **config.task.options)
 
 
 def inputs_of(config: RunConfig, source: Source) -> Inputs:

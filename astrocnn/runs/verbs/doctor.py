@@ -45,7 +45,9 @@ def _core() -> Table:
     table.add_row("memory", _memory())
     table.add_row("bfloat16 on the CPU (AMX)", "yes" if _has("amx_bf16") else "no")
     gpus = tf.config.list_physical_devices("GPU")
-    table.add_row("GPUs", ", ".join(gpu.name for gpu in gpus) or r"none; astrocnn\[gpu] brings CUDA")
+    table.add_row(
+        "GPUs", ", ".join(gpu.name for gpu in gpus) or r"none; astrocnn\[gpu] brings CUDA"
+    )
     data = os.environ.get("ASTROCNN_DATA")
     if data is None:
         said = "not set: run files of pipelines/ that use real data need it"

@@ -78,7 +78,7 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
         optimizer=optimizer_of(config),
         patience=training.patience or None,
         augmentation=augmentation_of(config, task, inputs),
-        class_weights=training.class_weights,
+        balance=training.class_weights,
         strategy=training.strategy,
         precision=training.precision,
         backup=folder.backup,
