@@ -19,12 +19,7 @@ if TYPE_CHECKING:
     from astrocnn.training.imbalance import class_weights
     from astrocnn.training.inference import predict
     from astrocnn.training.optimizers import OPTIMIZERS, SCHEDULES, Optimizer
-    from astrocnn.training.precision import (
-        PRECISIONS,
-        copied,
-        has_fast_bfloat16,
-        resolve_precision,
-    )
+    from astrocnn.training.precision import PRECISIONS, has_fast_bfloat16, resolve_precision
     from astrocnn.training.strategies import STRATEGIES, strategy
 
 __all__ = [
@@ -35,7 +30,6 @@ __all__ = [
     "History",
     "Optimizer",
     "class_weights",
-    "copied",
     "fit",
     "has_fast_bfloat16",
     "learning_curve",
@@ -52,7 +46,6 @@ _HOME = {
     "History": "history",
     "Optimizer": "optimizers",
     "class_weights": "imbalance",
-    "copied": "precision",
     "fit": "fitting",
     "has_fast_bfloat16": "precision",
     "learning_curve": "figures",

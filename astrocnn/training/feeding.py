@@ -18,7 +18,7 @@ def feed(data: tf.data.Dataset, where: tf.distribute.Strategy) -> Any:
     last batch gives the gradient that one device would give.
 
     Every worker reads the whole data set and keeps its own part, so the split does not depend on
-    how the data are stored.
+    how the data are stored.  The batches must be the same in all of them: seed the shuffling.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def feed(data: tf.data.Dataset, where: tf.distribute.Strategy) -> Any:
     """
     replicas = where.num_replicas_in_sync
     if replicas == 1:
-        return data.prefetch(tf.data.AUTOTUNE)
+        return data
 
     def for_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
         local = replicas // context.num_input_pipelines

@@ -10,13 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from astrocnn.errors import TrainingError
+from astrocnn.models import with_precision
 from astrocnn.training.backup import Backup
 from astrocnn.training.best import Best
 from astrocnn.training.history import History
 from astrocnn.training.loop import Data, Loop
 from astrocnn.training.objective import Objective, PerObject
 from astrocnn.training.optimizers import Optimizer
-from astrocnn.training.precision import copied, resolve_precision
+from astrocnn.training.precision import resolve_precision
 from astrocnn.training.progress import report
 from astrocnn.training.replicas import (
     check_agreement,
@@ -59,7 +60,9 @@ def fit(
         A functional model with a dict of outputs: target name to raw parameters (n, units).
     train : tf.data.Dataset, or function of the epoch (from 0) that gives one
         Batches ``(x, y, weights)``: dicts of inputs, of encoded labels per target, and of object
-        weights per target.  A function makes the order of the batches a matter of the epoch alone.
+        weights per target.  A function is called once for each epoch that is trained, in order,
+        and makes its batches a matter of the epoch alone; with a data set that shuffles, a
+        continued training first begins as many iterations as there were epochs.
     validation : tf.data.Dataset, optional
         The same, without shuffling.
     losses : mapping of target to function
@@ -117,13 +120,13 @@ def fit(
     precision = resolve_precision(precision)
     method = Optimizer(optimizer) if isinstance(optimizer, str) else optimizer
     objective = Objective(losses, loss_weights or {}, class_weights or {}, metrics or {})
-    objective.check(model.output_names if isinstance(model.output, dict) else ())
+    objective.check(model.output if isinstance(model.output, dict) else ())
     watched = monitor or ("val_loss" if validation is not None else "loss")
     best = Best(watched, patience, min_delta)
 
     elsewhere = where is not tf.distribute.get_strategy() or precision != "float32"
     with where.scope():
-        trained = copied(model, precision) if elsewhere else model
+        trained = with_precision(model, precision) if elsewhere else model
         rule = method.build()
         rule.build(trained.trainable_variables)
     seed_dropout(trained, seed)
@@ -131,7 +134,6 @@ def fit(
 
     loop = Loop(trained, rule, method, objective, where, best, epochs)
     loop.history = History(precision=precision, replicas=where.num_replicas_in_sync)
-    loop.open(train, validation, steps_per_epoch)
     keeper = None
     if backup is not None:
         fixed = {"optimizer": repr(method), "seed": seed, "precision": precision}
@@ -141,6 +143,8 @@ def fit(
             loop.restore(state)
     check_agreement(where, len(loop.history))
     chief = is_chief(where)
+    if not loop.finished:
+        loop.open(train, validation, steps_per_epoch)
 
     while not loop.finished:
         row = loop.epoch()

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from astrocnn.models import with_precision
 from astrocnn.training.feeding import feed
-from astrocnn.training.precision import copied
 from astrocnn.training.strategies import strategy as strategy_of
 
 __all__ = ["predict"]
@@ -41,7 +41,7 @@ def predict(
     replicas = where.num_replicas_in_sync
     if replicas > 1:
         with where.scope():
-            model = copied(model, None)
+            model = with_precision(model, "float32")
 
     def numbered(start: Any, batch: Any) -> Any:
         x = batch[0] if isinstance(batch, tuple) else batch

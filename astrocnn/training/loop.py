@@ -16,6 +16,7 @@ from astrocnn.training.history import History
 from astrocnn.training.nan_guard import explain_non_finite
 from astrocnn.training.objective import Objective, Sums
 from astrocnn.training.optimizers import Optimizer
+from astrocnn.training.replicas import average_statistics
 from astrocnn.training.step import evaluation_step, training_step
 
 __all__ = ["Data", "Loop"]
@@ -66,28 +67,45 @@ class Loop:
         self.best = best
         self.epochs = epochs
         self.history = History()
+        self.steps: int | None = None
+        self.fed: Any = None
+        self.fed_validation: Any = None
 
     def open(self, train: Data, validation: tf.data.Dataset | None, steps: int | None) -> None:
-        """Connect the data and make the graphs.
+        """Connect the data and make the graphs, after a `restore` if there is one.
 
         Raises
         ------
         TrainingError
-            If the schedule needs the number of batches and it is unknown.
+            If the schedule needs the number of batches and it is unknown, or the backup is from a
+            training with another number of batches.
         """
+        start = len(self.history)
         self.train = train
-        first = train(0) if callable(train) else train
-        self.steps = steps or self._count(first)
-        self.fed: Any = feed(first, self.where)
+        first = train(start) if callable(train) else train
+        counted = steps or self._count(first)
+        if start and self.steps != counted:
+            raise TrainingError(
+                "The backup belongs to a training with other data or another batch size.",
+                received=f"{counted} batches per epoch",
+                allowed=f"{self.steps}",
+                hint="train into another folder, or delete the backup to train from the beginning",
+            )
+        self.steps = counted
+        self.fed = feed(first, self.where)
+        if not callable(train):
+            # Shuffling draws its seed when an iteration begins, so begin as many as there were.
+            for _ in range(start):
+                next(iter(self.fed), None)
         spec = self.fed.element_spec
         self.update = training_step(
             self.model, self.rule, self.objective, self.where, spec, self.method.clip_norm
         )
-        self.fed_validation: Any = None
         if validation is not None:
             self.fed_validation = feed(validation, self.where)
             spec = self.fed_validation.element_spec
             self.evaluate = evaluation_step(self.model, self.objective, self.where, spec)
+        self.opened_at = start
 
     def _count(self, data: tf.data.Dataset) -> int | None:
         count = int(data.cardinality())
@@ -114,10 +132,11 @@ class Loop:
         """Train and validate one epoch; its row of the history."""
         started = time.perf_counter()
         number = len(self.history)
-        if callable(self.train) and number > 0:
+        if callable(self.train) and number > self.opened_at:
             self.fed = feed(self.train(number), self.where)
         row: dict[str, float] = {"epoch": number + 1}
         row |= self._trained(number).means()
+        average_statistics(self.model, self.where)
         if self.fed_validation is not None:
             sums = Sums(self.objective)
             for batch in self.fed_validation:
@@ -172,11 +191,7 @@ class Loop:
     def fingerprint(self) -> dict[str, Any]:
         """What must be the same for another process to continue this training."""
         shapes = [[v.path.rpartition("/")[2], list(v.shape)] for v in self.model.weights]
-        return {
-            "network": shapes,
-            "targets": list(self.objective.targets),
-            "steps per epoch": self.steps,
-        }
+        return {"network": shapes, "targets": list(self.objective.targets)}
 
     def state(self) -> State:
         """Everything that determines the rest of the training."""
@@ -185,7 +200,12 @@ class Loop:
             "optimizer": [v.numpy() for v in self.rule.variables],
             "best": self.best.weights,
         }
-        return State(arrays, {"history": self.history.to_json(), "best": self.best.state()})
+        notes = {
+            "history": self.history.to_json(),
+            "best": self.best.state(),
+            "batches per epoch": self.steps,
+        }
+        return State(arrays, notes)
 
     def restore(self, state: State) -> None:
         """Take up a `state`."""
@@ -195,11 +215,6 @@ class Loop:
                 variable.assign(value)
         self.best.restore(state.notes["best"], state.arrays.get("best", []))
         self.history = History.from_json(state.notes["history"])
+        self.steps = state.notes["batches per epoch"]
         # A stopped training goes on when it is given more patience.
         self.history.stopped_early = self.best.exhausted
-        if not callable(self.train):
-            # The order of a shuffled data set is a matter of how often it has been iterated.
-            for _ in range(len(self.history)):
-                iter(self.fed)
-        elif not self.finished:
-            self.fed = feed(self.train(len(self.history)), self.where)

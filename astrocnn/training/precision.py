@@ -1,17 +1,13 @@
-"""Arithmetic in bfloat16 with weights in float32, and copies of a network in either."""
+"""Which arithmetic this machine is fast in."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from astrocnn.errors import TrainingError
 from astrocnn.plugins import nearest
 
-if TYPE_CHECKING:
-    import keras
-
-__all__ = ["PRECISIONS", "copied", "has_fast_bfloat16", "resolve_precision"]
+__all__ = ["PRECISIONS", "has_fast_bfloat16", "resolve_precision"]
 
 PRECISIONS: tuple[str, ...] = ("float32", "bfloat16", "auto")
 """Names accepted wherever a precision is asked for."""
@@ -51,36 +47,3 @@ def resolve_precision(precision: str) -> str:
     if precision == "auto":
         return "bfloat16" if has_fast_bfloat16() else "float32"
     return precision
-
-
-def copied(model: keras.Model, precision: str | None = None) -> keras.Model:
-    """A copy of a network, with the same values in variables of its own.
-
-    Parameters
-    ----------
-    model : keras.Model
-        A functional model.
-    precision : {"float32", "bfloat16"}, optional
-        Arithmetic of all layers but the last ones, which stay in float32 so that probabilities
-        and losses are not rounded.  The weights are float32 either way.  As in `model` by default.
-
-    Returns
-    -------
-    keras.Model
-        Its random states (dropout) are copied too.
-    """
-    import keras
-
-    policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
-    last = {tensor._keras_history.operation.name for tensor in model.outputs}
-
-    def clone(layer: keras.Layer) -> keras.Layer:
-        config = layer.get_config()
-        if precision is not None and not isinstance(layer, keras.layers.InputLayer):
-            config["dtype"] = "float32" if layer.name in last else policy
-        return type(layer).from_config(config)
-
-    twin = keras.models.clone_model(model, clone_function=clone)
-    for target, source in zip(twin.variables, model.variables, strict=True):
-        target.assign(source.numpy())
-    return twin

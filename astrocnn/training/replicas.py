@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,12 @@ import tensorflow as tf
 
 from astrocnn.errors import TrainingError
 
-__all__ = ["check_agreement", "seed_dropout", "take_values_of_first_replica"]
+__all__ = [
+    "average_statistics",
+    "check_agreement",
+    "seed_dropout",
+    "take_values_of_first_replica",
+]
 
 
 def seed_dropout(model: Any, seed: int) -> None:
@@ -24,18 +30,37 @@ def take_values_of_first_replica(model: Any, where: tf.distribute.Strategy) -> N
 
     Each worker built its own network, perhaps from another random seed.
     """
-    if where.num_replicas_in_sync == 1:
+
+    def part(value: Any) -> Any:
+        first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
+        return tf.where(first, value, tf.zeros_like(value))
+
+    _assign_sums(model.weights, part, where)
+
+
+def average_statistics(model: Any, where: tf.distribute.Strategy) -> None:
+    """Give all replicas the mean of the running statistics of batch normalization.
+
+    Each replica has seen its own part of the batches only.
+    """
+    trained = {id(weight) for weight in model.trainable_weights}
+    statistics = [weight for weight in model.weights if id(weight) not in trained]
+    replicas = where.num_replicas_in_sync
+    _assign_sums(statistics, lambda value: value / tf.cast(replicas, value.dtype), where)
+
+
+def _assign_sums(
+    variables: list[Any], part: Callable[[Any], Any], where: tf.distribute.Strategy
+) -> None:
+    if where.num_replicas_in_sync == 1 or not variables:
         return
 
     @tf.function(autograph=False)
-    def values() -> Any:
-        def on_replica() -> Any:
-            first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
-            return [tf.where(first, v.value, tf.zeros_like(v.value)) for v in model.weights]
+    def sums() -> Any:
+        parts = where.run(lambda: [part(variable.value) for variable in variables])
+        return [where.reduce("SUM", value, axis=None) for value in parts]
 
-        return [where.reduce("SUM", value, axis=None) for value in where.run(on_replica)]
-
-    for variable, value in zip(model.weights, values(), strict=True):
+    for variable, value in zip(variables, sums(), strict=True):
         variable.assign(value.numpy())
 
 

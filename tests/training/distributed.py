@@ -1,0 +1,57 @@
+"""One process of a distributed training: ``python -m training.distributed KIND FILE``.
+
+KIND is "one", "mirrored" (on two logical CPU devices) or "multiworker" (with ``TF_CONFIG``).
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from astrocnn.training import Optimizer, fit, predict, strategy
+
+from .networks import LOSSES, batches, network, sample
+
+
+def main(kind: str, path: str) -> None:
+    if kind == "mirrored":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        halves = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
+        tf.config.set_logical_device_configuration(cpu, halves)
+    where = strategy(kind)
+    found: dict[str, np.ndarray] = {"replicas": np.array(where.num_replicas_in_sync)}
+
+    def note(name: str, batch_norm: bool, size: int, batch: int, **arguments) -> None:
+        # The second worker starts from other weights, which must not matter.
+        model = network(seed=0 if "-second" not in path else 1, batch_norm=batch_norm)
+        tf.random.set_seed(0)
+        history = fit(
+            model,
+            batches(size, batch),
+            batches(41, 10, shuffle=False, seed=9),
+            losses=LOSSES,
+            epochs=3,
+            strategy=where,
+            **arguments,
+        )
+        for i, weights in enumerate(model.get_weights()):
+            found[f"{name}/{i:02d}"] = weights
+        found[f"{name}/losses"] = np.array([history["loss"], history["val_loss"]])
+        raw = predict(model, batches(41, 10, shuffle=False, seed=9), where)
+        x, _, _ = sample(41, 9)
+        for target, values in raw.items():
+            found[f"{name}/raw {target}"] = values
+            found[f"{name}/raw {target} locally"] = np.asarray(model(x)[target])
+
+    # 103 = 5 * 20 + 3: the last batch is ragged, and odd; 61 = 3 * 20 + 1: one replica has none.
+    note("adam", False, 103, 20, optimizer=Optimizer("adam", 0.01, schedule="cosine", warmup=1))
+    note("clipped", False, 61, 20, optimizer=Optimizer("momentum", 0.05, clip_norm=0.2))
+    note("weights", False, 61, 20, class_weights={"kind": np.array([0.5, 1, 2])})
+    note("norm", True, 61, 20)
+    np.savez(path, **found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
