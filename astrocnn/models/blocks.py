@@ -120,7 +120,8 @@ class Block:
             return x
         name = self._name("norm")
         if kind == "batch":
-            return layers.BatchNormalization(name=name)(x)
+            # The default of 0.99 lags by hundreds of steps, which is longer than an epoch here.
+            return layers.BatchNormalization(momentum=0.9, name=name)(x)
         if kind == "layer":
             return layers.LayerNormalization(name=name)(x)
         return layers.GroupNormalization(math.gcd(int(x.shape[-1]), 32), name=name)(x)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 
 from astrocnn.errors import PredictionError
 from astrocnn.flags import UNUSABLE, Flag
@@ -233,7 +234,7 @@ def _write_part(
 
 def _part_exists(plan: Plan, folder: Path, part: int) -> bool:
     path = plan.path(folder, part)
-    if not path.is_file():
+    if not path.is_file() or not _is_whole(path):
         return False
     if _fingerprint(path) != plan.fingerprint:
         raise PredictionError(
@@ -242,6 +243,17 @@ def _part_exists(plan: Plan, folder: Path, part: int) -> bool:
             hint="write to another --out, or remove that folder to start afresh",
         )
     return True
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file has the length its headers promise."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            with fits.open(path) as hdus:
+                return "PREDICTIONS" in hdus
+        except (OSError, AstropyUserWarning):
+            return False
 
 
 def _finished(out: Path, plan: Plan) -> bool:

@@ -1,0 +1,193 @@
+"""The engine: rows, order, workers, interruption; with an estimator that needs no network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from astrocnn.catalog import Catalog
+from astrocnn.errors import InputsError, PredictionError
+from astrocnn.flags import Flag
+from astrocnn.imaging import ArraySource, Inputs
+from astrocnn.prediction import Plan, parse_worker, predict, predict_rows
+from astrocnn.prediction import plan as plan_module
+from astrocnn.tasks import make
+
+N, SIZE, BANDS = 300, 4, ("g", "r")
+
+
+class Mean:
+    """Probability of 'b' is the mean pixel, plus a little for each draw."""
+
+    precision = "float32"
+
+    def __init__(self):
+        self.task = make("morphology", classes=["a", "b"], column="class")
+        self.inputs = Inputs(bands=BANDS, size=SIZE)
+        self.calls = 0
+
+    def sample(self, images, scalars=None, *, draws=0, seed=0, views="one"):
+        self.calls += 1
+        p = np.nanmean(images, axis=(1, 2, 3))
+        jitter = np.random.default_rng(seed).normal(0, 0.01, max(draws, 1)) if draws else [0.0]
+        p = np.clip([p + j for j in jitter], 0, 1)
+        return {"morphology": np.stack([1 - p, p], axis=-1).astype(np.float32)}
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(plan_module, "_ROWS_AT_MOST", 64)
+
+
+def objects(n=N, seed=0):
+    rng = np.random.default_rng(seed)
+    ids = rng.choice(2**62, n, replace=False) * rng.choice([-1, 1], n)
+    table = Table({"OBJECT_ID": ids, "RA": rng.uniform(0, 360, n), "DEC": rng.uniform(-90, 90, n)})
+    table["RA"].unit = "deg"
+    images = rng.uniform(0.1, 0.9, (n, SIZE, SIZE, len(BANDS))).astype(np.float32)
+    images[7] = np.nan
+    images[min(11, n - 1), :2] = np.nan
+    return Catalog.from_table(table), images
+
+
+def source_of(images, order=None):
+    source = ArraySource(images, bands=BANDS)
+    if order is not None:
+        source.order = lambda: order
+    return source
+
+
+def table_bytes(path):
+    with fits.open(path) as hdus:
+        return np.asarray(hdus["PREDICTIONS"].data).tobytes()
+
+
+def test_every_row_comes_out_in_the_order_of_the_catalogue(tmp_path):
+    catalog, images = objects()
+    work = np.random.default_rng(5).permutation(N)
+    out = predict(Mean(), catalog, source_of(images, work), tmp_path / "p.fits")
+    table = Table.read(out)
+    assert table["OBJECT_ID"].dtype.kind == "i" and table["OBJECT_ID"].dtype.itemsize == 8
+    np.testing.assert_array_equal(table["OBJECT_ID"], catalog.ids)
+    np.testing.assert_array_equal(table["RA"], catalog.table["RA"])
+    expected = np.nanmean(np.delete(images, 7, axis=0), axis=(1, 2, 3), dtype=np.float64)
+    found = np.delete(np.asarray(table["morphology_p_b"]), 7)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert not (tmp_path / "p.fits.parts").exists()
+
+
+def test_a_row_that_cannot_be_predicted_is_kept_as_nan_with_its_flag(tmp_path):
+    catalog, images = objects()
+    table = Table.read(predict(Mean(), catalog, source_of(images), tmp_path / "p.fits"))
+    row = table[7]
+    assert np.isnan(np.ma.getdata(table["morphology_p_a"])[7])
+    assert np.ma.getdata(table["morphology_class"])[7] == ""
+    assert row["flags"] & Flag.NOT_PREDICTED and row["flags"] & Flag.BAND_MISSING
+    assert table["flags"][11] & Flag.NO_DATA_PIXELS
+    assert not table["flags"][11] & Flag.NOT_PREDICTED
+    assert np.count_nonzero(np.asarray(table["flags"]) & Flag.NOT_PREDICTED) == 1
+
+
+@pytest.mark.parametrize("n_workers", [2, 3, 7])
+def test_any_number_of_workers_gives_the_same_table(tmp_path, n_workers):
+    catalog, images = objects()
+    alone = predict(Mean(), catalog, source_of(images), tmp_path / "a.fits", draws=5, seed=3)
+    done = [
+        predict(
+            Mean(),
+            catalog,
+            source_of(images),
+            tmp_path / "b.fits",
+            draws=5,
+            seed=3,
+            worker=(i, n_workers),
+        )
+        for i in np.random.default_rng(0).permutation(min(n_workers, 5)) + 1
+    ]
+    assert [d is not None for d in done] == [False] * (len(done) - 1) + [True]
+    assert table_bytes(alone) == table_bytes(done[-1])
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 4])
+def test_an_interrupted_prediction_continues(tmp_path, fails_at):
+    catalog, images = objects()
+    whole = predict(Mean(), catalog, source_of(images), tmp_path / "a.fits", draws=3)
+    broken = Mean()
+    real = broken.sample
+
+    def interrupted(*args, **kwargs):
+        if broken.calls == fails_at:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    broken.sample = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        predict(broken, catalog, source_of(images), tmp_path / "b.fits", draws=3)
+    assert not (tmp_path / "b.fits").exists()
+    again = Mean()
+    out = predict(again, catalog, source_of(images), tmp_path / "b.fits", draws=3)
+    assert again.calls == 5 - fails_at  # of 300 rows in parts of 64, what was done stays done
+    assert table_bytes(out) == table_bytes(whole)
+    finished = Mean()
+    predict(finished, catalog, source_of(images), tmp_path / "b.fits", draws=3)
+    assert finished.calls == 0
+
+
+def test_parts_of_another_prediction_are_refused(tmp_path):
+    catalog, images = objects()
+    predict(Mean(), catalog, source_of(images), tmp_path / "p.fits", seed=1, worker=(1, 2))
+    with pytest.raises(PredictionError, match="another prediction"):
+        predict(Mean(), catalog, source_of(images), tmp_path / "p.fits", seed=2, worker=(1, 2))
+
+
+def test_a_damaged_part_is_computed_again(tmp_path):
+    catalog, images = objects()
+    whole = predict(Mean(), catalog, source_of(images), tmp_path / "a.fits")
+    predict(Mean(), catalog, source_of(images), tmp_path / "p.fits", worker=(1, 2))
+    part = tmp_path / "p.fits.parts" / "part-000000.fits"
+    part.write_bytes(part.read_bytes()[:-2880])
+    out = predict(Mean(), catalog, source_of(images), tmp_path / "p.fits")
+    assert table_bytes(out) == table_bytes(whole)
+
+
+def test_other_bands_are_refused(tmp_path):
+    catalog, images = objects()
+    with pytest.raises(InputsError, match="band"):
+        predict(Mean(), catalog, ArraySource(images, bands=("r", "g")), tmp_path / "p.fits")
+
+
+def test_a_missing_scalar_is_a_flag():
+    catalog, images = objects(8)
+    catalog.table["ebv"] = [0.1, np.nan, 0.2, 0.3, 0.1, 0.1, 0.1, 0.1]
+    estimator = Mean()
+    estimator.inputs = Inputs(bands=BANDS, size=SIZE, scalars=("ebv",))
+    cutouts = source_of(images[:8]).read(np.arange(8))
+    columns = predict_rows(estimator, catalog, cutouts)
+    assert columns["flags"][1] & Flag.SCALAR_MISSING and columns["flags"][1] & Flag.NOT_PREDICTED
+    assert np.isnan(columns["morphology_p_a"][1]) and np.isfinite(columns["morphology_p_a"][0])
+
+
+@given(st.integers(0, 5000), st.integers(1, 10**7))
+def test_parts_cover_every_row_once(n, bytes_per_row):
+    order = np.random.default_rng(n).permutation(n)
+    plan = Plan.make(order, bytes_per_row, {"a": 1})
+    parts = [plan.rows(part) for part in range(len(plan))]
+    np.testing.assert_array_equal(np.concatenate([*parts, np.empty(0, int)]), order)
+
+
+def test_the_fingerprint_is_of_the_facts_and_the_order():
+    order = np.arange(10)
+    same = Plan.make(order, 8, {"a": 1, "b": 2}).fingerprint
+    assert same == Plan.make(order, 8, {"b": 2, "a": 1}).fingerprint
+    assert same != Plan.make(order, 8, {"a": 1, "b": 3}).fingerprint
+    assert same != Plan.make(order[::-1], 8, {"a": 1, "b": 2}).fingerprint
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "-1/3", "1/0"])
+def test_a_worker_is_i_of_n(text):
+    with pytest.raises(PredictionError, match="i/n"):
+        parse_worker(text)
