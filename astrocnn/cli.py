@@ -192,6 +192,20 @@ def simulate(
     _show(*verb.run(out, objects=objects, seed=seed, preset=preset))
 
 
+@app.command()
+def detect(
+    survey: Annotated[Path, typer.Argument(metavar="SURVEY.toml", help="The survey file.")],
+    out: Annotated[Path, typer.Option(help="Catalogue to write.")] = Path("catalog.fits"),
+    band: Annotated[str | None, typer.Option(help="Band [the reference band].")] = None,
+    threshold: Annotated[float, typer.Option(help="Height above the background [sigma].")] = 3.0,
+    min_pixels: Annotated[int, typer.Option(min=1, help="Connected pixels at least.")] = 5,
+) -> None:
+    """Detect sources on a survey's tiles to make a catalogue."""
+    from astrocnn.runs.verbs import detect as verb
+
+    _show(*verb.run(survey, out=out, band=band, threshold=threshold, min_pixels=min_pixels))
+
+
 @app.command("list")
 def list_(
     kind: Annotated[

@@ -1,0 +1,105 @@
+"""``astrocnn detect``: a catalogue for a survey that has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import Table, vstack
+
+from astrocnn.atomic import replacing
+from astrocnn.detection import detect_sources
+from astrocnn.errors import CatalogError, ConfigError
+from astrocnn.imaging.masking import bad_pixels, decoder
+from astrocnn.imaging.planes import Plane
+from astrocnn.imaging.tiles import BandTiles, open_band
+from astrocnn.plugins import nearest
+from astrocnn.progress import track
+from astrocnn.runs.assemble import survey_from
+from astrocnn.runs.config import read_survey_file
+
+__all__ = ["run"]
+
+_SAME_SOURCE = 0.5  # arcsec: the same object on two overlapping tiles
+
+
+def run(
+    survey: Path,
+    *,
+    out: Path,
+    band: str | None = None,
+    threshold: float = 3.0,
+    min_pixels: int = 5,
+) -> Iterator[str]:
+    """Detect the sources on all tiles of one band and write them as a catalogue.
+
+    Raises
+    ------
+    ConfigError
+        If the survey has no such band or is made of stamps.
+    CatalogError
+        If there is no source at all.
+    """
+    found = survey_from(read_survey_file(survey), Path())
+    if found.kind != "tiles":
+        raise ConfigError("Sources are detected on tiles; this survey is made of stamps.")
+    name = band or found.band_names[found.reference_index]
+    if name not in found.band_names:
+        raise ConfigError(
+            f"The survey has no band '{name}'.",
+            allowed=found.band_names,
+            hint=nearest(name, found.band_names),
+        )
+    tiles = open_band(found.bands[found.band_names.index(name)])
+    numbers = range(len(tiles.grids))
+    tables = [
+        _on_tile(tiles, number, threshold, min_pixels) for number in track(numbers, "detecting")
+    ]
+    table = _once(vstack(tables, metadata_conflicts="silent"))
+    if not len(table):
+        raise CatalogError(
+            f"There is no source above {threshold:g} sigma in band {name}.",
+            hint="lower --threshold, or --min-pixels",
+        )
+    with replacing(out) as temporary:
+        table.write(temporary, overwrite=True)
+    yield f"{len(table)} sources in {len(tables)} tiles of {name}: {out}"
+
+
+def _on_tile(tiles: BandTiles, number: int, threshold: float, min_pixels: int) -> Table:
+    planes = {role: found[number] for role, found in tiles.planes.items()}
+    image = _values(planes["image"], tiles.band.valid_range).astype(np.float64)
+    bad = np.zeros(image.shape, bool)
+    for role in ("weight", "mask"):
+        if role in planes:
+            bad |= bad_pixels(role, _values(planes[role]), tiles.band)
+    rms = _values(planes["rms"]).astype(np.float64) if "rms" in planes else None
+    return detect_sources(
+        image,
+        tiles.grids[number].wcs,
+        threshold=threshold,
+        min_pixels=min_pixels,
+        rms=rms,
+        mask=bad,
+    )
+
+
+def _values(plane: Plane, valid_range: tuple[float, float] | None = None) -> np.ndarray:
+    stored = plane.load()
+    decode = decoder(plane.scaling, valid_range)
+    values = stored if decode is None else decode(stored)
+    return np.asarray(values, values.dtype.newbyteorder("="))
+
+
+def _once(table: Table) -> Table:
+    """Sources seen on two tiles are kept from the brighter measurement."""
+    table.sort("flux", reverse=True)
+    if len(table) > 1:
+        sky = SkyCoord(table["ra"], table["dec"], unit="deg")
+        first, second, _, _ = sky.search_around_sky(sky, _SAME_SOURCE * u.arcsec)
+        table.remove_rows(np.unique(second[second > first]))
+    table["id"] = np.arange(1, len(table) + 1, dtype=np.int64)
+    return table
