@@ -12,7 +12,7 @@ import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,8 +29,8 @@ from astrocnn.prediction.table_header import extra_table, image_header, primary_
 
 __all__ = ["TableColumn", "TableImage", "TableWriter", "to_csv", "to_parquet"]
 
-BLOCK_BYTES = 1 << 22
-RELEASE_BYTES = 1 << 26
+BLOCK_BYTES = 1 << 20
+RELEASE_BYTES = 1 << 27
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -67,12 +67,9 @@ class _Unit:
     columns: list[TableColumn]
     record: np.dtype
     start: int = 0
+    data_start: int = 0
     size: int = 0
-    written: dict[str, int] | None = None
-
-    @property
-    def data_start(self) -> int:
-        return self.start + len(self.header.tostring())
+    written: dict[str, int] = field(default_factory=dict)
 
 
 class TableWriter:
@@ -144,6 +141,7 @@ class TableWriter:
         position = 0
         for unit in self._units:
             unit.start, unit.size = position, self.n_rows * unit.record.itemsize
+            unit.data_start = position + len(unit.header.tostring())
             unit.written = dict.fromkeys((c.name for c in unit.columns), 0)
             position = _padded(unit.data_start + unit.size)
         self._length = position
@@ -222,7 +220,7 @@ class TableWriter:
                 with self._clear_errors():
                     self._store(unit, rows, encoded)
                 for name in names:
-                    unit.written[name] += rows.size  # type: ignore[index]
+                    unit.written[name] += rows.size
 
     def _store(self, unit: _Unit, rows: np.ndarray, encoded: dict[str, np.ndarray]) -> None:
         size = unit.record.itemsize
@@ -242,7 +240,8 @@ class TableWriter:
             )
             for name, values in encoded.items():
                 target[name][where] = values[part]
-            self._release(where.size * max(size, mmap.PAGESIZE))
+            span = (int(where.max()) - int(where.min()) + 1) * size + mmap.PAGESIZE
+            self._release(min(span, where.size * (size + mmap.PAGESIZE)))
 
     def _write_at(self, position: int, records: np.ndarray) -> None:
         left = records.view(np.uint8).data
@@ -264,7 +263,7 @@ class TableWriter:
 
     def _finish(self) -> None:
         for unit in self._units:
-            for name, count in (unit.written or {}).items():
+            for name, count in unit.written.items():
                 if count != self.n_rows:
                     raise PredictionError(
                         f"The table '{self.path.name}' is not complete: '{name}' has values for "
