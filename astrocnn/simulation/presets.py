@@ -125,7 +125,7 @@ PRESETS: dict[str, Preset] = {
         ),
         reference="r",
         wavelength=0.62,
-        magnitudes=(17.0, 20.6),
+        magnitudes=(17.0, 20.8),
         counts_slope=0.25,
         radius=2.3,
         radius_slope=0.13,

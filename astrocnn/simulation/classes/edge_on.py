@@ -19,7 +19,7 @@ def draw(rng: np.random.Generator, r_e: float) -> Shape:
     bulge = float(rng.uniform(0.0, 0.35))
     dusty = bool(rng.random() < 0.65)
     hidden = float(rng.uniform(0.3, 0.5)) if dusty else 0.0
-    tilt = float(rng.normal(0, 0.12))
+    tilt = float(rng.normal(0, 0.35))
     spectrum = "old" if rng.random() < 0.25 else "disk"
     lights = [Light(bulge, "old", tilt), Light((1 - bulge) * (1 - hidden), spectrum, tilt, 0.1)]
     if dusty:

@@ -16,7 +16,7 @@ INDICES = (2.5, 3.0, 3.5, 4.0, 4.5, 5.0)
 def draw(rng: np.random.Generator, r_e: float) -> Shape:
     """A spheroid with axis ratio 0.45 to 1; a third have a disk of up to 40 % of the light."""
     disk = float(rng.uniform(0.1, 0.4)) if rng.random() < 1 / 3 else 0.0
-    tilt = float(rng.normal(0, 0.12))
+    tilt = float(rng.normal(0, 0.35))
     lights = [Light(1 - disk, "old", tilt)]
     if disk:
         lights.append(Light(disk, "old", tilt + 0.1))

@@ -18,11 +18,11 @@ def draw(rng: np.random.Generator, r_e: float) -> Shape:
     debris = float(rng.uniform(0.15, 0.4))
     second = (1 - debris) * float(rng.uniform(0.2, 0.5))
     first = 1 - debris - second
-    tilt = float(rng.normal(0, 0.12))
+    tilt = float(rng.normal(0, 0.35))
     red = rng.random() < 0.3
     lights = (
         Light(first, "old" if red else "disk", tilt),
-        Light(second, "old" if rng.random() < 0.4 else "disk", float(rng.normal(tilt, 0.08))),
+        Light(second, "old" if rng.random() < 0.4 else "disk", float(rng.normal(tilt, 0.2))),
         Light(debris, "disk" if red else "young", tilt),
     )
     separation = r_e * float(rng.uniform(0.8, 2.0))

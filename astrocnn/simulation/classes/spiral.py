@@ -22,7 +22,7 @@ def draw(rng: np.random.Generator, r_e: float) -> Shape:
     barred = float(rng.uniform(0.08, 0.16)) if bar else 0.0
     disk = 1 - bulge - barred
     arms = disk * float(rng.uniform(0.22, 0.55))
-    tilt = float(rng.normal(0, 0.12))
+    tilt = float(rng.normal(0, 0.35))
     lights = [
         Light(bulge, "old", tilt),
         Light(disk - arms, "disk", tilt),
