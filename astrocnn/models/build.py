@@ -10,8 +10,9 @@ import keras
 from keras import layers
 
 from astrocnn.errors import ModelError
-from astrocnn.models.blocks import Block, ImageTooSmall
+from astrocnn.models.blocks import Block
 from astrocnn.models.options import Options
+from astrocnn.models.sizes import ImageTooSmall
 from astrocnn.plugins import load
 
 __all__ = ["ARCHITECTURES", "build", "count_parameters", "smallest_size"]

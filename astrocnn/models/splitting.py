@@ -13,31 +13,22 @@ import keras
 from keras import layers, tree
 
 from astrocnn.errors import ModelError
+from astrocnn.models.dropout_sites import (
+    HINT,
+    DropoutSite,
+    fits_bfloat16,
+    holds_dropout,
+    mask_shape,
+)
 
-__all__ = ["DropoutSite", "Split", "split"]
-
-_UNSUPPORTED = (layers.GaussianDropout, layers.AlphaDropout)
-_HINT = "use keras.layers.Dropout or SpatialDropout as layers of the network itself"
-
-
-class DropoutSite(NamedTuple):
-    """One place where a mask is needed."""
-
-    layer: str
-    rate: float
-    shape: tuple[int, ...]
-    """Shape of the mask without the objects; 1 where values are dropped together."""
-    dtype: str
-    """Type the layer computes in."""
-    gain: float
-    """Value of the mask where a unit is kept."""
+__all__ = ["Split", "split"]
 
 
 class Split(NamedTuple):
     """The two parts of a network."""
 
     prefix: Any
-    """Model from the network's inputs to a list of tensors, or None when it is the inputs."""
+    """Model from the network's inputs to a list of tensors."""
     fixed: int
     """How many tensors of the prefix go into the suffix; the others are answers already."""
     suffix: Any
@@ -121,13 +112,13 @@ class _Cut:
         """Apply one operation to symbolic tensors."""
         if isinstance(operation, layers.Dropout) and operation.rate > 0:
             return self._note(self._mask(operation, args[0]), True)
-        if _holds_dropout(operation):
+        if holds_dropout(operation):
             if not isinstance(operation, (keras.Model, keras.Sequential)):
                 raise ModelError(
                     f"The layer '{operation.name}' drops units inside itself, where no mask can "
                     "be given.",
                     received=type(operation).__name__,
-                    hint=_HINT,
+                    hint=HINT,
                 )
             return self.run(_functional(operation), tree.flatten(args[0]))
         # A layer built into the graph with training=True would be stochastic or move its
@@ -140,12 +131,12 @@ class _Cut:
         return self._note(operation(*args, **kwargs), random)
 
     def _mask(self, layer: Any, x: Any) -> Any:
-        shape = _mask_shape(layer, x)
+        shape = mask_shape(layer, x)
         keep = 1.0 - float(layer.rate)
         dtype = layer.compute_dtype
         # In a short float type 1/keep is rounded, the same way for every unit: dividing by keep
         # rounds each product by itself where keep is a number of that type.
-        exact = dtype == "float32" or _exact(1.0 / keep) or not _exact(keep)
+        exact = dtype == "float32" or fits_bfloat16(1.0 / keep) or not fits_bfloat16(keep)
         key = (layer.name, shape)
         if key not in self.sites:
             mask = layers.Input(batch_shape=(None, *shape), dtype=dtype)
@@ -189,54 +180,6 @@ def _functional(model: Any) -> Any:
             allowed="Functional and Sequential models",
         )
     return model
-
-
-def _holds_dropout(operation: Any) -> bool:
-    if not isinstance(operation, layers.Layer):
-        return False
-    inside = list(operation._flatten_layers())
-    for layer in inside:
-        if isinstance(layer, _UNSUPPORTED) and layer.rate > 0:
-            raise ModelError(
-                f"The layer '{layer.name}' is stochastic in a way that has no mask.",
-                received=type(layer).__name__,
-                hint=_HINT,
-            )
-    return any(
-        (isinstance(layer, layers.Dropout) and layer.rate > 0)
-        or any(_rate(layer, name) > 0 for name in ("dropout", "recurrent_dropout"))
-        for layer in inside
-    )
-
-
-def _rate(layer: Any, name: str) -> float:
-    value = getattr(layer, name, 0)
-    return float(value) if isinstance(value, (int, float)) else 0.0
-
-
-def _mask_shape(layer: Any, x: Any) -> tuple[int, ...]:
-    shape: list[Any] = list(x.shape[1:])
-    noise = getattr(layer, "noise_shape", None)
-    if isinstance(
-        layer, (layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D)
-    ):
-        last = getattr(layer, "data_format", "channels_last") != "channels_first"
-        channels = len(shape) - 1 if last else 0
-        shape = [n if axis == channels else 1 for axis, n in enumerate(shape)]
-    elif noise is not None:
-        shape = [have if n is None else n for have, n in zip(shape, noise[1:], strict=True)]
-    if any(n is None for n in shape):
-        raise ModelError(
-            f"The dropout layer '{layer.name}' sees feature maps of no fixed size.",
-            received=tuple(x.shape),
-            hint="give the network's Input a fixed height and width",
-        )
-    return tuple(int(n) for n in shape)
-
-
-def _exact(value: float) -> bool:
-    """Whether a number fits the eight significant bits of bfloat16."""
-    return float(value * 256).is_integer() and value <= 256
 
 
 def _as_dict(outputs: Any, model: Any) -> dict[str, Any]:
