@@ -206,6 +206,20 @@ def detect(
     _show(*verb.run(survey, out=out, band=band, threshold=threshold, min_pixels=min_pixels))
 
 
+@app.command()
+def show(
+    survey: Annotated[Path, typer.Argument(metavar="SURVEY.toml", help="The survey file.")],
+    catalog: Annotated[Path, typer.Option(help="Catalogue.")],
+    out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("stacks.png"),
+    size: Annotated[int, typer.Option(min=4, help="Side of a stamp [pixel].")] = 64,
+    objects: Annotated[int, typer.Option(min=1, max=100, help="How many objects.")] = 8,
+) -> None:
+    """Draw the band stacks of some objects: what a network would see."""
+    from astrocnn.runs.verbs import show as verb
+
+    _show(*verb.run(survey, catalog=catalog, out=out, size=size, objects=objects))
+
+
 @app.command("list")
 def list_(
     kind: Annotated[

@@ -12,12 +12,13 @@ from astrocnn.evaluation.figures.curves import (
     risk_coverage,
     roc,
 )
-from astrocnn.evaluation.figures.gallery import gallery, rgb
+from astrocnn.evaluation.figures.gallery import band_levels, gallery, rgb
 from astrocnn.evaluation.figures.reliability import reliability
 from astrocnn.evaluation.figures.style import STYLE, png, styled, svg
 
 __all__ = [
     "STYLE",
+    "band_levels",
     "completeness_purity",
     "confusion",
     "gallery",

@@ -47,17 +47,18 @@ def confusion(matrix: Any, classes: tuple[str, ...]) -> Figure:
         for value, at in zip(rates, ((k - 0.05, i), (i, k - 0.05)), strict=True):
             text = "-" if np.isnan(value[i]) else f"{100 * value[i]:.1f}\u2009%"
             axes.text(*at, text, ha="center", va="center", fontsize=small, color="#0072B2")
-    axes.text(k - 0.05, -0.62, "complete", ha="center", va="bottom", fontsize=8, color="#0072B2")
-    axes.text(-0.62, k - 0.05, "pure", ha="right", va="center", fontsize=8, color="#0072B2")
     axes.set_xlim(-0.5, k + 0.4)
-    axes.set_ylim(k + 0.35, -0.5)
-    turned = max(map(len, classes)) * k > 32
-    axes.set_xticks(
-        range(k), classes, rotation=35 if turned else 0, ha="right" if turned else "center"
-    )
-    axes.set_yticks(range(k), classes)
-    axes.tick_params(length=0, top=False, right=False)
+    axes.set_ylim(k + 0.3, -0.5)
+    # The class names stand above the matrix, so that the purities below belong to their columns.
+    turned = max(map(len, classes)) * k > 24
+    rotation: dict[str, Any] = {"rotation": 35, "ha": "left", "rotation_mode": "anchor"}
+    axes.set_xticks([*range(k), k - 0.05], [*classes, "complete"], **(rotation if turned else {}))
+    axes.set_yticks([*range(k), k - 0.05], [*classes, "pure"])
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        labels[-1].set_color("#0072B2")
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
+    axes.xaxis.set_label_position("top")
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     return figure

@@ -15,7 +15,7 @@ from astrocnn.errors import PredictionError
 from astrocnn.evaluation.figures.style import COLORS, NO_DATA, styled
 from astrocnn.evaluation.stamps import Stamp
 
-__all__ = ["gallery", "rgb"]
+__all__ = ["gallery", "rgb", "scale_bar"]
 
 
 @styled
@@ -25,6 +25,7 @@ def gallery(
     *,
     pixel_scale: float | None = None,
     bands: Sequence[int] | None = None,
+    levels: Sequence[float] | None = None,
     columns: int = 6,
     labels: Sequence[str] | None = None,
 ) -> Figure:
@@ -40,6 +41,8 @@ def gallery(
         [arcsec/pixel]; gives a scale bar.
     bands : sequence of int, optional
         One band for gray, or the three for red, green and blue; chosen when left out.
+    levels : sequence of float, optional
+        Brightness of each band that shall look white, see `band_levels`.
     columns : int
         Stamps in a row.
     labels : sequence of str, optional
@@ -56,11 +59,14 @@ def gallery(
             "A gallery needs one image per object, and at least one.",
             received=f"images of shape {images.shape}, {len(stamps)} objects",
         )
-    colored = rgb(images, bands)
+    colored = rgb(images, bands, levels)
     columns = min(columns, len(stamps))
     rows = -(-len(stamps) // columns)
     width = 7.1 / 6
-    figure = Figure(figsize=(width * columns, (width + 0.46) * rows), layout="constrained")
+    figure = Figure(
+        figsize=(width * columns, (width + (0.30 if labels is None else 0.42)) * rows),
+        layout="constrained",
+    )
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.03)  # type: ignore[union-attr, call-arg]
     for i, stamp in enumerate(stamps):
         axes = figure.add_subplot(rows, columns, i + 1)
@@ -75,11 +81,29 @@ def gallery(
         axes.set_xlabel(_caption(stamp), fontsize=7, labelpad=2, linespacing=1.15)
         axes.xaxis.label.set_color(COLORS[1] if stamp.wrong else "0.1")
         if pixel_scale and i == 0:
-            _scale_bar(axes, images.shape[2], pixel_scale)
+            scale_bar(axes, images.shape[2], pixel_scale)
     return figure
 
 
-def rgb(images: Any, bands: Sequence[int] | None = None) -> NDArray[np.float64]:
+def band_levels(images: Any) -> NDArray[np.float64]:
+    """Brightness of each band above its background, for equal colors in several galleries.
+
+    Parameters
+    ----------
+    images : array_like of shape (n, height, width, n_bands)
+        NaN where there is no data.
+
+    Returns
+    -------
+    levels : ndarray of shape (n_bands,)
+    """
+    x, empty = _above_background(np.asarray(images, np.float64))
+    return np.array([_brightest(x[..., b][~empty[..., b]]) for b in range(x.shape[-1])])
+
+
+def rgb(
+    images: Any, bands: Sequence[int] | None = None, levels: Sequence[float] | None = None
+) -> NDArray[np.float64]:
     """Color images with an asinh stretch that keeps the ratios of bands; gray below three bands.
 
     Every image is stretched for itself, between its median and its brightest pixels, softened at
@@ -92,6 +116,8 @@ def rgb(images: Any, bands: Sequence[int] | None = None) -> NDArray[np.float64]:
     bands : sequence of int, optional
         One band, or three for red, green and blue.  When left out: last, middle and first of
         three or more bands, else the first.
+    levels : sequence of float of shape (n_bands,), optional
+        Brightness of each band that shall look white; measured on these images when left out.
 
     Returns
     -------
@@ -110,17 +136,12 @@ def rgb(images: Any, bands: Sequence[int] | None = None) -> NDArray[np.float64]:
         raise PredictionError(
             "A picture is made of one band or of three.", received=bands, allowed=range(n_bands)
         )
-    x = images[..., list(bands)]
-    empty = ~np.isfinite(x)
+    white = np.asarray(band_levels(images) if levels is None else levels)[list(bands)]
+    x, empty = _above_background(images[..., list(bands)])
     # A wholly missing band leaves the others to speak, unless all are missing at that pixel.
     wholly = empty.all(axis=(1, 2), keepdims=True)
-    lost = np.where(wholly, np.zeros_like(empty), empty).any(axis=-1) | empty.all(axis=-1)
-    masked = np.ma.array(np.where(empty, 0.0, x), mask=empty)
-    background = np.ma.median(masked, axis=(1, 2), keepdims=True).filled(0.0)
-    x = np.where(empty, 0.0, x - background)
-    if len(bands) == 3:
-        levels = [_brightest(x[..., b][~empty[..., b]]) for b in range(3)]
-        x = x * (np.mean(levels) / np.array(levels))
+    lost = (empty & ~wholly).any(axis=-1) | empty.all(axis=-1)
+    x = x * (white.mean() / white)
     intensity = x.mean(axis=-1)
     out = np.empty((*images.shape[:3], 3))
     for i, light in enumerate(intensity):
@@ -140,6 +161,15 @@ def rgb(images: Any, bands: Sequence[int] | None = None) -> NDArray[np.float64]:
     return out
 
 
+def _above_background(
+    images: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    empty = ~np.isfinite(images)
+    masked = np.ma.array(np.where(empty, 0.0, images), mask=empty)
+    background = np.ma.median(masked, axis=(1, 2), keepdims=True).filled(0.0)
+    return np.where(empty, 0.0, images - background), empty
+
+
 def _brightest(values: NDArray[np.float64]) -> float:
     top = float(np.quantile(values, 0.997)) if values.size else 1.0
     return top if top > 0 else max(float(np.abs(values).max(initial=0)), 1e-30)
@@ -147,13 +177,13 @@ def _brightest(values: NDArray[np.float64]) -> float:
 
 def _caption(stamp: Stamp) -> str:
     said = f"{stamp.label} \u2192 {stamp.said}" if stamp.wrong else stamp.said
-    spread = f" \u00b1 {stamp.spread:.2f}" if stamp.spread > 0 else ""
+    spread = f" \u00b1 {stamp.spread:.2f}" if stamp.spread >= 0.005 else ""
     if len(said) > 22:
         said = said.replace(" \u2192 ", "\n\u2192 ")
     return f"{said}\np = {stamp.probability:.2f}{spread}"
 
 
-def _scale_bar(axes: Axes, width: int, pixel_scale: float) -> None:
+def scale_bar(axes: Axes, width: int, pixel_scale: float) -> None:
     most = 0.4 * width * pixel_scale
     step = 10.0 ** math.floor(math.log10(most))
     length = max(m * step for m in (1, 2, 5) if m * step <= most)

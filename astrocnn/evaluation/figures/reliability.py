@@ -47,11 +47,12 @@ def reliability(
     top.errorbar(x, seen, errors, fmt="o", ms=4, lw=1, capsize=2, color=COLORS[0])
     value = float(metrics.ece(p, y, n_bins=n_bins))
     top.text(
+        0.97,
         0.04,
-        0.95,
-        f"ECE = {value:.3f} ({n_bins} bins)\nmean promise {p.mean():.3f}, came true {y.mean():.3f}",
+        f"ECE = {value:.3f} ({n_bins} bins)\npromised {p.mean():.3f}\ncame true {y.mean():.3f}",
         transform=top.transAxes,
-        va="top",
+        va="bottom",
+        ha="right",
     )
     top.set(ylabel=ylabel, xlim=(0, 1), ylim=(0, 1.02))
     bottom.bar(

@@ -1,0 +1,49 @@
+"""``astrocnn show``: look at what a network would see, before training one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from astrocnn.atomic import replacing
+from astrocnn.catalog import read_catalog
+from astrocnn.errors import ImageError
+from astrocnn.evaluation.figures.stacks import stacks
+from astrocnn.flags import UNUSABLE
+from astrocnn.runs.assemble import source_of, survey_from
+from astrocnn.runs.config import read_survey_file
+
+__all__ = ["run"]
+
+
+def run(
+    survey: Path, *, catalog: Path, out: Path, size: int = 64, objects: int = 8
+) -> Iterator[str]:
+    """Draw the band stacks of the first objects of a catalogue that have an image.
+
+    Raises
+    ------
+    ImageError
+        If none of the first thousand objects has one.
+    """
+    found = survey_from(read_survey_file(survey), Path())
+    table = read_catalog(catalog)
+    source = source_of(found, table, size)
+    cutouts = source.read(np.arange(min(len(table), max(1000, objects))))
+    good = np.flatnonzero((cutouts.flags & int(UNUSABLE)) == 0)[:objects]
+    if not len(good):
+        raise ImageError(
+            f"None of the first {len(cutouts.flags)} objects of the catalogue has an image.",
+            hint="compare the positions of the catalogue with the footprint of the survey",
+        )
+    figure = stacks(
+        cutouts.images[good],
+        source.bands,
+        labels=[str(name) for name in table.ids[good]],
+        pixel_scale=source.pixel_scale,
+    )
+    with replacing(out) as temporary:
+        figure.savefig(temporary, format=out.suffix.lstrip(".") or "png", dpi=200)
+    yield f"{len(good)} objects in {len(source.bands)} bands: {out}"
