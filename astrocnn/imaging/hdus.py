@@ -205,6 +205,8 @@ def _header(read: Read, offset: int, size: int, index: int, path: Path) -> tuple
         block = read(offset, BLOCK)
         if index and not blocks and not block.startswith(b"XTENSION"):
             return None, size  # special records or padding after the last unit
+        if len(block) < BLOCK:
+            break
         blocks.append(block)
         offset += BLOCK
         at = block.find(b"END     ")

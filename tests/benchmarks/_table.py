@@ -70,7 +70,5 @@ def show(rows: Iterable[Row]) -> None:
     table = Table("what", "reference = 1", "ratio", "target", "", "note")
     for row in rows:
         verdict = {True: "reached", False: "MISSED", None: ""}[row.reached]
-        table.add_row(
-            row.what, row.reference, f"{row.ratio:.3g}", row.target, verdict, row.note
-        )
+        table.add_row(row.what, row.reference, f"{row.ratio:.3g}", row.target, verdict, row.note)
     Console(width=140).print(table)

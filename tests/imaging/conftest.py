@@ -46,7 +46,7 @@ def tile():
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_wcs():
     """The function `simple_wcs`."""
     return simple_wcs

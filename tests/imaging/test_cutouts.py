@@ -100,9 +100,7 @@ def test_every_storage_equals_astropy(tile, tmp_path, kind):
         expected = np.array(opened[-1].data)
     assert kind != "blank" or np.isnan(expected).any()
     x, y = np.array([0.0, 20, 33.5, 59]), np.array([0.0, 20, 12.5, 49])
-    source = TileSource(
-        Survey("s", (Band("g", str(path)),)), *wcs.all_pix2world(x, y, 0), size=12
-    )
+    source = TileSource(Survey("s", (Band("g", str(path)),)), *wcs.all_pix2world(x, y, 0), size=12)
     x, y = wcs.all_world2pix(source.ra, source.dec, 0)
     images = source.read(range(4)).images
     for i in range(4):

@@ -1,0 +1,188 @@
+"""Many tiles: the deepest one, weights and masks, units, bounded memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given
+from hypothesis import strategies as st
+
+from astrocnn.errors import ConfigError, ImageError
+from astrocnn.flags import Flag
+from astrocnn.imaging import Band, Source, Survey, TileSource, open_source
+from astrocnn.imaging.plane_cache import PlaneCache
+from astrocnn.imaging.planes import find_plane
+from astrocnn.imaging.skygrid import SkyGrid
+from astrocnn.imaging.tiles import assign
+
+
+@given(seed=st.integers(0, 50), n_tiles=st.integers(1, 40))
+def test_the_deepest_tile_equals_brute_force(make_wcs, seed, n_tiles):
+    rng = np.random.default_rng(seed)
+    grids = [
+        SkyGrid(make_wcs(ra % 360, dec, angle=angle, scale=scale, shape=(50, 60)), (50, 60))
+        for ra, dec, angle, scale in zip(
+            rng.normal(0, 0.03, n_tiles),
+            rng.normal(1, 0.03, n_tiles),
+            rng.uniform(0, 360, n_tiles),
+            rng.choice([0.5, 1.0, 3.0], n_tiles),
+            strict=True,
+        )
+    ]
+    ra, dec = rng.normal(0, 0.04, 60) % 360, rng.normal(1, 0.04, 60)
+    depth = np.stack([g.edge_distance(*g.to_pixel(ra, dec)) * g.pixel_scale for g in grids], axis=1)
+    depth[~(depth > -8)] = -np.inf
+    expected = np.where(np.isfinite(depth).any(axis=1), depth.argmax(axis=1), -1)
+    np.testing.assert_array_equal(assign(grids, ra, dec, 16.0), expected)
+
+
+def test_overlapping_tiles_and_rows_in_any_order(tile, tmp_path):
+    left, _ = tile(tmp_path / "a.fits", data=np.full((50, 60), 1.0, "f4"))
+    tile(tmp_path / "b.fits", data=np.full((50, 60), 2.0, "f4"), ra=150 - 40 / 3600)
+    # The tiles overlap in columns 40 to 60 of the first, whose middle is at 49.5.
+    x = np.array([5.0, 42, 48, 52, 70, 95, 200])
+    ra, dec = left.all_pix2world(x, np.full(7, 25.0), 0)
+    source = TileSource(Survey("s", (Band("g", str(tmp_path / "?.fits")),)), ra, dec, 3)
+    cut = source.read([6, 5, 4, 3, 2, 1, 0])
+    assert cut.images[1:, 1, 1, 0].tolist() == [2, 2, 2, 1, 1, 1]
+    assert cut.flags[0] == Flag.NO_COVERAGE | Flag.BAND_MISSING and not cut.flags[1:].any()
+    visited = source.assigned[0][source.order()]
+    assert visited.tolist() == [0, 0, 0, 1, 1, 1, -1]
+
+
+def test_masks_weights_noise_and_sentinels(tile, tmp_path):
+    wcs, data = tile(tmp_path / "i.fits", data=np.full((50, 60), 7.0, "f4"))
+    weight, rms = np.ones((50, 60), "f4"), np.ones((50, 60), "f4")
+    mask = np.zeros((50, 60), "i4")
+    weight[24, 29], weight[24, 30] = 0, np.nan
+    rms[25, 29], rms[25, 30], rms[25, 31] = 1e16, np.nan, 0
+    mask[26, 29:32] = [1, 3, 4]
+    data = data.copy()
+    data[27, 29] = -3.4e38
+    for name, plane in (("w", weight), ("r", rms), ("m", mask), ("d", data)):
+        fits.PrimaryHDU(plane).writeto(tmp_path / f"{name}.fits")
+    fits.PrimaryHDU(data, wcs.to_header()).writeto(tmp_path / "i.fits", overwrite=True)
+    paths = {k: str(tmp_path / f"{k}.fits") for k in "iwrm"}
+    ra, dec = wcs.all_pix2world([30.0], [26.0], 0)
+
+    def holes(**options) -> set[tuple[int, int]]:
+        band = Band("g", paths["i"], **options)
+        cut = TileSource(Survey("s", (band,)), ra, dec, 5).read([0])
+        y, x = np.nonzero(np.isnan(cut.images[0, :, :, 0]))
+        assert bool(cut.flags[0] & Flag.NO_DATA_PIXELS) == bool(len(y))
+        return {(a + 24, b + 28) for a, b in zip(y.tolist(), x.tolist(), strict=True)}
+
+    assert holes() == set()
+    assert holes(weight=paths["w"]) == {(24, 29), (24, 30)}
+    assert holes(rms=paths["r"]) == {(25, 29), (25, 30), (25, 31)}
+    assert holes(mask=paths["m"]) == {(26, 29), (26, 30), (26, 31)}
+    assert holes(mask=paths["m"], bad_bits=2) == {(26, 30)}
+    assert holes(mask=paths["m"], bad_bits=1) == {(26, 29), (26, 30)}
+    assert holes(mask=paths["m"], bad_values=(3,)) == {(26, 30)}
+    assert holes(mask=paths["m"], bad_bits=4, bad_values=(1,)) == {(26, 29), (26, 31)}
+    assert holes(valid_range=(-1e30, 1e30)) == {(27, 29)}
+
+
+def test_a_band_without_data_is_missing_not_zero(tile, tmp_path):
+    wcs, _ = tile(tmp_path / "g.fits")
+    tile(tmp_path / "r.fits", data=np.full((50, 60), np.nan, "f4"))
+    tile(tmp_path / "i.fits", ra=10.0)
+    survey = Survey.from_dict({"image": "{band}.fits", "bands": ["g", "r", "i"]}, tmp_path)
+    cut = open_source(survey, *wcs.all_pix2world([30.0], [25.0], 0), size=6).read([0])
+    assert cut.no_data.tolist() == [[0, 1, 1]]
+    assert np.isnan(cut.images[..., 1:]).all() and np.isfinite(cut.images[..., 0]).all()
+    assert cut.flags[0] == Flag.BAND_MISSING | Flag.NO_DATA_PIXELS
+
+
+def test_zero_points_bring_tiles_to_one_unit(tile, tmp_path):
+    wcs, data = tile(tmp_path / "a.fits")
+    with fits.open(tmp_path / "a.fits", mode="update") as hdus:
+        hdus[0].header["MAGZERO"] = 28.9
+    survey = Survey(
+        "s",
+        (
+            Band("g", str(tmp_path / "a.fits"), zero_point="MAGZERO"),
+            Band("r", str(tmp_path / "a.fits"), zero_point=31.4),
+        ),
+    )
+    source = TileSource(survey, *wcs.all_pix2world([30.0], [25.0], 0), size=5)
+    images = source.read([0]).images[0]
+    assert source.unit == "nJy"
+    np.testing.assert_allclose(images[..., 0], 10 * data[23:28, 28:33], rtol=1e-5)
+    np.testing.assert_allclose(images[..., 1], data[23:28, 28:33], rtol=1e-5)
+    missing = Survey("s", (Band("g", str(tmp_path / "a.fits"), zero_point="PHOTZP"),))
+    with pytest.raises(ImageError, match="should be in card PHOTZP"):
+        TileSource(missing, [1.0], [1.0])
+
+
+def test_planes_that_do_not_fit(tile, tmp_path):
+    tile(tmp_path / "a.fits")
+    tile(tmp_path / "b.fits", shape=(50, 61))
+    a, b = str(tmp_path / "a.fits"), str(tmp_path / "b.fits")
+    with pytest.raises(ImageError, match="another size"):
+        TileSource(Survey("s", (Band("g", a, weight=b),)), [1.0], [1.0])
+    with pytest.raises(ImageError, match="1 images and 2 files of weight"):
+        TileSource(Survey("s", (Band("g", a, weight=(a, b)),)), [1.0], [1.0])
+    with pytest.raises(ConfigError, match="needs RA and Dec"):
+        open_source(Survey("s", (Band("g", a),)))
+
+
+def test_compressed_tiles_are_decoded_once_and_memory_is_bounded(tile, tmp_path, monkeypatch):
+    wcs, data = tile(tmp_path / "plain.fits")
+    bands = ["g", "r", "i"]
+    for band in bands:
+        hdu = fits.CompImageHDU((data * 1000).astype("i4"), wcs.to_header())
+        fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / f"{band}.fits.fz")
+    survey = Survey.from_dict({"image": "{band}.fits.fz", "bands": bands}, tmp_path)
+    rng = np.random.default_rng(0)
+    ra, dec = wcs.all_pix2world(*rng.uniform(5, 40, (2, 100)), 0)
+    plane = find_plane(tmp_path / "g.fits.fz")
+    decoded = []
+    original = type(plane)._decompress
+    monkeypatch.setattr(
+        type(plane), "_decompress", lambda self: (decoded.append(self.path), original(self))[1]
+    )
+    roomy = TileSource(survey, ra, dec, 8, workers=2)
+    images = roomy.read(range(100)).images
+    roomy.read(range(50))
+    assert len(decoded) == 3
+    tight = TileSource(survey, ra, dec, 8, workers=2, cache_bytes=plane.decoded_bytes + 1)
+    np.testing.assert_array_equal(tight.read(range(100)).images, images)
+    assert len(decoded) == 6
+    cache = PlaneCache(max_bytes=plane.decoded_bytes + 1)
+    for band in bands:
+        cache.get(find_plane(tmp_path / f"{band}.fits.fz"))
+    assert len(cache._planes) == 1
+
+
+def test_hundreds_of_tiles_do_not_exhaust_file_handles(tmp_path, tile):
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+    try:
+        for i in range(300):
+            tile(tmp_path / f"t{i:03d}.fits", data=np.full((4, 4), i, "f4"), ra=i / 100)
+        ra = np.arange(300) / 100
+        source = TileSource(
+            Survey("s", (Band("g", str(tmp_path / "t*.fits")),)), ra, np.full(300, 2.0), 2
+        )
+        np.testing.assert_array_equal(source.read(range(300)).images[:, 0, 0, 0], np.arange(300))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_results_do_not_depend_on_threads_or_chunks(tile, tmp_path):
+    wcs, _ = tile(tmp_path / "g.fits")
+    tile(tmp_path / "w.fits", scale=1.7, angle=30, seed=4)
+    survey = Survey.from_dict({"image": "{band}.fits", "bands": ["g", "w"]}, tmp_path)
+    ra, dec = wcs.all_pix2world(*np.random.default_rng(0).uniform(-9, 65, (2, 90)), 0)
+    whole = TileSource(survey, ra, dec, 10, workers=1).read(range(90))
+    source = TileSource(survey, ra, dec, 10, workers=3)
+    assert isinstance(source, Source) and len(source) == 90
+    for start in range(0, 90, 7):
+        rows = np.arange(start, min(start + 7, 90))[::-1]
+        part = source.read(rows)
+        np.testing.assert_array_equal(part.images, whole.images[rows])
+        np.testing.assert_array_equal(part.flags, whole.flags[rows])
+    assert source.read([]).images.shape == (0, 10, 10, 2)
