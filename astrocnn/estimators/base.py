@@ -1,89 +1,132 @@
-"""The contract of an estimator: learn from shards, then sample from the predictive distribution."""
+"""The contract of an estimator."""
 
 from __future__ import annotations
 
-from os import PathLike
-from typing import Any, Protocol, Self, runtime_checkable
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
-from astrocnn.datasets import Shards
+from astrocnn import plugins
+from astrocnn.errors import ModelError
+from astrocnn.estimators._folder import read_json
 from astrocnn.imaging import Inputs
 from astrocnn.tasks import Task
 
-__all__ = ["Estimator"]
+if TYPE_CHECKING:
+    from astrocnn.datasets import Shards
+
+__all__ = ["ABOUT", "Estimator", "load_estimator"]
+
+ABOUT = "estimator.json"
+"""File of a saved estimator that says of which kind it is."""
 
 
 @runtime_checkable
 class Estimator(Protocol):
-    """Anything that learns a task from cutouts: a network, or a classical competitor.
-
-    Attributes
-    ----------
-    task : Task
-        What it predicts.
-    inputs : Inputs
-        The kind of images it takes, with their normalization once it has learned.
-    precision : str
-        Arithmetic of its predictions, for the provenance of tables.
-    """
+    """Learns from shards, and predicts samples of the distribution of each target."""
 
     task: Task
     inputs: Inputs
-    precision: str
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic of predictions: ``"float32"`` or ``"bfloat16"``."""
 
     def fit(
-        self, shards: Shards, train: np.ndarray, validation: np.ndarray | None = None, **how: Any
-    ) -> Self:
-        """Learn from rows of shards; `validation` rows choose, they never teach.
+        self,
+        shards: Shards,
+        train: NDArray[np.integer],
+        validation: NDArray[np.integer] | None = None,
+        **options: Any,
+    ) -> Estimator:
+        """Learn from some rows of shards.
 
         Parameters
         ----------
         shards : Shards
-            Cutouts with their catalogue columns.
-        train, validation : ndarray of int, shape (n,)
-            Rows that have an image and at least one label.
-        **how
-            What the kind of estimator needs to know: epochs, optimizer ...
+            Images and labels.
+        train, validation : ndarray of int
+            Rows; those without any label are not used.
+        **options
+            Of the kind of estimator; all have defaults.
+
+        Returns
+        -------
+        Estimator
+            Itself.
         """
-        ...
 
     def sample(
         self,
-        images: np.ndarray,
-        scalars: np.ndarray | None = None,
+        images: NDArray[np.floating],
+        scalars: NDArray[np.floating] | None = None,
         *,
         draws: int = 0,
         seed: int = 0,
         views: str = "one",
-    ) -> dict[str, np.ndarray]:
-        """Parameters of the predictive distribution of each object, draw by draw.
+    ) -> dict[str, NDArray[np.float32]]:
+        """Predict objects, each by itself: no result depends on what else is predicted with it.
 
         Parameters
         ----------
-        images : ndarray of shape (n, height, width, n_bands)
-            Linear, as the shards hold them, NaN where there are no data.
+        images : ndarray of shape (n, size, size, n_bands)
+            Linear fluxes [unit of the inputs], NaN where there are no data.
         scalars : ndarray of shape (n, n_scalars), optional
-            In the order of ``inputs.scalars``.
+            Needed when the inputs have scalars.
         draws : int
-            Stochastic passes; 0 for one deterministic answer.
+            Stochastic passes, each a sub-network that is the same for all objects; 0 for one
+            deterministic pass.
         seed : int
-            Draw k of a seed is the same for every object, call and machine.
+            Of the draws.
         views : {"one", "d4"}
-            Whether to average over the eight orientations.
+            "d4" averages the activated parameters over the eight orientations of each image (over
+            the four rotations, when a label of the task does not survive a reflection).
 
         Returns
         -------
         dict of str to ndarray of shape (max(draws, 1), n, units)
-            float32 parameters by target, which the target's family understands.
-        """
-        ...
+            Activated parameters by target, float32.
 
-    def save(self, directory: str | PathLike[str]) -> None:
-        """Write everything that `load` needs; no pickle."""
-        ...
+        Raises
+        ------
+        InputsError
+            If the images or scalars are of another shape than the inputs say.
+        ModelError
+            If draws are asked for and there is nothing to draw from.
+        """
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write a folder that exists whole or not at all."""
 
     @classmethod
-    def load(cls, directory: str | PathLike[str]) -> Self:
-        """What `save` wrote."""
-        ...
+    def load(cls, directory: str | os.PathLike[str]) -> Estimator:
+        """Read what `save` wrote."""
+
+
+def load_estimator(directory: str | os.PathLike[str]) -> Estimator:
+    """Read a saved estimator of any kind.
+
+    Raises
+    ------
+    ModelError
+        If the folder holds no estimator.
+    """
+    directory = Path(directory)
+    if not (directory / ABOUT).is_file():
+        raise ModelError(
+            f"There is no estimator in '{directory}'.",
+            received=f"no {ABOUT}" if directory.is_dir() else "no such folder",
+            hint="give the folder 'model' of a run directory",
+        )
+    kind = read_json(directory / ABOUT).get("kind")
+    known = plugins.names("astrocnn.estimators")
+    if kind not in known:
+        raise ModelError(
+            f"The estimator in '{directory}' is of a kind this version does not know.",
+            received=kind,
+            allowed=known,
+        )
+    return plugins.load("astrocnn.estimators", kind).ESTIMATOR.load(directory)

@@ -1,0 +1,145 @@
+"""From linear fluxes to activated parameters, in blocks of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.datasets import d4_views
+from astrocnn.datasets.symmetry import ELEMENTS
+from astrocnn.errors import InputsError, ModelError
+from astrocnn.imaging import Inputs
+from astrocnn.models import Stochastic, in_blocks
+from astrocnn.plugins import nearest
+from astrocnn.tasks import Task
+
+__all__ = ["VIEWS", "Forward", "check_arrays"]
+
+VIEWS: tuple[str, ...] = ("one", "d4")
+"""What a prediction may be averaged over."""
+
+
+class Forward:
+    """A network ready to predict.
+
+    Parameters
+    ----------
+    model : keras.Model
+        In the precision that is wanted.
+    task : Task
+        Its families activate the raw parameters.
+    inputs : Inputs
+        With a normalization.
+    draws, seed, views
+        As in `Estimator.sample`.
+
+    Raises
+    ------
+    ModelError
+        If there are no such views, or draws are asked of a network without dropout.
+    """
+
+    def __init__(
+        self, model: keras.Model, task: Task, inputs: Inputs, draws: int, seed: int, views: str
+    ) -> None:
+        if views not in VIEWS:
+            raise ModelError(
+                "There is no such set of views.",
+                received=views,
+                allowed=VIEWS,
+                hint=nearest(str(views), VIEWS),
+            )
+        # Reflections change a handedness; the first four elements are the rotations.
+        self._n_views = 1 if views == "one" else ELEMENTS // (2 if task.sensitive_to else 1)
+        self._normalization = inputs.normalization
+        self._step = _compiled(_activated(model, task, draws, seed))
+
+    def __call__(
+        self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Predict any number of objects, at least one."""
+        arrays = {"image": images} | ({} if scalars is None else {"scalars": scalars})
+        return in_blocks(self._block, arrays)
+
+    def _block(self, x: dict[str, NDArray[Any]]) -> dict[str, Any]:
+        assert self._normalization is not None
+        image = self._normalization.apply(x["image"])
+        if self._n_views == 1:
+            return self._step({**x, "image": image})
+        total: dict[str, NDArray[Any]] = {}
+        for view in islice(d4_views(image), self._n_views):
+            for name, value in self._step({**x, "image": np.ascontiguousarray(view)}).items():
+                total[name] = total.get(name, np.float32(0)) + keras.ops.convert_to_numpy(value)
+        return {name: value / np.float32(self._n_views) for name, value in total.items()}
+
+
+def _activated(
+    model: keras.Model, task: Task, draws: int, seed: int
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    families = {target.name: target.family for target in task.targets}
+    sampler = Stochastic(model, draws, seed) if draws else None
+
+    def step(x: dict[str, Any]) -> dict[str, Any]:
+        if sampler is not None:
+            raw = sampler(x)
+        else:
+            raw = {name: value[None] for name, value in model(x, training=False).items()}
+        return {
+            name: keras.ops.cast(family.activate(raw[name]), "float32")
+            for name, family in families.items()
+        }
+
+    return step
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as a graph of the backend, where compiling pays (not XLA on a CPU)."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, autograph=False)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    return function
+
+
+def check_arrays(
+    inputs: Inputs, images: Any, scalars: Any
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Images and scalars as native float32 of the shapes a model takes.
+
+    Raises
+    ------
+    InputsError
+        If the shapes are others, or scalars are missing or not wanted.
+    """
+    images = np.asarray(images)
+    expected = (inputs.size, inputs.size, inputs.n_bands)
+    if images.ndim != 4 or images.shape[1:] != expected:
+        raise InputsError(
+            "The images are not of the kind this model was trained on.",
+            received=f"shape {images.shape}",
+            allowed=f"shape (n, {inputs.size}, {inputs.size}, {inputs.n_bands}) with the bands "
+            + ", ".join(inputs.bands),
+        )
+    images = np.ascontiguousarray(images, dtype=np.float32)
+    if not inputs.scalars:
+        if scalars is not None:
+            raise InputsError("This model takes no scalars.", received="scalars")
+        return images, None
+    wanted = (len(images), len(inputs.scalars))
+    given = None if scalars is None else np.ascontiguousarray(scalars, dtype=np.float32)
+    if given is None or given.shape != wanted:
+        raise InputsError(
+            "This model needs scalars beside the images.",
+            received="none" if given is None else f"shape {given.shape}",
+            allowed=f"shape {wanted}: {', '.join(inputs.scalars)}",
+        )
+    return images, given

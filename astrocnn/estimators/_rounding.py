@@ -1,0 +1,63 @@
+"""How much bfloat16 changes what a network says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.estimators._forward import Forward
+from astrocnn.families import ClassFamily
+from astrocnn.imaging import Inputs
+from astrocnn.models import with_precision
+from astrocnn.tasks import Task
+
+__all__ = ["largest_change"]
+
+_DRAWS = 10
+
+
+def largest_change(
+    model: keras.Model,
+    task: Task,
+    inputs: Inputs,
+    images: NDArray[Any],
+    scalars: NDArray[Any] | None,
+) -> float:
+    """Largest difference between predictions in bfloat16 and in float32.
+
+    Compared are the deterministic pass and, if the network has dropout, the mean over ten draws.
+
+    Parameters
+    ----------
+    model : keras.Model
+        In float32.
+    task : Task
+    inputs : Inputs
+    images : ndarray of shape (n, size, size, n_bands)
+        Linear fluxes.
+    scalars : ndarray of shape (n, n_scalars), optional
+
+    Returns
+    -------
+    float
+        Of a probability; for families without probabilities in units of the scatter of each
+        parameter over the objects.
+    """
+    short = with_precision(model, "bfloat16")
+    layers = model._flatten_layers(include_self=False)
+    draws = _DRAWS if any("dropout" in type(layer).__name__.lower() for layer in layers) else 0
+    largest = 0.0
+    for n in sorted({0, draws}):
+        exact, rounded = (
+            Forward(network, task, inputs, n, 0, "one")(images, scalars)
+            for network in (model, short)
+        )
+        for target in task.targets:
+            change = np.abs(exact[target.name].mean(0) - rounded[target.name].mean(0))
+            if not isinstance(target.family, ClassFamily):
+                change = change / np.maximum(exact[target.name].mean(0).std(axis=0), 1e-12)
+            largest = max(largest, float(np.nanmax(change, initial=0.0)))
+    return largest

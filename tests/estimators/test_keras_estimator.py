@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from astrocnn.errors import AstrocnnError, InputsError, ModelError
+from astrocnn.estimators import KerasEstimator, keras_estimator, load_estimator
+from astrocnn.estimators._folder import whole_folder
+from astrocnn.estimators._rounding import largest_change
+from astrocnn.imaging import Inputs
+from astrocnn.tasks import make
+
+from .conftest import BANDS, SIZE, images_and_classes
+
+TRAIN, VALIDATION = np.arange(90), np.arange(90, 120)
+
+
+def _fit(task, inputs, shards, **options):
+    estimator = KerasEstimator(task, inputs, "lenet", options={"head_dropout": 0.3}, seed=3)
+    arguments = {"epochs": 3, "strategy": "one", **options}
+    return estimator.fit(shards, TRAIN, VALIDATION, **arguments)
+
+
+@pytest.fixture(scope="module")
+def fitted(task, inputs, shards):
+    return _fit(task, inputs, shards)
+
+
+def test_it_is_the_network_on_normalized_images(fitted, inputs):
+    images, _ = images_and_classes(20, seed=5)
+    raw = fitted.model_({"image": inputs.normalization.apply(images)}, training=False)
+    exact = KerasEstimator.sample(fitted, images)
+    tolerance = 0.01 if fitted.precision == "bfloat16" else 1e-6
+    np.testing.assert_allclose(
+        exact["morphology"][0], keras.ops.softmax(raw["morphology"]), atol=tolerance
+    )
+    np.testing.assert_allclose(exact["bright"][0], keras.ops.sigmoid(raw["bright"]), atol=tolerance)
+
+
+def test_prediction_does_not_move_the_network(fitted):
+    images, _ = images_and_classes(70, seed=5)
+    before = [w.copy() for w in fitted.model_.get_weights()]
+    fitted.sample(images, draws=5)
+    for old, new in zip(before, fitted.model_.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_the_seed_decides_everything(fitted, task, inputs, shards):
+    again = _fit(task, inputs, shards)
+    for old, new in zip(fitted.model_.get_weights(), again.model_.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    losses = again.history_["val_loss"]
+    assert set(again.history_.columns) >= {"morphology_accuracy", "val_bright_accuracy"}
+    assert losses[-1] < losses[0]
+
+
+def test_an_interrupted_fit_ends_with_the_same_weights(fitted, task, inputs, shards, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop(history):
+        if len(history) == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        _fit(task, inputs, shards, backup=tmp_path, callbacks=[stop])
+    again = _fit(task, inputs, shards, backup=tmp_path)
+    for old, new in zip(fitted.model_.get_weights(), again.model_.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_augmentation_and_balance_change_the_training(fitted, task, inputs, shards):
+    for options in ({"balance": True}, {"augmentation": {"d4": True}}):
+        other = _fit(task, inputs, shards, **options)
+        change = np.abs(other.model_.get_weights()[0] - fitted.model_.get_weights()[0]).max()
+        assert change > 1e-5
+
+
+def test_a_normalization_is_measured_when_there_is_none(task, shards):
+    bare = Inputs(BANDS, SIZE, pixel_scale=0.5, unit="nJy", mask_channel=True)
+    estimator = KerasEstimator(task, bare, "lenet").fit(shards, TRAIN, epochs=1, strategy="one")
+    assert estimator.inputs.normalization.mask_channel
+    values = estimator.inputs.normalization.apply(shards.images(TRAIN))[..., :2]
+    assert abs(values.mean()) < 0.05
+
+
+def test_draws_without_dropout_are_an_error(task, inputs, shards):
+    estimator = KerasEstimator(task, inputs, "lenet").fit(shards, TRAIN, epochs=1, strategy="one")
+    with pytest.raises(ModelError, match=r"[Dd]ropout"):
+        estimator.sample(images_and_classes(3)[0], draws=2)
+    assert np.isfinite(estimator.sample(images_and_classes(3)[0])["bright"]).all()
+
+
+def test_shards_of_other_bands_are_refused(task, inputs, shards):
+    other = Inputs(("u", "r"), SIZE, normalization=inputs.normalization)
+    with pytest.raises(InputsError, match="missing u"):
+        KerasEstimator(task, other, "lenet").fit(shards, TRAIN, epochs=1, strategy="one")
+
+
+def test_scalars_reach_the_network(task, inputs, shards):
+    with_ebv = Inputs(
+        BANDS, SIZE, pixel_scale=0.5, scalars=("ebv",), normalization=inputs.normalization
+    )
+    estimator = KerasEstimator(task, with_ebv, "lenet").fit(shards, TRAIN, epochs=1, strategy="one")
+    images = images_and_classes(5)[0]
+    low = estimator.sample(images, np.zeros((5, 1)))["morphology"]
+    high = estimator.sample(images, np.full((5, 1), 20.0))["morphology"]
+    assert np.abs(low - high).max() > 1e-3
+    with pytest.raises(InputsError, match=r"(?s)scalars.*\(5, 1\): ebv"):
+        estimator.sample(images)
+
+
+def test_reflections_are_left_out_when_they_change_a_label(inputs, shards, task):
+    winding = make("morphology", classes=("galaxy", "star"), column="kind", symmetric=False)
+    estimator = KerasEstimator(winding, inputs, "lenet").fit(
+        shards, TRAIN, epochs=1, strategy="one"
+    )
+    images = images_and_classes(8)[0]
+    averaged = estimator.sample(images, views="d4")["morphology"]
+    turns = [estimator.sample(np.rot90(images, k, axes=(1, 2)))["morphology"] for k in range(4)]
+    np.testing.assert_allclose(averaged, np.mean(turns, axis=0), atol=1e-6)
+
+
+def test_auto_takes_bfloat16_only_where_it_is_fast_and_near(fitted, monkeypatch, tmp_path):
+    images = images_and_classes(40, seed=5)[0]
+    for fast, change, expected in (
+        (True, 0.004, "bfloat16"),
+        (True, 0.006, "float32"),
+        (False, 0.004, "float32"),
+    ):
+        monkeypatch.setattr(keras_estimator, "has_fast_bfloat16", lambda fast=fast: fast)
+        monkeypatch.setattr(fitted, "bfloat16_change_", change)
+        assert fitted.precision == expected
+        found = fitted.sample(images)["morphology"]
+        monkeypatch.setattr(fitted, "asked_precision", expected)
+        np.testing.assert_array_equal(found, fitted.sample(images)["morphology"])
+        fitted.save(tmp_path / "model")
+        assert load_estimator(tmp_path / "model").precision == expected
+        monkeypatch.setattr(fitted, "asked_precision", "auto")
+
+
+def test_the_change_by_bfloat16_is_that_of_the_predictions(fitted, task, inputs):
+    images = images_and_classes(40, seed=5)[0]
+    change = largest_change(fitted.model_, task, inputs, images, None)
+    found = []
+    for draws in (0, 10):
+        both = []
+        for precision in ("float32", "bfloat16"):
+            estimator = KerasEstimator(task, inputs, "lenet", precision=precision)
+            estimator._adopt(fitted.model_)
+            both.append(estimator.sample(images, draws=draws))
+        found += [np.abs(both[0][k].mean(0) - both[1][k].mean(0)).max() for k in both[0]]
+    assert change == pytest.approx(max(found), rel=1e-6)
+    assert 0 < change < 0.1
+
+
+def test_a_damaged_file_is_named(fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    assert {p.name for p in (tmp_path / "model").iterdir()} == {
+        "model.keras",
+        "inputs.json",
+        "estimator.json",
+    }
+    about = tmp_path / "model" / "estimator.json"
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"kind": "oracle"}))
+    with pytest.raises(AstrocnnError, match=r"(?s)oracle.*keras_estimator"):
+        load_estimator(tmp_path / "model")
+    fitted.save(tmp_path / "model")
+    network = tmp_path / "model" / "model.keras"
+    network.write_bytes(network.read_bytes()[:1000])
+    with pytest.raises(ModelError, match=r"network in .* cannot be read"):
+        load_estimator(tmp_path / "model")
+    (tmp_path / "model" / "inputs.json").unlink()
+    with pytest.raises(ModelError, match=r"inputs\.json"):
+        load_estimator(tmp_path / "model")
+
+
+def test_a_failed_save_leaves_what_was_there(fitted, tmp_path, monkeypatch):
+    fitted.save(tmp_path / "model")
+    before = (tmp_path / "model" / "model.keras").read_bytes()
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "model") as folder:
+        (folder / "model.keras").write_bytes(b"half")
+        raise RuntimeError
+    assert (tmp_path / "model" / "model.keras").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
