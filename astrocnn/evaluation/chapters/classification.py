@@ -147,7 +147,7 @@ def stamps(
     disagreement = metrics.mutual_information(sample.draws) if len(sample) else np.zeros(0)
     of_truth = np.take_along_axis(mean, sample.label[:, None], axis=1)[:, 0]
     wrong = labelled & (sample.said != sample.label)
-    picks = {
+    picks: dict[str, Any] = {
         "most certain": np.argsort(doubt, kind="stable")[:count],
         "most uncertain": np.argsort(-doubt, kind="stable")[:count],
         "most wrong": [i for i in np.argsort(of_truth, kind="stable") if wrong[i]][:count],
@@ -222,8 +222,8 @@ def _probabilities(sample: Sample, classes: tuple[str, ...]) -> dict[str, Statis
     doubt = metrics.predictive_entropy(sample.draws)
     disagreement = metrics.mutual_information(sample.draws)
     certain = doubt <= np.quantile(doubt, MOST_CERTAIN)
-    out[f"accuracy_at_coverage{round(100 * MOST_CERTAIN)}"] = lambda w: (
-        metrics.accuracy(right[certain], np.ones(certain.sum(), bool), w[..., certain])
+    out[f"accuracy_at_coverage{round(100 * MOST_CERTAIN)}"] = lambda w: metrics.accuracy(
+        right[certain], np.ones(certain.sum(), bool), w[..., certain]
     )
     out["risk_coverage_area"] = lambda w: metrics.risk_coverage_area(~right, doubt, w)
     out["entropy"] = lambda w: w @ doubt / w.sum(axis=-1)

@@ -1,0 +1,30 @@
+"""Scores, baselines, figures and the report of a trained model.
+
+Takes plain arrays: labels as `Task.encode` gives them and samples of shape
+(n_draws, n, units).  How a kind of quantity is scored and drawn is a file in ``chapters/``.
+"""
+
+from __future__ import annotations
+
+from astrocnn.evaluation.baselines import Cut, Majority, fit_cut, fit_majority, peak_brightness
+from astrocnn.evaluation.report import Chapter, Headline, Picture, Table, write_report
+from astrocnn.evaluation.scores import headline, read_scores, score, write_scores
+from astrocnn.evaluation.stamps import Stamp
+
+__all__ = [
+    "Chapter",
+    "Cut",
+    "Headline",
+    "Majority",
+    "Picture",
+    "Stamp",
+    "Table",
+    "fit_cut",
+    "fit_majority",
+    "headline",
+    "peak_brightness",
+    "read_scores",
+    "score",
+    "write_report",
+    "write_scores",
+]

@@ -1,0 +1,324 @@
+"""The usual chapters of a report, from plain arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn import plugins
+from astrocnn.evaluation import figures
+from astrocnn.evaluation.report import Chapter, Headline, Picture, Table
+from astrocnn.evaluation.scores import headline as find_headline
+from astrocnn.evaluation.words import interval_of, is_of_class, name_of, value_of
+from astrocnn.flags import Flag
+from astrocnn.metrics import Score
+from astrocnn.tasks import Task
+
+__all__ = [
+    "data_chapter",
+    "figure_chapters",
+    "gallery_chapter",
+    "headline_of",
+    "model_chapter",
+    "provenance_chapter",
+    "scores_chapter",
+    "training_chapter",
+]
+
+_CAPTIONS = {
+    "confusion": "Objects by true class (row) and predicted class (column), with the share of the "
+    "true class. Blue: completeness to the right, purity below.",
+    "roc": "True against false positive rate as the threshold on the probability varies.",
+    "completeness_purity": "Completeness and purity of the objects above a probability threshold.",
+    "reliability": "How often the chosen class is right, against its probability. Points on the "
+    "diagonal mean what they say; bars are 95 % Wilson intervals, orange the gap. Below: how many "
+    "objects there are in each bin.",
+    "risk_coverage": "Error rate among the most certain objects. The band is one standard error. "
+    "A curve close to the dashed one puts the doubt on the errors.",
+}
+_ABOUT_DOUBT = ("reliability", "risk_coverage")
+
+
+def headline_of(
+    task: Task, scores: Sequence[Score], baselines: Mapping[str, Sequence[Score]] | None = None
+) -> Headline:
+    """The headline score of a task beside that of each baseline."""
+    first = find_headline(task, scores)
+    beside = []
+    for name, found in (baselines or {}).items():
+        other = find_headline(task, found)
+        beside.append((name, value_of(other), interval_of(other)))
+    excluded = f"; {first.n_excluded} left out ({first.reason})" if first.n_excluded else ""
+    sentence = f"On {first.n_used:,} objects of the test split{excluded}."
+    interval = f"{first.level:.0%} interval {interval_of(first)}" if interval_of(first) else ""
+    name = f"{name_of(first.name)}, {first.target}"
+    return Headline(name, value_of(first), interval, beside, sentence)
+
+
+def scores_chapter(
+    task: Task,
+    scores: Sequence[Score],
+    baselines: Mapping[str, Sequence[Score]] | None = None,
+    *,
+    sentences: Mapping[str, str] | None = None,
+    times_scored: int | None = None,
+) -> Chapter:
+    """All scores with their intervals, beside those of the baselines.
+
+    Parameters
+    ----------
+    task : Task
+        What was predicted.
+    scores : sequence of Score
+        Of the network.
+    baselines : mapping of str to sequence of Score, optional
+        Of each baseline, by its name.
+    sentences : mapping of str to str, optional
+        What each baseline does.
+    times_scored : int, optional
+        How often this test split has been scored, as the run directory counted.
+    """
+    baselines = baselines or {}
+    text = ["Brackets hold 95 % intervals: percentiles of bootstrap resamples of the objects."]
+    if times_scored is not None:
+        times = "once" if times_scored == 1 else f"{times_scored} times"
+        text.append(
+            f"The test split has been scored {times}. Every choice made after looking at it makes "
+            "these numbers a little too good."
+        )
+    text += [f"{name}: {sentence}." for name, sentence in (sentences or {}).items()]
+    tables = []
+    for target in [t.name for t in task.targets] + [""]:
+        mine = [s for s in scores if s.target == target]
+        if not mine:
+            continue
+        general = [s for s in mine if not is_of_class(s.name)]
+        others = {
+            name: {s.name: s for s in found if s.target == target}
+            for name, found in baselines.items()
+        }
+        rows = [
+            [
+                name_of(s.name),
+                _cell(s),
+                *(_cell(found[s.name]) if s.name in found else "–" for found in others.values()),
+                s.note,
+            ]
+            for s in general
+        ]
+        first = mine[0]
+        excluded = f", {first.n_excluded:,} left out: {first.reason}" if first.n_excluded else ""
+        tables.append(
+            Table(
+                ["Score", "Network", *others, "Note"],
+                rows,
+                f"{target or 'All targets together'}: {first.n_used:,} objects{excluded}",
+            )
+        )
+        tables += _by_class(target, mine)
+    return Chapter("Scores", text, tables=tables)
+
+
+def figure_chapters(
+    task: Task,
+    encoded: Mapping[str, NDArray[Any]],
+    weights: Mapping[str, NDArray[Any]],
+    samples: Mapping[str, NDArray[Any]],
+) -> list[Chapter]:
+    """The figures of every target: what is confused with what, and what the doubt is worth."""
+    classes, doubt = [], []
+    for target in task.targets:
+        name = target.name
+        chapter = plugins.load("astrocnn.evaluation.chapters", target.family.chapter)
+        drawn = chapter.figures(target, encoded[name], weights[name], samples[name])
+        for kind, figure in drawn.items():
+            caption = f"{name}: {_CAPTIONS.get(kind, kind.replace('_', ' '))}"
+            picture = Picture(figure, caption, f"{kind.replace('_', ' ')} of {name}. {caption}")
+            (doubt if kind in _ABOUT_DOUBT else classes).append(picture)
+    n_draws = {len(np.asarray(s)) for s in samples.values()}
+    text = [
+        "A probability of 0.8 should come true eight times in ten. Predictive entropy is all the "
+        "uncertainty of an object; mutual information is the part on which the draws disagree, "
+        "which more training data could remove."
+    ]
+    if n_draws == {1}:
+        text.append("Predicted with one deterministic pass: nothing is known about the weights.")
+    else:
+        text.append(f"Predicted with {max(n_draws, default=0)} Monte-Carlo dropout draws.")
+    return [Chapter("Classes", figures=classes), Chapter("Uncertainty", text, doubt)]
+
+
+def gallery_chapter(
+    task: Task,
+    encoded: Mapping[str, NDArray[Any]],
+    weights: Mapping[str, NDArray[Any]],
+    samples: Mapping[str, NDArray[Any]],
+    read: Callable[[NDArray[np.intp]], NDArray[Any]],
+    *,
+    pixel_scale: float | None = None,
+    bands: Sequence[int] | None = None,
+    ids: Sequence[Any] | None = None,
+    count: int = 12,
+) -> Chapter:
+    """Stamps of the most certain, most uncertain and most wrong objects of each target.
+
+    Parameters
+    ----------
+    task, encoded, weights, samples
+        As in `astrocnn.evaluation.score`.
+    read : callable
+        Images of shape (k, height, width, n_bands) of k rows, NaN where there is no data.
+    pixel_scale : float, optional
+        [arcsec/pixel]
+    bands : sequence of int, optional
+        One band, or three for red, green and blue.
+    ids : sequence, optional
+        Identifier of each row, printed above its stamp.
+    count : int
+        Stamps in each gallery.
+    """
+    pictures = []
+    for target in task.targets:
+        name = target.name
+        chapter = plugins.load("astrocnn.evaluation.chapters", target.family.chapter)
+        picked = chapter.stamps(target, encoded[name], weights[name], samples[name], count)
+        picked = {kind: stamps for kind, stamps in picked.items() if stamps}
+        images = {
+            kind: np.asarray(read(np.array([s.row for s in stamps])))
+            for kind, stamps in picked.items()
+        }
+        if not images:
+            continue
+        levels = figures.band_levels(np.concatenate(list(images.values())))
+        for kind, stamps in picked.items():
+            labels = None if ids is None else [str(ids[s.row]) for s in stamps]
+            figure = figures.gallery(
+                images[kind],
+                stamps,
+                pixel_scale=pixel_scale,
+                bands=bands,
+                levels=levels,
+                labels=labels,
+            )
+            seen = ", ".join(f"{s.label or 'no label'} called {s.said}" for s in stamps)
+            caption = f"{name}: the {kind}."
+            pictures.append(Picture(figure, caption, f"{caption} {seen}", True, True))
+    text = [
+        "Below each stamp: true \u2192 predicted class where they differ (orange), else the class; "
+        "its probability and the spread of that over draws. Pink pixels have no data."
+    ]
+    return Chapter("Galleries", text, pictures)
+
+
+def data_chapter(
+    *,
+    splits: Mapping[str, Mapping[str, Mapping[str, int]]],
+    rows: Mapping[str, int],
+    flags: Any = None,
+    facts: Mapping[str, object] | None = None,
+) -> Chapter:
+    """What went in.
+
+    Parameters
+    ----------
+    splits : mapping of str to mapping
+        Split to target to number of labelled objects by class (`Task.tally`).
+    rows : mapping of str to int
+        Split to its number of rows.
+    flags : array_like of int of shape (n,), optional
+        Flags of all rows, decoded into sentences.
+    facts : mapping of str to object, optional
+        Survey, bands, stamp size, pixel scale and the like.
+    """
+    tables = [_facts(facts)] if facts else []
+    body = [["rows", *(f"{rows.get(split, 0):,}" for split in splits)]]
+    targets = list(dict.fromkeys(name for found in splits.values() for name in found))
+    for name in targets:
+        kinds = list(dict.fromkeys(k for f in splits.values() for k in f.get(name, {})))
+        for kind in kinds:
+            counts = [f"{f.get(name, {}).get(kind, 0):,}" for f in splits.values()]
+            body.append([f"{name}: {kind}", *counts])
+    tables.append(Table(["Objects", *splits], body, "Objects with a label, by split", True))
+    if flags is not None:
+        flags = np.asarray(flags)
+        found = [
+            [flag.sentence, f"{count:,}", f"{100 * count / max(len(flags), 1):.1f} %"]
+            for flag in Flag
+            if (count := int(((flags & flag.value) != 0).sum()))
+        ]
+        if found:
+            tables.append(Table(["Flag", "rows", "share"], found, "Rows with a flag", True))
+        else:
+            tables.append(Table(["Flag", "rows"], [["none", f"{len(flags):,}"]], "", True))
+    return Chapter("Data", tables=tables)
+
+
+def model_chapter(
+    *,
+    facts: Mapping[str, object],
+    layers: Sequence[tuple[str, str, str, int]] = (),
+) -> Chapter:
+    """What was trained.
+
+    Parameters
+    ----------
+    facts : mapping of str to object
+        Architecture, number of parameters, options.
+    layers : sequence of (name, kind, output shape, parameters)
+        The layers in order.
+    """
+    tables = [_facts(facts)]
+    if layers:
+        rows = [[name, kind, shape, f"{n:,}"] for name, kind, shape, n in layers]
+        tables.append(Table(["Layer", "Kind", "Output", "Parameters"], rows, "Layers", True))
+    return Chapter("Model", tables=tables)
+
+
+def training_chapter(
+    history: Mapping[str, Any],
+    *,
+    best_epoch: int | None = None,
+    facts: Mapping[str, object] | None = None,
+) -> Chapter:
+    """How it went, epoch by epoch."""
+    figure = figures.learning_curve(history, best_epoch)
+    best = "" if best_epoch is None else f" The weights kept are those of epoch {best_epoch}."
+    caption = f"Training and validation by epoch.{best}"
+    tables = [_facts(facts)] if facts else []
+    return Chapter("Training", figures=[Picture(figure, caption, caption)], tables=tables)
+
+
+def provenance_chapter(facts: Mapping[str, object]) -> Chapter:
+    """Versions, seeds and fingerprints: what it takes to do it again."""
+    return Chapter("Provenance", tables=[_facts(facts)])
+
+
+def _facts(facts: Mapping[str, object]) -> Table:
+    return Table(["", ""], [[str(k), str(v)] for k, v in facts.items()])
+
+
+def _cell(score: Score) -> str:
+    return f"{value_of(score)} {interval_of(score)}".rstrip()
+
+
+def _by_class(target: str, scores: Sequence[Score]) -> list[Table]:
+    of_class = [s for s in scores if is_of_class(s.name)]
+    kinds = list(dict.fromkeys(s.name.partition("_")[0] for s in of_class))
+    classes = list(dict.fromkeys(s.name.partition("_")[2] for s in of_class))
+    found = {s.name: s for s in of_class}
+    if not classes:
+        return []
+    names = {"completeness": "Completeness", "purity": "Purity", "auc": "ROC AUC", "ece": "ECE"}
+    rows = [
+        [
+            name,
+            *(_cell(s) if (s := found.get(f"{kind}_{name}")) else "–" for kind in kinds),
+            s.note if (s := found.get(f"completeness_{name}")) else "",
+        ]
+        for name in classes
+    ]
+    columns = ["Class", *(names.get(kind, kind) for kind in kinds), ""]
+    return [Table(columns, rows, f"{target}: class by class")]
