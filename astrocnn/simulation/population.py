@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from astrocnn.errors import ConfigError
 from astrocnn.simulation.canvas import Canvas, canvas
 from astrocnn.simulation.classes import class_named
 from astrocnn.simulation.presets import NANOJANSKY_ZERO_POINT, Preset
@@ -21,6 +22,8 @@ CANVAS_SIZES = (32, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512)
 
 def generator(seed: int, stream: str, *numbers: int) -> np.random.Generator:
     """Random numbers that depend on the seed, their purpose and the numbers, and nothing else."""
+    if seed < 0:
+        raise ConfigError("The seed is a whole number, not negative.", received=seed)
     return np.random.default_rng([seed, STREAMS[stream], *numbers, len(numbers) + 1])
 
 

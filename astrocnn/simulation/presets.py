@@ -202,6 +202,8 @@ def preset_named(
     reference = preset.reference if preset.reference in wanted else wanted[0]
     shares = dict(preset.fractions if fractions is None else fractions)
     _known("class", list(shares), list(CLASSES))
+    if not all(share >= 0 for share in shares.values()) or not sum(shares.values()) > 0:
+        raise ConfigError("The shares of the classes are not negative, nor all 0.", received=shares)
     return dataclasses.replace(preset, bands=tuple(chosen), reference=reference, fractions=shares)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -61,7 +63,7 @@ def test_arms_turn_as_the_truth_says(seed):
     edges = np.linspace(1.2, 3.0, 16) * scale
     phases = [
         np.angle(np.sum(face_on[ring] * np.exp(1j * shape.n_arms * azimuth[ring])))
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
+        for low, high in itertools.pairwise(edges)
         for ring in [(radius >= low) & (radius < high)]
     ]
     turn = np.unwrap(phases)[-1] - np.unwrap(phases)[0]
