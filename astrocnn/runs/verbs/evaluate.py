@@ -1,0 +1,169 @@
+"""``astrocnn evaluate``: score the test split, beside the baselines, and count that it was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from astrocnn.atomic import replacing, sha256
+from astrocnn.datasets import Shards
+from astrocnn.errors import ConfigError, PredictionError
+from astrocnn.evaluation import (
+    fit_cut,
+    fit_majority,
+    headline,
+    peak_brightness,
+    score,
+    write_scores,
+)
+from astrocnn.evaluation.words import interval_of, is_of_class, name_of, value_of
+from astrocnn.families import ClassFamily
+from astrocnn.metrics import Score
+from astrocnn.plugins import nearest
+from astrocnn.runs.assemble import task_of
+from astrocnn.runs.config import RunConfig
+from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.verbs.train import label_columns, labelled_rows
+from astrocnn.tasks import Task
+
+__all__ = ["run"]
+
+PEAK = "peak"
+"""Name in ``evaluation.cut`` of the brightest pixel, measured when no column bears it."""
+
+
+def run(folder: Path) -> Iterator[Table | str]:
+    """Sample the test split once, keep the samples, write ``scores.json``.
+
+    Raises
+    ------
+    PredictionError
+        If the test split has no labelled object.
+    """
+    from astrocnn.estimators import load_estimator
+
+    run_folder = RunDirectory.open(folder)
+    config, task = run_folder.config(), task_of(run_folder.config())
+    shards = Shards.open(run_folder.require(run_folder.shards, "cutouts"))
+    model = run_folder.require(run_folder.model, "train")
+    estimator = load_estimator(model)
+    rows = labelled_rows(config, shards, task)
+    test = rows["test"]
+    if not len(test):
+        raise PredictionError(
+            "The test split has no labelled object.", hint="add rows, or change split.fractions"
+        )
+    samples = estimator.sample(
+        shards.images(test),
+        shards.scalars(estimator.inputs.scalars)[test] if estimator.inputs.scalars else None,
+        draws=config.prediction.draws,
+        seed=config.seed,
+        views=config.prediction.views,
+    )
+    times = run_folder.count_test_scoring(sha256(model / "model.keras"))
+    encoded, weights = _labels(shards, task, test)
+    kept = {f"target/{name}": values for name, values in samples.items()}
+    with replacing(run_folder.evaluation / "samples.npz") as temporary, open(temporary, "wb") as to:
+        np.savez(to, rows=test, **kept)
+    scores = score(task, encoded, weights, samples, seed=config.seed)
+    baselines, sentences = _baselines(config, shards, task, rows)
+    write_scores(
+        run_folder.scores,
+        scores,
+        baselines=baselines,
+        split="test",
+        headline=task.headline,
+        times_scored=times,
+        baseline_sentences=sentences,
+        draws=config.prediction.draws,
+        views=config.prediction.views,
+        precision=estimator.precision,
+    )
+    yield from _tables(task, scores, baselines)
+    first = headline(task, scores)
+    yield (
+        f"{name_of(first.name)} of {first.target}: {value_of(first)} {interval_of(first)} on "
+        f"{first.n_used} test objects; the test split has been scored "
+        + ("once" if times == 1 else f"{times} times")
+    )
+    yield from (f"{name}: {sentence}" for name, sentence in sentences.items())
+
+
+def _labels(shards: Shards, task: Task, rows: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+    columns = label_columns(shards, task)
+    return task.encode({k: (v[rows], missing[rows]) for k, (v, missing) in columns.items()})
+
+
+def _baselines(
+    config: RunConfig, shards: Shards, task: Task, rows: Mapping[str, np.ndarray]
+) -> tuple[dict[str, list[Score]], dict[str, str]]:
+    """What the majority class and, where asked for, a cut on one number achieve."""
+    train, test = rows["train"], rows["test"]
+    encoded, weights = _labels(shards, task, train)
+    truth, counted = _labels(shards, task, test)
+    targets = [t for t in task.targets if isinstance(t.family, ClassFamily)]
+    samples: dict[str, dict[str, np.ndarray]] = {}
+    sentences: dict[str, list[str]] = {}
+    for target in targets:
+        name = target.name
+        majority = fit_majority(target, encoded[name], weights[name])
+        samples.setdefault("Majority", {})[name] = majority.sample(len(test))
+        sentences.setdefault("Majority", []).append(majority.sentence)
+        if config.evaluation.cut is not None:
+            column = config.evaluation.cut
+            taught = _numbers(shards, column, train)
+            cut = fit_cut(target, column, taught, encoded[name], weights[name])
+            label = f"Cut on {column}"
+            samples.setdefault(label, {})[name] = cut.sample(_numbers(shards, column, test))
+            sentences.setdefault(label, []).append(cut.sentence)
+    chosen = Task(task.name, tuple(targets), task.headline) if targets else None
+    if chosen is None:
+        return {}, {}
+    scores = {
+        name: score(chosen, truth, counted, found, seed=config.seed)
+        for name, found in samples.items()
+    }
+    return scores, {name: "; ".join(found) for name, found in sentences.items()}
+
+
+def _numbers(shards: Shards, column: str, rows: np.ndarray) -> np.ndarray:
+    names = shards.objects.colnames
+    if column not in names and column == PEAK:
+        return peak_brightness(shards.images(rows))
+    if column not in names:
+        raise ConfigError(
+            f"evaluation.cut names no column of the catalogue: '{column}'.",
+            allowed=[PEAK, *names],
+            hint=nearest(column, names),
+        )
+    values, missing = shards.column(column)
+    if values.dtype.kind not in "iuf":
+        raise ConfigError(
+            f"evaluation.cut needs a column of numbers; '{column}' holds {values.dtype}."
+        )
+    return np.where(missing, np.nan, values.astype(np.float64))[rows]
+
+
+def _tables(
+    task: Task, scores: list[Score], baselines: Mapping[str, list[Score]]
+) -> Iterator[Table]:
+    for target in [*task.names, ""]:
+        shown = [s for s in scores if s.target == target and not is_of_class(s.name)]
+        if not shown:
+            continue
+        table = Table(title=target or "all targets", title_justify="left", title_style="bold")
+        table.add_column("score")
+        for name in ("network", *(name.lower() for name in baselines)):
+            table.add_column(name, justify="right", no_wrap=True)
+        for found in shown:
+            others = [
+                next((s for s in b if (s.target, s.name) == (target, found.name)), None)
+                for b in baselines.values()
+            ]
+            mine = f"{value_of(found)} {interval_of(found)}".rstrip().replace("[", r"\[")
+            table.add_row(name_of(found.name), mine, *(value_of(s) if s else "" for s in others))
+        yield table

@@ -1,0 +1,157 @@
+"""``astrocnn report``: one page about a run, from what its directory holds."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astrocnn import __version__
+from astrocnn.atomic import sha256
+from astrocnn.catalog import SPLITS
+from astrocnn.datasets import Shards
+from astrocnn.evaluation import read_scores, write_report
+from astrocnn.evaluation.report import Chapter
+from astrocnn.evaluation.story import (
+    data_chapter,
+    figure_chapters,
+    gallery_chapter,
+    headline_of,
+    model_chapter,
+    provenance_chapter,
+    scores_chapter,
+    training_chapter,
+)
+from astrocnn.runs.assemble import splits_of, task_of
+from astrocnn.runs.config import RunConfig
+from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.verbs.train import label_columns, labelled_rows
+from astrocnn.tasks import Task
+
+__all__ = ["run"]
+
+
+def run(folder: Path) -> Iterator[str]:
+    """Write ``report.html``; nothing is scored anew."""
+    from astrocnn.estimators import load_estimator
+
+    home = RunDirectory.open(folder)
+    config = home.config()
+    task = task_of(config)
+    shards = Shards.open(home.require(home.shards, "cutouts"))
+    estimator = load_estimator(home.require(home.model, "train"))
+    scores, baselines, about = read_scores(home.require(home.scores, "evaluate"))
+    with np.load(home.require(home.evaluation / "samples.npz", "evaluate")) as kept:
+        test = kept["rows"]
+        samples = {name: kept[f"target/{name}"] for name in task.names}
+    columns = label_columns(shards, task)
+    encoded, weights = task.encode({k: (v[test], m[test]) for k, (v, m) in columns.items()})
+    chapters = [
+        scores_chapter(
+            task,
+            scores,
+            baselines,
+            sentences=about["baseline_sentences"],
+            times_scored=about["times_scored"],
+        ),
+        *figure_chapters(task, encoded, weights, samples),
+        gallery_chapter(
+            task,
+            encoded,
+            weights,
+            samples,
+            lambda rows: shards.images(test[rows]),
+            pixel_scale=shards.pixel_scale,
+            ids=shards.ids[test],
+        ),
+        _data(config, shards, task),
+        _training(home),
+        _model(estimator),
+        _provenance(home, about),
+    ]
+    write_report(
+        home.report,
+        title=config.title,
+        subtitle=f"{task.name}: {', '.join(task.names)}",
+        chapters=[chapter for chapter in chapters if chapter is not None],
+        headline=headline_of(task, scores, baselines),
+        footer=f"astrocnn {__version__}",
+    )
+    yield f"report: {home.report}"
+
+
+def _data(config: RunConfig, shards: Shards, task: Task) -> Chapter:
+    rows = labelled_rows(config, shards, task)
+    columns = label_columns(shards, task)
+    tallies = {}
+    for name in SPLITS:
+        chosen = {k: (v[rows[name]], m[rows[name]]) for k, (v, m) in columns.items()}
+        tallies[name] = task.tally(*task.encode(chosen))
+    number = splits_of(config, shards.catalog, shards.content)
+    counts = {name: int(np.sum(number == i)) for i, name in enumerate(SPLITS)}
+    scale = "unknown" if shards.pixel_scale is None else f"{shards.pixel_scale:.4g} arcsec"
+    facts = {
+        "Catalogue": config.catalog.file,
+        "Survey": config.survey.get("name", "survey"),
+        "Bands": ", ".join(shards.bands),
+        "Stamp": f"{shards.size} x {shards.size} pixels of {scale}",
+        "Unit": shards.unit or "as in the files",
+        "Split by": config.split.by,
+    }
+    return data_chapter(splits=tallies, rows=counts, flags=shards.flags, facts=facts)
+
+
+def _training(home: RunDirectory) -> Chapter | None:
+    if not home.history.is_file():
+        return None
+    with open(home.history, newline="", encoding="utf-8") as stream:
+        lines = list(csv.DictReader(stream))
+    history = {name: np.array([float(line[name]) for line in lines]) for name in lines[0]}
+    watched = "val_loss" if "val_loss" in history else "loss"
+    best = int(history["epoch"][np.nanargmin(history[watched])])
+    shown = {k: v for k, v in history.items() if k not in ("seconds", "learning_rate")}
+    facts = {
+        "Epochs": len(lines),
+        "Time": f"{history['seconds'].sum():.0f} s",
+        "Highest learning rate": f"{history['learning_rate'].max():.3g}",
+    }
+    return training_chapter(shown, best_epoch=best, facts=facts)
+
+
+def _model(estimator: Any) -> Chapter:
+    model = estimator.model_
+    facts = {
+        "Architecture": estimator.architecture,
+        "Parameters": f"{model.count_params():,}",
+        "Input": " x ".join(str(n) for n in estimator.inputs.shape),
+        "Normalization": estimator.inputs.normalization.stretch,
+        "Arithmetic of predictions": estimator.precision,
+    }
+    layers = [
+        (layer.name, type(layer).__name__, _shape(layer), layer.count_params())
+        for layer in model.layers
+    ]
+    return model_chapter(facts=facts, layers=layers)
+
+
+def _shape(layer: Any) -> str:
+    shape = getattr(layer.output, "shape", None)
+    return "" if shape is None else " x ".join(str(n) for n in shape[1:])
+
+
+def _provenance(home: RunDirectory, about: dict[str, Any]) -> Chapter:
+    environment = json.loads((home.path / "environment.json").read_text(encoding="utf-8"))
+    facts = {
+        "Run file": f"SHA-256 {sha256(home.config_file)}",
+        "Weights": f"SHA-256 {sha256(home.model / 'model.keras')}",
+        "Draws": about["draws"],
+        "Views": about["views"],
+        "Python": environment["python"],
+        **{name: version for name, version in environment["packages"].items() if version},
+        "Platform": environment["platform"],
+    }
+    return provenance_chapter(facts)
