@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
+import concurrent.futures.process
 import dataclasses
 import multiprocessing
 import os
@@ -13,13 +13,13 @@ import numpy as np
 from astropy.table import Table
 
 from astrocnn.atomic import write_text
-from astrocnn.errors import ConfigError
+from astrocnn.errors import AstrocnnError, ConfigError
 from astrocnn.progress import track
 from astrocnn.simulation.canvas import import_galsim
 from astrocnn.simulation.layout import Tile, lay_tiles, outside, place
 from astrocnn.simulation.population import draw_object, generator
 from astrocnn.simulation.presets import Preset, preset_named
-from astrocnn.simulation.tiles import TileJob, write_tile
+from astrocnn.simulation.tiles import TileJob, tile_name, write_tile
 from astrocnn.simulation.truth import truth_table, write_table
 
 __all__ = ["Simulation", "simulate"]
@@ -111,6 +111,8 @@ def simulate(
         For a preset, band or class that does not exist, or a number that makes no sense.
     MissingDependency
         Without galsim.
+    AstrocnnError
+        When a process dies, or cannot start because the calling script has no main guard.
     """
     import_galsim()
     survey = preset_named(preset, bands, coarse, class_fractions)
@@ -143,7 +145,7 @@ def simulate(
     ]
     written = [path for paths in _run(jobs, workers) for path in paths]
     _write_catalog(folder / "catalog.fits", table, seed)
-    write_text(folder / "survey.toml", _survey_file(survey, rms))
+    write_text(folder / "survey.toml", _survey_file(survey, n_tiles, rms))
     return Simulation(folder / "catalog.fits", folder / "survey.toml", tuple(written))
 
 
@@ -166,8 +168,14 @@ def _run(jobs: list[TileJob], workers: int | None) -> Iterator[list[Path]]:
         return
     # A fresh interpreter: forking a process that has started TensorFlow's threads can hang.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(count, mp_context=context) as pool:
-        yield from track(pool.map(write_tile, jobs), "simulating tiles", len(jobs))
+    try:
+        with concurrent.futures.ProcessPoolExecutor(count, mp_context=context) as pool:
+            yield from track(pool.map(write_tile, jobs), "simulating tiles", len(jobs))
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise AstrocnnError(
+            "A process that made tiles could not start, or was killed.",
+            hint="workers=1; or, in a script, call simulate below if __name__ == '__main__'",
+        ) from error
 
 
 def _write_catalog(path: Path, table: Table, seed: int) -> None:
@@ -180,7 +188,7 @@ def _write_catalog(path: Path, table: Table, seed: int) -> None:
     write_table(table[order], path, comments)
 
 
-def _survey_file(preset: Preset, rms: bool) -> str:
+def _survey_file(preset: Preset, n_tiles: int, rms: bool) -> str:
     names = ", ".join(f'"{band.name}"' for band in preset.bands)
     lines = [
         "# A simulated survey; the truth is in catalog.fits.",
@@ -189,7 +197,9 @@ def _survey_file(preset: Preset, rms: bool) -> str:
         'unit = "nJy"',
         f'reference = "{preset.reference}"',
         "# {band} stands for the name of each band.",
-        'image = "tiles/*_{band}.fits"',
+        "image = [",
+        *(f'  "tiles/{tile_name(number, "{band}")}",' for number in range(n_tiles)),
+        "]",
         'hdu = "IMAGE"',
         'mask_hdu = "MASK"',
         *(['rms_hdu = "RMS"'] if rms else []),

@@ -14,7 +14,7 @@ from astrocnn.simulation.pixels import add_noise, draw_objects
 from astrocnn.simulation.population import CANVAS_SIZES, draw_object, generator
 from astrocnn.simulation.presets import Preset, SimulatedBand
 
-__all__ = ["TileJob", "write_tile"]
+__all__ = ["TileJob", "tile_name", "write_tile"]
 
 SATURATED = 1.0e5  # value of masked pixels, in sky sigmas: using one by mistake shows
 NO_DATA_RMS = 1.0e16
@@ -50,6 +50,11 @@ class TileJob:
     dec: np.ndarray
     masked: bool
     rms: bool
+
+
+def tile_name(number: int, band: str) -> str:
+    """File name of a tile in one band."""
+    return f"tile{number:02d}_{band}.fits"
 
 
 def write_tile(job: TileJob) -> list[Path]:
@@ -101,7 +106,7 @@ def _write_band(job: TileJob, band: SimulatedBand, image: np.ndarray, mask: np.n
         rms = np.sqrt(band.sky_sigma**2 + np.maximum(image, 0) / band.gain) / band.unit
         rms[mask != 0] = NO_DATA_RMS
         hdus.append(fits.ImageHDU(rms.astype(np.float32), header, name="RMS"))
-    path = job.folder / f"tile{job.tile.index:02d}_{band.name}.fits"
+    path = job.folder / tile_name(job.tile.index, band.name)
     with replacing(path) as temporary:
         fits.HDUList(hdus).writeto(temporary, overwrite=True)
     return path

@@ -41,11 +41,11 @@ def blobs(size: int, places: list[tuple[float, float]], flux: float, sigma: floa
 def sky(tmp_path_factory):
     made = simulate(
         tmp_path_factory.mktemp("sky"),
-        n_objects=70,
+        n_objects=170,
         seed=2,
-        tile_size=400,
+        tile_size=600,
         bands=("r",),
-        spacing=60,
+        spacing=68,
     )
     truth = Table.read(made.catalog)
     with fits.open(made.tiles[1]) as hdus:
@@ -63,7 +63,7 @@ def test_bright_isolated_objects_are_found_in_their_places(sky):
     found = detect_sources(image, wcs, mask=mask)
     places = np.column_stack([found["x"], found["y"]])
     checked = 0
-    for row in np.flatnonzero(np.all((pixel > 15) & (pixel < 385), axis=1)):
+    for row in np.flatnonzero(np.all((pixel > 20) & (pixel < 580), axis=1)):
         x, y = pixel[row]
         neighbors = np.hypot(*(pixel - pixel[row]).T)
         masked = mask[int(y) - 15 : int(y) + 16, int(x) - 15 : int(x) + 16].any()
@@ -71,9 +71,11 @@ def test_bright_isolated_objects_are_found_in_their_places(sky):
             continue
         checked += 1
         distance = np.hypot(*(places - pixel[row]).T)
-        # A merger is found as one or two, around the middle of its nuclei.
-        merger = truth["morphology"][row] == "merger"
-        assert distance.min() < (truth["separation"][row] / 0.3 if merger else 0.5)
+        # A merger is found as one or two, around the middle of its nuclei; the arms of a spiral
+        # are not equally bright, which moves its centroid off the nucleus.
+        label = truth["morphology"][row]
+        limits = {"merger": truth["separation"][row] / 0.3, "spiral": 2.0}
+        assert distance.min() < limits.get(label, 0.5), label
         if truth["morphology"][row] == "star":
             magnitude = header["MAGZERO"] - 2.5 * np.log10(found["flux"][distance.argmin()])
             # A Kron aperture holds 90 to 95 % of the light of a star.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -174,6 +176,24 @@ def test_coarse_band_has_larger_pixels_and_the_same_sky(tmp_path):
     corners = [WCS(fits.getheader(path, "IMAGE")).calc_footprint(center=False) for path in (r, z)]
     np.testing.assert_allclose(*corners, atol=1e-8)
     assert isinstance(read_survey(made.survey), Survey)
+
+
+def test_a_smaller_survey_in_the_same_folder_has_no_tiles_of_the_larger(tmp_path):
+    simulate(tmp_path, seed=5, spacing=128, **SMALL)
+    made = simulate(tmp_path, seed=6, **{**SMALL, "n_objects": 3})
+    assert len(list((tmp_path / "tiles").iterdir())) > 2
+    assert read_survey(made.survey).bands[0].image == tuple(str(path) for path in made.tiles)
+
+
+def test_processes_that_cannot_start_are_explained(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "from astrocnn.simulation import simulate\n"
+        f"simulate({str(tmp_path / 'out')!r}, n_objects=3, tile_size=128, overlap=0, workers=2)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert "call simulate below if __name__ == '__main__'" in done.stderr
 
 
 def test_euclid_preset_writes_the_zero_points_of_the_mosaics(tmp_path):
