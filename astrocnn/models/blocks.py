@@ -62,7 +62,7 @@ class Block:
         self._fits(x, window, padding)
         plain = kind == "none"
         x = layers.Conv2D(
-            filters,
+            self._scaled(filters),
             window,
             strides=strides,
             padding=padding,
@@ -119,12 +119,15 @@ class Block:
     ) -> Any:
         """Fully connected hidden layer."""
         return layers.Dense(
-            units,
+            self._scaled(units),
             activation=self.options.activation or activation,
             kernel_initializer=self.options.initializer or initializer,
             kernel_regularizer=self._penalty(),
             name=self._name("dense"),
         )(x)
+
+    def _scaled(self, count: int) -> int:
+        return max(1, round(count * self.options.width))
 
     def dropout(self, x: Any, rate: float) -> Any:
         """Dropout whose rate the options may scale or replace; none at all for rate 0.

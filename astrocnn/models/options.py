@@ -52,6 +52,9 @@ class Options:
         Penalty on the squares of all kernels of hidden layers.
     padding : str, optional
         Of every convolution.
+    width : float
+        Factor on the number of filters and units of every hidden layer; 0.5 makes a network of
+        about a quarter of the parameters and the cost.
     stem : str, optional
         First layers of a residual network: ``"large"`` for images of 112 pixels and more,
         ``"small"`` keeps the resolution of small stamps.  Chosen by the size when None.
@@ -70,6 +73,7 @@ class Options:
     initializer: str | None = None
     l2: float = 0.0
     padding: str | None = None
+    width: float = 1.0
     stem: str | None = None
 
     def __post_init__(self) -> None:
@@ -90,6 +94,9 @@ class Options:
         if self.head_dropout is not None:
             _within("head_dropout", (self.head_dropout,), upper=1.0)
         _within("l2", (self.l2,), upper=None)
+        _within("width", (self.width,), upper=None)
+        if self.width == 0:
+            raise ConfigError("A network of width 0 has no layers.", received=self.width)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Options:
