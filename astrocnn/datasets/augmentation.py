@@ -41,10 +41,15 @@ class Augmentation:
         """All that any step breaks."""
         return frozenset().union(*(step.breaks for step in self.steps))
 
-    def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def seed_of(self, number: int, seed: tf.Tensor) -> tf.Tensor:
+        """Seed of one step."""
+        return tf.random.experimental.stateless_fold_in(seed, number)
+
+    def __call__(self, images: tf.Tensor, seed: tf.Tensor, first: int = 0) -> tf.Tensor:
+        """Apply the steps from number `first` on."""
         shape = images.shape
-        for number, step in enumerate(self.steps):
-            images = step(images, tf.random.experimental.stateless_fold_in(seed, number))
+        for number in range(first, len(self.steps)):
+            images = self.steps[number](images, self.seed_of(number, seed))
         return tf.ensure_shape(images, shape)
 
 

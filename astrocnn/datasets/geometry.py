@@ -40,16 +40,20 @@ class D4:
         """Handedness, when there are reflections."""
         return frozenset({"handedness"} if self.reflections else ())
 
+    def elements(self, n: tf.Tensor, seed: Seed) -> tf.Tensor:
+        """The symmetry each of n images gets, int32 of shape (n,)."""
+        top = ELEMENTS if self.reflections else ELEMENTS // 2
+        return tf.random.stateless_uniform((n,), seed, 0, top, dtype=tf.int32)
+
     def __call__(self, images: tf.Tensor, seed: Seed) -> tf.Tensor:
         size, n_bands = images.shape[1], images.shape[3]
         if size != images.shape[2]:
             raise InputsError("D4 needs square images.", received=f"shape {images.shape}")
         n = tf.shape(images)[0]
-        top = ELEMENTS if self.reflections else ELEMENTS // 2
-        element = tf.random.stateless_uniform((n,), seed, 0, top, dtype=tf.int32)
-        places = tf.gather(tf.constant(d4_tables(size)), element)
-        flat = tf.reshape(images, (n, size * size, n_bands))
-        return tf.reshape(tf.gather(flat, places, batch_dims=1), tf.shape(images))
+        places = tf.gather(tf.constant(d4_tables(size)), self.elements(n, seed))
+        places += tf.range(n)[:, None] * size**2
+        moved = tf.gather(tf.reshape(images, (-1, n_bands)), tf.reshape(places, (-1,)))
+        return tf.reshape(moved, tf.shape(images))
 
 
 @dataclass(frozen=True)

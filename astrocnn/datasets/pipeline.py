@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from astrocnn.datasets.augmentation import Augmentation, Step, augmentation_from, compose
+from astrocnn.datasets.geometry import D4
 from astrocnn.datasets.shards import Shards
 from astrocnn.errors import ConfigError, InputsError
 from astrocnn.imaging import Inputs
@@ -17,6 +18,7 @@ from astrocnn.tasks import Task
 __all__ = ["dataset"]
 
 ALIGNMENT = 64
+BLOCK_BYTES = 1 << 20
 
 
 def dataset(
@@ -89,26 +91,31 @@ def dataset(
         raise ConfigError("A data set needs at least one row.", received=f"shape {rows.shape}")
     if batch_size < 1:
         raise ConfigError("A batch holds at least one object.", received=batch_size)
-    steps = _steps(augmentation, task, inputs)
+    plan = _plan(augmentation, task, inputs)
     extras = _extras(shards, rows, task, inputs, weights or {})
     names = list(extras)
-    image_shape = (inputs.size, inputs.size, inputs.n_bands)
+    # The symmetries of the square cost least while the pixels are copied out of the shards.
+    turn = plan.steps[0] if plan.steps and isinstance(plan.steps[0], D4) else None
+    at_once = len(plan.steps) == (0 if turn is None else 1)
+    load = _loader(shards, rows, inputs, [extras[name] for name in names], normalize=at_once)
+    finish = _normalizer(inputs)
 
-    def load(chosen: np.ndarray) -> list[np.ndarray]:
-        out = _aligned((len(chosen), *image_shape))
-        return [shards.images(rows[chosen], out=out), *(extras[name][chosen] for name in names)]
-
-    def batch(chosen: tf.Tensor, batch_seed: tf.Tensor) -> Any:
+    def batch(chosen: tf.Tensor, seed: tf.Tensor) -> Any:
+        elements = tf.zeros((0,), tf.int32)
+        if turn is not None:
+            elements = turn.elements(tf.shape(chosen)[0], plan.seed_of(0, seed))
         kinds = [tf.float32] * (1 + len(names))
-        images, *others = tf.numpy_function(load, [chosen], kinds)
-        images = tf.ensure_shape(images, (None, *image_shape))
+        images, *others = tf.numpy_function(load, [chosen, elements], kinds)
+        if not at_once:
+            images = tf.ensure_shape(images, (None, inputs.size, inputs.size, inputs.n_bands))
+            images = plan(images, seed, first=0 if turn is None else 1)
+            images = tf.numpy_function(finish, [images], tf.float32)
+        images = tf.ensure_shape(images, (None, *inputs.shape))
         fields = {
             name: tf.ensure_shape(value, (None, *extras[name].shape[1:]))
             for name, value in zip(names, others, strict=True)
         }
-        if steps is not None:
-            images = steps(images, batch_seed)
-        return _structure(inputs.normalization.apply(images, tf.experimental.numpy), fields, task)
+        return _structure(images, fields, task)
 
     indices = _batches_of_indices(len(rows), batch_size, shuffle, seed, first_epoch)
     data = indices.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -135,8 +142,7 @@ def _batches_of_indices(
 
         def pick(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             chosen = order[number * batch_size : (number + 1) * batch_size]
-            # Folded with n_batches on top, so that no batch has the seed of the shuffle.
-            return chosen, tf.random.experimental.stateless_fold_in(epoch_seed, number + 1)
+            return chosen, tf.random.experimental.stateless_fold_in(epoch_seed, number)
 
         return tf.data.Dataset.range(n_batches).map(pick)
 
@@ -144,19 +150,73 @@ def _batches_of_indices(
     return data.apply(tf.data.experimental.assert_cardinality(n_batches))
 
 
-def _steps(
+def _loader(
+    shards: Shards, rows: np.ndarray, inputs: Inputs, extras: list[np.ndarray], normalize: bool
+) -> Callable[[np.ndarray, np.ndarray], list[np.ndarray]]:
+    """Images of some of the rows with what goes along, gathered block by block."""
+    block = _block(inputs)
+    holes = np.asarray(shards.objects["no_data"]).any(axis=1)
+    raw_shape = (inputs.size, inputs.size, inputs.n_bands)
+
+    def load(chosen: np.ndarray, elements: np.ndarray) -> list[np.ndarray]:
+        turns = elements if len(elements) else None
+        wanted = rows[chosen]
+        out = _aligned((len(chosen), *(inputs.shape if normalize else raw_shape)))
+        if not normalize:
+            shards.images(wanted, out, turns)
+        for start in range(0, len(chosen) if normalize else 0, block):
+            part = slice(start, start + block)
+            target = out[part]
+            # Mask channels need room that the raw pixels do not have.
+            raw = np.empty((len(target), *raw_shape), np.float32) if inputs.mask_channel else target
+            shards.images(wanted[part], raw, None if turns is None else turns[part])
+            _normalize(inputs, raw, target, complete=not holes[wanted[part]].any())
+        return [out, *(extra[chosen] for extra in extras)]
+
+    return load
+
+
+def _normalizer(inputs: Inputs) -> Callable[[np.ndarray], np.ndarray]:
+    """Normalization in numpy, block by block.
+
+    It gives what `Normalization.apply` gives in the graph; blocks that stay in the cache, and an
+    asinh that uses vector instructions, make it several times faster on a CPU.
+    """
+    block = _block(inputs)
+
+    def finish(images: np.ndarray) -> np.ndarray:
+        out = _aligned((len(images), *inputs.shape))
+        for start in range(0, len(images), block):
+            part = slice(start, start + block)
+            _normalize(inputs, images[part], out[part])
+        return out
+
+    return finish
+
+
+def _normalize(inputs: Inputs, raw: np.ndarray, target: np.ndarray, complete: bool = False) -> None:
+    assert inputs.normalization is not None
+    result = inputs.normalization.apply(raw, complete=complete)
+    if not np.may_share_memory(result, target):
+        target[...] = result
+
+
+def _block(inputs: Inputs) -> int:
+    return max(1, BLOCK_BYTES // (4 * inputs.size**2 * inputs.n_bands))
+
+
+def _plan(
     augmentation: Augmentation | Iterable[Step] | Mapping[str, Any] | None,
     task: Task | None,
     inputs: Inputs,
-) -> Augmentation | None:
+) -> Augmentation:
     if augmentation is None:
-        return None
+        return Augmentation(())
     if isinstance(augmentation, Mapping):
         augmentation = augmentation_from(augmentation)
     elif isinstance(augmentation, Augmentation):
         augmentation = augmentation.steps
-    composed = compose(augmentation, task, inputs)
-    return composed if composed.steps else None
+    return compose(augmentation, task, inputs)
 
 
 def _extras(

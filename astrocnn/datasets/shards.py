@@ -14,6 +14,7 @@ from astrocnn import atomic
 from astrocnn.catalog import Catalog, Roles
 from astrocnn.datasets import shard_file
 from astrocnn.datasets.columns import StoredColumn, decode
+from astrocnn.datasets.symmetry import UPSIDE_DOWN, d4_tables
 from astrocnn.errors import CatalogError, ImageError, InputsError
 from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.imaging import Inputs
@@ -205,7 +206,12 @@ class Shards:
             columns.append(np.where(missing, np.nan, values.astype(np.float32)))
         return np.stack(columns, axis=1).astype(np.float32)
 
-    def images(self, rows: np.ndarray | list[int] | slice, out: np.ndarray | None = None) -> Any:
+    def images(
+        self,
+        rows: np.ndarray | list[int] | slice,
+        out: np.ndarray | None = None,
+        elements: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Cutouts of some rows.
 
         Parameters
@@ -214,6 +220,9 @@ class Shards:
             Catalogue rows, in any order.
         out : ndarray of shape (n, height, width, n_bands), optional
             float32 array to fill.
+        elements : int array of shape (n,), optional
+            Symmetry of the square (see `astrocnn.datasets.symmetry`) to apply to each image
+            while it is copied.
 
         Returns
         -------
@@ -221,15 +230,32 @@ class Shards:
             float32, native byte order, linear [unit of the images]; NaN where there are no data.
         """
         positions = self._positions[rows]
-        shape = (len(positions), self.size, self.size, len(self.bands))
         if out is None:
+            shape = (len(positions), self.size, self.size, len(self.bands))
             out = np.empty(shape, np.float32)
         shards = np.searchsorted(self._starts, positions, side="right") - 1
         within = positions - self._starts[shards]
-        for i, (shard, row) in enumerate(zip(shards.tolist(), within.tolist(), strict=True)):
-            # Assigning converts the byte order while it copies.
-            out[i] = self._map(shard)[row]
+        places = zip(shards.tolist(), within.tolist(), strict=True)
+        if elements is None:
+            elements = np.zeros(len(positions), np.int32)
+        # A pixel with all its bands moves as one lump of bytes, and is converted afterwards.
+        lump = np.dtype((np.void, 4 * len(self.bands)))
+        moved = np.empty(self.size**2, lump)
+        as_image = moved.view(">f4").reshape(out.shape[1:])
+        for i, ((shard, row), element) in enumerate(zip(places, elements.tolist(), strict=True)):
+            image = self._map(shard)[row]
+            if element == UPSIDE_DOWN:
+                image = image[::-1]  # whole rows: needs no table
+            elif element:
+                pixels = image.reshape(-1).view(lump)
+                np.take(pixels, self._tables[element], out=moved, mode="clip")
+                image = as_image
+            out[i] = image  # assigning converts the byte order while it copies
         return out
+
+    @cached_property
+    def _tables(self) -> np.ndarray:
+        return d4_tables(self.size).astype(np.intp)
 
     def read(self, rows: np.ndarray) -> Cutouts:
         """Cutouts of some rows with their flags, as any source gives them."""

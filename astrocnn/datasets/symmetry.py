@@ -12,9 +12,10 @@ import numpy as np
 
 from astrocnn.errors import InputsError
 
-__all__ = ["ELEMENTS", "d4_tables", "d4_views", "view"]
+__all__ = ["ELEMENTS", "UPSIDE_DOWN", "d4_tables", "d4_views", "view"]
 
 ELEMENTS = 8
+UPSIDE_DOWN = 6
 
 
 def view(images: np.ndarray, element: int) -> np.ndarray:

@@ -191,10 +191,11 @@ def _cut(
         )
     images = np.empty(expected, ">f4")
     images[...] = cutouts.images
-    images[np.isnan(images)] = np.nan  # one bit pattern, so that equal images have equal hashes
+    missing = ~np.isfinite(images)
+    images[missing] = np.nan  # one bit pattern, so that equal images have equal hashes
     more = {
         "flags": (flags[rows] | cutouts.flags).astype(np.int32),
-        "no_data": np.asarray(cutouts.no_data, np.float32),
+        "no_data": missing.mean(axis=(1, 2)).astype(np.float32),
         "row": rows,
         "content": shard_file.content_hashes(images),
     }
