@@ -57,7 +57,7 @@ class Picture:
     @property
     def width(self) -> int:
         """Natural width on the page [CSS pixel]."""
-        return round(self.figure.get_size_inches()[0] * 112)
+        return round(self.figure.get_size_inches()[0] * 91)
 
 
 @dataclass(frozen=True)

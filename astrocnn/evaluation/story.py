@@ -38,8 +38,10 @@ _CAPTIONS = {
     "objects there are in each bin.",
     "risk_coverage": "Error rate among the most certain objects. The band is one standard error. "
     "A curve close to the dashed one puts the doubt on the errors.",
+    "entropy": "Predictive entropy of the objects whose class is right and of those where it is "
+    "wrong, each adding up to one.",
 }
-_ABOUT_DOUBT = ("reliability", "risk_coverage")
+_ABOUT_DOUBT = ("reliability", "risk_coverage", "entropy")
 
 
 def headline_of(
@@ -53,7 +55,9 @@ def headline_of(
         beside.append((name, value_of(other), interval_of(other)))
     excluded = f"; {first.n_excluded} left out ({first.reason})" if first.n_excluded else ""
     sentence = f"On {first.n_used:,} objects of the test split{excluded}."
-    interval = f"{first.level:.0%} interval {interval_of(first)}" if interval_of(first) else ""
+    interval = (
+        f"{100 * first.level:g} % interval {interval_of(first)}" if interval_of(first) else ""
+    )
     name = f"{name_of(first.name)}, {first.target}"
     return Headline(name, value_of(first), interval, beside, sentence)
 
@@ -129,7 +133,8 @@ def figure_chapters(
     samples: Mapping[str, NDArray[Any]],
 ) -> list[Chapter]:
     """The figures of every target: what is confused with what, and what the doubt is worth."""
-    classes, doubt = [], []
+    classes: list[Picture] = []
+    doubt: list[Picture] = []
     for target in task.targets:
         name = target.name
         chapter = plugins.load("astrocnn.evaluation.chapters", target.family.chapter)
@@ -192,7 +197,7 @@ def gallery_chapter(
         }
         if not images:
             continue
-        levels = figures.band_levels(np.concatenate(list(images.values())))
+        levels = figures.band_levels(np.concatenate(list(images.values()))).tolist()
         for kind, stamps in picked.items():
             labels = None if ids is None else [str(ids[s.row]) for s in stamps]
             figure = figures.gallery(
@@ -301,7 +306,7 @@ def _facts(facts: Mapping[str, object]) -> Table:
 
 
 def _cell(score: Score) -> str:
-    return f"{value_of(score)} {interval_of(score)}".rstrip()
+    return f"{value_of(score)}\u00a0{interval_of(score)}".rstrip()
 
 
 def _by_class(target: str, scores: Sequence[Score]) -> list[Table]:

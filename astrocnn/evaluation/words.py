@@ -66,14 +66,14 @@ def value_of(score: Score) -> str:
     """A value with as many digits as are worth reading."""
     if not math.isfinite(score.value):
         return "–"
-    return f"{_number(score, score.value)} %" if _percent(score) else _number(score, score.value)
+    return _number(score, score.value) + ("\u00a0%" if _percent(score) else "")
 
 
 def interval_of(score: Score) -> str:
     """The interval in the digits of the value; empty when there is none."""
     if not (math.isfinite(score.low) and math.isfinite(score.high)):
         return ""
-    return f"[{_number(score, score.low)}, {_number(score, score.high)}]"
+    return f"[{_number(score, score.low)},\u00a0{_number(score, score.high)}]"
 
 
 def _percent(score: Score) -> bool:
@@ -81,7 +81,8 @@ def _percent(score: Score) -> bool:
 
 
 def _number(score: Score, value: float) -> str:
-    if not _percent(score):
-        return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}"
-    small = min(abs(value), abs(1 - value)) if math.isfinite(value) else 1.0
-    return f"{100 * value:.2f}" if 0 < small < 0.01 else f"{100 * value:.1f}"
+    """A number in the digits that suit the score, so that its interval has the same."""
+    if _percent(score):
+        extreme = 0 < min(score.value, 1 - score.value) < 0.01
+        return f"{100 * value:.{2 if extreme else 1}f}"
+    return f"{value:.{4 if 5e-5 < abs(score.value) < 0.03 else 3}f}"

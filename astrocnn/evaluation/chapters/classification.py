@@ -127,6 +127,7 @@ def figures(target: Target, encoded: Any, weight: Any, samples: Any) -> dict[str
         "completeness_purity": draw.completeness_purity(rankings),
         "reliability": draw.reliability(mean.max(axis=1), right),
         "risk_coverage": draw.risk_coverage(~right, doubt),
+        "entropy": draw.entropy(~right, doubt, len(classes)),
     }
 
 
@@ -180,8 +181,8 @@ def _decisions(sample: Sample, classes: tuple[str, ...]) -> dict[str, Statistic]
         "macro_f1": lambda w: metrics.macro_f1(matrix(w)),
     }
     for i, name in enumerate(classes):
-        out[f"completeness_{name}"] = lambda w, i=i: metrics.completeness(matrix(w))[..., i]
-        out[f"purity_{name}"] = lambda w, i=i: metrics.purity(matrix(w))[..., i]
+        out[f"completeness_{name}"] = _column(lambda w: metrics.completeness(matrix(w)), i)
+        out[f"purity_{name}"] = _column(lambda w: metrics.purity(matrix(w)), i)
     return out
 
 
@@ -212,7 +213,7 @@ def _probabilities(sample: Sample, classes: tuple[str, ...]) -> dict[str, Statis
         "ece_equal_count": lambda w: metrics.ece(sure, right, w, binning="count"),
     }
     for k, name in enumerate(classes) if len(classes) > 2 else ():
-        out[f"ece_{name}"] = lambda w, k=k: metrics.ece(mean[:, k], truth[:, k], w)
+        out[f"ece_{name}"] = _column(lambda w: metrics.classwise_ece(mean, truth, w), k)
     out["brier"] = lambda w: metrics.brier(mean, truth, w)
     out["nll"] = lambda w: metrics.log_loss(mean, truth, w)
     if len(classes) == 2 and np.any((truth > 0) & (truth < 1)):
@@ -232,9 +233,13 @@ def _probabilities(sample: Sample, classes: tuple[str, ...]) -> dict[str, Statis
     return out
 
 
+def _column(statistic: Statistic, k: int) -> Statistic:
+    return lambda w: statistic(w)[..., k]
+
+
 def _notes(sample: Sample, classes: tuple[str, ...]) -> dict[str, str]:
     counts = np.bincount(sample.label, minlength=len(classes))
-    notes = {}
+    notes = dict.fromkeys(("ece", "ece_equal_count"), "resampling opens gaps: high-biased interval")
     for name, count in zip(classes, counts, strict=True):
         notes[f"completeness_{name}"] = f"{count} objects"
     if len(classes) == 2:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from astrocnn.evaluation.figures.confusion import confusion
 from astrocnn.evaluation.figures.curves import (
     completeness_purity,
+    entropy,
     learning_curve,
     risk_coverage,
     roc,
@@ -21,6 +22,7 @@ __all__ = [
     "band_levels",
     "completeness_purity",
     "confusion",
+    "entropy",
     "gallery",
     "learning_curve",
     "png",

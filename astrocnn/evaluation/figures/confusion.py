@@ -50,7 +50,7 @@ def confusion(matrix: Any, classes: tuple[str, ...]) -> Figure:
     axes.set_xlim(-0.5, k + 0.4)
     axes.set_ylim(k + 0.3, -0.5)
     # The class names stand above the matrix, so that the purities below belong to their columns.
-    turned = max(map(len, classes)) * k > 24
+    turned = max(map(len, classes)) > 10
     rotation: dict[str, Any] = {"rotation": 35, "ha": "left", "rotation_mode": "anchor"}
     axes.set_xticks([*range(k), k - 0.05], [*classes, "complete"], **(rotation if turned else {}))
     axes.set_yticks([*range(k), k - 0.05], [*classes, "pure"])

@@ -1,4 +1,4 @@
-"""ROC, completeness and purity, risk against coverage, learning curve."""
+"""ROC, completeness and purity, risk against coverage, entropy, learning curve."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from astrocnn import metrics
 from astrocnn.evaluation.figures.style import COLORS, COLUMN, new, styled
 from astrocnn.metrics import Ranking
 
-__all__ = ["completeness_purity", "learning_curve", "risk_coverage", "roc"]
+__all__ = ["completeness_purity", "entropy", "learning_curve", "risk_coverage", "roc"]
 
 
 @styled
@@ -77,6 +77,35 @@ def risk_coverage(wrong: Any, uncertainty: Any) -> Figure:
         0, max(1.6 * float(wrong.mean()), float(risk[len(risk) // 5 :].max()) * 1.2, 0.02)
     )
     axes.legend(loc="upper left")
+    return figure
+
+
+@styled
+def entropy(wrong: Any, uncertainty: Any, n_classes: int) -> Figure:
+    """Predictive entropy of the objects whose class is right, and of those where it is wrong.
+
+    Parameters
+    ----------
+    wrong : array_like of bool of shape (n,)
+        Which objects got a wrong class.
+    uncertainty : array_like of shape (n,)
+        Predictive entropy [nat].
+    n_classes : int
+        Number of classes, whose logarithm ends the axis.
+    """
+    wrong, uncertainty = np.asarray(wrong, bool), np.asarray(uncertainty, float)
+    edges = np.linspace(0, np.log(n_classes), 16)
+    figure, axes = new()
+    for chosen, name, color in ((~wrong, "right", COLORS[0]), (wrong, "wrong", COLORS[1])):
+        if chosen.any():
+            weights = np.full(int(chosen.sum()), 1 / chosen.sum())
+            values = np.clip(uncertainty[chosen], 0, edges[-1])
+            options: dict[str, Any] = {"bins": edges, "weights": weights, "color": color}
+            axes.hist(values, histtype="stepfilled", alpha=0.15, **options)
+            axes.hist(values, histtype="step", lw=1.3, **options)
+            axes.plot([], [], color=color, label=f"{name} ({int(chosen.sum())})")
+    axes.set(xlabel="predictive entropy [nat]", ylabel="share of objects", xlim=(0, edges[-1]))
+    axes.legend(loc="best")
     return figure
 
 

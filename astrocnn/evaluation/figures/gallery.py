@@ -140,7 +140,7 @@ def rgb(
     x, empty = _above_background(images[..., list(bands)])
     # A wholly missing band leaves the others to speak, unless all are missing at that pixel.
     wholly = empty.all(axis=(1, 2), keepdims=True)
-    lost = (empty & ~wholly).any(axis=-1) | empty.all(axis=-1)
+    lost = np.asarray((empty & ~wholly).any(axis=-1) | empty.all(axis=-1))
     x = x * (white.mean() / white)
     intensity = x.mean(axis=-1)
     out = np.empty((*images.shape[:3], 3))

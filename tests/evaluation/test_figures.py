@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from astrocnn.errors import PredictionError
+from astrocnn.evaluation import Stamp, figures
+from astrocnn.evaluation.chapters import classification
+from astrocnn.evaluation.figures.style import NO_DATA
+from astrocnn.metrics import Ranking
+
+
+def words(figure):
+    return [
+        text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text().strip()
+    ]
+
+
+def part(case, name):
+    target = case.task.target(name)
+    return target, case.encoded[name], case.weights[name], case.samples[name]
+
+
+@pytest.mark.parametrize("name", ["morphology", "bar"])
+def test_all_figures_of_a_target_are_drawn_the_same_each_time(case, name):
+    settings = dict(matplotlib.rcParams)
+    drawn = classification.figures(*part(case, name))
+    assert {"confusion", "roc", "completeness_purity", "reliability", "risk_coverage"} <= set(drawn)
+    again = classification.figures(*part(case, name))
+    for kind, figure in drawn.items():
+        assert isinstance(figure, Figure)
+        text = figures.svg(figure)
+        assert text.startswith("<svg") and text == figures.svg(again[kind])
+    assert dict(matplotlib.rcParams) == settings
+
+
+def test_confusion_says_counts_completeness_and_purity():
+    said = words(figures.confusion([[8, 2], [0, 0]], ("star", "galaxy")))
+    thin = "\u2009"
+    assert f"8\n80{thin}%" in said
+    assert f"100.0{thin}%" in said and f"80.0{thin}%" in said
+    assert "-" in said  # completeness of a class that is absent
+    assert {"star", "galaxy", "predicted class", "true class"} <= set(said)
+
+
+def test_reliability_draws_every_full_bin_with_its_count():
+    p = np.r_[np.full(30, 0.9), np.full(10, 0.55)]
+    happened = np.r_[np.ones(27), np.zeros(3), np.ones(5), np.zeros(5)].astype(bool)
+    figure = figures.reliability(p, happened, n_bins=10)
+    top, bottom = figure.axes
+    (points,) = top.containers
+    np.testing.assert_allclose(points[0].get_xydata(), [[0.55, 0.5], [0.9, 0.9]])
+    heights = [bar.get_height() for bar in bottom.patches]
+    assert heights == [0, 0, 0, 0, 0, 10, 0, 0, 30, 0]
+    assert "ECE = 0.013" in " ".join(words(figure))
+
+
+def test_roc_names_the_area():
+    y = np.array([False, False, True, True])
+    figure = figures.roc({"merger": Ranking(y, [0.1, 0.4, 0.35, 0.8])})
+    assert "merger (AUC 0.750)" in words(figure)
+
+
+def test_learning_curve_pairs_training_with_validation():
+    history = {"epoch": [1, 2], "loss": [1, 0.5], "val_loss": [1, np.nan], "seconds": [3, 3]}
+    figure = figures.learning_curve(history, best_epoch=1)
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss"]
+    assert {"training", "validation", "best epoch 1"} <= set(words(figure))
+    assert len(figures.learning_curve({"loss": [3.0, 2.0]}).axes) == 1
+
+
+def stamp(**options):
+    return Stamp(
+        **{
+            "row": 0,
+            "label": "a",
+            "said": "a",
+            "probability": 0.9,
+            "spread": 0.05,
+            "mutual_info": 0.01,
+        }
+        | options
+    )
+
+
+def test_gallery_says_what_is_wrong_and_how_large_it_is(case):
+    stamps = [stamp(), stamp(said="b", spread=0.0), stamp(label="", said="c")]
+    figure = figures.gallery(case.images[:3], stamps, pixel_scale=0.5, labels=["7", "8", "9"])
+    said = words(figure)
+    assert "a\np = 0.90 \u00b1 0.05" in said
+    assert "a \u2192 b\np = 0.90" in said
+    assert "c\np = 0.90 \u00b1 0.05" in said
+    assert "2\u2033" in said  # 16 pixels of 0.5 arcsec: at most 3.2 arcsec
+    assert {"7", "8", "9"} <= set(said)
+    assert "2\u2033" not in words(figures.gallery(case.images[:3], stamps))
+    bar = next(line for line in figure.axes[0].lines)
+    assert np.ptp(bar.get_xdata()) == pytest.approx(2 / 0.5)
+    with pytest.raises(PredictionError, match="one image per object"):
+        figures.gallery(case.images[:2], stamps)
+
+
+def test_pixels_without_data_have_a_color_of_their_own(case):
+    colored = figures.rgb(case.images)
+    assert colored.shape == (160, 16, 16, 3)
+    assert np.isfinite(colored).all() and colored.min() >= 0 and colored.max() <= 1
+    np.testing.assert_allclose(colored[5, :3], np.broadcast_to(NO_DATA, (3, 16, 3)))
+    assert not np.isclose(colored[5, 3:], NO_DATA).all(axis=-1).any()
+
+
+def test_one_or_two_bands_are_gray_and_three_keep_their_ratios(case):
+    gray = figures.rgb(case.images[..., :2])
+    good = ~np.isclose(gray, NO_DATA).all(axis=-1)
+    np.testing.assert_array_equal(gray[good][:, 0], gray[good][:, 2])
+    image = np.zeros((1, 20, 20, 3))
+    image[0, 8:12, 8:12] = [1.0, 2.0, 4.0]
+    red, green, blue = figures.rgb(image, levels=[1.0, 1.0, 1.0])[0, 10, 10]
+    assert red > green > blue
+    assert (red - 0.06) / (blue - 0.06) >= 2
+
+
+def test_flat_empty_and_negative_images_are_drawn_in_silence():
+    images = np.zeros((4, 8, 8, 3))
+    images[1] = np.nan
+    images[2] = -5.0
+    images[3, ..., 1] = np.nan  # one band missing: the others speak
+    images[3, 4, 4] = 9.0
+    colored = figures.rgb(images)
+    assert np.isfinite(colored).all()
+    np.testing.assert_allclose(colored[1], np.broadcast_to(NO_DATA, (8, 8, 3)))
+    assert not np.isclose(colored[3, 4, 4], NO_DATA).all()
+    with pytest.raises(PredictionError, match="one band or of three"):
+        figures.rgb(images, bands=(0, 1))
+    with pytest.raises(PredictionError, match="one band or of three"):
+        figures.rgb(images, bands=(0, 1, 7))
+
+
+def test_stamps_are_the_extremes(case):
+    target, encoded, weight, samples = part(case, "morphology")
+    picked = classification.stamps(target, encoded, weight, samples, count=5)
+    p = samples.astype(float).mean(axis=0)
+    entropy = -(p * np.log(p)).sum(axis=1)
+    order = np.argsort(entropy)[:159]  # row 10 has no prediction and sorts last
+    assert 10 not in order
+    assert [s.row for s in picked["most certain"]] == order[:5].tolist()
+    assert [s.row for s in picked["most uncertain"]] == order[::-1][:5].tolist()
+    worst = np.where((weight > 0) & np.isfinite(entropy), p[np.arange(160), case.truth], 2)
+    worst[p.argmax(axis=1) == case.truth] = 2
+    assert [s.row for s in picked["most wrong"]] == np.argsort(worst)[:5].tolist()
+    assert all(s.wrong for s in picked["most wrong"])
+    unlabelled = classification.stamps(target, encoded, 0 * weight, samples, count=5)
+    assert unlabelled["most wrong"] == []
+    assert {s.label for s in unlabelled["most certain"]} == {""}

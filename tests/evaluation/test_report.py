@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from astrocnn.evaluation import Chapter, Headline, Table, fit_majority, score, story, write_report
+from astrocnn.flags import Flag
+
+
+class Reader(HTMLParser):
+    """Collects tags and text, and refuses tags that do not nest."""
+
+    VOID = {"meta", "img", "br", "link"}  # noqa: RUF012
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+
+def read(path):
+    reader = Reader()
+    reader.feed(path.read_text("utf-8"))
+    assert reader.open == []
+    return reader, re.sub(r"\s+", " ", " ".join(reader.text))
+
+
+@pytest.fixture(scope="module")
+def report(case, tmp_path_factory):
+    task, encoded, weights, samples = case.task, case.encoded, case.weights, case.samples
+    scores = score(task, encoded, weights, samples, n_resamples=100)
+    majority = {t.name: fit_majority(t, encoded[t.name], weights[t.name]) for t in task.targets}
+    always = {name: m.sample(160) for name, m in majority.items()}
+    baselines = {"Majority class": score(task, encoded, weights, always, n_resamples=100)}
+    tally = task.tally(encoded, weights)
+    flags = np.zeros(160, int)
+    flags[:3] = Flag.NO_DATA_PIXELS | Flag.LABEL_MISSING
+    chapters = [
+        story.scores_chapter(
+            task, scores, baselines, sentences={"Majority class": "always one"}, times_scored=2
+        ),
+        *story.figure_chapters(task, encoded, weights, samples),
+        story.gallery_chapter(
+            task,
+            encoded,
+            weights,
+            samples,
+            lambda rows: case.images[rows],
+            pixel_scale=0.5,
+            ids=np.arange(160),
+            count=3,
+        ),
+        story.data_chapter(
+            splits={"train": tally}, rows={"train": 160}, flags=flags, facts={"bands": "g, r, i"}
+        ),
+        story.model_chapter(facts={"parameters": 7}, layers=[("a", "Dense", "3", 1234)]),
+        story.training_chapter({"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}, best_epoch=2),
+        story.provenance_chapter({"seed": 0}),
+    ]
+    path = write_report(
+        tmp_path_factory.mktemp("report") / "deep" / "report.html",
+        title="Spirals & <others>",
+        headline=story.headline_of(task, scores, baselines),
+        chapters=chapters,
+    )
+    return path, scores, baselines
+
+
+def test_report_needs_nothing_but_itself(report):
+    path, *_ = report
+    reader, _ = read(path)
+    tags = [tag for tag, _ in reader.tags]
+    assert not {"script", "link", "iframe", "object"} & set(tags)
+    for tag, attributes in reader.tags:
+        for key in ("src", "href"):
+            if key in attributes:
+                assert attributes[key].startswith(("data:image/", "#")), (tag, attributes[key])
+    page = re.sub(r'src="data:[^"]*"', "", path.read_text("utf-8"))
+    assert "http" not in page and "url(" not in page
+    assert path.stat().st_size < 3_000_000
+
+
+def test_report_is_accessible(report):
+    reader, _ = read(report[0])
+    images = [attributes for tag, attributes in reader.tags if tag == "img"]
+    assert len(images) >= 2 * 5 + 2 * 3 + 1
+    assert all(len(image["alt"]) > 20 for image in images)
+    anchors = {a["href"][1:] for tag, a in reader.tags if tag == "a"}
+    assert anchors == {a["id"] for tag, a in reader.tags if "id" in a}
+    assert dict(reader.tags)["html"] == {"lang": "en"}
+    assert [tag for tag, _ in reader.tags].count("h1") == 1
+
+
+def test_report_says_what_matters(report):
+    _, scores, baselines = report
+    _, text = read(report[0])
+    text = text.replace("\u00a0", " ")
+    assert "Spirals & <others>" in text
+    accuracy, majority = scores[0], baselines["Majority class"][0]
+    assert f"{100 * accuracy.value:.1f} %" in text
+    assert f"[{100 * accuracy.low:.1f}, {100 * accuracy.high:.1f}]" in text
+    assert f"{100 * majority.value:.1f} %" in text
+    assert "5 left out (4 without a label, 1 without a prediction)" in text
+    assert "The test split has been scored 2 times" in text
+    assert "Majority class: always one." in text
+    assert Flag.NO_DATA_PIXELS.sentence in text and "1.9 %" in text
+    assert Flag.NO_COVERAGE.sentence not in text
+    assert "8 Monte-Carlo dropout draws" in text
+    assert "1,234" in text
+    assert "elliptical called" not in text  # that is for the alternative text alone
+
+
+def test_one_pass_is_said_to_know_nothing_of_the_weights(case):
+    samples = {name: s[:1] for name, s in case.samples.items()}
+    chapters = story.figure_chapters(case.task, case.encoded, case.weights, samples)
+    assert any("one deterministic pass" in line for line in chapters[1].text)
+
+
+def test_words_are_escaped_and_long_tables_folded(tmp_path):
+    table = Table(["a", "b"], [["<script>alert(1)</script>", "x & y"]], "Layers")
+    path = write_report(
+        tmp_path / "r.html",
+        title="t",
+        headline=Headline("Accuracy", "90 %", "", [("Cut", "50 %", "")]),
+        chapters=[Chapter("All layers", tables=[table], folded=True)],
+        footer="end",
+    )
+    reader, text = read(path)
+    assert "script" not in {tag for tag, _ in reader.tags}
+    assert "<script>alert(1)</script>" in text
+    assert "details" in {tag for tag, _ in reader.tags}
