@@ -108,6 +108,8 @@ def _picture(data: bytes, path: str, wanted: list[Wanted]) -> dict[tuple[int, st
                     f"The picture {path} has {channels} color channels.",
                     allowed="'plane' 0 (red), 1 (green) or 2 (blue) for each band",
                 )
+        if channels == 1 and 0 <= plane < 3:
+            plane = 0  # a gray picture among color ones
         if not 0 <= plane < channels:
             raise ImageError(
                 f"The picture {path} has no channel {plane}.", allowed=f"0 to {channels - 1}"

@@ -96,7 +96,7 @@ def test_holes_keep_their_size():
 @pytest.mark.parametrize("method", RESAMPLINGS)
 @pytest.mark.parametrize(("scale", "angle"), [(0.4, 35.0), (1.0, 80.0), (2.5, 200.0), (0.18, 5.0)])
 def test_sources_stay_in_place_with_their_flux(tmp_path, make_wcs, method, scale, angle):
-    target, _, source = pair(tmp_path, make_wcs, scale, angle, shape=(420, 420))
+    _, _, source = pair(tmp_path, make_wcs, scale, angle, shape=(420, 420))
     survey = Survey.from_dict(
         {"image": "{band}.fits", "bands": ["t", "o"], "resampling": method}, tmp_path
     )
@@ -187,7 +187,7 @@ def test_north_is_up_and_east_left(tmp_path, make_wcs):
 
 
 def test_where_the_reference_has_no_tile_the_others_are_still_cut(tmp_path, make_wcs):
-    _, other, source = pair(tmp_path, make_wcs, 0.5, 63.0)
+    _, other, _ = pair(tmp_path, make_wcs, 0.5, 63.0)
     survey = Survey.from_dict({"image": "{band}.fits", "bands": ["t", "o"]}, tmp_path)
     ra, dec = other.all_pix2world(10.0, 150.0, 0)
     far = TileSource(survey, [float(ra)], [float(dec)], size=7)

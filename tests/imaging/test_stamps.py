@@ -1,0 +1,240 @@
+"""A file per object: FITS, JPEG, PNG; cropping, resizing, flags; archives; arrays."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from PIL import Image
+
+from astrocnn.errors import CatalogError, ConfigError, ImageError
+from astrocnn.flags import Flag
+from astrocnn.imaging import ArraySource, Source, StampSource, Survey, open_source, unpack
+
+MISSING = Flag.BAND_MISSING
+
+
+def stamps(folder, size=8, columns=None, workers=1, **keys) -> StampSource:
+    survey = Survey.from_dict(
+        {"kind": "stamps", "image": "{id}.fits", "bands": ["g"], **keys}, folder
+    )
+    return StampSource(survey, columns or {"id": np.arange(3)}, size, workers=workers)
+
+
+def write(path, data, **cards) -> np.ndarray:
+    hdu = fits.PrimaryHDU(data)
+    hdu.header.update(cards)
+    hdu.writeto(path)
+    return data
+
+
+def noise(side: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 1, (side, side)).astype(np.float32)
+
+
+def test_every_row_gives_one_row_with_its_flag(tmp_path):
+    good = write(tmp_path / "0.fits", noise(8))
+    write(tmp_path / "1.fits", noise(11))
+    write(tmp_path / "2.fits", noise(5))
+    holed = noise(8)
+    holed[3, 3] = np.nan
+    write(tmp_path / "3.fits", holed)
+    (tmp_path / "5.fits").write_bytes((tmp_path / "1.fits").read_bytes()[:3000])
+    (tmp_path / "6.fits").write_text("no image")
+    (tmp_path / "7.fits").mkdir()
+    (tmp_path / "8.fits").touch()
+    source = stamps(tmp_path, columns={"id": np.arange(9)})
+    assert isinstance(source, Source) and len(source) == 9
+    cut = source.read(np.arange(9))
+    assert [Flag(int(f)) for f in cut.flags] == [
+        Flag(0),
+        Flag.SIZE_MISMATCH,
+        Flag.SIZE_MISMATCH | Flag.PARTLY_OUTSIDE | Flag.BAND_PARTIAL,
+        Flag.NO_DATA_PIXELS,
+        Flag.FILE_MISSING | MISSING,
+        Flag.FILE_UNREADABLE | MISSING,
+        Flag.FILE_UNREADABLE | MISSING,
+        Flag.FILE_MISSING | MISSING,
+        Flag.FILE_UNREADABLE | MISSING,
+    ]
+    np.testing.assert_array_equal(cut.images[0, :, :, 0], good)
+    np.testing.assert_array_equal(cut.images[1, :, :, 0], noise(11)[1:9, 1:9])
+    assert np.isfinite(cut.images[2]).sum() == 25 and np.isnan(cut.images[4:]).all()
+    text = "\n".join(source.problems)
+    assert "4.fits does not exist" in text and "truncated" in text and "8.fits is empty" in text
+
+
+def test_extensions_planes_and_masks(tmp_path):
+    flux, rms = noise(6), np.ones((6, 6))
+    rms[0, 1] = 1e16
+    for i in range(2):
+        fits.HDUList(
+            [
+                fits.PrimaryHDU(),
+                fits.ImageHDU(flux + i, name="G_FLUX"),
+                fits.ImageHDU(rms, name="G_RMS"),
+                fits.CompImageHDU(flux.astype("f8") * 2, name="R_FLUX", compression_type="GZIP_1"),
+                fits.ImageHDU(np.stack([flux * 3, flux * 4]), name="CUBE"),
+            ]
+        ).writeto(tmp_path / f"{i}.fits")
+    source = stamps(
+        tmp_path,
+        6,
+        {"id": np.array([1, 0])},
+        bands=[
+            {"name": "G", "hdu": "{band}_FLUX", "rms_hdu": "{band}_RMS"},
+            {"name": "R", "hdu": "{band}_FLUX"},
+            {"name": "i", "hdu": "CUBE", "plane": 1},
+        ],
+    )
+    images = source.read([0, 1]).images
+    expected = flux + 1
+    expected[0, 1] = np.nan
+    np.testing.assert_array_equal(images[0, :, :, 0], expected)
+    np.testing.assert_allclose(images[0, :, :, 1], 2 * flux, atol=0.05)
+    np.testing.assert_array_equal(images[1, :, :, 2], 4 * flux)
+
+
+def test_a_file_per_band_and_a_band_that_is_absent(tmp_path):
+    for name in ("g_0", "r_0", "g_1"):
+        write(tmp_path / f"{name}.fits", noise(8))
+    source = stamps(
+        tmp_path, columns={"id": np.array([0, 1, 2])}, image="{band}_{id}.fits", bands=["g", "r"]
+    )
+    cut = source.read([0, 1, 2])
+    assert cut.flags.tolist() == [0, MISSING, Flag.FILE_MISSING | MISSING]
+    assert cut.no_data.tolist() == [[0, 0], [0, 1], [1, 1]]
+
+
+def test_crop_resize_and_flux(tmp_path):
+    data = write(tmp_path / "0.fits", np.abs(noise(30)))
+    source = stamps(tmp_path, 5, {"id": [0]}, crop=20, pixel_scale=0.5)
+    cut = source.read([0])
+    blocks = data[5:25, 5:25].reshape(5, 4, 5, 4).sum(axis=(1, 3))
+    np.testing.assert_allclose(cut.images[0, :, :, 0], blocks, rtol=1e-6)
+    assert source.pixel_scale == 2.0 and not cut.flags[0]
+    padded = stamps(tmp_path, 10, {"id": [0]}, crop=40).read([0])
+    assert padded.flags[0] & Flag.SIZE_MISMATCH and padded.flags[0] & Flag.PARTLY_OUTSIDE
+    assert not padded.flags[0] & Flag.NO_DATA_PIXELS
+    np.testing.assert_allclose(np.nansum(padded.images), data.sum(), rtol=0.15)
+
+
+def test_pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    color = rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    Image.fromarray(color).save(tmp_path / "0.png")
+    Image.fromarray(color[..., 0]).save(tmp_path / "1.png")
+    smooth = np.full((423, 423, 3), (200, 120, 40), np.uint8)
+    Image.fromarray(smooth).save(tmp_path / "0.jpeg", quality=95)
+    (tmp_path / "2.png").write_bytes((tmp_path / "0.png").read_bytes()[:100])
+    rgb = stamps(tmp_path, 9, image="{id}.png", bands=["red", "green", "blue"])
+    cut = rgb.read([0, 1, 2])
+    np.testing.assert_array_equal(cut.images[0], color)
+    np.testing.assert_array_equal(cut.images[1], np.repeat(color[..., :1], 3, axis=2))
+    assert cut.flags.tolist() == [0, 0, Flag.FILE_UNREADABLE | MISSING]
+    blue = stamps(tmp_path, 9, image="{id}.png", bands=[{"name": "b", "plane": 2}])
+    np.testing.assert_array_equal(blue.read([0]).images[0, :, :, 0], color[..., 2])
+    gray = stamps(tmp_path, 9, image="{id}.png", bands=["l"])
+    np.testing.assert_array_equal(gray.read([1]).images[0, :, :, 0], color[..., 0])
+    assert gray.read([0]).flags[0] & Flag.FILE_UNREADABLE
+    assert "3 color channels" in gray.problems[0]
+    third = stamps(tmp_path, 64, image="{id}.jpeg", bands=["r", "g", "b"], crop=141).read([0])
+    np.testing.assert_allclose(third.images[0].mean(axis=(0, 1)), (200, 120, 40), atol=1.5)
+    assert not third.flags[0]
+
+
+def test_zero_points_in_headers(tmp_path):
+    write(tmp_path / "0.fits", np.ones((4, 4)), MAGZP=28.9)
+    write(tmp_path / "1.fits", np.ones((4, 4)))
+    source = stamps(
+        tmp_path, 4, {"id": [0, 1]}, bands=[{"name": "g", "zero_point": "MAGZP"}], unit="nJy"
+    )
+    cut = source.read([0, 1])
+    np.testing.assert_allclose(cut.images[0], 10, rtol=1e-5)
+    assert cut.flags[1] & Flag.FILE_UNREADABLE and "MAGZP" in source.problems[0]
+
+
+def test_file_names_from_columns_of_any_kind(tmp_path):
+    write(tmp_path / "-7-a.fits", noise(8))
+    columns = {"id": np.array([-7]), "tag": np.array([b"a"]), "other": np.array([1.5])}
+    source = stamps(tmp_path, columns=columns, image="{id}-{tag}.fits")
+    assert not source.read([0]).flags[0]
+    with pytest.raises(ConfigError, match="named after a column 'tile'") as caught:
+        stamps(tmp_path, columns=columns, image="{tile}.fits")
+    assert "id, tag, other" in str(caught.value)
+    with pytest.raises(CatalogError, match="different lengths"):
+        stamps(tmp_path, columns={"id": np.arange(3), "x": np.arange(4)})
+    with pytest.raises(ConfigError, match="need columns"):
+        open_source(Survey.from_dict({"kind": "stamps", "image": "a.fits", "bands": ["g"]}))
+
+
+def test_shared_files_are_visited_together(tmp_path):
+    source = stamps(tmp_path, columns={"id": np.array([3, 1, 3, 1, 2])})
+    assert source.order().tolist() == [1, 3, 4, 0, 2]
+    assert stamps(tmp_path, columns={"id": np.array([3, 1, 2])}).order().tolist() == [0, 1, 2]
+
+
+def test_more_files_than_handles_and_threads_agree(tmp_path):
+    resource = pytest.importorskip("resource")
+    for i in range(300):
+        write(tmp_path / f"{i}.fits", np.full((2, 2), i, "f4"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(128, hard), hard))
+    try:
+        before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+        source = stamps(tmp_path, 2, {"id": np.arange(300)}, workers=3)
+        images = source.read(np.arange(300)[::-1]).images
+        after = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    np.testing.assert_array_equal(images[:, 0, 0, 0], np.arange(300)[::-1])
+    assert after <= before
+
+
+def test_unpack_is_repeatable_and_refuses_to_leave_the_folder(tmp_path):
+    archive = tmp_path / "a.tar.gz"
+
+    def pack(name: str, content: bytes) -> None:
+        with tarfile.open(archive, "w:gz") as tar:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+
+    pack("cutouts/1.fits", b"one")
+    folder = unpack(archive, tmp_path / "out")
+    assert (folder / "cutouts" / "1.fits").read_bytes() == b"one"
+    (folder / "cutouts" / "1.fits").write_bytes(b"mine")
+    unpack(archive, folder)
+    assert (folder / "cutouts" / "1.fits").read_bytes() == b"mine"
+    pack("../evil", b"two two")
+    with pytest.raises(ImageError, match="not safe"):
+        unpack(archive, folder)
+    assert not (tmp_path / "evil").exists()
+    archive.write_bytes(b"nothing")
+    with pytest.raises(ImageError, match="cannot be unpacked"):
+        unpack(archive, folder)
+
+
+def test_arrays():
+    images = np.ones((4, 6, 6, 2), ">f8")
+    images[1, 0, 0, 0] = np.inf
+    images[2, :, :, 1] = np.nan
+    source = ArraySource(images, ["g", "r"], pixel_scale=0.2, unit="nJy")
+    assert isinstance(source, Source) and source.size == 6
+    cut = source.read([2, 1, 0])
+    assert cut.images.dtype == np.float32 and cut.images.dtype.isnative
+    assert cut.flags.tolist() == [MISSING | Flag.NO_DATA_PIXELS, Flag.NO_DATA_PIXELS, 0]
+    np.testing.assert_allclose(cut.no_data, [[0, 1], [1 / 36, 0], [0, 0]], rtol=1e-6)
+    assert np.isinf(images[1, 0, 0, 0]), "the caller's array was changed"
+    assert ArraySource(images[..., 0], "g").read([0]).images.shape == (1, 6, 6, 1)
+    for bad, bands, sentence in (
+        (images[:, :5], ["g", "r"], "axes"),
+        (images, ["g"], "2 bands in the images and 1 names"),
+        (images.astype(str), ["g", "r"], "must be numbers"),
+    ):
+        with pytest.raises(ImageError, match=sentence):
+            ArraySource(bad, bands)
