@@ -17,7 +17,7 @@ from astrocnn.plugins import nearest
 
 __all__ = ["blocks", "read"]
 
-BLOCK_BYTES = 1 << 24
+BLOCK_BYTES = 1 << 22
 UNSIGNED = {"i2": 2**15, "i4": 2**31, "i8": 2**63}
 
 
@@ -49,7 +49,7 @@ def read(
         # A cut file is reported below, with the number of rows.
         warnings.simplefilter("ignore")
         with fits.open(stream, memmap=False, lazy_load_hdus=True) as hdus:
-            unit = _table_hdu(hdus, hdu, path)
+            unit = _table_hdu(hdus, hdu, path, stream)
             names = choose(unit.columns.names)
             chosen = [unit.columns[name] for name in names]
             raw = [c for c in chosen if _is_raw(unit, c)]
@@ -86,7 +86,7 @@ def blocks(
     """
     path = Path(path)
     with path.open("rb") as stream, fits.open(stream, memmap=False) as hdus:
-        unit = _table_hdu(hdus, hdu, path)
+        unit = _table_hdu(hdus, hdu, path, stream)
         columns = list(unit.columns)
         other = [c.name for c in columns if not _is_raw(unit, c)]
         if other:
@@ -115,12 +115,16 @@ def _comments(unit: Any) -> dict[str, str]:
     }
 
 
-def _table_hdu(hdus: Any, hdu: int | str | None, path: Path) -> Any:
+def _table_hdu(hdus: Any, hdu: int | str | None, path: Path, stream: BinaryIO) -> Any:
     tables = (fits.BinTableHDU, fits.TableHDU)
     if hdu is None:
         for unit in hdus:
             if _is_table(unit, tables) and unit.name != "LDAC_IMHEAD":
                 return unit
+        # For astropy a damaged extension is the end of the file; reading on raises the cause.
+        stream.seek(0)
+        while stream.read(BLOCK_BYTES):
+            pass
         raise CatalogError(
             f"'{path}' holds no table.",
             received=_listing(hdus),

@@ -126,11 +126,12 @@ def _layout(stream: BinaryIO, path: Path) -> tuple[str | None, list[str], int]:
 def _delimiter(header: str, following: str, path: Path) -> str | None:
     suffixes = [s.lower() for s in path.suffixes]
     preferred = [d for s, d in ((".csv", ","), (".tsv", "\t")) if s in suffixes]
-    for candidate in [*preferred, "\t", ",", ";", "|"]:
+    candidates: list[str | None] = [*preferred, "\t", ",", ";", "|"]
+    for candidate in [*candidates, None]:
         width = len(_fields(header, candidate))
         if width > 1 and (not following or len(_fields(following, candidate)) == width):
             return candidate
-    for candidate in [*preferred, "\t", ",", ";", "|"]:
+    for candidate in candidates:
         if len(_fields(header, candidate)) > 1:
             return candidate
     return preferred[0] if preferred else None
