@@ -111,9 +111,9 @@ def trouble(band: Band, unit: str) -> str | None:
 
 
 def _in(value: Any, target: Any) -> float:
-    from astropy.units import photometric
+    from astropy import units as u
 
-    return value.to_value(target, equivalencies=photometric.zero_point_flux(_ab()))
+    return value.to_value(target, equivalencies=u.zero_point_flux(_ab()))
 
 
 def _ab() -> Any:
