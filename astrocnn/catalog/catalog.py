@@ -265,14 +265,15 @@ def _decoded(column: Column) -> np.ndarray:
 
 def _text_column(column: Column) -> Column:
     """Objects that are texts or None become a (masked) text column; others stay objects."""
-    values = list(np.ma.getdata(column))
-    missing = np.ma.getmaskarray(column) | np.array([v is None for v in values], dtype=bool)
-    kept = [v for v, gone in zip(values, missing, strict=True) if not gone]
-    if not all(isinstance(v, (str, bytes)) for v in kept):
+    values = np.ma.getdata(column)
+    flat = values.reshape(-1).tolist()
+    missing = np.ma.getmaskarray(column).reshape(-1)
+    missing = missing | np.array([v is None for v in flat], dtype=bool)
+    if not all(gone or isinstance(v, (str, bytes)) for v, gone in zip(flat, missing, strict=True)):
         return column
-    text = ["" if gone else v for v, gone in zip(values, missing, strict=True)]
+    text = ["" if gone else v for v, gone in zip(flat, missing, strict=True)]
     text = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in text]
-    array = np.array(text, dtype=str) if text else np.empty(0, dtype="U1")
+    array = np.array(text, dtype=str).reshape(values.shape) if text else np.empty(0, dtype="U1")
     if missing.any():
-        return MaskedColumn(array, mask=missing, **_about(column))
+        return MaskedColumn(array, mask=missing.reshape(values.shape), **_about(column))
     return Column(array, **_about(column))
