@@ -1,6 +1,7 @@
 """What is predicted: a `Task` is a tuple of `Target`, one small file for each kind of task.
 
-Each module exposes ``task(**options) -> Task``; `make` finds it by name.
+Each module exposes ``task(**options) -> Task``; `make` finds it by name, and `storage` turns a
+task into plain values and back.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from typing import Any
 
 from astrocnn import plugins
 from astrocnn.errors import ConfigError
+from astrocnn.tasks import _storage as storage
 from astrocnn.tasks._target import Target
 from astrocnn.tasks.base import OutputColumn, Task
 
-__all__ = ["OutputColumn", "Target", "Task", "make"]
+__all__ = ["OutputColumn", "Target", "Task", "make", "storage"]
 
 
 def make(name: str, **options: Any) -> Task:

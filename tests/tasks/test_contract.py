@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from astropy.table import MaskedColumn, Table
@@ -23,6 +25,7 @@ def test_every_task_is_made_by_name(name):
     assert isinstance(task, Task)
     assert task.name == name
     assert task.headline.partition(".")[0] in task.names
+    assert tasks.storage.from_dict(json.loads(json.dumps(tasks.storage.to_dict(task)))) == task
     samples = {
         t.name: np.asarray(t.family.activate(np.zeros((3, 4, t.family.units), np.float32)))
         for t in task.targets

@@ -107,7 +107,7 @@ def rgb(
     """Color images with an asinh stretch that keeps the ratios of bands; gray below three bands.
 
     Every image is stretched for itself, between its median and its brightest pixels, softened at
-    twice its noise.  Bands are first brought to a common brightness over all images.
+    four times its noise.  Bands are first brought to a common brightness over all images.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def rgb(
         good = light[~lost[i]]
         top = _brightest(good)
         noise = 1.4826 * float(np.median(np.abs(good - np.median(good)))) if good.size else 0.0
-        soft = min(max(2 * noise / top, 0.03), 1.0)
+        soft = min(max(4 * noise / top, 0.08), 1.0)
         stretched = np.arcsinh(np.maximum(light, -noise) / top / soft) / np.arcsinh(1 / soft)
         pedestal = 0.06
         with np.errstate(divide="ignore", invalid="ignore"):
