@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from astrocnn.errors import TrainingError
@@ -13,6 +14,7 @@ PRECISIONS: tuple[str, ...] = ("float32", "bfloat16", "auto")
 """Names accepted wherever a precision is asked for."""
 
 
+@functools.cache
 def has_fast_bfloat16() -> bool:
     """Whether this machine multiplies matrices in bfloat16 in hardware.
 

@@ -32,7 +32,7 @@ def main(kind: str, path: str) -> None:
             batches(size, batch),
             batches(41, 10, shuffle=False, seed=9),
             losses=LOSSES,
-            epochs=3,
+            epochs=2,
             strategy=where,
             **arguments,
         )
@@ -47,8 +47,9 @@ def main(kind: str, path: str) -> None:
 
     # 103 = 5 * 20 + 3: the last batch is ragged, and odd; 61 = 3 * 20 + 1: one replica has none.
     note("adam", False, 103, 20, optimizer=Optimizer("adam", 0.01, schedule="cosine", warmup=1))
-    note("clipped", False, 61, 20, optimizer=Optimizer("momentum", 0.05, clip_norm=0.2))
-    note("weights", False, 61, 20, class_weights={"kind": np.array([0.5, 1, 2])})
+    clipped = Optimizer("momentum", 0.05, clip_norm=0.2)
+    weights = {"kind": np.array([0.5, 1, 2])}
+    note("clipped", False, 61, 20, optimizer=clipped, class_weights=weights)
     note("norm", True, 61, 20)
     np.savez(path, **found)
 

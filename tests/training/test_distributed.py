@@ -69,7 +69,7 @@ def _assert_same_training(found: dict[str, np.ndarray], alone: dict[str, np.ndar
         elif name != "replicas":
             np.testing.assert_allclose(found[name], values, atol=1e-5, err_msg=name)
     raw = [name for name in found if "raw" in name and not name.endswith("locally")]
-    assert len(raw) == 8
+    assert len(raw) == 6
     for name in raw:
         assert found[name].shape == alone[name].shape
         np.testing.assert_allclose(found[name], found[f"{name} locally"], atol=1e-6)
