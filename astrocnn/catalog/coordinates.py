@@ -123,8 +123,8 @@ def _warn_swapped(ra: np.ndarray, dec: np.ndarray, ra_name: str, dec_name: str) 
     if not good.any():
         return
     beyond = (np.abs(dec[good]) > 90.0) & (np.abs(dec[good]) <= 360.0)
-    # One sentinel value is a bad row; a tenth of the table is an exchange of columns.
-    if beyond.mean() > 0.1 and np.abs(ra[good]).max() <= 90.0:
+    # A few sentinel values are bad rows; more than half of the table is an exchange of columns.
+    if beyond.mean() > 0.5 and np.abs(ra[good]).max() <= 90.0:
         warnings.warn(
             f"RA and Dec look exchanged: '{dec_name}' is beyond 90 degrees in {beyond.sum()} of "
             f"{good.sum()} rows (from {dec[good].min():.4g} to {dec[good].max():.4g}) while "

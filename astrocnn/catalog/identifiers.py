@@ -61,7 +61,7 @@ def _exact(column: Column, name: str) -> np.ndarray:
     values = np.asarray(np.ma.getdata(column))
     kind = values.dtype.kind
     if kind == "i" or (kind == "u" and (not len(values) or values.max() <= 2**63 - 1)):
-        return values.astype(np.int64)
+        return values.astype(np.int64, copy=False)
     if kind in "uU":
         return values.astype(str)
     if kind == "f":
@@ -82,11 +82,11 @@ def _exact(column: Column, name: str) -> np.ndarray:
 
 
 def _refuse_repeated(values: np.ndarray, name: str, table: Table) -> None:
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
+    ordered = np.sort(values)
     same = ordered[1:] == ordered[:-1]
     if not same.any():
         return
+    order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(same & ~np.concatenate([[False], same[:-1]]))
     groups = []
     for start in starts[:SHOWN_GROUPS]:

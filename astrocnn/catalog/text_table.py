@@ -29,7 +29,6 @@ NO_VALUE = ["", "nan", "NaN", "NAN", "null", "NULL", "NA", "N/A", "n/a", "--", "
 
 INTEGER = r"^-?(0|[1-9][0-9]*)$"
 DIGITS = r"^[+-]?[0-9]+$"
-NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$|^[+-]?(?i:inf|infinity)$"
 BLOCK_BYTES = 1 << 23
 
 
@@ -192,10 +191,9 @@ def _typed(column: Any) -> np.ndarray | MaskedColumn:
     if _all(known, DIGITS):
         numbers = _integers(text, gone) if _all(known, INTEGER) else None
         return to_text(text, None) if numbers is None else _masked(numbers, missing)
-    if _all(known, NUMBER):
-        plain = pc.replace_substring_regex(text, r"^\+", "")
-        filled = pc.if_else(gone, pa.scalar("nan"), plain)
-        return _masked(filled.cast(pa.float64()).to_numpy(), missing)
+    numbers = _floats(text, gone)
+    if numbers is not None:
+        return _masked(numbers, missing)
     lower = pc.utf8_lower(known)
     if pc.all(pc.is_in(lower, value_set=pa.array(["true", "false"]))).as_py():
         return _masked(pc.equal(pc.utf8_lower(text), "true").to_numpy(), missing)
@@ -203,7 +201,18 @@ def _typed(column: Any) -> np.ndarray | MaskedColumn:
 
 
 def _all(values: Any, pattern: str) -> bool:
-    return bool(pc.all(pc.match_substring_regex(values, pattern)).as_py())
+    # Chunk by chunk: a column of another type is most often seen as such in the first.
+    return all(pc.all(pc.match_substring_regex(c, pattern)).as_py() for c in values.chunks)
+
+
+def _floats(text: Any, gone: Any) -> np.ndarray | None:
+    plain = text
+    if pc.any(pc.starts_with(text, "+")).as_py():
+        plain = pc.replace_substring_regex(text, r"^\+", "")
+    try:
+        return pc.if_else(gone, pa.scalar("nan"), plain).cast(pa.float64()).to_numpy()
+    except pa.ArrowInvalid:
+        return None
 
 
 def _integers(text: Any, gone: Any) -> np.ndarray | None:
