@@ -21,7 +21,6 @@ from astrocnn.errors import CatalogError
 
 __all__ = ["StoredColumn", "decode", "encode", "stored_names"]
 
-NULL = int(np.iinfo(np.int64).min)
 PRINTABLE = "".join(map(chr, range(32, 127))).replace("%", "")
 WIDENED = {"i1": "i2", "u2": "i4", "u4": "i8", "u8": "i8", "f2": "f4", "f16": "f8"}
 FORMATS = {"i2": "I", "i4": "J", "i8": "K", "u1": "B", "f4": "E", "f8": "D"}
@@ -42,8 +41,11 @@ class StoredColumn:
     shape : tuple of int
         Of one value; () for a scalar.
     masked : bool
-        Missing integers and booleans are the smallest int64, missing text is empty, missing
-        floats are NaN.
+        Missing integers and booleans are `null`, missing text is empty, missing floats are NaN.
+    unit : str, optional
+        As in the catalogue.
+    null : int, optional
+        TNULL: an integer that is nowhere among the values.
     """
 
     name: str
@@ -53,6 +55,7 @@ class StoredColumn:
     shape: tuple[int, ...] = ()
     masked: bool = False
     unit: str | None = None
+    null: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -114,16 +117,18 @@ def encode(name: str, stored: str, column: Any) -> tuple[StoredColumn, np.ndarra
     kind = values.dtype.kind
     if kind in "US" and values.ndim == 1:
         return _encode_text(facts, np.where(missing, "", values.astype(np.str_)))
-    if kind == "b":
-        plain = np.where(missing, NULL, values) if facts["masked"] else values
-        return StoredColumn(kind="bool", **facts), plain
+    if kind == "b" and not facts["masked"]:
+        return StoredColumn(kind="bool", **facts), values
     if kind == "f":
         wide = values.astype(WIDENED.get(facts["dtype"], facts["dtype"]))
         return StoredColumn(kind="number", **facts), np.where(missing, np.nan, wide)
-    if kind in "iu":
+    if kind in "iub":
         wide = values.astype(WIDENED.get(facts["dtype"], facts["dtype"]))  # u8 keeps its bits
-        plain = np.where(missing, NULL, wide.astype(np.int64)) if facts["masked"] else wide
-        return StoredColumn(kind="number", **facts), plain
+        if facts["masked"]:
+            wide = wide.astype(np.int64)
+            facts["null"] = _unused(wide)
+            wide = np.where(missing, facts["null"], wide)
+        return StoredColumn(kind="bool" if kind == "b" else "number", **facts), wide
     raise CatalogError(
         f"The column '{name}' cannot be kept beside the cutouts.",
         received=f"{values.dtype} of shape {values.shape}",
@@ -135,18 +140,18 @@ def encode(name: str, stored: str, column: Any) -> tuple[StoredColumn, np.ndarra
 def fits_column(stored: StoredColumn, values: np.ndarray) -> fits.Column:
     """The column to write, from the values of `encode` (all or some rows)."""
     size = int(np.prod(stored.shape)) if stored.shape else 1
-    null = None
     if values.dtype.kind == "S":
         form = f"{max(1, values.dtype.itemsize)}A"
     elif values.dtype.kind == "b":
         form = f"{size}L"
     else:
         form = f"{size}{FORMATS[values.dtype.newbyteorder('=').str.lstrip('<>=|')]}"
-        null = NULL if stored.masked and values.dtype.kind == "i" else None
     dim = None
     if len(stored.shape) > 1:
         dim = "(" + ",".join(str(n) for n in reversed(stored.shape)) + ")"
-    return fits.Column(stored.stored, form, unit=stored.unit, null=null, dim=dim, array=values)
+    return fits.Column(
+        stored.stored, form, unit=stored.unit, null=stored.null, dim=dim, array=values
+    )
 
 
 def decode(stored: StoredColumn, raw: np.ndarray) -> Column:
@@ -167,8 +172,8 @@ def decode(stored: StoredColumn, raw: np.ndarray) -> Column:
         values = values.astype(stored.dtype)
     else:
         raw = raw.reshape(len(raw), *stored.shape)
-        if stored.masked and raw.dtype.kind == "i":
-            missing = raw == NULL
+        if stored.null is not None:
+            missing = raw == stored.null
             raw = np.where(missing, 0, raw)
         elif stored.masked:
             missing = np.isnan(raw)
@@ -178,6 +183,14 @@ def decode(stored: StoredColumn, raw: np.ndarray) -> Column:
     if missing is None:
         return Column(values, name=stored.name, unit=stored.unit)
     return MaskedColumn(values, mask=missing, name=stored.name, unit=stored.unit)
+
+
+def _unused(values: np.ndarray) -> int:
+    """The smallest int64 that is not among the values."""
+    null = int(np.iinfo(np.int64).min)
+    while (values == null).any():
+        null += 1
+    return null
 
 
 def _encode_text(facts: dict[str, Any], values: np.ndarray) -> tuple[StoredColumn, np.ndarray]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from astrocnn.imaging import Inputs
 
 __all__ = ["Found", "inspect", "name_of", "read_table", "remove_leftovers", "write"]
 
+BLOCK = 2880
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -80,6 +83,7 @@ def write(
         If the disk is full.
     """
     primary = fits.PrimaryHDU()
+    primary.header["EXTEND"] = True
     primary.header["CREATOR"] = f"astrocnn {__version__}"
     for key, value in fingerprint.items():
         primary.header[key] = value
@@ -94,8 +98,12 @@ def write(
         if column.name in comments:
             table.header[f"TCOMM{number}"] = comments[column.name]
     try:
-        with atomic.replacing(path) as temporary:
-            fits.HDUList([primary, image, table]).writeto(temporary, overwrite=True)
+        with atomic.replacing(path) as temporary, open(temporary, "wb") as stream:
+            # Not by astropy, whose errors do not tell a full disk from another trouble.
+            for block in (_header(primary), _header(image), images, _whole(table)):
+                stream.write(block)
+                stream.write(bytes(-stream.tell() % BLOCK))
+            stream.flush()
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -104,6 +112,18 @@ def write(
             received=str(error.strerror),
             hint="the finished shards are kept: make room and run the same command again",
         ) from error
+
+
+def _header(hdu: fits.PrimaryHDU | fits.ImageHDU) -> bytes:
+    text: str = hdu.header.tostring()
+    return text.encode("ascii")
+
+
+def _whole(table: fits.BinTableHDU) -> bytes:
+    stream = io.BytesIO()
+    first = fits.PrimaryHDU()
+    fits.HDUList([first, table]).writeto(stream)
+    return stream.getvalue()[len(_header(first)) :]
 
 
 def inspect(path: Path, keys: Sequence[str]) -> Found | None:
@@ -115,7 +135,8 @@ def inspect(path: Path, keys: Sequence[str]) -> Found | None:
         Cards that make the fingerprint.
     """
     try:
-        with fits.open(path, memmap=True, lazy_load_hdus=True) as file:
+        # What astropy warns of in half a file is just what is looked for here.
+        with warnings.catch_warnings(action="ignore"), fits.open(path, memmap=True) as file:
             image, table = file["IMAGE"], file["OBJECTS"]
             end = table.fileinfo()["datLoc"] + table.size
             if image.header["BITPIX"] != -32 or path.stat().st_size < end:

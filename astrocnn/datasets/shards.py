@@ -185,6 +185,8 @@ class Shards:
 
     def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Values of a catalogue column by its original name, and where they are missing."""
+        if f"catalog_{name}" in self.objects.colnames:
+            name = f"catalog_{name}"
         return self.catalog.column(self._manifest["roles"].get(name, name))
 
     def scalars(self, names: tuple[str, ...]) -> np.ndarray:

@@ -1,0 +1,190 @@
+"""Shards exist whole or not at all, whatever happens while they are written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from astrocnn.catalog import Catalog
+from astrocnn.datasets import Shards, write_shards
+from astrocnn.errors import AstrocnnError, CatalogError, ConfigError, ImageError, InputsError
+from astrocnn.imaging import ArraySource, Inputs
+
+from .conftest import BANDS, INPUTS, Backwards, make_catalog
+
+ROOT = Path(__file__).parents[2]
+
+
+class Counting(Backwards):
+    """Counts the rows that were cut."""
+
+    def __init__(self, images: np.ndarray, **options) -> None:
+        super().__init__(images, BANDS, **{"pixel_scale": 0.2, "unit": "nJy", **options})
+        self.cut = 0
+
+    def read(self, rows):
+        self.cut += len(rows)
+        return super().read(rows)
+
+
+def write(folder: Path, source, catalog: Catalog | None = None, **options) -> Shards:
+    options = {"rows_per_shard": 16, **options}
+    return write_shards(folder, catalog or make_catalog(), source, INPUTS, **options)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_format_is_the_documented_one(shards: Shards, images: np.ndarray, catalog) -> None:
+    with fits.open(shards.directory / "shard-000000.fits") as file:
+        assert [hdu.name for hdu in file] == ["PRIMARY", "IMAGE", "OBJECTS"]
+        assert file["IMAGE"].header["BITPIX"] == -32
+        assert file["IMAGE"].data.shape == (16, 12, 12, 3)
+        assert file["IMAGE"].header["BUNIT"] == "nJy" and file["IMAGE"].header["BANDS"] == "g,r,i"
+        row = file["OBJECTS"].data["row"]
+        np.testing.assert_array_equal(file["IMAGE"].data, images[row])
+        np.testing.assert_array_equal(file["OBJECTS"].data["id"], catalog.ids[row])
+        assert file["OBJECTS"].header["TUNIT2"] == "deg"
+        assert "bit mask" in file["OBJECTS"].header["TCOMM4"]
+        names = file["OBJECTS"].columns.names
+        assert not [n for n in names if "-" in n]  # TRAPS 15
+        assert len({n.lower() for n in names}) == len(names)
+        file.verify("exception")
+    manifest = json.loads((shards.directory / "manifest.json").read_text())
+    assert manifest["rows"] == 50 and [s["rows"] for s in manifest["shards"]] == [16, 16, 16, 2]
+    shards.verify()
+
+
+def test_nothing_is_cut_twice(tmp_path: Path, images: np.ndarray) -> None:
+    first, second = Counting(images), Counting(images)
+    write(tmp_path, first)
+    before = contents(tmp_path)
+    write(tmp_path, second)
+    assert (first.cut, second.cut) == (50, 0)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("fate", ["kill", "full"])
+def test_what_is_finished_survives_a_kill_and_a_full_disk(
+    tmp_path: Path, images: np.ndarray, shards: Shards, fate: str
+) -> None:
+    command = [sys.executable, "-m", "tests.datasets.killed", str(tmp_path), fate]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == (-9 if fate == "kill" else 3), done.stderr
+    if fate == "full":
+        assert "no room left to write 'shard-000002.fits'" in done.stdout
+        assert "finished shards are kept" in done.stdout
+        assert not list(tmp_path.glob(".tmp-*"))
+    assert sorted(p.name for p in tmp_path.glob("shard*")) == [
+        "shard-000000.fits",
+        "shard-000001.fits",
+    ]
+    with pytest.raises(ImageError, match="no finished shards"):
+        Shards.open(tmp_path)
+    leftover = tmp_path / ".tmp-abc-shard-000002.fits"
+    leftover.write_bytes(b"half")
+    source = Counting(images)
+    write(tmp_path, source)
+    assert source.cut == 18 and not leftover.exists()
+    assert contents(tmp_path) == contents(shards.directory)
+
+
+def test_damaged_and_missing_shards_are_noticed_and_cut_again(
+    tmp_path: Path, images: np.ndarray, shards: Shards
+) -> None:
+    write(tmp_path, Counting(images))
+    one, two = tmp_path / "shard-000001.fits", tmp_path / "shard-000002.fits"
+    one.write_bytes(one.read_bytes()[:5000])
+    with pytest.raises(ImageError, match=r"'.*shard-000001.fits' is damaged"):
+        Shards.open(tmp_path)
+    two.unlink()
+    source = Counting(images)
+    write(tmp_path, source)
+    assert source.cut == 32
+    assert contents(tmp_path) == contents(shards.directory)
+    data = bytearray(two.read_bytes())
+    data[9000] ^= 1
+    two.write_bytes(data)
+    with pytest.raises(ImageError, match=r"changed since they were written[^:]*\n.*shard-000002"):
+        Shards.open(tmp_path).verify()
+
+
+def test_other_work_in_the_same_folder_is_refused_with_what_differs(
+    tmp_path: Path, images: np.ndarray
+) -> None:
+    write(tmp_path, Counting(images))
+    before = contents(tmp_path)
+    relabelled = make_catalog()
+    relabelled.table["kind"][0] = "elliptical"
+    renamed = make_catalog()
+    renamed.ids[3] += 1
+    cases = [
+        ({"source": Counting(images), "catalog": relabelled}, "other columns of the catalogue"),
+        ({"source": Counting(images), "catalog": renamed}, "other identifiers or positions"),
+        ({"source": Counting(images + 1)}, "other image files"),
+        ({"source": Counting(images, pixel_scale=0.201)}, None),
+        ({"source": Counting(images), "rows_per_shard": 8}, "other rows per shard"),
+        ({"source": Counting(images), "columns": ["kind"]}, "other columns of the catalogue"),
+    ]
+    for options, words in cases:
+        if words is None:
+            write(tmp_path, **options)
+            continue
+        with pytest.raises(InputsError, match=words):
+            write(tmp_path, **options)
+    assert contents(tmp_path) == before
+    fresh = write(tmp_path, Counting(images + 1), resume=False, rows_per_shard=25)
+    assert len(list(tmp_path.glob("shard*"))) == 2
+    np.testing.assert_array_equal(fresh.images([0]), images[[0]] + 1)
+
+
+def test_shards_of_a_longer_catalogue_do_not_linger(tmp_path: Path, images: np.ndarray) -> None:
+    write(tmp_path, Counting(images))
+    write(tmp_path, Counting(images[:10]), make_catalog(10), resume=False)
+    assert [p.name for p in tmp_path.glob("shard*")] == ["shard-000000.fits"]
+
+
+def test_refusals(tmp_path: Path, images: np.ndarray, catalog) -> None:
+    with pytest.raises(InputsError, match="expected g, r, i"):
+        write(tmp_path, ArraySource(images, ["g", "r", "z"], 0.2, "nJy"))
+    with pytest.raises(CatalogError, match="same rows"):
+        write(tmp_path, Counting(images[:20]))
+    with pytest.raises(CatalogError, match=r"no column 'kimd'(.|\n)*did you mean 'kind'"):
+        write(tmp_path, Counting(images), columns=["kimd"])
+    with pytest.raises(ConfigError, match="at least one row"):
+        write(tmp_path, Counting(images), rows_per_shard=0)
+    text = Inputs(BANDS, 12, scalars=("kind",))
+    with pytest.raises(CatalogError, match="'kind' is not a column of numbers"):
+        write_shards(tmp_path, catalog, Counting(images), text)
+    lost = Inputs(BANDS, 12, scalars=("seeing",))
+    with pytest.raises(CatalogError, match="seeing"):
+        write_shards(tmp_path, catalog, Counting(images), lost)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_source_of_another_shape_is_refused(tmp_path: Path, images: np.ndarray) -> None:
+    class Odd(Counting):
+        def read(self, rows):
+            cutouts = super().read(rows)
+            return type(cutouts)(cutouts.images[:, 1:], cutouts.flags, cutouts.no_data)
+
+    with pytest.raises(InputsError, match="another shape"):
+        write(tmp_path, Odd(images))
+
+
+def test_other_failures_of_the_disk_are_not_dressed_up(tmp_path, images, monkeypatch) -> None:
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(PermissionError) as error:
+        write(tmp_path, Counting(images))
+    assert not isinstance(error.value, AstrocnnError)
+    assert not list(tmp_path.glob(".tmp-*"))
