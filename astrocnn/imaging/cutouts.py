@@ -7,9 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from astrocnn.errors import ImageError
 from astrocnn.flags import Flag
 
-__all__ = ["Cutouts", "corners", "drop_infinite", "gather", "overlap", "row_flags"]
+__all__ = [
+    "Cutouts",
+    "Windows",
+    "corners",
+    "drop_infinite",
+    "empty_stack",
+    "gather",
+    "overlap",
+    "row_flags",
+]
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,25 @@ class Cutouts:
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+def empty_stack(shape: tuple[int, int, int, int], out: np.ndarray | None = None) -> np.ndarray:
+    """A stack to write cutouts to: `out` when it fits, else a new one.
+
+    Raises
+    ------
+    ImageError
+        If `out` is not a contiguous float32 array of the shape.
+    """
+    if out is None:
+        return np.empty(shape, np.float32)
+    if out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+        raise ImageError(
+            "The array for the cutouts is not a contiguous float32 array of their shape.",
+            received=f"{out.dtype} {out.shape}",
+            allowed=str(shape),
+        )
+    return out
 
 
 def corners(position: np.ndarray, size: int) -> np.ndarray:
@@ -80,36 +109,64 @@ def gather(
     fill : float
         Value outside the plane.
     """
-    height, width = plane.shape
-    rows, columns = out.shape[1:]
-    inside = (x0 >= 0) & (y0 >= 0) & (x0 <= width - columns) & (y0 <= height - rows)
-    targets = range(len(x0)) if into is None else into.tolist()
-    # Copying to a contiguous window first and converting it in one go is twice as fast as
-    # converting row by row into a channel of the stack.
-    buffer = np.empty((rows, columns), plane.dtype)
-    direct = decode is None and factor == 1
+    windows = Windows(plane, x0, y0, out.shape[1:], decode, factor, fill)
     with np.errstate(over="ignore", invalid="ignore"):
-        for i, x, y, whole in zip(targets, x0.tolist(), y0.tolist(), inside.tolist(), strict=True):
-            target = out[i]
-            if whole:
-                window = plane[y : y + rows, x : x + columns]
-                if direct:
-                    buffer[...] = window
-                    window = buffer
-            else:
-                target[...] = fill
-                left, right = max(x, 0), min(x + columns, width)
-                low, high = max(y, 0), min(y + rows, height)
-                if left >= right or low >= high:
-                    continue
-                window = plane[low:high, left:right]
-                target = target[low - y : high - y, left - x : right - x]
-            if decode is not None:
-                window = decode(window)
-            if factor == 1:
-                target[...] = window
-            else:
-                np.multiply(window, factor, out=target, casting="unsafe")
+        for k, i in enumerate(range(len(x0)) if into is None else into.tolist()):
+            windows.copy(k, out[i])
+
+
+class Windows:
+    """Windows of one plane, to be copied one by one; see `gather` for the parameters.
+
+    Cutting all bands of an object before the next one, which this makes possible, is half as
+    expensive as cutting band by band, because the cutout stays in the fastest cache.
+    """
+
+    def __init__(
+        self,
+        plane: np.ndarray,
+        x0: np.ndarray,
+        y0: np.ndarray,
+        shape: tuple[int, ...],
+        decode: Callable[[np.ndarray], np.ndarray] | None = None,
+        factor: float = 1.0,
+        fill: float = np.nan,
+    ) -> None:
+        rows, columns = shape
+        height, width = plane.shape
+        inside = (x0 >= 0) & (y0 >= 0) & (x0 <= width - columns) & (y0 <= height - rows)
+        self._x0, self._y0, self._inside = x0.tolist(), y0.tolist(), inside.tolist()
+        self._plane, self._rows, self._columns = plane, rows, columns
+        self._decode, self._factor, self._fill = decode, factor, fill
+        self._direct = decode is None and factor == 1
+        # Copying to a contiguous window first and converting it in one go is twice as fast as
+        # converting row by row into a channel of the stack.
+        self._buffer = np.empty((rows, columns), plane.dtype)
+
+    def copy(self, k: int, target: np.ndarray) -> None:
+        """Write window number `k` to an array of shape (rows, columns)."""
+        x, y = self._x0[k], self._y0[k]
+        if self._inside[k]:
+            window = self._plane[y : y + self._rows, x : x + self._columns]
+            if self._direct:
+                self._buffer[...] = window
+                target[...] = self._buffer
+                return
+        else:
+            height, width = self._plane.shape
+            target[...] = self._fill
+            left, right = max(x, 0), min(x + self._columns, width)
+            low, high = max(y, 0), min(y + self._rows, height)
+            if left >= right or low >= high:
+                return
+            window = self._plane[low:high, left:right]
+            target = target[low - y : high - y, left - x : right - x]
+        if self._decode is not None:
+            window = self._decode(window)
+        if self._factor == 1:
+            target[...] = window
+        else:
+            np.multiply(window, self._factor, out=target, casting="unsafe")
 
 
 def drop_infinite(images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:

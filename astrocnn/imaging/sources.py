@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from astrocnn.errors import ConfigError, ImageError
-from astrocnn.imaging.cutouts import Cutouts, drop_infinite, row_flags
+from astrocnn.imaging.cutouts import Cutouts, drop_infinite, empty_stack, row_flags
 from astrocnn.imaging.survey import Survey
 
 __all__ = ["ArraySource", "Source", "open_source"]
@@ -43,8 +43,8 @@ class Source(Protocol):
         """Permutation (int64) of the rows that visits each file once."""
         ...
 
-    def read(self, rows: Any) -> Cutouts:
-        """Cutouts of the rows asked for, in that order, one for each."""
+    def read(self, rows: Any, out: np.ndarray | None = None) -> Cutouts:
+        """Cutouts of the rows asked for, in that order, one for each; into `out` if given."""
         ...
 
 
@@ -110,11 +110,12 @@ class ArraySource:
         """Rows as they are."""
         return np.arange(len(self), dtype=np.int64)
 
-    def read(self, rows: Any) -> Cutouts:
-        """Cutouts of the rows asked for."""
+    def read(self, rows: Any, out: np.ndarray | None = None) -> Cutouts:
+        """Cutouts of the rows asked for, in that order, one for each; into `out` if given."""
         rows = np.asarray(rows, np.int64)
-        with np.errstate(over="ignore"):
-            images = np.array(self.images[rows], np.float32, order="C")
+        images = empty_stack((len(rows), *self.images.shape[1:]), out)
+        with np.errstate(over="ignore", invalid="ignore"):
+            images[...] = self.images[rows]
         counts = drop_infinite(images)
         n_pixels = self.size**2
         flags = row_flags(counts, np.zeros_like(counts), n_pixels)

@@ -15,7 +15,7 @@ import numpy as np
 from astrocnn.errors import CatalogError, ConfigError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
-from astrocnn.imaging.cutouts import Cutouts, drop_infinite, gather, row_flags
+from astrocnn.imaging.cutouts import Cutouts, drop_infinite, empty_stack, gather, row_flags
 from astrocnn.imaging.masking import bad_pixels, decoder
 from astrocnn.imaging.paths import split_hdu
 from astrocnn.imaging.resizing import resize
@@ -108,11 +108,19 @@ class StampSource:
             return np.arange(self._length, dtype=np.int64)
         return np.lexsort(keys).astype(np.int64)
 
-    def read(self, rows: Any) -> Cutouts:
-        """Cutouts of the rows asked for, in that order, one for each."""
+    def read(self, rows: Any, out: np.ndarray | None = None) -> Cutouts:
+        """Cutouts of the rows asked for, in that order, one for each.
+
+        Parameters
+        ----------
+        rows : array of shape (n,)
+            Row numbers.
+        out : ndarray of shape (n, size, size, n_bands), optional
+            Contiguous float32 array to write to, which saves allocating one for each chunk.
+        """
         rows = np.asarray(rows, np.int64)
         size = self.size
-        images = np.empty((len(rows), size, size, len(self.bands)), np.float32)
+        images = empty_stack((len(rows), size, size, len(self.bands)), out)
         flags = np.zeros(len(rows), np.int32)
         outside = np.zeros((len(rows), len(self.bands)), np.int64)
         covered = np.ones(outside.shape, bool)

@@ -6,16 +6,26 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from astrocnn.imaging.cutouts import gather, overlap
+from astrocnn.imaging.cutouts import Windows, gather, overlap
 from astrocnn.imaging.masking import bad_pixels, decoder
 from astrocnn.imaging.planes import Plane
 from astrocnn.imaging.resampling import GridMap, resample
 from astrocnn.imaging.survey import Band
 
-__all__ = ["Job"]
+__all__ = ["Job", "Stack"]
 
 SAMPLES = 1_000_000
 """Pixels that are resampled at a time, which bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What a read fills: cutouts, and per row and band the pixels outside and the coverage."""
+
+    images: np.ndarray
+    no_data: np.ndarray
+    outside: np.ndarray
+    covered: np.ndarray
 
 
 @dataclass
@@ -50,53 +60,60 @@ class Job:
     factor: float = 1.0
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def run(
-        self,
-        start: int,
-        stop: int,
-        into: np.ndarray,
-        images: np.ndarray,
-        outside: np.ndarray,
-        covered: np.ndarray,
-    ) -> None:
-        """Fill the channel of those objects that stand from `start` to `stop` in the group."""
-        first, last = np.searchsorted(self.at, (start, stop))
+    @property
+    def is_slice(self) -> bool:
+        """Whether cutting is copying, without resampling."""
+        return self.x0 is not None
+
+    def windows(self, start: int, stop: int, size: int) -> Windows:
+        """Windows of the objects from `start` to `stop` of `at`, for a tile on the target grid."""
+        assert self.x0 is not None and self.y0 is not None
+        part = slice(start, stop)
+        decode = decoder(self.planes["image"].scaling, self.band.valid_range)
+        shape = (size, size)
+        image = self.arrays["image"]
+        return Windows(image, self.x0[part], self.y0[part], shape, decode, self.factor)
+
+    def run(self, start: int, stop: int, into: np.ndarray, stack: Stack, is_cut: bool) -> None:
+        """Fill the channel of those objects that stand from `start` to `stop` in the group.
+
+        With `is_cut` the pixels are there already, and only the bad ones are marked.
+        """
+        first, last = (int(k) for k in np.searchsorted(self.at, (start, stop)))
         if first == last:
             return
-        part = slice(int(first), int(last))
-        rows = into[self.at[part]]
+        rows = into[self.at[first:last]]
+        size = stack.images.shape[1]
         if not self.planes:
             for row in rows.tolist():
-                images[row, :, :, self.channel] = np.nan
-            outside[rows, self.channel] = images.shape[1] * images.shape[2]
-        elif self.grid_map is None:
-            self._slice(part, rows, images, outside, covered)
+                stack.images[row, :, :, self.channel] = np.nan
+        elif self.grid_map is not None:
+            self._resample(slice(first, last), rows, stack)
         else:
-            self._resample(part, rows, images, outside, covered)
+            if not is_cut:
+                windows = self.windows(first, last, size)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    for k, row in enumerate(rows.tolist()):
+                        windows.copy(k, stack.images[row, :, :, self.channel])
+            self._mark(slice(first, last), rows, stack.images)
 
-    def _slice(
-        self,
-        part: slice,
-        rows: np.ndarray,
-        images: np.ndarray,
-        outside: np.ndarray,
-        covered: np.ndarray,
-    ) -> None:
+    def count(self, into: np.ndarray, stack: Stack) -> None:
+        """Count the pixels outside the image; resampling has done so on the way."""
+        rows, size = into[self.at], stack.images.shape[1]
+        if not self.planes:
+            stack.outside[rows, self.channel] = size * size
+        elif self.x0 is not None and self.y0 is not None:
+            height, width = self.planes["image"].shape
+            inside = overlap(self.x0, size, width) * overlap(self.y0, size, height)
+            stack.outside[rows, self.channel] = size * size - inside
+            stack.covered[rows, self.channel] = inside > 0
+
+    def _mark(self, part: slice, rows: np.ndarray, images: np.ndarray) -> None:
         assert self.x0 is not None and self.y0 is not None
-        x0, y0 = self.x0[part], self.y0[part]
-        out = images[..., self.channel]
-        image = self.arrays["image"]
-        decode = decoder(self.planes["image"].scaling, self.band.valid_range)
-        gather(image, x0, y0, out, into=rows, decode=decode, factor=self.factor)
-        size = images.shape[1]
-        height, width = image.shape
-        inside = overlap(x0, size, width) * overlap(y0, size, height)
-        outside[rows, self.channel] = size * size - inside
-        covered[rows, self.channel] = inside > 0
-        bad = self._bad(x0, y0, size)
+        bad = self._bad(self.x0[part], self.y0[part], images.shape[1])
         if bad is not None:
             for k in np.flatnonzero(bad.any(axis=(1, 2))).tolist():
-                out[rows[k]][bad[k]] = np.nan
+                images[rows[k], :, :, self.channel][bad[k]] = np.nan
 
     def _bad(self, x0: np.ndarray, y0: np.ndarray, side: int) -> np.ndarray | None:
         """Pixels of the windows that another plane marks; nothing is marked outside."""
@@ -112,26 +129,20 @@ class Job:
             total = bad if total is None else total | bad
         return total
 
-    def _resample(
-        self,
-        part: slice,
-        rows: np.ndarray,
-        images: np.ndarray,
-        outside: np.ndarray,
-        covered: np.ndarray,
-    ) -> None:
+    def _resample(self, part: slice, rows: np.ndarray, stack: Stack) -> None:
         assert self.grid_map is not None
-        size = images.shape[1]
+        size = stack.images.shape[1]
         steps = max(1, int(np.ceil(self.grid_map.ratio)))
         at_once = max(1, SAMPLES // (size * steps) ** 2)
         whole = self.grid_map[part]
         for k in range(0, len(rows), at_once):
             some = slice(k, k + at_once)
-            values, out, seen = self._resampled(whole[some], size)
-            for row, image in zip(rows[some].tolist(), values, strict=True):
-                images[row, :, :, self.channel] = image
-            outside[rows[some], self.channel] = out
-            covered[rows[some], self.channel] = seen
+            values, outside, covered = self._resampled(whole[some], size)
+            with np.errstate(over="ignore"):
+                for row, image in zip(rows[some].tolist(), values, strict=True):
+                    stack.images[row, :, :, self.channel] = image
+            stack.outside[rows[some], self.channel] = outside
+            stack.covered[rows[some], self.channel] = covered
 
     def _resampled(self, grid_map: GridMap, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         image = self.arrays["image"]

@@ -12,19 +12,19 @@ import numpy as np
 from astrocnn.errors import CatalogError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
-from astrocnn.imaging.cutouts import Cutouts, corners, drop_infinite, row_flags
+from astrocnn.imaging.cutouts import Cutouts, corners, drop_infinite, empty_stack, row_flags
 from astrocnn.imaging.plane_cache import PlaneCache
 from astrocnn.imaging.resampling import GridMap, nodes
 from astrocnn.imaging.skygrid import SkyGrid
 from astrocnn.imaging.survey import Survey
 from astrocnn.imaging.target import TangentGrid, same_grid
-from astrocnn.imaging.tile_job import Job
+from astrocnn.imaging.tile_job import Job, Stack
 from astrocnn.imaging.tiles import assign, open_band
 
 __all__ = ["TileSource"]
 
 BLOCK = 32
-"""Objects that a thread cuts at a time, in all bands: their stack stays in the CPU's cache."""
+"""Objects that a thread cuts at a time, in all bands."""
 SCALE_TOLERANCE = 0.01
 
 
@@ -123,21 +123,28 @@ class TileSource:
         first = np.where(first < 0, np.int64(1) << 40, first)
         return np.lexsort((np.nan_to_num(self.dec), first)).astype(np.int64)
 
-    def read(self, rows: Any) -> Cutouts:
-        """Cutouts of the rows asked for, in that order, one for each."""
+    def read(self, rows: Any, out: np.ndarray | None = None) -> Cutouts:
+        """Cutouts of the rows asked for, in that order, one for each.
+
+        Parameters
+        ----------
+        rows : array of shape (n,)
+            Row numbers.
+        out : ndarray of shape (n, size, size, n_bands), optional
+            Contiguous float32 array to write to, which saves allocating one for each chunk.
+        """
         rows = np.asarray(rows, np.int64)
         shape = (len(rows), self.size, self.size, len(self.bands))
-        images = np.empty(shape, np.float32)
-        no_data = np.zeros((len(rows), len(self.bands)), np.int64)
-        outside = np.zeros_like(no_data)
-        covered = np.zeros(no_data.shape, bool)
+        counts = np.zeros((len(rows), len(self.bands)), np.int64)
+        stack = Stack(empty_stack(shape, out), counts, counts.copy(), counts.astype(bool))
         with ThreadPoolExecutor(self.workers) as pool:
             for group in self._groups(rows):
-                self._cut(pool, group, images, no_data, outside, covered)
-        flags = row_flags(no_data, outside, self.size**2, covered)
+                self._cut(pool, group, stack)
+        flags = row_flags(stack.no_data, stack.outside, self.size**2, stack.covered)
         good = _valid(self.ra[rows], self.dec[rows])
         flags[~good] = (flags[~good] | Flag.BAD_COORDINATES.value) & ~Flag.NO_COVERAGE.value
-        return Cutouts(images, flags, (no_data / self.size**2).astype(np.float32))
+        no_data = (stack.no_data / self.size**2).astype(np.float32)
+        return Cutouts(stack.images, flags, no_data)
 
     def _groups(self, rows: np.ndarray) -> Any:
         """Yield the objects of each reference tile, low ones first, with their jobs."""
@@ -205,34 +212,36 @@ class TileSource:
             self._shifts[key] = same_grid(grid, other)
         return self._shifts[key]
 
-    def _cut(
-        self,
-        pool: ThreadPoolExecutor,
-        group: _Group,
-        images: np.ndarray,
-        no_data: np.ndarray,
-        outside: np.ndarray,
-        covered: np.ndarray,
-    ) -> None:
+    def _cut(self, pool: ThreadPoolExecutor, group: _Group, stack: Stack) -> None:
         phases = _phases(group.jobs, self._cache.max_bytes)
-        for number, jobs in enumerate(phases):
-            planes = [plane for job in jobs for plane in job.planes.values()]
-            for plane, array in zip(planes, pool.map(self._cache.get, planes), strict=True):
-                for job in jobs:
-                    job.arrays.update({r: array for r, mine in job.planes.items() if mine is plane})
-            last = number == len(phases) - 1
-
-            def block(start: int, jobs: list[Job] = jobs, last: bool = last) -> None:
-                stop = start + BLOCK
-                for job in jobs:
-                    job.run(start, stop, group.into, images, outside, covered)
-                if last:
-                    done = group.into[start:stop]
-                    no_data[done] = drop_infinite(images, done)
-
-            list(pool.map(block, range(0, len(group.into), BLOCK)))
+        for jobs in phases:
+            planes = [(job, role, plane) for job in jobs for role, plane in job.planes.items()]
+            arrays = pool.map(self._cache.get, [plane for _, _, plane in planes])
+            for (job, role, _), array in zip(planes, arrays, strict=True):
+                job.arrays[role] = array
+            is_last = jobs is phases[-1]
+            starts = range(0, len(group.into), BLOCK)
+            list(pool.map(lambda at: _block(at, jobs, group.into, stack, is_last), starts))  # noqa: B023
             for job in jobs:
+                job.count(group.into, stack)
                 job.arrays.clear()
+
+
+def _block(start: int, jobs: list[Job], into: np.ndarray, stack: Stack, is_last: bool) -> None:
+    """Cut a few objects in all bands of a phase."""
+    stop = min(start + BLOCK, len(into))
+    rows = into[start:stop]
+    together = [job for job in jobs if job.is_slice and len(job.at) == len(into)]
+    windows = [(job.channel, job.windows(start, stop, stack.images.shape[1])) for job in together]
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k, row in enumerate(rows.tolist()):
+            image = stack.images[row]
+            for channel, window in windows:
+                window.copy(k, image[:, :, channel])
+    for job in jobs:
+        job.run(start, stop, into, stack, any(job is one for one in together))
+    if is_last:
+        stack.no_data[rows] = drop_infinite(stack.images, rows)
 
 
 def _phases(jobs: list[Job], max_bytes: int) -> list[list[Job]]:

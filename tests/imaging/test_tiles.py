@@ -185,4 +185,9 @@ def test_results_do_not_depend_on_threads_or_chunks(tile, tmp_path):
         part = source.read(rows)
         np.testing.assert_array_equal(part.images, whole.images[rows])
         np.testing.assert_array_equal(part.flags, whole.flags[rows])
+    reused = np.ones((3, 10, 10, 2), np.float32)
+    assert source.read([5, 3, 4], out=reused).images is reused
+    np.testing.assert_array_equal(reused, whole.images[[5, 3, 4]])
+    with pytest.raises(ImageError, match="contiguous float32"):
+        source.read([1], out=reused)
     assert source.read([]).images.shape == (0, 10, 10, 2)
