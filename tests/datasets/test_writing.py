@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,13 @@ def test_format_is_the_documented_one(shards: Shards, images: np.ndarray, catalo
     manifest = json.loads((shards.directory / "manifest.json").read_text())
     assert manifest["rows"] == 50 and [s["rows"] for s in manifest["shards"]] == [16, 16, 16, 2]
     shards.verify()
+
+
+@pytest.mark.skipif(shutil.which("fitsverify") is None, reason="fitsverify is not installed")
+def test_fitsverify_has_no_complaint(shards: Shards) -> None:
+    for path in shards.directory.glob("*.fits"):
+        done = subprocess.run(["fitsverify", "-q", str(path)], capture_output=True, text=True)
+        assert "verification OK" in done.stdout, done.stdout
 
 
 def test_nothing_is_cut_twice(tmp_path: Path, images: np.ndarray) -> None:
