@@ -9,6 +9,7 @@ Oke & Gunn 1983, ApJ 266, 713: the AB system, zero magnitude = 3631 Jy (here exa
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from astrocnn.errors import ConfigError
@@ -63,28 +64,20 @@ def factor(
     pixel_area : float, optional
         Area of a pixel of the image [steradian], for units per solid angle.
     """
-    from astropy import units as u
-
-    if unit is None:
+    if unit is None or (zero_point is None and band.unit is None):
         return band.flux_scale
-    target = parse(unit)
     if zero_point is not None:
-        per_unit = 10 ** (-0.4 * (zero_point + 48.6)) * u.erg / u.s / u.cm**2 / u.Hz
-        return float(_in(per_unit, target)) * band.flux_scale
-    if band.unit is None:
-        return band.flux_scale
-    source = parse(band.unit)
-    if source == target:
-        return band.flux_scale
-    one = 1 * source
-    if _per_angle(source) and not _per_angle(target):
-        if pixel_area is None:
-            raise ConfigError(
-                f"Band '{band.name}' is in {band.unit}, and its pixel scale is not known.",
-                hint="give the survey a pixel_scale",
-            )
-        one = one * pixel_area * u.sr
-    return float(_in(one, target)) * band.flux_scale
+        scale, _ = _conversion(None, unit)
+        return float(scale * 10 ** (-0.4 * zero_point)) * band.flux_scale
+    scale, needs_area = _conversion(band.unit, unit)
+    if not needs_area:
+        return scale * band.flux_scale
+    if pixel_area is None:
+        raise ConfigError(
+            f"Band '{band.name}' is in {band.unit}, and its pixel scale is not known.",
+            hint="give the survey a pixel_scale",
+        )
+    return scale * pixel_area * band.flux_scale
 
 
 def is_surface_brightness(unit: str | None) -> bool:
@@ -110,16 +103,20 @@ def trouble(band: Band, unit: str) -> str | None:
     return None
 
 
-def _in(value: Any, target: Any) -> float:
+@lru_cache(maxsize=64)
+def _conversion(source: str | None, target: str) -> tuple[float, bool]:
+    """Factor between units, and whether it is per steradian of a pixel; None is AB magnitude 0."""
     from astropy import units as u
+    from astropy.units import photometric
 
-    return value.to_value(target, equivalencies=u.zero_point_flux(_ab()))
-
-
-def _ab() -> Any:
-    from astropy import units as u
-
-    return 10 ** (-0.4 * 48.6) * u.erg / u.s / u.cm**2 / u.Hz
+    ab = 10 ** (-0.4 * 48.6) * u.erg / u.s / u.cm**2 / u.Hz
+    wanted = parse(target)
+    unit = None if source is None else parse(source)
+    if unit == wanted:
+        return 1.0, False
+    needs_area = unit is not None and _per_angle(unit) and not _per_angle(wanted)
+    value = ab if unit is None else 1 * unit * (u.sr if needs_area else 1)
+    return float(value.to_value(wanted, photometric.zero_point_flux(ab))), needs_area
 
 
 def _per_angle(unit: Any) -> bool:
