@@ -31,7 +31,6 @@ def parse(unit: str) -> Any:
         If the name is no unit.
     """
     from astropy import units as u
-    from astropy.units import photometric
 
     text = _ALIASES.get(unit.lower(), unit)
     with warnings.catch_warnings():
@@ -116,7 +115,7 @@ def _conversion(source: str | None, target: str) -> tuple[float, bool]:
         return 1.0, False
     needs_area = unit is not None and _per_angle(unit) and not _per_angle(wanted)
     value = ab if unit is None else 1 * unit * (u.sr if needs_area else 1)
-    return float(value.to_value(wanted, photometric.zero_point_flux(ab))), needs_area
+    return float(value.to_value(wanted, u.zero_point_flux(ab))), needs_area
 
 
 def _per_angle(unit: Any) -> bool:

@@ -185,7 +185,7 @@ def _read_ahead(source: Source, plan: Plan, parts: list[int]) -> Iterator[tuple[
     """Read the images of the next part while this one is being predicted."""
     with ThreadPoolExecutor(1) as reader:
         upcoming = None
-        for here, following in zip(parts, [*parts[1:], None], strict=True):
+        for here, following in zip(parts, [*parts[1:], None], strict=False):
             now = upcoming or reader.submit(source.read, plan.rows(here))
             upcoming = (
                 reader.submit(source.read, plan.rows(following)) if following is not None else None

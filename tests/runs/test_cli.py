@@ -1,0 +1,191 @@
+"""The command line as a user meets it: a small survey, end to end, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from astrocnn.simulation import simulate
+
+RUN = """
+title = "a small survey"
+survey = "sky/survey.toml"
+
+[catalog]
+file = "sky/catalog.fits"
+
+[inputs]
+size = 24
+
+[split]
+fractions = [0.6, 0.2, 0.2]
+
+[task]
+name = "morphology"
+column = "morphology"
+classes = ["elliptical", "spiral", "edge_on", "merger", "star"]
+
+[model]
+architecture = "plain8"
+options = { width = 0.25 }
+
+[training]
+epochs = 2
+learning_rate = 2e-3
+
+[prediction]
+draws = 4
+
+[evaluation]
+cut = "mag_r"
+"""
+
+
+def astrocnn(*arguments, code=0, **kwargs):
+    """Run the command; its output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "astrocnn.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        **kwargs,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """A simulated survey with its run file, trained."""
+    folder = tmp_path_factory.mktemp("home")
+    simulate(folder / "sky", n_objects=160, seed=4, tile_size=600, awkward_rows=6)
+    (folder / "run.toml").write_text(RUN)
+    astrocnn("train", folder / "run.toml", "--out", folder / "run")
+    return folder
+
+
+def predictions(path):
+    with fits.open(path) as hdus:
+        return np.array(hdus["PREDICTIONS"].data).tobytes()
+
+
+def test_the_chain_from_tiles_to_the_report(home):
+    assert "ok" in astrocnn("check", home / "run.toml")
+    out = home / "p.fits"
+    astrocnn("predict", home / "run", "--out", out)
+    table, catalog = Table.read(out), Table.read(home / "sky/catalog.fits")
+    np.testing.assert_array_equal(table["id"], catalog["id"])
+    lost = np.asarray(table["flags"]) & 2048 > 0
+    assert 6 <= lost.sum() < 20  # the awkward rows, and objects on the masked region
+    p = np.stack([np.ma.getdata(table[c]) for c in table.colnames if "_p_" in c and "std" not in c])
+    assert np.isnan(p[:, lost]).all()
+    np.testing.assert_allclose(p[:, ~lost].sum(axis=0), 1, atol=1e-5)
+    said = astrocnn("evaluate", home / "run")
+    assert "scored once" in said and "Majority" in said
+    assert "scored 2 times" in " ".join(astrocnn("evaluate", home / "run").split())
+    scores = json.loads((home / "run/scores.json").read_text())
+    assert scores["headline"] == "morphology.accuracy" and scores["times_scored"] == 2
+    astrocnn("report", home / "run")
+    page = (home / "run/report.html").read_text()
+    assert (
+        "a small survey" in page and "<script" not in page and "http" not in page.split("<body")[0]
+    )
+
+
+def test_training_twice_says_so_and_another_run_is_refused(home):
+    assert "trained already" in astrocnn("train", home / "run.toml", "--out", home / "run")
+    said = astrocnn(
+        "train", home / "run.toml", "--out", home / "run", "--set", "training.epochs=9", code=2
+    )
+    assert "training.epochs" in said and "another run" in said
+
+
+def test_killed_predictions_give_the_same_table(home):
+    whole = home / "whole.fits"
+    astrocnn("predict", home / "run", "--out", whole, "--draws", 3)
+    other = home / "killed.fits"
+    command = [sys.executable, "-m", "astrocnn.cli", "predict", home / "run", "--out", other]
+    process = subprocess.Popen([*map(str, command), "--draws", "3"], stderr=subprocess.DEVNULL)
+    deadline = time.time() + 60
+    parts = other.with_name(other.name + ".parts")
+    while not list(parts.glob("part-*.fits")) and process.poll() is None:
+        assert time.time() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    astrocnn("predict", home / "run", "--out", other, "--draws", 3)
+    assert predictions(whole) == predictions(other)
+
+
+def test_workers_and_formats(home):
+    whole, parts = home / "one.fits", home / "many.csv"
+    astrocnn("predict", home / "run", "--out", whole, "--draws", 3)
+    assert "missing" in astrocnn(
+        "predict", home / "run", "--out", parts, "--draws", 3, "--worker", "2/2"
+    )
+    astrocnn("predict", home / "run", "--out", parts, "--draws", 3, "--worker", "1/2")
+    assert predictions(whole) == predictions(parts.with_suffix(".fits"))
+    lines = parts.read_text().splitlines()
+    ids = [int(line.split(",")[0]) for line in lines[1:]]
+    assert ids == Table.read(home / "sky/catalog.fits")["id"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("[catalog]\n", "[catalogue]\n"), "did you mean 'catalog'"),
+        (("sky/catalog.fits", "sky/none.fits"), "none.fits"),
+        (('"elliptical", "spiral", ', '"elliptic", "spiral", '), "did you mean 'elliptic'"),
+        (('name = "morphology"', 'name = "morfology"'), "did you mean 'morphology'"),
+        (('"plain8"', '"plain9"'), "did you mean 'plain8'"),
+        (("width =", "widht ="), "did you mean 'width'"),
+        (('column = "morphology"', 'column = "morfology"'), "did you mean 'morphology'"),
+        (("size = 24", "size = 2"), "inputs.size"),
+        (("epochs = 2", "epochs = 0"), "training.epochs"),
+        (("sky/survey.toml", "sky/surve.toml"), "survey file does not exist"),
+    ],
+)
+def test_mistakes_are_sentences(home, change, said):
+    path = home / "wrong.toml"
+    path.write_text(RUN.replace(*change))
+    out = home / "wrong"
+    output = astrocnn("train", path, "--out", out, code=2)
+    assert said in " ".join(output.split())
+    assert not (out / "model").exists()
+    if (out / "config.toml").exists():
+        for file in sorted(out.rglob("*"), reverse=True):
+            file.unlink() if file.is_file() else file.rmdir()
+
+
+def test_a_catalogue_elsewhere_on_the_sky(home):
+    table = Table.read(home / "sky/catalog.fits")
+    table["dec"] = -table["dec"] - 40
+    table.write(home / "south.fits", overwrite=True)
+    path = home / "south.toml"
+    path.write_text(RUN.replace("sky/catalog.fits", "south.fits"))
+    said = astrocnn("train", path, "--out", home / "south", code=2)
+    assert "Not one object" in said and "no image covers the position" in said
+
+
+def test_predicting_with_other_bands_is_refused(home):
+    survey = (home / "sky/survey.toml").read_text()
+    other = home / "sky/other.toml"
+    other.write_text(survey.replace('"g", "r", "i", "z"', '"g", "r", "i"'))
+    said = astrocnn("predict", home / "run", "--survey", other, "--out", home / "x.fits", code=2)
+    assert "lacks a band" in said and "z" in said
+
+
+def test_help_is_quick_and_loads_no_tensorflow():
+    environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    said = astrocnn("--help", env=environment)
+    assert "predict" in said and "tensorflow" not in said and "keras" not in said
