@@ -31,6 +31,7 @@ def parse(unit: str) -> Any:
         If the name is no unit.
     """
     from astropy import units as u
+    from astropy.units import photometric
 
     text = _ALIASES.get(unit.lower(), unit)
     with warnings.catch_warnings():
@@ -106,7 +107,6 @@ def trouble(band: Band, unit: str) -> str | None:
 def _conversion(source: str | None, target: str) -> tuple[float, bool]:
     """Factor between units, and whether it is per steradian of a pixel; None is AB magnitude 0."""
     from astropy import units as u
-    from astropy.units import photometric
 
     ab = 10 ** (-0.4 * 48.6) * u.erg / u.s / u.cm**2 / u.Hz
     wanted = parse(target)
