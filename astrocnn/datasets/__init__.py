@@ -24,7 +24,7 @@ _HOME = {
     "d4_views": "symmetry",
     "fit_normalization": "fitting",
     "Shards": "shards",
-    "usable": "shards",
+    "usable": "usable_rows",
     "write_shards": "writing",
 }
 __all__ = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol
@@ -105,7 +105,7 @@ def augmentation_from(options: Mapping[str, Any]) -> tuple[Step, ...]:
     ConfigError
         If there is no step of that name.
     """
-    make = {
+    make: dict[str, Callable[[Any], Step]] = {
         "d4": lambda v: D4(reflections=v != "rotations"),
         "shift": lambda v: Shift(pixels=float(v)),
         "rotation": lambda v: Rotation() if v is True else Rotation(degrees=float(v)),

@@ -20,8 +20,6 @@ from astrocnn.errors import ConfigError, InputsError
 
 __all__ = ["Affine", "D4", "Moves", "Rotation", "Shift", "Zoom"]
 
-Seed = tf.Tensor
-
 
 @dataclass(frozen=True)
 class D4:
@@ -40,12 +38,12 @@ class D4:
         """Handedness, when there are reflections."""
         return frozenset({"handedness"} if self.reflections else ())
 
-    def elements(self, n: tf.Tensor, seed: Seed) -> tf.Tensor:
+    def elements(self, n: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """The symmetry each of n images gets, int32 of shape (n,)."""
         top = ELEMENTS if self.reflections else ELEMENTS // 2
         return tf.random.stateless_uniform((n,), seed, 0, top, dtype=tf.int32)
 
-    def __call__(self, images: tf.Tensor, seed: Seed) -> tf.Tensor:
+    def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         size, n_bands = images.shape[1], images.shape[3]
         if size != images.shape[2]:
             raise InputsError("D4 needs square images.", received=f"shape {images.shape}")
@@ -71,11 +69,11 @@ class Affine:
                 allowed=("reflect", "missing"),
             )
 
-    def placement(self, n: tf.Tensor, seed: Seed) -> Placement:
+    def placement(self, n: tf.Tensor, seed: tf.Tensor) -> Placement:
         """Where each pixel of n images comes from."""
         raise NotImplementedError
 
-    def __call__(self, images: tf.Tensor, seed: Seed) -> tf.Tensor:
+    def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return resample(images, self.placement(tf.shape(images)[0], seed), self.edges)
 
 
@@ -85,7 +83,7 @@ class Shift(Affine):
 
     pixels: float = 1.0
 
-    def placement(self, n: tf.Tensor, seed: Seed) -> Placement:
+    def placement(self, n: tf.Tensor, seed: tf.Tensor) -> Placement:
         """Where each pixel of n images comes from."""
         offset = tf.random.stateless_uniform((n, 2), seed, -self.pixels, self.pixels)
         return tf.eye(2, batch_shape=[n]), offset
@@ -97,7 +95,7 @@ class Rotation(Affine):
 
     degrees: float = 180.0
 
-    def placement(self, n: tf.Tensor, seed: Seed) -> Placement:
+    def placement(self, n: tf.Tensor, seed: tf.Tensor) -> Placement:
         """Where each pixel of n images comes from."""
         most = math.radians(self.degrees)
         angle = tf.random.stateless_uniform((n,), seed, -most, most)
@@ -121,7 +119,7 @@ class Zoom(Affine):
         if not self.amount >= 0:
             raise ConfigError("The amount of a zoom is not negative.", received=self.amount)
 
-    def placement(self, n: tf.Tensor, seed: Seed) -> Placement:
+    def placement(self, n: tf.Tensor, seed: tf.Tensor) -> Placement:
         """Where each pixel of n images comes from."""
         most = math.log1p(self.amount)
         factor = tf.exp(tf.random.stateless_uniform((n,), seed, -most, most))
@@ -140,7 +138,7 @@ class Moves:
         """All that any of them breaks."""
         return frozenset().union(*(move.breaks for move in self.moves))
 
-    def __call__(self, images: tf.Tensor, seed: Seed) -> tf.Tensor:
+    def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         n = tf.shape(images)[0]
         fold = tf.random.experimental.stateless_fold_in
         placements = [move.placement(n, fold(seed, i)) for i, move in enumerate(self.moves)]

@@ -16,8 +16,6 @@ from astrocnn.imaging import Inputs
 
 __all__ = ["BandDropout", "Gain", "Noise"]
 
-Seed = tf.Tensor
-
 
 @dataclass(frozen=True)
 class Gain:
@@ -35,7 +33,7 @@ class Gain:
     def __post_init__(self) -> None:
         _not_negative("The scatter of the gain", self.magnitudes)
 
-    def __call__(self, images: tf.Tensor, seed: Seed) -> tf.Tensor:
+    def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         shape = (tf.shape(images)[0], 1, 1, images.shape[3])
         error = tf.random.stateless_normal(shape, seed, stddev=self.magnitudes)
         return images * tf.pow(10.0, -0.4 * error)
@@ -66,7 +64,7 @@ class Noise:
         sky = None if inputs.normalization is None else inputs.normalization.noise
         return self if self.sky is not None or sky is None else replace(self, sky=sky)
 
-    def __call__(self, images: tf.Tensor, seed: Seed) -> tf.Tensor:
+    def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         if self.sky is None:
             raise ConfigError(
                 "Nobody said how strong the sky noise is that 'noise' is a multiple of.",
@@ -106,7 +104,7 @@ class BandDropout:
                 allowed="0 <= probability < 1",
             )
 
-    def __call__(self, images: tf.Tensor, seed: Seed) -> tf.Tensor:
+    def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         if images.shape[3] == 1:
             raise ConfigError("Band dropout needs more than one band.", received="1 band")
         shape = (tf.shape(images)[0], images.shape[3])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from astrocnn.datasets.augmentation import Augmentation, Step, augmentation_from, compose
+from astrocnn.datasets.gathering import loader, normalizer
 from astrocnn.datasets.geometry import D4
 from astrocnn.datasets.shards import Shards
 from astrocnn.errors import ConfigError, InputsError
@@ -16,9 +17,6 @@ from astrocnn.imaging import Inputs
 from astrocnn.tasks import Task
 
 __all__ = ["dataset"]
-
-ALIGNMENT = 64
-BLOCK_BYTES = 1 << 20
 
 
 def dataset(
@@ -97,8 +95,8 @@ def dataset(
     # The symmetries of the square cost least while the pixels are copied out of the shards.
     turn = plan.steps[0] if plan.steps and isinstance(plan.steps[0], D4) else None
     at_once = len(plan.steps) == (0 if turn is None else 1)
-    load = _loader(shards, rows, inputs, [extras[name] for name in names], normalize=at_once)
-    finish = _normalizer(inputs)
+    load = loader(shards, rows, inputs, [extras[name] for name in names], normalize=at_once)
+    finish = normalizer(inputs)
 
     def batch(chosen: tf.Tensor, seed: tf.Tensor) -> Any:
         elements = tf.zeros((0,), tf.int32)
@@ -130,7 +128,7 @@ def _batches_of_indices(
     epochs = iter(range(first_epoch, 2**31 - 1))
 
     def next_epoch() -> np.ndarray:
-        return np.int32(next(epochs))
+        return np.array(next(epochs), np.int32)
 
     def one_epoch(_: tf.Tensor) -> tf.data.Dataset:
         epoch = tf.ensure_shape(tf.numpy_function(next_epoch, [], tf.int32), ())
@@ -148,61 +146,6 @@ def _batches_of_indices(
 
     data = tf.data.Dataset.range(1).flat_map(one_epoch)
     return data.apply(tf.data.experimental.assert_cardinality(n_batches))
-
-
-def _loader(
-    shards: Shards, rows: np.ndarray, inputs: Inputs, extras: list[np.ndarray], normalize: bool
-) -> Callable[[np.ndarray, np.ndarray], list[np.ndarray]]:
-    """Images of some of the rows with what goes along, gathered block by block."""
-    block = _block(inputs)
-    holes = np.asarray(shards.objects["no_data"]).any(axis=1)
-    raw_shape = (inputs.size, inputs.size, inputs.n_bands)
-
-    def load(chosen: np.ndarray, elements: np.ndarray) -> list[np.ndarray]:
-        turns = elements if len(elements) else None
-        wanted = rows[chosen]
-        out = _aligned((len(chosen), *(inputs.shape if normalize else raw_shape)))
-        if not normalize:
-            shards.images(wanted, out, turns)
-        for start in range(0, len(chosen) if normalize else 0, block):
-            part = slice(start, start + block)
-            target = out[part]
-            # Mask channels need room that the raw pixels do not have.
-            raw = np.empty((len(target), *raw_shape), np.float32) if inputs.mask_channel else target
-            shards.images(wanted[part], raw, None if turns is None else turns[part])
-            _normalize(inputs, raw, target, complete=not holes[wanted[part]].any())
-        return [out, *(extra[chosen] for extra in extras)]
-
-    return load
-
-
-def _normalizer(inputs: Inputs) -> Callable[[np.ndarray], np.ndarray]:
-    """Normalization in numpy, block by block.
-
-    It gives what `Normalization.apply` gives in the graph; blocks that stay in the cache, and an
-    asinh that uses vector instructions, make it several times faster on a CPU.
-    """
-    block = _block(inputs)
-
-    def finish(images: np.ndarray) -> np.ndarray:
-        out = _aligned((len(images), *inputs.shape))
-        for start in range(0, len(images), block):
-            part = slice(start, start + block)
-            _normalize(inputs, images[part], out[part])
-        return out
-
-    return finish
-
-
-def _normalize(inputs: Inputs, raw: np.ndarray, target: np.ndarray, complete: bool = False) -> None:
-    assert inputs.normalization is not None
-    result = inputs.normalization.apply(raw, complete=complete)
-    if not np.may_share_memory(result, target):
-        target[...] = result
-
-
-def _block(inputs: Inputs) -> int:
-    return max(1, BLOCK_BYTES // (4 * inputs.size**2 * inputs.n_bands))
 
 
 def _plan(
@@ -256,11 +199,3 @@ def _structure(images: tf.Tensor, fields: dict[str, tf.Tensor], task: Task | Non
         return x
     y = {name: fields[f"y/{name}"] for name in task.names}
     return x, y, {name: fields[f"w/{name}"] for name in task.names}
-
-
-def _aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """An empty float32 array that TensorFlow takes over without a copy."""
-    count = int(np.prod(shape))
-    buffer = np.empty(4 * count + ALIGNMENT, np.uint8)
-    start = -buffer.ctypes.data % ALIGNMENT
-    return buffer[start : start + 4 * count].view(np.float32).reshape(shape)

@@ -100,7 +100,7 @@ def write(
     try:
         with atomic.replacing(path) as temporary, open(temporary, "wb") as stream:
             # Not by astropy, whose errors do not tell a full disk from another trouble.
-            for block in (_header(primary), _header(image), images, _whole(table)):
+            for block in (_header(primary), _header(image), images.data, _whole(table)):
                 stream.write(block)
                 stream.write(bytes(-stream.tell() % BLOCK))
             stream.flush()

@@ -15,12 +15,11 @@ from astrocnn.catalog import Catalog, Roles
 from astrocnn.datasets import shard_file
 from astrocnn.datasets.columns import StoredColumn, decode
 from astrocnn.datasets.symmetry import UPSIDE_DOWN, d4_tables
-from astrocnn.errors import CatalogError, ImageError, InputsError
-from astrocnn.flags import UNUSABLE, Flag
+from astrocnn.errors import CatalogError, ImageError
 from astrocnn.imaging import Inputs
 from astrocnn.imaging.cutouts import Cutouts
 
-__all__ = ["MANIFEST", "Shards", "usable"]
+__all__ = ["MANIFEST", "Shards"]
 
 MANIFEST = "manifest.json"
 
@@ -297,46 +296,3 @@ class Shards:
             mapped = np.memmap(path, ">f4", "r", offset=entry["offset"], shape=shape)
             self._maps[shard] = mapped
         return mapped
-
-
-def usable(shards: Shards, inputs: Inputs) -> tuple[np.ndarray, dict[str, int]]:
-    """Rows that can be trained on or predicted, and why the others cannot.
-
-    Parameters
-    ----------
-    shards : Shards
-    inputs : Inputs
-        With ``mask_channel`` a row may lack some bands, otherwise none.
-
-    Returns
-    -------
-    rows : ndarray of int64
-        Ascending.
-    reasons : dict of str to int
-        Number of rows left out, by sentence of `astrocnn.flags.Flag`; a row may count twice.
-
-    Raises
-    ------
-    InputsError
-        If no row is left.
-    """
-    inputs.check(shards)
-    flags = shards.flags.astype(np.int32)
-    if inputs.scalars:
-        flags[~np.isfinite(shards.scalars(inputs.scalars)).all(axis=1)] |= Flag.SCALAR_MISSING
-    refused = UNUSABLE if inputs.mask_channel else UNUSABLE | Flag.BAND_MISSING
-    empty = np.asarray(shards.objects["no_data"]).min(axis=1) >= 1
-    flags[empty] |= Flag.NO_COVERAGE
-    bad = (flags & int(refused)) != 0
-    reasons = {
-        flag.sentence: int(((flags & flag.value) != 0).sum())
-        for flag in Flag
-        if flag.value & int(refused) and (flags & flag.value).any()
-    }
-    if bad.all():
-        raise InputsError(
-            f"None of the {len(flags)} objects has images to work with.",
-            received="; ".join(f"{n} x {sentence}" for sentence, n in reasons.items()),
-            hint="'astrocnn check' compares the catalogue with the files and their coverage",
-        )
-    return np.flatnonzero(~bad), reasons

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from astrocnn import __version__, atomic
 from astrocnn.catalog import Catalog
 from astrocnn.datasets import shard_file
 from astrocnn.datasets.columns import StoredColumn, encode, fits_column, stored_names
+from astrocnn.datasets.fingerprint import CARDS, fingerprint_of
 from astrocnn.datasets.shards import MANIFEST, Shards
 from astrocnn.errors import CatalogError, ConfigError, InputsError
 from astrocnn.flags import Flag
@@ -37,13 +37,6 @@ OWN = {
     "no_data": "fraction of pixels without data, per band",
     "row": "row of the catalogue, from 0",
     "content": "hash of the pixels; empty when there are none",
-}
-CARDS = {
-    "FP_INPUT": "bands, size, pixel scale or unit",
-    "FP_ROWS": "identifiers or positions",
-    "FP_TABLE": "columns of the catalogue or their values",
-    "FP_IMAGE": "image files",
-    "FP_PLAN": "rows per shard or their order",
 }
 
 
@@ -110,22 +103,18 @@ def write_shards(
     own = own_columns(catalog)
     stored, values = _encode_all(catalog, columns)
     flags = catalog.flags | _missing_scalars(catalog, inputs)
-    fingerprint = {
-        "FP_INPUT": _digest(inputs.bands, inputs.size, inputs.pixel_scale, inputs.unit),
-        "FP_ROWS": _digest(*(part for pair in own for part in pair), catalog.flags),
-        "FP_TABLE": _digest(*stored, *values, inputs.scalars),
-        "FP_IMAGE": _digest(*_images_behind(source)),
-        "FP_PLAN": _digest(order, rows_per_shard),
-    }
+    pairs = [*own, *zip(stored, values, strict=True)]
+    fingerprint = fingerprint_of(catalog, source, inputs, pairs, order, rows_per_shard)
     directory.mkdir(parents=True, exist_ok=True)
     shard_file.remove_leftovers(directory)
     if not resume:
         for path in [directory / MANIFEST, *directory.glob("shard-*.fits")]:
             path.unlink(missing_ok=True)
     done = _finished(directory, fingerprint)
+    hashed = _hashed(directory, fingerprint)
     (directory / MANIFEST).unlink(missing_ok=True)
     starts = range(0, len(order), rows_per_shard)
-    entries = []
+    entries: list[dict[str, Any]] = []
     for number, start in track(enumerate(starts), "cutting", total=len(starts)):
         rows = order[start : start + rows_per_shard]
         path = directory / shard_file.name_of(number)
@@ -137,18 +126,15 @@ def write_shards(
             table = [fits_column(s, v) for s, v in kept]
             shard_file.write(path, images, table, inputs, fingerprint, OWN)
             found = shard_file.inspect(path, list(CARDS))
+            hashed.pop(path.name, None)
         assert found is not None
-        entries.append(
-            {
-                "file": path.name,
-                "rows": found.rows,
-                "offset": found.offset,
-                "bytes": found.bytes,
-                "sha256": atomic.sha256(path),
-            }
-        )
-    for path in set(directory.glob("shard-*.fits")) - {directory / str(e["file"]) for e in entries}:
-        path.unlink()
+        entry = {"rows": found.rows, "offset": found.offset, "bytes": found.bytes}
+        sha = hashed.get(path.name) or atomic.sha256(path)
+        entries.append({"file": path.name, **entry, "sha256": sha})
+    named = {entry["file"] for entry in entries}
+    for path in directory.glob("shard-*.fits"):
+        if path.name not in named:
+            path.unlink()
     manifest = {
         "format": 1,
         "creator": f"astrocnn {__version__}",
@@ -235,27 +221,15 @@ def _missing_scalars(catalog: Catalog, inputs: Inputs) -> np.ndarray:
     return flags
 
 
-def _images_behind(source: Source) -> list[Any]:
-    """What tells one source from another without reading all its pixels."""
-    known = getattr(source, "fingerprint", None)
-    if known is not None:
-        return [known]
-    images = getattr(source, "images", None)
-    if isinstance(images, np.ndarray):
-        some = np.unique(np.linspace(0, len(images) - 1, 32).astype(np.int64))
-        return [np.asarray(images[some])]
-    return [getattr(source, "survey", None)]
-
-
-def _digest(*parts: Any) -> str:
-    total = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            total.update(f"{part.dtype.str}{part.shape}".encode())
-            total.update(np.ascontiguousarray(part).view(np.uint8))
-        else:
-            total.update(repr(part).encode())
-    return total.hexdigest()
+def _hashed(directory: Path, fingerprint: dict[str, str]) -> dict[str, str]:
+    """Checksums a finished manifest of this very work holds, so that none is computed twice."""
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if manifest.get("fingerprint") != fingerprint:
+        return {}
+    return {entry["file"]: entry["sha256"] for entry in manifest["shards"]}
 
 
 def _finished(directory: Path, fingerprint: dict[str, str]) -> dict[str, shard_file.Found]:

@@ -154,7 +154,7 @@ class Normalization:
         xp : module
             The array library: ``numpy``, ``keras.ops`` or ``tensorflow.experimental.numpy``.
         complete : bool
-            Known to have data in every pixel, so that none has to be looked for.
+            Known to have data in every pixel, which can spare looking for those without.
 
         Returns
         -------
@@ -175,13 +175,15 @@ class Normalization:
         x = getattr(xp, "asarray", xp.array)(images, dtype="float32")
         if width > 1:
             x = xp.reshape(x, (-1, width * self.n_bands))
-        complete = complete or (xp is np and _all_finite(x))
-        valid = None if complete else xp.isfinite(x)
         z = x
-        if self.stretch in ("asinh", "log"):
-            z = compress(z, self.stretch, self._along(self.softening, width, xp), xp)
-        if any(self.location) or set(self.scale) != {1.0}:
-            z = (z - self._along(self.location, width, xp)) / self._along(self.scale, width, xp)
+        with np.errstate(over="ignore"):
+            if self.stretch in ("asinh", "log"):
+                z = compress(z, self.stretch, self._along(self.softening, width, xp), xp)
+            if any(self.location) or set(self.scale) != {1.0}:
+                z = (z - self._along(self.location, width, xp)) / self._along(self.scale, width, xp)
+        # Looked for in the result: what overflows (an unmasked -3.4e38, say) is no data either.
+        complete = (complete and z is x) or (xp is np and _all_finite(z))
+        valid = None if complete else xp.isfinite(z)
         if valid is not None:
             fill = self._along(self.fill, width, xp) if any(self.fill) else xp.zeros((), "float32")
             z = xp.where(valid, z, fill)

@@ -70,10 +70,11 @@ def test_fitsverify_has_no_complaint(shards: Shards) -> None:
         assert "verification OK" in done.stdout, done.stdout
 
 
-def test_nothing_is_cut_twice(tmp_path: Path, images: np.ndarray) -> None:
+def test_nothing_is_cut_or_hashed_twice(tmp_path: Path, images: np.ndarray, monkeypatch) -> None:
     first, second = Counting(images), Counting(images)
     write(tmp_path, first)
     before = contents(tmp_path)
+    monkeypatch.setattr("astrocnn.atomic.sha256", lambda path: pytest.fail(f"hashed {path}"))
     write(tmp_path, second)
     assert (first.cut, second.cut) == (50, 0)
     assert contents(tmp_path) == before

@@ -187,6 +187,21 @@ def test_mask_channels_tell_data_from_none_and_a_hole_never_spreads() -> None:
     assert np.isfinite(z).all()
 
 
+@pytest.mark.parametrize("mask", [False, True])
+def test_complete_images_need_no_search_for_holes(mask: bool) -> None:
+    images = sky(n=4, holes=0)
+    result = fit(images, stretch="asinh", mask_channel=mask)
+    # The largest fluxes of float32 overflow: where they do there are no data.
+    bright = np.full_like(images, 3e38)
+    for stack in (images, bright):
+        got = result.apply(stack, complete=True)
+        np.testing.assert_array_equal(got, result.apply(stack))
+        assert np.isfinite(got).all()
+    assert (result.apply(bright)[..., 2] == 0).all() and (result.apply(bright)[..., 1] > 5).all()
+    identity = Normalization.identity(3).apply(images)
+    np.testing.assert_array_equal(identity, images)
+
+
 def test_without_a_stretch_pixels_stay_and_holes_get_the_mean() -> None:
     images = sky()
     z = fit(images, stretch="none").apply(images)
