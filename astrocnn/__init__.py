@@ -33,6 +33,7 @@ _HOME = {
     "Target": "tasks",
     "Shards": "datasets",
     "write_shards": "datasets",
+    "split_rows": "datasets",
     "fit_normalization": "datasets",
     "Options": "models",
     "KerasEstimator": "estimators",

@@ -23,7 +23,9 @@ _HOME = {
     "dataset": "pipeline",
     "d4_views": "symmetry",
     "fit_normalization": "fitting",
+    "labels": "labelled_rows",
     "Shards": "shards",
+    "split_rows": "labelled_rows",
     "usable": "usable_rows",
     "write_shards": "writing",
 }
@@ -41,6 +43,8 @@ __all__ = [
     "d4_views",
     "dataset",
     "fit_normalization",
+    "labels",
+    "split_rows",
     "usable",
     "write_shards",
 ]

@@ -44,7 +44,7 @@ def write_shards(
     directory: str | Path,
     catalog: Catalog,
     source: Source,
-    inputs: Inputs,
+    inputs: Inputs | None = None,
     *,
     columns: Sequence[str] | None = None,
     rows_per_shard: int | None = None,
@@ -64,8 +64,9 @@ def write_shards(
         The objects, all of them: one row in is one row out.
     source : Source
         Their images, row for row.
-    inputs : Inputs
-        The kind of images expected; its normalization plays no part.
+    inputs : Inputs, optional
+        The kind of images expected, and the scalars beside them; its normalization plays no part.
+        By default whatever the source gives, without scalars.
     columns : sequence of str, optional
         Catalogue columns to keep beside the images; all by default.
     rows_per_shard : int, optional
@@ -87,6 +88,8 @@ def write_shards(
         If the disk is full; the finished shards are kept.
     """
     directory = Path(directory)
+    if inputs is None:
+        inputs = Inputs.of(source)
     inputs.check(source)
     order = np.asarray(source.order(), np.int64)
     if not np.array_equal(np.sort(order), np.arange(len(catalog))):

@@ -81,6 +81,35 @@ class Inputs:
                 )
             set_(self, "mask_channel", self.normalization.mask_channel)
 
+    @classmethod
+    def of(
+        cls, source: Any, *, scalars: tuple[str, ...] = (), mask_channel: bool = False
+    ) -> Inputs:
+        """The inputs of a model that takes what a source gives, before a normalization is fitted.
+
+        Parameters
+        ----------
+        source : Source or Shards
+            Gives bands, size, pixel scale and unit.
+        scalars, mask_channel
+            As for the class.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astrocnn.imaging import ArraySource
+        >>> Inputs.of(ArraySource(np.zeros((3, 8, 8, 2)), ("g", "r"), unit="nJy")).shape
+        (8, 8, 2)
+        """
+        return cls(
+            bands=tuple(source.bands),
+            size=source.size,
+            pixel_scale=source.pixel_scale,
+            unit=source.unit,
+            scalars=scalars,
+            mask_channel=mask_channel,
+        )
+
     @property
     def n_bands(self) -> int:
         """Number of bands."""

@@ -27,6 +27,16 @@ def test_json_round_trip_is_exact() -> None:
     assert INPUTS.with_normalization(normalization).shape == (64, 64, 6)
 
 
+def test_inputs_of_a_source_accept_it_and_no_other() -> None:
+    own = Inputs.of(source(size=32), scalars=("ebv",), mask_channel=True)
+    assert own == Inputs(
+        ("g", "r", "i"), 32, pixel_scale=0.2, unit="nJy", scalars=("ebv",), mask_channel=True
+    )
+    own.check(source(size=32))
+    with pytest.raises(InputsError, match="size: the images have 64"):
+        own.check(source(size=64))
+
+
 def test_what_agrees_or_is_not_known_passes() -> None:
     INPUTS.check(source())
     INPUTS.check(source(pixel_scale=0.2019))
