@@ -55,10 +55,11 @@ class Plan:
             JSON-able things the prediction depends on: digests of weights, inputs, catalogue...
         """
         rows = int(np.clip(_PART_BYTES // max(bytes_per_row, 1), _ROWS_AT_LEAST, _ROWS_AT_MOST))
-        order = np.asarray(order, dtype=np.int64)
+        order = np.ascontiguousarray(order, dtype=np.int64)
         text = json.dumps({**facts, "rows_per_part": rows}, sort_keys=True)
-        fingerprint = hashlib.sha256(text.encode() + order.tobytes()).hexdigest()
-        return cls(order, rows, fingerprint)
+        total = hashlib.sha256(text.encode())
+        total.update(order.data)
+        return cls(order, rows, total.hexdigest())
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.rows_per_part)

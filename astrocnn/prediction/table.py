@@ -30,7 +30,7 @@ from astrocnn.prediction.table_header import extra_table, image_header, primary_
 __all__ = ["TableColumn", "TableImage", "TableWriter", "to_csv", "to_parquet"]
 
 BLOCK_BYTES = 1 << 20
-RELEASE_BYTES = 1 << 27
+RELEASE_BYTES = 1 << 24
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

@@ -1,0 +1,79 @@
+"""Peak memory of a prediction against the number of rows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from tests.benchmarks._table import Row
+
+SMALL, LARGE = 10_000, 1_000_000
+
+# Simulated small stamps are made when they are read, so that only the engine's memory is seen.
+_JOB = """
+import json, resource, sys, tempfile, time
+from pathlib import Path
+import numpy as np
+from astropy.table import Table
+from astrocnn.catalog import Catalog
+from astrocnn.imaging import Cutouts, Inputs
+from astrocnn.prediction import predict
+from astrocnn.tasks import make
+
+n, size, bands = int(sys.argv[1]), 16, ("g", "r")
+
+class Made:
+    unit = pixel_scale = None
+    def __init__(self): self.bands, self.size = bands, size
+    def __len__(self): return n
+    def order(self): return np.arange(n)
+    def read(self, rows):
+        rng = np.random.default_rng(int(rows[0]))
+        images = rng.normal(size=(len(rows), size, size, 2)).astype(np.float32)
+        return Cutouts(images, np.zeros(len(rows), np.int32), np.zeros((len(rows), 2), np.float32))
+
+class Mean:
+    precision = "float32"
+    task = make("morphology", classes=["a", "b", "c"], column="class")
+    inputs = Inputs(bands=bands, size=size)
+    def sample(self, images, scalars=None, *, draws=0, seed=0, views="one"):
+        mean = images.mean(axis=(1, 2, 3))
+        p = np.stack([mean, mean**2, np.ones_like(mean)], axis=-1) ** 2 + 0.1
+        p = p / p.sum(axis=-1, keepdims=True)
+        return {"morphology": np.repeat(p[None], max(draws, 1), axis=0).astype(np.float32)}
+
+import tensorflow, keras  # as any real prediction holds them
+columns = {"id": np.arange(n), "ra": np.linspace(0, 359, n), "dec": np.linspace(-80, 80, n)}
+table = Table(columns, copy=False)
+del columns
+start = time.perf_counter()
+with tempfile.TemporaryDirectory() as folder:
+    predict(Mean(), Catalog.from_table(table), Made(), Path(folder) / "p.fits", draws=20)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"peak": peak, "seconds": time.perf_counter() - start}))
+"""
+
+
+def _run(n: int) -> dict[str, float]:
+    command = [sys.executable, "-c", _JOB, str(n)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def rows() -> list[Row]:
+    """Peak resident memory of a prediction of a million rows over that of ten thousand."""
+    small, large = _run(SMALL), _run(LARGE)
+    note = (
+        f"{small['peak']:.0f} and {large['peak']:.0f} MiB; {LARGE / large['seconds']:.0f} rows/s, "
+        "20 draws of a trivial model"
+    )
+    return [
+        Row(
+            "memory of predict, 10^6 rows",
+            "10^4 rows",
+            large["peak"] / small["peak"],
+            "<= 1.1",
+            note,
+        )
+    ]
