@@ -77,10 +77,12 @@ def _findings(config: RunConfig) -> Iterator[Finding]:
     if catalog is not None and source is not None:
         yield from _images(config, catalog, source)
     if source is not None and task is not None:
-        _, finding = _attempt("network", lambda: _network(config, source, task))
+        model, finding = _attempt("network", lambda: _network(config, source, task))
         yield finding
         _, finding = _attempt("training", lambda: _training(config, source, task))
         yield finding
+        if model is not None:
+            yield _time(config, model, len(source))
 
 
 def _attempt(what: str, do: Callable[[], tuple[Any, str]]) -> tuple[Any, Finding]:
@@ -149,7 +151,7 @@ def _images(config: RunConfig, catalog: Catalog, source: Source) -> Iterator[Fin
     )
 
 
-def _network(config: RunConfig, source: Source, task: Task) -> tuple[None, str]:
+def _network(config: RunConfig, source: Source, task: Task) -> tuple[Any, str]:
     import keras
 
     from astrocnn.models.build import build
@@ -170,7 +172,31 @@ def _network(config: RunConfig, source: Source, task: Task) -> tuple[None, str]:
     said += f"{model.count_params():,} parameters"
     if draws and not drops:
         said += f"; it has no dropout, so the {draws} draws asked for will be refused"
-    return None, said
+    return model, said
+
+
+def _time(config: RunConfig, model: Any, n_rows: int) -> Finding:
+    """Time one pass over a batch; a training step costs about three of them."""
+    batch = {name: np.zeros((_TRIED, *x.shape[1:]), np.float32) for name, x in model.input.items()}
+    model.predict_on_batch(batch)
+    start = time.perf_counter()
+    for _ in range(3):
+        model.predict_on_batch(batch)
+    per_object = (time.perf_counter() - start) / (3 * _TRIED)
+    epoch = 3 * per_object * n_rows * config.split.fractions[0]
+    said = (
+        f"about {_duration(epoch)} an epoch, {_duration(epoch * config.training.epochs)} for all; "
+        f"{_duration(per_object * n_rows)} for one deterministic pass over the catalogue "
+        "(this machine, float32)"
+    )
+    return Finding("time", True, said)
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 1):.0f} s"
 
 
 def _training(config: RunConfig, source: Source, task: Task) -> tuple[None, str]:
