@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from scipy.sparse import csr_array
 
 __all__ = ["resize"]
 
@@ -30,16 +31,20 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     weights = _weights(image.shape[0], size)
     missing = np.isnan(image)
     if not missing.any():
-        return weights @ image @ weights.T
-    total = weights @ np.where(missing, 0, image) @ weights.T
-    share = weights @ (~missing).astype(float) @ weights.T
+        return _both_axes(weights, image)
+    total = _both_axes(weights, np.where(missing, 0, image))
+    share = _both_axes(weights, (~missing).astype(float))
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(share >= 0.5 - 1e-9, total / share, np.nan)
 
 
+def _both_axes(weights: csr_array, image: np.ndarray) -> np.ndarray:
+    return (weights @ (weights @ image).T).T
+
+
 @lru_cache(maxsize=16)
-def _weights(side: int, size: int) -> np.ndarray:
-    """Matrix (size, side) whose rows sum to one."""
+def _weights(side: int, size: int) -> csr_array:
+    """Matrix (size, side) whose rows sum to one; a few pixels in each, so it is kept sparse."""
     old = np.arange(side)
     if size < side:
         edges = np.linspace(0, side, size + 1)
@@ -49,4 +54,4 @@ def _weights(side: int, size: int) -> np.ndarray:
     else:
         at = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)
         weights = np.clip(1 - np.abs(at[:, None] - old), 0, None)
-    return weights / weights.sum(axis=1, keepdims=True)
+    return csr_array(weights / weights.sum(axis=1, keepdims=True))
