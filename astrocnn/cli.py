@@ -23,7 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
 )
 
 RunFile = Annotated[Path, typer.Argument(metavar="RUN.toml", help="The run file.")]
@@ -33,7 +33,7 @@ Overrides = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="Run directory [runs/<file name>]."),
+    typer.Option("--out", metavar="DIR", help="Run directory (runs/<file name>)."),
 ]
 
 
@@ -128,8 +128,8 @@ def train(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # 
 @app.command()
 def predict(
     folder: RunFolder,
-    catalog: Annotated[Path | None, typer.Option(help="Catalogue [that of the run].")] = None,
-    survey: Annotated[Path | None, typer.Option(help="Survey file [that of the run].")] = None,
+    catalog: Annotated[Path | None, typer.Option(help="Catalogue (that of the run).")] = None,
+    survey: Annotated[Path | None, typer.Option(help="Survey file (that of the run).")] = None,
     out: Annotated[Path, typer.Option(help="Table to write.")] = Path("predictions.fits"),
     draws: Annotated[
         int | None, typer.Option(min=0, help="Stochastic passes; 0 for one deterministic pass.")
@@ -196,8 +196,8 @@ def simulate(
 def detect(
     survey: Annotated[Path, typer.Argument(metavar="SURVEY.toml", help="The survey file.")],
     out: Annotated[Path, typer.Option(help="Catalogue to write.")] = Path("catalog.fits"),
-    band: Annotated[str | None, typer.Option(help="Band [the reference band].")] = None,
-    threshold: Annotated[float, typer.Option(help="Height above the background [sigma].")] = 3.0,
+    band: Annotated[str | None, typer.Option(help="Band (the reference band).")] = None,
+    threshold: Annotated[float, typer.Option(help="Height above the background (sigma).")] = 3.0,
     min_pixels: Annotated[int, typer.Option(min=1, help="Connected pixels at least.")] = 5,
 ) -> None:
     """Detect sources on a survey's tiles to make a catalogue."""
@@ -211,7 +211,7 @@ def show(
     survey: Annotated[Path, typer.Argument(metavar="SURVEY.toml", help="The survey file.")],
     catalog: Annotated[Path, typer.Option(help="Catalogue.")],
     out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("stacks.png"),
-    size: Annotated[int, typer.Option(min=4, help="Side of a stamp [pixel].")] = 64,
+    size: Annotated[int, typer.Option(min=4, help="Side of a stamp (pixel).")] = 64,
     objects: Annotated[int, typer.Option(min=1, max=100, help="How many objects.")] = 8,
 ) -> None:
     """Draw the band stacks of some objects: what a network would see."""
