@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -102,7 +103,9 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, autograph=False)
+        # TensorFlow counts tracings by code object and takes many networks for one that is traced
+        # again and again; a partial object has no code, so that each is counted by itself.
+        return tf.function(functools.partial(function), autograph=False)
     if keras.backend.backend() == "jax":
         import jax
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import keras
 import numpy as np
@@ -46,6 +47,17 @@ def test_prediction_does_not_move_the_network(fitted):
     fitted.sample(images, draws=5)
     for old, new in zip(before, fitted.model_.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_sampling_in_many_ways_brings_no_advice_from_tensorflow(fitted, caplog):
+    """Every number of draws is another graph; none of them is traced twice."""
+    images, _ = images_and_classes(3, seed=5)
+    with caplog.at_level("WARNING", logger="tensorflow"):
+        logging.getLogger("tensorflow").addHandler(caplog.handler)
+        for draws in range(8):
+            fitted.sample(images, draws=draws)
+        logging.getLogger("tensorflow").removeHandler(caplog.handler)
+    assert "retracing" not in caplog.text
 
 
 def test_the_seed_decides_everything(fitted, task, inputs, shards):

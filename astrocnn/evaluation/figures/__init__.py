@@ -15,6 +15,7 @@ from astrocnn.evaluation.figures.curves import (
 )
 from astrocnn.evaluation.figures.gallery import band_levels, gallery, rgb
 from astrocnn.evaluation.figures.reliability import reliability
+from astrocnn.evaluation.figures.stacks import stacks
 from astrocnn.evaluation.figures.style import STYLE, png, styled, svg
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "rgb",
     "risk_coverage",
     "roc",
+    "stacks",
     "styled",
     "svg",
 ]
