@@ -6,19 +6,66 @@ parser.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from astrocnn.errors import AstrocnnError
 
 __all__ = ["app", "main"]
 
+_INTERRUPTED = "Interrupted. Give the same command again to continue."
+_REMEDIES = {
+    errno.ENOSPC: "free some space and give the same command again: what is finished is kept",
+    errno.EDQUOT: "free some space and give the same command again: what is finished is kept",
+    errno.EACCES: "choose another place to write, or change the permissions",
+    errno.EPERM: "choose another place to write, or change the permissions",
+    errno.EROFS: "choose another place to write",
+    errno.ENOTDIR: "a part of this path is a file: choose another",
+    errno.EMFILE: "raise the number of open files: ulimit -n",
+}
+
+
+class _Verbs(TyperGroup):
+    """The commands; what goes wrong in one becomes a sentence, not a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            try:
+                return super().invoke(ctx)
+            except AstrocnnError as error:
+                code = _fail(error)
+            # typer itself would end here without a word.
+            except KeyboardInterrupt:
+                print(f"\n{_INTERRUPTED}", file=sys.stderr)
+                code = 130
+            except BrokenPipeError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                code = 141
+            except OSError as error:
+                code = _fail(_refused(error))
+            except MemoryError as error:
+                code = _fail(
+                    AstrocnnError(
+                        "There is not enough memory.",
+                        received=str(error) or None,
+                        hint="smaller stamps (inputs.size) or batches (training.batch_size)",
+                    )
+                )
+        raise SystemExit(code)
+
+
 app = typer.Typer(
     name="astrocnn",
+    cls=_Verbs,
     help="Convolutional networks for survey astronomy: cutouts in, calibrated predictions out.",
     no_args_is_help=True,
     add_completion=False,
@@ -38,46 +85,51 @@ Out = Annotated[
 
 
 def main() -> None:
-    """Run the command line; errors made on purpose become sentences, not tracebacks."""
+    """Run the command line."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        app()
-    except AstrocnnError as error:
-        _fail(error)
-    except KeyboardInterrupt:
-        print("\nInterrupted. Give the same command again to continue.", file=sys.stderr)
-        raise SystemExit(130) from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141) from None
+    app()
 
 
-def _fail(error: AstrocnnError) -> None:
+def _refused(error: OSError) -> AstrocnnError:
+    """What the operating system refused, and what to do about it."""
+    reason = error.strerror or str(error) or type(error).__name__
+    files = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    return AstrocnnError(
+        f"The system refused to go on: {reason}.",
+        received=" -> ".join(files) or None,
+        hint=_REMEDIES.get(error.errno or 0),
+    )
+
+
+def _fail(error: AstrocnnError) -> int:
+    _complain("[bold red]astrocnn:[/]", str(error))
+    return 2
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    _complain("[yellow]warning:[/]", str(message))
+
+
+def _complain(mark: str, text: str) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"[bold red]astrocnn:[/] {escape(str(error))}"
-    )
-    raise SystemExit(2)
-
-
-def _load_tensorflow() -> None:
-    from astrocnn.runs.quiet import import_tensorflow
-
-    import_tensorflow()
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"{mark} {escape(text)}")
 
 
 def _folder(run: Path, out: Path | None) -> Path:
     return out or Path("runs") / run.stem
 
 
-def _show(*parts: Any) -> None:
+def _show(part: Any) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False)
+    Console(highlight=False).print(part)
+
+
+def _tell(parts: Iterable[Any]) -> None:
     for part in parts:
-        console.print(part)
+        _show(part)
 
 
 @app.command()
@@ -89,8 +141,7 @@ def demo(
     """Simulate a survey, cut, train, predict, score and report."""
     from astrocnn.runs.verbs import demo as verb
 
-    _load_tensorflow()
-    _show(*verb.run(out, seed=seed, objects=objects, say=_show))
+    _tell(verb.run(out, seed=seed, objects=objects, say=_show))
 
 
 @app.command()
@@ -99,7 +150,6 @@ def check(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
     from astrocnn.runs.config import load_run
     from astrocnn.runs.verbs import check as verb
 
-    _load_tensorflow()
     findings, good = verb.run(load_run(run, overrides))
     _show(findings)
     if not good:
@@ -112,7 +162,7 @@ def cutouts(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  
     from astrocnn.runs.config import load_run
     from astrocnn.runs.verbs import cutouts as verb
 
-    _show(*verb.run(load_run(run, overrides), _folder(run, out)))
+    _tell(verb.run(load_run(run, overrides), _folder(run, out)))
 
 
 @app.command()
@@ -121,8 +171,7 @@ def train(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # 
     from astrocnn.runs.config import load_run
     from astrocnn.runs.verbs import train as verb
 
-    _load_tensorflow()
-    _show(*verb.run(load_run(run, overrides), _folder(run, out)))
+    _tell(verb.run(load_run(run, overrides), _folder(run, out)))
 
 
 @app.command()
@@ -134,7 +183,7 @@ def predict(
     draws: Annotated[
         int | None, typer.Option(min=0, help="Stochastic passes; 0 for one deterministic pass.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the draws.")] = 0,
     views: Annotated[
         str | None, typer.Option(help="'one', or 'd4' to average orientations.")
     ] = None,
@@ -146,9 +195,8 @@ def predict(
     """
     from astrocnn.runs.verbs import predict as verb
 
-    _load_tensorflow()
-    _show(
-        *verb.run(
+    _tell(
+        verb.run(
             folder,
             catalog=catalog,
             survey=survey,
@@ -166,8 +214,7 @@ def evaluate(folder: RunFolder) -> None:
     """Score the test split beside the baselines; every scoring is counted."""
     from astrocnn.runs.verbs import evaluate as verb
 
-    _load_tensorflow()
-    _show(*verb.run(folder))
+    _tell(verb.run(folder))
 
 
 @app.command()
@@ -175,8 +222,7 @@ def report(folder: RunFolder) -> None:
     """Write report.html from what the run directory holds; scores nothing anew."""
     from astrocnn.runs.verbs import report as verb
 
-    _load_tensorflow()
-    _show(*verb.run(folder))
+    _tell(verb.run(folder))
 
 
 @app.command()
@@ -189,7 +235,7 @@ def simulate(
     """Simulate a survey with known truth: tiles, catalogue and survey file."""
     from astrocnn.runs.verbs import simulate as verb
 
-    _show(*verb.run(out, objects=objects, seed=seed, preset=preset))
+    _tell(verb.run(out, objects=objects, seed=seed, preset=preset))
 
 
 @app.command()
@@ -203,7 +249,7 @@ def detect(
     """Detect sources on a survey's tiles to make a catalogue."""
     from astrocnn.runs.verbs import detect as verb
 
-    _show(*verb.run(survey, out=out, band=band, threshold=threshold, min_pixels=min_pixels))
+    _tell(verb.run(survey, out=out, band=band, threshold=threshold, min_pixels=min_pixels))
 
 
 @app.command()
@@ -217,7 +263,7 @@ def show(
     """Draw the band stacks of some objects: what a network would see."""
     from astrocnn.runs.verbs import show as verb
 
-    _show(*verb.run(survey, catalog=catalog, out=out, size=size, objects=objects))
+    _tell(verb.run(survey, catalog=catalog, out=out, size=size, objects=objects))
 
 
 @app.command("list")
@@ -229,7 +275,7 @@ def list_(
     """List what can be named in a run file."""
     from astrocnn.runs.verbs import list as verb
 
-    _show(*verb.run(kind))
+    _tell(verb.run(kind))
 
 
 @app.command()
@@ -237,8 +283,7 @@ def doctor() -> None:
     """Say what this machine has: versions, processors, accelerators, optional packages."""
     from astrocnn.runs.verbs import doctor as verb
 
-    _load_tensorflow()
-    _show(*verb.run())
+    _tell(verb.run())
 
 
 def _version(value: bool) -> None:

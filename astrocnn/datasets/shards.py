@@ -65,7 +65,14 @@ class Shards:
                 received=f"{'shards but ' if begun else ''}no {MANIFEST}",
                 hint="run the cutouts again: they continue where they stopped" if begun else None,
             )
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            manifest = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise ImageError(
+                f"'{path}' is damaged.",
+                received=str(error),
+                hint="remove it and run the cutouts again: the shards are kept",
+            ) from error
         if manifest.get("format") != 1:
             raise ImageError(
                 f"The shards in '{directory}' are of an unknown format.",

@@ -67,8 +67,11 @@ def read_json(path: Path) -> dict[str, Any]:
         If the file is missing or damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError(f"a table was expected, not {type(content).__name__}")
     except (OSError, ValueError) as error:
         raise ModelError(
             f"A file of the saved estimator cannot be read: {path}", received=str(error)
         ) from error
+    return content

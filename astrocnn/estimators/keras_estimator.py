@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -291,22 +292,39 @@ class KerasEstimator:
         """
         folder = Path(directory)
         about = read_json(folder / ABOUT)
-        estimator = cls(
-            storage.from_dict(about["task"]),
-            Inputs.from_dict(read_json(folder / "inputs.json")),
-            about["architecture"],
-            options=Options.from_dict(about["options"]),
-            precision=about["precision"],
-            seed=about["seed"],
-        )
         try:
-            model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
-        except (OSError, ValueError, KeyError) as error:
+            estimator = cls(
+                storage.from_dict(about["task"]),
+                Inputs.from_dict(read_json(folder / "inputs.json")),
+                about["architecture"],
+                options=Options.from_dict(about["options"]),
+                precision=about["precision"],
+                seed=about["seed"],
+            )
+            estimator.bfloat16_change_ = float(about["bfloat16_change"])
+        except (LookupError, TypeError, AttributeError) as error:
             raise ModelError(
-                f"The network in '{folder}' cannot be read.", received=str(error)
+                f"The description of the estimator in '{folder}' is damaged.",
+                received=f"{type(error).__name__}: {error}",
+                hint="copy the folder again, or train again",
+            ) from error
+        path = folder / "model.keras"
+        if not zipfile.is_zipfile(path):
+            raise ModelError(
+                f"The network in '{folder}' cannot be read.",
+                received=f"{path.name} is {'damaged' if path.is_file() else 'missing'}",
+                hint="copy the folder again, or train again",
+            )
+        try:
+            model = keras.models.load_model(path, compile=False, safe_mode=True)
+        # What Keras raises on a damaged file depends on the byte.
+        except Exception as error:
+            raise ModelError(
+                f"The network in '{folder}' cannot be read.",
+                received=f"{type(error).__name__}: {error}",
+                hint="copy the folder again, or train again",
             ) from error
         estimator._adopt(model)
-        estimator.bfloat16_change_ = about["bfloat16_change"]
         return estimator
 
 

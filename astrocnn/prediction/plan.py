@@ -96,7 +96,9 @@ def parse_worker(text: str) -> tuple[int, int]:
         If the text is not of that form or i is not in 1..n.
     """
     head, _, tail = text.partition("/")
-    if not (head.strip().isdigit() and tail.strip().isdigit()) or not 1 <= int(head) <= int(tail):
+    # isdecimal: superscripts and other digits that int() refuses are no numbers here.
+    numbers = head.strip().isdecimal() and tail.strip().isdecimal()
+    if not numbers or not 1 <= int(head) <= int(tail):
         raise PredictionError(
             "A worker is written i/n, with i from 1 to n.", received=text, hint="--worker 1/8"
         )

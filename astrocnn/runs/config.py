@@ -41,7 +41,7 @@ class InputsSection(Section):
     """What the network sees of one object."""
 
     bands: tuple[str, ...] | None = None
-    size: int = Field(64, ge=4)
+    size: int = Field(64, ge=4, le=4096)
     scalars: tuple[str, ...] = ()
     stretch: Literal["none", "linear", "asinh", "log"] = "asinh"
     robust: bool = False
@@ -129,7 +129,7 @@ class RunConfig(Section):
     """One run, as asked for."""
 
     title: str = "astrocnn run"
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
     root: Path = Path(".")
     catalog: CatalogSection
     survey: dict[str, Any]
@@ -163,7 +163,7 @@ def load_run(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> R
     path = Path(path)
     if not path.is_file():
         raise ConfigError(
-            "The run file does not exist.",
+            "The run file is a folder." if path.is_dir() else "The run file does not exist.",
             received=str(path),
             hint="give the path of a .toml file, for instance one of pipelines/",
         )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import sys
 import time
+import zipfile
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from astrocnn.atomic import write_text
-from astrocnn.errors import ConfigError
+from astrocnn.errors import AstrocnnError, ConfigError
 from astrocnn.runs.config import RunConfig, dump_run, load_run
 
 __all__ = ["RunDirectory"]
@@ -104,11 +107,33 @@ class RunDirectory:
             )
         return path
 
+    @contextlib.contextmanager
+    def reading(self, path: Path, verb: str) -> Iterator[Path]:
+        """Yield a file that an earlier verb leaves; a damaged one becomes a sentence.
+
+        Raises
+        ------
+        ConfigError
+            If the file is absent, or does not hold what it should.
+        """
+        self.require(path, verb)
+        try:
+            yield path
+        except AstrocnnError:
+            raise
+        except (EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise ConfigError(
+                f"The file {path} is damaged.",
+                received=str(error) or type(error).__name__,
+                hint=f"remove it and run 'astrocnn {verb}' again",
+            ) from error
+
     def count_test_scoring(self, model_sha256: str) -> int:
         """Record that the test split is scored now; returns how often it has been."""
         log: list[dict[str, Any]] = []
         if self._scorings.is_file():
-            log = json.loads(self._scorings.read_text())
+            with self.reading(self._scorings, "evaluate") as path:
+                log = [*map(dict, json.loads(path.read_text(encoding="utf-8")))]
         log.append(
             {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "model": model_sha256}
         )

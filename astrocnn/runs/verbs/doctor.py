@@ -11,6 +11,8 @@ from pathlib import Path
 
 from rich.table import Table
 
+from astrocnn.runs.quiet import import_tensorflow
+
 __all__ = ["run"]
 
 _EXTRAS = {
@@ -25,6 +27,7 @@ _EXTRAS = {
 
 def run() -> Iterator[Table]:
     """Tables of versions, processors, accelerators and optional packages."""
+    import_tensorflow()
     yield _core()
     yield _optional()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.table import Table as Columns
 from rich.table import Table
 
 from astrocnn.atomic import replacing, sha256
@@ -27,10 +28,11 @@ from astrocnn.plugins import nearest
 from astrocnn.runs.assemble import task_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.train import label_columns, labelled_rows
 from astrocnn.tasks import Task
 
-__all__ = ["run"]
+__all__ = ["check_cut", "run"]
 
 PEAK = "peak"
 """Name in ``evaluation.cut`` of the brightest pixel, measured when no column bears it."""
@@ -44,12 +46,15 @@ def run(folder: Path) -> Iterator[Table | str]:
     PredictionError
         If the test split has no labelled object.
     """
-    from astrocnn.estimators import load_estimator
-
     run_folder = RunDirectory.open(folder)
     config, task = run_folder.config(), task_of(run_folder.config())
     shards = Shards.open(run_folder.require(run_folder.shards, "cutouts"))
     model = run_folder.require(run_folder.model, "train")
+    check_cut(config.evaluation.cut, shards.objects)
+
+    import_tensorflow()
+    from astrocnn.estimators import load_estimator
+
     estimator = load_estimator(model)
     rows = labelled_rows(config, shards, task)
     test = rows["test"]
@@ -130,21 +135,33 @@ def _baselines(
     return scores, {name: "; ".join(found) for name, found in sentences.items()}
 
 
-def _numbers(shards: Shards, column: str, rows: np.ndarray) -> np.ndarray:
-    names = shards.objects.colnames
-    if column not in names and column == PEAK:
-        return peak_brightness(shards.images(rows))
+def check_cut(column: str | None, table: Columns) -> None:
+    """Refuse a column to cut on that the table does not have, or that holds no numbers.
+
+    Raises
+    ------
+    ConfigError
+        With the nearest name.
+    """
+    names = table.colnames
+    if column is None or (column == PEAK and column not in names):
+        return
     if column not in names:
         raise ConfigError(
             f"evaluation.cut names no column of the catalogue: '{column}'.",
             allowed=[PEAK, *names],
             hint=nearest(column, names),
         )
-    values, missing = shards.column(column)
-    if values.dtype.kind not in "iuf":
+    if table[column].dtype.kind not in "iuf":
         raise ConfigError(
-            f"evaluation.cut needs a column of numbers; '{column}' holds {values.dtype}."
+            f"evaluation.cut needs a column of numbers; '{column}' holds {table[column].dtype}."
         )
+
+
+def _numbers(shards: Shards, column: str, rows: np.ndarray) -> np.ndarray:
+    if column == PEAK and column not in shards.objects.colnames:
+        return peak_brightness(shards.images(rows))
+    values, missing = shards.column(column)
     return np.where(missing, np.nan, values.astype(np.float64))[rows]
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from astrocnn.atomic import sha256
 from astrocnn.errors import ConfigError
+from astrocnn.imaging.paths import expand
 from astrocnn.prediction import parse_worker, to_csv, to_parquet
 from astrocnn.prediction import predict as predict_catalog
 from astrocnn.runs.assemble import catalog_of, choose_bands, source_of, survey_from, survey_of
-from astrocnn.runs.config import read_survey_file
+from astrocnn.runs.config import RunConfig, read_survey_file
 from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.quiet import import_tensorflow
 
 __all__ = ["run"]
 
@@ -34,10 +36,9 @@ def run(
     Raises
     ------
     ConfigError
-        If `out` ends in something else than .fits, .csv or .parquet.
+        If `out` ends in something else than .fits, .csv or .parquet, or would replace the
+        catalogue.
     """
-    from astrocnn.estimators import load_estimator
-
     if out.suffix not in (".fits", *_ALSO):
         raise ConfigError(
             "The table to write has an unknown format.",
@@ -48,15 +49,22 @@ def run(
     config = run_folder.config()
     share = parse_worker(worker)
     model = run_folder.require(run_folder.model, "train")
-    estimator = load_estimator(model)
+    whole = out.with_suffix(".fits")
+    for path in {out, whole}:
+        _refuse_catalog(path, config, catalog)
     objects = catalog_of(config, catalog)
     images = survey_of(config) if survey is None else survey_from(read_survey_file(survey), Path())
+
+    import_tensorflow()
+    from astrocnn.estimators import load_estimator
+
+    estimator = load_estimator(model)
     images = choose_bands(images, estimator.inputs.bands)
     table = predict_catalog(
         estimator,
         objects,
         source_of(images, objects, estimator.inputs.size),
-        out.with_suffix(".fits"),
+        whole,
         draws=config.prediction.draws if draws is None else draws,
         seed=seed,
         views=config.prediction.views if views is None else views,
@@ -73,3 +81,13 @@ def run(
     if out.suffix in _ALSO:
         _ALSO[out.suffix](table, out)
     yield f"{len(objects)} rows: {out}"
+
+
+def _refuse_catalog(path: Path, config: RunConfig, catalog: Path | None) -> None:
+    read = Path(expand(config.catalog.file, config.root)) if catalog is None else catalog
+    if path.exists() and read.exists() and path.samefile(read):
+        raise ConfigError(
+            "The predictions would replace the catalogue they are made for.",
+            received=str(path),
+            hint="give another --out",
+        )

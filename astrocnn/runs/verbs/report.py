@@ -29,6 +29,7 @@ from astrocnn.evaluation.story import (
 from astrocnn.runs.assemble import splits_of, task_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.train import label_columns, labelled_rows
 from astrocnn.tasks import Task
 
@@ -36,18 +37,30 @@ __all__ = ["run"]
 
 
 def run(folder: Path) -> Iterator[str]:
-    """Write ``report.html``; nothing is scored anew."""
-    from astrocnn.estimators import load_estimator
+    """Write ``report.html``; nothing is scored anew.
 
+    Raises
+    ------
+    ConfigError
+        If the run has not been trained and evaluated, or a file of its folder is damaged.
+    """
     home = RunDirectory.open(folder)
     config = home.config()
     task = task_of(config)
     shards = Shards.open(home.require(home.shards, "cutouts"))
-    estimator = load_estimator(home.require(home.model, "train"))
-    scores, baselines, about = read_scores(home.require(home.scores, "evaluate"))
-    with np.load(home.require(home.evaluation / "samples.npz", "evaluate")) as kept:
+    model = home.require(home.model, "train")
+    with home.reading(home.scores, "evaluate") as path:
+        scores, baselines, about = read_scores(path)
+    with home.reading(home.evaluation / "samples.npz", "evaluate") as path, np.load(path) as kept:
         test = kept["rows"]
         samples = {name: kept[f"target/{name}"] for name in task.names}
+    training = _training(home)
+    provenance = _provenance(home, about)
+
+    import_tensorflow()
+    from astrocnn.estimators import load_estimator
+
+    estimator = load_estimator(model)
     columns = label_columns(shards, task)
     encoded, weights = task.encode({k: (v[test], m[test]) for k, (v, m) in columns.items()})
     chapters = [
@@ -69,9 +82,9 @@ def run(folder: Path) -> Iterator[str]:
             ids=shards.ids[test],
         ),
         _data(config, shards, task),
-        _training(home),
+        training,
         _model(estimator),
-        _provenance(home, about),
+        provenance,
     ]
     write_report(
         home.report,
@@ -108,11 +121,14 @@ def _data(config: RunConfig, shards: Shards, task: Task) -> Chapter:
 def _training(home: RunDirectory) -> Chapter | None:
     if not home.history.is_file():
         return None
-    with open(home.history, newline="", encoding="utf-8") as stream:
+    with (
+        home.reading(home.history, "train") as path,
+        open(path, newline="", encoding="utf-8") as stream,
+    ):
         lines = list(csv.DictReader(stream))
-    history = {name: np.array([float(line[name]) for line in lines]) for name in lines[0]}
-    watched = "val_loss" if "val_loss" in history else "loss"
-    best = int(history["epoch"][np.nanargmin(history[watched])])
+        history = {name: np.array([float(line[name]) for line in lines]) for name in lines[0]}
+        watched = "val_loss" if "val_loss" in history else "loss"
+        best = int(history["epoch"][np.nanargmin(history[watched])])
     shown = {k: v for k, v in history.items() if k not in ("seconds", "learning_rate")}
     facts = {
         "Epochs": len(lines),
@@ -144,14 +160,16 @@ def _shape(layer: Any) -> str:
 
 
 def _provenance(home: RunDirectory, about: dict[str, Any]) -> Chapter:
-    environment = json.loads((home.path / "environment.json").read_text(encoding="utf-8"))
+    with home.reading(home.path / "environment.json", "train") as path:
+        environment = json.loads(path.read_text(encoding="utf-8"))
+        packages = environment["packages"].items()
     facts = {
         "Run file": f"SHA-256 {sha256(home.config_file)}",
         "Weights": f"SHA-256 {sha256(home.model / 'model.keras')}",
         "Draws": about["draws"],
         "Views": about["views"],
         "Python": environment["python"],
-        **{name: version for name, version in environment["packages"].items() if version},
+        **{name: version for name, version in packages if version},
         "Platform": environment["platform"],
     }
     return provenance_chapter(facts)
