@@ -151,6 +151,33 @@ class Catalog:
             missing = np.asarray(np.all(missing, axis=tuple(range(1, missing.ndim))))
         return values, missing
 
+    def numbers(self, name: str) -> np.ndarray:
+        """A column of numbers, as one that enters a network beside the image.
+
+        Parameters
+        ----------
+        name : str
+            As for `column`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            NaN where missing or infinite.
+
+        Raises
+        ------
+        CatalogError
+            If there is no such column, or it does not hold one number per row.
+        """
+        values, missing = self.column(name)
+        if values.ndim != 1 or values.dtype.kind not in "iufb":
+            raise CatalogError(
+                f"The column '{name}' does not hold one number per row.",
+                received=f"{values.dtype} of shape {values.shape}",
+            )
+        numbers = values.astype(np.float64)
+        return np.where(missing | ~np.isfinite(numbers), np.nan, numbers)
+
     def role_columns(self) -> list[tuple[str, Column, str]]:
         """Identifier and coordinates as given: column name, values and UCD.
 

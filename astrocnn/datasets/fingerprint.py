@@ -48,21 +48,9 @@ def fingerprint_of(
         "FP_INPUT": _digest(inputs.bands, inputs.size, inputs.pixel_scale, inputs.unit),
         "FP_ROWS": _digest(*(part for pair in own for part in pair), catalog.flags),
         "FP_TABLE": _digest(*(part for pair in kept for part in pair), inputs.scalars),
-        "FP_IMAGE": _digest(*_images_behind(source)),
+        "FP_IMAGE": _digest(source.fingerprint),
         "FP_PLAN": _digest(order, rows_per_shard),
     }
-
-
-def _images_behind(source: Source) -> list[Any]:
-    """What tells one source from another without reading all its pixels."""
-    known = getattr(source, "fingerprint", None)
-    if known is not None:
-        return [known]
-    images = getattr(source, "images", None)
-    if isinstance(images, np.ndarray):
-        some = np.unique(np.linspace(0, len(images) - 1, 32).astype(np.int64))
-        return [np.asarray(images[some])]
-    return [getattr(source, "survey", None)]
 
 
 def _digest(*parts: Any) -> str:

@@ -214,13 +214,7 @@ def _encode_all(
 def _missing_scalars(catalog: Catalog, inputs: Inputs) -> np.ndarray:
     flags = np.zeros(len(catalog), np.int32)
     for name in inputs.scalars:
-        values, missing = catalog.column(name)
-        if values.ndim != 1 or values.dtype.kind not in "iufb":
-            raise CatalogError(
-                f"The scalar '{name}' is not a column of numbers.",
-                received=f"{values.dtype} of shape {values.shape}",
-            )
-        flags[missing | ~np.isfinite(values.astype(float))] |= Flag.SCALAR_MISSING
+        flags[np.isnan(catalog.numbers(name))] |= Flag.SCALAR_MISSING
     return flags
 
 

@@ -35,6 +35,10 @@ class Estimator(Protocol):
     def precision(self) -> str:
         """Arithmetic of predictions: ``"float32"`` or ``"bfloat16"``."""
 
+    @property
+    def fingerprint(self) -> str:
+        """Digest of what was learned: equal for estimators that predict alike."""
+
     def fit(
         self,
         shards: Shards,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
 from collections.abc import Mapping
@@ -100,6 +101,23 @@ class KerasEstimator:
             return self.asked_precision
         good = getattr(self, "bfloat16_change_", np.inf) < BFLOAT16_TOLERANCE
         return "bfloat16" if good and has_fast_bfloat16() else "float32"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the weights, the architecture and the inputs, hexadecimal.
+
+        Raises
+        ------
+        ModelError
+            If it has not been trained.
+        """
+        self._require_trained()
+        about = (self.architecture, self.options, self.inputs, storage.to_dict(self.task))
+        total = hashlib.sha256(repr(about).encode())
+        for weights in self.model_.get_weights():
+            total.update(f"{weights.dtype.str}{weights.shape}".encode())
+            total.update(np.ascontiguousarray(weights).tobytes())
+        return total.hexdigest()
 
     def fit(
         self,

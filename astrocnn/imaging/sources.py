@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from astrocnn.errors import ConfigError, ImageError
 from astrocnn.imaging.cutouts import Cutouts, drop_infinite, empty_stack, row_flags
+from astrocnn.imaging.fingerprints import digest_of, some_of
 from astrocnn.imaging.survey import Survey
 
 __all__ = ["ArraySource", "Source", "open_source"]
@@ -37,6 +39,11 @@ class Source(Protocol):
 
     def __len__(self) -> int:
         """Number of rows."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells these images from others, without reading all of them."""
         ...
 
     def order(self) -> np.ndarray:
@@ -105,6 +112,13 @@ class ArraySource:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the names, the shape and the pixels of some objects."""
+        some = np.ascontiguousarray(self.images[some_of(len(self.images))])
+        pixels = hashlib.sha256(some.tobytes()).hexdigest()
+        return digest_of((self.bands, self.images.shape, some.dtype.str, pixels))
 
     def order(self) -> np.ndarray:
         """Rows as they are."""

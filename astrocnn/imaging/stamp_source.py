@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import string
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from astrocnn.errors import CatalogError, ConfigError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
 from astrocnn.imaging.cutouts import Cutouts, drop_infinite, empty_stack, gather, row_flags
+from astrocnn.imaging.fingerprints import digest_of, some_of
 from astrocnn.imaging.masking import bad_pixels, decoder
 from astrocnn.imaging.paths import split_hdu
 from astrocnn.imaging.resizing import resize
@@ -100,6 +103,17 @@ class StampSource:
 
     def __len__(self) -> int:
         return self._length
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of the survey, of the columns that name the files, and of samples of some."""
+        names = hashlib.blake2b(digest_size=16)
+        for name, values in self._columns.items():
+            names.update(f"{name}{values.dtype.str}{values.shape}".encode())
+            names.update(np.ascontiguousarray(values).tobytes())
+        rows = some_of(self._length)
+        files = [t.format_map(self._values(int(row))) for row in rows for t in self._files]
+        return digest_of((self.survey, names.hexdigest()), files)
 
     def order(self) -> np.ndarray:
         """Rows as they are, or rows of the same file together when files are shared."""

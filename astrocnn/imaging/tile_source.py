@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from astrocnn.errors import CatalogError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
 from astrocnn.imaging.cutouts import Cutouts, corners, drop_infinite, empty_stack, row_flags
+from astrocnn.imaging.fingerprints import digest_of
 from astrocnn.imaging.plane_cache import PlaneCache
 from astrocnn.imaging.resampling import GridMap, nodes
 from astrocnn.imaging.skygrid import SkyGrid
@@ -114,6 +116,12 @@ class TileSource:
                     )
             self._assigned = [by_key[tiles.key] for tiles in self._tiles]
         return self._assigned
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of the survey and of samples of its files."""
+        planes = [p for t in self._tiles for found in t.planes.values() for p in found]
+        return digest_of(self.survey, dict.fromkeys(plane.path for plane in planes))
 
     def order(self) -> np.ndarray:
         """Permutation of the rows that visits each tile once; rows without a tile come last."""

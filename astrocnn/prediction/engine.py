@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 __all__ = ["predict", "predict_rows"]
 
 FLAGS = TableColumn("flags", "int32", ucd="meta.code", description="bit mask, see FLAGn cards")
+_SAID = {
+    "MODELSHA": "digest of the network",
+    "CONFSHA": "digest of the run file",
+    "CATSHA": "digest of identifiers and positions",
+    "IMAGESHA": "digest of samples of the images",
+    "SURVEY": "name of the survey",
+}
 _ROW = TableColumn("ROW", "int64", description="row of the catalogue, from 0")
 
 
@@ -83,14 +90,22 @@ def predict(
     InputsError
         If the images are not of the kind the estimator was trained on.
     PredictionError
-        If existing parts belong to another prediction, or the disk is full.
+        If existing parts belong to another prediction, `out` exists and is no table of
+        predictions, or the disk is full.
     """
     out = Path(out)
     estimator.inputs.check(source)
-    facts = {
+    scalars = _scalars(catalog, estimator)
+    provenance = {
+        "MODELSHA": estimator.fingerprint,
         **(provenance or {}),
-        "catalog": digest(catalog.ids, *_positions(catalog)),
-        "scalars": digest(*(_scalar(catalog, name)[0] for name in estimator.inputs.scalars)),
+        "CATSHA": digest(catalog.ids, *_positions(catalog)),
+        "IMAGESHA": source.fingerprint,
+    }
+    facts = {
+        **provenance,
+        "weights": estimator.fingerprint,
+        "scalars": None if scalars is None else digest(scalars),
         "inputs": estimator.inputs.to_json(),
         "precision": estimator.precision,
         "draws": draws,
@@ -101,6 +116,7 @@ def predict(
     plan = Plan.make(source.order(), size * size * bands * 4, facts)
     if _finished(out, plan):
         return out
+    _refuse_to_replace(out)
     folder = out.with_name(out.name + ".parts")
     folder.mkdir(parents=True, exist_ok=True)
     mine = range(worker[0] - 1, len(plan), worker[1])
@@ -114,7 +130,7 @@ def predict(
         _write_part(plan, folder, part, rows, columns, estimator)
     if not all(plan.path(folder, part).is_file() for part in range(len(plan))):
         return None
-    cards = _cards(estimator, plan, provenance or {}, draws, seed, views)
+    cards = _cards(estimator, plan, provenance, draws, seed, views)
     _merge(plan, folder, out, catalog, estimator, cards)
     if worker[1] == 1:
         shutil.rmtree(folder)
@@ -151,11 +167,9 @@ def predict_rows(
     """
     n = len(catalog)
     flags = cutouts.flags.astype(np.int32) | catalog.flags.astype(np.int32)
-    scalars = None
-    if estimator.inputs.scalars:
-        values = [_scalar(catalog, name) for name in estimator.inputs.scalars]
-        scalars = np.stack([value for value, _ in values], axis=-1)
-        flags[np.any([bad for _, bad in values], axis=0)] |= Flag.SCALAR_MISSING
+    scalars = _scalars(catalog, estimator)
+    if scalars is not None:
+        flags[~np.isfinite(scalars).all(axis=-1)] |= Flag.SCALAR_MISSING
     unusable = UNUSABLE if estimator.inputs.mask_channel else UNUSABLE | Flag.BAND_MISSING
     good = np.flatnonzero((flags & int(unusable)) == 0)
     flags[np.setdiff1d(np.arange(n), good)] |= Flag.NOT_PREDICTED
@@ -206,10 +220,13 @@ def _positions(catalog: Catalog) -> list[np.ndarray]:
     return [p for p in (catalog.ra, catalog.dec) if p is not None]
 
 
-def _scalar(catalog: Catalog, name: str) -> tuple[np.ndarray, np.ndarray]:
-    values, missing = catalog.column(name)
-    values = np.asarray(values, dtype=np.float32)
-    return values, np.asarray(missing) | ~np.isfinite(values)
+def _scalars(catalog: Catalog, estimator: Estimator) -> np.ndarray | None:
+    """Scalar inputs, float32 of shape (n, n_scalars), NaN where missing."""
+    names = estimator.inputs.scalars
+    if not names:
+        return None
+    with np.errstate(over="ignore"):
+        return np.stack([catalog.numbers(name) for name in names], axis=-1).astype(np.float32)
 
 
 def _target_columns(estimator: Estimator) -> list[TableColumn]:
@@ -258,6 +275,15 @@ def _is_whole(path: Path) -> bool:
 
 def _finished(out: Path, plan: Plan) -> bool:
     return out.is_file() and _fingerprint(out) == plan.fingerprint
+
+
+def _refuse_to_replace(out: Path) -> None:
+    """Predictions may be made anew; anything else of that name may be someone's only copy."""
+    if out.exists() and _fingerprint(out) is None:
+        raise PredictionError(
+            f"'{out}' exists and is no table of predictions: it is not replaced.",
+            hint="write to another --out, or remove it first",
+        )
 
 
 def _fingerprint(path: Path) -> str | None:
@@ -327,6 +353,8 @@ def _cards(
         ("VIEWS", views, "orientations averaged"),
         ("PRECIS", estimator.precision, "arithmetic of the network"),
     ]
-    cards += [(key.upper()[:8], value, "") for key, value in provenance.items()]
+    cards += [
+        (key.upper()[:8], value, _SAID.get(key.upper(), "")) for key, value in provenance.items()
+    ]
     cards += [(f"FLAG{flag.bit_length() - 1}", flag.sentence, f"bit {int(flag)}") for flag in Flag]
     return cards

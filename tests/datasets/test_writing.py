@@ -170,7 +170,7 @@ def test_refusals(tmp_path: Path, images: np.ndarray, catalog) -> None:
     with pytest.raises(ConfigError, match="at least one row"):
         write(tmp_path, Counting(images), rows_per_shard=0)
     text = Inputs(BANDS, 12, scalars=("kind",))
-    with pytest.raises(CatalogError, match="'kind' is not a column of numbers"):
+    with pytest.raises(CatalogError, match="'kind' does not hold one number per row"):
         write_shards(tmp_path, catalog, Counting(images), text)
     lost = Inputs(BANDS, 12, scalars=("seeing",))
     with pytest.raises(CatalogError, match="seeing"):

@@ -24,6 +24,7 @@ class Mean:
     """Probability of 'b' is the mean pixel, plus a little for each draw."""
 
     precision = "float32"
+    fingerprint = "mean"
 
     def __init__(self):
         self.task = make("morphology", classes=["a", "b"], column="class")
@@ -191,3 +192,52 @@ def test_the_fingerprint_is_of_the_facts_and_the_order():
 def test_a_worker_is_i_of_n(text):
     with pytest.raises(PredictionError, match="i/n"):
         parse_worker(text)
+
+
+def test_the_header_says_what_was_predicted_from_what(tmp_path):
+    catalog, images = objects(20)
+    cards = fits.getheader(predict(Mean(), catalog, source_of(images), tmp_path / "p.fits"))
+    same = fits.getheader(predict(Mean(), catalog, source_of(images), tmp_path / "q.fits"))
+    assert len(cards["CATSHA"]) == 64 and cards["MODELSHA"] == "mean"
+    moved = Table(catalog.table, copy=True)
+    moved["DEC"][3] /= 2
+    brighter = images.copy()
+    brighter[0] += 1
+    for other, source, changed in (
+        (Catalog.from_table(moved), source_of(images), "CATSHA"),
+        (catalog, source_of(brighter), "IMAGESHA"),
+    ):
+        found = fits.getheader(predict(Mean(), other, source, tmp_path / f"{changed}.fits"))
+        for card in ("CATSHA", "IMAGESHA", "FPRINT"):
+            assert cards[card] == same[card]
+            assert (found[card] != cards[card]) == (card in (changed, "FPRINT"))
+
+
+def test_a_table_of_another_network_is_made_anew(tmp_path):
+    catalog, images = objects(20)
+    estimator = Mean()
+    predict(estimator, catalog, source_of(images), tmp_path / "p.fits")
+    predict(estimator, catalog, source_of(images), tmp_path / "p.fits")
+    assert estimator.calls == 1
+    estimator.fingerprint = "trained again"
+    out = predict(estimator, catalog, source_of(images), tmp_path / "p.fits")
+    assert estimator.calls == 2 and fits.getheader(out)["MODELSHA"] == "trained again"
+
+
+def test_nothing_but_predictions_is_replaced(tmp_path):
+    catalog, images = objects(20)
+    precious = tmp_path / "catalog.fits"
+    catalog.table.write(precious)
+    before = precious.read_bytes()
+    with pytest.raises(PredictionError, match="not replaced"):
+        predict(Mean(), catalog, source_of(images), precious)
+    assert precious.read_bytes() == before
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(PredictionError, match="not replaced"):
+        predict(Mean(), catalog, source_of(images), tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize("worker", ["²/3", "0/2", "3/2", "a/b", "1", "", "1.5/2", "-1/2"])
+def test_a_worker_is_two_numbers(worker):
+    with pytest.raises(PredictionError, match="i from 1 to n"):
+        parse_worker(worker)
