@@ -17,6 +17,7 @@ from astrocnn.plugins import nearest
 
 __all__ = ["blocks", "read"]
 
+BLOCK = 2880
 BLOCK_BYTES = 1 << 22
 UNSIGNED = {"i2": 2**15, "i4": 2**31, "i8": 2**63}
 
@@ -125,6 +126,12 @@ def _table_hdu(hdus: Any, hdu: int | str | None, path: Path, stream: BinaryIO) -
         stream.seek(0)
         while stream.read(BLOCK_BYTES):
             pass
+        if stream.tell() % BLOCK:
+            raise CatalogError(
+                f"'{path}' is cut short: FITS files are multiples of {BLOCK} bytes.",
+                received=f"{stream.tell()} bytes, with {', '.join(_listing(hdus))}",
+                hint="fetch or write the file again",
+            )
         raise CatalogError(
             f"'{path}' holds no table.",
             received=_listing(hdus),

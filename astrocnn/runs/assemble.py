@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy.table import Table
 
 from astrocnn.catalog import Catalog, group_keys, read_catalog, sky_keys, split_of
-from astrocnn.errors import ConfigError
+from astrocnn.errors import ConfigError, ModelError
 from astrocnn.imaging import Inputs, Source, Survey, open_source, unpack
 from astrocnn.imaging.paths import expand
 from astrocnn.plugins import nearest
@@ -28,9 +29,13 @@ if TYPE_CHECKING:
     from astrocnn.training import Optimizer
 
 __all__ = [
+    "PEAK",
     "augmentation_of",
     "catalog_of",
+    "check_cut",
+    "check_draws",
     "inputs_of",
+    "network_of",
     "optimizer_of",
     "options_of",
     "source_of",
@@ -39,6 +44,9 @@ __all__ = [
     "survey_of",
     "task_of",
 ]
+
+PEAK = "peak"
+"""Name in ``evaluation.cut`` of the brightest pixel, measured when no column bears it."""
 
 
 def catalog_of(config: RunConfig, path: str | Path | None = None) -> Catalog:
@@ -165,6 +173,79 @@ def options_of(config: RunConfig) -> Options:
                 f"model.options: there is no '{name}'.", allowed=known, hint=nearest(name, known)
             )
     return Options(**config.model.options)
+
+
+def check_cut(column: str | None, table: Table) -> None:
+    """Refuse a column to cut on that the table does not have, or that holds no numbers.
+
+    Raises
+    ------
+    ConfigError
+        With the nearest name.
+    """
+    names = table.colnames
+    if column is None or (column == PEAK and column not in names):
+        return
+    if column not in names:
+        raise ConfigError(
+            f"evaluation.cut names no column of the catalogue: '{column}'.",
+            allowed=[PEAK, *names],
+            hint=nearest(column, names),
+        )
+    if table[column].dtype.kind not in "iuf":
+        raise ConfigError(
+            f"evaluation.cut needs a column of numbers; '{column}' holds {table[column].dtype}."
+        )
+
+
+def network_of(config: RunConfig, task: Task, source: Any) -> Any:
+    """The untrained network of a run (keras.Model).
+
+    Parameters
+    ----------
+    config : RunConfig
+        Says which architecture, with which options.
+    task : Task
+        Gives the heads.
+    source : Source or Shards
+        Gives the bands.
+
+    Raises
+    ------
+    ModelError
+        If the stamps are too small for the architecture, or an option makes no sense.
+    """
+    from astrocnn.models.build import build
+
+    inputs = inputs_of(config, source)
+    return build(
+        config.model.architecture,
+        task,
+        size=inputs.size,
+        n_channels=inputs.n_channels,
+        n_scalars=len(inputs.scalars),
+        options=options_of(config),
+    )
+
+
+def check_draws(config: RunConfig, model: Any) -> None:
+    """Refuse draws from a network without dropout: better before the training than after it.
+
+    Raises
+    ------
+    ModelError
+        With the two ways out.
+    """
+    import keras
+
+    drops = any(isinstance(x, keras.layers.Dropout) and x.rate > 0 for x in model.layers)
+    if config.prediction.draws and not drops:
+        raise ModelError(
+            f"The network '{config.model.architecture}' has no dropout, so it cannot be drawn "
+            "from.",
+            received=f"prediction.draws = {config.prediction.draws}",
+            hint="--set model.options.head_dropout=0.5, or --set prediction.draws=0",
+        )
 
 
 def optimizer_of(config: RunConfig) -> Optimizer:

@@ -25,6 +25,10 @@ from astrocnn.simulation.truth import truth_table, write_table
 __all__ = ["Simulation", "simulate"]
 
 
+SIMULATED = "Simulated by astrocnn"
+FIRST_LINE = "# A simulated survey; the truth is in catalog.fits."
+
+
 @dataclasses.dataclass(frozen=True)
 class Simulation:
     """What `simulate` has written.
@@ -112,7 +116,8 @@ def simulate(
     MissingDependency
         Without galsim.
     AstrocnnError
-        When a process dies, or cannot start because the calling script has no main guard.
+        When a process dies, or cannot start because the calling script has no main guard, or
+        the folder holds a catalogue that is not of a simulated survey.
     """
     import_galsim()
     survey = preset_named(preset, bands, coarse, class_fractions)
@@ -124,6 +129,7 @@ def simulate(
             allowed="n_objects >= 1, tile_size >= 64, 0 <= overlap < tile_size, awkward_rows >= 0",
         )
     folder = Path(out)
+    _refuse_to_replace(folder)
     n_tiles = max(2, round(n_objects * spacing**2 / tile_size**2))
     tiles = lay_tiles(n_tiles, tile_size, overlap, survey.pixel_scale, center)
     objects = [draw_object(seed, index, survey) for index in range(n_objects + awkward_rows)]
@@ -147,6 +153,25 @@ def simulate(
     _write_catalog(folder / "catalog.fits", table, seed)
     write_text(folder / "survey.toml", _survey_file(survey, n_tiles, rms))
     return Simulation(folder / "catalog.fits", folder / "survey.toml", tuple(written))
+
+
+def _refuse_to_replace(folder: Path) -> None:
+    """A simulation may be made anew; anything else of its names may be someone's only copy."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"'{folder}' is a file, not a folder.", hint="name another folder")
+    foreign = []
+    for name, words in (("catalog.fits", SIMULATED), ("survey.toml", FIRST_LINE)):
+        path = folder / name
+        if path.exists():
+            with path.open("rb") as stream:
+                if words.encode() not in stream.read(1 << 16):
+                    foreign.append(name)
+    if foreign:
+        raise ConfigError(
+            f"'{folder}' holds files that were not simulated: they are not replaced.",
+            received=foreign,
+            hint="name another folder",
+        )
 
 
 def _positions(
@@ -182,7 +207,7 @@ def _write_catalog(path: Path, table: Table, seed: int) -> None:
     # Awkward rows are not all at the end.
     order = generator(seed, "rows", 1).permutation(len(table))
     comments = [
-        f"Simulated by astrocnn with seed {seed}: not a real sky.",
+        f"{SIMULATED} with seed {seed}: not a real sky.",
         "Magnitudes are AB, as observed. Some rows lie outside all tiles or have no coordinates.",
     ]
     write_table(table[order], path, comments)
@@ -191,7 +216,7 @@ def _write_catalog(path: Path, table: Table, seed: int) -> None:
 def _survey_file(preset: Preset, n_tiles: int, rms: bool) -> str:
     names = ", ".join(f'"{band.name}"' for band in preset.bands)
     lines = [
-        "# A simulated survey; the truth is in catalog.fits.",
+        FIRST_LINE,
         f'name = "simulated {preset.name}"',
         'kind = "tiles"',
         'unit = "nJy"',

@@ -15,6 +15,7 @@ __all__ = [
     "check_agreement",
     "seed_dropout",
     "take_values_of_first_replica",
+    "wait_for_all",
 ]
 
 
@@ -62,6 +63,12 @@ def _assign_sums(
 
     for variable, value in zip(variables, sums(), strict=True):
         variable.assign(value.numpy())
+
+
+def wait_for_all(where: tf.distribute.Strategy) -> None:
+    """Return when every worker has come this far; at once when there is only one."""
+    if where.num_replicas_in_sync > 1:
+        where.reduce("SUM", where.run(lambda: tf.constant(1.0)), axis=None)
 
 
 def check_agreement(where: tf.distribute.Strategy, epoch: int) -> None:

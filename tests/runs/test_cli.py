@@ -2,84 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import re
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from astrocnn.cli import main
-from astrocnn.simulation import simulate
-
-RUN = """
-title = "a small survey"
-survey = "sky/survey.toml"
-
-[catalog]
-file = "sky/catalog.fits"
-
-[inputs]
-size = 24
-
-[split]
-fractions = [0.6, 0.2, 0.2]
-
-[task]
-name = "morphology"
-column = "morphology"
-classes = ["elliptical", "spiral", "edge_on", "merger", "star"]
-
-[model]
-architecture = "plain8"
-options = { width = 0.25 }
-
-[training]
-epochs = 2
-learning_rate = 2e-3
-
-[prediction]
-draws = 4
-
-[evaluation]
-cut = "mag_r"
-"""
-
-
-def astrocnn(*arguments, code=0):
-    """Run a command in this process; what it printed."""
-    said = io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(said),
-        contextlib.redirect_stderr(said),
-    ):
-        patch.setattr(sys, "argv", ["astrocnn", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as done:
-            assert (done.code or 0) == code, said.getvalue()
-        else:
-            assert code == 0, said.getvalue()
-    return said.getvalue()
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Path:
-    """A simulated survey with its run file, trained."""
-    folder = tmp_path_factory.mktemp("home")
-    simulate(folder / "sky", n_objects=160, seed=4, tile_size=600, awkward_rows=6)
-    (folder / "run.toml").write_text(RUN)
-    astrocnn("train", folder / "run.toml", "--out", folder / "run")
-    return folder
+from .command import RUN, astrocnn
 
 
 def predictions(path):

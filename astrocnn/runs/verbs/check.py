@@ -8,24 +8,28 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from astrocnn.catalog import SPLITS, Catalog
-from astrocnn.errors import AstrocnnError
+from astrocnn.errors import AstrocnnError, ConfigError
 from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.imaging import Source
 from astrocnn.runs.assemble import (
     augmentation_of,
     catalog_of,
+    check_cut,
+    check_draws,
     inputs_of,
+    network_of,
     optimizer_of,
-    options_of,
     source_of,
     splits_of,
     survey_of,
     task_of,
 )
 from astrocnn.runs.config import RunConfig, check_names
+from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.tasks import Task
 
 __all__ = ["Finding", "run"]
@@ -52,11 +56,12 @@ def run(config: RunConfig) -> tuple[Table, bool]:
     good : bool
         Whether the run can start.
     """
+    import_tensorflow()
     table = Table(title=config.title, title_justify="left", title_style="bold", show_header=False)
     good = True
     for finding in _findings(config):
         mark = "[green]ok[/]" if finding.good else "[red]wrong[/]"
-        table.add_row(mark, finding.what, finding.said)
+        table.add_row(mark, finding.what, escape(finding.said))
         good &= finding.good
     return table, good
 
@@ -79,6 +84,8 @@ def _findings(config: RunConfig) -> Iterator[Finding]:
     if source is not None and task is not None:
         model, finding = _attempt("network", lambda: _network(config, source, task))
         yield finding
+        if model is not None:
+            yield _attempt("draws", lambda: _draws(config, model))[1]
         _, finding = _attempt("training", lambda: _training(config, source, task))
         yield finding
         if model is not None:
@@ -98,6 +105,8 @@ def _catalog(config: RunConfig) -> tuple[Catalog, str]:
     roles = catalog.roles
     where = f"positions '{roles.ra}', '{roles.dec}'" if roles.ra else "no positions"
     said = f"{len(catalog)} rows, identifier '{roles.id}', {where}"
+    for name in config.inputs.scalars:
+        catalog.numbers(name)
     bad = int(np.count_nonzero(catalog.flags & int(Flag.BAD_COORDINATES)))
     return catalog, said + (f"; {bad} with bad coordinates" if bad else "")
 
@@ -122,6 +131,14 @@ def _labels(config: RunConfig, catalog: Catalog, task: Task) -> tuple[None, str]
     lines = [f"{name}: " + ", ".join(f"{k} {v}" for k, v in t.items()) for name, t in tally.items()]
     counts = np.bincount(splits, minlength=len(SPLITS))
     lines.append(", ".join(f"{name} {n}" for name, n in zip(SPLITS, counts, strict=True)))
+    check_cut(config.evaluation.cut, catalog.table)
+    empty = [name for name, n in zip(SPLITS, counts, strict=True) if not n]
+    if empty:
+        raise ConfigError(
+            f"There is no object for: {', '.join(empty)}.",
+            received="\n".join(lines),
+            hint="add rows, or change split.fractions or split.by",
+        )
     return None, "\n".join(lines)
 
 
@@ -153,27 +170,17 @@ def _images(config: RunConfig, catalog: Catalog, source: Source) -> Iterator[Fin
 
 
 def _network(config: RunConfig, source: Source, task: Task) -> tuple[Any, str]:
-    import keras
-
-    from astrocnn.models.build import build
-
-    inputs = inputs_of(config, source)
-    model = build(
-        config.model.architecture,
-        task,
-        size=inputs.size,
-        n_channels=inputs.n_channels,
-        n_scalars=len(inputs.scalars),
-        options=options_of(config),
-    )
-    height, width, channels = inputs.shape
-    draws = config.prediction.draws
-    drops = any(isinstance(layer, keras.layers.Dropout) for layer in model.layers)
+    model = network_of(config, task, source)
+    height, width, channels = inputs_of(config, source).shape
     said = f"{config.model.architecture}: {height} x {width} x {channels}, "
-    said += f"{model.count_params():,} parameters"
-    if draws and not drops:
-        said += f"; it has no dropout, so the {draws} draws asked for will be refused"
-    return model, said
+    return model, said + f"{model.count_params():,} parameters"
+
+
+def _draws(config: RunConfig, model: Any) -> tuple[None, str]:
+    check_draws(config, model)
+    section = config.prediction
+    how = f"{section.draws} by dropout" if section.draws else "none: one deterministic pass"
+    return None, f"{how}; views: {section.views}"
 
 
 def _time(config: RunConfig, model: Any, n_rows: int) -> Finding:

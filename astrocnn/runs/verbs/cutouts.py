@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from astrocnn.catalog import Catalog
 from astrocnn.datasets import Shards, write_shards
 from astrocnn.errors import ImageError
 from astrocnn.flags import UNUSABLE, Flag
+from astrocnn.imaging import open_source
 from astrocnn.runs.assemble import catalog_of, inputs_of, source_of, survey_of
 from astrocnn.runs.config import RunConfig, check_names
 from astrocnn.runs.directory import RunDirectory
@@ -40,11 +42,33 @@ def make_shards(config: RunConfig, folder: RunDirectory) -> Shards:
     if np.all(shards.flags & int(UNUSABLE)):
         raise ImageError(
             "Not one object of the catalogue has an image.",
-            received="; ".join(tally_flags(shards)),
-            hint="compare the positions or file names of the catalogue with the survey: "
+            received="; ".join(" ".join(line.split()) for line in tally_flags(shards)),
+            hint=_elsewhere(config, catalog)
+            or "compare the positions or file names of the catalogue with the survey: "
             "'astrocnn check' shows both",
         )
     return shards
+
+
+def _elsewhere(config: RunConfig, catalog: Catalog) -> str | None:
+    """Whether the positions would lie on the images if they were read in another way."""
+    survey = survey_of(config)
+    if survey.kind != "tiles" or catalog.roles.ra is None or catalog.roles.dec is None:
+        return None
+    rows = np.unique(np.linspace(0, len(catalog) - 1, 1000).astype(int))
+    ra, dec = (catalog.numbers(name)[rows] for name in (catalog.roles.ra, catalog.roles.dec))
+    for x, y, what in (
+        (np.degrees(ra), np.degrees(dec), "as radians (give the columns the unit rad)"),
+        (dec, ra, "with RA and Dec exchanged (name them in [catalog])"),
+    ):
+        good = np.isfinite(x) & np.isfinite(y) & (np.abs(y) <= 90) & (np.abs(x) <= 360)
+        if not good.any():
+            continue
+        source = open_source(survey, ra=x[good], dec=y[good], size=config.inputs.size)
+        inside = source.read(np.arange(len(source))).flags & int(UNUSABLE) == 0
+        if inside.any():
+            return f"read {what}, {inside.sum()} of {len(rows)} positions tried have an image"
+    return None
 
 
 def tally_flags(shards: Shards) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from astrocnn.atomic import write_text
+from astrocnn.errors import ConfigError
 from astrocnn.runs.config import load_run
 from astrocnn.runs.verbs import evaluate, predict, report, train
 from astrocnn.simulation import CLASSES, simulate
@@ -79,7 +80,14 @@ def run(
         Length of the training.
     say : callable
         Told of each step as it begins.
+
+    Raises
+    ------
+    ConfigError
+        If `out` is a file.
     """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"'{out}' is a file, not a folder.", hint="name another --out")
     start = time.perf_counter()
     sky = out / "survey"
     if not (sky / "survey.toml").is_file():

@@ -23,6 +23,7 @@ from astrocnn.runs.config import read_survey_file
 
 __all__ = ["run"]
 
+FORMATS = (".fits", ".ecsv", ".csv", ".parquet")
 _SAME_SOURCE = 0.5  # arcsec: the same object on two overlapping tiles
 
 
@@ -39,10 +40,19 @@ def run(
     Raises
     ------
     ConfigError
-        If the survey has no such band or is made of stamps.
+        If the survey has no such band or is made of stamps, or `out` is of an unknown format
+        or exists.
     CatalogError
         If there is no source at all.
     """
+    if out.suffix not in FORMATS:
+        raise ConfigError(
+            "The catalogue to write has an unknown format.", received=str(out), allowed=FORMATS
+        )
+    if out.exists():
+        raise ConfigError(
+            f"'{out}' exists: a catalogue is not replaced.", hint="write to another --out"
+        )
     found = survey_from(read_survey_file(survey), Path())
     if found.kind != "tiles":
         raise ConfigError("Sources are detected on tiles; this survey is made of stamps.")

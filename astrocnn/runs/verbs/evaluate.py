@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Table as Columns
 from rich.table import Table
 
 from astrocnn.atomic import replacing, sha256
 from astrocnn.datasets import Shards
-from astrocnn.errors import ConfigError, PredictionError
+from astrocnn.errors import PredictionError
 from astrocnn.evaluation import (
     fit_cut,
     fit_majority,
@@ -24,18 +23,14 @@ from astrocnn.evaluation import (
 from astrocnn.evaluation.words import interval_of, is_of_class, name_of, value_of
 from astrocnn.families import ClassFamily
 from astrocnn.metrics import Score
-from astrocnn.plugins import nearest
-from astrocnn.runs.assemble import task_of
+from astrocnn.runs.assemble import PEAK, check_cut, task_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.train import label_columns, labelled_rows
 from astrocnn.tasks import Task
 
-__all__ = ["check_cut", "run"]
-
-PEAK = "peak"
-"""Name in ``evaluation.cut`` of the brightest pixel, measured when no column bears it."""
+__all__ = ["run"]
 
 
 def run(folder: Path) -> Iterator[Table | str]:
@@ -133,29 +128,6 @@ def _baselines(
         for name, found in samples.items()
     }
     return scores, {name: "; ".join(found) for name, found in sentences.items()}
-
-
-def check_cut(column: str | None, table: Columns) -> None:
-    """Refuse a column to cut on that the table does not have, or that holds no numbers.
-
-    Raises
-    ------
-    ConfigError
-        With the nearest name.
-    """
-    names = table.colnames
-    if column is None or (column == PEAK and column not in names):
-        return
-    if column not in names:
-        raise ConfigError(
-            f"evaluation.cut names no column of the catalogue: '{column}'.",
-            allowed=[PEAK, *names],
-            hint=nearest(column, names),
-        )
-    if table[column].dtype.kind not in "iuf":
-        raise ConfigError(
-            f"evaluation.cut needs a column of numbers; '{column}' holds {table[column].dtype}."
-        )
 
 
 def _numbers(shards: Shards, column: str, rows: np.ndarray) -> np.ndarray:

@@ -9,13 +9,15 @@ import numpy as np
 
 from astrocnn.atomic import replacing
 from astrocnn.catalog import read_catalog
-from astrocnn.errors import ImageError
+from astrocnn.errors import ConfigError, ImageError
 from astrocnn.evaluation.figures.stacks import stacks
 from astrocnn.flags import UNUSABLE
 from astrocnn.runs.assemble import source_of, survey_from
 from astrocnn.runs.config import read_survey_file
 
 __all__ = ["run"]
+
+FORMATS = (".png", ".pdf", ".svg", ".jpg")
 
 
 def run(
@@ -25,9 +27,15 @@ def run(
 
     Raises
     ------
+    ConfigError
+        If `out` is no picture format.
     ImageError
         If none of the first thousand objects has one.
     """
+    if out.suffix.lower() not in FORMATS:
+        raise ConfigError(
+            "The picture to write has an unknown format.", received=str(out), allowed=FORMATS
+        )
     found = survey_from(read_survey_file(survey), Path())
     table = read_catalog(catalog)
     source = source_of(found, table, size)
@@ -45,5 +53,5 @@ def run(
         pixel_scale=source.pixel_scale,
     )
     with replacing(out) as temporary:
-        figure.savefig(temporary, format=out.suffix.lstrip(".") or "png", dpi=200)
+        figure.savefig(temporary, format=out.suffix.lower().lstrip("."), dpi=200)
     yield f"{len(good)} objects in {len(source.bands)} bands: {out}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,19 @@ from astrocnn.datasets import Shards, fit_normalization, usable
 from astrocnn.errors import TrainingError
 from astrocnn.runs.assemble import (
     augmentation_of,
+    catalog_of,
+    check_cut,
+    check_draws,
     inputs_of,
+    network_of,
     optimizer_of,
     options_of,
     splits_of,
     task_of,
 )
-from astrocnn.runs.config import RunConfig
+from astrocnn.runs.config import RunConfig, check_names
 from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.cutouts import make_shards
 from astrocnn.tasks import Task
 
@@ -31,15 +36,35 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
 
     Given again after an interruption it continues; given again when done it says so.
     """
-    folder = RunDirectory.create(out, config)
-    task = task_of(config)
-    options = options_of(config)
+    check_names(config)
+    task, options = task_of(config), options_of(config)
+    # What is wrong with the labels is known before hours of cutting.
+    catalog = catalog_of(config)
+    task.encode({name: catalog.column(name) for name in task.label_columns})
+    for name in config.inputs.scalars:
+        catalog.numbers(name)
+    check_cut(config.evaluation.cut, catalog.table)
+
+    import_tensorflow()
+    from astrocnn.estimators import KerasEstimator
+    from astrocnn.training.replicas import wait_for_all
+    from astrocnn.training.strategies import is_chief, strategy
+
+    optimizer = optimizer_of(config)
+    # Other workers can only be joined before TensorFlow is used.
+    where = strategy(config.training.strategy)
+    if is_chief(where):
+        folder = RunDirectory.create(out, config)
+    wait_for_all(where)
+    folder = RunDirectory.open(out)
     if folder.model.exists():
         yield f"{folder.model} is trained already; remove it to train anew"
         return
-    from astrocnn.estimators import KerasEstimator
-
-    shards = make_shards(config, folder)
+    if is_chief(where):
+        make_shards(config, folder)
+    wait_for_all(where)
+    shards = Shards.open(folder.shards)
+    check_draws(config, network_of(config, task, shards))
     rows = labelled_rows(config, shards, task)
     for name in ("train", "validation"):
         if not len(rows[name]):
@@ -49,6 +74,9 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
                 hint="add rows, or change split.fractions",
             )
     yield ", ".join(f"{len(rows[name])} {name}" for name in SPLITS) + " objects with labels"
+    columns = label_columns(shards, task)
+    taught = {k: (v[rows["train"]], m[rows["train"]]) for k, (v, m) in columns.items()}
+    yield from _complaints(task, *task.encode(taught))
     section = config.inputs
     normalization = fit_normalization(
         shards,
@@ -75,17 +103,47 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
         rows["validation"],
         epochs=training.epochs,
         batch_size=training.batch_size,
-        optimizer=optimizer_of(config),
+        optimizer=optimizer,
         patience=training.patience or None,
         augmentation=augmentation_of(config, task, inputs),
         balance=training.class_weights,
-        strategy=training.strategy,
+        strategy=where,
         precision=training.precision,
         backup=folder.backup,
         history_file=folder.history,
     )
-    estimator.save(folder.model)
+    if is_chief(where):
+        estimator.save(folder.model)
+    wait_for_all(where)
     yield f"trained: {folder.model}"
+
+
+def _complaints(
+    task: Task, encoded: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray]
+) -> Iterator[str]:
+    """What cannot be learned from the labels of the training objects.
+
+    Raises
+    ------
+    TrainingError
+        If that is everything.
+    """
+    alike = {}
+    for name, counts in task.tally(encoded, weights).items():
+        labels = encoded[name][weights[name] > 0]
+        absent = [kind for kind, n in counts.items() if not n]
+        if not len(labels) or not np.any(labels != labels[0]):
+            alike[name] = " or ".join(k for k, n in counts.items() if n) or "missing"
+        elif absent and len(counts) > 2:
+            yield f"no training object of {name} is {' or '.join(absent)}: it cannot be learned"
+    if len(alike) == len(task.targets):
+        raise TrainingError(
+            "The labels of the training objects are all alike: there is nothing to tell apart.",
+            received="; ".join(f"{name}: all {label}" for name, label in alike.items()),
+            hint="check the label column and the map of the task",
+        )
+    for name, label in alike.items():
+        yield f"all training labels of {name} are {label}: it cannot be learned"
 
 
 def labelled_rows(config: RunConfig, shards: Shards, task: Task) -> dict[str, np.ndarray]:

@@ -1,0 +1,220 @@
+"""What users do wrong: each mistake ends with a sentence, and nothing of theirs is lost."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from astrocnn.catalog import CatalogWarning
+
+from .command import RUN, astrocnn
+
+
+def words(text: str) -> str:
+    """Without the frame of a table and its line ends."""
+    return " ".join(text.replace("│", " ").split())
+
+
+@pytest.fixture
+def broken(home, tmp_path) -> Path:
+    """A copy of the run directory to damage."""
+    return Path(shutil.copytree(home / "run", tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "verb"),
+    [
+        ("scores.json", "{", "evaluate"),
+        ("history.csv", "", "train"),
+        ("environment.json", "1", "train"),
+        ("evaluation/samples.npz", "", "evaluate"),
+        ("evaluation/samples.npz", "text", "evaluate"),
+    ],
+)
+def test_damaged_files_of_a_run_are_named(broken, file, content, verb):
+    astrocnn("evaluate", broken)
+    (broken / file).write_text(content)
+    said = words(astrocnn("report", broken, code=2))
+    assert f"{file} is damaged" in said and f"run 'astrocnn {verb}' again" in said
+
+
+def test_a_damaged_count_of_scorings_is_not_forgotten(broken):
+    log = broken / "test_scorings.json"
+    log.write_text("{")
+    assert "test_scorings.json is damaged" in astrocnn("evaluate", broken, code=2)
+    assert log.read_text() == "{"
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "said"),
+    [
+        ("model/model.keras", lambda b: b[: len(b) // 2], "network in"),
+        ("model/model.keras", lambda b: b[:3000] + bytes(64) + b[3064:], "network in"),
+        ("model/inputs.json", lambda b: b"{}", "damaged"),
+        ("model/estimator.json", lambda b: b"[]", "estimator.json"),
+        ("config.toml", lambda b: b"", "catalog: is needed and absent"),
+    ],
+)
+def test_damaged_estimators_are_named(broken, file, damage, said):
+    path = broken / file
+    path.write_bytes(damage(path.read_bytes()))
+    assert said in astrocnn("predict", broken, "--out", broken / "p.fits", code=2)
+    assert not (broken / "p.fits").exists()
+
+
+def test_a_damaged_manifest_is_named(broken):
+    (broken / "shards/manifest.json").write_text("{")
+    said = astrocnn("evaluate", broken, code=2)
+    assert "manifest.json' is damaged" in said
+
+
+def test_predictions_never_replace_the_catalogue(home, tmp_path):
+    mine = Path(shutil.copy(home / "sky/catalog.fits", tmp_path / "mine.fits"))
+    before = mine.read_bytes()
+    for out in (mine, mine.with_suffix(".csv")):
+        said = astrocnn("predict", home / "run", "--catalog", mine, "--out", out, code=2)
+        assert "replace the catalogue" in said and mine.read_bytes() == before
+    other = tmp_path / "other.fits"
+    other.write_bytes(before)
+    said = astrocnn("predict", home / "run", "--catalog", mine, "--out", other, code=2)
+    assert "not replaced" in said and other.read_bytes() == before
+
+
+def test_simulating_and_detecting_replace_nothing_of_the_user(home, tmp_path):
+    mine = tmp_path / "catalog.fits"
+    mine.write_text("precious")
+    assert "not replaced" in astrocnn("simulate", tmp_path, "--objects", 20, code=2)
+    said = astrocnn("detect", home / "sky/survey.toml", "--out", mine, code=2)
+    assert "exists" in said and mine.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("simulate", "{file}"), "is a file"),
+        (("demo", "--out", "{file}"), "is a file"),
+        (("check", "{home}"), "run file is a folder"),
+        (("detect", "{home}/sky/survey.toml", "--out", "x.xyz"), "unknown format"),
+        (
+            ("show", "{home}/sky/survey.toml", "--catalog", "{file}", "--out", "x.xyz"),
+            "unknown format",
+        ),
+        (("predict", "{home}/run", "--out", "{file}/x.fits"), "Not a directory"),
+        (("predict", "{home}/run", "--worker", "²/3"), "i from 1 to n"),
+        (("predict", "{home}/run", "--views", "d5"), "did you mean 'd4'"),
+        (("check", "{home}/run.toml", "--set", "inputs.size=1000000"), "inputs.size"),
+        (("check", "{home}/run.toml", "--set", "seed=-1"), "seed"),
+    ],
+)
+def test_wrong_arguments(home, tmp_path, command, said):
+    file = tmp_path / "file.toml"
+    file.write_text("")
+    parts = [part.format(home=home, file=file) for part in command]
+    assert said in words(astrocnn(*parts, code=2))
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("inputs.scalars=['nope']", "no column 'nope'"),
+        ("inputs.scalars=['morphology']", "does not hold one number per row"),
+        ("evaluation.cut=mag_q", "did you mean 'mag_"),
+        ("split.fractions=[1.0, 0.0, 0.0]", "no object for: validation, test"),
+        ("model.architecture=euclid_quality", "no dropout"),
+        ("training.optimizer=adamm", "did you mean 'adam'"),
+    ],
+)
+def test_check_and_train_find_it_before_anything_is_cut(home, tmp_path, override, said):
+    arguments = (home / "run.toml", "--set", override)
+    found = words(astrocnn("check", *arguments, code=1))
+    assert "wrong" in found and said in found
+    out = tmp_path / "out"
+    if "split" not in override:
+        assert said in words(astrocnn("train", *arguments, "--out", out, code=2))
+        assert override.startswith("model.") or not (out / "shards").exists()
+
+
+def changed(home: Path, name: str, change) -> Path:
+    table = Table.read(home / "sky/catalog.fits")
+    change(table)
+    table.write(home / f"{name}.fits", overwrite=True)
+    run = home / f"{name}.toml"
+    run.write_text(RUN.replace("sky/catalog.fits", f"{name}.fits"))
+    return run
+
+
+def test_one_class_is_nothing_to_learn(home, tmp_path):
+    def all_stars(table):
+        table["morphology"][:] = "star"
+
+    run = changed(home, "stars", all_stars)
+    said = astrocnn("train", run, "--out", tmp_path / "out", code=2)
+    assert "nothing to tell apart" in said and "all star" in said
+
+
+def test_radians_and_exchanged_coordinates_are_recognized_by_where_they_lie(home, tmp_path):
+    def radians(table):
+        for name in ("ra", "dec"):
+            table[name] = np.radians(table[name])
+            table[name].unit = None
+
+    def exchanged(table):
+        table["ra"], table["dec"] = table["dec"].copy(), table["ra"].copy()
+
+    for change, said in ((radians, "read as radians"), (exchanged, "read with RA and Dec exch")):
+        run = changed(home, change.__name__, change)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CatalogWarning)
+            found = words(astrocnn("cutouts", run, "--out", tmp_path / change.__name__, code=2))
+        assert said in found and "160 of 166 positions tried have an image" in found
+
+
+def test_square_brackets_survive_the_table_of_findings(home):
+    run = changed(home, "no_id", lambda table: table.rename_column("id", "label"))
+    assert "under [catalog] in a run file" in words(astrocnn("check", run, code=1))
+
+
+def test_a_typo_costs_no_tensorflow(home):
+    script = (
+        "import sys; from astrocnn.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: print(end.code, 'tensorflow' in sys.modules)"
+    )
+    for command in (
+        ("check", home / "none.toml"),
+        ("train", home / "run.toml", "--set", "training.epoch=3"),
+        ("predict", home / "run", "--worker", "3/2"),
+        ("evaluate", home / "none"),
+        ("report", home),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *map(str, command)], capture_output=True, text=True
+        )
+        assert done.stdout.split() == ["2", "False"], (command, done.stderr)
+
+
+def test_interrupted_training_says_how_to_continue(home, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "astrocnn.cli", "train", str(home / "run.toml")]
+    command += ["--out", str(out), "--set", "training.epochs=3"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.time() + 120
+    while not (out / "backup/state.npz").exists() and process.poll() is None:
+        assert time.time() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Interrupted" in said and "Traceback" not in said
+    astrocnn("train", home / "run.toml", "--out", out, "--set", "training.epochs=3")
+    lines = (out / "history.csv").read_text().splitlines()
+    assert len(lines) == 4
