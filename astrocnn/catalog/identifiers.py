@@ -94,7 +94,8 @@ def _refuse_repeated(values: np.ndarray, name: str, table: Table) -> None:
         groups.append(f"{ordered[start]} in rows {_listed(rows)}")
     more = f"; and {len(starts) - SHOWN_GROUPS} more" if len(starts) > SHOWN_GROUPS else ""
     raise CatalogError(
-        f"{len(starts)} identifiers of '{name}' occur more than once.",
+        f"Column '{name}' holds {len(starts)} "
+        f"{'identifier' if len(starts) == 1 else 'identifiers'} more than once.",
         received="; ".join(groups) + more + " (rows counted from 0)",
         allowed="every identifier once",
         hint=_unique_columns(table, name),

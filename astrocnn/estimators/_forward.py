@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 from astrocnn.datasets import d4_views
 from astrocnn.datasets.symmetry import ELEMENTS
 from astrocnn.errors import InputsError, ModelError
+from astrocnn.estimators.base import VIEWS
 from astrocnn.imaging import Inputs
 from astrocnn.models import Stochastic, in_blocks
 from astrocnn.plugins import nearest
 from astrocnn.tasks import Task
 
-__all__ = ["VIEWS", "Forward", "check_arrays"]
-
-VIEWS: tuple[str, ...] = ("one", "d4")
-"""What a prediction may be averaged over."""
+__all__ = ["Forward", "check_arrays"]
 
 
 class Forward:

@@ -18,10 +18,14 @@ from astrocnn.tasks import Task
 if TYPE_CHECKING:
     from astrocnn.datasets import Shards
 
-__all__ = ["ABOUT", "Estimator", "load_estimator"]
+__all__ = ["ABOUT", "VIEWS", "Estimator", "load_estimator"]
 
 ABOUT = "estimator.json"
 """File of a saved estimator that says of which kind it is."""
+
+
+VIEWS: tuple[str, ...] = ("one", "d4")
+"""What a prediction may be averaged over: nothing, or the orientations of the image."""
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn import plugins
 from astrocnn.datasets import Shards, dataset, fit_normalization
 from astrocnn.errors import ModelError
 from astrocnn.estimators._folder import read_json, whole_folder, write_json
@@ -73,6 +74,8 @@ class KerasEstimator:
     ------
     TrainingError
         If there is no such precision.
+    ConfigError
+        If there is no such architecture or option.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class KerasEstimator:
         seed: int = 0,
     ) -> None:
         resolve_precision(precision)
+        plugins.load("astrocnn.models.architectures", architecture)
         self.task = task
         self.inputs = inputs
         self.architecture = architecture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -169,7 +170,7 @@ def open_source(
     from astrocnn.imaging.stamp_source import StampSource
     from astrocnn.imaging.tile_source import TileSource
 
-    if isinstance(size, bool) or int(size) != size or size < 1:
+    if isinstance(size, bool) or not isinstance(size, Real) or int(size) != size or size < 1:
         raise ConfigError("The size of the cutouts is a whole number of pixels.", received=size)
     if survey.kind == "stamps":
         return StampSource(survey, columns or {}, int(size), **options)

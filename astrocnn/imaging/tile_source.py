@@ -299,7 +299,10 @@ def _zero_point(band: Any, plane: Any) -> float | None:
 def _positions(values: Any) -> np.ndarray:
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(values.astype(float), np.nan)
-    array = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    try:
+        array = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise CatalogError("RA and Dec are numbers of degrees.", received=str(error)) from error
     if array.ndim != 1:
         raise CatalogError("RA and Dec are one-dimensional.", received=array.shape)
     return array

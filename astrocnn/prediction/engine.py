@@ -20,8 +20,10 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
 from astrocnn.errors import PredictionError
+from astrocnn.estimators.base import VIEWS
 from astrocnn.flags import UNUSABLE, Flag
-from astrocnn.prediction.plan import Plan, digest
+from astrocnn.plugins import nearest
+from astrocnn.prediction.plan import Plan, digest, parse_worker
 from astrocnn.prediction.table import TableWriter
 from astrocnn.prediction.table_column import TableColumn, fits_name
 from astrocnn.progress import track
@@ -90,10 +92,25 @@ def predict(
     InputsError
         If the images are not of the kind the estimator was trained on.
     PredictionError
-        If existing parts belong to another prediction, `out` exists and is no table of
-        predictions, or the disk is full.
+        If an argument makes no sense, images and catalogue have different rows, existing parts
+        belong to another prediction, `out` exists and is no table of predictions, or the disk
+        is full.
     """
     out = Path(out)
+    if len(source) != len(catalog):
+        raise PredictionError(
+            "The images and the catalogue do not have the same rows.",
+            received=f"{len(source)} images",
+            allowed=f"{len(catalog)} rows, each once",
+        )
+    parse_worker(f"{worker[0]}/{worker[1]}")
+    if draws < 0 or views not in VIEWS:
+        raise PredictionError(
+            "There is no such way of predicting.",
+            received=f"draws={draws}, views={views!r}",
+            allowed=f"0 or more draws, views {' or '.join(map(repr, VIEWS))}",
+            hint=nearest(views, VIEWS),
+        )
     estimator.inputs.check(source)
     scalars = _scalars(catalog, estimator)
     provenance = {

@@ -25,7 +25,7 @@ def import_tensorflow() -> None:
         try:
             import keras  # noqa: F401
             import tensorflow  # noqa: F401
-        except BaseException:
+        except Exception:
             os.dup2(kept, 2)
             said.seek(0)
             sys.stderr.write(said.read().decode(errors="replace"))

@@ -241,3 +241,20 @@ def test_nothing_but_predictions_is_replaced(tmp_path):
 def test_a_worker_is_two_numbers(worker):
     with pytest.raises(PredictionError, match="i from 1 to n"):
         parse_worker(worker)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"worker": (3, 2)}, "i from 1 to n"),
+        ({"views": "d5"}, "did you mean 'd4'"),
+        ({"draws": -1}, "0 or more draws"),
+        ({"catalog": objects(21)[0]}, "same rows"),
+    ],
+)
+def test_wrong_arguments_leave_nothing(tmp_path, change, said):
+    catalog, images = objects(20)
+    arguments = {"catalog": catalog, "source": source_of(images), "out": tmp_path / "p.fits"}
+    with pytest.raises(PredictionError, match=said):
+        predict(Mean(), **(arguments | change))
+    assert not list(tmp_path.iterdir())

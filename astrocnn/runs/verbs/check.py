@@ -35,6 +35,7 @@ from astrocnn.tasks import Task
 __all__ = ["Finding", "run"]
 
 _TRIED = 64
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,7 @@ def _images(config: RunConfig, catalog: Catalog, source: Source) -> Iterator[Fin
         count = int(np.count_nonzero(cutouts.flags & int(flag)))
         if count:
             lines.append(f"{count} of {len(rows)}: {flag.sentence}")
+    lines += list(dict.fromkeys(getattr(source, "problems", [])))[:_SHOWN]
     yield Finding("cutouts", without < 1, "\n".join(lines))
     size = cutouts.images[0].nbytes * len(catalog)
     yield Finding(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from rich.markup import escape
 
 from astrocnn.catalog import Catalog
 from astrocnn.datasets import Shards, write_shards
@@ -18,17 +19,27 @@ from astrocnn.runs.directory import RunDirectory
 
 __all__ = ["make_shards", "run"]
 
+_SHOWN = 5
+
 
 def run(config: RunConfig, out: Path) -> Iterator[str]:
     """Write the shards of a run and say what was found."""
     folder = RunDirectory.create(out, config)
-    shards = make_shards(config, folder)
+    shards, problems = make_shards(config, folder)
     yield f"{len(shards)} objects in {folder.shards}"
     yield from tally_flags(shards)
+    yield from map(escape, problems)
 
 
-def make_shards(config: RunConfig, folder: RunDirectory) -> Shards:
-    """The shards of a run; those already there are not cut again.
+def make_shards(config: RunConfig, folder: RunDirectory) -> tuple[Shards, list[str]]:
+    """Cut what is not cut yet.
+
+    Returns
+    -------
+    shards : Shards
+        Of the run; those already there are not cut again.
+    problems : list of str
+        What was wrong with the first files that could not be read.
 
     Raises
     ------
@@ -38,16 +49,19 @@ def make_shards(config: RunConfig, folder: RunDirectory) -> Shards:
     check_names(config)
     catalog = catalog_of(config)
     source = source_of(survey_of(config), catalog, config.inputs.size)
+    problems: list[str] = getattr(source, "problems", [])
     shards = write_shards(folder.shards, catalog, source, inputs_of(config, source))
     if np.all(shards.flags & int(UNUSABLE)):
         raise ImageError(
             "Not one object of the catalogue has an image.",
-            received="; ".join(" ".join(line.split()) for line in tally_flags(shards)),
+            received="; ".join(
+                [*(" ".join(line.split()) for line in tally_flags(shards)), *problems[:1]]
+            ),
             hint=_elsewhere(config, catalog)
             or "compare the positions or file names of the catalogue with the survey: "
             "'astrocnn check' shows both",
         )
-    return shards
+    return shards, problems[:_SHOWN]
 
 
 def _elsewhere(config: RunConfig, catalog: Catalog) -> str | None:
@@ -59,6 +73,7 @@ def _elsewhere(config: RunConfig, catalog: Catalog) -> str | None:
     ra, dec = (catalog.numbers(name)[rows] for name in (catalog.roles.ra, catalog.roles.dec))
     for x, y, what in (
         (np.degrees(ra), np.degrees(dec), "as radians (give the columns the unit rad)"),
+        (15 * ra, dec, "with RA in hours (give its column the unit hourangle)"),
         (dec, ra, "with RA and Dec exchanged (name them in [catalog])"),
     ):
         good = np.isfinite(x) & np.isfinite(y) & (np.abs(y) <= 90) & (np.abs(x) <= 360)
