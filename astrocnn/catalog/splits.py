@@ -125,6 +125,11 @@ def group_keys(keys: np.ndarray, contents: np.ndarray) -> np.ndarray:
     Returns
     -------
     keys : ndarray of shape (n,), dtype of `keys`
+
+    Raises
+    ------
+    ConfigError
+        If there are not as many keys as contents.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -117,6 +117,15 @@ class Estimator(Protocol):
 def load_estimator(directory: str | os.PathLike[str]) -> Estimator:
     """Read a saved estimator of any kind.
 
+    Parameters
+    ----------
+    directory : path-like
+        What `Estimator.save` wrote, the folder ``model`` of a run directory.
+
+    Returns
+    -------
+    Estimator
+
     Raises
     ------
     ModelError

@@ -92,6 +92,19 @@ class Cut:
 def fit_majority(target: Target, encoded: Any, weight: Any) -> Majority:
     """Class shares of the labelled objects of the training split.
 
+    Parameters
+    ----------
+    target : Target
+        One over named classes.
+    encoded : array_like of shape (n, k)
+        Labels of the training objects.
+    weight : array_like of shape (n,)
+        0 where the label is missing.
+
+    Returns
+    -------
+    Majority
+
     Raises
     ------
     PredictionError

@@ -70,6 +70,17 @@ def score(
 def headline(task: Task, scores: Sequence[Score]) -> Score:
     """The score a task quotes first.
 
+    Parameters
+    ----------
+    task : Task
+        Names its headline.
+    scores : sequence of Score
+        All that were computed.
+
+    Returns
+    -------
+    Score
+
     Raises
     ------
     ConfigError
@@ -120,7 +131,20 @@ def write_scores(
 def read_scores(
     path: str | os.PathLike[str],
 ) -> tuple[list[Score], dict[str, list[Score]], dict[str, Any]]:
-    """Scores, baselines and what stood beside them, as `write_scores` wrote them."""
+    """Scores, baselines and what stood beside them, as `write_scores` wrote them.
+
+    Parameters
+    ----------
+    path : path-like
+        ``scores.json`` of a run directory.
+
+    Returns
+    -------
+    scores : list of Score
+    baselines : dict of str to list of Score
+    about : dict
+        What stood beside them.
+    """
     content = json.loads(Path(path).read_text(encoding="utf-8"))
     scores = [_from_json(s) for s in content.pop("scores")]
     baselines = {

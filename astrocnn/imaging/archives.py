@@ -17,6 +17,13 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
     A second call with the same, unchanged archive does nothing; an interrupted one is repeated.
     Members that would land outside the folder are refused.
 
+    Parameters
+    ----------
+    archive : path-like
+        The tar file.
+    folder : path-like
+        Where to; made when missing.
+
     Returns
     -------
     Path

@@ -223,6 +223,11 @@ class Survey:
 def read_survey(path: str | Path) -> Survey:
     """Read a survey from a TOML file; its relative paths are relative to that file.
 
+    Parameters
+    ----------
+    path : path-like
+        For instance ``surveys/euclid.toml``; ``$NAME`` in its paths is expanded.
+
     Raises
     ------
     ConfigError

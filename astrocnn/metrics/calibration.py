@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say, and does doubt fall on the errors?
+"""Scores of calibration: whether probabilities mean what they say.
 
 All scores take weights of shape (..., n) and return values of shape (...).
 """
@@ -95,6 +95,23 @@ def ece(
     Bins of equal count have the edges of the unweighted sample.  The value is biased upwards in
     small samples, where noise alone opens gaps.
 
+    Parameters
+    ----------
+    probability : array_like of shape (n,)
+        Of something that may happen.
+    happened : array_like of shape (n,)
+        1 where it did, 0 where not, or a fraction.
+    weights : array_like of shape (..., n), optional
+        Weight of each object, 1 when left out.
+    n_bins : int
+        Number of bins.
+    binning : {"width", "count"}
+        Bins of equal width, or with equally many objects.
+
+    Returns
+    -------
+    ndarray of shape (...)
+
     References
     ----------
     Guo, Pleiss, Sun and Weinberger (2017), ICML, equation 3; Nixon et al. (2019), CVPR workshop.
@@ -110,6 +127,15 @@ def classwise_ece(
     probabilities: Any, truth: Any, weights: Any = None, *, n_bins: int = 15
 ) -> NDArray[np.float64]:
     """ECE of the probability of each class by itself, of shape (..., n_classes).
+
+    Parameters
+    ----------
+    probabilities, truth : array_like of shape (n, n_classes)
+        Probabilities, and labels as 0 and 1 or as fractions.
+    weights : array_like of shape (..., n), optional
+        Weight of each object, 1 when left out.
+    n_bins : int
+        Bins of equal width between 0 and 1.
 
     References
     ----------
@@ -127,6 +153,8 @@ def brier(probabilities: Any, truth: Any, weights: Any = None) -> NDArray[np.flo
     ----------
     probabilities, truth : array_like of shape (n, n_classes)
         Probabilities, and labels as 0 and 1 or as fractions.
+    weights : array_like of shape (..., n), optional
+        Weight of each object, 1 when left out.
 
     References
     ----------
@@ -142,6 +170,17 @@ def log_loss(probabilities: Any, truth: Any, weights: Any = None) -> NDArray[np.
 
     Probabilities below `NLL_FLOOR` count as the floor, so that one sure error does not make
     every comparison infinite.
+
+    Parameters
+    ----------
+    probabilities, truth : array_like of shape (n, n_classes)
+        Probabilities, and labels as 0 and 1 or as fractions.
+    weights : array_like of shape (..., n), optional
+        Weight of each object, 1 when left out.
+
+    Returns
+    -------
+    ndarray of shape (...)
     """
     p, y = finite(probabilities, "probabilities", 2), finite(truth, "labels", 2)
     w = weights_for(weights, len(p))

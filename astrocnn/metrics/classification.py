@@ -59,39 +59,97 @@ def confusion_matrix(
 
 
 def accuracy(truth: Any, predicted: Any, weights: Any = None) -> NDArray[np.float64]:
-    """Weighted fraction of objects whose class is right, of shape (...)."""
+    """Weighted fraction of objects whose class is right, of shape (...).
+
+    Parameters
+    ----------
+    truth, predicted : array_like of int of shape (n,)
+        Numbers of the classes.
+    weights : array_like of shape (..., n), optional
+        Weight of each object, 1 when left out.
+
+    Returns
+    -------
+    ndarray of shape (...)
+    """
     right = np.asarray(truth) == np.asarray(predicted)
     w = weights_for(weights, len(right))
     return ratio(w @ right, w.sum(axis=-1))
 
 
 def completeness(matrix: Any) -> NDArray[np.float64]:
-    """TP / (TP + FN) of each class (recall), from a confusion matrix; shape (..., n_classes)."""
+    """TP / (TP + FN) of each class (recall), from a confusion matrix; shape (..., n_classes).
+
+    Parameters
+    ----------
+    matrix : array_like of shape (..., n_classes, n_classes)
+        From `confusion_matrix`.
+    """
     matrix = np.asarray(matrix)
     return ratio(_diagonal(matrix), matrix.sum(axis=-1))
 
 
 def purity(matrix: Any) -> NDArray[np.float64]:
-    """TP / (TP + FP) of each class (precision), from a confusion matrix; shape (..., n_classes)."""
+    """TP / (TP + FP) of each class (precision), from a confusion matrix; shape (..., n_classes).
+
+    Parameters
+    ----------
+    matrix : array_like of shape (..., n_classes, n_classes)
+        From `confusion_matrix`.
+    """
     matrix = np.asarray(matrix)
     return ratio(_diagonal(matrix), matrix.sum(axis=-2))
 
 
 def f1(matrix: Any) -> NDArray[np.float64]:
-    """2 TP / (2 TP + FP + FN) of each class; NaN for a class neither present nor predicted."""
+    """2 TP / (2 TP + FP + FN) of each class; NaN for a class neither present nor predicted.
+
+    Parameters
+    ----------
+    matrix : array_like of shape (..., n_classes, n_classes)
+        From `confusion_matrix`.
+
+    Returns
+    -------
+    ndarray of shape (..., n_classes)
+    """
     matrix = np.asarray(matrix)
     return ratio(2 * _diagonal(matrix), matrix.sum(axis=-1) + matrix.sum(axis=-2))
 
 
 def macro_f1(matrix: Any) -> NDArray[np.float64]:
-    """Mean F1 over the classes that are present or predicted, each counting alike."""
+    """Mean F1 over the classes that are present or predicted, each counting alike.
+
+    Parameters
+    ----------
+    matrix : array_like of shape (..., n_classes, n_classes)
+        From `confusion_matrix`.
+
+    Returns
+    -------
+    ndarray of shape (...)
+    """
     each = f1(matrix)
     known = np.isfinite(each)
     return ratio(np.where(known, each, 0).sum(axis=-1), known.sum(axis=-1))
 
 
 def majority_rate(truth: Any, n_classes: int, weights: Any = None) -> NDArray[np.float64]:
-    """Accuracy of always saying the commonest class of the sample itself."""
+    """Accuracy of always saying the commonest class of the sample itself.
+
+    Parameters
+    ----------
+    truth : array_like of int of shape (n,)
+        Numbers of the classes.
+    n_classes : int
+        Number of classes.
+    weights : array_like of shape (..., n), optional
+        Weight of each object, 1 when left out.
+
+    Returns
+    -------
+    ndarray of shape (...)
+    """
     t = _classes(truth, n_classes)
     w = weights_for(weights, len(t))
     counts = w @ np.eye(n_classes)[t]

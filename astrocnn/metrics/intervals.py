@@ -172,6 +172,13 @@ def wilson(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Wilson score interval of a binomial fraction; NaN where there was no trial.
 
+    Parameters
+    ----------
+    successes, trials : array_like
+        Counts, or sums of weights.
+    level : float
+        Probability that the interval covers the fraction.
+
     Returns
     -------
     low, high : ndarray

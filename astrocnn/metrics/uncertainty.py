@@ -35,7 +35,18 @@ def predictive_entropy(samples: Any) -> NDArray[np.float64]:
 
 
 def expected_entropy(samples: Any) -> NDArray[np.float64]:
-    """Mean over draws of H[p_t]: what more training data would not remove [nat]."""
+    """Mean over draws of H[p_t]: what more training data would not remove [nat].
+
+    Parameters
+    ----------
+    samples : array_like of shape (n_draws, n, n_classes)
+        Probabilities of each draw.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        [nat]
+    """
     p = finite(samples, "samples", 3)
     # Around the first draw, so that equal draws give their common entropy to the last bit.
     first = _entropy(p[0])
@@ -44,6 +55,16 @@ def expected_entropy(samples: Any) -> NDArray[np.float64]:
 
 def mutual_information(samples: Any) -> NDArray[np.float64]:
     """H[mean p] - mean H[p_t], never negative: how much the draws disagree [nat].
+
+    Parameters
+    ----------
+    samples : array_like of shape (n_draws, n, n_classes)
+        Probabilities of each draw.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        [nat]
 
     References
     ----------
@@ -71,6 +92,11 @@ def risk_coverage(
     coverage, risk : ndarray of shape (..., m)
         Fraction kept and mean error among them, one point for each distinct uncertainty.
 
+    Raises
+    ------
+    ConfigError
+        If there are not as many errors as uncertainties, or one is not finite.
+
     References
     ----------
     Geifman and El-Yaniv (2017), NeurIPS, equations 1 and 2.
@@ -95,6 +121,15 @@ def risk_coverage_area(error: Any, uncertainty: Any, weights: Any = None) -> NDA
     """Mean of the risk over all coverages: small when the wrong objects are the uncertain ones.
 
     Equals the error rate when uncertainty says nothing.
+
+    Parameters
+    ----------
+    error, uncertainty, weights
+        As for `risk_coverage`.
+
+    Returns
+    -------
+    ndarray of shape (...)
 
     References
     ----------

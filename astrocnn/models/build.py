@@ -128,7 +128,17 @@ def smallest_size(
 
 
 def count_parameters(model: keras.Model) -> int:
-    """Trainable parameters, as papers count them (running means and variances are not)."""
+    """Trainable parameters, as papers count them (running means and variances are not).
+
+    Parameters
+    ----------
+    model : keras.Model
+        Built.
+
+    Returns
+    -------
+    int
+    """
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 

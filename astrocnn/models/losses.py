@@ -58,7 +58,18 @@ class FamilyLoss(keras.losses.Loss):
 
 
 def loss_for(family: Any) -> FamilyLoss:
-    """The Keras loss of a family."""
+    """The Keras loss of a family.
+
+    Parameters
+    ----------
+    family : Family
+        Its `loss` gives the value of each object.
+
+    Returns
+    -------
+    FamilyLoss
+        Averaged over the objects by weight.
+    """
     return FamilyLoss(family)
 
 

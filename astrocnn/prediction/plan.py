@@ -87,13 +87,24 @@ def digest(*arrays: np.ndarray) -> str:
 def parse_worker(text: str) -> tuple[int, int]:
     """Read ``"i/n"``: worker i of n, counted from 1.
 
-    >>> parse_worker("2/8")
-    (2, 8)
+    Parameters
+    ----------
+    text : str
+        As given to ``--worker``.
+
+    Returns
+    -------
+    i, n : int
 
     Raises
     ------
     PredictionError
         If the text is not of that form or i is not in 1..n.
+
+    Examples
+    --------
+    >>> parse_worker("2/8")
+    (2, 8)
     """
     head, _, tail = text.partition("/")
     # isdecimal: superscripts and other digits that int() refuses are no numbers here.

@@ -181,7 +181,24 @@ def load_run(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> R
 
 
 def parse_run(raw: dict[str, Any], where: str = "the run") -> RunConfig:
-    """Validate a nested mapping as a run; all mistakes in one `ConfigError`."""
+    """Validate a nested mapping as a run; all mistakes in one `ConfigError`.
+
+    Parameters
+    ----------
+    raw : dict
+        The tables of a run file.
+    where : str
+        What to call it in a sentence.
+
+    Returns
+    -------
+    RunConfig
+
+    Raises
+    ------
+    ConfigError
+        If anything is unknown, absent or out of range.
+    """
     try:
         return RunConfig.model_validate(raw)
     except ValidationError as error:

@@ -21,6 +21,17 @@ __all__ = ["OutputColumn", "Target", "Task", "make", "storage"]
 def make(name: str, **options: Any) -> Task:
     """A task by name with its options, as a run file gives them.
 
+    Parameters
+    ----------
+    name : str
+        A module of this folder: ``"morphology"``, ``"quality"`` ...
+    **options
+        The arguments of its ``task`` function.
+
+    Returns
+    -------
+    Task
+
     Raises
     ------
     ConfigError

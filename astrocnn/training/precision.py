@@ -35,6 +35,15 @@ def has_fast_bfloat16() -> bool:
 def resolve_precision(precision: str) -> str:
     """ "float32" or "bfloat16" for a name; "auto" is bfloat16 where the hardware has it.
 
+    Parameters
+    ----------
+    precision : {"auto", "float32", "bfloat16"}
+        What was asked for.
+
+    Returns
+    -------
+    str
+
     Raises
     ------
     TrainingError

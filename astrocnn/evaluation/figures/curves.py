@@ -39,7 +39,17 @@ def roc(rankings: Mapping[str, Ranking]) -> Figure:
 
 @styled
 def completeness_purity(rankings: Mapping[str, Ranking]) -> Figure:
-    """Completeness (full) and purity (dashed) of each class against the threshold."""
+    """Completeness (full) and purity (dashed) of each class against the threshold.
+
+    Parameters
+    ----------
+    rankings : mapping of str to Ranking
+        By class, from `astrocnn.metrics`.
+
+    Returns
+    -------
+    Figure
+    """
     figure, axes = new()
     for color, (name, ranking) in zip(_cycle(len(rankings)), rankings.items(), strict=True):
         complete, pure = ranking.completeness_purity()

@@ -124,6 +124,11 @@ def rgb(
     colored : ndarray of shape (n, height, width, 3)
         Between 0 and 1; a pixel without data in any of the bands has the color `NO_DATA`.
 
+    Raises
+    ------
+    PredictionError
+        If the bands are neither one nor three of those there are.
+
     References
     ----------
     Lupton et al. (2004), PASP 116, 133.
@@ -184,6 +189,17 @@ def _caption(stamp: Stamp) -> str:
 
 
 def scale_bar(axes: Axes, width: int, pixel_scale: float) -> None:
+    """Draw a bar of a round angle in the lower left corner.
+
+    Parameters
+    ----------
+    axes : Axes
+        With an image drawn.
+    width : int
+        Of the image [pixel].
+    pixel_scale : float
+        [arcsec/pixel]
+    """
     most = 0.4 * width * pixel_scale
     step = 10.0 ** math.floor(math.log10(most))
     length = max(m * step for m in (1, 2, 5) if m * step <= most)

@@ -53,7 +53,18 @@ R = TypeVar("R")
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:
-    """Run a drawing function within `STYLE`, leaving matplotlib's settings as they were."""
+    """Run a drawing function within `STYLE`, leaving matplotlib's settings as they were.
+
+    Parameters
+    ----------
+    function : callable
+        Makes a figure.
+
+    Returns
+    -------
+    callable
+        With the same arguments.
+    """
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -71,7 +82,17 @@ def new(width: float = COLUMN, height: float = COLUMN * 0.85) -> tuple[Figure, A
 
 @styled
 def svg(figure: Figure) -> str:
-    """A figure as SVG text, the same bytes each time."""
+    """A figure as SVG text, the same bytes each time.
+
+    Parameters
+    ----------
+    figure : Figure
+        What to draw.
+
+    Returns
+    -------
+    str
+    """
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
@@ -80,7 +101,19 @@ def svg(figure: Figure) -> str:
 
 @styled
 def png(figure: Figure, dpi: int = 200) -> str:
-    """A figure as base64 text of a PNG."""
+    """A figure as base64 text of a PNG.
+
+    Parameters
+    ----------
+    figure : Figure
+        What to draw.
+    dpi : int
+        Resolution [pixel/inch].
+
+    Returns
+    -------
+    str
+    """
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
     return base64.b64encode(stream.getvalue()).decode("ascii")

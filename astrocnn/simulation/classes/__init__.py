@@ -17,5 +17,16 @@ CLASSES: tuple[str, ...] = plugins.names(__name__)
 
 
 def class_named(label: str) -> ModuleType:
-    """The module that draws a class."""
+    """The module that draws a class.
+
+    Parameters
+    ----------
+    label : str
+        For instance ``"spiral"``.
+
+    Returns
+    -------
+    module
+        With ``draw`` and ``paint``.
+    """
     return plugins.load(__name__, label)
