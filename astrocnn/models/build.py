@@ -21,18 +21,6 @@ ARCHITECTURES = "astrocnn.models.architectures"
 """Package whose modules are the architectures."""
 
 
-class _HasUnits(Protocol):
-    @property
-    def units(self) -> int: ...
-
-
-class _Target(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def family(self) -> _HasUnits: ...
-
-
 class _Task(Protocol):
     @property
     def targets(self) -> Iterable[Any]: ...

@@ -13,7 +13,6 @@ Kirsch et al. 2019, arXiv:1906.08158, section 3.3.
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any
 
@@ -70,15 +69,6 @@ class Stochastic:
 
     def __init__(self, model: keras.Model, draws: int, seed: int = 0) -> None:
         self._split = split(model)
-        self._set(draws, seed)
-
-    def redraw(self, draws: int, seed: int = 0) -> Stochastic:
-        """Other draws from the same network, without cutting it again."""
-        other = copy.copy(self)
-        other._set(draws, seed)
-        return other
-
-    def _set(self, draws: int, seed: int) -> None:
         if int(draws) < 1:
             raise ModelError("There must be draws to draw.", received=draws, allowed="1 or more")
         self.draws, self.seed = int(draws), int(seed)

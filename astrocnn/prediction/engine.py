@@ -19,13 +19,14 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
+from astrocnn.catalog import CatalogWarning
 from astrocnn.errors import PredictionError
 from astrocnn.estimators.base import VIEWS
 from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.plugins import nearest
 from astrocnn.prediction.plan import Plan, digest, parse_worker
 from astrocnn.prediction.table import TableWriter
-from astrocnn.prediction.table_column import TableColumn, fits_name
+from astrocnn.prediction.table_column import TableColumn, ascii_text, fits_name
 from astrocnn.progress import track
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def predict(
     if _finished(out, plan):
         return out
     _refuse_to_replace(out)
+    _warn_of_escapes(catalog.ids)
     folder = out.with_name(out.name + ".parts")
     folder.mkdir(parents=True, exist_ok=True)
     mine = range(worker[0] - 1, len(plan), worker[1])
@@ -224,15 +226,6 @@ def _read_ahead(source: Source, plan: Plan, parts: list[int]) -> Iterator[tuple[
             yield here, now.result()
 
 
-def _role_columns(catalog: Catalog) -> list[tuple[str, str]]:
-    """The catalogue's own columns in the table, as given, with their UCDs."""
-    roles = catalog.roles
-    own = [(roles.id, "meta.id;meta.main")]
-    if roles.ra is not None and roles.dec is not None:
-        own += [(roles.ra, "pos.eq.ra;meta.main"), (roles.dec, "pos.eq.dec;meta.main")]
-    return own
-
-
 def _positions(catalog: Catalog) -> list[np.ndarray]:
     return [p for p in (catalog.ra, catalog.dec) if p is not None]
 
@@ -303,6 +296,18 @@ def _refuse_to_replace(out: Path) -> None:
         )
 
 
+def _warn_of_escapes(ids: np.ndarray) -> None:
+    """FITS holds ASCII only; what else is in an identifier is still there, but spelt otherwise."""
+    strange = [name for name in ids.tolist() if not name.isascii()] if ids.dtype.kind == "U" else []
+    if strange:
+        warnings.warn(
+            f"{len(strange)} identifiers are not plain ASCII and are written with backslash "
+            f"escapes: '{strange[0]}' as '{ascii_text(np.array(strange[:1]))[0].decode()}'.",
+            CatalogWarning,
+            stacklevel=3,
+        )
+
+
 def _fingerprint(path: Path) -> str | None:
     try:
         return fits.getheader(path, 0).get("FPRINT")
@@ -318,16 +323,16 @@ def _merge(
     estimator: Estimator,
     cards: list[tuple[str, object, str]],
 ) -> None:
-    own = _role_columns(catalog)
+    own = catalog.role_columns()
     layout = [
-        *(TableColumn.like(name, catalog.table[name], ucd) for name, ucd in own),
+        *(TableColumn.like(name, column, ucd) for name, column, ucd in own),
         FLAGS,
         *_target_columns(estimator),
     ]
     with TableWriter(out, layout, len(catalog), cards) as writer:
         for start in range(0, len(catalog), 65536):
             rows = np.arange(start, min(start + 65536, len(catalog)))
-            writer.put(rows, {fits_name(name): catalog.table[name][rows] for name, _ in own})
+            writer.put(rows, {fits_name(name): column[rows] for name, column, _ in own})
         for part in range(len(plan)):
             path = plan.path(folder, part)
             if _fingerprint(path) != plan.fingerprint:

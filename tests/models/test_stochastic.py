@@ -176,7 +176,7 @@ def test_bits_do_not_depend_on_batches_order_splits_or_number_of_draws(kind, net
     worker = np.arange(1, 100, 3)
     np.testing.assert_array_equal(ask(worker), everything[:, worker])
     for draws in (1, 5, 10, 23):
-        fewer = sample.redraw(draws, seed=9)
+        fewer = Stochastic(model, draws, seed=9)
         got = ask(np.arange(100), tf.function(lambda x, s=fewer: s(x)))
         assert got.shape[0] == draws
         both = min(draws, 12)

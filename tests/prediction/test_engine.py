@@ -9,7 +9,7 @@ from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astrocnn.catalog import Catalog
+from astrocnn.catalog import Catalog, CatalogWarning
 from astrocnn.errors import InputsError, PredictionError
 from astrocnn.flags import Flag
 from astrocnn.imaging import ArraySource, Inputs
@@ -258,3 +258,12 @@ def test_wrong_arguments_leave_nothing(tmp_path, change, said):
     with pytest.raises(PredictionError, match=said):
         predict(Mean(), **(arguments | change))
     assert not list(tmp_path.iterdir())
+
+
+def test_identifiers_that_fits_cannot_hold_are_named(tmp_path):
+    table = Table({"id": ["a", "źródło", "c"], "ra": [1.0, 2.0, 3.0], "dec": [1.0, 2.0, 3.0]})
+    images = np.full((3, SIZE, SIZE, len(BANDS)), 0.5, np.float32)
+    with pytest.warns(CatalogWarning, match=r"1 identifiers .* 'źródło' as '.u017ar"):
+        out = predict(Mean(), Catalog.from_table(table), source_of(images), tmp_path / "p.fits")
+    found = Table.read(out)["id"].tolist()
+    assert [name.encode().decode("unicode_escape") for name in found] == ["a", "źródło", "c"]

@@ -81,7 +81,7 @@ def _findings(config: RunConfig) -> Iterator[Finding]:
         _, finding = _attempt("labels", lambda: _labels(config, catalog, task))
         yield finding
     if catalog is not None and source is not None:
-        yield from _images(config, catalog, source)
+        yield from _images(catalog, source)
     if source is not None and task is not None:
         model, finding = _attempt("network", lambda: _network(config, source, task))
         yield finding
@@ -143,7 +143,7 @@ def _labels(config: RunConfig, catalog: Catalog, task: Task) -> tuple[None, str]
     return None, "\n".join(lines)
 
 
-def _images(config: RunConfig, catalog: Catalog, source: Source) -> Iterator[Finding]:
+def _images(catalog: Catalog, source: Source) -> Iterator[Finding]:
     """Cut a few objects, evenly spread over the files, and time it."""
     order = source.order()
     rows = order[np.linspace(0, len(order) - 1, min(_TRIED, len(order))).astype(int)]
