@@ -113,6 +113,9 @@ def test_simulating_and_detecting_replace_nothing_of_the_user(home, tmp_path):
         (("predict", "{home}/run", "--views", "d5"), "did you mean 'd4'"),
         (("check", "{home}/run.toml", "--set", "inputs.size=1000000"), "inputs.size"),
         (("check", "{home}/run.toml", "--set", "seed=-1"), "seed"),
+        (("check", "{home}/run.toml", "--set", "augmentation.rotation=oui"), "One mistake"),
+        (("check", "{home}/sky/survey.toml"), "describes a survey, not a run"),
+        (("detect", "{home}/run.toml", "--out", "x.fits"), "is a run file, not a survey"),
     ],
 )
 def test_wrong_arguments(home, tmp_path, command, said):
@@ -204,8 +207,10 @@ def test_a_typo_costs_no_tensorflow(home):
 
 def test_interrupted_training_says_how_to_continue(home, tmp_path):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "astrocnn.cli", "train", str(home / "run.toml")]
-    command += ["--out", str(out), "--set", "training.epochs=3"]
+    # Many short epochs: the training cannot end between its first backup and the signal.
+    options = ["--out", out, "--set", "training.epochs=60", "--set", "training.patience=0"]
+    command = [sys.executable, "-m", "astrocnn.cli", "train", home / "run.toml", *options]
+    command = [str(word) for word in command]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.time() + 120
     while not (out / "backup/state.npz").exists() and process.poll() is None:
@@ -215,6 +220,6 @@ def test_interrupted_training_says_how_to_continue(home, tmp_path):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "Interrupted" in said and "Traceback" not in said
-    astrocnn("train", home / "run.toml", "--out", out, "--set", "training.epochs=3")
+    astrocnn("train", home / "run.toml", *options)
     lines = (out / "history.csv").read_text().splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 61
