@@ -48,12 +48,15 @@ class Categorical:
         for name in names:
             if not isinstance(name, str) or not name.strip() or name != name.strip():
                 raise ConfigError(
-                    "A class needs a name without white space around it.", received=repr(name)
+                    "A class is a text without white space around it.",
+                    received=repr(name),
+                    hint='classes = ["star", "galaxy"], and a map for other values',
                 )
             if not name.isascii() or not name.isprintable():
                 raise ConfigError(
                     "The name of a class must be plain ASCII, because FITS tables are.",
                     received=name,
+                    hint=f'another name, and map = {{ "{name}" = "..." }}',
                 )
         if len(names) < 2:
             raise ConfigError(

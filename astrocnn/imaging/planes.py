@@ -22,6 +22,7 @@ from astrocnn.imaging.hdus import Cards, HeaderUnit, matching_unit, read_whole, 
 
 __all__ = ["Plane", "Scaling", "find_plane", "planes_in", "scaling_of"]
 
+_FIRST = "name another hdu, or none to take the first image of the file"
 _ALL = (slice(None), slice(None))
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
@@ -291,9 +292,9 @@ def _plane(path: Path, unit: HeaderUnit, plane: int | None, whole: bool, first: 
         return Plane(path, unit, _ALL, (1, 2), whole, first)
     where = f"{path}, {unit.title}"
     if unit.kind not in ("image", "compressed"):
-        raise ImageError(f"There is a {unit.kind} and no image in {where}.")
+        raise ImageError(f"There is a {unit.kind} and no image in {where}.", hint=_FIRST)
     if not shape or 0 in shape:
-        raise ImageError(f"There are no data in {where}.")
+        raise ImageError(f"There are no data in {where}.", hint=_FIRST)
     if unit.bitpix not in _DTYPES:
         raise ImageError(f"The pixel type BITPIX = {unit.bitpix} of {where} is not FITS.")
     if len(shape) < 2:

@@ -8,6 +8,7 @@ everything below takes plain arguments.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -171,6 +172,11 @@ def load_run(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> R
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}.") from error
+    if "bands" in raw and "task" not in raw:
+        raise ConfigError(
+            f"{path} describes a survey, not a run.",
+            hint='name it in a run file: survey = "..."',
+        )
     for override in overrides:
         _override(raw, override)
     raw.setdefault("root", str(path.resolve().parent))
@@ -224,6 +230,11 @@ def read_survey_file(path: Path) -> dict[str, Any]:
         survey = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}.") from error
+    if "task" in survey and "bands" not in survey:
+        raise ConfigError(
+            f"{path} is a run file, not a survey.",
+            hint="give the file that it names under survey",
+        )
     return {"root": str(path.resolve().parent), **survey}
 
 
@@ -249,9 +260,9 @@ def _override(raw: dict[str, Any], text: str) -> None:
 
 
 def _all_mistakes(error: ValidationError, where: str) -> str:
-    lines = []
+    found: dict[str, list[str]] = {}
     for mistake in error.errors(include_url=False):
-        place = ".".join(str(part) for part in mistake["loc"])
+        place = _place(mistake["loc"])
         if mistake["type"] == "extra_forbidden":
             known = _fields_at(mistake["loc"][:-1])
             hint = nearest(str(mistake["loc"][-1]), known)
@@ -261,9 +272,18 @@ def _all_mistakes(error: ValidationError, where: str) -> str:
         else:
             message = mistake["msg"].removeprefix("Value error, ")
             said = f"{message[0].lower()}{message[1:]} (received {mistake['input']!r})"
-        lines.append(f"  {place or 'file'}: {said}")
+        found.setdefault(place, []).append(said)
+    lines = [f"  {place or 'file'}: {'; or '.join(said)}" for place, said in found.items()]
     count = "One mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
     return f"{count} in {where}:\n" + "\n".join(lines)
+
+
+def _place(loc: tuple[Any, ...]) -> str:
+    """The path of a value; pydantic adds which of several types it tried."""
+    parts = [str(part) for part in loc]
+    while len(parts) > 1 and re.fullmatch(r"bool|int|float|str|literal\[.*", parts[-1]):
+        parts.pop()
+    return ".".join(parts)
 
 
 def _fields_at(place: tuple[Any, ...]) -> list[str]:

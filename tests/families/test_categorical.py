@@ -99,8 +99,8 @@ def test_draws_that_disagree_surely_have_all_entropy_in_mutual_information():
         (("a b", "a-b"), "same column"),
         (("a", "A"), "same column"),
         (("a", "a_std"), "same column"),
-        (("a", ""), "needs a name"),
-        (("a", 3), "needs a name"),
+        (("a", ""), "is a text without white space"),
+        (("a", 3), "is a text without white space"),
         (("étoile", "galaxy"), "ASCII"),
     ],
 )
