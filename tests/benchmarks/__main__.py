@@ -22,10 +22,12 @@ def main(wanted: list[str]) -> None:
         known = ", ".join(n.removeprefix("bench_") for n in names)
         raise SystemExit(f"there is no such benchmark; known: {known}")
     rows = []
-    for name in chosen:
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        rows += importlib.import_module(f"tests.benchmarks.{name}").rows()
-    show(rows)
+    try:
+        for name in chosen:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            rows += importlib.import_module(f"tests.benchmarks.{name}").rows()
+    finally:
+        show(rows)  # what was measured is shown even when a later one fails
 
 
 if __name__ == "__main__":

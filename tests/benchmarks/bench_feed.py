@@ -6,32 +6,13 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from types import SimpleNamespace
 
 import numpy as np
 
+from astrocnn.imaging import ArraySource
 from tests.benchmarks._table import Row
 
 ROWS, SIZE, BANDS, BATCH, REPEATS = 8192, 64, ("u", "g", "r", "i", "z"), 256, 7
-
-
-class _Source:
-    """Images in memory, as a source."""
-
-    bands, pixel_scale, unit = BANDS, None, None
-
-    def __init__(self, images: np.ndarray) -> None:
-        self.images = images
-
-    def order(self) -> np.ndarray:
-        return np.arange(len(self.images))
-
-    def read(self, rows: np.ndarray) -> SimpleNamespace:
-        return SimpleNamespace(
-            images=self.images[rows],
-            flags=np.zeros(len(rows), np.int32),
-            no_data=np.zeros((len(rows), len(BANDS)), np.float32),
-        )
 
 
 def _drain(data: Iterable[object]) -> None:
@@ -62,7 +43,7 @@ def rows() -> list[Row]:
     gathered = order.map(lambda i: tf.gather(in_memory, i), num_parallel_calls=tf.data.AUTOTUNE)
 
     with tempfile.TemporaryDirectory() as folder:
-        shards = write_shards(folder, catalog, _Source(images), plain)
+        shards = write_shards(folder, catalog, ArraySource(images, bands=BANDS), plain)
         every = np.arange(ROWS)
 
         def feed(inputs: Inputs, *steps: object) -> tf.data.Dataset:

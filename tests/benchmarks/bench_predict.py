@@ -25,6 +25,7 @@ n, size, bands = int(sys.argv[1]), 16, ("g", "r")
 
 class Made:
     unit = pixel_scale = None
+    fingerprint = "made"
     def __init__(self): self.bands, self.size = bands, size
     def __len__(self): return n
     def order(self): return np.arange(n)
@@ -34,7 +35,7 @@ class Made:
         return Cutouts(images, np.zeros(len(rows), np.int32), np.zeros((len(rows), 2), np.float32))
 
 class Mean:
-    precision = "float32"
+    precision, fingerprint = "float32", "mean"
     task = make("morphology", classes=["a", "b", "c"], column="class")
     inputs = Inputs(bands=bands, size=size)
     def sample(self, images, scalars=None, *, draws=0, seed=0, views="one"):
