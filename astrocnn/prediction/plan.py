@@ -19,7 +19,7 @@ from astrocnn.errors import PredictionError
 __all__ = ["Plan", "digest", "parse_worker"]
 
 _PART_BYTES = 64 * 1024**2
-_ROWS_AT_MOST = 8192
+_ROWS_AT_MOST = 4096
 _ROWS_AT_LEAST = 64
 
 
