@@ -211,7 +211,13 @@ def test_interrupted_training_says_how_to_continue(home, tmp_path):
     options = ["--out", out, "--set", "training.epochs=60", "--set", "training.patience=0"]
     command = [sys.executable, "-m", "astrocnn.cli", "train", home / "run.toml", *options]
     command = [str(word) for word in command]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # A shell that started the tests in the background made them, and their children, deaf to Ctrl-C.
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.time() + 120
     while not (out / "backup/state.npz").exists() and process.poll() is None:
         assert time.time() < deadline
