@@ -211,7 +211,7 @@ def test_interrupted_training_says_how_to_continue(home, tmp_path):
     options = ["--out", out, "--set", "training.epochs=60", "--set", "training.patience=0"]
     command = [sys.executable, "-m", "astrocnn.cli", "train", home / "run.toml", *options]
     command = [str(word) for word in command]
-    # A shell that started the tests in the background made them, and their children, deaf to Ctrl-C.
+    # A shell that started the tests in the background made them and their children deaf to Ctrl-C
     process = subprocess.Popen(
         command,
         stderr=subprocess.PIPE,
