@@ -8,6 +8,7 @@ no longer say about the augmented image.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import ClassVar
@@ -55,7 +56,7 @@ class D4:
 
 
 @dataclass(frozen=True)
-class Affine:
+class Affine(ABC):
     """A move that resamples; moves in a row are joined and resample only once."""
 
     edges: Edges = field(default="reflect", kw_only=True)
@@ -69,9 +70,9 @@ class Affine:
                 allowed=("reflect", "missing"),
             )
 
+    @abstractmethod
     def placement(self, n: tf.Tensor, seed: tf.Tensor) -> Placement:
         """Where each pixel of n images comes from."""
-        raise NotImplementedError
 
     def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return resample(images, self.placement(tf.shape(images)[0], seed), self.edges)
