@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.table import Table
 
 from astrocnn.atomic import replacing, sha256
-from astrocnn.datasets import Shards
+from astrocnn.datasets import Shards, labels
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation import (
     fit_cut,
@@ -27,7 +26,7 @@ from astrocnn.runs.assemble import PEAK, check_cut, task_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.quiet import import_tensorflow
-from astrocnn.runs.verbs.train import label_columns, labelled_rows
+from astrocnn.runs.verbs.train import labelled_rows
 from astrocnn.tasks import Task
 
 __all__ = ["run"]
@@ -65,7 +64,7 @@ def run(folder: Path) -> Iterator[Table | str]:
         views=config.prediction.views,
     )
     times = run_folder.count_test_scoring(sha256(model / "model.keras"))
-    encoded, weights = _labels(shards, task, test)
+    encoded, weights = labels(shards, task, test)
     kept = {f"target/{name}": values for name, values in samples.items()}
     with replacing(run_folder.evaluation / "samples.npz") as temporary, open(temporary, "wb") as to:
         np.savez(to, rows=test, **kept)
@@ -93,18 +92,13 @@ def run(folder: Path) -> Iterator[Table | str]:
     yield from (f"{name}: {sentence}" for name, sentence in sentences.items())
 
 
-def _labels(shards: Shards, task: Task, rows: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
-    columns = label_columns(shards, task)
-    return task.encode({k: (v[rows], missing[rows]) for k, (v, missing) in columns.items()})
-
-
 def _baselines(
     config: RunConfig, shards: Shards, task: Task, rows: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, list[Score]], dict[str, str]]:
     """What the majority class and, where asked for, a cut on one number achieve."""
     train, test = rows["train"], rows["test"]
-    encoded, weights = _labels(shards, task, train)
-    truth, counted = _labels(shards, task, test)
+    encoded, weights = labels(shards, task, train)
+    truth, counted = labels(shards, task, test)
     targets = [t for t in task.targets if isinstance(t.family, ClassFamily)]
     samples: dict[str, dict[str, np.ndarray]] = {}
     sentences: dict[str, list[str]] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from astrocnn.catalog import SPLITS
-from astrocnn.datasets import Shards, fit_normalization, usable
+from astrocnn.datasets import Shards, fit_normalization, split_rows
 from astrocnn.errors import TrainingError
 from astrocnn.runs.assemble import (
     augmentation_of,
@@ -148,16 +148,9 @@ def _complaints(
 
 def labelled_rows(config: RunConfig, shards: Shards, task: Task) -> dict[str, np.ndarray]:
     """Rows of each split that have an image and at least one label."""
-    _, weights = task.encode(label_columns(shards, task))
-    labelled = np.any([weight > 0 for weight in weights.values()], axis=0)
-    good, _ = usable(shards, inputs_of(config, shards))
-    seen = np.zeros(len(shards), bool)
-    seen[good] = True
-    splits = splits_of(config, shards.catalog, shards.content)
-    return {
-        name: np.flatnonzero((splits == number) & labelled & seen)
-        for number, name in enumerate(SPLITS)
-    }
+    split = splits_of(config, shards.catalog, shards.content)
+    rows = split_rows(shards, task, inputs_of(config, shards), split=split)
+    return dict(zip(SPLITS, rows, strict=True))
 
 
 def label_columns(shards: Shards, task: Task) -> dict[str, tuple[np.ndarray, np.ndarray]]:
