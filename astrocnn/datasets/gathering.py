@@ -12,7 +12,7 @@ from astrocnn.imaging import Inputs
 __all__ = ["loader", "normalizer"]
 
 ALIGNMENT = 64
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 23
 
 
 def loader(

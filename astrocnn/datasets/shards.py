@@ -45,7 +45,7 @@ class Shards:
         self._manifest = manifest
         self._counts = np.array([entry["rows"] for entry in manifest["shards"]], np.int64)
         self._starts = np.concatenate([[0], np.cumsum(self._counts)])
-        self._maps: list[np.memmap | None] = [None] * len(self._counts)
+        self._maps: list[np.ndarray | None] = [None] * len(self._counts)
 
     @classmethod
     def open(cls, directory: str | Path) -> Shards:
@@ -294,12 +294,13 @@ class Shards:
                 hint="remove them and run the cutouts again: the others are kept",
             )
 
-    def _map(self, shard: int) -> np.memmap:
+    def _map(self, shard: int) -> np.ndarray:
         mapped = self._maps[shard]
         if mapped is None:
             entry = self._manifest["shards"][shard]
             shape = (entry["rows"], self.size, self.size, len(self.bands))
             path = self.directory / entry["file"]
-            mapped = np.memmap(path, ">f4", "r", offset=entry["offset"], shape=shape)
+            # As a plain array: indexing the subclass costs as much as copying a small image.
+            mapped = np.asarray(np.memmap(path, ">f4", "r", offset=entry["offset"], shape=shape))
             self._maps[shard] = mapped
         return mapped
