@@ -186,15 +186,14 @@ def drop_infinite(images: np.ndarray, rows: np.ndarray | None = None) -> np.ndar
     """
     chosen = range(len(images)) if rows is None else rows.tolist()
     counts = np.zeros((len(chosen), images.shape[-1]), np.int64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for i, row in enumerate(chosen):
-            image = images[row]
-            # One pass that finds NaN and infinity; nearly every image ends here.
-            if np.isfinite(np.add.reduce(image.reshape(-1))):
-                continue
-            bad = ~np.isfinite(image)
-            image[bad] = np.nan
-            counts[i] = bad.sum(axis=(0, 1))
+    finite = np.empty(images.shape[1:], bool)
+    for i, row in enumerate(chosen):
+        image = images[row]
+        if np.isfinite(image, out=finite).all():
+            continue
+        bad = ~finite
+        image[bad] = np.nan
+        counts[i] = bad.sum(axis=(0, 1))
     return counts
 
 

@@ -25,7 +25,7 @@ from astrocnn.imaging.tiles import assign, open_band
 
 __all__ = ["TileSource"]
 
-BLOCK = 32
+BLOCK = 128
 """Objects that a thread cuts at a time, in all bands."""
 SCALE_TOLERANCE = 0.01
 
@@ -229,7 +229,9 @@ class TileSource:
                 job.arrays[role] = array
             is_last = jobs is phases[-1]
             starts = range(0, len(group.into), BLOCK)
-            list(pool.map(lambda at: _block(at, jobs, group.into, stack, is_last), starts))  # noqa: B023
+            # Copying takes a few microseconds a window: threads would only wait for each other.
+            run = map if all(job.is_slice for job in jobs) else pool.map
+            list(run(lambda at: _block(at, jobs, group.into, stack, is_last), starts))  # noqa: B023
             for job in jobs:
                 job.count(group.into, stack)
                 job.arrays.clear()
