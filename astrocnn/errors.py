@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "AstrocnnError",
+    "AstrocnnWarning",
     "CatalogError",
     "ConfigError",
     "ImageError",
@@ -20,6 +21,10 @@ __all__ = [
     "PredictionError",
     "TrainingError",
 ]
+
+
+class AstrocnnWarning(UserWarning):
+    """Base of all warnings of astrocnn: what was counted apart, and what looks odd."""
 
 
 class AstrocnnError(Exception):

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "astrocnn"
 FLOORS = {
     **dict.fromkeys(["errors", "plugins", "flags", "atomic", "progress"], 0),
     **dict.fromkeys(["catalog", "imaging", "families", "metrics"], 1),
-    **dict.fromkeys(["tasks", "features"], 2),
+    **dict.fromkeys(["tasks", "features", "calibration"], 2),
     **dict.fromkeys(["datasets", "models", "explain", "simulation", "detection"], 3),
     "training": 4,
     "estimators": 5,

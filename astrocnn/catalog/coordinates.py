@@ -8,12 +8,12 @@ import numpy as np
 from astropy import units
 from astropy.table import Column, Table
 
-from astrocnn.errors import CatalogError
+from astrocnn.errors import AstrocnnWarning, CatalogError
 
 __all__ = ["CatalogWarning", "positions"]
 
 
-class CatalogWarning(UserWarning):
+class CatalogWarning(AstrocnnWarning):
     """A catalogue can be read but something in it is probably not what its owner means."""
 
 

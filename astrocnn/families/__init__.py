@@ -6,8 +6,16 @@ One family a file.  Importing this folder imports no Keras; `activate` and `loss
 from __future__ import annotations
 
 from astrocnn.families._labels import as_text
-from astrocnn.families.base import ClassFamily, Column, Family
+from astrocnn.families.base import ClassFamily, Column, Family, QuantityFamily
 from astrocnn.families.bernoulli import Bernoulli
 from astrocnn.families.categorical import Categorical
 
-__all__ = ["Bernoulli", "Categorical", "ClassFamily", "Column", "Family", "as_text"]
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "ClassFamily",
+    "Column",
+    "Family",
+    "QuantityFamily",
+    "as_text",
+]

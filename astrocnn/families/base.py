@@ -8,12 +8,12 @@ and which columns describe them in a table.  Nothing else in the package asks wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ClassFamily", "Column", "Family"]
+__all__ = ["ClassFamily", "Column", "Family", "QuantityFamily"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,9 @@ class Family(Protocol):
     a prediction.
     """
 
-    chapter: ClassVar[str]
-    """Which chapter of the evaluation scores and draws it."""
+    @property
+    def chapter(self) -> str:
+        """Which chapter of the evaluation scores and draws it."""
 
     @property
     def units(self) -> int:
@@ -119,3 +120,41 @@ class ClassFamily(Family, Protocol):
 
     def to_truth(self, encoded: NDArray[np.floating]) -> NDArray[np.floating]:
         """Encoded labels as class fractions of shape (n, n_classes)."""
+
+
+@runtime_checkable
+class QuantityFamily(Family, Protocol):
+    """A family over one real number, whose predictive distribution is a density p(z).
+
+    Its densities are told on `n_bins` equal bins between `low` and `high`; what little
+    probability lies outside counts to the first and the last bin.
+    """
+
+    @property
+    def low(self) -> float:
+        """Lower end of the range."""
+
+    @property
+    def high(self) -> float:
+        """Upper end of the range."""
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Edges of the bins in which `masses` tells the density, of shape (n_bins + 1,)."""
+
+    def to_values(self, encoded: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Encoded labels as numbers of shape (n,)."""
+
+    def masses(self, samples: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Probability in each bin, of shape (n_draws, n, n_bins), summing to 1."""
+
+    def cumulative(
+        self, samples: NDArray[np.floating], values: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """Probability of at most values[i] for object i, of shape (n_draws, n)."""
+
+    def from_values(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Parameters of shape (n, units) that describe m equally probable values per object.
+
+        For predictors that are not networks: `values` has the shape (n, m).
+        """
