@@ -6,7 +6,7 @@ One family a file.  Importing this folder imports no Keras; `activate` and `loss
 from __future__ import annotations
 
 from astrocnn.families._labels import as_text
-from astrocnn.families.base import ClassFamily, Column, Family, QuantityFamily
+from astrocnn.families.base import ClassFamily, Column, Family, OutputColumn, QuantityFamily
 from astrocnn.families.bernoulli import Bernoulli
 from astrocnn.families.categorical import Categorical
 
@@ -16,6 +16,7 @@ __all__ = [
     "ClassFamily",
     "Column",
     "Family",
+    "OutputColumn",
     "QuantityFamily",
     "as_text",
 ]

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ClassFamily", "Column", "Family", "QuantityFamily"]
+__all__ = ["ClassFamily", "Column", "Family", "OutputColumn", "QuantityFamily"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,27 @@ class Column:
     """
 
     suffix: str
+    dtype: str
+    unit: str
+    ucd: str
+    description: str
+
+
+@dataclass(frozen=True)
+class OutputColumn:
+    """One column of a table of predictions.
+
+    Parameters
+    ----------
+    name : str
+        Target and suffix; letters, digits and underscores.
+    dtype : str
+        Numpy type string: ``"f4"``, or ``"U16"`` for text of at most 16 characters.
+    unit, ucd, description : str
+        What goes into TUNIT, TUCD and TCOMM.
+    """
+
+    name: str
     dtype: str
     unit: str
     ucd: str

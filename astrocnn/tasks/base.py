@@ -11,33 +11,13 @@ from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.errors import CatalogError, ConfigError
+from astrocnn.families import OutputColumn
 from astrocnn.tasks._target import Target
 
 __all__ = ["OutputColumn", "Task"]
 
 # A value of a FITS header card holds 68 characters, and TTYPE is such a value.
 _LONGEST_COLUMN = 68
-
-
-@dataclass(frozen=True)
-class OutputColumn:
-    """One column of a table of predictions.
-
-    Parameters
-    ----------
-    name : str
-        Target and suffix; letters, digits and underscores.
-    dtype : str
-        Numpy type string: ``"f4"``, or ``"U16"`` for text of at most 16 characters.
-    unit, ucd, description : str
-        What goes into TUNIT, TUCD and TCOMM.
-    """
-
-    name: str
-    dtype: str
-    unit: str
-    ucd: str
-    description: str
 
 
 @dataclass(frozen=True)
