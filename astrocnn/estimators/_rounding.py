@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.estimators._forward import Forward
-from astrocnn.families import ClassFamily
+from astrocnn.families import ClassFamily, QuantityFamily
 from astrocnn.imaging import Inputs
 from astrocnn.models import with_precision
 from astrocnn.tasks import Task
@@ -43,8 +43,8 @@ def largest_change(
     Returns
     -------
     float
-        Of a probability; for families without probabilities in units of the scatter of each
-        parameter over the objects.
+        Of a probability, cumulative for families over a number; for others in units of the range
+        of each parameter over the objects.
     """
     short = with_precision(model, "bfloat16")
     layers = model._flatten_layers(include_self=False)
@@ -56,8 +56,14 @@ def largest_change(
             for network in (model, short)
         )
         for target in task.targets:
-            change = np.abs(exact[target.name].mean(0) - rounded[target.name].mean(0))
-            if not isinstance(target.family, ClassFamily):
-                change = change / np.maximum(exact[target.name].mean(0).std(axis=0), 1e-12)
-            largest = max(largest, float(np.nanmax(change, initial=0.0)))
+            told = [_told(target.family, s[target.name]) for s in (exact, rounded)]
+            largest = max(largest, float(np.nanmax(np.abs(told[0] - told[1]), initial=0.0)))
     return largest
+
+
+def _told(family: Any, samples: NDArray[Any]) -> NDArray[Any]:
+    """What a prediction says, in numbers between 0 and 1 where the family has such."""
+    if isinstance(family, QuantityFamily):
+        return family.masses(samples).mean(axis=0).cumsum(axis=-1)
+    said = samples.mean(axis=0)
+    return said if isinstance(family, ClassFamily) else said / (1e-12 + np.ptp(said, axis=0))

@@ -25,6 +25,7 @@ from astrocnn.tasks import Task, make
 
 if TYPE_CHECKING:
     from astrocnn.datasets.augmentation import Augmentation
+    from astrocnn.estimators import Estimator
     from astrocnn.models import Options
     from astrocnn.training import Optimizer
 
@@ -34,6 +35,8 @@ __all__ = [
     "catalog_of",
     "check_cut",
     "check_draws",
+    "estimator_of",
+    "fit_options_of",
     "inputs_of",
     "network_of",
     "optimizer_of",
@@ -53,11 +56,15 @@ def catalog_of(config: RunConfig, path: str | Path | None = None) -> Catalog:
     """The catalogue of a run, or another file with the same roles."""
     section = config.catalog
     file = expand(section.file, config.root) if path is None else str(path)
-    return read_catalog(file, hdu=section.hdu, id=section.id, ra=section.ra, dec=section.dec)
+    roles = {"id": section.id, "ra": section.ra, "dec": section.dec}
+    more = {} if section.missing is None else {"missing": section.missing}
+    return read_catalog(file, hdu=section.hdu, **roles, **more)
 
 
-def survey_of(config: RunConfig) -> Survey:
-    """The survey of a run with its bands in the order the inputs ask for."""
+def survey_of(config: RunConfig) -> Survey | None:
+    """The survey of a run with its bands in the order the inputs ask for; None without images."""
+    if config.survey is None:
+        return None
     return choose_bands(survey_from(config.survey, config.root), config.inputs.bands)
 
 
@@ -103,8 +110,12 @@ def choose_bands(survey: Survey, wanted: tuple[str, ...] | None) -> Survey:
     return Survey(**keep)
 
 
-def source_of(survey: Survey, catalog: Catalog, size: int) -> Source:
+def source_of(survey: Survey | None, catalog: Catalog, size: int) -> Source:
     """The images of a catalogue's rows."""
+    if survey is None:
+        from astrocnn.imaging import NoImages
+
+        return NoImages(len(catalog))
     columns = {name: catalog.table[name] for name in catalog.table.colnames}
     return open_source(survey, ra=catalog.ra, dec=catalog.dec, columns=columns, size=size)
 
@@ -122,14 +133,32 @@ def task_of(config: RunConfig) -> Task:
 
 def inputs_of(config: RunConfig, source: Source) -> Inputs:
     """The inputs of a run, before the normalization is fitted."""
-    return Inputs(
-        bands=tuple(source.bands),
-        size=config.inputs.size,
-        pixel_scale=source.pixel_scale,
-        unit=source.unit,
-        scalars=config.inputs.scalars,
-        mask_channel=config.inputs.mask_channel,
-    )
+    section = config.inputs
+    return Inputs.of(source, scalars=section.scalars, mask_channel=section.mask_channel)
+
+
+def estimator_of(config: RunConfig, task: Task, inputs: Inputs) -> Estimator:
+    """The untrained estimator of a run: a network, several of them, or a classical method."""
+    section = config.model
+    if section.method is not None:
+        from astrocnn.estimators import ClassicalEstimator
+
+        return ClassicalEstimator(
+            task, inputs, section.method, options=section.options, seed=config.seed
+        )
+    assert section.architecture is not None
+    how = {
+        "options": options_of(config),
+        "precision": config.prediction.precision,
+        "seed": config.seed,
+    }
+    if section.members == 1:
+        from astrocnn.estimators import KerasEstimator
+
+        return KerasEstimator(task, inputs, section.architecture, **how)
+    from astrocnn.estimators import Ensemble
+
+    return Ensemble.of(task, inputs, section.architecture, members=section.members, **how)
 
 
 def splits_of(config: RunConfig, catalog: Catalog, content: np.ndarray | None = None) -> np.ndarray:
@@ -270,3 +299,19 @@ def augmentation_of(config: RunConfig, task: Task, inputs: Inputs) -> Augmentati
 
     steps = augmentation_from(config.augmentation.model_dump())
     return compose(steps, task, inputs) if steps else None
+
+
+def fit_options_of(config: RunConfig, task: Task, inputs: Inputs) -> dict[str, Any]:
+    """How the estimator of a run is fitted; a classical method has nothing to choose here."""
+    if config.model.method is not None:
+        return {}
+    section = config.training
+    return {
+        "epochs": section.epochs,
+        "batch_size": section.batch_size,
+        "optimizer": optimizer_of(config),
+        "patience": section.patience or None,
+        "augmentation": augmentation_of(config, task, inputs),
+        "balance": section.class_weights,
+        "precision": section.precision,
+    }

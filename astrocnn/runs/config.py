@@ -36,6 +36,7 @@ class CatalogSection(Section):
     id: str | None = None
     ra: str | None = None
     dec: str | None = None
+    missing: tuple[float, ...] | None = None
 
 
 class InputsSection(Section):
@@ -77,10 +78,23 @@ class TaskSection(BaseModel):
 
 
 class ModelSection(Section):
-    """The architecture and its block options."""
+    """A network (an architecture and its block options), several, or a classical method."""
 
-    architecture: str = "plain8"
+    architecture: str | None = None
+    members: int = Field(1, ge=1)
+    method: str | None = None
     options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_kind(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("method") is None:
+            return {"architecture": "plain8", **values}
+        if values.get("architecture") is not None:
+            raise ValueError("give either a method or an architecture")
+        if values.get("members", 1) != 1:
+            raise ValueError("members are for networks: a classical method has none")
+        return values
 
 
 class AugmentationSection(Section):
@@ -118,6 +132,29 @@ class PredictionSection(Section):
     draws: int = Field(50, ge=0)
     views: Literal["one", "d4"] = "one"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    pdf: Literal["none", "float32", "int16", "quantiles"] = "none"
+
+
+class CalibrationSection(Section):
+    """What 'calibrate' fits on the validation split, and what of it 'predict' writes."""
+
+    sets: float | None = Field(0.9, gt=0, lt=1)
+    by: str | None = None
+    novelty: bool = True
+
+
+class SelectionSection(Section):
+    """Which objects are selected: by a completeness or a purity asked for."""
+
+    completeness: float | None = Field(None, gt=0, lt=1)
+    purity: float | None = Field(None, gt=0, lt=1)
+    prior: float | None = Field(None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _one_aim(self) -> SelectionSection:
+        if self.completeness is not None and self.purity is not None:
+            raise ValueError("ask for a completeness or a purity, not for both")
+        return self
 
 
 class EvaluationSection(Section):
@@ -133,7 +170,7 @@ class RunConfig(Section):
     seed: int = Field(0, ge=0, lt=2**32)
     root: Path = Path(".")
     catalog: CatalogSection
-    survey: dict[str, Any]
+    survey: dict[str, Any] | None = None
     inputs: InputsSection = InputsSection()
     split: SplitSection = SplitSection()
     task: TaskSection
@@ -141,7 +178,15 @@ class RunConfig(Section):
     augmentation: AugmentationSection = AugmentationSection()
     training: TrainingSection = TrainingSection()
     prediction: PredictionSection = PredictionSection()
+    calibration: CalibrationSection = CalibrationSection()
+    selection: SelectionSection = SelectionSection()
     evaluation: EvaluationSection = EvaluationSection()
+
+    @model_validator(mode="after")
+    def _sees_something(self) -> RunConfig:
+        if self.survey is None and not self.inputs.scalars:
+            raise ValueError("give a survey, or inputs.scalars for a run without images")
+        return self
 
 
 def load_run(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> RunConfig:
@@ -301,11 +346,15 @@ def _is_model(annotation: Any) -> bool:
 
 
 def check_names(config: RunConfig) -> None:
-    """Refuse a task or an architecture that does not exist, with the nearest name."""
-    for package, name, place in (
+    """Refuse a task, an architecture or a method that does not exist, with the nearest name."""
+    wanted = [
         ("astrocnn.tasks", config.task.name, "task.name"),
         ("astrocnn.models.architectures", config.model.architecture, "model.architecture"),
-    ):
+        ("astrocnn.estimators.methods", config.model.method, "model.method"),
+    ]
+    for package, name, place in wanted:
+        if name is None:
+            continue
         known = names(package)
         if name not in known:
             raise ConfigError(

@@ -82,7 +82,7 @@ def _findings(config: RunConfig) -> Iterator[Finding]:
         yield finding
     if catalog is not None and source is not None:
         yield from _images(catalog, source)
-    if source is not None and task is not None:
+    if source is not None and task is not None and config.model.method is None:
         model, finding = _attempt("network", lambda: _network(config, source, task))
         yield finding
         if model is not None:

@@ -10,15 +10,15 @@ import numpy as np
 from astrocnn.catalog import SPLITS
 from astrocnn.datasets import Shards, fit_normalization, split_rows
 from astrocnn.errors import TrainingError
+from astrocnn.imaging import Inputs
 from astrocnn.runs.assemble import (
-    augmentation_of,
     catalog_of,
     check_cut,
     check_draws,
+    estimator_of,
+    fit_options_of,
     inputs_of,
     network_of,
-    optimizer_of,
-    options_of,
     splits_of,
     task_of,
 )
@@ -28,7 +28,7 @@ from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.cutouts import make_shards
 from astrocnn.tasks import Task
 
-__all__ = ["labelled_rows", "run"]
+__all__ = ["labelled_rows", "run", "trained_inputs"]
 
 
 def run(config: RunConfig, out: Path) -> Iterator[str]:
@@ -37,7 +37,7 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
     Given again after an interruption it continues; given again when done it says so.
     """
     check_names(config)
-    task, options = task_of(config), options_of(config)
+    task = task_of(config)
     # What is wrong with the labels is known before hours of cutting.
     catalog = catalog_of(config)
     task.encode({name: catalog.column(name) for name in task.label_columns})
@@ -46,11 +46,9 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
     check_cut(config.evaluation.cut, catalog.table)
 
     import_tensorflow()
-    from astrocnn.estimators import KerasEstimator
     from astrocnn.training.replicas import wait_for_all
     from astrocnn.training.strategies import is_chief, strategy
 
-    optimizer = optimizer_of(config)
     # Other workers can only be joined before TensorFlow is used.
     where = strategy(config.training.strategy)
     if is_chief(where):
@@ -64,7 +62,8 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
         make_shards(config, folder)
     wait_for_all(where)
     shards = Shards.open(folder.shards)
-    check_draws(config, network_of(config, task, shards))
+    if config.model.method is None:
+        check_draws(config, network_of(config, task, shards))
     rows = labelled_rows(config, shards, task)
     for name in ("train", "validation"):
         if not len(rows[name]):
@@ -77,45 +76,37 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
     columns = label_columns(shards, task)
     taught = {k: (v[rows["train"]], m[rows["train"]]) for k, (v, m) in columns.items()}
     yield from _complaints(task, *task.encode(taught))
+    estimator = estimator_of(config, task, trained_inputs(config, shards, rows["train"]))
+    options = fit_options_of(config, task, estimator.inputs)
+    if config.model.method is None:
+        options |= {
+            "strategy": where,
+            "backup": folder.backup,
+            "history_file": folder.history,
+        }
+    estimator.fit(shards, rows["train"], rows["validation"], **options)
+    if is_chief(where):
+        estimator.save(folder.model)
+    wait_for_all(where)
+    yield f"trained: {folder.model}"
+
+
+def trained_inputs(config: RunConfig, shards: Shards, rows: np.ndarray) -> Inputs:
+    """The inputs of a run with the normalization measured on some rows."""
     section = config.inputs
+    inputs = inputs_of(config, shards)
+    if not inputs.bands:
+        return inputs
     normalization = fit_normalization(
         shards,
-        rows["train"],
+        rows,
         section.stretch,
         seed=config.seed,
         robust=section.robust,
         whiten=section.whiten,
         mask_channel=section.mask_channel,
     )
-    inputs = inputs_of(config, shards).with_normalization(normalization)
-    estimator = KerasEstimator(
-        task,
-        inputs,
-        config.model.architecture,
-        options=options,
-        precision=config.prediction.precision,
-        seed=config.seed,
-    )
-    training = config.training
-    estimator.fit(
-        shards,
-        rows["train"],
-        rows["validation"],
-        epochs=training.epochs,
-        batch_size=training.batch_size,
-        optimizer=optimizer,
-        patience=training.patience or None,
-        augmentation=augmentation_of(config, task, inputs),
-        balance=training.class_weights,
-        strategy=where,
-        precision=training.precision,
-        backup=folder.backup,
-        history_file=folder.history,
-    )
-    if is_chief(where):
-        estimator.save(folder.model)
-    wait_for_all(where)
-    yield f"trained: {folder.model}"
+    return inputs.with_normalization(normalization)
 
 
 def _complaints(
