@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from astrocnn.prediction.engine import predict, predict_rows
 from astrocnn.prediction.plan import Plan, parse_worker
-from astrocnn.prediction.table import TableColumn, TableWriter, to_csv, to_parquet
+from astrocnn.prediction.table import TableWriter
+from astrocnn.prediction.table_column import TableColumn
+from astrocnn.prediction.table_export import to_csv, to_parquet
 
 __all__ = [
     "Plan",

@@ -8,10 +8,9 @@ the bytes are on the disk.
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,40 +22,14 @@ from astropy.io import fits
 from astrocnn.atomic import replacing
 from astrocnn.errors import PredictionError
 from astrocnn.prediction import checksum
+from astrocnn.prediction.record_file import RecordFile
 from astrocnn.prediction.table_column import TableColumn, fits_name
-from astrocnn.prediction.table_export import to_csv, to_parquet
 from astrocnn.prediction.table_header import extra_table, image_header, primary_header, table_header
+from astrocnn.prediction.table_image import TableImage
 
-__all__ = ["TableColumn", "TableImage", "TableWriter", "to_csv", "to_parquet"]
+__all__ = ["TableWriter"]
 
-BLOCK_BYTES = 1 << 20
-RELEASE_BYTES = 1 << 24
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-@dataclass(frozen=True)
-class TableImage:
-    """An image extension with one row for each row of the table, such as a PDF.
-
-    Parameters
-    ----------
-    name : str
-        EXTNAME, and the name under which `TableWriter.put` takes its values.
-    shape : tuple of int
-        Shape of the values of one row.
-    dtype : str
-        ``float32``, ``float64``, ``int16``, ``int32`` or ``int64``.
-    unit : str
-        FITS unit (BUNIT).
-    description : str
-        One sentence, written as a comment.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str = "float32"
-    unit: str = ""
-    description: str = ""
 
 
 @dataclass
@@ -126,15 +99,15 @@ class TableWriter:
         self.path = Path(path)
         self.n_rows = int(n_rows)
         declared = [_declared(column) for column in columns]
-        places = [c.name for c in declared] + [fits_name(i.name) for i in images]
-        _refuse_repeated(places)
+        _refuse_repeated([c.name for c in declared] + [fits_name(i.name) for i in images])
+        _refuse_repeated([name, *(i.name for i in images), *(tables or ())])
         record = np.dtype([(c.name, c.stored) for c in declared])
         self._units = [_Unit(primary_header(cards), [], np.dtype([]))]
         header = table_header(name, declared, self.n_rows, record.itemsize)
         self._units.append(_Unit(header, declared, record))
         for image in images:
             plane = TableColumn(image.name, image.dtype, image.unit, shape=image.shape)
-            header = image_header(image.name, plane, self.n_rows, image.description)
+            header = image_header(image, plane, self.n_rows)
             self._units.append(_Unit(header, [plane], np.dtype([(plane.name, plane.stored)])))
         self._tail = [extra_table(key, value) for key, value in (tables or {}).items()]
         self._where = {c.name: unit for unit in self._units for c in unit.columns}
@@ -149,17 +122,12 @@ class TableWriter:
 
     def __enter__(self) -> Self:
         with self._clear_errors():
-            self._temporary = self._stack.enter_context(replacing(self.path))
+            temporary = self._stack.enter_context(replacing(self.path))
             try:
-                self._file = self._stack.enter_context(self._temporary.open("r+b", buffering=0))
-                # A memory map of a file with holes would kill the process on a full disk.
-                _reserve(self._file.fileno(), self._length)
-                self._map = mmap.mmap(self._file.fileno(), self._length)
-                self._stack.callback(self._unmap)
+                self._file = self._stack.enter_context(RecordFile(temporary, self._length))
             except BaseException as error:
                 self._stack.__exit__(type(error), error, error.__traceback__)
                 raise
-        self._touched, self._mapped = 0, False
         return self
 
     def __exit__(
@@ -218,48 +186,23 @@ class TableWriter:
                     if c.name in given
                 }
                 with self._clear_errors():
-                    self._store(unit, rows, encoded)
+                    self._file.put(unit.record, unit.data_start, self.n_rows, rows, encoded)
                 for name in names:
                     unit.written[name] += rows.size
 
-    def _store(self, unit: _Unit, rows: np.ndarray, encoded: dict[str, np.ndarray]) -> None:
-        size = unit.record.itemsize
-        step = max(1, BLOCK_BYTES // size)
-        for begin in range(0, rows.size, step):
-            part = slice(begin, min(begin + step, rows.size))
-            where = rows[part]
-            in_a_row = where[-1] - where[0] == where.size - 1 and bool(np.all(np.diff(where) == 1))
-            if in_a_row and len(encoded) == len(unit.columns):
-                records = np.empty(where.size, dtype=unit.record)
-                for name, values in encoded.items():
-                    records[name] = values[part]
-                self._write_at(unit.data_start + int(where[0]) * size, records)
-                continue
-            target = np.frombuffer(
-                self._map, dtype=unit.record, count=self.n_rows, offset=unit.data_start
-            )
-            for name, values in encoded.items():
-                target[name][where] = values[part]
-            span = (int(where.max()) - int(where.min()) + 1) * size + mmap.PAGESIZE
-            self._release(min(span, where.size * (size + mmap.PAGESIZE)))
+    def set_card(self, name: str, keyword: str, value: Any) -> None:
+        """Give a card of an extension its value, when that is known only at the end.
 
-    def _write_at(self, position: int, records: np.ndarray) -> None:
-        left = records.view(np.uint8).data
-        while left:
-            done = os.pwrite(self._file.fileno(), left, position)
-            left, position = left[done:], position + done
-
-    def _release(self, touched: int) -> None:
-        """Give pages back to the system's cache, so that the map costs no memory of its own."""
-        self._touched, self._mapped = self._touched + touched, True
-        if self._touched > RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
-            self._touched = 0
-
-    def _unmap(self) -> None:
-        # An error on its way up still holds a view of the map; it is unmapped with that error.
-        with suppress(BufferError):
-            self._map.close()
+        Parameters
+        ----------
+        name : str
+            EXTNAME of the table or of an image.
+        keyword : str
+            A card that was declared with it.
+        value : number or bool
+        """
+        unit = next(u for u in self._units if u.header.get("EXTNAME") == name)
+        unit.header[keyword] = value
 
     def _finish(self) -> None:
         for unit in self._units:
@@ -270,20 +213,20 @@ class TableWriter:
                         f"{count} of {self.n_rows} rows.",
                         hint="put every column of every row once",
                     )
-        if self._mapped:
-            self._map.flush()
+        self._file.flush()
+        stream = self._file.stream
         for unit in self._units:
             header = unit.header
             length = _padded(unit.data_start + unit.size) - unit.data_start
-            data = checksum.sum_of_file(self._file, unit.data_start, length)
+            data = checksum.sum_of_file(stream, unit.data_start, length)
             header["DATASUM"] = str(data)
             total = checksum.add(checksum.sum_of(header.tostring().encode("ascii")), data)
             header["CHECKSUM"] = checksum.encode(total)
-            self._file.seek(unit.start)
-            self._file.write(header.tostring().encode("ascii"))
-        self._file.seek(self._length)
+            stream.seek(unit.start)
+            stream.write(header.tostring().encode("ascii"))
+        stream.seek(self._length)
         for block in self._tail:
-            self._file.write(block)
+            stream.write(block)
 
     @contextmanager
     def _clear_errors(self) -> Iterator[None]:
@@ -323,19 +266,10 @@ def _refuse_repeated(names: list[str]) -> None:
     repeated = sorted({name for name in names if lower.count(name.lower()) > 1})
     if repeated:
         raise PredictionError(
-            "Columns of the table have the same name (FITS does not tell cases apart).",
+            "Columns or extensions have the same name (FITS does not tell cases apart).",
             received=repeated,
         )
 
 
 def _padded(length: int) -> int:
     return -(-length // 2880) * 2880
-
-
-def _reserve(descriptor: int, length: int) -> None:
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, length)
-        return
-    zeros = bytes(BLOCK_BYTES)
-    for start in range(0, length, BLOCK_BYTES):
-        os.pwrite(descriptor, zeros[: length - start], start)

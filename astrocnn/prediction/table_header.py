@@ -12,6 +12,7 @@ from astropy.io import fits
 
 from astrocnn.errors import PredictionError
 from astrocnn.prediction.table_column import TableColumn, ascii_text
+from astrocnn.prediction.table_image import TableImage
 
 __all__ = ["extra_table", "image_header", "primary_header", "table_header"]
 
@@ -61,9 +62,9 @@ def table_header(
     return _summed(header)
 
 
-def image_header(name: str, plane: TableColumn, n_rows: int, description: str) -> fits.Header:
+def image_header(image: TableImage, plane: TableColumn, n_rows: int) -> fits.Header:
     """Header of an image extension of shape (n_rows, *plane.shape)."""
-    header = fits.ImageHDU(name=name).header
+    header = fits.ImageHDU(name=image.name).header
     header["BITPIX"] = BITPIX[plane.stored.base.str[1:]]
     axes = (*plane.shape[::-1], n_rows)
     header["NAXIS"] = len(axes)
@@ -73,8 +74,15 @@ def image_header(name: str, plane: TableColumn, n_rows: int, description: str) -
         after = f"NAXIS{number}"
     if plane.unit:
         header["BUNIT"] = plane.unit
-    if description:
-        header["COMMENT"] = _ascii(description)
+    if image.scale is not None:
+        header["BSCALE"] = (image.scale, "value = BZERO + BSCALE * integer")
+        header["BZERO"] = 0.0
+    if image.blank is not None:
+        header["BLANK"] = (image.blank, "no value")
+    for keyword, value, comment in image.cards:
+        _set(header, keyword, _value(keyword, value), comment)
+    if image.description:
+        header["COMMENT"] = _ascii(image.description)
     return _summed(header)
 
 

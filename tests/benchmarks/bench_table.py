@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from astrocnn.prediction.table import TableColumn, TableWriter
+from astrocnn.prediction import TableColumn, TableWriter
 from tests.benchmarks._table import Row, seconds
 
 ROWS = 10_000_000

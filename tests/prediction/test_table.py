@@ -23,10 +23,16 @@ from hypothesis.extra.numpy import arrays
 
 from astrocnn.catalog import Catalog, read_catalog
 from astrocnn.errors import PredictionError
-from astrocnn.prediction import checksum
-from astrocnn.prediction import table as table_module
-from astrocnn.prediction.table import TableColumn, TableImage, TableWriter, to_csv, to_parquet
+from astrocnn.prediction import (
+    TableColumn,
+    TableWriter,
+    checksum,
+    record_file,
+    to_csv,
+    to_parquet,
+)
 from astrocnn.prediction.table_column import ascii_text
+from astrocnn.prediction.table_image import TableImage
 
 ID = TableColumn("OBJECT_ID", "int64", ucd="meta.id;meta.main", description="identifier")
 P = TableColumn("p_spiral", "float32", ucd="stat.probability", description="probability")
@@ -556,7 +562,7 @@ def test_space_is_reserved_without_the_system_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "posix_fallocate")
-    monkeypatch.setattr(table_module, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(record_file, "BLOCK_BYTES", 1000)
     path = tmp_path / "t.fits"
     with TableWriter(path, [ID], 2000) as writer:
         writer.put(np.arange(2000)[::-1], {"OBJECT_ID": np.arange(2000)})
