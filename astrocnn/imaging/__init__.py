@@ -8,6 +8,7 @@ from __future__ import annotations
 from astrocnn.imaging.archives import unpack
 from astrocnn.imaging.cutouts import Cutouts
 from astrocnn.imaging.inputs import Inputs
+from astrocnn.imaging.no_images import NoImages
 from astrocnn.imaging.normalization import STRETCHES, Normalization
 from astrocnn.imaging.normalization_fitter import NormalizationFitter
 from astrocnn.imaging.sources import ArraySource, Source, open_source
@@ -20,6 +21,7 @@ __all__ = [
     "Band",
     "Cutouts",
     "Inputs",
+    "NoImages",
     "Normalization",
     "NormalizationFitter",
     "RESAMPLINGS",

@@ -1,4 +1,4 @@
-"""What goes into a model: the bands in their order, the size, the scale and the normalization."""
+"""What goes into a model: bands, size, scale and normalization of the images, and the scalars."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from astrocnn.errors import ConfigError, InputsError
+from astrocnn.flags import UNUSABLE, Flag
+from astrocnn.imaging.differences import image_differences
 from astrocnn.imaging.normalization import Normalization
 
 __all__ = ["Inputs"]
-
-SCALE_TOLERANCE = 0.01
-"""Largest relative difference of two pixel scales that count as the same."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,10 @@ class Inputs:
     Parameters
     ----------
     bands : tuple of str
-        Names of the bands, in the order of the last image axis.
+        Names of the bands, in the order of the last image axis.  None at all for a model that
+        takes scalars only and looks at no image.
     size : int
-        Height and width of the cutouts [pixel].
+        Height and width of the cutouts [pixel]; 0 without bands.
     pixel_scale : float, optional
         [arcsec/pixel]; None when it is not known.
     unit : str, optional
@@ -37,6 +40,16 @@ class Inputs:
     mask_channel : bool
         One more channel per band that tells data from no data.  Follows `normalization` when
         that is given.
+    scalar_location, scalar_scale : tuple of float
+        Subtracted from, and divided into, each scalar; empty until they have been fitted on the
+        training split (`with_scalars_of`), and then scalars enter as they are.
+
+    Examples
+    --------
+    >>> inputs = Inputs(bands=(), size=0, scalars=("mag_r",))
+    >>> inputs = inputs.with_scalars_of(np.array([[17.0], [19.0], [np.nan]]))
+    >>> inputs.standardize(np.array([[20.0]])).tolist()
+    [[2.0]]
     """
 
     bands: tuple[str, ...]
@@ -46,6 +59,8 @@ class Inputs:
     scalars: tuple[str, ...] = ()
     normalization: Normalization | None = None
     mask_channel: bool = False
+    scalar_location: tuple[float, ...] = ()
+    scalar_scale: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__  # a frozen dataclass has no other way to clean its fields
@@ -54,15 +69,26 @@ class Inputs:
             if isinstance(value, str):
                 raise ConfigError(f"'{name}' of the inputs is a list of names.", received=value)
             set_(self, name, tuple(str(item) for item in value))
-        if not self.bands or len(set(self.bands)) != len(self.bands):
+        if len(set(self.bands)) != len(self.bands):
             raise ConfigError("Inputs need bands with different names.", received=self.bands)
+        if not self.bands and not self.scalars:
+            raise ConfigError(
+                "Inputs without bands need at least one scalar.",
+                hint='bands = ["r"] for images, or scalars = ["mag_g", "mag_r"] for a model of '
+                "catalogue columns",
+            )
         if len(set(self.scalars)) != len(self.scalars):
             raise ConfigError("A scalar is named twice.", received=self.scalars)
-        if isinstance(self.size, bool) or int(self.size) != self.size or self.size < 1:
+        if isinstance(self.size, bool) or int(self.size) != self.size or self.size < 0:
             raise ConfigError(
                 "The size of the cutouts is a whole number of pixels.", received=self.size
             )
         set_(self, "size", int(self.size))
+        if (self.size > 0) != bool(self.bands):
+            raise ConfigError(
+                "The size of the cutouts is a whole number of pixels, and 0 without bands.",
+                received=f"size {self.size} with the bands ({', '.join(self.bands)})",
+            )
         if self.pixel_scale is not None:
             set_(self, "pixel_scale", float(self.pixel_scale))
             if not 0 < self.pixel_scale < float("inf"):
@@ -80,6 +106,25 @@ class Inputs:
                     allowed=f"{len(self.bands)} ({', '.join(self.bands)})",
                 )
             set_(self, "mask_channel", self.normalization.mask_channel)
+        self._clean_scalar_statistics()
+
+    def _clean_scalar_statistics(self) -> None:
+        for name in ("scalar_location", "scalar_scale"):
+            values = tuple(float(v) for v in getattr(self, name))
+            object.__setattr__(self, name, values)
+            positive = name == "scalar_location" or min(values, default=1.0) > 0
+            finite = bool(np.all(np.isfinite(values)))
+            if not (positive and finite) or len(values) not in (0, len(self.scalars)):
+                raise ConfigError(
+                    f"'{name}' needs one finite number per scalar; scales are positive.",
+                    received=values,
+                    allowed=f"{len(self.scalars)} numbers, or none",
+                )
+        if len(self.scalar_location) != len(self.scalar_scale):
+            raise ConfigError(
+                "Location and scale of the scalars are given together or not at all.",
+                received=f"{len(self.scalar_location)} and {len(self.scalar_scale)} numbers",
+            )
 
     @classmethod
     def of(
@@ -129,6 +174,59 @@ class Inputs:
         """The same inputs carrying a fitted normalization."""
         return replace(self, normalization=normalization)
 
+    @property
+    def refused(self) -> Flag:
+        """Flags of which any one makes a row useless for these inputs.
+
+        Without bands only a missing scalar does; with mask channels some bands may lack data.
+        """
+        if not self.bands:
+            return Flag.SCALAR_MISSING
+        return UNUSABLE if self.mask_channel else UNUSABLE | Flag.BAND_MISSING
+
+    def with_scalars_of(self, scalars: NDArray[np.floating]) -> Inputs:
+        """The same inputs carrying mean and standard deviation of some scalars.
+
+        Parameters
+        ----------
+        scalars : ndarray of shape (n, n_scalars)
+            Of the training split; values that are not finite do not count.  A column without
+            spread keeps the scale 1.
+
+        Raises
+        ------
+        InputsError
+            If a column has no finite value.
+        """
+        values = np.asarray(scalars, np.float64)
+        known = np.isfinite(values)
+        if not known.any(axis=0).all():
+            empty = [name for name, k in zip(self.scalars, known.T, strict=True) if not k.any()]
+            raise InputsError("A scalar has no value in any row of the training.", received=empty)
+        location = np.mean(values, axis=0, where=known)
+        scale = np.std(values, axis=0, where=known)
+        # What rounding alone leaves of a constant is not a spread.
+        constant = scale <= 1e-6 * np.abs(location)
+        scale = np.where(constant, 1.0, scale)
+        return replace(
+            self, scalar_location=tuple(location.tolist()), scalar_scale=tuple(scale.tolist())
+        )
+
+    def standardize(self, scalars: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Scalars as a model takes them: ``(value - location) / scale``, float32.
+
+        Parameters
+        ----------
+        scalars : ndarray of shape (n, n_scalars)
+            As in the catalogue; NaN stays NaN.
+        """
+        if not self.scalar_location:
+            return np.asarray(scalars, np.float32)
+        values = np.asarray(scalars, np.float64)
+        with np.errstate(over="ignore"):
+            z = (values - np.array(self.scalar_location)) / np.array(self.scalar_scale)
+            return z.astype(np.float32)
+
     def check(self, other: Any) -> None:
         """Refuse images that are not of the kind described here.
 
@@ -136,21 +234,15 @@ class Inputs:
         ----------
         other : Source, Shards or Inputs
             Anything with ``bands``; ``size``, ``pixel_scale``, ``unit`` and ``scalars`` are
-            compared where both sides know them.
+            compared where both sides know them.  Inputs without bands look at no image, and
+            so accept any.
 
         Raises
         ------
         InputsError
             Listing every difference.
         """
-        differences = [
-            *_band_differences(self.bands, tuple(other.bands)),
-            *self._size_differences(other),
-            *self._scale_differences(other),
-        ]
-        unit = getattr(other, "unit", None)
-        if self.unit is not None and unit is not None and not _same_unit(self.unit, str(unit)):
-            differences.append(f"unit: the images are in '{unit}', expected '{self.unit}'")
+        differences = image_differences(self, other) if self.bands else []
         if isinstance(other, Inputs) and other.scalars != self.scalars:
             differences.append(
                 f"scalars: got ({', '.join(other.scalars)}), expected ({', '.join(self.scalars)})"
@@ -160,23 +252,6 @@ class Inputs:
                 "The images are not of the kind expected:\n  - " + "\n  - ".join(differences),
                 hint="use a survey with the same bands, pixel scale and unit, or train anew",
             )
-
-    def _size_differences(self, other: Any) -> list[str]:
-        size = getattr(other, "size", None)
-        if size is None or int(size) == self.size:
-            return []
-        return [f"size: the images have {size} pixels a side, expected {self.size}"]
-
-    def _scale_differences(self, other: Any) -> list[str]:
-        scale = getattr(other, "pixel_scale", None)
-        if self.pixel_scale is None or scale is None:
-            return []
-        if abs(float(scale) / self.pixel_scale - 1) <= SCALE_TOLERANCE:
-            return []
-        return [
-            f"pixel scale: {float(scale):.6g} arcsec/pixel, expected {self.pixel_scale:.6g} "
-            f"(within {SCALE_TOLERANCE:.0%})"
-        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, for JSON."""
@@ -205,27 +280,3 @@ class Inputs:
     def from_json(cls, text: str) -> Inputs:
         """The inverse of `to_json`."""
         return cls.from_dict(json.loads(text))
-
-
-def _band_differences(expected: tuple[str, ...], got: tuple[str, ...]) -> list[str]:
-    if got == expected:
-        return []
-    if sorted(got) == sorted(expected):
-        return [f"bands: in the order {', '.join(got)}, expected {', '.join(expected)}"]
-    parts = [f"bands: got {', '.join(got)}, expected {', '.join(expected)}"]
-    if missing := [band for band in expected if band not in got]:
-        parts.append(f"missing {', '.join(missing)}")
-    if extra := [band for band in got if band not in expected]:
-        parts.append(f"not expected {', '.join(extra)}")
-    return ["; ".join(parts)]
-
-
-def _same_unit(first: str, second: str) -> bool:
-    if first == second:
-        return True
-    from astropy import units
-
-    try:
-        return bool(units.Unit(first) == units.Unit(second))
-    except (ValueError, TypeError):
-        return False
