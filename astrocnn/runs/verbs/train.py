@@ -19,6 +19,8 @@ from astrocnn.runs.assemble import (
     fit_options_of,
     inputs_of,
     network_of,
+    optimizer_of,
+    options_of,
     splits_of,
     task_of,
 )
@@ -49,6 +51,7 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
     from astrocnn.training.replicas import wait_for_all
     from astrocnn.training.strategies import is_chief, strategy
 
+    options_of(config), optimizer_of(config)  # their mistakes, too, before hours of cutting
     # Other workers can only be joined before TensorFlow is used.
     where = strategy(config.training.strategy)
     if is_chief(where):
