@@ -51,7 +51,8 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
     from astrocnn.training.replicas import wait_for_all
     from astrocnn.training.strategies import is_chief, strategy
 
-    options_of(config), optimizer_of(config)  # their mistakes, too, before hours of cutting
+    if config.model.method is None:
+        options_of(config), optimizer_of(config)  # their mistakes, too, before hours of cutting
     # Other workers can only be joined before TensorFlow is used.
     where = strategy(config.training.strategy)
     if is_chief(where):
