@@ -6,6 +6,7 @@ and counts them.  Weights of shape (..., n) turn every metric into its own boots
 
 from __future__ import annotations
 
+from astrocnn.metrics._weighted import average
 from astrocnn.metrics.calibration import (
     Reliability,
     brier,
@@ -25,8 +26,19 @@ from astrocnn.metrics.classification import (
     purity,
     rmse,
 )
+from astrocnn.metrics.density import Densities, crps_of_draws, held
 from astrocnn.metrics.intervals import Score, bootstrap, resamples, wilson
+from astrocnn.metrics.pit import pit_ad, pit_cvm, pit_ks, pit_outliers
 from astrocnn.metrics.ranking import Ranking
+from astrocnn.metrics.redshift import (
+    bias,
+    bias_median,
+    deviation,
+    outlier_fraction,
+    outliers_rail,
+    sigma_iqr,
+    sigma_mad,
+)
 from astrocnn.metrics.uncertainty import (
     expected_entropy,
     mutual_information,
@@ -34,25 +46,41 @@ from astrocnn.metrics.uncertainty import (
     risk_coverage,
     risk_coverage_area,
 )
+from astrocnn.metrics.votes import dirichlet_multinomial_nll, mean_deviation, votes_credible
 
 __all__ = [
+    "Densities",
     "Ranking",
     "Reliability",
     "Score",
     "accuracy",
+    "average",
+    "bias",
+    "bias_median",
     "bootstrap",
     "brier",
     "change_prior",
     "classwise_ece",
     "completeness",
     "confusion_matrix",
+    "crps_of_draws",
+    "deviation",
+    "dirichlet_multinomial_nll",
     "ece",
     "expected_entropy",
     "f1",
+    "held",
     "log_loss",
     "macro_f1",
     "majority_rate",
+    "mean_deviation",
     "mutual_information",
+    "outlier_fraction",
+    "outliers_rail",
+    "pit_ad",
+    "pit_cvm",
+    "pit_ks",
+    "pit_outliers",
     "predictive_entropy",
     "purity",
     "reliability",
@@ -60,5 +88,8 @@ __all__ = [
     "risk_coverage",
     "risk_coverage_area",
     "rmse",
+    "sigma_iqr",
+    "sigma_mad",
+    "votes_credible",
     "wilson",
 ]

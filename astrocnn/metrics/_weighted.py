@@ -1,0 +1,113 @@
+"""Means, quantiles and median deviations of weighted samples, for many sets of weights at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.metrics._checks import finite, ratio, weights_for
+
+__all__ = ["average", "median_deviation", "quantile"]
+
+# Sums of weights that differ by no more than rounding are equal.
+_ROUNDING = 1e-12
+
+
+def average(values: Any, weights: Any = None) -> NDArray[np.float64]:
+    """Weighted mean of what each object scored, of shape (...).
+
+    Parameters
+    ----------
+    values : array_like of shape (n,)
+        One number per object.
+    weights : array_like of shape (..., n), optional
+        Weight of each object, 1 when left out.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        NaN where all weights are zero.
+    """
+    x = finite(values, "values", 1)
+    w = weights_for(weights, len(x))
+    return ratio(w @ x, w.sum(axis=-1))
+
+
+def quantile(values: Any, q: float, weights: Any = None) -> NDArray[np.float64]:
+    """Inverse of the weighted distribution function, in the middle of its flat parts.
+
+    With equal weights this is ``numpy.quantile(..., method="averaged_inverted_cdf")``, and the
+    median is that of everybody.  Only ratios of weights matter.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Finite numbers.
+    q : float
+        Between 0 and 1, without the ends.
+    weights : array_like of shape (..., n), optional
+        Weight of each object.
+    """
+    x = finite(values, "values", 1)
+    w = weights_for(weights, len(x))
+    if not len(x):
+        return np.full(w.shape[:-1], np.nan)
+    order = np.argsort(x, kind="stable")
+    x, below = x[order], np.cumsum(w[..., order], axis=-1)
+    return _between(x, below, q)
+
+
+def median_deviation(values: Any, weights: Any = None) -> NDArray[np.float64]:
+    """Median of the distance from the median, of shape (...).
+
+    Distances are not sorted anew for each set of weights: the radius that holds half of the
+    weight is found by bisection in the sorted values.
+    """
+    x = finite(values, "values", 1)
+    w = weights_for(weights, len(x))
+    if not len(x):
+        return np.full(w.shape[:-1], np.nan)
+    order = np.argsort(x, kind="stable")
+    x, below = x[order], np.cumsum(w[..., order], axis=-1)
+    rows = below.reshape(-1, len(x))
+    center = _between(x, rows, 0.5)
+    rows = np.concatenate([np.zeros((len(rows), 1)), rows], axis=1)
+    total = rows[:, -1]
+    half = [_radius(x, rows, center, total * 0.5 * (1 + sign * _ROUNDING)) for sign in (-1.0, 1.0)]
+    middle = np.where(total > 0, (half[0] + half[1]) / 2, np.nan)
+    return middle.reshape(w.shape[:-1])
+
+
+def _between(x: NDArray[np.float64], below: NDArray[np.float64], q: float) -> NDArray[np.float64]:
+    rows = below.reshape(-1, len(x))
+    total = rows[:, -1]
+    middle = np.full(len(rows), np.nan)
+    for i, row in enumerate(rows):
+        if total[i] > 0:
+            low = np.searchsorted(row, q * total[i] * (1 - _ROUNDING), side="left")
+            high = np.searchsorted(row, q * total[i] * (1 + _ROUNDING), side="right")
+            middle[i] = (x[low] + x[min(high, len(x) - 1)]) / 2
+    return middle.reshape(below.shape[:-1])
+
+
+def _radius(
+    x: NDArray[np.float64],
+    below: NDArray[np.float64],
+    center: NDArray[np.float64],
+    wanted: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Smallest radius around each center that holds at least the weight that is wanted."""
+    center = np.nan_to_num(center)
+    low = np.full(len(center), -1e-300)
+    high = np.maximum(np.abs(x[-1] - center), np.abs(x[0] - center))
+    row = np.arange(len(center))
+    for _ in range(64):
+        middle = (low + high) / 2
+        right = np.searchsorted(x, center + middle, side="right")
+        left = np.searchsorted(x, center - middle, side="left")
+        enough = below[row, right] - below[row, left] >= wanted
+        high = np.where(enough, middle, high)
+        low = np.where(enough, low, middle)
+    return np.maximum(high, 0.0)

@@ -1,0 +1,120 @@
+"""Scores of predicted vote fractions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaln, gammaln, logsumexp
+
+from astrocnn.errors import ConfigError
+from astrocnn.metrics._checks import finite
+from astrocnn.metrics._weighted import average
+
+__all__ = ["dirichlet_multinomial_nll", "mean_deviation", "votes_credible"]
+
+
+def mean_deviation(predicted: Any, truth: Any, weights: Any = None) -> NDArray[np.float64]:
+    """Mean absolute difference of vote fractions, over objects and answers.
+
+    Parameters
+    ----------
+    predicted, truth : array_like of shape (n, n_answers)
+        Fractions of the votes.
+    weights : array_like of shape (..., n), optional
+        Weight of each object, 1 when left out.
+
+    Returns
+    -------
+    ndarray of shape (...)
+
+    References
+    ----------
+    Walmsley et al. (2022), MNRAS 509, 3966, section 5.1.
+    """
+    p, y = finite(predicted, "fractions", 2), finite(truth, "fractions", 2)
+    return average(np.abs(p - y).mean(axis=1), weights)
+
+
+def dirichlet_multinomial_nll(votes: Any, concentrations: Any) -> NDArray[np.float64]:
+    """Negative log probability of the votes, for a mean over draws of the distribution [nat].
+
+    Parameters
+    ----------
+    votes : array_like of shape (n, n_answers)
+        Votes for each answer; an object without votes has 0.
+    concentrations : array_like of shape (n_draws, n, n_answers)
+        Positive parameters of each draw.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    References
+    ----------
+    Walmsley et al. (2022), equation 2, with the multinomial coefficient.
+
+    Examples
+    --------
+    >>> two_of_two = dirichlet_multinomial_nll([[2, 0]], [[[1.0, 1.0]]])
+    >>> round(float(np.exp(-two_of_two[0])), 4)
+    0.3333
+    """
+    k, a = _checked(votes, concentrations)
+    total, mass = k.sum(axis=-1), a.sum(axis=-1)
+    coefficient = gammaln(total + 1) - gammaln(k + 1).sum(axis=-1)
+    each = gammaln(mass) - gammaln(mass + total) + (gammaln(k + a) - gammaln(a)).sum(axis=-1)
+    return -(coefficient + logsumexp(each, axis=0) - np.log(len(a)))
+
+
+def votes_credible(
+    votes: Any, concentrations: Any
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where the votes for each answer stand among the numbers foretold, most probable first.
+
+    Each answer by itself is beta-binomial, as many votes being cast as were.
+
+    Parameters
+    ----------
+    votes : array_like of shape (n, n_answers)
+        Whole numbers of votes.
+    concentrations : array_like of shape (n_draws, n, n_answers)
+        Positive parameters of each draw.
+
+    Returns
+    -------
+    before, within : ndarray of shape (n, n_answers)
+        Probability of the numbers more probable than that observed, and of those as probable:
+        what `astrocnn.metrics.held` takes.
+    """
+    k, a = _checked(votes, concentrations)
+    whole = np.rint(k)
+    total = whole.sum(axis=-1)
+    before, within = np.zeros(k.shape), np.zeros(k.shape)
+    for n in np.unique(total).astype(int):
+        rows = np.flatnonzero(total == n)
+        could = np.arange(n + 1.0)
+        choose = gammaln(n + 1) - gammaln(could + 1) - gammaln(n - could + 1)
+        # One object at a time keeps (draws, answers, n + 1) small.
+        for row in rows:
+            mine = a[:, row, :, None]
+            other = mine.sum(axis=1, keepdims=True) - mine
+            log_p = choose + betaln(could + mine, n - could + other) - betaln(mine, other)
+            p = np.exp(log_p).mean(axis=0)
+            seen = np.take_along_axis(p, whole[row].astype(int)[:, None], axis=1)
+            denser = p > seen * (1 + 1e-9)
+            equal = ~denser & (p >= seen * (1 - 1e-9))
+            before[row] = np.where(denser, p, 0.0).sum(axis=1)
+            within[row] = np.where(equal, p, 0.0).sum(axis=1)
+    return before, within
+
+
+def _checked(votes: Any, concentrations: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    k, a = finite(votes, "votes", 2), finite(concentrations, "concentrations", 3)
+    if a.shape[1:] != k.shape or np.any(k < 0) or np.any(a <= 0):
+        raise ConfigError(
+            "Votes must not be negative, and concentrations must be positive and of their shape.",
+            received=f"votes {k.shape}, concentrations {a.shape}",
+        )
+    return k, a
