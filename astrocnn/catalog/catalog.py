@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from astropy.table import Column, MaskedColumn, Table
 from astrocnn.catalog.aliases import ALIASES, POSITIONS, find, resolve
 from astrocnn.catalog.coordinates import CatalogWarning, positions
 from astrocnn.catalog.identifiers import identifiers
+from astrocnn.catalog.missing import check_missing, mask_declared, suspects
 from astrocnn.errors import CatalogError
 from astrocnn.flags import Flag
 
@@ -45,6 +47,9 @@ class Catalog:
         catalogue has no coordinates.
     flags : ndarray of int32, shape (n,)
         Bits of `astrocnn.flags.Flag`.
+    missing : tuple of float, or None
+        Numbers that were declared to mean "no value", which are masked; None when nothing was
+        declared.
     """
 
     table: Table
@@ -53,6 +58,7 @@ class Catalog:
     ra: np.ndarray | None
     dec: np.ndarray | None
     flags: np.ndarray
+    missing: tuple[float, ...] | None = None
 
     @classmethod
     def from_table(
@@ -62,6 +68,7 @@ class Catalog:
         id: str | None = None,
         ra: str | None = None,
         dec: str | None = None,
+        missing: Iterable[float] | None = None,
     ) -> Catalog:
         """Check a table and give its columns roles.
 
@@ -71,12 +78,15 @@ class Catalog:
             An astropy table, a pandas data frame, or columns by name.
         id, ra, dec : str, optional
             Column names; by default found through `astrocnn.catalog.aliases`.
+        missing : iterable of float, optional
+            Numbers that mean "no value", such as (99.0, -99.0): masked in every column of
+            numbers but identifier and position.  An empty one declares that there are none.
 
         Raises
         ------
         CatalogError
             If there are no rows, no identifier column, missing or repeated identifiers, or a
-            column of that name does not exist.
+            column of that name does not exist, or `missing` holds something else.
 
         Warns
         -----
@@ -93,12 +103,15 @@ class Catalog:
         roles = choose_roles(table.colnames, id=id, ra=ra, dec=dec)
         if not len(table):
             raise CatalogError("The catalogue has no rows.", allowed="at least one object")
+        if missing is not None:
+            missing = check_missing(missing)
+            mask_declared(table, missing, (roles.id, roles.ra, roles.dec))
         flags = np.zeros(len(table), dtype=np.int32)
         ra_deg = dec_deg = None
         if roles.ra is not None and roles.dec is not None:
             ra_deg, dec_deg, bad = positions(table, roles.ra, roles.dec)
             flags[bad] |= Flag.BAD_COORDINATES
-        return cls(table, roles, identifiers(table, roles.id), ra_deg, dec_deg, flags)
+        return cls(table, roles, identifiers(table, roles.id), ra_deg, dec_deg, flags, missing)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -115,6 +128,7 @@ class Catalog:
             ra=None if self.ra is None else self.ra[where],
             dec=None if self.dec is None else self.dec[where],
             flags=self.flags[where],
+            missing=self.missing,
         )
 
     def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -177,6 +191,36 @@ class Catalog:
             )
         numbers = values.astype(np.float64)
         return np.where(missing | ~np.isfinite(numbers), np.nan, numbers)
+
+    def refuse_sentinels(self, names: Iterable[str]) -> None:
+        """Refuse columns with a usual number for "no value" when none was declared.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Columns of numbers that enter a model, as for `column`.
+
+        Raises
+        ------
+        CatalogError
+            Naming columns, values and counts (see `astrocnn.catalog.missing.suspects`).
+        """
+        if self.missing is not None:
+            return
+        found = {name: suspects(self.numbers(name)) for name in names}
+        if any(found.values()):
+            values = sorted({value for counts in found.values() for value in counts})
+            raise CatalogError(
+                "Columns of numbers hold values that usually mean 'not measured'.",
+                received="; ".join(
+                    f"{name}: " + ", ".join(f"{n} x {value:g}" for value, n in counts.items())
+                    for name, counts in found.items()
+                    if counts
+                ),
+                hint=f"declare them, missing = {values} under [catalog] in a run file or in "
+                "read_catalog, and those rows are flagged and left out; missing = [] takes them "
+                "as numbers",
+            )
 
     def role_columns(self) -> list[tuple[str, Column, str]]:
         """Identifier and coordinates as given: column name, values and UCD.

@@ -34,6 +34,7 @@ def read_catalog(
     ra: str | None = None,
     dec: str | None = None,
     columns: Sequence[str] | None = None,
+    missing: Sequence[float] | None = None,
 ) -> Catalog:
     """Read a catalogue: FITS, VOTable, ECSV, CSV, TSV, blank-separated text or Parquet.
 
@@ -51,6 +52,9 @@ def read_catalog(
         Columns of the identifier and the position; by default found by the alias table.
     columns : sequence of str, optional
         Read only these (and the identifier and position), so that a large table fits in memory.
+    missing : sequence of float, optional
+        Numbers that mean "no value" in this file, such as ``(99.0, -99.0)``; see
+        `Catalog.from_table`.
 
     Raises
     ------
@@ -94,7 +98,7 @@ def read_catalog(
             f"'{path}' cannot be read as {kind}: {error}",
             hint="the file may be damaged or cut short",
         ) from error
-    return Catalog.from_table(table, id=id, ra=ra, dec=dec)
+    return Catalog.from_table(table, id=id, ra=ra, dec=dec, missing=missing)
 
 
 def sniff(path: Path) -> tuple[str, Callable[[], BinaryIO]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -65,20 +65,20 @@ def dataset(
     -------
     tf.data.Dataset
         Of ``(x, y, w)``, or of ``x`` without a task: x is ``{"image": (b, size, size, channels)}``
-        with ``"scalars": (b, n_scalars)`` if the inputs have any, y and w have the encoded
-        labels (b, k) and their weights (b,) by target.
+        if the inputs have bands, with ``"scalars": (b, n_scalars)``, standardized, if they have
+        any; y and w have the encoded labels (b, k) and their weights (b,) by target.
 
     Raises
     ------
     InputsError
-        If the inputs carry no normalization, or the shards are of another kind.
+        If inputs with bands carry no normalization, or the shards are of another kind.
     ConfigError
-        If the augmentation destroys what the labels are about.
+        If the augmentation destroys what the labels are about, or there are no images.
     CatalogError
         If a label or a scalar is not among the columns of the shards.
     """
     inputs.check(shards)
-    if inputs.normalization is None:
+    if inputs.bands and inputs.normalization is None:
         raise InputsError(
             "These inputs carry no normalization.",
             hint="inputs.with_normalization(fit_normalization(shards, rows)), or "
@@ -91,6 +91,15 @@ def dataset(
         raise ConfigError("A batch holds at least one object.", received=batch_size)
     plan = _plan(augmentation, task, inputs)
     extras = _extras(shards, rows, task, inputs, weights or {})
+    indices = _batches_of_indices(len(rows), batch_size, shuffle, seed, first_epoch)
+    if not inputs.bands:
+        if plan.steps:
+            raise ConfigError(
+                "There are no images to augment.",
+                received=[type(step).__name__ for step in plan.steps],
+                hint="leave the augmentation out, or give the inputs bands",
+            )
+        return indices.map(_from_table(extras, task)).prefetch(tf.data.AUTOTUNE)
     names = list(extras)
     # The symmetries of the square cost least while the pixels are copied out of the shards.
     turn = plan.steps[0] if plan.steps and isinstance(plan.steps[0], D4) else None
@@ -115,7 +124,6 @@ def dataset(
         }
         return _structure(images, fields, task)
 
-    indices = _batches_of_indices(len(rows), batch_size, shuffle, seed, first_epoch)
     data = indices.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return data.prefetch(tf.data.AUTOTUNE)
 
@@ -172,7 +180,7 @@ def _extras(
     """What goes along with the images: scalars, encoded labels and weights, row for row."""
     extras: dict[str, np.ndarray] = {}
     if inputs.scalars:
-        extras["scalars"] = shards.scalars(inputs.scalars)[rows]
+        extras["scalars"] = inputs.standardize(shards.scalars(inputs.scalars)[rows])
     if task is None:
         return extras
     columns = {name: shards.column(name) for name in task.label_columns}
@@ -191,8 +199,19 @@ def _extras(
     return extras
 
 
-def _structure(images: tf.Tensor, fields: dict[str, tf.Tensor], task: Task | None) -> Any:
-    x = {"image": images}
+def _from_table(extras: dict[str, np.ndarray], task: Task | None) -> Callable[..., Any]:
+    """Batches of a model that looks at no image."""
+    columns = {name: tf.constant(values) for name, values in extras.items()}
+
+    def batch(chosen: tf.Tensor, _: tf.Tensor) -> Any:
+        fields = {name: tf.gather(values, chosen) for name, values in columns.items()}
+        return _structure(None, fields, task)
+
+    return batch
+
+
+def _structure(images: tf.Tensor | None, fields: dict[str, tf.Tensor], task: Task | None) -> Any:
+    x = {} if images is None else {"image": images}
     if "scalars" in fields:
         x["scalars"] = fields["scalars"]
     if task is None:

@@ -69,7 +69,7 @@ def write(
     Parameters
     ----------
     images : ndarray of shape (n, height, width, n_bands)
-        Big-endian float32.
+        Big-endian float32.  Without pixels the image HDU has no data.
     columns : sequence of fits.Column
         The table.
     fingerprint : mapping of str to str
@@ -87,8 +87,9 @@ def write(
     primary.header["CREATOR"] = f"astrocnn {__version__}"
     for key, value in fingerprint.items():
         primary.header[key] = value
-    image = fits.ImageHDU(images, name="IMAGE")
-    image.header["BANDS"] = (",".join(inputs.bands)[:68], "along the first FITS axis")
+    image = fits.ImageHDU(images if images.size else None, name="IMAGE")
+    if inputs.bands:
+        image.header["BANDS"] = (",".join(inputs.bands)[:68], "along the first FITS axis")
     if inputs.unit is not None:
         image.header["BUNIT"] = inputs.unit
     if inputs.pixel_scale is not None:
@@ -100,7 +101,8 @@ def write(
     try:
         with atomic.replacing(path) as temporary, open(temporary, "wb") as stream:
             # Not by astropy, whose errors do not tell a full disk from another trouble.
-            for block in (_header(primary), _header(image), images.data, _whole(table)):
+            pixels = images.data if images.size else b""
+            for block in (_header(primary), _header(image), pixels, _whole(table)):
                 stream.write(block)
                 stream.write(bytes(-stream.tell() % BLOCK))
             stream.flush()
@@ -139,10 +141,11 @@ def inspect(path: Path, keys: Sequence[str]) -> Found | None:
         with warnings.catch_warnings(action="ignore"), fits.open(path, memmap=True) as file:
             image, table = file["IMAGE"], file["OBJECTS"]
             end = table.fileinfo()["datLoc"] + table.size
-            if image.header["BITPIX"] != -32 or path.stat().st_size < end:
+            pixels = image.header["NAXIS"] == 0 or image.header["BITPIX"] == -32
+            if not pixels or path.stat().st_size < end:
                 return None
             return Found(
-                rows=image.header["NAXIS4"],
+                rows=table.header["NAXIS2"],
                 offset=image.fileinfo()["datLoc"],
                 bytes=path.stat().st_size,
                 fingerprint={key: str(file[0].header.get(key, "")) for key in keys},

@@ -95,6 +95,8 @@ class Shards:
         return int(self._starts[-1])
 
     def __repr__(self) -> str:
+        if not self.bands:
+            return f"<Shards of {len(self)} objects without images>"
         bands = ", ".join(self.bands)
         return f"<Shards of {len(self)} objects, {self.size} x {self.size} pixels in {bands}>"
 
@@ -153,7 +155,7 @@ class Shards:
         columns = [decode(column, raw[column.stored]) for column in own]
         columns += [
             Column(raw["flags"].astype(np.int32), name="flags"),
-            Column(raw["no_data"].astype(np.float32).reshape(len(raw), -1), name="no_data"),
+            Column(self._no_data(raw), name="no_data"),
             Column(raw["row"].astype(np.int64), name="row"),
             Column(np.char.decode(raw["content"], "ascii"), name="content"),
         ]
@@ -180,6 +182,7 @@ class Shards:
         """The objects as a catalogue."""
         objects = self.objects
         placed = "ra" in self._manifest["roles"].values()
+        declared = self._manifest.get("missing")
         return Catalog(
             table=objects,
             roles=Roles("id", "ra", "dec") if placed else Roles("id"),
@@ -187,6 +190,7 @@ class Shards:
             ra=np.asarray(objects["ra"]) if placed else None,
             dec=np.asarray(objects["dec"]) if placed else None,
             flags=self.flags,
+            missing=None if declared is None else tuple(declared),
         )
 
     def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -241,6 +245,8 @@ class Shards:
         if out is None:
             shape = (len(positions), self.size, self.size, len(self.bands))
             out = np.empty(shape, np.float32)
+        if not self.bands:
+            return out
         shards = np.searchsorted(self._starts, positions, side="right") - 1
         within = positions - self._starts[shards]
         places = zip(shards.tolist(), within.tolist(), strict=True)
@@ -271,8 +277,13 @@ class Shards:
         return Cutouts(
             images=self.images(rows),
             flags=raw["flags"].astype(np.int32),
-            no_data=raw["no_data"].astype(np.float32).reshape(len(raw), -1),
+            no_data=self._no_data(raw),
         )
+
+    def _no_data(self, raw: np.ndarray) -> np.ndarray:
+        if not self.bands:
+            return np.zeros((len(raw), 0), np.float32)
+        return raw["no_data"].astype(np.float32).reshape(len(raw), -1)
 
     def verify(self) -> None:
         """Compare every shard with its checksum.

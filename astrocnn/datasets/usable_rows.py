@@ -6,7 +6,7 @@ import numpy as np
 
 from astrocnn.datasets.shards import Shards
 from astrocnn.errors import InputsError
-from astrocnn.flags import UNUSABLE, Flag
+from astrocnn.flags import Flag
 from astrocnn.imaging import Inputs
 
 __all__ = ["usable"]
@@ -19,7 +19,8 @@ def usable(shards: Shards, inputs: Inputs) -> tuple[np.ndarray, dict[str, int]]:
     ----------
     shards : Shards
     inputs : Inputs
-        With ``mask_channel`` a row may lack some bands, otherwise none.
+        With ``mask_channel`` a row may lack some bands, otherwise none; without bands it needs
+        no image, only its scalars.
 
     Returns
     -------
@@ -37,9 +38,10 @@ def usable(shards: Shards, inputs: Inputs) -> tuple[np.ndarray, dict[str, int]]:
     flags = shards.flags.astype(np.int32)
     if inputs.scalars:
         flags[~np.isfinite(shards.scalars(inputs.scalars)).all(axis=1)] |= Flag.SCALAR_MISSING
-    refused = UNUSABLE if inputs.mask_channel else UNUSABLE | Flag.BAND_MISSING
-    empty = np.asarray(shards.objects["no_data"]).min(axis=1) >= 1
-    flags[empty] |= Flag.NO_COVERAGE
+    refused = inputs.refused
+    if inputs.bands:
+        empty = np.asarray(shards.objects["no_data"]).min(axis=1) >= 1
+        flags[empty] |= Flag.NO_COVERAGE
     bad = (flags & int(refused)) != 0
     reasons = {
         flag.sentence: int(((flags & flag.value) != 0).sum())
@@ -48,7 +50,8 @@ def usable(shards: Shards, inputs: Inputs) -> tuple[np.ndarray, dict[str, int]]:
     }
     if bad.all():
         raise InputsError(
-            f"None of the {len(flags)} objects has images to work with.",
+            f"None of the {len(flags)} objects has {'images' if inputs.bands else 'scalars'} "
+            "to work with.",
             received="; ".join(f"{n} x {sentence}" for sentence, n in reasons.items()),
             hint="'astrocnn check' compares the catalogue with the files and their coverage",
         )

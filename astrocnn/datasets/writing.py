@@ -29,6 +29,7 @@ __all__ = ["write_shards"]
 
 MOST_ROWS = 4096
 MOST_BYTES = 128 << 20
+_UNFITTED = {"normalization": None, "scalar_location": (), "scalar_scale": ()}
 OWN = {
     "id": "identifier, as given",
     "ra": "right ascension, ICRS",
@@ -55,6 +56,7 @@ def write_shards(
     The objects are visited in ``source.order()``, so that every tile is read once; `Shards` gives
     them back in the order of the catalogue.  Run again after an interruption, of whatever
     kind, it continues with the first shard that is missing; the manifest is written last.
+    Without images (`astrocnn.imaging.NoImages`, inputs without bands) shards hold the table alone.
 
     Parameters
     ----------
@@ -83,7 +85,8 @@ def write_shards(
     InputsError
         If the source is of another kind, or the folder holds shards of something else.
     CatalogError
-        If a column is not there or FITS cannot hold it, or the source has other rows.
+        If a column is not there or FITS cannot hold it, the source has other rows, or a scalar
+        holds numbers that usually mean "not measured" (`Catalog.refuse_sentinels`).
     AstrocnnError
         If the disk is full; the finished shards are kept.
     """
@@ -100,9 +103,10 @@ def write_shards(
         )
     if rows_per_shard is None:
         per_row = 4 * inputs.size**2 * inputs.n_bands
-        rows_per_shard = min(MOST_ROWS, max(1, MOST_BYTES // per_row))
+        rows_per_shard = min(MOST_ROWS, max(1, MOST_BYTES // max(1, per_row)))
     if rows_per_shard < 1:
         raise ConfigError("A shard holds at least one row.", received=rows_per_shard)
+    catalog.refuse_sentinels(inputs.scalars)
     own = own_columns(catalog)
     stored, values = _encode_all(catalog, columns)
     flags = catalog.flags | _missing_scalars(catalog, inputs)
@@ -141,8 +145,9 @@ def write_shards(
     manifest = {
         "format": 1,
         "creator": f"astrocnn {__version__}",
-        "inputs": {**inputs.to_dict(), "normalization": None},
+        "inputs": {**inputs.to_dict(), **_UNFITTED},
         "rows": len(order),
+        "missing": catalog.missing,
         "columns": [s.to_dict() for s in (*(s for s, _ in own), *stored)],
         "roles": {
             name: role
@@ -184,10 +189,12 @@ def _cut(
     images[missing] = np.nan  # one bit pattern, so that equal images have equal hashes
     more = {
         "flags": (flags[rows] | cutouts.flags).astype(np.int32),
-        "no_data": missing.mean(axis=(1, 2)).astype(np.float32),
+        "no_data": (missing.sum(axis=(1, 2)) / max(1, inputs.size**2)).astype(np.float32),
         "row": rows,
         "content": shard_file.content_hashes(images),
     }
+    if not inputs.bands:
+        del more["no_data"]
     return images, [encode(name, name, column) for name, column in more.items()]
 
 
