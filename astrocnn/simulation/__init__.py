@@ -8,7 +8,9 @@ notebooks from the same code.  Everything is a pure function of a seed.  Needs t
 from __future__ import annotations
 
 from astrocnn.simulation.classes import CLASSES
+from astrocnn.simulation.injection import inject
 from astrocnn.simulation.presets import PRESETS, Preset, SimulatedBand
+from astrocnn.simulation.quality import QualitySimulation, simulate_quality
 from astrocnn.simulation.stamps import simulate_stamps
 from astrocnn.simulation.survey import Simulation, simulate
 
@@ -16,8 +18,11 @@ __all__ = [
     "CLASSES",
     "PRESETS",
     "Preset",
+    "QualitySimulation",
     "SimulatedBand",
     "Simulation",
+    "inject",
     "simulate",
+    "simulate_quality",
     "simulate_stamps",
 ]

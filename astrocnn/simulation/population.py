@@ -16,7 +16,19 @@ from astrocnn.simulation.spectra import extinction
 __all__ = ["SkyObject", "draw_object", "generator"]
 
 # What a stream of random numbers is for; part of its seed, so that streams never meet.
-STREAMS = {"form": 1, "paint": 2, "place": 3, "noise": 4, "mask": 5, "neighbors": 6, "rows": 7}
+STREAMS = {
+    "form": 1,
+    "paint": 2,
+    "place": 3,
+    "noise": 4,
+    "mask": 5,
+    "neighbors": 6,
+    "rows": 7,
+    "galaxies": 21,
+    "forms": 22,
+    "pixels": 23,
+    "artefacts": 71,
+}
 CANVAS_SIZES = (32, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512)
 
 

@@ -6,8 +6,9 @@ import concurrent.futures.process
 import dataclasses
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from astropy.table import Table
@@ -24,7 +25,7 @@ from astrocnn.simulation.truth import truth_table, write_table
 
 __all__ = ["Simulation", "simulate"]
 
-
+Job = TypeVar("Job")
 SIMULATED = "Simulated by astrocnn"
 FIRST_LINE = "# A simulated survey; the truth is in catalog.fits."
 
@@ -129,7 +130,7 @@ def simulate(
             allowed="n_objects >= 1, tile_size >= 64, 0 <= overlap < tile_size, awkward_rows >= 0",
         )
     folder = Path(out)
-    _refuse_to_replace(folder)
+    refuse_to_replace(folder)
     n_tiles = max(2, round(n_objects * spacing**2 / tile_size**2))
     tiles = lay_tiles(n_tiles, tile_size, overlap, survey.pixel_scale, center)
     objects = [draw_object(seed, index, survey) for index in range(n_objects + awkward_rows)]
@@ -149,14 +150,20 @@ def simulate(
         )
         for tile in tiles
     ]
-    written = [path for paths in _run(jobs, workers) for path in paths]
+    written = [path for paths in run_jobs(jobs, workers, write_tile) for path in paths]
     _write_catalog(folder / "catalog.fits", table, seed)
     write_text(folder / "survey.toml", _survey_file(survey, n_tiles, rms))
     return Simulation(folder / "catalog.fits", folder / "survey.toml", tuple(written))
 
 
-def _refuse_to_replace(folder: Path) -> None:
-    """A simulation may be made anew; anything else of its names may be someone's only copy."""
+def refuse_to_replace(folder: Path) -> None:
+    """A simulation may be made anew; anything else of its names may be someone's only copy.
+
+    Raises
+    ------
+    ConfigError
+        If the folder is a file, or holds a catalogue or survey file that was not simulated.
+    """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"'{folder}' is a file, not a folder.", hint="name another folder")
     foreign = []
@@ -186,16 +193,19 @@ def _positions(
     return ra, dec
 
 
-def _run(jobs: list[TileJob], workers: int | None) -> Iterator[list[Path]]:
+def run_jobs(
+    jobs: Sequence[Job], workers: int | None, write: Callable[[Job], list[Path]]
+) -> Iterator[list[Path]]:
+    """Paths of the files of each job, made in this process or in several."""
     count = min(os.cpu_count() or 1 if workers is None else workers, len(jobs))
     if count <= 1:
-        yield from track(map(write_tile, jobs), "simulating tiles", len(jobs))
+        yield from track(map(write, jobs), "simulating tiles", len(jobs))
         return
     # A fresh interpreter: forking a process that has started TensorFlow's threads can hang.
     context = multiprocessing.get_context("spawn")
     try:
         with concurrent.futures.ProcessPoolExecutor(count, mp_context=context) as pool:
-            yield from track(pool.map(write_tile, jobs), "simulating tiles", len(jobs))
+            yield from track(pool.map(write, jobs), "simulating tiles", len(jobs))
     except concurrent.futures.process.BrokenProcessPool as error:
         raise AstrocnnError(
             "A process that made tiles could not start, or was killed.",
