@@ -94,7 +94,13 @@ def _compare(
     return [
         Row(f"{title}, float32", reference, draws / one, targets[0], f"{draws:.2f} s"),
         Row(f"{title}, float32", strict, draws / compiled, ""),
-        Row(f"{title}, bfloat16", reference, few / one, targets[1] if fast else "", f"{few:.2f} s{where}"),
+        Row(
+            f"{title}, bfloat16",
+            reference,
+            few / one,
+            targets[1] if fast else "",
+            f"{few:.2f} s{where}",
+        ),
         Row(f"{title}, bfloat16", strict, few / compiled, ""),
         Row(f"{title}, looping model(x, training=True)", reference, loop / one, ""),
         Row(
