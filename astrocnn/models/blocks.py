@@ -10,13 +10,28 @@ import math
 from collections import Counter
 from typing import Any
 
-from keras import layers, regularizers
+from keras import initializers, layers, regularizers
 
-from astrocnn.errors import ModelError
+from astrocnn.errors import ConfigError, ModelError
+from astrocnn.models.elementwise import LayerScale, Maxout
 from astrocnn.models.options import Options
+from astrocnn.models.pooling import pooling_layer
 from astrocnn.models.sizes import ImageTooSmall, extent
+from astrocnn.models.symmetry import D4Conv
 
 __all__ = ["Block"]
+
+# By the rank of a tensor: spectra, images, and maps of the eight orientations of an image.
+_CONV = {3: layers.Conv1D, 4: layers.Conv2D}
+_SPATIAL = {3: layers.SpatialDropout1D, 4: layers.SpatialDropout2D, 5: layers.SpatialDropout3D}
+_GLOBAL = {
+    3: layers.GlobalAveragePooling1D,
+    4: layers.GlobalAveragePooling2D,
+    5: layers.GlobalAveragePooling3D,
+}
+_LAWS = {"he": "he_normal", "glorot": "glorot_uniform", "lecun": "lecun_normal"}
+_CONSTANT = 0.01
+_LAYERS_OF_THEIR_OWN = ("maxout", "prelu")
 
 
 class Block:
@@ -29,13 +44,18 @@ class Block:
 
     Notes
     -----
-    All tensors are (batch, height, width, channels) or (batch, channels).
+    Tensors are (batch, height, width, channels), (batch, length, channels) for spectra, (batch,
+    height, width, 8, channels) for maps of eight orientations, or (batch, channels).
+
+    What the options ask for and a layer cannot do is collected in `mistakes`, and the layer made
+    without it, so that all mistakes can be told at once.
     """
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
         self._count: Counter[str] = Counter()
         self._rates_used = 0
+        self._impossible: dict[str, list[str]] = {}
 
     def conv(
         self,
@@ -44,55 +64,115 @@ class Block:
         window: int,
         *,
         strides: int = 1,
+        dilation: int = 1,
         padding: str = "same",
         activation: str | None = "relu",
         normalization: str = "none",
         initializer: str = "glorot_uniform",
+        orientations: bool = False,
     ) -> Any:
         """Convolution, then normalization, then activation.
 
-        Without normalization it has a bias and holds its own activation; with normalization the
-        bias would be redundant.
+        Without normalization it has a bias and may hold its own activation; with normalization
+        the bias would be redundant.  One with neither is a linear map, which the option
+        `normalization` leaves alone.  With `orientations` each filter is used in the eight
+        orientations of the square, as it is on maps that come from such a layer.
         """
         options = self.options
         padding = options.padding or padding
-        kind = options.normalization or normalization
+        kind = normalization
+        if activation is not None or normalization != "none":
+            kind = options.normalization or normalization
         if activation is not None:
             activation = options.activation or activation
-        self._fits(x, window, padding)
+        orientations = orientations or len(x.shape) == 5
+        if options.strides and not self._count["conv"]:
+            strides = options.strides
+        if orientations and strides > 1:
+            self._cannot("Maps of eight orientations are convolved in steps of one pixel", "conv1")
+            strides = 1
+        if strides == 1 and window > 1:
+            dilation *= options.dilation
+        self._fits(x, (window - 1) * dilation + 1, padding)
         plain = kind == "none"
-        x = layers.Conv2D(
+        inside = plain and activation not in _LAYERS_OF_THEIR_OWN
+        layer = D4Conv if orientations else _CONV[len(x.shape)]
+        x = layer(
             self._scaled(filters),
             window,
-            strides=strides,
+            **({} if orientations else {"strides": strides}),
+            dilation_rate=dilation,
             padding=padding,
             use_bias=plain,
-            activation=activation if plain else None,
-            kernel_initializer=options.initializer or initializer,
+            activation=activation if inside else None,
+            kernel_initializer=self._initializer(initializer),
             kernel_regularizer=self._penalty(),
             name=self._name("conv"),
         )(x)
-        if plain:
+        if not plain:
+            x = self.normalize(x, kind)
+        if activation is None:
             return x
-        x = self.normalize(x, kind)
-        return x if activation is None else self.activate(x, activation)
+        if not inside:
+            x = self.activate(x, activation)
+        return self._drop_maps(x)
+
+    def depthwise(self, x: Any, window: int) -> Any:
+        """One filter for each map of an image, without activation."""
+        padding = self.options.padding or "same"
+        window_seen = (window - 1) * self.options.dilation + 1
+        self._fits(x, window_seen, padding)
+        return layers.DepthwiseConv2D(
+            window,
+            padding=padding,
+            dilation_rate=self.options.dilation,
+            depthwise_initializer=self._initializer("glorot_uniform"),
+            depthwise_regularizer=self._penalty(),
+            name=self._name("conv"),
+        )(x)
 
     def normalize(self, x: Any, kind: str = "batch") -> Any:
-        """Batch, layer or group normalization over the channels."""
+        """Batch, layer, group or instance normalization over the channels."""
         kind = self.options.normalization or kind
         if kind == "none":
             return x
         name = self._name("norm")
+        channels, pixels = int(x.shape[-1]), math.prod(x.shape[1:-1])
         if kind == "batch":
             # The default of 0.99 lags by hundreds of steps, which is longer than an epoch here.
             return layers.BatchNormalization(momentum=0.9, name=name)(x)
-        if kind == "layer":
+        # A vector has one number for each channel, and nothing is left of it by itself.
+        if kind == "layer" or (kind == "instance" and len(x.shape) == 2):
             return layers.LayerNormalization(name=name)(x)
-        return layers.GroupNormalization(math.gcd(int(x.shape[-1]), 32), name=name)(x)
+        if kind == "instance":
+            if pixels == 1:
+                raise ImageTooSmall("Instance normalization leaves nothing of a map of one pixel.")
+            return layers.GroupNormalization(-1, name=name)(x)
+        groups = self.options.groups or math.gcd(channels, 32)
+        if channels % groups:
+            self._cannot(
+                f"groups = {groups} does not divide the channels of every layer",
+                f"{name} ({channels})",
+            )
+            groups = 1
+        return layers.GroupNormalization(groups, name=name)(x)
 
     def activate(self, x: Any, activation: str = "relu") -> Any:
         """Activation as a layer of its own."""
-        return layers.Activation(self.options.activation or activation, name=self._name("act"))(x)
+        activation = self.options.activation or activation
+        name = self._name("act")
+        if activation == "prelu":
+            axes = list(range(1, len(x.shape) - 1))
+            return layers.PReLU(shared_axes=axes or None, name=name)(x)
+        if activation == "maxout":
+            if x.shape[-1] % 2:
+                self._cannot(
+                    "activation = maxout takes units in pairs, and a layer has an odd number",
+                    f"{name} ({x.shape[-1]})",
+                )
+                return x
+            return Maxout(name=name)(x)
+        return layers.Activation(activation, name=name)(x)
 
     def pool(
         self,
@@ -103,28 +183,75 @@ class Block:
         padding: str = "valid",
         kind: str = "max",
     ) -> Any:
-        """Local pooling."""
+        """Local pooling; orientations are not pooled together."""
         self._fits(x, window, padding)
-        kind = self.options.pooling or kind
-        layer = layers.MaxPooling2D if kind == "max" else layers.AveragePooling2D
-        return layer(window, strides=strides, padding=padding, name=self._name("pool"))(x)
+        layer = pooling_layer(
+            self.options.pooling or kind,
+            len(x.shape),
+            window,
+            strides=strides,
+            padding=padding,
+            name=self._name("pool"),
+        )
+        return layer(x)
 
     def dense(
         self,
         x: Any,
         units: int,
         *,
-        activation: str = "relu",
+        activation: str | None = "relu",
         initializer: str = "glorot_uniform",
     ) -> Any:
-        """Fully connected hidden layer."""
-        return layers.Dense(
+        """Fully connected hidden layer; on maps, the same in each pixel."""
+        if activation is not None:
+            activation = self.options.activation or activation
+        inside = activation not in _LAYERS_OF_THEIR_OWN
+        x = layers.Dense(
             self._scaled(units),
-            activation=self.options.activation or activation,
-            kernel_initializer=self.options.initializer or initializer,
+            activation=activation if inside else None,
+            kernel_initializer=self._initializer(initializer),
             kernel_regularizer=self._penalty(),
             name=self._name("dense"),
         )(x)
+        return x if activation is None or inside else self.activate(x, activation)
+
+    def scale(self, x: Any, initial: float = 1e-6) -> Any:
+        """A trained factor for each channel, nearly silent at first."""
+        return LayerScale(initial, name=self._name("scale"))(x)
+
+    def reshape(self, x: Any, shape: tuple[int, ...]) -> Any:
+        """The same numbers in another shape (without the objects)."""
+        return layers.Reshape(shape, name=self._name("reshape"))(x)
+
+    def large_stem(self, image: Any, from_size: int = 112) -> bool:
+        """Whether the first layers may shrink the image at once: by its size, or by the option."""
+        if self.options.stem is not None:
+            return self.options.stem == "large"
+        return int(image.shape[1]) >= from_size
+
+    @property
+    def mistakes(self) -> list[ConfigError]:
+        """What the options asked for and the layers made so far cannot do."""
+        return [
+            ConfigError(f"{what}.", received=", ".join(where))
+            for what, where in self._impossible.items()
+        ]
+
+    def _cannot(self, what: str, where: str) -> None:
+        self._impossible.setdefault(what, []).append(where)
+
+    def _drop_maps(self, x: Any) -> Any:
+        rate = self.options.spatial_dropout
+        if not rate:
+            return x
+        return _SPATIAL[len(x.shape)](rate, name=self._name("dropout"))(x)
+
+    def _initializer(self, name: str) -> Any:
+        name = self.options.initializer or name
+        if name == "constant":
+            return initializers.Constant(_CONSTANT)
+        return _LAWS.get(name, name)
 
     def _scaled(self, count: int) -> int:
         return max(1, round(count * self.options.width))
@@ -181,6 +308,12 @@ class Block:
             If the branches differ in shape.
         """
         if tuple(first.shape) != tuple(second.shape):
+            if self.options.activation == "maxout":
+                self._cannot(
+                    "activation = maxout halves the maps, which then cannot be added to a shortcut",
+                    f"{first.shape[-1]} maps and {second.shape[-1]}",
+                )
+                return second
             raise ModelError(
                 "Two branches that are to be summed differ in shape.",
                 received=f"{tuple(first.shape[1:])} and {tuple(second.shape[1:])}",
@@ -199,8 +332,8 @@ class Block:
         return self._join(layers.Flatten(name=self._name("flatten"))(x), scalars)
 
     def global_pool(self, x: Any, scalars: Any = None) -> Any:
-        """Mean of each feature map, with the scalar inputs joined to it."""
-        layer = layers.GlobalAveragePooling2D(name=self._name("global_pool"))
+        """Mean of each feature map, over the orientations too, with the scalar inputs joined."""
+        layer = _GLOBAL[len(x.shape)](name=self._name("global_pool"))
         return self._join(layer(x), scalars)
 
     def _join(self, x: Any, scalars: Any) -> Any:
@@ -215,7 +348,7 @@ class Block:
 
     @staticmethod
     def _fits(x: Any, window: int, padding: str) -> None:
-        side = min(int(n) for n in x.shape[1:3])
+        side = min(int(n) for n in (x.shape[1:-1] if len(x.shape) < 5 else x.shape[1:3]))
         if padding == "valid" and extent(side, window) < 1:
             raise ImageTooSmall(
                 f"A feature map of {side} pixels a side is smaller than the next window, {window}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import keras
@@ -11,7 +12,7 @@ from keras import layers
 
 from astrocnn.errors import ModelError
 from astrocnn.models.blocks import Block
-from astrocnn.models.options import Options
+from astrocnn.models.options import Options, refuse
 from astrocnn.models.sizes import ImageTooSmall
 from astrocnn.plugins import load
 
@@ -62,7 +63,7 @@ def build(
     Raises
     ------
     ConfigError
-        If there is no such architecture.
+        If there is no such architecture, or if its layers cannot do what the options ask for.
     ModelError
         If the image is too small for it (the message names the smallest size), or if the
         targets or the numbers of channels make no sense.
@@ -146,6 +147,7 @@ def _assemble(
     block = Block(options)
     features = module.features(image, inputs.get("scalars"), block)
     features = block.head_dropout(features, getattr(module, "HEAD_DROPOUT", 0.0))
+    refuse(block.mistakes)
     taken = {layer.name for layer in keras.Model(inputs, features).layers}
     outputs = {}
     for name, units in heads.items():
@@ -165,8 +167,10 @@ def _free(name: str, taken: set[str]) -> str:
 
 def _accepts(module: Any, size: int, n_channels: int, options: Options) -> bool:
     image = layers.Input((size, size, n_channels))
+    # Filters have no influence on sizes, and one of each is quickly made.
+    narrow = replace(options, width=1e-9, groups=None)
     try:
-        module.features(image, None, Block(options))
+        module.features(image, None, Block(narrow))
     except ImageTooSmall:
         return False
     return True

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from astrocnn.errors import ConfigError
 from astrocnn.plugins import nearest
 
-__all__ = ["ALLOWED", "Options"]
+__all__ = ["ALLOWED", "Options", "refuse"]
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "activation": (
-        "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "tanh", "sigmoid",
+        "relu", "leaky_relu", "prelu", "elu", "selu", "gelu", "silu", "softplus", "tanh",
+        "sigmoid", "maxout",
     ),
     "initializer": (
-        "glorot_uniform", "glorot_normal", "he_uniform", "he_normal",
-        "lecun_uniform", "lecun_normal", "orthogonal",
+        "he", "glorot", "lecun", "constant", "he_uniform", "he_normal", "glorot_uniform",
+        "glorot_normal", "lecun_uniform", "lecun_normal", "orthogonal",
     ),
-    "normalization": ("none", "batch", "layer", "group"),
-    "pooling": ("max", "average"),
+    "normalization": ("none", "batch", "layer", "group", "instance"),
+    "pooling": ("max", "average", "sum", "l2"),
     "padding": ("same", "valid"),
     "stem": ("small", "large"),
 }  # fmt: skip
@@ -34,69 +35,115 @@ class Options:
     Parameters
     ----------
     activation : str, optional
-        Of every hidden layer.
+        Of every hidden layer.  ``"maxout"`` takes the larger of each pair of neighbouring units
+        and so halves their number [1]_; ``"prelu"`` learns one negative slope for each map [2]_.
     normalization : str, optional
-        ``"none"``, ``"batch"``, ``"layer"`` or ``"group"``, between each convolution and its
-        activation.
+        ``"none"``, or ``"batch"``, ``"layer"``, ``"group"`` [3]_ or ``"instance"`` between each
+        convolution and its activation.
+    groups : int, optional
+        Groups of channels of the group normalization; it must divide the channels of every layer.
+        By default the largest power of two up to 32 that does.
     pooling : str, optional
-        ``"max"`` or ``"average"``, of every local pooling.
+        Of every local pooling: ``"max"``, ``"average"``, ``"sum"``, or ``"l2"``, the square root
+        of the sum of squares.
     dropout : float or tuple of float
         A number multiplies all dropout rates (0 switches dropout off); a tuple gives the rate of
         each dropout layer in order, the one before the head included when there is one.
     head_dropout : float, optional
         Rate of one dropout layer between the features and the head, which makes any
         architecture able to say how uncertain it is.
+    spatial_dropout : float
+        Rate at which whole feature maps are dropped after each convolution and its activation
+        [4]_, beside the dropout of the architecture.
     initializer : str, optional
-        Of all kernels of hidden layers.
+        Of all kernels of hidden layers: ``"he"`` (normal, variance 2/n, for ReLU), ``"glorot"``
+        (uniform), ``"lecun"`` (normal, variance 1/n), or a longer name to choose the law;
+        ``"constant"`` sets all weights alike, so that all units of a layer stay alike in training.
     l2 : float
         Penalty on the squares of all kernels of hidden layers.
     padding : str, optional
         Of every convolution.
+    strides : int, optional
+        Step of the first convolution [pixel]; 2 quarters the cost of all that follows it.
+    dilation : int
+        Distance between the pixels of a kernel [pixel], in every convolution that steps by one
+        pixel: 2 makes a 3x3 kernel see 5x5 pixels.
     width : float
         Factor on the number of filters and units of every hidden layer; 0.5 makes a network of
         about a quarter of the parameters and the cost.
     stem : str, optional
-        First layers of a residual network: ``"large"`` for images of 112 pixels and more,
-        ``"small"`` keeps the resolution of small stamps.  Chosen by the size when None.
+        First layers of the networks made for photographs: ``"large"`` shrinks images of 112
+        pixels and more at once, ``"small"`` keeps the resolution of small stamps.  Chosen by the
+        size when None.
 
     Raises
     ------
     ConfigError
-        If a value is out of range or a name is unknown (with the nearest known one).
+        If values are out of range, names are unknown (with the nearest known one), or options
+        contradict each other: all mistakes at once.
+
+    References
+    ----------
+    .. [1] Goodfellow et al. 2013, arXiv:1302.4389, section 3.
+    .. [2] He et al. 2015, arXiv:1502.01852, section 2.1.
+    .. [3] Wu & He 2018, arXiv:1803.08494, section 3.1.
+    .. [4] Tompson et al. 2015, arXiv:1411.4280, section 3.2.
     """
 
     activation: str | None = None
     normalization: str | None = None
+    groups: int | None = None
     pooling: str | None = None
     dropout: float | tuple[float, ...] = 1.0
     head_dropout: float | None = None
+    spatial_dropout: float = 0.0
     initializer: str | None = None
     l2: float = 0.0
     padding: str | None = None
+    strides: int | None = None
+    dilation: int = 1
     width: float = 1.0
     stem: str | None = None
 
     def __post_init__(self) -> None:
+        refuse(list(self._mistakes()))
+        if isinstance(self.dropout, (list, tuple)):
+            object.__setattr__(self, "dropout", tuple(float(r) for r in self.dropout))
+
+    def _mistakes(self) -> Iterator[ConfigError]:
         for name, allowed in ALLOWED.items():
             value = getattr(self, name)
             if value is not None and value not in allowed:
-                raise ConfigError(
+                yield ConfigError(
                     f"The option '{name}' of the network has an unknown value.",
                     received=repr(value),
                     allowed=allowed,
                     hint=nearest(str(value), allowed),
                 )
-        if isinstance(self.dropout, (list, tuple)):
-            object.__setattr__(self, "dropout", tuple(float(r) for r in self.dropout))
-            _within("dropout", self.dropout, upper=1.0)
-        else:
-            _within("dropout", (self.dropout,), upper=None)
+        several = isinstance(self.dropout, (list, tuple))
+        for rate in self.dropout if several else (self.dropout,):
+            yield from _outside("dropout", rate, 1.0 if several else None)
         if self.head_dropout is not None:
-            _within("head_dropout", (self.head_dropout,), upper=1.0)
-        _within("l2", (self.l2,), upper=None)
-        _within("width", (self.width,), upper=None)
+            yield from _outside("head_dropout", self.head_dropout, 1.0)
+        yield from _outside("spatial_dropout", self.spatial_dropout, 1.0)
+        yield from _outside("l2", self.l2, None)
+        yield from _outside("width", self.width, None)
         if self.width == 0:
-            raise ConfigError("A network of width 0 has no layers.", received=self.width)
+            yield ConfigError("A network of width 0 has no layers.", received=self.width)
+        for name in ("groups", "strides", "dilation"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                yield ConfigError(
+                    f"The option '{name}' of the network is out of range.",
+                    received=repr(value),
+                    allowed="a whole number from 1 up",
+                )
+        if self.groups is not None and self.normalization != "group":
+            yield ConfigError(
+                "The option 'groups' counts the groups of group normalization, which is not on.",
+                received=f"groups = {self.groups}, normalization = {self.normalization}",
+                hint='set normalization = "group", or leave groups unset',
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Options:
@@ -108,20 +155,43 @@ class Options:
             If a key is not an option (with the nearest known one), or a value is not allowed.
         """
         known = [field.name for field in fields(cls)]
-        for key in values:
-            if key not in known:
-                raise ConfigError(
+        refuse(
+            [
+                ConfigError(
                     f"The network has no option '{key}'.", allowed=known, hint=nearest(key, known)
                 )
+                for key in values
+                if key not in known
+            ]
+        )
         return cls(**values)
 
 
-def _within(name: str, values: tuple[Any, ...], upper: float | None) -> None:
-    for value in values:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not value >= 0 or value == float("inf") or (upper and value >= upper):
-            raise ConfigError(
-                f"The option '{name}' of the network is out of range.",
-                received=repr(value),
-                allowed="a number from 0 up" + (f", below {upper:g}" if upper else ""),
-            )
+def refuse(mistakes: Sequence[ConfigError]) -> None:
+    """Raise all mistakes in options as one error; nothing when there are none.
+
+    Parameters
+    ----------
+    mistakes : sequence of ConfigError
+        What is wrong, one sentence each.
+
+    Raises
+    ------
+    ConfigError
+        The only mistake itself, or one error that lists them all.
+    """
+    if len(mistakes) == 1:
+        raise mistakes[0]
+    if mistakes:
+        listed = "\n".join(f"{i}. {mistake}" for i, mistake in enumerate(mistakes, 1))
+        raise ConfigError(f"{len(mistakes)} options of the network cannot be as given.\n{listed}")
+
+
+def _outside(name: str, value: Any, upper: float | None) -> Iterator[ConfigError]:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not value >= 0 or value == float("inf") or (upper and value >= upper):
+        yield ConfigError(
+            f"The option '{name}' of the network is out of range.",
+            received=repr(value),
+            allowed="a number from 0 up" + (f", below {upper:g}" if upper else ""),
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from pathlib import Path
 
 import keras
@@ -14,9 +15,12 @@ from astrocnn.errors import ModelError
 from astrocnn.models.build import ARCHITECTURES, build, count_parameters, smallest_size
 from astrocnn.models.losses import loss_for
 from astrocnn.models.options import Options
+from astrocnn.models.stochastic import Stochastic
 from astrocnn.plugins import load, names
 
 LISTED = names(ARCHITECTURES)
+QUICK = Options(initializer="constant")
+NARROW = Options(width=0.125)
 FOLDER = Path(astrocnn.models.__file__).parent
 
 
@@ -36,6 +40,8 @@ def test_parameters_are_those_published(name, task_of):
         task_of(target=reference.units),
         size=reference.size,
         n_channels=reference.n_channels,
+        n_scalars=reference.n_scalars,
+        options=QUICK,
     )
     assert count_parameters(model) == reference.parameters
 
@@ -44,7 +50,9 @@ def test_parameters_are_those_published(name, task_of):
 @pytest.mark.parametrize(("extra", "channels", "scalars"), [(0, 1, 0), (7, 5, 2), (16, 3, 1)])
 def test_builds_for_many_sizes_and_bands(name, extra, channels, scalars, two_targets):
     size = smallest_size(name) + extra
-    model = build(name, two_targets, size=size, n_channels=channels, n_scalars=scalars)
+    model = build(
+        name, two_targets, size=size, n_channels=channels, n_scalars=scalars, options=NARROW
+    )
     x = {"image": images(3, size, channels)}
     if scalars:
         x["scalars"] = np.ones((3, scalars), "float32")
@@ -61,20 +69,22 @@ def test_builds_for_many_sizes_and_bands(name, extra, channels, scalars, two_tar
 @pytest.mark.parametrize("name", LISTED)
 def test_too_small_an_image_names_the_smallest(name, two_targets):
     smallest = smallest_size(name)
-    build(name, two_targets, size=smallest, n_channels=1)
+    build(name, two_targets, size=smallest, n_channels=1, options=NARROW)
     if smallest > 1:
         with pytest.raises(ModelError, match=f"allowed:  {smallest} pixels"):
-            build(name, two_targets, size=smallest - 1, n_channels=1)
+            build(name, two_targets, size=smallest - 1, n_channels=1, options=NARROW)
 
 
 @pytest.mark.parametrize("name", LISTED)
 def test_training_lowers_the_loss(name, two_targets):
     keras.utils.set_random_seed(1)
     size = smallest_size(name) + 8
-    model = build(name, two_targets, size=size, n_channels=2, options=Options(dropout=0.0))
+    options = Options(dropout=0.0, width=0.25)
+    model = build(name, two_targets, size=size, n_channels=2, options=options)
     model.compile(
-        keras.optimizers.Adam(1e-3),
+        keras.optimizers.Adam(4e-3),
         loss={t.name: loss_for(t.family) for t in two_targets.targets},
+        run_eagerly=True,
     )
     x = {"image": images(12, size, 2)}
     y = {
@@ -88,7 +98,7 @@ def test_training_lowers_the_loss(name, two_targets):
 @pytest.mark.parametrize("name", LISTED)
 def test_a_saved_model_answers_the_same(name, two_targets, tmp_path):
     size = smallest_size(name) + 4
-    model = build(name, two_targets, size=size, n_channels=2, options=Options(head_dropout=0.3))
+    model = build(name, two_targets, size=size, n_channels=2, options=NARROW)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     x = {"image": images(4, size, 2)}
@@ -98,8 +108,11 @@ def test_a_saved_model_answers_the_same(name, two_targets, tmp_path):
 
 @pytest.mark.parametrize("name", LISTED)
 def test_layers_have_meaningful_names(name, two_targets):
-    model = build(name, two_targets, size=40, n_channels=1)
-    kinds = {"conv", "pool", "dense", "dropout", "norm", "act", "add", "flatten", "global_pool"}
+    model = build(name, two_targets, size=smallest_size(name) + 8, n_channels=1, options=NARROW)
+    kinds = {
+        "conv", "pool", "dense", "dropout", "norm", "act", "add", "concat", "flatten",
+        "global_pool", "scale", "reshape",
+    }  # fmt: skip
     for layer in model.layers:
         if layer.name not in {"image", "morphology", "merger"}:
             assert layer.name.rstrip("0123456789") in kinds, layer.name
@@ -141,3 +154,14 @@ def test_lenet_differs_from_the_original_by_its_table_and_its_poolings(task_of):
     original = count_parameters(model) - (6 * 16 - kernels_used) * 25 + 2 * (6 + 16)
     assert original == 60_850
     assert original - 850 == 60_000  # LeCun+98, section II.B: the output layer has fixed weights
+
+
+def test_pasquet19_has_the_weights_its_paper_counts(task_of):
+    # Pasquet+19, section 3: 27,391,464, which leaves out biases, slopes and the output layer.
+    model = build("pasquet19", task_of(z=180), size=64, n_channels=5, n_scalars=1, options=QUICK)
+    kernels = [math.prod(x.kernel.shape) for x in model.layers if hasattr(x, "kernel")]
+    assert sum(kernels) - 1096 * 180 == 27_391_464
+    rates = [x.rate for x in model.layers if isinstance(x, keras.layers.Dropout)]
+    assert rates == [0.5, 0.5]
+    before = {x.name for x in Stochastic(model, 2)._split.prefix.layers}
+    assert {"conv1", "concat5", "dense1"} <= before

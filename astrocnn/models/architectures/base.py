@@ -17,3 +17,4 @@ class Reference(NamedTuple):
     units: int
     """Width of the one head."""
     parameters: int
+    n_scalars: int = 0
