@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from astrocnn.datasets import d4_views
 from astrocnn.datasets.symmetry import ELEMENTS
-from astrocnn.errors import InputsError, ModelError
+from astrocnn.errors import ModelError
 from astrocnn.estimators.base import VIEWS
 from astrocnn.imaging import Inputs
 from astrocnn.models import Stochastic, in_blocks
 from astrocnn.plugins import nearest
 from astrocnn.tasks import Task
 
-__all__ = ["Forward", "check_arrays"]
+__all__ = ["Forward"]
 
 
 class Forward:
@@ -33,7 +33,7 @@ class Forward:
     task : Task
         Its families activate the raw parameters.
     inputs : Inputs
-        With a normalization.
+        With a normalization, if they have bands.
     draws, seed, views
         As in `Estimator.sample`.
 
@@ -54,20 +54,25 @@ class Forward:
                 hint=nearest(str(views), VIEWS),
             )
         # Reflections change a handedness; the first four elements are the rotations.
-        self._n_views = 1 if views == "one" else ELEMENTS // (2 if task.sensitive_to else 1)
-        self._normalization = inputs.normalization
+        one = views == "one" or not inputs.bands
+        self._n_views = 1 if one else ELEMENTS // (2 if task.sensitive_to else 1)
+        self._inputs = inputs
         self._step = _compiled(_activated(model, task, draws, seed))
 
     def __call__(
         self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
     ) -> dict[str, NDArray[np.float32]]:
         """Predict any number of objects, at least one."""
-        arrays = {"image": images} | ({} if scalars is None else {"scalars": scalars})
+        arrays = {"image": images} if self._inputs.bands else {}
+        if scalars is not None:
+            arrays["scalars"] = self._inputs.standardize(scalars)
         return in_blocks(self._block, arrays)
 
     def _block(self, x: dict[str, NDArray[Any]]) -> dict[str, Any]:
-        assert self._normalization is not None
-        image = self._normalization.apply(x["image"])
+        if "image" not in x:
+            return self._step(x)
+        assert self._inputs.normalization is not None
+        image = self._inputs.normalization.apply(x["image"])
         if self._n_views == 1:
             return self._step({**x, "image": image})
         total: dict[str, NDArray[Any]] = {}
@@ -109,38 +114,3 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
         return jax.jit(function)
     return function
-
-
-def check_arrays(
-    inputs: Inputs, images: Any, scalars: Any
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Images and scalars as native float32 of the shapes a model takes.
-
-    Raises
-    ------
-    InputsError
-        If the shapes are others, or scalars are missing or not wanted.
-    """
-    images = np.asarray(images)
-    expected = (inputs.size, inputs.size, inputs.n_bands)
-    if images.ndim != 4 or images.shape[1:] != expected:
-        raise InputsError(
-            "The images are not of the kind this model was trained on.",
-            received=f"shape {images.shape}",
-            allowed=f"shape (n, {inputs.size}, {inputs.size}, {inputs.n_bands}) with the bands "
-            + ", ".join(inputs.bands),
-        )
-    images = np.ascontiguousarray(images, dtype=np.float32)
-    if not inputs.scalars:
-        if scalars is not None:
-            raise InputsError("This model takes no scalars.", received="scalars")
-        return images, None
-    wanted = (len(images), len(inputs.scalars))
-    given = None if scalars is None else np.ascontiguousarray(scalars, dtype=np.float32)
-    if given is None or given.shape != wanted:
-        raise InputsError(
-            "This model needs scalars beside the images.",
-            received="none" if given is None else f"shape {given.shape}",
-            allowed=f"shape {wanted}: {', '.join(inputs.scalars)}",
-        )
-    return images, given

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from astrocnn import plugins
 from astrocnn.datasets import Shards, dataset, fit_normalization
 from astrocnn.errors import ModelError
+from astrocnn.estimators._arrays import check_arrays, with_scalars
 from astrocnn.estimators._folder import read_json, whole_folder, write_json
-from astrocnn.estimators._forward import Forward, check_arrays
+from astrocnn.estimators._forward import Forward
 from astrocnn.estimators._rounding import largest_change
 from astrocnn.estimators.base import ABOUT
 from astrocnn.families import ClassFamily
@@ -46,7 +47,8 @@ class KerasEstimator:
     task : Task
         What is predicted.
     inputs : Inputs
-        From what.  Without a normalization, `fit` measures one (asinh) on the training rows.
+        From what.  Without a normalization, `fit` measures one (asinh) on the training rows, and
+        likewise location and scale of the scalars.
     architecture : str
         Name of a module in ``astrocnn/models/architectures``.
 
@@ -148,7 +150,8 @@ class KerasEstimator:
         shards : Shards
             Images and labels.
         train, validation : ndarray of int
-            Rows.  Without validation rows the training loss decides which epoch is best.
+            Rows; those that lack a scalar are not used.  Without validation rows the training
+            loss decides which epoch is best.
         epochs, optimizer, patience, strategy, precision, backup, history_file
             See `astrocnn.training.fit`; `precision` here is that of the training.
         batch_size : int
@@ -167,8 +170,10 @@ class KerasEstimator:
         """
         # Workers can only be joined before TensorFlow is used, so they come first.
         where = strategy_of(strategy) if isinstance(strategy, str) else strategy
-        train = np.asarray(train, np.int64)
-        if self.inputs.normalization is None:
+        train, self.inputs = with_scalars(shards, self.inputs, train)
+        if validation is not None:
+            validation, _ = with_scalars(shards, self.inputs, validation)
+        if self.inputs.bands and self.inputs.normalization is None:
             measured = fit_normalization(
                 shards, train, seed=self.seed, mask_channel=self.inputs.mask_channel
             )
@@ -209,9 +214,8 @@ class KerasEstimator:
         self.history_: History = history
         rows = (train if held_out is None else np.asarray(validation))[:_VALIDATION_ROWS]
         scalars = shards.scalars(self.inputs.scalars)[rows] if self.inputs.scalars else None
-        self.bfloat16_change_ = largest_change(
-            model, self.task, self.inputs, shards.images(rows), scalars
-        )
+        images = shards.images(rows) if self.inputs.bands else np.empty((len(rows), 0, 0, 0))
+        self.bfloat16_change_ = largest_change(model, self.task, self.inputs, images, scalars)
         return self
 
     def _untrained(self) -> keras.Model:

@@ -47,7 +47,8 @@ def build(
     size : int
         Pixels a side of the image.
     n_channels : int
-        Bands, plus one more each when the inputs carry mask channels.
+        Bands, plus one more each when the inputs carry mask channels; 0 for a network that
+        takes scalars only.
     n_scalars : int
         Scalar inputs such as E(B-V), joined to the features before the head.
     options : Options, optional
@@ -56,7 +57,7 @@ def build(
     Returns
     -------
     keras.Model
-        From ``{"image": (n, size, size, n_channels)}``, with ``"scalars": (n, n_scalars)`` when
+        From ``{"image": (n, size, size, n_channels)}`` and ``"scalars": (n, n_scalars)``, where
         there are any, to ``{target name: (n, units)}``, the raw float32 parameters (logits) of
         each target's family.
 
@@ -65,13 +66,15 @@ def build(
     ConfigError
         If there is no such architecture, or if its layers cannot do what the options ask for.
     ModelError
-        If the image is too small for it (the message names the smallest size), or if the
-        targets or the numbers of channels make no sense.
+        If it needs an image and there is none, or the reverse, if the image is too small for it
+        (the message names the smallest size), or if the targets or the numbers of channels make
+        no sense.
     """
     options = options or Options()
     module = load(ARCHITECTURES, architecture)
     heads = {target.name: int(target.family.units) for target in task.targets}
     _check(size, n_channels, n_scalars, heads, [target.name for target in task.targets])
+    _check_image(architecture, module, n_channels, n_scalars)
     try:
         return _assemble(architecture, module, heads, size, n_channels, n_scalars, options)
     except ImageTooSmall as error:
@@ -101,8 +104,15 @@ def smallest_size(
         Variations; ``padding="valid"`` asks for larger images.
     above : int
         A size known to be too small, to save time.
+
+    Returns
+    -------
+    int
+        0 for one that takes no image.
     """
     module = load(ARCHITECTURES, architecture)
+    if not getattr(module, "IMAGE", True):
+        return 0
     options = options or Options()
     too_small, enough = above, max(1, 2 * above)
     while not _accepts(module, enough, n_channels, options):
@@ -140,12 +150,13 @@ def _assemble(
     n_scalars: int,
     options: Options,
 ) -> keras.Model:
-    image = layers.Input((size, size, n_channels), name="image")
-    inputs = {"image": image}
+    inputs = {}
+    if n_channels:
+        inputs["image"] = layers.Input((size, size, n_channels), name="image")
     if n_scalars:
         inputs["scalars"] = layers.Input((n_scalars,), name="scalars")
     block = Block(options)
-    features = module.features(image, inputs.get("scalars"), block)
+    features = module.features(inputs.get("image"), inputs.get("scalars"), block)
     features = block.head_dropout(features, getattr(module, "HEAD_DROPOUT", 0.0))
     refuse(block.mistakes)
     taken = {layer.name for layer in keras.Model(inputs, features).layers}
@@ -176,11 +187,27 @@ def _accepts(module: Any, size: int, n_channels: int, options: Options) -> bool:
     return True
 
 
+def _check_image(architecture: str, module: Any, n_channels: int, n_scalars: int) -> None:
+    takes_image = getattr(module, "IMAGE", True)
+    if takes_image and not n_channels:
+        raise ModelError(
+            f"'{architecture}' needs an image, and the inputs have no bands.",
+            hint="take the architecture 'ann', which takes scalars only, or inputs with bands",
+        )
+    if not takes_image and (n_channels or not n_scalars):
+        raise ModelError(
+            f"'{architecture}' takes scalars only, and no image.",
+            received=f"{n_channels} channels and {n_scalars} scalars",
+            hint='inputs with scalars and without bands: Inputs((), 0, scalars=("mag_g", "mag_r"))',
+        )
+
+
 def _check(
     size: int, n_channels: int, n_scalars: int, heads: dict[str, int], names: list[str]
 ) -> None:
     for what, value, least in (
-        ("size", size, 1), ("n_channels", n_channels, 1), ("n_scalars", n_scalars, 0),
+        ("size", size, min(n_channels, 1)), ("n_channels", n_channels, 0),
+        ("n_scalars", n_scalars, 0),
     ):  # fmt: skip
         if value < least:
             raise ModelError(f"A network cannot have {what} = {value}.", allowed=f"{least} or more")

@@ -19,6 +19,7 @@ from astrocnn.models.stochastic import Stochastic
 from astrocnn.plugins import load, names
 
 LISTED = names(ARCHITECTURES)
+OF_IMAGES = [n for n in LISTED if getattr(load(ARCHITECTURES, n), "IMAGE", True)]
 QUICK = Options(initializer="constant")
 NARROW = Options(width=0.125)
 FOLDER = Path(astrocnn.models.__file__).parent
@@ -46,7 +47,7 @@ def test_parameters_are_those_published(name, task_of):
     assert count_parameters(model) == reference.parameters
 
 
-@pytest.mark.parametrize("name", LISTED)
+@pytest.mark.parametrize("name", OF_IMAGES)
 @pytest.mark.parametrize(("extra", "channels", "scalars"), [(0, 1, 0), (7, 5, 2), (16, 3, 1)])
 def test_builds_for_many_sizes_and_bands(name, extra, channels, scalars, two_targets):
     size = smallest_size(name) + extra
@@ -66,7 +67,7 @@ def test_builds_for_many_sizes_and_bands(name, extra, channels, scalars, two_tar
         assert not np.allclose(y["morphology"], moved["morphology"])
 
 
-@pytest.mark.parametrize("name", LISTED)
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_too_small_an_image_names_the_smallest(name, two_targets):
     smallest = smallest_size(name)
     build(name, two_targets, size=smallest, n_channels=1, options=NARROW)
@@ -75,7 +76,7 @@ def test_too_small_an_image_names_the_smallest(name, two_targets):
             build(name, two_targets, size=smallest - 1, n_channels=1, options=NARROW)
 
 
-@pytest.mark.parametrize("name", LISTED)
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_training_lowers_the_loss(name, two_targets):
     keras.utils.set_random_seed(1)
     size = smallest_size(name) + 8
@@ -95,7 +96,7 @@ def test_training_lowers_the_loss(name, two_targets):
     assert history[-1] < 0.9 * history[0]
 
 
-@pytest.mark.parametrize("name", LISTED)
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_a_saved_model_answers_the_same(name, two_targets, tmp_path):
     size = smallest_size(name) + 4
     model = build(name, two_targets, size=size, n_channels=2, options=NARROW)
@@ -106,7 +107,7 @@ def test_a_saved_model_answers_the_same(name, two_targets, tmp_path):
         np.testing.assert_array_equal(value, again(x)[key])
 
 
-@pytest.mark.parametrize("name", LISTED)
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_layers_have_meaningful_names(name, two_targets):
     model = build(name, two_targets, size=smallest_size(name) + 8, n_channels=1, options=NARROW)
     kinds = {

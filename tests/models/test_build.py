@@ -41,7 +41,8 @@ def test_unknown_architecture_names_the_nearest(two_targets):
     ("change", "match"),
     [
         ({"size": 0}, "size = 0"),
-        ({"n_channels": 0}, "n_channels = 0"),
+        ({"n_channels": -1}, "n_channels = -1"),
+        ({"n_channels": 0, "n_scalars": 3}, r"(?s)'lenet' needs an image.*'ann'"),
         ({"n_scalars": -1}, "n_scalars = -1"),
     ],
 )
