@@ -8,14 +8,20 @@ from __future__ import annotations
 from astrocnn.families._labels import as_text
 from astrocnn.families.base import ClassFamily, Column, Family, OutputColumn, QuantityFamily
 from astrocnn.families.bernoulli import Bernoulli
+from astrocnn.families.binned import Binned
 from astrocnn.families.categorical import Categorical
+from astrocnn.families.gaussian import Gaussian
+from astrocnn.families.mixture import Mixture
 
 __all__ = [
     "Bernoulli",
+    "Binned",
     "Categorical",
     "ClassFamily",
     "Column",
     "Family",
+    "Gaussian",
+    "Mixture",
     "OutputColumn",
     "QuantityFamily",
     "as_text",
