@@ -1,0 +1,132 @@
+"""The cleaned catalogue: rows in are selected or rejected, columns are kept exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import MaskedColumn, Table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from astrocnn.catalog import Catalog, read_catalog
+from astrocnn.errors import PredictionError
+from astrocnn.flags import Flag
+from astrocnn.prediction.selecting import cleaned, write_cleaned
+
+
+def predictions(ids, verdict, why=None, flags=None) -> Table:
+    n = len(ids)
+    return Table(
+        {
+            "OBJECT_ID": ids,
+            "flags": np.zeros(n, np.int32) if flags is None else flags,
+            "selected": np.asarray(verdict, np.int16),
+            "rejected_for": np.array([""] * n if why is None else why),
+        }
+    )
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    table = Table(
+        {
+            "OBJECT_ID": np.array([-(2**62) - 1, 5, 2**62 + 1, 7, 999999], np.int64),
+            "ra": [1.0, 2.0, 3.0, 4.0, np.nan],
+            "dec": [0.0] * 5,
+            "note": ["a", "", "ccc", "d", "e"],
+            "spectrum": np.arange(15.0).reshape(5, 3),
+        }
+    )
+    table["count"] = MaskedColumn([1, 2, 999999, 4, 5], mask=[0, 1, 0, 0, 0], dtype=np.int32)
+    table["ra"].unit = "deg"
+    return Catalog.from_table(table)
+
+
+@given(st.lists(st.sampled_from([1, 0, -1]), min_size=1, max_size=30), st.integers(0, 99))
+def test_every_row_is_in_one_of_the_two(verdict, seed):
+    n = len(verdict)
+    rng = np.random.default_rng(seed)
+    ids = rng.choice(10**6, n, replace=False)
+    order = rng.permutation(n)
+    made = cleaned(
+        Catalog.from_table({"OBJECT_ID": ids, "x": np.arange(n)}),
+        predictions(ids[order], np.array(verdict)[order]),
+    )
+    assert len(made.selected) + len(made.rejected) == n
+    assert set(made.selected["OBJECT_ID"]) | set(made.rejected["OBJECT_ID"]) == set(ids)
+    assert made.selected["x"].tolist() == [i for i, v in enumerate(verdict) if v == 1]
+    assert sum(made.counts.values()) == len(made.rejected)
+
+
+def test_reasons(catalog):
+    flags = np.array([0, 0, 0, Flag.NO_COVERAGE | Flag.NOT_PREDICTED, Flag.NOT_PREDICTED])
+    flags[4] |= Flag.BAD_COORDINATES | Flag.NO_DATA_PIXELS
+    said = predictions(catalog.ids, [0, 1, 0, -1, -1], ["ghost", "", "ghost", "", ""], flags)
+    made = cleaned(catalog, said)
+    assert made.rejected["reason"].tolist() == [
+        "ghost",
+        "ghost",
+        "not predicted: no coverage",
+        "not predicted: bad coordinates",
+    ]
+    assert next(iter(made.counts.items())) == ("ghost", 2)
+    assert made.rejected.colnames == ["OBJECT_ID", "ra", "dec", "selected", "reason", "flags"]
+
+
+def test_a_masked_verdict_is_no_prediction(catalog):
+    said = predictions(catalog.ids, [1] * 5)
+    said["selected"] = MaskedColumn(said["selected"], mask=[0, 1, 0, 0, 0])
+    made = cleaned(catalog, said)
+    assert made.rejected["OBJECT_ID"].tolist() == [5]
+    assert made.rejected["reason"].tolist() == ["not predicted"]
+
+
+def test_files_hold_all_columns_exactly(catalog, tmp_path):
+    made = cleaned(catalog, predictions(catalog.ids, [1, 1, 1, 0, 0], ["", "", "", "edge", "a+b"]))
+    out, other = write_cleaned(made, tmp_path / "clean.fits", cards=[("SEED", 3, "")])
+    assert other.name == "clean-rejected.fits"
+    back = read_catalog(out)
+    assert back.ids.tolist() == catalog.ids[:3].tolist()
+    assert back.table.colnames == catalog.table.colnames
+    assert back.table["count"].mask.tolist() == [False, True, False]
+    assert back.table["count"][2] == 999999
+    np.testing.assert_array_equal(back.table["spectrum"], catalog.table["spectrum"][:3])
+    assert back.table["ra"].unit == "deg"
+    with fits.open(other, checksum=True) as hdus:
+        assert hdus[0].header["SEED"] == 3
+        assert hdus["REJECTED"].data["reason"].tolist() == ["edge", "a+b"]
+
+
+@pytest.mark.parametrize("verdict", [0, 1])
+def test_nothing_or_everything_is_selected(catalog, tmp_path, verdict):
+    made = cleaned(catalog, predictions(catalog.ids, [verdict] * 5))
+    paths = write_cleaned(made, tmp_path / "clean.fits")
+    assert [len(fits.getdata(p, 1)) for p in paths] == [5 * verdict, 5 * (1 - verdict)]
+
+
+def test_identifiers_are_compared_as_the_table_spells_them():
+    names = ["a\u00e9", "b"]
+    said = predictions(["b", "a\\xe9"], [1, 0], ["", "ghost"])
+    made = cleaned(Catalog.from_table({"OBJECT_ID": names}), said)
+    assert made.rejected["OBJECT_ID"].tolist() == ["a\u00e9"]
+
+
+def test_other_objects_are_refused(catalog):
+    ids = catalog.ids.copy()
+    ids[1] = 6
+    with pytest.raises(PredictionError, match=r"not of the objects[\s\S]*1 of 5"):
+        cleaned(catalog, predictions(ids, [1] * 5))
+    with pytest.raises(PredictionError, match="not of the objects"):
+        cleaned(catalog, predictions(catalog.ids[:4], [1] * 4))
+    with pytest.raises(PredictionError, match="no column 'OBJECT_ID'"):
+        renamed = predictions(catalog.ids, [1] * 5)
+        renamed.rename_column("OBJECT_ID", "objID")
+        cleaned(catalog, renamed)
+
+
+def test_predictions_without_a_selection_are_refused(catalog):
+    said = predictions(catalog.ids, [1] * 5)
+    said.remove_column("selected")
+    with pytest.raises(PredictionError, match="whether it is selected"):
+        cleaned(catalog, said)
