@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from astrocnn.errors import ConfigError
 from astrocnn.families._draws import moments
 from astrocnn.families._labels import as_text, match, unknown_labels
+from astrocnn.families._names import check_distinct, checked_names, column_name
 from astrocnn.families.base import Column
 
 __all__ = ["Categorical", "examples"]
@@ -39,39 +38,15 @@ class Categorical:
     chapter: ClassVar[str] = "classification"
 
     def __post_init__(self) -> None:
-        if isinstance(self.classes, str) or not isinstance(self.classes, Iterable):
-            raise ConfigError(
-                "Classes must be a list of names.", received=self.classes, hint="['a', 'b']"
-            )
-        names = tuple(self.classes)
+        names = checked_names(self.classes, "class")
         object.__setattr__(self, "classes", names)
-        for name in names:
-            if not isinstance(name, str) or not name.strip() or name != name.strip():
-                raise ConfigError(
-                    "A class is a text without white space around it.",
-                    received=repr(name),
-                    hint='classes = ["star", "galaxy"], and a map for other values',
-                )
-            if not name.isascii() or not name.isprintable():
-                raise ConfigError(
-                    "The name of a class must be plain ASCII, because FITS tables are.",
-                    received=name,
-                    hint=f'another name, and map = {{ "{name}" = "..." }}',
-                )
         if len(names) < 2:
             raise ConfigError(
                 "A classification needs at least two classes.",
                 received=names,
                 hint="for a yes/no question use a question (family bernoulli)",
             )
-        suffixes = [column.suffix.lower() for column in self.columns()]
-        clash = sorted({s for s in suffixes if suffixes.count(s) > 1})
-        if clash:
-            raise ConfigError(
-                "Two classes would give the same column in the table of predictions.",
-                received=[f"{s} (from classes {', '.join(names)})" for s in clash],
-                hint="rename one of the classes",
-            )
+        check_distinct((column.suffix for column in self.columns()), names, "class")
 
     @property
     def units(self) -> int:
@@ -123,9 +98,9 @@ class Categorical:
         m = moments(samples)
         out: dict[str, NDArray[Any]] = {}
         for k, name in enumerate(self.classes):
-            out[f"p_{_plain(name)}"] = m.mean[:, k].astype(np.float32)
+            out[f"p_{column_name(name)}"] = m.mean[:, k].astype(np.float32)
         for k, name in enumerate(self.classes):
-            out[f"p_{_plain(name)}_std"] = m.std[:, k].astype(np.float32)
+            out[f"p_{column_name(name)}_std"] = m.std[:, k].astype(np.float32)
         known = np.all(np.isfinite(m.mean), axis=1)
         best = np.argmax(np.where(np.expand_dims(known, 1), m.mean, 0.0), axis=1)
         names = np.array(self.classes)
@@ -140,11 +115,13 @@ class Categorical:
         p, std = "stat.probability", "stat.stdev;stat.probability"
         return (
             *(
-                Column(f"p_{_plain(c)}", "f4", "", p, f"Probability of class {c}, mean over draws")
+                Column(
+                    f"p_{column_name(c)}", "f4", "", p, f"Probability of class {c}, mean over draws"
+                )
                 for c in self.classes
             ),
             *(
-                Column(f"p_{_plain(c)}_std", "f4", "", std, f"Spread over draws of P({c})")
+                Column(f"p_{column_name(c)}_std", "f4", "", std, f"Spread over draws of P({c})")
                 for c in self.classes
             ),
             Column("class", f"U{width}", "", "meta.code.class", "Most probable class"),
@@ -170,10 +147,6 @@ class Categorical:
     def to_truth(self, encoded: NDArray[np.floating]) -> NDArray[np.floating]:
         """The one-hot labels themselves."""
         return encoded
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_]", "_", name)
 
 
 def examples() -> tuple[Categorical, ...]:

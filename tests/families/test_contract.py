@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 
@@ -23,6 +24,11 @@ every_family = pytest.mark.parametrize("family", FAMILIES, ids=repr)
 def activated(family, draws, n, seed=0, scale=2.0):
     raw = np.random.default_rng(seed).normal(0, scale, (draws, n, family.units))
     return np.array(family.activate(raw.astype(np.float32)))
+
+
+def labels(family, values):
+    """One value per object, or one per object and answer."""
+    return [[v] * family.units for v in values] if family.chapter == "votes" else values
 
 
 def is_spread_of_draws(name):
@@ -117,7 +123,7 @@ def test_no_rows(family):
 def test_missing_labels_have_weight_zero_and_finite_loss(family):
     missing = np.ones(5, bool)
     for values in (["", "", "", "", ""], [None] * 5, np.full(5, np.nan), np.zeros(5)):
-        encoded, weight = family.encode(values, missing)
+        encoded, weight = family.encode(labels(family, values), missing)
         assert encoded.dtype == weight.dtype == np.float32
         assert encoded.ndim == 2
         np.testing.assert_array_equal(weight, 0)
@@ -135,6 +141,14 @@ def test_initial_loss_is_that_of_zero_raw_output(family):
     loss = np.asarray(family.loss(encoded, np.zeros((len(encoded), family.units), np.float32)))
     assert loss.shape == (len(encoded),)
     np.testing.assert_allclose(loss, family.initial_loss, rtol=1e-6)
+
+
+@every_family
+def test_a_saved_loss_gives_the_family_back(family):
+    from astrocnn.models.losses import FamilyLoss, loss_for
+
+    config = json.loads(json.dumps(loss_for(family).get_config()))
+    assert FamilyLoss.from_config(config).family == family
 
 
 @every_family

@@ -106,8 +106,8 @@ def test_quantiles_and_intervals_hold_the_probability_they_name(family, width):
         held = until(high) - np.where(low <= family.low, 0, until(low))
         # An interval that reaches an end of the range also holds all that lies outside.
         free = (low > family.low) & (high < family.high)
-        np.testing.assert_allclose(held[free], mass, atol=1e-4)
-        assert np.all(held > mass - 1e-4)
+        np.testing.assert_allclose(held[free], mass, atol=5e-4)
+        assert np.all(held > mass - 5e-4)
         assert width > 0.1 or free.all()
         central = _quantile(family, samples, 0.5 + mass / 2) - _quantile(
             family, samples, 0.5 - mass / 2
