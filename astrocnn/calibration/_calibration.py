@@ -1,0 +1,35 @@
+"""What a calibration leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from astrocnn.calibration.base import Extra, Remap
+
+__all__ = ["Calibration"]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All that was learned from the validation objects of one model.
+
+    Parameters
+    ----------
+    model : str
+        Fingerprint of the estimator it belongs to, before any calibration.
+    remaps : mapping of str to Remap
+        By target; others stay as they are.
+    extras : tuple of Extra
+        For samples after the remaps.
+    table : tuple of mapping
+        Scores with the keys ``target``, ``score``, ``before``, ``after`` and ``n``, from objects
+        that were not used to make the remap that acts on them (two halves, each remapped by what
+        the other one taught); ``before`` is None for what exists only after.
+    """
+
+    model: str
+    remaps: Mapping[str, Remap]
+    extras: tuple[Extra, ...] = ()
+    table: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)

@@ -1,0 +1,140 @@
+"""A calibration on disk: JSON, and beside it the arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astrocnn import plugins
+from astrocnn.atomic import write_bytes, write_text
+from astrocnn.calibration._calibration import Calibration
+from astrocnn.calibration.base import Extra, Remap
+from astrocnn.errors import ConfigError, ModelError
+
+__all__ = ["read", "write"]
+
+_FORMAT = 1
+_PACKAGE = "astrocnn.calibration"
+
+
+def write(path: str | os.PathLike[str], calibration: Calibration) -> None:
+    """Write a calibration; at any moment the file is the old one or the new one.
+
+    Parameters
+    ----------
+    path : path-like
+        A JSON file.  Arrays, if there are any, go into a ``.npz`` file beside it, whose name ends
+        in a digest of what it holds.
+    calibration : Calibration
+        What is written.
+    """
+    path = Path(path)
+    arrays: dict[str, np.ndarray] = {}
+    content: dict[str, Any] = {
+        "format": _FORMAT,
+        "model": calibration.model,
+        "remaps": {name: _told(remap) for name, remap in calibration.remaps.items()},
+        "extras": [],
+        "table": [dict(row) for row in calibration.table],
+    }
+    for i, extra in enumerate(calibration.extras):
+        values = _told(extra)
+        for key in [key for key, value in values.items() if isinstance(value, np.ndarray)]:
+            arrays[f"{i}/{key}"] = values.pop(key)
+        content["extras"].append(values)
+    if arrays:
+        stream = io.BytesIO()
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
+        data = stream.getvalue()
+        digest = hashlib.sha256(data).hexdigest()
+        content["arrays"] = f"{path.stem}-{digest[:12]}.npz"
+        content["sha256"] = digest
+        write_bytes(path.parent / content["arrays"], data)
+    write_text(path, json.dumps(content, indent=1) + "\n")
+    for old in path.parent.glob(f"{path.stem}-*.npz"):
+        if old.name != content.get("arrays"):
+            old.unlink()
+
+
+def read(path: str | os.PathLike[str], model: str | None = None) -> Calibration:
+    """Read a calibration; nothing in the files is executed.
+
+    Parameters
+    ----------
+    path : path-like
+        What `write` wrote.
+    model : str, optional
+        Fingerprint of the estimator it is meant for.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or damaged, or the calibration was made for another model.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != _FORMAT:
+            raise ValueError(f"format {content['format']}, not {_FORMAT}")
+        arrays = _arrays(path, content)
+        extras = []
+        for i, values in enumerate(content["extras"]):
+            own = {k.partition("/")[2]: v for k, v in arrays.items() if k.startswith(f"{i}/")}
+            extras.append(_made({**values, **own}))
+        found = Calibration(
+            content["model"],
+            {name: _made(values) for name, values in content["remaps"].items()},
+            tuple(extras),
+            tuple(content["table"]),
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as bad:
+        raise ModelError(
+            f"The calibration cannot be read: {path}",
+            received=f"{type(bad).__name__}: {bad}",
+            hint="calibrate again",
+        ) from bad
+    if model is not None and model != found.model:
+        raise ModelError(
+            f"The calibration in {path.name} was made for another model.",
+            received=f"model {found.model[:12]}",
+            allowed=f"model {model[:12]}",
+            hint="the model was trained again since: calibrate again",
+        )
+    return found
+
+
+def _told(part: Remap | Extra) -> dict[str, Any]:
+    kind = type(part)
+    return {"kind": kind.__module__.rpartition(".")[2], "class": kind.__name__, **part.to_dict()}
+
+
+def _made(values: Mapping[str, Any]) -> Any:
+    values = dict(values)
+    module = plugins.load(_PACKAGE, values.pop("kind"))
+    name = values.pop("class")
+    # The file must not reach anything but remaps and extras.
+    if name not in module.__all__ or not isinstance(getattr(module, name), type):
+        raise ConfigError("There is no such part of a calibration.", received=name)
+    return getattr(module, name).from_dict(values)
+
+
+def _arrays(path: Path, content: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    if "arrays" not in content:
+        return {}
+    data = (path.parent / Path(content["arrays"]).name).read_bytes()
+    if hashlib.sha256(data).hexdigest() != content["sha256"]:
+        raise ValueError(f"{content['arrays']} is damaged")
+    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+        return {key: stored[key] for key in stored.files}

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from astrocnn.calibration import (
+    ConformalIntervals,
+    ConformalSets,
+    Novelty,
+    PitRemap,
+    Temperature,
+    calibrate,
+    out_of_fold,
+    read,
+    write,
+)
+from astrocnn.errors import ModelError, PredictionError
+from astrocnn.families import Bernoulli
+from astrocnn.tasks import Target, Task
+
+from .conftest import KIND, TASK, Z, classes, gaussians
+
+ESTIMATOR = SimpleNamespace(task=TASK, fingerprint="ab" * 32)
+
+
+def _validation(n=1200, seed=0):
+    p, kind = classes(n, 2.0, draws=3, spread=0.2, seed=seed)
+    g, z = gaussians(n, 2.0, draws=3, seed=seed)
+    weights = {"kind": np.ones(n, np.float32), "z": np.ones(n, np.float32)}
+    weights["z"][::5] = 0
+    return {"kind": p, "z": g}, {"kind": kind, "z": z}, weights
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    features = np.random.default_rng(0).normal(size=(1200, 4))
+    return calibrate(ESTIMATOR, *_validation(), features=features)
+
+
+def test_each_target_gets_what_suits_its_family(calibration):
+    assert {name: type(r) for name, r in calibration.remaps.items()} == {
+        "kind": Temperature,
+        "z": PitRemap,
+    }
+    assert [type(e) for e in calibration.extras] == [ConformalSets, ConformalIntervals, Novelty]
+    assert calibration.model == ESTIMATOR.fingerprint
+
+
+def test_the_table_tells_what_fresh_objects_confirm(calibration):
+    table = {(row["target"], row["score"]): row for row in calibration.table}
+    assert table["kind", "ece"]["before"] > 0.05 > 0.04 > table["kind", "ece"]["after"]
+    assert table["kind", "nll"]["after"] < table["kind", "nll"]["before"]
+    assert table["z", "pit_ks"]["after"] < 0.05 < 0.1 < table["z", "pit_ks"]["before"]
+    assert table["z", "crps"]["after"] < table["z", "crps"]["before"]
+    for level in (68, 95):
+        name = f"coverage{level}"
+        assert abs(table["z", name]["before"] - level / 100) > 0.1
+        assert table["z", name]["after"] == pytest.approx(level / 100, abs=0.03)
+        kept = table["z", f"conf{level}_coverage"]
+        assert kept["before"] is None
+        assert kept["after"] == pytest.approx(level / 100, abs=0.03)
+    assert table["kind", "set90_coverage"]["after"] == pytest.approx(0.9, abs=0.03)
+    assert table["kind", "ece"]["n"] == 1200
+    assert table["z", "crps"]["n"] == 960
+    # The sets and intervals are for remapped samples, and so hold on fresh ones.
+    samples, encoded, _ = _validation(4000, seed=7)
+    remap = calibration.remaps["kind"]
+    p = remap.apply(KIND.family, samples["kind"]).mean(axis=0)
+    (inside,) = calibration.extras[0].members(p)
+    assert inside[encoded["kind"] > 0].mean() == pytest.approx(0.9, abs=0.03)
+
+
+def test_out_of_fold_samples_come_from_the_other_half(ones):
+    samples, encoded, weights = _validation(400)
+    y, p, w = encoded["kind"], samples["kind"], weights["kind"].copy()
+    w[:3] = 0
+    out = out_of_fold(Temperature, KIND.family, y, w, p, seed=4)
+    assert np.isnan(out[:, :3]).all()
+    order = np.random.default_rng(4).permutation(np.arange(3, 400))
+    for learn, judge in ((order[::2], order[1::2]), (order[1::2], order[::2])):
+        learn = np.sort(learn)
+        remap = Temperature.fit(KIND.family, y[learn], w[learn], p[:, learn])
+        np.testing.assert_array_equal(out[:, judge], remap.apply(KIND.family, p[:, judge]))
+
+
+def test_one_target_in_two_classes_and_one_rare_class():
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.01, 0.4, 300).astype(np.float32)
+    y = (rng.random(300) < p / 10).astype(np.float32)[:, None]
+    task = Task("q", (Target("bad", Bernoulli(), "bad"),), "bad.auc")
+    estimator = SimpleNamespace(task=task, fingerprint="00")
+    found = calibrate(
+        estimator, {"bad": p[None, :, None]}, {"bad": y}, {"bad": np.ones(300)}, set_levels=(0.9,)
+    )
+    # Too few are bad for a promise in each class: one cutoff serves both.
+    assert len(set(found.extras[0].cutoffs[0])) == 1
+
+
+def test_too_few_rows_are_refused():
+    samples, encoded, weights = _validation(240)
+    with pytest.raises(PredictionError, match=r"(?s)'z'.*192 objects.*200 or more"):
+        calibrate(ESTIMATOR, samples, encoded, weights)
+    weights["kind"][99:] = 0
+    with pytest.raises(PredictionError, match=r"(?s)'kind'.*99 objects.*100 or more"):
+        calibrate(ESTIMATOR, samples, encoded, weights)
+
+
+def test_written_and_read_it_is_the_same(calibration, tmp_path):
+    path = tmp_path / "run" / "calibration.json"
+    write(path, calibration)
+    found = read(path, calibration.model)
+    assert found.remaps == calibration.remaps
+    assert found.extras[:2] == calibration.extras[:2]
+    assert found.extras[2].fingerprint == calibration.extras[2].fingerprint
+    assert list(found.table) == list(calibration.table)
+    assert len(list(path.parent.iterdir())) == 2
+    json.loads(path.read_text(), parse_constant=pytest.fail)
+    without = type(calibration)(calibration.model, calibration.remaps, calibration.extras[:2])
+    write(path, without)
+    assert [p.name for p in path.parent.iterdir()] == ["calibration.json"]
+    assert read(path) == without
+
+
+def test_another_model_or_a_damaged_file_is_refused(calibration, tmp_path):
+    path = tmp_path / "calibration.json"
+    with pytest.raises(ModelError, match="cannot be read"):
+        read(path)
+    write(path, calibration)
+    with pytest.raises(ModelError, match=r"(?s)another model.*calibrate again"):
+        read(path, "cd" * 32)
+    (arrays,) = tmp_path.glob("*.npz")
+    arrays.write_bytes(arrays.read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"(?s)cannot be read.*damaged"):
+        read(path)
+    content = json.loads(path.read_text())
+    for change in (
+        {"extras": [{"kind": "temperature", "class": "np"}]},
+        {"remaps": {"kind": {"kind": "os", "class": "Temperature"}}},
+        {"format": 2},
+    ):
+        path.write_text(json.dumps({**content, "arrays": None, "extras": [], **change}))
+        with pytest.raises(ModelError, match="cannot be read"):
+            read(path)
+
+
+def test_z_is_left_where_no_remap_suits():
+    task = Task("z", (Z,), "z.crps")
+    other = SimpleNamespace(name="x", family=object())
+    estimator = SimpleNamespace(
+        task=SimpleNamespace(targets=(other, *task.targets)), fingerprint=""
+    )
+    samples, encoded, weights = _validation(600)
+    assert set(calibrate(estimator, samples, encoded, weights, interval_levels=()).remaps) == {"z"}

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from astrocnn.calibration import ConformalIntervals, ConformalSets
+from astrocnn.calibration._conformal import rows_needed
+from astrocnn.errors import ConfigError, PredictionError
+
+from .conftest import CLASSES, KIND, Z, batch, classes, gaussians
+
+
+class _Numbers(dict):
+    numbers = dict.__getitem__
+
+
+def _coverages(n_calibration, level, by_class, *, trials=200):
+    """Coverage on fresh objects of sets from many calibrations, for all and by class."""
+    samples, y = classes(60000, 2.0)
+    label, p = y.argmax(axis=1), samples[0]
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(trials):
+        rows = rng.permutation(60000)[: n_calibration + 2000]
+        fit, judge = rows[:n_calibration], rows[n_calibration:]
+        sets = ConformalSets.fit(
+            KIND, y[fit], np.ones(len(fit)), samples[:, fit], levels=(level,), by_class=by_class
+        )
+        (inside,) = sets.members(p[judge])
+        hit = inside[np.arange(len(judge)), label[judge]]
+        found.append([hit.mean(), *(hit[label[judge] == k].mean() for k in range(3))])
+    return np.mean(found, axis=0)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.9, 0.97])
+def test_sets_hold_the_true_class_as_often_as_they_say(level):
+    covered = _coverages(400, level, by_class=False)[0]
+    # Romano et al. (2020), theorem 1: between the level and 1 / (n + 1) more; and never empty.
+    assert level - 0.004 <= covered <= level + 1 / 401 + 0.008
+
+
+def test_sets_by_class_do_so_in_each_class():
+    assert _coverages(900, 0.9, by_class=True)[1:] == pytest.approx([0.9] * 3, abs=0.012)
+
+
+def test_the_cutoff_is_the_finite_sample_quantile():
+    # 19 scores 0.05, 0.10 ... 0.95: ceil(20 * 0.9) is the 18th.
+    score = np.linspace(0.05, 0.95, 19)
+    samples = np.stack([1 - score, score / 2, score / 2], axis=-1)[None]
+    y = np.tile([1.0, 0, 0], (19, 1))
+    sets = ConformalSets.fit(KIND, y, np.ones(19), samples, levels=(0.9,), by_class=False)
+    assert sets.cutoffs[0] == pytest.approx([0.9] * 3)
+    # The object that gave the cutoff is inside: no tie is broken by rounding.
+    assert sets.members(samples[0])[0][:, 0].sum() == 18
+
+
+def test_sets_as_columns():
+    sets = ConformalSets("kind", "kind", CLASSES, (0.9,), ((0.5, 0.8, 0.95),))
+    p = np.array([[[0.6, 0.3, 0.1], [0.2, 0.15, 0.65], [0.4, 0.35, 0.25], [np.nan] * 3]])
+    out = sets.compute(batch(samples={"kind": p}))
+    assert out["kind_set90"].tolist() == ["elliptical+spiral+edge-on", "edge-on",
+                                          "elliptical+spiral+edge-on", ""]  # fmt: skip
+    assert out["kind_set90_size"].tolist() == [3, 1, 3, 0]
+    text, size = sets.columns()
+    assert (text.name, text.dtype, size.name) == ("kind_set90", "U25", "kind_set90_size")
+    none = sets.compute(batch(samples={"kind": p[:, :0]}))
+    assert none["kind_set90"].shape == none["kind_set90_size"].shape == (0,)
+
+
+def test_a_level_needs_objects_enough():
+    assert [rows_needed(level) for level in (0.5, 0.68, 0.9, 0.95, 0.99)] == [1, 3, 9, 19, 99]
+    samples, y = classes(200, 1.0)
+    few = np.flatnonzero(y[:, 2] == 0).tolist() + np.flatnonzero(y[:, 2])[:8].tolist()
+    with pytest.raises(PredictionError, match=r"(?s)edge-on.*received: 8 .*allowed:  9 or more"):
+        ConformalSets.fit(KIND, y[few], np.ones(len(few)), samples[:, few])
+    with pytest.raises(PredictionError, match=r"(?s)18 objects.*19 or more"):
+        samples, y = gaussians(18, 1.0)
+        ConformalIntervals.fit(Z, y, np.ones(18), samples)
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        ConformalIntervals.fit(Z, y, np.ones(18), samples, levels=(95,))
+    with pytest.raises(PredictionError, match="no classes"):
+        ConformalSets.fit(Z, y, np.ones(18), samples)
+    with pytest.raises(PredictionError, match="no density"):
+        ConformalIntervals.fit(KIND, y, np.ones(18), samples)
+
+
+@pytest.mark.parametrize("factor", [2.0, 0.5])
+def test_intervals_hold_the_truth_as_often_as_they_say(factor):
+    samples, y = gaussians(12000, factor)
+    rng = np.random.default_rng(2)
+    found = []
+    for _ in range(30):
+        rows = rng.permutation(12000)[:1500]
+        fit, judge = rows[:500], rows[500:]
+        made = ConformalIntervals.fit(Z, y[fit], np.ones(500), samples[:, fit])
+        low68, high68, low95, high95 = made.intervals(Z.family, samples[:, judge])
+        z = y[judge, 0]
+        found.append([((a <= z) & (z <= b)).mean() for a, b in ((low68, high68), (low95, high95))])
+        assert np.all(low95 <= low68) and np.all(low68 < high68) and np.all(high68 <= high95)
+    np.testing.assert_allclose(np.mean(found, axis=0), [0.68, 0.95], atol=0.01)
+    # Wide objects have wide intervals: the margin is in units of the width.
+    width = (high68 - low68) / samples[0, judge, 1]
+    assert np.ptp(width) < 0.1 * np.median(width)
+    assert np.median(width) == pytest.approx(2 * factor * 0.9945, rel=0.12)
+
+
+def test_intervals_by_magnitude_hold_in_each_bin():
+    # Faint objects are worse than they say, bright ones better.
+    samples, y = gaussians(8000, 1.0)
+    mag = np.random.default_rng(0).uniform(16, 22, 8000)
+    error = y[:, 0] - samples[0, :, 0]
+    y = (samples[0, :, 0] + error * np.where(mag > 20, 2.5, 0.5))[:, None]
+    fit, judge = slice(None, 3000), slice(3000, None)
+    ones = np.ones(3000)
+
+    def covered(**options):
+        made = ConformalIntervals.fit(Z, y[fit], ones, samples[:, fit], levels=(0.68,), **options)
+        rows = SimpleNamespace(catalog=_Numbers(mag_r=mag[judge]))
+        out = made.compute(batch(samples={"z": samples[:, judge]}, catalog=rows.catalog))
+        z = y[judge, 0]
+        inside = (out["z_conf68_low"] <= z) & (z <= out["z_conf68_high"])
+        place = np.searchsorted(cuts, mag[judge])
+        return [inside[place == k].mean() for k in range(3)], made
+
+    cuts = np.quantile(mag[fit], [1 / 3, 2 / 3])
+    alike, _ = covered()
+    assert alike[2] < 0.5 and alike[0] > 0.75
+    each, made = covered(by="mag_r", by_values=mag[fit], n_bins=3)
+    np.testing.assert_allclose(made.cuts, cuts)
+    np.testing.assert_allclose(each, 0.68, atol=0.04)
+    assert "bin of mag_r" in made.columns()[0].description
+    # Without a magnitude, an object gets what suits all objects together.
+    lost = made.intervals(Z.family, samples[:, :3], [np.nan] * 3)
+    plain = covered()[1].intervals(Z.family, samples[:, :3])
+    np.testing.assert_allclose(lost, plain)
+    with pytest.raises(ConfigError, match="mag_r"):
+        ConformalIntervals.fit(Z, y[fit], ones, samples[:, fit], by="mag_r")
+
+
+def test_intervals_stay_in_the_range():
+    samples = np.array([[[0.01, 0.05], [0.99, 0.05], [np.nan, np.nan]]], np.float32)
+    made = ConformalIntervals("z", "z", (0.95,), ((3.0,),))
+    low, high = made.intervals(Z.family, samples)
+    assert (low[0], high[1]) == (0.0, 1.0)
+    assert np.isnan([low[2], high[2]]).all()

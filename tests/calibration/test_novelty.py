@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+
+from astrocnn.calibration import Novelty
+from astrocnn.errors import ModelError, PredictionError
+
+from .conftest import batch
+
+
+def _features(n, d=32, shift=0.0, seed=0):
+    rng = np.random.default_rng(seed)
+    mixing = np.random.default_rng(99).normal(size=(d, d))
+    x = np.maximum(rng.normal(size=(n, d)) @ mixing + shift, 0)
+    x[:, -1] = 0.25
+    return x.astype(np.float32)
+
+
+def test_objects_of_the_same_kind_score_evenly_and_strangers_near_one():
+    novelty = Novelty.fit(_features(1000))
+    same, _ = novelty.score(_features(1500, seed=1))
+    np.testing.assert_allclose(np.quantile(same, [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.04)
+    strange, far = novelty.score(_features(500, shift=25.0, seed=2))
+    assert np.median(strange) > 0.99
+    assert np.median(far) > novelty.distances[-20]
+
+
+def test_the_distance_is_that_to_the_tenth_neighbor():
+    known, new = _features(300), _features(70, seed=1)
+    novelty = Novelty.fit(known)
+    scale = novelty.scale
+    assert scale[:-1] == pytest.approx(1 / known[:, :-1].std(axis=0), rel=1e-4)
+    other = NearestNeighbors(n_neighbors=11).fit(known * scale)
+    expected = other.kneighbors(new * scale)[0]
+    np.testing.assert_allclose(novelty.score(new)[1], expected[:, 9], rtol=1e-4)
+    own = np.sort(other.kneighbors(known * scale)[0][:, 10])
+    np.testing.assert_allclose(novelty.distances, own, rtol=1e-4)
+
+
+def test_a_feature_that_woke_up_is_strange():
+    new = _features(50, seed=1)
+    new[:, -1] = 100.0
+    assert Novelty.fit(_features(300)).score(new)[0].min() == 1.0
+
+
+@pytest.mark.parametrize("pieces", [[1, 149], [64, 64, 22], [37, 50, 63]])
+def test_any_split_and_order_give_the_same_bits(pieces):
+    novelty, x = Novelty.fit(_features(700)), _features(150, seed=4)
+    whole = np.array(novelty.score(x))
+    edges = np.cumsum([0, *pieces])
+    parts = [novelty.score(x[a:b]) for a, b in itertools.pairwise(edges)]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+    order = np.random.default_rng(0).permutation(150)
+    np.testing.assert_array_equal(np.array(novelty.score(x[order])), whole[:, order])
+
+
+def test_many_rows_are_thinned_always_alike(monkeypatch):
+    monkeypatch.setattr("astrocnn.calibration.novelty._MOST_ROWS", 500)
+    x = _features(600, d=4)
+    novelty = Novelty.fit(x)
+    assert novelty.reference.shape == (500, 4)
+    assert novelty.fingerprint == Novelty.fit(x).fingerprint != Novelty.fit(x[1:]).fingerprint
+
+
+def test_rows_without_features_stay_without():
+    x = _features(3, seed=1)
+    x[1] = np.nan
+    fraction, distance = Novelty.fit(_features(200)).score(x)
+    assert np.isnan([fraction[1], distance[1]]).all()
+    assert np.isfinite(fraction[[0, 2]]).all()
+
+
+def test_it_needs_rows_and_features():
+    with pytest.raises(PredictionError, match=r"(?s)99 objects.*100 or more"):
+        Novelty.fit(_features(99))
+    with pytest.raises(PredictionError, match="finite"):
+        Novelty.fit(np.full((200, 3), np.nan))
+    novelty = Novelty.fit(_features(200))
+    with pytest.raises(PredictionError, match="another network"):
+        novelty.score(np.zeros((4, 5)))
+    with pytest.raises(ModelError, match="needs an estimator with features"):
+        novelty.compute(batch(images=None, scalars=None))
