@@ -7,6 +7,8 @@ Takes plain arrays: labels as `Task.encode` gives them and samples of shape
 from __future__ import annotations
 
 from astrocnn.evaluation.baselines import Cut, Majority, fit_cut, fit_majority, peak_brightness
+from astrocnn.evaluation.compare import baseline_scores
+from astrocnn.evaluation.priors import fit_mean, fit_neighbors, fit_prior
 from astrocnn.evaluation.report import Chapter, Headline, Picture, Table, write_report
 from astrocnn.evaluation.scores import headline, read_scores, score, write_scores
 from astrocnn.evaluation.stamps import Stamp
@@ -19,8 +21,12 @@ __all__ = [
     "Picture",
     "Stamp",
     "Table",
+    "baseline_scores",
     "fit_cut",
     "fit_majority",
+    "fit_mean",
+    "fit_neighbors",
+    "fit_prior",
     "headline",
     "peak_brightness",
     "read_scores",

@@ -1,4 +1,4 @@
-"""Honest baselines: what one gets without a network.
+"""Honest baselines of classes: what one gets without a network.
 
 Both are fitted on the training split and answer in the same format as a network, so that the
 same code scores them.
@@ -34,6 +34,7 @@ class Majority:
 
     target: Target
     shares: NDArray[np.float64]
+    label = "Majority"
 
     @property
     def sentence(self) -> str:
@@ -70,6 +71,11 @@ class Cut:
     threshold: float
     edges: NDArray[np.float64]
     steps: NDArray[np.float64]
+
+    @property
+    def label(self) -> str:
+        """What it is called in tables."""
+        return f"Cut on {self.name}"
 
     @property
     def sentence(self) -> str:

@@ -12,7 +12,7 @@ from astrocnn.errors import PredictionError
 from astrocnn.families import ClassFamily
 from astrocnn.tasks import Target
 
-__all__ = ["Sample", "counted", "scorable"]
+__all__ = ["Sample", "counted", "matched", "scorable"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,30 +82,62 @@ def scorable(target: Target, encoded: Any, weight: Any, samples: Any) -> Sample:
         raise PredictionError(
             f"Target '{target.name}' has no classes to score.", received=type(family).__name__
         )
+    encoded, samples = np.asarray(encoded), np.asarray(samples)
+    rows, n_excluded, reason = matched(target, encoded, weight, samples)
+    p = np.asarray(family.to_probabilities(samples[:, rows]), np.float64)
+    p = p / p.sum(axis=-1, keepdims=True)
+    truth = np.asarray(family.to_truth(encoded[rows]), np.float64)
+    return Sample(rows, truth, p, n_excluded, reason)
+
+
+def matched(
+    target: Target, encoded: Any, weight: Any, samples: Any, *, label: str = "a label"
+) -> tuple[NDArray[np.intp], int, str]:
+    """Rows with a label and a prediction, how many have not, and why.
+
+    Parameters
+    ----------
+    target : Target
+        What was predicted.
+    encoded, weight, samples
+        As for `scorable`.
+    label : str
+        What a row without one lacks, as the reason says it.
+
+    Returns
+    -------
+    rows : ndarray of int of shape (m,)
+    n_excluded : int
+    reason : str
+
+    Raises
+    ------
+    PredictionError
+        If the shapes do not belong together.
+    """
     encoded, weight, samples = np.asarray(encoded), np.asarray(weight), np.asarray(samples)
+    units = target.family.units
     if (
         samples.ndim != 3
-        or samples.shape[1:] != (len(weight), family.units)
+        or samples.shape[1:] != (len(weight), units)
         or len(encoded) != len(weight)
     ):
         raise PredictionError(
             f"Labels and samples of target '{target.name}' do not belong together.",
             received=f"labels {encoded.shape}, weights {weight.shape}, samples {samples.shape}",
-            allowed=f"samples of shape (draws, n, {family.units}) and n labels",
+            allowed=f"samples of shape (draws, n, {units}) and n labels",
         )
     labelled = weight > 0
-    predicted = np.isfinite(samples).all(axis=(0, 2))
-    rows = np.flatnonzero(labelled & predicted)
+    predicted = np.ones(len(weight), bool)
+    for draw in samples:  # one draw at a time: samples of densities are large
+        predicted &= np.isfinite(draw).all(axis=1)
     n_excluded, reason = counted(
         {
-            "without a label": int((~labelled).sum()),
+            f"without {label}": int((~labelled).sum()),
             "without a prediction": int((labelled & ~predicted).sum()),
         }
     )
-    p = np.asarray(family.to_probabilities(samples[:, rows]), np.float64)
-    p = p / p.sum(axis=-1, keepdims=True)
-    truth = np.asarray(family.to_truth(encoded[rows]), np.float64)
-    return Sample(rows, truth, p, n_excluded, reason)
+    return np.flatnonzero(labelled & predicted), n_excluded, reason
 
 
 def counted(groups: dict[str, int]) -> tuple[int, str]:

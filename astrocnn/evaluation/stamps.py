@@ -16,23 +16,24 @@ class Stamp:
     row : int
         Its row among those handed in, by which the caller reads its image.
     label : str
-        Its true class, empty when there is no label.
+        Its true class or value, empty when there is none.
     said : str
-        Its most probable class.
-    probability, spread : float
-        Mean and standard deviation over draws of the probability of that class.
-    mutual_info : float
-        Disagreement of the draws [nat].
+        What was predicted.
+    detail : str
+        How sure, in a few words.
+    wrong : bool
+        Whether the prediction counts as an error.
     """
 
     row: int
     label: str
     said: str
-    probability: float
-    spread: float
-    mutual_info: float
+    detail: str
+    wrong: bool
 
     @property
-    def wrong(self) -> bool:
-        """Whether there is a label and it is another."""
-        return bool(self.label) and self.label != self.said
+    def words(self) -> str:
+        """Truth and prediction where they differ, else what both say."""
+        if not self.label or self.label == self.said:
+            return self.said
+        return f"{self.label} \u2192 {self.said}"

@@ -12,7 +12,14 @@ from astrocnn import plugins
 from astrocnn.evaluation import figures
 from astrocnn.evaluation.report import Chapter, Headline, Picture, Table
 from astrocnn.evaluation.scores import headline as find_headline
-from astrocnn.evaluation.words import interval_of, is_of_class, name_of, value_of
+from astrocnn.evaluation.words import (
+    class_of,
+    interval_of,
+    is_of_class,
+    kinds_of_class,
+    name_of,
+    value_of,
+)
 from astrocnn.flags import Flag
 from astrocnn.metrics import Score
 from astrocnn.tasks import Task
@@ -28,20 +35,7 @@ __all__ = [
     "training_chapter",
 ]
 
-_CAPTIONS = {
-    "confusion": "Objects by true class (row) and predicted class (column), with the share of the "
-    "true class. Blue: completeness to the right, purity below.",
-    "roc": "True against false positive rate as the threshold on the probability varies.",
-    "completeness_purity": "Completeness and purity of the objects above a probability threshold.",
-    "reliability": "How often the chosen class is right, against its probability. Points on the "
-    "diagonal mean what they say; bars are 95 % Wilson intervals, orange the gap. Below: how many "
-    "objects there are in each bin.",
-    "risk_coverage": "Error rate among the most certain objects. The band is one standard error. "
-    "A curve close to the dashed one puts the doubt on the errors.",
-    "entropy": "Predictive entropy of the objects whose class is right and of those where it is "
-    "wrong, each adding up to one.",
-}
-_ABOUT_DOUBT = ("reliability", "risk_coverage", "entropy")
+_FOLDER = "astrocnn.evaluation.chapters"
 
 
 def headline_of(
@@ -51,10 +45,12 @@ def headline_of(
     first = find_headline(task, scores)
     beside = []
     for name, found in (baselines or {}).items():
-        other = find_headline(task, found)
-        beside.append((name, value_of(other), interval_of(other)))
+        for other in found:
+            if (other.target, other.name) == (first.target, first.name):
+                beside.append((name, value_of(other), interval_of(other)))
     excluded = f"; {first.n_excluded} left out ({first.reason})" if first.n_excluded else ""
-    sentence = f"On {first.n_used:,} objects of the test split{excluded}."
+    note = f"; {first.note}" if first.note else ""
+    sentence = f"On {first.n_used:,} objects of the test split{excluded}{note}."
     interval = (
         f"{100 * first.level:g} % interval {interval_of(first)}" if interval_of(first) else ""
     )
@@ -131,29 +127,52 @@ def figure_chapters(
     encoded: Mapping[str, NDArray[Any]],
     weights: Mapping[str, NDArray[Any]],
     samples: Mapping[str, NDArray[Any]],
+    *,
+    by: Mapping[str, Any] | None = None,
 ) -> list[Chapter]:
-    """The figures of every target: what is confused with what, and what the doubt is worth."""
-    classes: list[Picture] = []
-    doubt: list[Picture] = []
+    """The figures of every target, in the sections that its chapter asks for.
+
+    Parameters
+    ----------
+    task, encoded, weights, samples
+        As in `astrocnn.evaluation.score`.
+    by : mapping of str to array_like of shape (n,), optional
+        Columns along which to show errors, by their name on the axis: magnitudes, for instance.
+    """
+    pictures: dict[str, list[Picture]] = {}
+    text: dict[str, list[str]] = {}
     for target in task.targets:
         name = target.name
-        chapter = plugins.load("astrocnn.evaluation.chapters", target.family.chapter)
-        drawn = chapter.figures(target, encoded[name], weights[name], samples[name])
+        chapter = plugins.load(_FOLDER, target.family.chapter)
+        for section, sentences in chapter.TEXT.items():
+            lines = text.setdefault(section, [])
+            lines += [line for line in sentences if line not in lines]
+            pictures.setdefault(section, [])
+        drawn = chapter.figures(target, encoded[name], weights[name], samples[name], by)
+        usual = next(iter(chapter.TEXT))
         for kind, figure in drawn.items():
-            caption = f"{name}: {_CAPTIONS.get(kind, kind.replace('_', ' '))}"
-            picture = Picture(figure, caption, f"{kind.replace('_', ' ')} of {name}. {caption}")
-            (doubt if kind in _ABOUT_DOUBT else classes).append(picture)
-    n_draws = {len(np.asarray(s)) for s in samples.values()}
-    text = [
-        "A probability of 0.8 should come true eight times in ten. Predictive entropy is all the "
-        "uncertainty of an object; mutual information is the part on which the draws disagree, "
-        "which more training data could remove."
-    ]
-    if n_draws == {1}:
-        text.append("Predicted with one deterministic pass: nothing is known about the weights.")
+            section, words = chapter.CAPTIONS.get(kind, (usual, _plain(kind)))
+            caption = f"{name}: {words}"
+            alt = f"{_plain(kind)} of {name}. {caption}"
+            wide = figure.get_size_inches()[0] > 6
+            pictures[section].append(Picture(figure, caption, alt, wide=wide))
+    n_draws = max((len(np.asarray(s)) for s in samples.values()), default=0)
+    if n_draws == 1:
+        said = "Predicted with one deterministic pass: nothing is known about the weights."
     else:
-        text.append(f"Predicted with {max(n_draws, default=0)} Monte-Carlo dropout draws.")
-    return [Chapter("Classes", figures=classes), Chapter("Uncertainty", text, doubt)]
+        said = f"Predicted with {n_draws} draws: Monte-Carlo dropout, an ensemble, or both."
+    text.setdefault("Uncertainty", []).append(said)
+    # Sections that several kinds of quantities share come after those of one kind.
+    order = sorted(text, key=lambda section: section in ("Uncertainty", "Objects"))
+    return [
+        Chapter(section, text[section], pictures.get(section, []))
+        for section in order
+        if text[section] or pictures.get(section)
+    ]
+
+
+def _plain(kind: str) -> str:
+    return kind.replace("_", " ")
 
 
 def gallery_chapter(
@@ -167,8 +186,10 @@ def gallery_chapter(
     bands: Sequence[int] | None = None,
     ids: Sequence[Any] | None = None,
     count: int = 12,
-) -> Chapter:
+) -> Chapter | None:
     """Stamps of the most certain, most uncertain and most wrong objects of each target.
+
+    There is no such chapter where objects have no images.
 
     Parameters
     ----------
@@ -186,17 +207,20 @@ def gallery_chapter(
         Stamps in each gallery.
     """
     pictures = []
+    text: list[str] = []
     for target in task.targets:
         name = target.name
-        chapter = plugins.load("astrocnn.evaluation.chapters", target.family.chapter)
+        chapter = plugins.load(_FOLDER, target.family.chapter)
         picked = chapter.stamps(target, encoded[name], weights[name], samples[name], count)
         picked = {kind: stamps for kind, stamps in picked.items() if stamps}
         images = {
             kind: np.asarray(read(np.array([s.row for s in stamps])))
             for kind, stamps in picked.items()
         }
-        if not images:
+        if not any(found.size for found in images.values()):
             continue
+        if chapter.GALLERY not in text:
+            text.append(chapter.GALLERY)
         levels = figures.band_levels(np.concatenate(list(images.values()))).tolist()
         for kind, stamps in picked.items():
             labels = None if ids is None else [str(ids[s.row]) for s in stamps]
@@ -211,11 +235,7 @@ def gallery_chapter(
             seen = ", ".join(f"{s.label or 'no label'} called {s.said}" for s in stamps)
             caption = f"{name}: the {kind}."
             pictures.append(Picture(figure, caption, f"{caption} {seen}", True, True))
-    text = [
-        "Below each stamp: true \u2192 predicted class where they differ (orange), else the class; "
-        "its probability and the spread of that over draws. Pink pixels have no data."
-    ]
-    return Chapter("Galleries", text, pictures)
+    return Chapter("Galleries", text, pictures) if pictures else None
 
 
 def data_chapter(
@@ -310,20 +330,17 @@ def _cell(score: Score) -> str:
 
 
 def _by_class(target: str, scores: Sequence[Score]) -> list[Table]:
-    of_class = [s for s in scores if is_of_class(s.name)]
-    kinds = list(dict.fromkeys(s.name.partition("_")[0] for s in of_class))
-    classes = list(dict.fromkeys(s.name.partition("_")[2] for s in of_class))
-    found = {s.name: s for s in of_class}
-    if not classes:
+    found = {class_of(s.name): s for s in scores if is_of_class(s.name)}
+    if not found:
         return []
-    names = {"completeness": "Completeness", "purity": "Purity", "auc": "ROC AUC", "ece": "ECE"}
+    kinds = list(dict.fromkeys(kind for kind, _ in found))
+    notes: dict[str, str] = {}
+    for (_, of), s in found.items():
+        notes[of] = notes.get(of) or s.note
     rows = [
-        [
-            name,
-            *(_cell(s) if (s := found.get(f"{kind}_{name}")) else "–" for kind in kinds),
-            s.note if (s := found.get(f"completeness_{name}")) else "",
-        ]
-        for name in classes
+        [of, *(_cell(s) if (s := found.get((kind, of))) else "–" for kind in kinds), note]
+        for of, note in notes.items()
     ]
-    columns = ["Class", *(names.get(kind, kind) for kind in kinds), ""]
-    return [Table(columns, rows, f"{target}: class by class")]
+    names = kinds_of_class()
+    columns = ["", *(names[kind] for kind in kinds), ""]
+    return [Table(columns, rows, f"{target}: one by one")]

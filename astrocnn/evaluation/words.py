@@ -1,65 +1,46 @@
-"""Scores as a person reads them: names, and values with their intervals."""
+"""Scores as a person reads them: names, and values with their intervals.
+
+The words themselves stand in the chapters.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
+from types import ModuleType
 
+from astrocnn import plugins
 from astrocnn.metrics import Score
 
-__all__ = ["name_of", "value_of", "interval_of", "is_of_class"]
+__all__ = ["class_of", "interval_of", "is_of_class", "kinds_of_class", "name_of", "value_of"]
 
-_NAMES = {
-    "accuracy": "Accuracy",
-    "majority_rate": "Share of the commonest class",
-    "macro_f1": "Macro F1",
-    "auc": "ROC AUC",
-    "average_precision": "Average precision",
-    "fpr_at_tpr95": "False positives at 95 % true positives",
-    "fpr_at_tpr99": "False positives at 99 % true positives",
-    "tpr_at_fpr1e-4": "True positives at 0.01 % false positives",
-    "precision_at_recall95": "Purity at 95 % completeness",
-    "ece": "Calibration error (ECE, 15 equal bins)",
-    "ece_equal_count": "Calibration error (15 equal-count bins)",
-    "brier": "Brier score (0 to 2)",
-    "nll": "Negative log likelihood [nat]",
-    "rmse": "RMSE of the fraction",
-    "questions_rmse": "RMSE over questions",
-    "accuracy_at_coverage80": "Accuracy of the most certain 80 %",
-    "risk_coverage_area": "Area under risk against coverage",
-    "entropy": "Mean predictive entropy [nat]",
-    "expected_entropy": "of which within draws (aleatoric)",
-    "mutual_info": "of which between draws (epistemic)",
-}
-_PER_CLASS = {
-    "completeness_": "Completeness of {}",
-    "purity_": "Purity of {}",
-    "auc_": "ROC AUC of {}",
-    "ece_": "Calibration error of {}",
-}
-_PERCENT = (
-    "accuracy",
-    "majority_rate",
-    "fpr_at",
-    "tpr_at",
-    "precision_at",
-    "completeness_",
-    "purity_",
-)
+
+def class_of(name: str) -> tuple[str, str]:
+    """Kind and class of a score that speaks of one class alone, else two empty words."""
+    if name not in _names():
+        for kind in kinds_of_class():
+            if name.startswith(f"{kind}_"):
+                return kind, name.removeprefix(f"{kind}_")
+    return "", ""
 
 
 def is_of_class(name: str) -> bool:
     """Whether a score speaks of one class alone."""
-    return name not in _NAMES and name.startswith(tuple(_PER_CLASS))
+    return class_of(name) != ("", "")
+
+
+@functools.cache
+def kinds_of_class() -> dict[str, str]:
+    """Kinds of scores that every class has, and their names."""
+    return {k: v for chapter in _chapters() for k, v in getattr(chapter, "PER_CLASS", {}).items()}
 
 
 def name_of(name: str) -> str:
     """The name of a score in words."""
-    if name in _NAMES:
-        return _NAMES[name]
-    for prefix, words in _PER_CLASS.items():
-        if name.startswith(prefix):
-            return words.format(name.removeprefix(prefix))
-    return name.replace("_", " ")
+    kind, of = class_of(name)
+    if kind:
+        return f"{kinds_of_class()[kind]} of {of}"
+    return _names().get(name, name.replace("_", " "))
 
 
 def value_of(score: Score) -> str:
@@ -77,7 +58,7 @@ def interval_of(score: Score) -> str:
 
 
 def _percent(score: Score) -> bool:
-    return score.name.startswith(_PERCENT)
+    return score.name.startswith(_percents())
 
 
 def _number(score: Score, value: float) -> str:
@@ -85,4 +66,31 @@ def _number(score: Score, value: float) -> str:
     if _percent(score):
         extreme = 0 < min(score.value, 1 - score.value) < 0.01
         return f"{100 * value:.{2 if extreme else 1}f}"
-    return f"{value:.{4 if 5e-5 < abs(score.value) < 0.03 else 3}f}"
+    return f"{value:.{_digits(score)}f}"
+
+
+def _digits(score: Score) -> int:
+    """Digits behind the point: two of the uncertainty where it begins with 1 or 2, else one."""
+    size = abs(score.value)
+    least = 4 if 5e-5 < size < 0.03 else 3 if size < 10 else 1
+    half = (score.high - score.low) / 2
+    if not (math.isfinite(half) and half > 0):
+        return least
+    order = math.floor(math.log10(half))
+    return min(max(least, -order + (half < 3 * 10**order)), 7)
+
+
+@functools.cache
+def _chapters() -> tuple[ModuleType, ...]:
+    folder = "astrocnn.evaluation.chapters"
+    return tuple(plugins.load(folder, name) for name in plugins.names(folder))
+
+
+@functools.cache
+def _names() -> dict[str, str]:
+    return {k: v for chapter in _chapters() for k, v in chapter.NAMES.items()}
+
+
+@functools.cache
+def _percents() -> tuple[str, ...]:
+    return tuple(prefix for chapter in _chapters() for prefix in chapter.PERCENT)

@@ -39,6 +39,7 @@ from astrocnn.metrics.redshift import (
     sigma_iqr,
     sigma_mad,
 )
+from astrocnn.metrics.trend import Trend, trend
 from astrocnn.metrics.uncertainty import (
     expected_entropy,
     mutual_information,
@@ -53,6 +54,7 @@ __all__ = [
     "Ranking",
     "Reliability",
     "Score",
+    "Trend",
     "accuracy",
     "average",
     "bias",
@@ -90,6 +92,7 @@ __all__ = [
     "rmse",
     "sigma_iqr",
     "sigma_mad",
+    "trend",
     "votes_credible",
     "wilson",
 ]

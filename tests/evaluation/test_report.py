@@ -119,7 +119,7 @@ def test_report_says_what_matters(report):
     assert "Majority class: always one." in text
     assert Flag.NO_DATA_PIXELS.sentence in text and "1.9 %" in text
     assert Flag.NO_COVERAGE.sentence not in text
-    assert "8 Monte-Carlo dropout draws" in text
+    assert "Predicted with 8 draws" in text
     assert "1,234" in text
     assert "elliptical called" not in text  # that is for the alternative text alone
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astrocnn import metrics
+from astrocnn.evaluation.baselines import Cut, Majority, fit_cut, fit_majority
 from astrocnn.evaluation.sample import Sample, scorable
 from astrocnn.evaluation.stamps import Stamp
 from astrocnn.families import ClassFamily
@@ -20,9 +21,90 @@ from astrocnn.tasks import Target
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["across", "figures", "scores", "stamps"]
+__all__ = ["across", "baselines", "by_number", "figures", "scores", "stamps"]
 
 MOST_CERTAIN = 0.8
+
+NAMES = {
+    "accuracy": "Accuracy",
+    "majority_rate": "Share of the commonest class",
+    "macro_f1": "Macro F1",
+    "auc": "ROC AUC",
+    "average_precision": "Average precision",
+    "fpr_at_tpr95": "False positives at 95 % true positives",
+    "fpr_at_tpr99": "False positives at 99 % true positives",
+    "tpr_at_fpr1e-4": "True positives at 0.01 % false positives",
+    "precision_at_recall95": "Purity at 95 % completeness",
+    "ece": "Calibration error (ECE, 15 equal bins)",
+    "ece_equal_count": "Calibration error (15 equal-count bins)",
+    "brier": "Brier score (0 to 2)",
+    "nll": "Negative log likelihood [nat]",
+    "rmse": "Root mean square error",
+    "questions_rmse": "RMSE over questions",
+    "accuracy_at_coverage80": "Accuracy of the most certain 80 %",
+    "risk_coverage_area": "Area under risk against coverage",
+    "entropy": "Mean predictive entropy [nat]",
+    "expected_entropy": "of which within draws (aleatoric)",
+    "mutual_info": "of which between draws (epistemic)",
+}
+PER_CLASS = {
+    "completeness": "Completeness",
+    "purity": "Purity",
+    "auc": "ROC AUC",
+    "ece": "Calibration error",
+}
+PERCENT = (
+    "accuracy",
+    "majority_rate",
+    "fpr_at",
+    "tpr_at",
+    "precision_at",
+    "completeness_",
+    "purity_",
+)
+CAPTIONS = {
+    "confusion": (
+        "Classes",
+        "Objects by true class (row) and predicted class (column), with the share of the true "
+        "class. Blue: completeness to the right, purity below.",
+    ),
+    "roc": (
+        "Classes",
+        "True against false positive rate as the threshold on the probability varies.",
+    ),
+    "completeness_purity": (
+        "Classes",
+        "Completeness and purity of the objects above a probability threshold.",
+    ),
+    "reliability": (
+        "Uncertainty",
+        "How often the chosen class is right, against its probability. Points on the diagonal "
+        "mean what they say; bars are 95 % Wilson intervals, orange the gap. Below: how many "
+        "objects there are in each bin.",
+    ),
+    "risk_coverage": (
+        "Uncertainty",
+        "Error rate among the most certain objects. The band is one standard error. A curve close "
+        "to the dashed one puts the doubt on the errors.",
+    ),
+    "entropy": (
+        "Uncertainty",
+        "Predictive entropy of the objects whose class is right and of those where it is wrong, "
+        "each adding up to one.",
+    ),
+}
+TEXT = {
+    "Classes": (),
+    "Uncertainty": (
+        "A probability of 0.8 should come true eight times in ten. Predictive entropy is all the "
+        "uncertainty of an object; mutual information is the part on which the draws disagree, "
+        "which more training data could remove.",
+    ),
+}
+GALLERY = (
+    "Below each stamp: true \u2192 predicted class where they differ (orange), else the class; "
+    "its probability and the spread of that over draws. Pink pixels have no data."
+)
 
 
 def scores(
@@ -108,8 +190,22 @@ def across(parts: Sequence[tuple[Target, Any, Any, Any]], **options: Any) -> lis
     return [replace(score, n_excluded=excluded, reason=reason, note=note)]
 
 
-def figures(target: Target, encoded: Any, weight: Any, samples: Any) -> dict[str, Figure]:
-    """Confusion matrix, ROC, completeness and purity, reliability, risk against coverage."""
+def figures(
+    target: Target,
+    encoded: Any,
+    weight: Any,
+    samples: Any,
+    by: Mapping[str, Any] | None = None,
+) -> dict[str, Figure]:
+    """Confusion matrix, ROC, completeness and purity, reliability, risk against coverage.
+
+    Parameters
+    ----------
+    target, encoded, weight, samples
+        As for `scores`.
+    by : mapping of str to array_like of shape (n,), optional
+        Columns along which to show the error rate, by their name on the axis.
+    """
     from astrocnn.evaluation import figures as draw
 
     sample = scorable(target, encoded, weight, samples)
@@ -121,6 +217,9 @@ def figures(target: Target, encoded: Any, weight: Any, samples: Any) -> dict[str
     rankings = {classes[k]: Ranking(sample.label == k, mean[:, k]) for k in shown}
     right = sample.label == sample.said
     doubt = metrics.predictive_entropy(sample.draws)
+    along = {
+        name: np.asarray(column, np.float64)[sample.rows] for name, column in (by or {}).items()
+    }
     return {
         "confusion": draw.confusion(matrix, classes),
         "roc": draw.roc(rankings),
@@ -128,6 +227,10 @@ def figures(target: Target, encoded: Any, weight: Any, samples: Any) -> dict[str
         "reliability": draw.reliability(mean.max(axis=1), right),
         "risk_coverage": draw.risk_coverage(~right, doubt),
         "entropy": draw.entropy(~right, doubt, len(classes)),
+    } | {
+        f"errors_by_{name}": draw.error_rate(~right, column, xlabel=name)
+        for name, column in along.items()
+        if np.isfinite(column).any()
     }
 
 
@@ -145,7 +248,6 @@ def stamps(
     classes, mean = _classes(target), sample.mean
     spread = sample.draws.std(axis=0)
     doubt = metrics.predictive_entropy(sample.draws) if len(sample) else np.zeros(0)
-    disagreement = metrics.mutual_information(sample.draws) if len(sample) else np.zeros(0)
     of_truth = np.take_along_axis(mean, sample.label[:, None], axis=1)[:, 0]
     wrong = labelled & (sample.said != sample.label)
     picks: dict[str, Any] = {
@@ -159,14 +261,27 @@ def stamps(
                 row=int(sample.rows[i]),
                 label=classes[sample.label[i]] if labelled[i] else "",
                 said=classes[sample.said[i]],
-                probability=float(mean[i, sample.said[i]]),
-                spread=float(spread[i, sample.said[i]]),
-                mutual_info=float(disagreement[i]),
+                detail=_sureness(mean[i, sample.said[i]], spread[i, sample.said[i]]),
+                wrong=bool(wrong[i]),
             )
             for i in chosen
         ]
         for name, chosen in picks.items()
     }
+
+
+def baselines(target: Target, encoded: Any, weight: Any) -> tuple[Majority, ...]:
+    """What one gets without looking: the commonest class of the training split."""
+    return (fit_majority(target, encoded, weight),)
+
+
+def by_number(target: Target, name: str, values: Any, encoded: Any, weight: Any) -> Cut:
+    """What one gets from a single number: the best cut on it."""
+    return fit_cut(target, name, values, encoded, weight)
+
+
+def _sureness(probability: float, spread: float) -> str:
+    return f"p = {probability:.2f}" + (f" \u00b1 {spread:.2f}" if spread >= 0.005 else "")
 
 
 def _decisions(sample: Sample, classes: tuple[str, ...]) -> dict[str, Statistic]:

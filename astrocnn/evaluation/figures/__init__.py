@@ -13,25 +13,40 @@ from astrocnn.evaluation.figures.curves import (
     risk_coverage,
     roc,
 )
+from astrocnn.evaluation.figures.examples import densities
 from astrocnn.evaluation.figures.gallery import band_levels, gallery, rgb
+from astrocnn.evaluation.figures.pit import credible_sets, pit_histogram, qq
 from astrocnn.evaluation.figures.reliability import reliability
+from astrocnn.evaluation.figures.scatter import against_truth
+from astrocnn.evaluation.figures.stacked import stacked
 from astrocnn.evaluation.figures.stacks import stacks
 from astrocnn.evaluation.figures.style import STYLE, png, styled, svg
+from astrocnn.evaluation.figures.trend import deviations, error_rate
+from astrocnn.evaluation.figures.votes import vote_fractions
 
 __all__ = [
     "STYLE",
+    "against_truth",
     "band_levels",
     "completeness_purity",
     "confusion",
+    "credible_sets",
+    "densities",
+    "deviations",
     "entropy",
+    "error_rate",
     "gallery",
     "learning_curve",
+    "pit_histogram",
     "png",
+    "qq",
     "reliability",
     "rgb",
     "risk_coverage",
     "roc",
+    "stacked",
     "stacks",
     "styled",
     "svg",
+    "vote_fractions",
 ]

@@ -181,11 +181,10 @@ def _brightest(values: NDArray[np.float64]) -> float:
 
 
 def _caption(stamp: Stamp) -> str:
-    said = f"{stamp.label} \u2192 {stamp.said}" if stamp.wrong else stamp.said
-    spread = f" \u00b1 {stamp.spread:.2f}" if stamp.spread >= 0.005 else ""
+    said = stamp.words
     if len(said) > 22:
         said = said.replace(" \u2192 ", "\n\u2192 ")
-    return f"{said}\np = {stamp.probability:.2f}{spread}"
+    return f"{said}\n{stamp.detail}"
 
 
 def scale_bar(axes: Axes, width: int, pixel_scale: float) -> None:

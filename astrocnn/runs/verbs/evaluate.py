@@ -11,16 +11,8 @@ from rich.table import Table
 from astrocnn.atomic import replacing, sha256
 from astrocnn.datasets import Shards, labels
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation import (
-    fit_cut,
-    fit_majority,
-    headline,
-    peak_brightness,
-    score,
-    write_scores,
-)
+from astrocnn.evaluation import baseline_scores, headline, peak_brightness, score, write_scores
 from astrocnn.evaluation.words import interval_of, is_of_class, name_of, value_of
-from astrocnn.families import ClassFamily
 from astrocnn.metrics import Score
 from astrocnn.runs.assemble import PEAK, check_cut, task_of
 from astrocnn.runs.config import RunConfig
@@ -69,7 +61,13 @@ def run(folder: Path) -> Iterator[Table | str]:
     with replacing(run_folder.evaluation / "samples.npz") as temporary, open(temporary, "wb") as to:
         np.savez(to, rows=test, **kept)
     scores = score(task, encoded, weights, samples, seed=config.seed)
-    baselines, sentences = _baselines(config, shards, task, rows)
+    baselines, sentences = baseline_scores(
+        task,
+        labels(shards, task, rows["train"]),
+        (encoded, weights),
+        number=_number(config, shards, rows),
+        seed=config.seed,
+    )
     write_scores(
         run_folder.scores,
         scores,
@@ -92,36 +90,15 @@ def run(folder: Path) -> Iterator[Table | str]:
     yield from (f"{name}: {sentence}" for name, sentence in sentences.items())
 
 
-def _baselines(
-    config: RunConfig, shards: Shards, task: Task, rows: Mapping[str, np.ndarray]
-) -> tuple[dict[str, list[Score]], dict[str, str]]:
-    """What the majority class and, where asked for, a cut on one number achieve."""
-    train, test = rows["train"], rows["test"]
-    encoded, weights = labels(shards, task, train)
-    truth, counted = labels(shards, task, test)
-    targets = [t for t in task.targets if isinstance(t.family, ClassFamily)]
-    samples: dict[str, dict[str, np.ndarray]] = {}
-    sentences: dict[str, list[str]] = {}
-    for target in targets:
-        name = target.name
-        majority = fit_majority(target, encoded[name], weights[name])
-        samples.setdefault("Majority", {})[name] = majority.sample(len(test))
-        sentences.setdefault("Majority", []).append(majority.sentence)
-        if config.evaluation.cut is not None:
-            column = config.evaluation.cut
-            taught = _numbers(shards, column, train)
-            cut = fit_cut(target, column, taught, encoded[name], weights[name])
-            label = f"Cut on {column}"
-            samples.setdefault(label, {})[name] = cut.sample(_numbers(shards, column, test))
-            sentences.setdefault(label, []).append(cut.sentence)
-    chosen = Task(task.name, tuple(targets), task.headline) if targets else None
-    if chosen is None:
-        return {}, {}
-    scores = {
-        name: score(chosen, truth, counted, found, seed=config.seed)
-        for name, found in samples.items()
-    }
-    return scores, {name: "; ".join(found) for name, found in sentences.items()}
+def _number(
+    config: RunConfig, shards: Shards, rows: Mapping[str, np.ndarray]
+) -> tuple[str, np.ndarray, np.ndarray] | None:
+    """The number to compare with, where one is asked for: name, training and test values."""
+    column = config.evaluation.cut
+    if column is None:
+        return None
+    taught, asked = (_numbers(shards, column, rows[name]) for name in ("train", "test"))
+    return column, taught, asked
 
 
 def _numbers(shards: Shards, column: str, rows: np.ndarray) -> np.ndarray:

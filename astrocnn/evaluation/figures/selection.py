@@ -1,0 +1,256 @@
+"""Selecting objects: what a threshold keeps and lets through, and what is hard to see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+from astrocnn import metrics
+from astrocnn.errors import PredictionError
+from astrocnn.evaluation.figures.style import COLORS, COLUMN, new, styled
+from astrocnn.metrics import Ranking
+
+__all__ = ["completeness_fpr", "precision_recall", "probability_along", "ranking_areas"]
+
+_LEAST_IN_BIN = 8
+
+
+@styled
+def precision_recall(ranking: Ranking, threshold: float | None = None) -> Figure:
+    """Purity against completeness, with a 95 % Wilson band and the threshold in use.
+
+    Parameters
+    ----------
+    ranking : Ranking
+        Usable objects are the positive ones.
+    threshold : float, optional
+        Smallest probability that is selected.
+    """
+    tp, fp = ranking.counts()
+    complete, pure = ranking.completeness_purity()
+    low, high = metrics.wilson(tp, tp + fp)
+    share = float(ranking.positive.mean())
+    figure, axes = new()
+    axes.fill_between(complete, low, high, color=COLORS[0], alpha=0.2, lw=0, step="pre")
+    area = float(ranking.average_precision())
+    axes.step(complete, pure, where="pre", color=COLORS[0], label=f"average precision {area:.3f}")
+    axes.axhline(share, ls=":", color="0.45", lw=1, label=f"all objects, purity {share:.2f}")
+    floor = min(share, float(np.min(low[complete >= 0.2], initial=share)))
+    if threshold is not None:
+        at = _at(ranking, threshold)
+        axes.errorbar(
+            complete[at],
+            pure[at],
+            [[pure[at] - low[at]], [high[at] - pure[at]]],
+            fmt="o",
+            ms=5,
+            capsize=2,
+            color=COLORS[1],
+            label=f"$p \\geq {threshold:.3g}$: {complete[at]:.3f}, {pure[at]:.3f}",
+        )
+    bottom = max(0.0, floor - 0.06)
+    axes.set(xlabel="completeness (recall)", ylabel="purity (precision)", xlim=(0, 1.015))
+    axes.set_ylim(bottom, 1 + 0.03 * (1 - bottom))
+    axes.legend(loc="lower left" if share < 0.75 else "best")
+    return figure
+
+
+@styled
+def completeness_fpr(ranking: Ranking, threshold: float | None = None) -> Figure:
+    """Share of usable objects that are kept against the share of spoilt ones let through.
+
+    The rate axis is logarithmic and ends at one object; marks with 95 % Wilson intervals show
+    completeness 95 % and 99 %.
+
+    Parameters
+    ----------
+    ranking : Ranking
+        Usable objects are the positive ones.
+    threshold : float, optional
+        Smallest probability that is selected.
+    """
+    fpr, tpr = ranking.roc()
+    spoilt = int((~ranking.positive).sum())
+    least = 1 / max(spoilt, 1)
+    figure, axes = new()
+    shown = np.maximum(fpr, 0.5 * least)
+    axes.step(shown, tpr, where="post", color=COLORS[0])
+    for level, color in ((0.95, COLORS[2]), (0.99, COLORS[4])):
+        rate = float(ranking.fpr_at_tpr(level))
+        low, high = (float(v) for v in metrics.wilson(rate * spoilt, spoilt))
+        at = max(rate, 0.5 * least)
+        bars = [[at - max(low, 0.5 * least)], [high - at]]
+        said = f"FPR {_rate(rate)} at {100 * level:.0f} %"
+        axes.errorbar(at, level, xerr=bars, fmt="s", ms=4, capsize=2, color=color, label=said)
+    if threshold is not None:
+        at = _at(ranking, threshold) + 1
+        said = f"$p \\geq {threshold:.3g}$: FPR {_rate(fpr[at])}"
+        axes.plot(shown[at], tpr[at], "o", ms=5, color=COLORS[1], label=said)
+    axes.axvline(least, ls=":", color="0.6", lw=0.9)
+    axes.text(least, 0.02, " one object", fontsize=7, color="0.4", transform=_blend(axes))
+    axes.set_xscale("log")
+    axes.set(xlim=(0.45 * least, 1.05), ylim=(min(0.5, float(tpr[1:].min(initial=0.5))), 1.02))
+    axes.set(xlabel="false positive rate (spoilt, kept)", ylabel="completeness (usable, kept)")
+    axes.legend(loc="lower right")
+    return figure
+
+
+@styled
+def ranking_areas(rankings: Mapping[str, Ranking], *, n_resamples: int = 400) -> Figure:
+    """Area under the ROC curve of each reason, with 95 % bootstrap intervals, the best on top.
+
+    Parameters
+    ----------
+    rankings : mapping of str to Ranking
+        By reason; those without any example, or any other object, are left out.
+    n_resamples : int
+        Bootstrap resamples.
+
+    Raises
+    ------
+    PredictionError
+        If there is none to draw.
+    """
+    found = {}
+    for name, ranking in rankings.items():
+        score = metrics.bootstrap(
+            {"auc": ranking.auc}, len(ranking.positive), n_resamples=n_resamples
+        )["auc"]
+        if np.isfinite(score.value):
+            found[name] = (score, int(ranking.positive.sum()))
+    if not found:
+        raise PredictionError("No reason has both examples and other objects to tell apart.")
+    names = sorted(found, key=lambda n: found[n][0].value)
+    values = np.array([found[n][0].value for n in names])
+    ends = np.array([(found[n][0].low, found[n][0].high) for n in names])
+    ends = np.where(np.isfinite(ends), ends, values[:, None])
+    start = min(0.5, float(ends.min()) - 0.02)
+    figure, axes = new(COLUMN, 0.55 + 0.24 * len(names))
+    at = np.arange(len(names))
+    axes.barh(at, values - start, left=start, height=0.62, color=COLORS[5], alpha=0.75)
+    errors = np.abs(ends.T - values)
+    axes.errorbar(values, at, xerr=errors, fmt="none", ecolor="0.25", lw=1, capsize=2)
+    for y, name in zip(at, names, strict=True):
+        value, count = found[name][0].value, found[name][1]
+        axes.text(
+            start + 0.012 * (1 - start), y, f"{value:.3f}  ({count})", va="center", fontsize=7.5
+        )
+    axes.set_yticks(at, [name.replace("_", " ") for name in names])
+    axes.tick_params(axis="y", length=0)
+    axes.set(xlabel="area under the ROC curve (examples)", xlim=(start, 1.005))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    return figure
+
+
+@styled
+def probability_along(
+    panels: Mapping[str, tuple[Any, Any]],
+    *,
+    ylabel: str,
+    xlabels: Mapping[str, str] | str = "",
+    threshold: float | None = None,
+    log: bool = True,
+    n_bins: int = 7,
+    columns: int = 4,
+) -> Figure:
+    """Probability against severity or signal-to-noise ratio: median, and band of 16 to 84 %.
+
+    Parameters
+    ----------
+    panels : mapping of str to (x, p)
+        A panel for each kind of object: abscissa and probability, each of shape (n,).  Objects
+        where either is not finite, or not positive on a logarithmic axis, are left out.
+    ylabel : str
+        What the probability is of.
+    xlabels : str or mapping of str to str
+        What the abscissa is, for all panels or each.
+    threshold : float, optional
+        Drawn as a line.
+    log : bool
+        Whether the abscissa is logarithmic.
+    n_bins : int
+        Bins with equally many objects, fewer where there are few.
+    columns : int
+        Panels in a row.
+
+    Raises
+    ------
+    PredictionError
+        If there is no object to draw.
+    """
+    clean = {}
+    for name, (x, p) in panels.items():
+        x, p = np.asarray(x, float), np.asarray(p, float)
+        good = np.isfinite(x) & np.isfinite(p) & ((x > 0) | (not log))
+        if good.any():
+            clean[name] = (x[good], p[good])
+    if not clean:
+        raise PredictionError("There is no object with both a probability and an abscissa.")
+    columns = min(columns, len(clean))
+    rows = -(-len(clean) // columns)
+    width = COLUMN if columns == 1 else 7.1 if columns > 2 else 5.0
+    each = not isinstance(xlabels, str)
+    height = (2.5 if columns < 3 else 1.5 + 0.18 * each) * rows + 0.2
+    figure = Figure(figsize=(width, height), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axes, name in zip(grid.flat, clean, strict=False):
+        _trend(axes, *clean[name], n_bins, log)
+        if threshold is not None:
+            axes.axhline(threshold, ls="--", color=COLORS[1], lw=0.9, label="threshold")
+            if axes is grid[0, 0]:
+                axes.legend(handlelength=1.4, fontsize=7, loc="best")
+        if each:
+            axes.set_xlabel(xlabels.get(name, ""), fontsize=7.5)  # type: ignore[union-attr]
+        axes.set(title=f"{name.replace('_', ' ')} ({len(clean[name][0])})", ylim=(-0.02, 1.02))
+        axes.title.set_fontsize(8.5)
+    for axes in list(grid.flat)[len(clean) :]:
+        axes.set_visible(False)
+    figure.supylabel(ylabel, fontsize=9.5)
+    if not each:
+        figure.supxlabel(str(xlabels), fontsize=9.5)
+    return figure
+
+
+def _trend(axes: Axes, x: Any, p: Any, n_bins: int, log: bool) -> None:
+    order = np.argsort(x, kind="stable")
+    x, p = x[order], p[order]
+    axes.plot(x, p, ".", ms=2, color="0.55", alpha=0.5, rasterized=len(x) > 2000)
+    count = int(np.clip(len(x) // _LEAST_IN_BIN, 1, n_bins))
+    parts = np.array_split(np.arange(len(x)), count)
+    middle = np.array([np.median(x[part]) for part in parts])
+    low, median, high = (np.array([np.quantile(p[i], q) for i in parts]) for q in (0.16, 0.5, 0.84))
+    if count > 1:
+        axes.fill_between(middle, low, high, color=COLORS[0], alpha=0.22, lw=0)
+    axes.plot(middle, median, "o-", ms=3, color=COLORS[0])
+    if log:
+        axes.set_xscale("log")
+        if x[-1] / x[0] < 30:
+            axes.xaxis.set_minor_formatter(FuncFormatter(_round_minor))
+            axes.tick_params(axis="x", which="minor", labelsize=7)
+        else:
+            axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(labelsize=7.5)
+
+
+def _round_minor(value: float, _: Any = None) -> str:
+    """Labels for 2 and 5 between the powers of ten."""
+    first = round(value / 10 ** np.floor(np.log10(value)), 6)
+    return f"{value:g}" if first in (2, 5) else ""
+
+
+def _at(ranking: Ranking, threshold: float) -> int:
+    """The last of the ranking's thresholds that is not below one."""
+    return max(int((ranking.thresholds >= threshold).sum()) - 1, 0)
+
+
+def _rate(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 or value == 0 else f"{value:.1e}"
+
+
+def _blend(axes: Axes) -> Any:
+    return axes.get_xaxis_transform()
