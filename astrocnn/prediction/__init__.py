@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from astrocnn.prediction.engine import predict, predict_rows
+from astrocnn.prediction.batch import Batch, Extra
+from astrocnn.prediction.engine import predict
+from astrocnn.prediction.pdf import PDF_FORMS, read_pdf
+from astrocnn.prediction.pdf.ensemble_file import to_qp
 from astrocnn.prediction.plan import Plan, parse_worker
+from astrocnn.prediction.rows import predict_rows
 from astrocnn.prediction.table import TableWriter
 from astrocnn.prediction.table_column import TableColumn
 from astrocnn.prediction.table_export import to_csv, to_parquet
 
 __all__ = [
+    "PDF_FORMS",
+    "Batch",
+    "Extra",
     "Plan",
     "TableColumn",
     "TableWriter",
     "parse_worker",
     "predict",
     "predict_rows",
+    "read_pdf",
     "to_csv",
     "to_parquet",
+    "to_qp",
 ]

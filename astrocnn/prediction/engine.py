@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
 
 from astrocnn.catalog import CatalogWarning
 from astrocnn.errors import PredictionError
 from astrocnn.estimators.base import VIEWS
-from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.plugins import nearest
-from astrocnn.prediction.plan import Plan, digest, parse_worker
-from astrocnn.prediction.table import TableWriter
-from astrocnn.prediction.table_column import TableColumn, ascii_text, fits_name
+from astrocnn.prediction import parts
+from astrocnn.prediction import provenance as origin
+from astrocnn.prediction.batch import Extra
+from astrocnn.prediction.layout import Layout
+from astrocnn.prediction.plan import Plan, parse_worker
+from astrocnn.prediction.rows import predict_part
+from astrocnn.prediction.table_column import ascii_text
 from astrocnn.progress import track
 
 if TYPE_CHECKING:
@@ -34,17 +34,7 @@ if TYPE_CHECKING:
     from astrocnn.estimators import Estimator
     from astrocnn.imaging import Cutouts, Source
 
-__all__ = ["predict", "predict_rows"]
-
-FLAGS = TableColumn("flags", "int32", ucd="meta.code", description="bit mask, see FLAGn cards")
-_SAID = {
-    "MODELSHA": "digest of the network",
-    "CONFSHA": "digest of the run file",
-    "CATSHA": "digest of identifiers and positions",
-    "IMAGESHA": "digest of samples of the images",
-    "SURVEY": "name of the survey",
-}
-_ROW = TableColumn("ROW", "int64", description="row of the catalogue, from 0")
+__all__ = ["predict"]
 
 
 def predict(
@@ -58,6 +48,8 @@ def predict(
     views: str = "one",
     worker: tuple[int, int] = (1, 1),
     provenance: Mapping[str, str] | None = None,
+    extras: Sequence[Extra] = (),
+    pdf: str = "none",
 ) -> Path | None:
     """Predict every row of a catalogue and write one FITS table.
 
@@ -82,6 +74,14 @@ def predict(
     provenance : mapping of str to str, optional
         Digests and names that identify model, run and images; they enter the fingerprint and
         the primary header.
+    extras : sequence of Extra
+        Further columns, which follow those of the task; see `astrocnn.prediction.Extra`.
+    pdf : {"none", "float32", "int16", "quantiles"}
+        How to store the predictive density (the mean over draws) of targets that are numbers:
+        not at all; the density in each bin, of 4 or of 2 bytes; or values at fixed levels of
+        probability. The extension ``PDF`` (of several such targets: ``PDF_<TARGET>``) has a row
+        for each row of the table, and its header the largest error of the cumulative
+        probability; ``PDF_GRID`` explains it. `read_pdf` reads all forms.
 
     Returns
     -------
@@ -93,9 +93,9 @@ def predict(
     InputsError
         If the images are not of the kind the estimator was trained on.
     PredictionError
-        If an argument makes no sense, images and catalogue have different rows, existing parts
-        belong to another prediction, `out` exists and is no table of predictions, or the disk
-        is full.
+        If an argument makes no sense, images and catalogue have different rows, two columns
+        have one name, densities are asked of a task that has none, existing parts belong to
+        another prediction, `out` exists and is no table of predictions, or the disk is full.
     """
     out = Path(out)
     if len(source) != len(catalog):
@@ -113,112 +113,50 @@ def predict(
             hint=nearest(views, VIEWS),
         )
     estimator.inputs.check(source)
-    scalars = _scalars(catalog, estimator)
-    provenance = {
-        "MODELSHA": estimator.fingerprint,
-        **(provenance or {}),
-        "CATSHA": digest(catalog.ids, *_positions(catalog)),
-        "IMAGESHA": source.fingerprint,
-    }
-    facts = {
-        **provenance,
-        "weights": estimator.fingerprint,
-        "scalars": None if scalars is None else digest(scalars),
-        "inputs": estimator.inputs.to_json(),
-        "precision": estimator.precision,
-        "draws": draws,
-        "seed": seed,
-        "views": views,
-    }
+    layout = Layout.of(estimator, catalog, extras, pdf)
+    way: dict[str, object] = {"draws": draws, "seed": seed, "views": views, "pdf": pdf}
+    identity = origin.identities(estimator, catalog, source, provenance)
     size, bands = estimator.inputs.size, len(estimator.inputs.bands)
-    plan = Plan.make(source.order(), size * size * bands * 4, facts)
-    if _finished(out, plan):
+    plan = Plan.make(
+        source.order(),
+        size * size * bands * 4,
+        origin.facts(estimator, catalog, identity, extras, way),
+    )
+    if out.is_file() and parts.fingerprint_of(out) == plan.fingerprint:
         return out
     _refuse_to_replace(out)
     _warn_of_escapes(catalog.ids)
     folder = out.with_name(out.name + ".parts")
     folder.mkdir(parents=True, exist_ok=True)
     mine = range(worker[0] - 1, len(plan), worker[1])
-    missing = [p for p in mine if not _part_exists(plan, folder, p)]
+    missing = [part for part in mine if not parts.exists(plan, folder, part)]
     work = _read_ahead(source, plan, missing)
     for part, cutouts in track(work, "predicting", total=len(missing)):
-        rows = plan.rows(part)
-        columns = predict_rows(
-            estimator, catalog[rows], cutouts, draws=draws, seed=seed, views=views
+        predicted = predict_part(
+            estimator,
+            catalog[plan.rows(part)],
+            cutouts,
+            draws=draws,
+            seed=seed,
+            views=views,
+            extras=extras,
+            planes=layout.planes,
         )
-        _write_part(plan, folder, part, rows, columns, estimator)
+        parts.write(plan, folder, part, predicted, layout)
     if not all(plan.path(folder, part).is_file() for part in range(len(plan))):
         return None
-    cards = _cards(estimator, plan, provenance, draws, seed, views)
-    _merge(plan, folder, out, catalog, estimator, cards)
+    cards = origin.cards(estimator, plan.fingerprint, identity, extras, way)
+    parts.merge(plan, folder, out, catalog, layout, cards)
     if worker[1] == 1:
         shutil.rmtree(folder)
     return out
 
 
-def predict_rows(
-    estimator: Estimator,
-    catalog: Catalog,
-    cutouts: Cutouts,
-    *,
-    draws: int = 0,
-    seed: int = 0,
-    views: str = "one",
-) -> dict[str, np.ndarray]:
-    """Predict a few objects in memory.
-
-    Parameters
-    ----------
-    estimator : Estimator
-        A trained estimator.
-    catalog : Catalog
-        The objects.
-    cutouts : Cutouts
-        Their images and flags, row for row.
-    draws, seed, views
-        As in `predict`.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n_objects,)
-        ``flags`` and the columns of every target. Rows that cannot be predicted are NaN (text
-        columns: empty) and carry `Flag.NOT_PREDICTED`.
-    """
-    n = len(catalog)
-    flags = cutouts.flags.astype(np.int32) | catalog.flags.astype(np.int32)
-    scalars = _scalars(catalog, estimator)
-    if scalars is not None:
-        flags[~np.isfinite(scalars).all(axis=-1)] |= Flag.SCALAR_MISSING
-    unusable = UNUSABLE if estimator.inputs.mask_channel else UNUSABLE | Flag.BAND_MISSING
-    good = np.flatnonzero((flags & int(unusable)) == 0)
-    flags[np.setdiff1d(np.arange(n), good)] |= Flag.NOT_PREDICTED
-    columns: dict[str, np.ndarray] = {"flags": flags}
-    samples = (
-        estimator.sample(
-            cutouts.images[good],
-            None if scalars is None else scalars[good],
-            draws=draws,
-            seed=seed,
-            views=views,
-        )
-        if good.size
-        else {}
-    )
-    full = {}
-    for target in estimator.task.targets:
-        shape = (max(draws, 1), n, target.family.units)
-        full[target.name] = np.full(shape, np.nan, dtype=np.float32)
-        if good.size:
-            full[target.name][:, good] = samples[target.name]
-    columns.update(estimator.task.summarize(full))
-    return columns
-
-
-def _read_ahead(source: Source, plan: Plan, parts: list[int]) -> Iterator[tuple[int, Cutouts]]:
+def _read_ahead(source: Source, plan: Plan, todo: list[int]) -> Iterator[tuple[int, Cutouts]]:
     """Read the images of the next part while this one is being predicted."""
     with ThreadPoolExecutor(1) as reader:
         upcoming = None
-        for here, following in zip(parts, [*parts[1:], None], strict=False):
+        for here, following in zip(todo, [*todo[1:], None], strict=False):
             now = upcoming or reader.submit(source.read, plan.rows(here))
             upcoming = (
                 reader.submit(source.read, plan.rows(following)) if following is not None else None
@@ -226,70 +164,9 @@ def _read_ahead(source: Source, plan: Plan, parts: list[int]) -> Iterator[tuple[
             yield here, now.result()
 
 
-def _positions(catalog: Catalog) -> list[np.ndarray]:
-    return [p for p in (catalog.ra, catalog.dec) if p is not None]
-
-
-def _scalars(catalog: Catalog, estimator: Estimator) -> np.ndarray | None:
-    """Scalar inputs, float32 of shape (n, n_scalars), NaN where missing."""
-    names = estimator.inputs.scalars
-    if not names:
-        return None
-    with np.errstate(over="ignore"):
-        return np.stack([catalog.numbers(name) for name in names], axis=-1).astype(np.float32)
-
-
-def _target_columns(estimator: Estimator) -> list[TableColumn]:
-    return [
-        TableColumn(c.name, c.dtype, c.unit, c.ucd, c.description) for c in estimator.task.columns()
-    ]
-
-
-def _write_part(
-    plan: Plan,
-    folder: Path,
-    part: int,
-    rows: np.ndarray,
-    columns: Mapping[str, np.ndarray],
-    estimator: Estimator,
-) -> None:
-    layout = [_ROW, FLAGS, *_target_columns(estimator)]
-    cards = [("FPRINT", plan.fingerprint[:64], "fingerprint of the prediction")]
-    with TableWriter(plan.path(folder, part), layout, len(rows), cards) as writer:
-        writer.put(np.arange(len(rows)), {"ROW": rows, **columns})
-
-
-def _part_exists(plan: Plan, folder: Path, part: int) -> bool:
-    path = plan.path(folder, part)
-    if not path.is_file() or not _is_whole(path):
-        return False
-    if _fingerprint(path) != plan.fingerprint:
-        raise PredictionError(
-            f"{folder} holds parts of another prediction (model, catalogue, images or draws).",
-            received=path.name,
-            hint="write to another --out, or remove that folder to start afresh",
-        )
-    return True
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether the file has the length its headers promise."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            with fits.open(path) as hdus:
-                return "PREDICTIONS" in hdus
-        except (OSError, AstropyUserWarning):
-            return False
-
-
-def _finished(out: Path, plan: Plan) -> bool:
-    return out.is_file() and _fingerprint(out) == plan.fingerprint
-
-
 def _refuse_to_replace(out: Path) -> None:
     """Predictions may be made anew; anything else of that name may be someone's only copy."""
-    if out.exists() and _fingerprint(out) is None:
+    if out.exists() and parts.fingerprint_of(out) is None:
         raise PredictionError(
             f"'{out}' exists and is no table of predictions: it is not replaced.",
             hint="write to another --out, or remove it first",
@@ -306,77 +183,3 @@ def _warn_of_escapes(ids: np.ndarray) -> None:
             CatalogWarning,
             stacklevel=3,
         )
-
-
-def _fingerprint(path: Path) -> str | None:
-    try:
-        return fits.getheader(path, 0).get("FPRINT")
-    except OSError:
-        return None
-
-
-def _merge(
-    plan: Plan,
-    folder: Path,
-    out: Path,
-    catalog: Catalog,
-    estimator: Estimator,
-    cards: list[tuple[str, object, str]],
-) -> None:
-    own = catalog.role_columns()
-    layout = [
-        *(TableColumn.like(name, column, ucd) for name, column, ucd in own),
-        FLAGS,
-        *_target_columns(estimator),
-    ]
-    with TableWriter(out, layout, len(catalog), cards) as writer:
-        for start in range(0, len(catalog), 65536):
-            rows = np.arange(start, min(start + 65536, len(catalog)))
-            writer.put(rows, {fits_name(name): column[rows] for name, column, _ in own})
-        for part in range(len(plan)):
-            path = plan.path(folder, part)
-            if _fingerprint(path) != plan.fingerprint:
-                raise PredictionError(
-                    "A part changed while the parts were being merged.",
-                    received=str(path),
-                    hint="run the same command again",
-                )
-            with fits.open(path, memmap=True) as hdus:
-                records = hdus["PREDICTIONS"].data
-                if not np.array_equal(records["ROW"], plan.rows(part)):
-                    raise PredictionError(
-                        "A part does not hold the rows it should.",
-                        received=str(path),
-                        hint="remove it and run the same command again",
-                    )
-                values = {
-                    c.name: np.asarray(records[c.name]) for c in layout if c.name in records.names
-                }
-                writer.put(np.asarray(records["ROW"], dtype=np.int64), values)
-
-
-def _cards(
-    estimator: Estimator,
-    plan: Plan,
-    provenance: Mapping[str, str],
-    draws: int,
-    seed: int,
-    views: str,
-) -> list[tuple[str, object, str]]:
-    with warnings.catch_warnings():
-        versions = {name: metadata.version(name) for name in ("astrocnn", "tensorflow", "keras")}
-    cards: list[tuple[str, object, str]] = [
-        ("FPRINT", plan.fingerprint, "fingerprint of the prediction"),
-        ("ORIGIN", f"astrocnn {versions['astrocnn']}", "software"),
-        ("TFVER", versions["tensorflow"], "TensorFlow version"),
-        ("KERASVER", versions["keras"], "Keras version"),
-        ("NDRAWS", draws, "stochastic forward passes (0: deterministic)"),
-        ("SEED", seed, "seed of the draws"),
-        ("VIEWS", views, "orientations averaged"),
-        ("PRECIS", estimator.precision, "arithmetic of the network"),
-    ]
-    cards += [
-        (key.upper()[:8], value, _SAID.get(key.upper(), "")) for key, value in provenance.items()
-    ]
-    cards += [(f"FLAG{flag.bit_length() - 1}", flag.sentence, f"bit {int(flag)}") for flag in Flag]
-    return cards

@@ -24,7 +24,13 @@ from astrocnn.errors import PredictionError
 from astrocnn.prediction import checksum
 from astrocnn.prediction.record_file import RecordFile
 from astrocnn.prediction.table_column import TableColumn, fits_name
-from astrocnn.prediction.table_header import extra_table, image_header, primary_header, table_header
+from astrocnn.prediction.table_header import (
+    extra_table,
+    image_header,
+    primary_header,
+    seal,
+    table_header,
+)
 from astrocnn.prediction.table_image import TableImage
 
 __all__ = ["TableWriter"]
@@ -219,9 +225,7 @@ class TableWriter:
             header = unit.header
             length = _padded(unit.data_start + unit.size) - unit.data_start
             data = checksum.sum_of_file(stream, unit.data_start, length)
-            header["DATASUM"] = str(data)
-            total = checksum.add(checksum.sum_of(header.tostring().encode("ascii")), data)
-            header["CHECKSUM"] = checksum.encode(total)
+            seal(header, data)
             stream.seek(unit.start)
             stream.write(header.tostring().encode("ascii"))
         stream.seek(self._length)

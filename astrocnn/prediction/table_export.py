@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from astropy.table import Table
 
 from astrocnn.atomic import replacing
 from astrocnn.catalog.fits_table import blocks
+from astrocnn.prediction.pdf.reading import open_densities
 
 __all__ = ["to_csv", "to_parquet"]
 
@@ -58,7 +60,9 @@ def to_parquet(
     """Write a FITS table as Parquet.
 
     Integers and their missing values are exact, vector columns become lists of fixed length,
-    units and descriptions go into the metadata of the fields.
+    units and descriptions go into the metadata of the fields.  Predictive densities become a list
+    column ``PDF`` (of several targets: ``PDF_<TARGET>``) of single precision, whose metadata
+    hold the centers of the bins as JSON; without a prediction the list is missing.
 
     Parameters
     ----------
@@ -75,20 +79,36 @@ def to_parquet(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with replacing(out) as temporary:
-        writer = None
+    with replacing(out) as temporary, open_densities(table) as found:
+        densities = {d.image.name: d for d in found.values()} if hdu == "PREDICTIONS" else {}
+        writer, start = None, 0
         for block in blocks(table, hdu, ROWS):
+            names = [*block.colnames, *densities]
+            about = [_about(block[name]) for name in block.colnames]
+            about += [{"centers": json.dumps(d.centers.tolist())} for d in densities.values()]
             arrays = [_arrow(block[name]) for name in block.colnames]
+            rows = slice(start, start + len(block))
+            arrays += [_lists(d.read(rows).astype(np.float32)) for d in densities.values()]
             if writer is None:
                 fields = [
-                    pa.field(name, array.type, metadata=_about(block[name]))
-                    for name, array in zip(block.colnames, arrays, strict=True)
+                    pa.field(name, array.type, metadata=said)
+                    for name, array, said in zip(names, arrays, about, strict=True)
                 ]
                 writer = pq.ParquetWriter(temporary, pa.schema(fields))
             writer.write_table(pa.Table.from_arrays(arrays, schema=writer.schema))
+            start = rows.stop
         if writer is not None:
             writer.close()
     return Path(out)
+
+
+def _lists(values: np.ndarray) -> Any:
+    """Rows as lists, a row of NaN as a missing one."""
+    import pyarrow as pa
+
+    return pa.FixedSizeListArray.from_arrays(
+        pa.array(values.reshape(-1)), values.shape[1], mask=pa.array(np.isnan(values[:, 0]))
+    )
 
 
 def _arrow(column: Any) -> Any:

@@ -11,10 +11,11 @@ import numpy as np
 from astropy.io import fits
 
 from astrocnn.errors import PredictionError
+from astrocnn.prediction import checksum
 from astrocnn.prediction.table_column import TableColumn, ascii_text
 from astrocnn.prediction.table_image import TableImage
 
-__all__ = ["extra_table", "image_header", "primary_header", "table_header"]
+__all__ = ["extra_table", "image_header", "primary_header", "seal", "table_header"]
 
 BITPIX = {"u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64}
 RESERVED = {"SIMPLE", "BITPIX", "NAXIS", "EXTEND", "CHECKSUM", "DATASUM", "END"}
@@ -88,21 +89,24 @@ def image_header(image: TableImage, plane: TableColumn, n_rows: int) -> fits.Hea
 
 def extra_table(name: str, columns: Mapping[str, Any]) -> bytes:
     """A small table extension, whole."""
-    import io
-
     declared = [TableColumn.like(key, np.asanyarray(value)) for key, value in columns.items()]
     rows = len(next(iter(columns.values())))
     data = np.empty(rows, dtype=[(c.name, c.stored) for c in declared])
     for column, value in zip(declared, columns.values(), strict=True):
         data[column.name] = column.encode(np.asanyarray(value), rows)
     header = table_header(name, declared, rows, data.dtype.itemsize)
-    del header["CHECKSUM"], header["DATASUM"]
-    stream = io.BytesIO()
-    unit = fits.BinTableHDU(data.view(fits.FITS_rec), header=header)
-    unit.add_checksum()
-    fits.HDUList([fits.PrimaryHDU(), unit]).writeto(stream)
-    # A file needs a primary header before the extension; here only the latter is wanted.
-    return stream.getvalue()[2880:]
+    content = data.tobytes()
+    content += bytes(-len(content) % 2880)
+    # Not astropy's checksums: they come with the time of day.
+    seal(header, checksum.sum_of(content))
+    return header.tostring().encode("ascii") + content
+
+
+def seal(header: fits.Header, data: int) -> None:
+    """Fill in the checksums of an HDU whose data have the sum `data`."""
+    header["DATASUM"] = str(data)
+    total = checksum.add(checksum.sum_of(header.tostring().encode("ascii")), data)
+    header["CHECKSUM"] = checksum.encode(total)
 
 
 def _last_card(header: fits.Header, number: int) -> str:

@@ -1,0 +1,210 @@
+"""The predictive density of one target as extensions of a table of predictions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import Column
+from astropy.units import Unit
+from numpy.typing import NDArray
+
+from astrocnn.errors import PredictionError
+from astrocnn.families import QuantityFamily
+from astrocnn.plugins import nearest
+from astrocnn.prediction.pdf import float32, int16, quantiles
+from astrocnn.prediction.pdf.form import Form, largest_error
+from astrocnn.prediction.table_image import TableImage
+from astrocnn.tasks import Target, Task
+
+__all__ = ["ERROR", "FORMS", "PDF_FORMS", "Plane", "planes_of"]
+
+FORMS: Mapping[str, Form] = {
+    "float32": float32.FORM,
+    "int16": int16.FORM,
+    "quantiles": quantiles.FORM,
+}
+PDF_FORMS = ("none", *FORMS)
+"""What `astrocnn.prediction.predict` accepts as ``pdf``."""
+
+ERROR = "CDFERR"
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The densities of one target.
+
+    Attributes
+    ----------
+    target : Target
+        Its family is one over a number.
+    name : str
+        EXTNAME of the densities; their grid is in ``<name>_GRID``.
+    form : str
+        A key of `FORMS`.
+    """
+
+    target: Target
+    name: str
+    form: str
+
+    @property
+    def family(self) -> QuantityFamily:
+        """The family of the target."""
+        assert isinstance(self.target.family, QuantityFamily)
+        return self.target.family
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Edges of the bins, of shape (n_bins + 1,)."""
+        return np.asarray(self.family.edges, np.float64)
+
+    def image(self, error: float = 0.0) -> TableImage:
+        """The extension of the densities, with the largest error of the CDF in its header."""
+        form, edges, unit = FORMS[self.form], self.edges, self._unit()
+        density = (Unit(unit) ** -1).to_string("fits")
+        return TableImage(
+            self.name,
+            (form.width(len(edges) - 1),),
+            form.dtype,
+            unit=unit if self.form == "quantiles" else density,
+            description=f"{self.target.name}: {form.sentence}. The predictive distribution is "
+            f"the mean over draws; rows are those of PREDICTIONS, see {self.name}_GRID.",
+            scale=form.scale(edges),
+            blank=form.blank,
+            cards=(
+                ("PDFFORM", self.form, "how the density is stored"),
+                ("TARGET", self.target.name, "predicted quantity"),
+                ("PDFLOW", float(edges[0]), "lower end of the range"),
+                ("PDFHIGH", float(edges[-1]), "upper end of the range"),
+                ("PDFBINS", len(edges) - 1, "number of equal bins"),
+                (ERROR, rounded_up(error), "largest error of the CDF once stored"),
+            ),
+        )
+
+    def grid(self) -> dict[str, dict[str, Column]]:
+        """The extension that explains the numbers of `image`, by EXTNAME."""
+        about = {
+            "center": "Center of the bin",
+            "low": "Lower edge of the bin",
+            "high": "Upper edge of the bin",
+            "level": "Probability below the value",
+        }
+        columns = {
+            name: Column(
+                values,
+                unit=None if name == "level" else self._unit() or None,
+                description=about[name],
+            )
+            for name, values in FORMS[self.form].grid(self.edges).items()
+        }
+        return {f"{self.name}_GRID": columns}
+
+    def store(self, samples: NDArray[np.floating]) -> tuple[NDArray, float]:
+        """Stored densities of some objects, and the largest error of their CDF.
+
+        Parameters
+        ----------
+        samples : ndarray of shape (n_draws, n, units)
+            Activated parameters.
+
+        Returns
+        -------
+        stored : ndarray of shape (n, width)
+        error : float
+
+        Raises
+        ------
+        PredictionError
+            If the masses of the family are no probabilities.
+        """
+        form, edges = FORMS[self.form], self.edges
+        masses = self._predictive(samples)
+        stored = self.nothing(len(masses))
+        known = np.flatnonzero(np.isfinite(masses).all(axis=1))
+        masses = masses[known]
+        total = masses.sum(axis=1, keepdims=True)
+        if np.any(masses < 0) or np.any(np.abs(total - 1) > 1e-4):
+            worst = float(total.flat[np.argmax(np.abs(total - 1))])
+            raise PredictionError(
+                f"The density of target '{self.target.name}' is not one.",
+                received=f"masses from {masses.min():.3g}, with a sum of {worst:.6g}",
+                allowed="masses of at least 0 that sum to 1",
+            )
+        masses /= total
+        stored[known] = form.encode(masses, edges)
+        return stored, largest_error(form, masses, stored[known], edges)
+
+    def nothing(self, n: int) -> NDArray:
+        """What is stored for objects without a prediction."""
+        form = FORMS[self.form]
+        width = form.width(len(self.edges) - 1)
+        return np.full((n, width), np.nan if form.blank is None else form.blank, form.dtype)
+
+    def _predictive(self, samples: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Mean over draws, one draw in memory at a time."""
+        total = np.zeros((samples.shape[1], len(self.edges) - 1))
+        for draw in range(len(samples)):
+            total += self.family.masses(samples[draw : draw + 1])[0]
+        return total / len(samples)
+
+    def _unit(self) -> str:
+        units = {c.suffix: c.unit for c in self.target.family.columns()}
+        return units.get("mean", "")
+
+
+def planes_of(task: Task, form: str) -> tuple[Plane, ...]:
+    """The densities a task can tell, in a form.
+
+    Parameters
+    ----------
+    task : Task
+    form : str
+        One of `PDF_FORMS`.
+
+    Raises
+    ------
+    PredictionError
+        If there is no such form, or no target is a number.
+    """
+    if form not in PDF_FORMS:
+        raise PredictionError(
+            "A density is not stored in that form.",
+            received=repr(form),
+            allowed=list(PDF_FORMS),
+            hint=nearest(str(form), PDF_FORMS),
+        )
+    if form == "none":
+        return ()
+    targets = [t for t in task.targets if isinstance(t.family, QuantityFamily)]
+    if not targets:
+        raise PredictionError(
+            f"The task '{task.name}' has no target whose prediction is a density.",
+            received=f"pdf={form!r} with targets {', '.join(task.names)}",
+            hint="leave pdf at 'none'; classes have their probabilities as columns",
+        )
+    for target in targets:
+        family, edges = target.family, np.asarray(target.family.edges)
+        if not np.allclose(edges, np.linspace(family.low, family.high, len(edges)), rtol=1e-12):
+            raise PredictionError(
+                f"The bins of target '{target.name}' are not equal.",
+                allowed=f"edges in equal steps from {family.low} to {family.high}",
+            )
+    alone = len(targets) == 1
+    return tuple(Plane(t, "PDF" if alone else f"PDF_{t.prefix.upper()}", form) for t in targets)
+
+
+def rounded_up(value: float) -> float:
+    """A bound in two digits.
+
+    >>> rounded_up(1.234e-5)
+    1.3e-05
+    """
+    if value == 0:
+        return 0.0
+    exponent = math.floor(math.log10(value)) - 1
+    digits = math.ceil(value / 10.0**exponent)
+    bounds = (float(f"{digits + more}e{exponent}") for more in (0, 1))
+    return next(bound for bound in bounds if bound >= value)

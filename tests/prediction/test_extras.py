@@ -1,0 +1,139 @@
+"""Extras: their columns follow the task's, their values stand in the rows that were predicted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from astrocnn.errors import PredictionError
+from astrocnn.prediction import predict, predict_rows
+from astrocnn.tasks import OutputColumn
+
+
+def test_columns_follow_those_of_the_task_and_are_absent_where_nothing_was_predicted(
+    fake, tmp_path
+):
+    catalog, source = fake.survey()
+    extras = (fake.Brightness(), fake.Counted())
+    estimator = fake.Photometric(members=3)
+    out = predict(estimator, catalog, source, tmp_path / "p.fits", draws=2, extras=extras)
+    table = Table.read(out, hdu="PREDICTIONS")
+    task = [c.name for c in estimator.task.columns()]
+    own = ["brightness", "side", "n_samples", "n_modes", "selected"]
+    assert table.colnames == ["OBJECT_ID", "RA", "DEC", "flags", *task, *own]
+    images = source.read(np.arange(300)).images
+    expected = np.nansum(images, axis=(1, 2, 3))
+    good = np.arange(300) != fake.broken
+    np.testing.assert_allclose(np.ma.getdata(table["brightness"])[good], expected[good], rtol=1e-6)
+    assert np.isnan(np.ma.getdata(table["brightness"])[fake.broken])
+    side = np.where(catalog.dec > 0, "north", "south")
+    side[fake.broken] = ""
+    assert np.ma.getdata(table["side"]).astype(str).tolist() == side.tolist()
+    assert table["n_samples"].tolist() == np.where(good, 6, -1).tolist()
+    assert table["n_modes"][fake.broken] == -5
+    low = np.ma.getdata(table["z_mean"]) < 0.5
+    assert np.asarray(table["selected"]).tolist() == low.astype(int).tolist()
+    assert 10 < low.sum() < 290 and not low[fake.broken]
+    header = fits.getheader(out, 0)
+    assert header["EXTRA1"] == "Brightness brightness-1"
+    assert fits.getheader(out, 1)["TCOMM" + str(table.colnames.index("side") + 1)]
+
+
+def test_rows_in_memory_are_those_of_the_table(fake, tmp_path):
+    catalog, source = fake.survey()
+    extras = (fake.Brightness(), fake.Counted())
+    out = predict(fake.Photometric(), catalog, source, tmp_path / "p.fits", extras=extras)
+    rows = np.arange(5, 20)
+    columns = predict_rows(fake.Photometric(), catalog[rows], source.read(rows), extras=extras)
+    table = Table.read(out, hdu="PREDICTIONS", mask_invalid=False)
+    for name, values in columns.items():
+        found = np.ma.getdata(table[name])[rows]
+        found = found.astype(str) if found.dtype.kind == "S" else found
+        np.testing.assert_array_equal(found, values, err_msg=name)
+
+
+def test_only_rows_without_a_prediction_never_reach_an_extra(fake):
+    catalog, source = fake.survey()
+    extra = fake.Brightness()
+    extra.compute = None
+    rows = np.array([fake.broken])
+    columns = predict_rows(
+        fake.Photometric(), catalog[rows], source.read(rows), extras=(extra, fake.Counted())
+    )
+    assert np.isnan(columns["brightness"][0]) and columns["side"][0] == ""
+    assert columns["n_samples"][0] == -1 and columns["selected"].tolist() == [False]
+
+
+def test_another_extra_is_another_prediction(fake, tmp_path):
+    catalog, source = fake.survey(20)
+    extra, estimator = fake.Brightness(), fake.Photometric()
+    for fingerprint, calls in (("a", 1), ("a", 1), ("b", 2)):
+        extra.fingerprint = fingerprint
+        predict(estimator, catalog, source, tmp_path / "p.fits", extras=(extra,))
+        assert estimator.calls == calls
+    predict(estimator, catalog, source, tmp_path / "p.fits")
+    assert estimator.calls == 3
+
+
+class Odd:
+    """An extra with one column, to order."""
+
+    fingerprint = "odd"
+
+    def __init__(self, dtype="f4", values=None, name="odd", given=None, **more):
+        self.declared = OutputColumn(name, dtype, "", "", "")
+        self.values, self.given = values, given or name
+        self.__dict__.update(more)
+
+    def columns(self):
+        return (self.declared,)
+
+    def compute(self, batch):
+        return {self.given: np.zeros(len(batch)) if self.values is None else self.values}
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (Odd(name="Z_Mean"), "one of the task, one of Odd"),
+        (Odd(name="ra"), "one of the catalogue, one of Odd"),
+        (Odd(name="flags"), "one of the table itself, one of Odd"),
+        (Odd(name="odd"), "'odd'.*one of Odd, one of Odd"),
+        (Odd("u2"), "cannot hold its absent value"),
+        (Odd("i2", absent={"odd": 40000}), "cannot hold its absent value"),
+        (Odd("c8", name="c"), "wrong values"),
+    ],
+)
+def test_impossible_columns_are_refused_before_any_work(fake, tmp_path, extra, said):
+    catalog, source = fake.survey(20)
+    estimator = fake.Photometric()
+    with pytest.raises(PredictionError, match=f"(?s){said}"):
+        predict(estimator, catalog, source, tmp_path / "p.fits", extras=(Odd(), extra))
+    assert estimator.calls == 0 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (Odd(given="even"), "other columns than it declares"),
+        (Odd(values=np.zeros(3)), r"shape \(3,\)"),
+        (Odd("i2", np.zeros(5)), "values of type float64"),
+        (Odd("i2", np.full(5, 40000)), "do not fit"),
+        (Odd("U3", np.full(5, "long")), "do not fit"),
+        (Odd("bool", np.zeros(5, int)), "values of type int64"),
+    ],
+)
+def test_values_other_than_declared_are_refused(fake, extra, said):
+    catalog, source = fake.survey(5, broken=False)
+    rows = np.arange(5)
+    with pytest.raises(PredictionError, match=f"(?s){said}"):
+        predict_rows(fake.Photometric(), catalog[rows], source.read(rows), extras=(extra,))
+
+
+def test_an_unsigned_integer_may_state_its_absent_value(fake):
+    catalog, source = fake.survey(10)
+    extra = Odd("u1", np.arange(9), absent={"odd": 255})
+    columns = predict_rows(fake.Photometric(), catalog, source.read(np.arange(10)), extras=(extra,))
+    assert columns["odd"].tolist() == [0, 1, 2, 3, 4, 5, 6, 255, 7, 8]

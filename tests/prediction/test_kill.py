@@ -1,0 +1,56 @@
+"""kill -9 at any moment, and the same command again: the file is the same to the last byte."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+_JOB = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import conftest as fake
+from astrocnn.prediction import plan, predict, record_file
+plan._ROWS_AT_MOST = 64
+out, moment, left = sys.argv[2], sys.argv[3], int(sys.argv[4])
+
+def deadly(real):
+    def call(*args, **kwargs):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args, **kwargs)
+    return call
+
+if moment == "sample":
+    fake.Photometric.sample = deadly(fake.Photometric.sample)
+elif moment == "put":
+    record_file.RecordFile.put = deadly(record_file.RecordFile.put)
+catalog, source = fake.make_survey()
+extras = (fake.Brightness(), fake.Counted())
+predict(fake.Photometric(2), catalog, source, out, draws=2, pdf="int16", extras=extras)
+"""
+
+
+def predicted(out, moment="never", count=0):
+    command = [sys.executable, "-c", _JOB, str(HERE), str(out), moment, str(count)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_killed_and_started_again(tmp_path):
+    whole, out = tmp_path / "a.fits", tmp_path / "b.fits"
+    done = predicted(whole)
+    assert done.returncode == 0, done.stderr
+    # In the third of five parts; then, after two puts for each part left, while they are merged.
+    for moment, count in (("sample", 3), ("put", 13)):
+        died = predicted(out, moment, count)
+        assert died.returncode == -signal.SIGKILL, (moment, died.stderr)
+        assert not out.exists()
+        assert len(list((tmp_path / "b.fits.parts").glob("part-*"))) == (2 if count == 3 else 5)
+    done = predicted(out)
+    assert done.returncode == 0, done.stderr
+    assert out.read_bytes() == whole.read_bytes()
