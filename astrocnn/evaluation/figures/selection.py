@@ -27,7 +27,7 @@ def precision_recall(ranking: Ranking, threshold: float | None = None) -> Figure
     Parameters
     ----------
     ranking : Ranking
-        Usable objects are the positive ones.
+        Usable objects, for instance, are the positive ones.
     threshold : float, optional
         Smallest probability that is selected.
     """
@@ -62,7 +62,7 @@ def precision_recall(ranking: Ranking, threshold: float | None = None) -> Figure
 
 @styled
 def completeness_fpr(ranking: Ranking, threshold: float | None = None) -> Figure:
-    """Share of usable objects that are kept against the share of spoilt ones let through.
+    """Share of positive objects that are kept against the share of negative ones let through.
 
     The rate axis is logarithmic and ends at one object; marks with 95 % Wilson intervals show
     completeness 95 % and 99 %.
@@ -70,19 +70,19 @@ def completeness_fpr(ranking: Ranking, threshold: float | None = None) -> Figure
     Parameters
     ----------
     ranking : Ranking
-        Usable objects are the positive ones.
+        Usable objects, for instance, are the positive ones.
     threshold : float, optional
         Smallest probability that is selected.
     """
     fpr, tpr = ranking.roc()
-    spoilt = int((~ranking.positive).sum())
-    least = 1 / max(spoilt, 1)
+    negatives = int((~ranking.positive).sum())
+    least = 1 / max(negatives, 1)
     figure, axes = new()
     shown = np.maximum(fpr, 0.5 * least)
     axes.step(shown, tpr, where="post", color=COLORS[0])
     for level, color in ((0.95, COLORS[2]), (0.99, COLORS[4])):
         rate = float(ranking.fpr_at_tpr(level))
-        low, high = (float(v) for v in metrics.wilson(rate * spoilt, spoilt))
+        low, high = (float(v) for v in metrics.wilson(rate * negatives, negatives))
         at = max(rate, 0.5 * least)
         bars = [[at - max(low, 0.5 * least)], [high - at]]
         said = f"FPR {_rate(rate)} at {100 * level:.0f} %"
@@ -95,7 +95,7 @@ def completeness_fpr(ranking: Ranking, threshold: float | None = None) -> Figure
     axes.text(least, 0.02, " one object", fontsize=7, color="0.4", transform=_blend(axes))
     axes.set_xscale("log")
     axes.set(xlim=(0.45 * least, 1.05), ylim=(min(0.5, float(tpr[1:].min(initial=0.5))), 1.02))
-    axes.set(xlabel="false positive rate (spoilt, kept)", ylabel="completeness (usable, kept)")
+    axes.set(xlabel="false positive rate", ylabel="completeness (true positive rate)")
     axes.legend(loc="lower right")
     return figure
 

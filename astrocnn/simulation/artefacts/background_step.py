@@ -10,7 +10,7 @@ __all__ = ["SEVERITY", "STAGE", "STRENGTHS", "draw"]
 
 STAGE = "readout"
 STRENGTHS = (0.1, 3.0)
-SEVERITY = "signal-to-noise ratio of the step"
+SEVERITY = "S/N of the step"
 
 
 def draw(

@@ -11,7 +11,7 @@ __all__ = ["SEVERITY", "STAGE", "STRENGTHS", "draw"]
 
 STAGE = "sky"
 STRENGTHS = (0.15, 3.0)
-SEVERITY = "signal-to-noise ratio of the second source"
+SEVERITY = "S/N of the second source"
 
 POINTS = 0.3  # share of second sources that are stars
 

@@ -10,7 +10,7 @@ __all__ = ["SEVERITY", "STAGE", "STRENGTHS", "draw"]
 
 STAGE = "detector"
 STRENGTHS = (0.015, 1.5)
-SEVERITY = "signal-to-noise ratio of the tracks"
+SEVERITY = "S/N of the tracks"
 
 PER_PIXEL = 1000.0  # electrons a muon frees per pixel of its path: 80 a micron, 12 microns
 STEP = 0.1  # [pixel]

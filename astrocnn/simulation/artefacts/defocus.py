@@ -11,7 +11,7 @@ __all__ = ["SEVERITY", "STAGE", "STRENGTHS", "draw"]
 
 STAGE = "optics"
 STRENGTHS = (0.5, 4.0)
-SEVERITY = "width of the blur over that of the point spread function"
+SEVERITY = "width of the blur over that of a star"
 
 TRAILED = 0.5  # share of images that are trailed and not out of focus
 OBSCURATION = 0.38

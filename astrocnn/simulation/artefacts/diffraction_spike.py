@@ -11,7 +11,7 @@ __all__ = ["SEVERITY", "STAGE", "STRENGTHS", "draw"]
 
 STAGE = "sky"
 STRENGTHS = (0.04, 4.0)
-SEVERITY = "signal-to-noise ratio of the spikes"
+SEVERITY = "S/N of the spikes"
 
 OUTSIDE = 0.7  # share of stars that are not in the image themselves
 BRIGHT, UNSATURATED = 40.0, 3.0  # flux of a star outside, and largest of one inside [full well]

@@ -11,7 +11,7 @@ __all__ = ["SEVERITY", "STAGE", "STRENGTHS", "draw"]
 
 STAGE = "sky"
 STRENGTHS = (0.15, 4.0)
-SEVERITY = "signal-to-noise ratio of the ghost"
+SEVERITY = "S/N of the ghost"
 
 OBSCURATION = 0.38  # shadow of the secondary mirror, in radii of the pupil
 

@@ -10,7 +10,7 @@ __all__ = ["SEVERITY", "STAGE", "STRENGTHS", "draw"]
 
 STAGE = "detector"
 STRENGTHS = (0.3, 8.0)
-SEVERITY = "signal-to-noise ratio of the defects"
+SEVERITY = "S/N of the defects"
 
 HOT, COLUMN = 15.0, 2.5  # typical excess at strength 1 [sky sigma]
 

@@ -11,7 +11,7 @@ __all__ = ["SEVERITY", "STAGE", "STRENGTHS", "draw"]
 
 STAGE = "sky"
 STRENGTHS = (0.05, 5.0)
-SEVERITY = "signal-to-noise ratio of the trail"
+SEVERITY = "S/N of the trail"
 
 PER_LENGTH = 12.0  # flux per pixel of length at strength 1 [sky sigma]
 

@@ -11,7 +11,7 @@ __all__ = ["SEVERITY", "STAGE", "STRENGTHS", "bleed", "draw"]
 
 STAGE = "well"
 STRENGTHS = (0.03, 4.0)
-SEVERITY = "signal-to-noise ratio of the star"
+SEVERITY = "S/N of the star"
 
 FAINTEST, BRIGHT = 8.0, 60.0  # flux at strength 0, and what strength 1 adds [full well]
 
