@@ -10,13 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn import plugins
 from astrocnn.errors import CatalogError, ConfigError
-from astrocnn.families import Bernoulli, Categorical, Family, as_text
+from astrocnn.families import Family, as_text
 
-__all__ = ["Target", "question"]
-
-_OPTIONS = ("column", "classes", "map", "weight", "symmetric")
+__all__ = ["Target"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +26,8 @@ class Target:
         Prefix of its columns and name of the network's output; begins with a letter.
     family : Family
         Its predictive distribution.
-    column : str
-        Label column in the catalogue.
+    column : str or tuple of str
+        Label column in the catalogue; for votes, one column for each answer.
     map : mapping of str to str, optional
         Value in the catalogue to label.  An empty label means "no label"; the key ``"*"``
         catches every value that is neither a key nor already a label.
@@ -39,16 +36,30 @@ class Target:
     symmetric : bool
         False when a mirror image has another label (handedness of spirals): augmentation must
         then not flip.
+    total : str, optional
+        Column with the number of all votes, which those for the answers must not exceed.
+    depends_on : str, optional
+        ``"question.answer"`` of another target: who chose it was asked this question.
     """
 
     name: str
     family: Family
-    column: str
+    column: str | tuple[str, ...]
     map: Mapping[str, str] | None = None
     weight: float = 1.0
     symmetric: bool = True
+    total: str | None = None
+    depends_on: str | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.column, str):
+            object.__setattr__(self, "column", tuple(self.column))
+            if len(self.column) != self.family.units or self.map is not None:
+                raise ConfigError(
+                    f"Target '{self.name}' needs one column for each of its "
+                    f"{self.family.units} answers, and no map.",
+                    received=self.column,
+                )
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name.replace("-", "_")):
             raise ConfigError(
                 "The name of a target must begin with a letter and hold letters, digits, '-', '_'.",
@@ -73,6 +84,12 @@ class Target:
                 ) from error
 
     @property
+    def label_columns(self) -> tuple[str, ...]:
+        """Columns of the catalogue that `encode` takes, in order; that of the total comes last."""
+        columns = (self.column,) if isinstance(self.column, str) else self.column
+        return columns if self.total is None else (*columns, self.total)
+
+    @property
     def prefix(self) -> str:
         """Name of the target as columns carry it."""
         return self.name.replace("-", "_")
@@ -80,24 +97,52 @@ class Target:
     def encode(
         self, values: Any, missing: Any = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Encode a label column; see `astrocnn.families.Family.encode`.
+        """Encode the labels; see `astrocnn.families.Family.encode`.
+
+        Parameters
+        ----------
+        values : array_like of shape (n,) or (n, k)
+            Labels; with several `label_columns`, one column for each.
+        missing : array_like of bool, optional
+            True where there is no label, in the shape of `values`.
 
         Raises
         ------
         CatalogError
-            If a label is neither mapped nor known, naming the column.
+            If a label is neither mapped nor known, naming the column, or votes exceed their total.
         """
         try:
+            if self.total is not None:
+                values, missing = self._within_total(values, missing)
             if self.map is not None:
                 values, missing = self._mapped(values, missing)
             return self.family.encode(values, missing)
         except CatalogError as error:
+            columns = self.label_columns
+            word = "Column" if len(columns) == 1 else "Columns"
             raise CatalogError(
-                f"Column '{self.column}': {error.what}",
+                f"{word} {', '.join(repr(c) for c in columns)}: {error.what}",
                 received=error.received,
                 allowed=error.allowed,
                 hint=error.hint,
             ) from error
+
+    def _within_total(self, values: Any, missing: Any) -> tuple[Any, Any]:
+        """The votes without the last column, their total, which they must not exceed."""
+        *votes, total = np.moveaxis(np.asarray(values, np.float64), 1, 0)
+        lacking = None if missing is None else np.asarray(missing, bool)
+        # A comparison with NaN, a total that is not known, is false.
+        bad = np.sum(votes, axis=0) > total
+        if lacking is not None:
+            bad &= ~lacking.any(axis=1)
+        if bad.any():
+            first = np.flatnonzero(bad)[:5]
+            raise CatalogError(
+                f"{int(bad.sum())} objects have more votes than their total says.",
+                received=[f"row {i}: {sum(v[i] for v in votes):g} of {total[i]:g}" for i in first],
+                hint="give the column of the total of this question, or leave it out",
+            )
+        return np.stack(votes, axis=1), None if lacking is None else lacking[:, :-1]
 
     def _mapped(self, values: Any, missing: Any) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
         assert self.map is not None
@@ -118,50 +163,6 @@ class Target:
         except CatalogError:
             return False
         return True
-
-
-def question(name: str, options: str | Mapping[str, Any]) -> Target:
-    """A target from the name of its column, or from a mapping of options.
-
-    Raises
-    ------
-    ConfigError
-        If an option is unknown, or the column is missing.
-    """
-    if isinstance(options, str):
-        options = {"column": options}
-    if not isinstance(options, Mapping):
-        raise ConfigError(
-            f"Question '{name}' needs the name of its column, or a table of options.",
-            received=repr(options),
-        )
-    for key in options:
-        if key not in _OPTIONS:
-            raise ConfigError(
-                f"Question '{name}' has no option '{key}'.",
-                allowed=_OPTIONS,
-                hint=plugins.nearest(key, _OPTIONS),
-            )
-    if not isinstance(options.get("column"), str):
-        raise ConfigError(
-            f"Question '{name}' needs the column that holds its answers.",
-            received=repr(options.get("column")),
-            hint=f'column = "{name}"',
-        )
-    classes = options.get("classes")
-    family = Bernoulli() if classes is None else Categorical(classes)
-    symmetric = options.get("symmetric")
-    if symmetric is None:
-        spoken = f"{name} {' '.join(classes or ())}".lower()
-        symmetric = not re.search(r"clockwise|handedness", spoken)
-    return Target(
-        name,
-        family,
-        options["column"],
-        map=options.get("map"),
-        weight=options.get("weight", 1.0),
-        symmetric=symmetric,
-    )
 
 
 def _key(value: object) -> str:

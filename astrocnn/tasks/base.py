@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.errors import CatalogError, ConfigError
-from astrocnn.families import OutputColumn
+from astrocnn.families import OutputColumn, as_numbers
 from astrocnn.tasks._target import Target
+from astrocnn.tasks._tree import ancestors, relevance
 
 __all__ = ["OutputColumn", "Task"]
 
@@ -73,7 +74,7 @@ class Task:
     @property
     def label_columns(self) -> tuple[str, ...]:
         """Columns of the catalogue that hold labels, each once."""
-        return tuple(dict.fromkeys(target.column for target in self.targets))
+        return tuple(dict.fromkeys(c for target in self.targets for c in target.label_columns))
 
     @property
     def sensitive_to(self) -> frozenset[str]:
@@ -123,17 +124,16 @@ class Task:
         encoded, weights = {}, {}
         present = tuple(getattr(columns, "colnames", columns))
         for target in self.targets:
-            if target.column not in present:
-                raise CatalogError(
-                    f"The label column '{target.column}' of target '{target.name}' "
-                    "is not in the catalogue.",
-                    allowed=present,
-                    hint=plugins.nearest(target.column, present),
-                )
-            values = columns[target.column]
-            missing = None
-            if isinstance(values, tuple):
-                values, missing = values
+            for column in target.label_columns:
+                if column not in present:
+                    raise CatalogError(
+                        f"The label column '{column}' of target '{target.name}' "
+                        "is not in the catalogue.",
+                        allowed=present,
+                        hint=plugins.nearest(column, present),
+                    )
+            parts = [(name, *_pair(columns[name])) for name in target.label_columns]
+            values, missing = parts[0][1:] if len(parts) == 1 else _side_by_side(parts)
             encoded[target.name], weights[target.name] = target.encode(values, missing)
         return encoded, weights
 
@@ -146,17 +146,51 @@ class Task:
         return {t.name: t.family.tally(encoded[t.name], weights[t.name]) for t in self.targets}
 
     def columns(self) -> tuple[OutputColumn, ...]:
-        """All predicted columns of a table, in order."""
-        return tuple(
-            OutputColumn(f"{t.prefix}_{c.suffix}", c.dtype, c.unit, c.ucd, c.description)
-            for t in self.targets
-            for c in t.family.columns()
-        )
+        """All predicted columns of a table, in order.
+
+        A question that depends on another one has, last, its ``relevance``.
+        """
+        out = []
+        for t in self.targets:
+            out += [
+                OutputColumn(f"{t.prefix}_{c.suffix}", c.dtype, c.unit, c.ucd, c.description)
+                for c in t.family.columns()
+            ]
+            if ancestors(self.targets, t):
+                said = f"Expected fraction of people who come to this question ({t.depends_on})"
+                name = f"{t.prefix}_relevance"
+                out.append(OutputColumn(name, "f4", "", "stat.probability", said))
+        return tuple(out)
 
     def summarize(self, samples: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray[Any]]:
         """Predicted columns by name from activated samples by target, in the order of `columns`."""
-        return {
-            f"{t.prefix}_{suffix}": values
-            for t in self.targets
-            for suffix, values in t.family.summarize(samples[t.name]).items()
-        }
+        out: dict[str, NDArray[Any]] = {}
+        for t in self.targets:
+            for suffix, values in t.family.summarize(samples[t.name]).items():
+                out[f"{t.prefix}_{suffix}"] = values
+            if above := ancestors(self.targets, t):
+                out[f"{t.prefix}_relevance"] = relevance(above, samples)
+        return out
+
+
+def _pair(values: Any) -> tuple[Any, Any]:
+    return values if isinstance(values, tuple) else (values, None)
+
+
+def _side_by_side(
+    parts: list[tuple[str, Any, Any]],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Columns of numbers as one array of shape (n, k), and where there is none."""
+    found = []
+    for name, values, missing in parts:
+        try:
+            found.append(as_numbers(values, missing))
+        except CatalogError as error:
+            raise CatalogError(
+                f"Column '{name}': {error.what}",
+                received=error.received,
+                allowed=error.allowed,
+                hint=error.hint,
+            ) from error
+    numbers, none = zip(*found, strict=True)
+    return np.stack(numbers, axis=1), np.stack(none, axis=1)

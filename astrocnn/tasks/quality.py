@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from astrocnn.families import Bernoulli
-from astrocnn.tasks._target import Target, question
+from astrocnn.tasks._question import question
+from astrocnn.tasks._target import Target
 from astrocnn.tasks.base import Task
 
 __all__ = ["task"]
