@@ -11,6 +11,7 @@ from astrocnn.simulation.classes import CLASSES
 from astrocnn.simulation.injection import inject
 from astrocnn.simulation.presets import PRESETS, Preset, SimulatedBand
 from astrocnn.simulation.quality import QualitySimulation, simulate_quality
+from astrocnn.simulation.redshift import simulate_redshift, simulate_redshift_stamps
 from astrocnn.simulation.stamps import simulate_stamps
 from astrocnn.simulation.survey import Simulation, simulate
 
@@ -24,5 +25,7 @@ __all__ = [
     "inject",
     "simulate",
     "simulate_quality",
+    "simulate_redshift",
+    "simulate_redshift_stamps",
     "simulate_stamps",
 ]

@@ -11,7 +11,7 @@ from astrocnn.simulation.redshift.population import FLATTEST, distance_modulus
 __all__ = ["Forms", "bulge_logit", "draw_forms", "kiloparsec_per_arcsec", "log_radius"]
 
 RADIUS_SCATTER = 0.12  # of log10
-BULGE_SCATTER = 0.6  # of the logit
+BULGE_SCATTER = 0.45  # of the logit
 ARCSEC_PER_RADIAN = 206264.806
 
 

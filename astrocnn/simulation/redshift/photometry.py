@@ -28,6 +28,10 @@ REACH = 12  # radius of the weight [pixel]
 class RedshiftSurvey:
     """A survey for photometric redshifts.
 
+    By default to r = 19 with the seeing and depth of the Sloan survey, in the filters of LSST:
+    a typical galaxy is measured with five standard deviations at u g r i z = 22.1, 23.0, 22.5,
+    22.1 and 20.9.
+
     Parameters
     ----------
     bands : tuple of SimulatedBand
@@ -42,11 +46,11 @@ class RedshiftSurvey:
     """
 
     bands: tuple[SimulatedBand, ...] = (
-        SimulatedBand("u", 0.37, 1.15, 47.0, NANOJANSKY_ZERO_POINT, 1.0, 0.4),
-        SimulatedBand("g", 0.48, 1.05, 21.5, NANOJANSKY_ZERO_POINT, 1.0, 0.4),
-        SimulatedBand("r", 0.62, 1.00, 32.0, NANOJANSKY_ZERO_POINT, 1.0, 0.4),
-        SimulatedBand("i", 0.75, 0.95, 47.0, NANOJANSKY_ZERO_POINT, 1.0, 0.4),
-        SimulatedBand("z", 0.87, 0.95, 143.0, NANOJANSKY_ZERO_POINT, 1.0, 0.4),
+        SimulatedBand("u", 0.37, 1.15, 94.0, NANOJANSKY_ZERO_POINT, 1.0, 0.4),
+        SimulatedBand("g", 0.48, 1.05, 43.0, NANOJANSKY_ZERO_POINT, 1.0, 0.4),
+        SimulatedBand("r", 0.62, 1.00, 64.0, NANOJANSKY_ZERO_POINT, 1.0, 0.4),
+        SimulatedBand("i", 0.75, 0.95, 94.0, NANOJANSKY_ZERO_POINT, 1.0, 0.4),
+        SimulatedBand("z", 0.87, 0.95, 286.0, NANOJANSKY_ZERO_POINT, 1.0, 0.4),
     )
     limit: float = 19.0
     morphology: bool = True

@@ -32,7 +32,7 @@ REDSHIFTS = (0.02, 0.40)
 MAGNITUDE_GRID = np.arange(-25.0, -14.99, 0.01)
 DUST_GRID = np.arange(0.0, 4.01, 0.02)
 FLATTEST = 0.2  # cosine of the largest inclination: disks have a thickness
-DUST_SCATTER = 0.3
+DUST_SCATTER = 0.2
 HUBBLE, MATTER = 70.0, 0.3
 
 

@@ -21,7 +21,7 @@ BANDS = ("u", "g", "r", "i", "z")
 TYPES = ("E", "Sbc", "Scd", "Im")
 """Template at type 0, 1, 2 and 3."""
 REFERENCE = "r"  # absolute magnitudes are those of the rest frame in this band
-INNER_DUST = (0.015, 0.10, 0.09, 0.05)
+INNER_DUST = (0.015, 0.13, 0.11, 0.05)
 """Mean E(B-V) inside a galaxy of each type [mag], about which its inclination varies."""
 _STEP = 0.002
 _LIMIT = 1.0

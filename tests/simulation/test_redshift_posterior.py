@@ -1,0 +1,197 @@
+"""The posterior of the redshift simulation is true: calibrated, and equal to brute force."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from scipy import stats
+
+from astrocnn.errors import ConfigError
+from astrocnn.simulation.redshift import (
+    Galaxies,
+    RedshiftSurvey,
+    catalog_posterior,
+    draw_galaxies,
+    inference,
+    posterior,
+)
+from astrocnn.simulation.redshift.galaxies import model_fluxes
+from astrocnn.simulation.redshift.photometry import SPECTRAL_SCATTER
+from astrocnn.simulation.redshift.templates import BANDS
+from astrocnn.simulation.redshift.truth import redshift_table
+
+pytest.importorskip("galsim")
+
+EDGES = np.linspace(0.0, 0.4, 101)
+MIDDLES = (EDGES[1:] + EDGES[:-1]) / 2
+N = 2000
+
+
+@pytest.fixture(scope="module")
+def galaxies() -> Galaxies:
+    return draw_galaxies(N, seed=20)
+
+
+@pytest.fixture(scope="module")
+def masses(galaxies) -> np.ndarray:
+    return posterior(galaxies.flux, galaxies.flux_error, galaxies.ebv, EDGES)
+
+
+def pit(masses: np.ndarray, z: np.ndarray) -> np.ndarray:
+    cumulative = np.hstack([np.zeros((len(masses), 1)), np.cumsum(masses, axis=1)])
+    return np.array(
+        [np.interp(value, EDGES, row) for value, row in zip(z, cumulative, strict=True)]
+    )
+
+
+def crps(masses: np.ndarray, z: np.ndarray) -> np.ndarray:
+    cumulative = np.cumsum(masses, axis=1) - masses / 2
+    return np.sum((cumulative - (z[:, None] <= MIDDLES)) ** 2, axis=1) * (EDGES[1] - EDGES[0])
+
+
+def spread(masses: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.maximum(masses @ MIDDLES**2 - (masses @ MIDDLES) ** 2, 0))
+
+
+def densest(masses: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Probability of all that is denser than the bin of the truth, and half of that bin."""
+    place = np.clip(np.searchsorted(EDGES, z, side="right") - 1, 0, len(MIDDLES) - 1)
+    own = masses[np.arange(len(z)), place]
+    return np.sum(np.where(masses > own[:, None], masses, 0), axis=1) + own / 2
+
+
+def test_truth_is_uniform_under_the_posterior(galaxies, masses):
+    np.testing.assert_allclose(masses.sum(axis=1), 1.0)
+    assert stats.kstest(pit(masses, galaxies.z), "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize("level", [0.68, 0.95])
+def test_highest_density_sets_cover_what_they_say(galaxies, masses, level):
+    covered = np.mean(densest(masses, galaxies.z) < level)
+    sigma = np.sqrt(level * (1 - level) / N)
+    assert abs(covered - level) < min(3 * sigma, 0.035)
+
+
+def test_photometry_tells_more_than_the_prior(galaxies, masses):
+    prior = np.histogram(draw_galaxies(20_000, seed=21).z, EDGES)[0] / 20_000
+    known = crps(np.tile(prior, (N, 1)), galaxies.z)
+    assert crps(masses, galaxies.z).mean() < 0.5 * known.mean()
+
+
+def test_less_noise_is_a_narrower_posterior_and_a_better_estimate(masses, galaxies):
+    noisy = dataclasses.replace(
+        RedshiftSurvey(),
+        bands=tuple(
+            dataclasses.replace(band, sky_sigma=6 * band.sky_sigma)
+            for band in RedshiftSurvey().bands
+        ),
+    )
+    others = draw_galaxies(250, seed=20, survey=noisy)
+    wide = posterior(others.flux, others.flux_error, others.ebv, EDGES)
+    assert np.median(spread(wide)) > 1.2 * np.median(spread(masses))
+    assert stats.kstest(pit(wide, others.z), "uniform").pvalue > 0.01
+    error, smaller = (np.abs(m @ MIDDLES - g.z) for m, g in ((wide, others), (masses, galaxies)))
+    assert np.median(error) > 1.1 * np.median(smaller)
+
+
+def test_agrees_with_importance_sampling_of_the_simulator(galaxies):
+    """Weights of 100,000 galaxies from a deeper draw, for fluxes with errors of 8 percent."""
+    deeper = dataclasses.replace(RedshiftSurvey(), limit=20.0)
+    universe = draw_galaxies(100_000, seed=22, survey=deeper)
+    few = galaxies[:200]
+    few = few[np.flatnonzero(few.flux.min(axis=1) > 0)[:6]]
+    errors = 0.08 * few.flux
+    masses = posterior(few.flux, errors, few.ebv, EDGES)
+    total = np.hypot(errors, SPECTRAL_SCATTER * few.flux)
+    for row in range(len(few)):
+        ebv = np.full(len(universe), few.ebv[row])
+        model = model_fluxes(
+            universe.z, universe.kind, universe.magnitude, universe.dust, ebv, BANDS
+        )
+        chi2 = np.sum(((few.flux[row] - model) / total[row]) ** 2, axis=1)
+        weights = np.exp(-0.5 * (chi2 - chi2.min()))
+        weights /= weights.sum()
+        effective = 1 / np.sum(weights**2)
+        assert effective > 100
+        mean = weights @ universe.z
+        std = np.sqrt(weights @ (universe.z - mean) ** 2)
+        assert abs(masses[row] @ MIDDLES - mean) < 4 * std / np.sqrt(effective) + 5e-4
+        assert spread(masses[[row]])[0] == pytest.approx(std, rel=4 / np.sqrt(effective))
+        order = np.argsort(universe.z)
+        sampled = np.interp(EDGES, universe.z[order], np.cumsum(weights[order]))
+        distance = np.abs(sampled[1:] - np.cumsum(masses[row])).max()
+        assert distance < 1.95 / np.sqrt(effective) + 0.01  # Kolmogorov, 0.1 percent
+
+
+def test_a_finer_grid_gives_the_same(galaxies, masses, monkeypatch):
+    monkeypatch.setattr(inference, "KINDS", 3 * np.linspace(0, 1, 111) ** 1.5)
+    monkeypatch.setattr(inference, "LOG_DUST", np.linspace(np.log(0.12), np.log(3.8), 30))
+    monkeypatch.setattr(inference, "FINEST", 0.002)
+    inference._grid.cache_clear()
+    few = galaxies[:25]
+    finer = posterior(few.flux, few.flux_error, few.ebv, EDGES)
+    inference._grid.cache_clear()
+    variation = 0.5 * np.abs(finer - masses[:25]).sum(axis=1)
+    assert np.median(variation) < 0.005 and variation.max() < 0.06
+
+
+def test_form_adds_to_photometry_and_stays_calibrated(galaxies, masses):
+    rows = slice(0, 600)
+    both = posterior(
+        galaxies.flux[rows],
+        galaxies.flux_error,
+        galaxies.ebv[rows],
+        EDGES,
+        forms=galaxies.forms[rows],
+    )
+    z = galaxies.z[rows]
+    gain = crps(masses[rows], z) - crps(both, z)
+    assert gain.mean() > 5 * gain.std() / np.sqrt(len(z))
+    assert crps(both, z).mean() < 0.92 * crps(masses[rows], z).mean()
+    assert stats.kstest(pit(both, z), "uniform").pvalue > 0.01
+
+
+def test_only_with_morphology_do_forms_tell_what_the_photometry_does_not(galaxies, masses):
+    """Correlation of the error of the photometric redshift with the form of the galaxy."""
+    shuffled = draw_galaxies(N, seed=20, survey=RedshiftSurvey(morphology=False))
+    residual = stats.rankdata(pit(masses, galaxies.z))
+
+    def correlations(forms):
+        columns = [np.log(forms.r_e), forms.b_over_t, forms.cosine]
+        return np.array([stats.spearmanr(residual, column).statistic for column in columns])
+
+    noise = 1 / np.sqrt(N)
+    assert np.abs(correlations(galaxies.forms)).max() > 6 * noise
+    assert np.abs(correlations(shuffled.forms)).max() < 3.5 * noise
+
+
+def test_the_catalogue_holds_all_that_is_needed(galaxies, masses):
+    table = redshift_table(galaxies[:20], RedshiftSurvey())
+    np.testing.assert_allclose(catalog_posterior(table, EDGES), masses[:20], atol=1e-4)
+    both = posterior(
+        galaxies.flux[:20], galaxies.flux_error, galaxies.ebv[:20], EDGES, forms=galaxies.forms[:20]
+    )
+    np.testing.assert_allclose(catalog_posterior(table, EDGES, forms=True), both, atol=1e-4)
+    with pytest.raises(ConfigError, match="no catalogue of a redshift simulation"):
+        catalog_posterior(Table({"ebv": [0.1]}), EDGES)
+
+
+def test_bad_rows_are_nan_and_bad_questions_are_refused(galaxies):
+    flux = galaxies.flux[:3].copy()
+    flux[1, 2] = np.nan
+    masses = posterior(flux, galaxies.flux_error, galaxies.ebv[:3], EDGES)
+    assert np.isnan(masses[1]).all() and np.isfinite(masses[[0, 2]]).all()
+    for edges, words in (([0.1, 0.1], "must rise"), ([0.5, 0.9], "in the bins")):
+        with pytest.raises(ConfigError, match=words):
+            posterior(flux, galaxies.flux_error, galaxies.ebv[:3], edges)
+    with pytest.raises(ConfigError, match="must be positive"):
+        posterior(flux, np.zeros(5), galaxies.ebv[:3], EDGES)
+
+
+def test_rows_do_not_depend_on_each_other(galaxies, masses):
+    order = np.random.default_rng(0).permutation(50)
+    again = posterior(galaxies.flux[order], galaxies.flux_error, galaxies.ebv[order], EDGES)
+    np.testing.assert_allclose(again, masses[order], atol=1e-9)
