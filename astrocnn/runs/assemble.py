@@ -288,6 +288,8 @@ def optimizer_of(config: RunConfig) -> Optimizer:
         section.learning_rate,
         schedule=section.schedule,
         warmup=section.warmup,
+        floor=section.floor,
+        average=section.average,
         clip_norm=section.clip_norm,
         options=decay,
     )

@@ -118,6 +118,8 @@ class TrainingSection(Section):
     learning_rate: float = Field(1e-3, gt=0)
     schedule: str = "constant"
     warmup: float = Field(0.0, ge=0)
+    floor: float = Field(0.01, ge=0, le=1)
+    average: float | None = Field(None, gt=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float | None = Field(None, gt=0)
     patience: int = Field(10, ge=0)

@@ -17,6 +17,7 @@ from astrocnn.training.nan_guard import explain_non_finite
 from astrocnn.training.objective import Objective, Sums
 from astrocnn.training.optimizers import Optimizer
 from astrocnn.training.replicas import average_statistics
+from astrocnn.training.schedules import drops_on_plateaus
 from astrocnn.training.step import evaluation_step, training_step
 
 __all__ = ["Data", "Loop"]
@@ -137,6 +138,7 @@ class Loop:
         row: dict[str, float] = {"epoch": number + 1}
         row |= self._trained(number).means()
         average_statistics(self.model, self.where)
+        walking = self._take_averaged_weights()
         if self.fed_validation is not None:
             sums = Sums(self.objective)
             for batch in self.fed_validation:
@@ -148,6 +150,8 @@ class Loop:
         row["learning_rate"] = float(self.rule.learning_rate.numpy())
         row["seconds"] = time.perf_counter() - started
         self.best.update(row, self.model)
+        for variable, value in walking:
+            variable.assign(value)
         self.history.rows.append(row)
         self.history.best_epoch = self.best.epoch
         self.history.stopped_early = self.best.exhausted
@@ -169,10 +173,25 @@ class Loop:
             )
         return sums
 
+    def _take_averaged_weights(self) -> list[tuple[Any, Any]]:
+        """Give the network its averaged weights; returns those it walks on with."""
+        if self.method.average is None:
+            return []
+        averages = self.rule._model_variables_moving_average
+        walking = [(v, tf.identity(v.value)) for v in self.model.trainable_variables]
+        for (variable, _), average in zip(walking, averages, strict=True):
+            variable.assign(average.value)
+        return walking
+
     def _set_rate(self, updates: int) -> None:
         if self.steps is not None:
             self.rule.learning_rate = self.method.rate(
-                updates, steps_per_epoch=self.steps, epochs=self.epochs
+                updates,
+                steps_per_epoch=self.steps,
+                epochs=self.epochs,
+                drops=drops_on_plateaus(self.history[self.best.monitor])
+                if self.history.rows
+                else 0,
             )
 
     def _check(self, sums: Sums, epoch: int, stage: str) -> None:

@@ -1,14 +1,14 @@
-"""Optimizers and learning-rate schedules by name."""
+"""Optimizers by name."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from astrocnn.errors import TrainingError
 from astrocnn.plugins import nearest
+from astrocnn.training.schedules import SCHEDULES, factor
 
 if TYPE_CHECKING:
     import keras
@@ -19,6 +19,7 @@ _KERAS: dict[str, tuple[str, dict[str, Any]]] = {
     "sgd": ("SGD", {}),
     "momentum": ("SGD", {"momentum": 0.9}),
     "nesterov": ("SGD", {"momentum": 0.9, "nesterov": True}),
+    "adagrad": ("Adagrad", {}),
     "rmsprop": ("RMSprop", {}),
     "adam": ("Adam", {}),
     "adamw": ("AdamW", {}),
@@ -27,40 +28,18 @@ OPTIMIZERS: tuple[str, ...] = tuple(_KERAS)
 """Names accepted by `Optimizer`."""
 
 
-def _constant(t: float, *, floor: float) -> float:
-    return 1.0
-
-
-def _exponential(t: float, *, floor: float) -> float:
-    return floor**t
-
-
-def _cosine(t: float, *, floor: float) -> float:
-    return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * t))
-
-
-_SCHEDULES: dict[str, Callable[..., float]] = {
-    "constant": _constant,
-    "exponential": _exponential,
-    "cosine": _cosine,
-}
-SCHEDULES: tuple[str, ...] = tuple(_SCHEDULES)
-"""Names of the learning-rate schedules."""
-
-
 @dataclass(frozen=True)
 class Optimizer:
     """A gradient-descent method with its learning-rate schedule: plain data until built.
 
     Parameters
     ----------
-    name : {"adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop"}
+    name : {"adam", "adamw", "sgd", "momentum", "nesterov", "adagrad", "rmsprop"}
         "momentum" and "nesterov" are SGD with momentum 0.9.
     learning_rate : float
         Highest learning rate.
-    schedule : {"constant", "exponential", "cosine"}
-        Factor of the learning rate against t, the fraction of training done after the warm-up:
-        1, ``floor**t``, or ``floor + (1 - floor) (1 + cos(pi t)) / 2``.
+    schedule : str
+        One of `SCHEDULES`: how the rate falls after the warm-up.
     warmup : float
         Epochs during which the rate first rises linearly from zero.
 
@@ -70,12 +49,15 @@ class Optimizer:
         Factor reached at the end of training.
     clip_norm : float, optional
         Gradients whose norm over all weights is greater are scaled down to it.
+    average : float, optional
+        Validate, and end with, an exponential moving average of the weights that keeps this
+        share of itself at each update, such as 0.999.
     options : dict
         Further arguments of the Keras optimizer, such as ``{"weight_decay": 1e-4}``.
 
     References
     ----------
-    Loshchilov & Hutter 2017 (arXiv:1608.03983), equation 5: the cosine.
+    Polyak & Juditsky 1992 (SIAM J. Control Optim. 30, 838): averaged weights.
     Pascanu et al. 2013 (arXiv:1211.5063), algorithm 1: clipping by the norm.
 
     Examples
@@ -91,6 +73,7 @@ class Optimizer:
     warmup: float = 0.0
     floor: float = 0.01
     clip_norm: float | None = None
+    average: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -106,6 +89,7 @@ class Optimizer:
             ("learning_rate", self.learning_rate, "above 0", self.learning_rate > 0),
             ("warmup", self.warmup, "0 or more epochs", self.warmup >= 0),
             ("floor", self.floor, "0 to 1", 0 <= self.floor <= 1),
+            ("average", self.average, "between 0 and 1", 0 < (self.average or 0.5) < 1),
             ("clip_norm", self.clip_norm, "above 0", self.clip_norm is None or self.clip_norm > 0),
         ):
             if not good:
@@ -113,7 +97,7 @@ class Optimizer:
                     f"The optimizer's {label} is out of range.", received=number, allowed=allowed
                 )
 
-    def rate(self, step: int, *, steps_per_epoch: int, epochs: int) -> float:
+    def rate(self, step: int, *, steps_per_epoch: int, epochs: int, drops: int = 0) -> float:
         """Learning rate of an update, counted from 0.
 
         Parameters
@@ -122,6 +106,8 @@ class Optimizer:
             Number of updates already made.
         steps_per_epoch, epochs : int
             Length of the training.
+        drops : int
+            Plateaus so far, for the schedule "plateau".
 
         Returns
         -------
@@ -131,7 +117,7 @@ class Optimizer:
         if step < rising:
             return self.learning_rate * step / rising
         t = min(1.0, (step - rising) / max(1.0, steps_per_epoch * epochs - rising))
-        return self.learning_rate * _SCHEDULES[self.schedule](t, floor=self.floor)
+        return self.learning_rate * factor(self.schedule, t, self.floor, drops)
 
     def build(self) -> keras.Optimizer:
         """The Keras optimizer, with a learning rate that is set before each update.
@@ -142,6 +128,8 @@ class Optimizer:
         import keras
 
         keras_name, defaults = _KERAS[self.name]
+        if self.average is not None:
+            defaults = {**defaults, "use_ema": True, "ema_momentum": self.average}
         try:
             return getattr(keras.optimizers, keras_name)(
                 learning_rate=self.learning_rate, **{**defaults, **self.options}

@@ -20,9 +20,10 @@ from .networks import FAMILIES, LOSSES, batches, network, sample
 TESTS = Path(__file__).parents[1]
 
 
-def _softmax_regression(x, y, w, rate, epochs, batch, kernel, bias, clip=None):
+def _softmax_regression(x, y, w, rate, epochs, batch, kernel, bias, clip=None, average=None):
     """Gradient descent written in numpy, in double precision."""
     kernel, bias = kernel.astype(float), bias.astype(float)
+    mean = None
     for _ in range(epochs):
         for start in range(0, len(x), batch):
             s = slice(start, start + batch)
@@ -35,11 +36,14 @@ def _softmax_regression(x, y, w, rate, epochs, batch, kernel, bias, clip=None):
             scale = 1.0 if clip is None else min(1.0, clip / norm)
             kernel -= rate * scale * g_kernel
             bias -= rate * scale * g_bias
-    return kernel, bias
+            now = [kernel.copy(), bias.copy()]
+            keep = average if average and mean is not None else 0.0
+            mean = [keep * m + (1 - keep) * k for m, k in zip(mean or now, now, strict=True)]
+    return (kernel, bias) if average is None else mean
 
 
-@pytest.mark.parametrize("clip", [None, 0.05])
-def test_weights_follow_gradient_descent_written_in_numpy(clip):
+@pytest.mark.parametrize(("clip", "average"), [(None, None), (0.05, None), (None, 0.7)])
+def test_weights_follow_gradient_descent_written_in_numpy(clip, average):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(23, 4)).astype("f4")
     y = np.eye(3, dtype="f4")[rng.integers(0, 3, 23)]
@@ -49,7 +53,7 @@ def test_weights_follow_gradient_descent_written_in_numpy(clip):
     inputs = keras.Input((4,), name="image")
     model = keras.Model({"image": inputs}, {"kind": keras.layers.Dense(3, name="kind")(inputs)})
     expected = _softmax_regression(
-        x, y, w * (y @ balance), 0.1, 3, 5, *model.get_weights(), clip=clip
+        x, y, w * (y @ balance), 0.1, 3, 5, *model.get_weights(), clip=clip, average=average
     )
     data = tf.data.Dataset.from_tensor_slices(({"image": x}, {"kind": y_with_nan}, {"kind": w}))
     fit(
@@ -58,7 +62,7 @@ def test_weights_follow_gradient_descent_written_in_numpy(clip):
         losses={"kind": FAMILIES["kind"].loss},
         class_weights={"kind": balance},
         epochs=3,
-        optimizer=Optimizer("sgd", 0.1, clip_norm=clip),
+        optimizer=Optimizer("sgd", 0.1, clip_norm=clip, average=average),
         strategy="one",
     )
     for got, want in zip(model.get_weights(), expected, strict=True):
@@ -234,9 +238,18 @@ class _Crash(Exception):
     pass
 
 
-@pytest.mark.parametrize("per_epoch", [False, True])
-@pytest.mark.parametrize("after", [1, 4])
-def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, after, per_epoch):
+@pytest.mark.parametrize(
+    ("after", "per_epoch", "schedule", "average"),
+    [
+        (1, False, "cosine", None),
+        (1, True, "plateau", None),
+        (4, False, "one_cycle", 0.9),
+        (4, True, "cosine", None),
+    ],
+)
+def test_an_interrupted_training_ends_with_the_same_weights(
+    tmp_path, after, per_epoch, schedule, average
+):
     def train(epoch: int) -> tf.data.Dataset:
         x, y, w = sample()
         return tf.data.Dataset.from_tensor_slices((x, y, w)).shuffle(103, seed=epoch).batch(20)
@@ -249,7 +262,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, after, per
             batches(40, shuffle=False, seed=9),
             losses=LOSSES,
             epochs=6,
-            optimizer=Optimizer("adam", 0.05, schedule="cosine", warmup=1),
+            optimizer=Optimizer("adam", 0.05, schedule=schedule, warmup=1, average=average),
             patience=5,
             backup=backup,
             history_file=None if backup is None else backup / "history.csv",
