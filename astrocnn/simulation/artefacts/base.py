@@ -85,6 +85,40 @@ class Camera:
             correlation=band.noise_correlation,
         )
 
+    @classmethod
+    def measured(
+        cls, images: np.ndarray, *, fwhm: float, gain: float, full_well: float, **others: float
+    ) -> Camera:
+        """The camera of real images, with noise and its correlation measured on them.
+
+        Both follow from differences of pixels one and two apart, in which objects and a sloping
+        background nearly cancel.
+
+        Parameters
+        ----------
+        images : ndarray of shape (..., height, width)
+            Images [flux unit]; NaN where there is no data.
+        fwhm, gain, full_well, **others : float
+            As for the class.
+
+        Raises
+        ------
+        ConfigError
+            If the images have no noise.
+        """
+        near, far = (_difference_variance(np.asarray(images, np.float64), k) for k in (1, 2))
+        if not near > 0:
+            raise ConfigError("No noise can be measured on these images.", received=near)
+        sigmas = np.linspace(0, 1.2, 241)
+        lags = np.array([_autocorrelation(s) for s in sigmas])
+        ratios = (1 - lags[:, 0]) / (1 - lags[:, 1])
+        correlation = float(np.interp(-near / far, -ratios, sigmas))
+        rest = 1 - np.interp(correlation, sigmas, lags[:, 1])
+        if correlation < 0.33:  # neighbors share less than 2 %, which objects do as well
+            correlation = 0.0
+        sigma = float(np.sqrt(far / (2 * rest)))
+        return cls(sigma, fwhm, gain, full_well, correlation, **others)  # type: ignore[arg-type]
+
     @property
     def spikes(self) -> int:
         """Diffraction spikes of a bright star: two a vane, which coincide for opposite vanes."""
@@ -214,6 +248,24 @@ class Drawn:
     mask: np.ndarray
     severity: float
     brought: Mapping[str, tuple[np.ndarray, float]] = dataclasses.field(default_factory=dict)
+
+
+def _difference_variance(images: np.ndarray, step: int) -> float:
+    """Variance of the difference of pixels some steps apart, from the median deviation."""
+    across = images[..., step:] - images[..., :-step]
+    along = images[..., step:, :] - images[..., :-step, :]
+    both = np.concatenate([across.ravel(), along.ravel()])
+    both = both[np.isfinite(both)]
+    return float((1.4826 * np.median(np.abs(both))) ** 2) if both.size else np.nan
+
+
+def _autocorrelation(sigma: float) -> tuple[float, float]:
+    """Correlation of smoothed white noise, one and two pixels apart."""
+    probe = np.zeros(33)
+    probe[16] = 1
+    kernel = scipy.ndimage.gaussian_filter1d(probe, sigma, truncate=5) if sigma else probe
+    norm = kernel @ kernel
+    return kernel[1:] @ kernel[:-1] / norm, kernel[2:] @ kernel[:-2] / norm
 
 
 def _smoothing(length: int, sigma: float) -> np.ndarray:
