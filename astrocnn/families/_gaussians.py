@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 # The standard deviation stays within exp(-7) to exp(7) times its initial value.
 _WIDEST = 14.0
-_GRID_CELLS = 256
+_GRID_CELLS = 128
 _REACH = 6.0
 _NEGLIGIBLE = 1e-5
 _BISECTIONS = 8

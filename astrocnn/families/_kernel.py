@@ -8,6 +8,8 @@ from scipy.special import ndtr
 
 __all__ = ["smoothed_histogram"]
 
+# Bound the memory; change no number.
+_ROWS = 256
 _VALUES_AT_ONCE = 64
 
 
@@ -32,7 +34,15 @@ def smoothed_histogram(
     Silverman 1986, Density Estimation, equation 3.31 (bandwidth) and section 6.4 (values drawn
     towards their mean, so that the kernel does not widen the density).
     """
-    x = np.clip(np.asarray(values, np.float64), edges[0], edges[-1])
+    x = np.asarray(values, np.float64)
+    out = np.empty((len(x), len(edges) - 1))
+    for start in range(0, len(x), _ROWS):
+        part = slice(start, start + _ROWS)
+        out[part] = _smoothed(np.clip(x[part], edges[0], edges[-1]), edges)
+    return out
+
+
+def _smoothed(x: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
     m = x.shape[1]
     width = edges[1] - edges[0]
     mean, std = x.mean(axis=1), x.std(axis=1)

@@ -91,9 +91,9 @@ class Family(Protocol):
 
         Parameters
         ----------
-        values : array_like of shape (n,)
+        values : array_like of shape (n,), or (n, k) for votes on k answers
             Labels as a catalogue holds them: text, integers, booleans, floats, masked arrays.
-        missing : array_like of bool of shape (n,), optional
+        missing : array_like of bool of the shape of `values`, optional
             True where there is no label.
 
         Returns

@@ -18,6 +18,8 @@ __all__ = ["Binned", "examples"]
 Array = NDArray[np.float64]
 
 _SCORES = ("nll", "crps")
+# What rounding to half precision may take from a sum of probabilities.
+_SLACK = 0.01
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,24 @@ class Binned(Quantity):
         return ops.sum(left + right, axis=-1) / (3.0 * self.n_bins)
 
     def masses(self, samples: NDArray[np.floating]) -> NDArray[np.float64]:
-        """The samples themselves, normalized."""
+        """The samples themselves, to double precision.
+
+        Raises
+        ------
+        ConfigError
+            If one of them is negative, or they do not sum to one for an object.
+        """
         p = np.array(samples, np.float64, order="C")
-        p /= p.sum(axis=-1, keepdims=True)
+        total = p.sum(axis=-1, keepdims=True)
+        bad = (np.abs(total - 1.0) > _SLACK)[..., 0] | (p < 0).any(axis=-1)
+        if bad.any():
+            raise ConfigError(
+                f"{int(bad.sum())} densities are none: their probabilities do not sum to one, "
+                "or some are negative.",
+                received=[f"sum {v:.4g}" for v in total[bad][:5, 0]],
+                hint="give the probability in each bin, not the density; divide by the sum",
+            )
+        p /= total
         return p
 
     def cumulative(

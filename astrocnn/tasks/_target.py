@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.errors import CatalogError, ConfigError
+from astrocnn.errors import AstrocnnWarning, CatalogError, ConfigError
 from astrocnn.families import Family, as_text
 
 __all__ = ["Target"]
@@ -159,7 +160,10 @@ class Target:
 
     def _knows(self, word: str) -> bool:
         try:
-            self.family.encode([word])
+            with warnings.catch_warnings():
+                # What lies outside a range is counted where the whole column is read.
+                warnings.simplefilter("ignore", AstrocnnWarning)
+                self.family.encode([word])
         except CatalogError:
             return False
         return True

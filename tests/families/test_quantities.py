@@ -67,6 +67,16 @@ def test_the_cumulative_rises_from_zero_to_one(family):
 
 
 @every_quantity
+def test_rows_without_prediction_or_label_are_nan(family):
+    samples = activated(family, 2, 4)
+    samples[1, 2, 0] = np.nan
+    values = levels(family, [0.2, np.nan, 0.3, 1.0])
+    cdf = family.cumulative(samples, values)
+    assert np.isnan(cdf).tolist() == [[False, True, False, False], [False, True, True, False]]
+    assert np.isnan(family.masses(samples)).all(axis=-1).tolist() == [[False] * 4, [0, 0, 1, 0]]
+
+
+@every_quantity
 def test_summaries_agree_with_the_masses(family):
     samples = activated(family, 4, 30)
     out = family.summarize(samples)
@@ -106,8 +116,8 @@ def test_quantiles_and_intervals_hold_the_probability_they_name(family, width):
         held = until(high) - np.where(low <= family.low, 0, until(low))
         # An interval that reaches an end of the range also holds all that lies outside.
         free = (low > family.low) & (high < family.high)
-        np.testing.assert_allclose(held[free], mass, atol=5e-4)
-        assert np.all(held > mass - 5e-4)
+        np.testing.assert_allclose(held[free], mass, atol=2e-3)
+        assert np.all(held > mass - 2e-3)
         assert width > 0.1 or free.all()
         central = _quantile(family, samples, 0.5 + mass / 2) - _quantile(
             family, samples, 0.5 - mass / 2
@@ -367,6 +377,15 @@ def test_a_mixture_learns_two_peaks():
     np.testing.assert_allclose(w, [share, 1 - share], atol=0.01)
     np.testing.assert_allclose(m, [0.1, 0.3], atol=0.005)
     np.testing.assert_allclose(s, [0.01, 0.02], atol=0.003)
+
+
+@pytest.mark.parametrize("p", [[0.5, 0.2, 0.2], [0.7, 0.5, -0.2], [2.0, 3.0, 5.0]])
+def test_probabilities_that_are_none_are_refused(p):
+    family = Binned(0.0, 3.0, 3)
+    samples = np.array([[[0.2, 0.3, 0.5], p, [np.nan] * 3]])
+    for ask in (family.masses, family.summarize, lambda s: family.cumulative(s, np.ones(3))):
+        with pytest.raises(ConfigError, match="1 densities are none"):
+            ask(samples)
 
 
 # Properties of the functions on grids
