@@ -9,6 +9,8 @@ from astropy.io import fits
 from astropy.table import Table
 
 from astrocnn.errors import PredictionError
+from astrocnn.imaging import Inputs
+from astrocnn.imaging.no_images import NoImages
 from astrocnn.prediction import predict, read_pdf, rows, to_csv, to_parquet
 
 FORMS = ("float32", "int16", "quantiles")
@@ -206,6 +208,25 @@ def test_parquet_carries_the_densities_and_csv_the_columns(fake, tmp_path, run):
     text = Table.read(to_csv(out, tmp_path / "p.csv"), format="ascii.csv")
     assert text["OBJECT_ID"].tolist() == catalog.ids.tolist() and "PDF" not in text.colnames
     assert text["n_samples"].tolist() == [1 if i != fake.broken else -1 for i in range(300)]
+
+
+def test_a_catalogue_without_images(fake, tmp_path):
+    catalog, _ = fake.survey(70, broken=False)
+    catalog.table["u_g"] = np.random.default_rng(0).uniform(0.1, 0.9, 70)
+    catalog.table["u_g"][3] = np.nan
+    estimator = fake.Photometric()
+    estimator.inputs = Inputs(bands=(), size=0, scalars=("u_g",))
+    real = estimator.sample
+    estimator.sample = lambda images, scalars, **way: real(scalars[:, :, None, None], **way)
+    out = predict(
+        estimator, catalog, NoImages(70), tmp_path / "p.fits", pdf="int16", extras=(fake.Counted(),)
+    )
+    _, grid, density = read_pdf(out)
+    assert np.flatnonzero(np.isnan(density[:, 0])).tolist() == [3]
+    mean = np.delete((density * grid).sum(axis=1) * 0.05, 3)
+    shift = 0.05 * np.random.default_rng(0).normal()
+    np.testing.assert_allclose(mean - shift, np.delete(catalog.table["u_g"], 3), atol=2e-3)
+    assert fits.getdata(out, 1)["n_samples"].tolist() == [1, 1, 1, -1] + 66 * [1]
 
 
 def test_no_rows_at_all(fake, tmp_path):

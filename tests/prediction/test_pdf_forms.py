@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrocnn.errors import PredictionError
-from astrocnn.families import Bernoulli
+from astrocnn.families import Bernoulli, binned, gaussian, mixture
 from astrocnn.families.binned import Binned
 from astrocnn.families.gaussian import Gaussian
 from astrocnn.prediction.pdf import PDF_FORMS, Plane, planes_of
@@ -124,6 +124,23 @@ def test_the_predictive_density_is_the_mean_over_draws(family):
     width = (family.high - family.low) / (len(family.edges) - 1)
     np.testing.assert_allclose(stored * width, expected, rtol=1e-6)
     assert np.isnan(stored[2]).all() and 0 < error < 1e-6
+
+
+@pytest.mark.parametrize("form", NAMES)
+@pytest.mark.parametrize(
+    "family", [*binned.examples(), *gaussian.examples(), *mixture.examples()], ids=repr
+)
+def test_an_object_is_told_by_itself(family, form):
+    samples = sample_of(family)
+    plane = Plane(Target("z", family, "z"), "PDF", form)
+    whole, error = plane.store(samples)
+    alone = [plane.store(samples[:, i : i + 1]) for i in range(5)]
+    np.testing.assert_array_equal(np.concatenate([stored for stored, _ in alone]), whole)
+    assert error == max(e for _, e in alone)
+    told = family.summarize(samples)
+    for i in range(5):
+        for name, values in family.summarize(samples[:, i : i + 1]).items():
+            assert values[0] == told[name][i], name
 
 
 def test_masses_that_are_no_probabilities_are_refused():
