@@ -134,7 +134,8 @@ def _tell(parts: Iterable[Any]) -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("runs/demo"),
+    out: Annotated[Path | None, typer.Option(help="Folder to write (runs/demo).")] = None,
+    task: Annotated[str, typer.Option(help="morphology, photoz or quality.")] = "morphology",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     objects: Annotated[int, typer.Option(min=200, help="Number of simulated objects.")] = 2500,
 ) -> None:
@@ -175,6 +176,14 @@ def train(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # 
 
 
 @app.command()
+def calibrate(folder: RunFolder) -> None:
+    """Fit on the validation split what makes predictions mean what they say."""
+    from astrocnn.runs.verbs import calibrate as verb
+
+    _tell(verb.run(folder))
+
+
+@app.command()
 def predict(
     folder: RunFolder,
     catalog: Annotated[Path | None, typer.Option(help="Catalogue (that of the run).")] = None,
@@ -186,6 +195,9 @@ def predict(
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the draws.")] = 0,
     views: Annotated[
         str | None, typer.Option(help="'one', or 'd4' to average orientations.")
+    ] = None,
+    pdf: Annotated[
+        str | None, typer.Option(help="Densities: 'none', 'float32', 'int16' or 'quantiles'.")
     ] = None,
     worker: Annotated[str, typer.Option(help="Compute only part i of n.")] = "1/1",
 ) -> None:
@@ -204,9 +216,24 @@ def predict(
             draws=draws,
             seed=seed,
             views=views,
+            pdf=pdf,
             worker=worker,
         )
     )
+
+
+@app.command()
+def select(
+    predictions: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS.fits", help="What 'predict' wrote.")
+    ],
+    catalog: Annotated[Path, typer.Option(help="Catalogue to clean.")],
+    out: Annotated[Path, typer.Option(help="Cleaned catalogue to write.")] = Path("selected.fits"),
+) -> None:
+    """Keep the selected rows of a catalogue, and tell why each other row was rejected."""
+    from astrocnn.runs.verbs import select as verb
+
+    _tell(verb.run(predictions, catalog=catalog, out=out))
 
 
 @app.command()
@@ -230,7 +257,9 @@ def simulate(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")],
     objects: Annotated[int, typer.Option(min=1, help="Number of objects.")] = 2500,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
-    preset: Annotated[str, typer.Option(help="'ground' or 'euclid'.")] = "ground",
+    preset: Annotated[str, typer.Option(help="'ground', 'euclid', 'redshift' or 'quality'.")] = (
+        "ground"
+    ),
 ) -> None:
     """Simulate a survey with known truth: tiles, catalogue and survey file."""
     from astrocnn.runs.verbs import simulate as verb

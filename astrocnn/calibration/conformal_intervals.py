@@ -146,7 +146,7 @@ class ConformalIntervals:
                 f"{self.prefix}_conf{percent(level)}_{end}",
                 "f4",
                 "",
-                f"stat.{ucd}",
+                f"stat.value;stat.{ucd}",
                 f"{end.capitalize()} end of the interval of {100 * level:g} % coverage{within}",
             )
             for level in self.levels

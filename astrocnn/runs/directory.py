@@ -11,11 +11,16 @@ import zipfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from astrocnn import calibration
 from astrocnn.atomic import write_text
 from astrocnn.errors import AstrocnnError, ConfigError
 from astrocnn.runs.config import RunConfig, dump_run, load_run
+
+if TYPE_CHECKING:
+    from astrocnn.calibration import Extra
+    from astrocnn.estimators import Estimator
 
 __all__ = ["RunDirectory"]
 
@@ -30,6 +35,7 @@ class RunDirectory:
     ``model/``                    the trained estimator: ``model.keras``, ``inputs.json``, ...
     ``history.csv``               losses and metrics per epoch
     ``backup/``                   state to resume an interrupted training from
+    ``calibration.json``          what the validation split taught about the predictions
     ``evaluation/``               draws on the test split, kept for reports without a new scoring
     ``scores.json``               scores with intervals
     ``test_scorings.json``        every time the test split was scored
@@ -49,6 +55,7 @@ class RunDirectory:
         self.model = self.path / "model"
         self.history = self.path / "history.csv"
         self.backup = self.path / "backup"
+        self.calibration = self.path / "calibration.json"
         self.evaluation = self.path / "evaluation"
         self.scores = self.path / "scores.json"
         self.figures = self.path / "figures"
@@ -106,6 +113,24 @@ class RunDirectory:
                 hint=f"run 'astrocnn {verb}' first",
             )
         return path
+
+    def estimator(self) -> tuple[Estimator, tuple[Extra, ...]]:
+        """The trained estimator, calibrated if the run is, and what adds columns to its tables.
+
+        Raises
+        ------
+        ConfigError
+            If the run has not been trained.
+        ModelError
+            If its calibration was made for another model.
+        """
+        from astrocnn.estimators import Calibrated, load_estimator
+
+        estimator = load_estimator(self.require(self.model, "train"))
+        if not self.calibration.is_file():
+            return estimator, ()
+        made = calibration.read(self.calibration, estimator.fingerprint)
+        return Calibrated(estimator, made.remaps), made.extras
 
     @contextlib.contextmanager
     def reading(self, path: Path, verb: str) -> Iterator[Path]:

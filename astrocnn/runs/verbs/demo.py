@@ -1,105 +1,76 @@
-"""``astrocnn demo``: the whole chain on a simulated survey, from tiles to the report."""
+"""``astrocnn demo``: the whole chain on a simulated survey, from images to the report."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from astrocnn.atomic import write_text
 from astrocnn.errors import ConfigError
+from astrocnn.plugins import nearest
 from astrocnn.runs.config import load_run
-from astrocnn.runs.verbs import evaluate, predict, report, train
-from astrocnn.simulation import CLASSES, simulate
+from astrocnn.runs.verbs import calibrate, evaluate, predict, report, simulate, train
 
-__all__ = ["run"]
+__all__ = ["DEMOS", "run"]
 
-RUN_FILE = """\
-# The demo: five kinds of simulated objects in four bands, from tiles to a table of predictions.
-# Written by 'astrocnn demo'; run the steps by hand with
-#   astrocnn train run.toml --out {out}/run
-#   astrocnn predict {out}/run --out predictions.fits
-title = "Morphology of a simulated survey"
-survey = "survey/survey.toml"
-
-[catalog]
-file = "survey/catalog.fits"
-
-[inputs]
-size = 48                     # pixels
-stretch = "asinh"
-
-[task]
-name = "morphology"
-column = "morphology"
-classes = {classes}
-
-[model]
-architecture = "plain8"
-options = {{ width = 0.5 }}     # half as many filters: fits a laptop
-
-[augmentation]
-d4 = true
-
-[training]
-epochs = {epochs}
-batch_size = 64
-optimizer = "adamw"
-learning_rate = 2e-3
-schedule = "cosine"
-warmup = 1
-
-[prediction]
-draws = 50
-
-[evaluation]
-cut = "mag_r"                 # a cut on magnitude stands beside the network
-"""
+DEMOS = {"morphology": "ground", "photoz": "redshift", "quality": "quality64"}
+"""Preset of the simulated survey, by task; ``runs/demos`` holds the run files."""
 
 
 def run(
     out: Path,
     *,
+    task: str = "morphology",
     seed: int = 0,
     objects: int = 2500,
-    epochs: int = 15,
+    overrides: tuple[str, ...] = (),
     say: Callable[..., Any] = print,
 ) -> Iterator[str]:
-    """Simulate, cut, train, predict, score and report.
+    """Simulate, cut, train, calibrate, predict, score and report.
 
     Parameters
     ----------
     out : Path
         Folder to write; what is there already is not made again.
+    task : {"morphology", "photoz", "quality"}
+        Which demo.
     seed : int
         Seed of the simulation.
     objects : int
         Number of simulated objects.
-    epochs : int
-        Length of the training.
+    overrides : sequence of str
+        As for `astrocnn.runs.config.load_run`.
     say : callable
         Told of each step as it begins.
 
     Raises
     ------
     ConfigError
-        If `out` is a file.
+        If `out` is a file, or there is no such demo.
     """
+    if task not in DEMOS:
+        raise ConfigError(
+            f"There is no demo of '{task}'.", allowed=DEMOS, hint=nearest(task, tuple(DEMOS))
+        )
     if out.exists() and not out.is_dir():
         raise ConfigError(f"'{out}' is a file, not a folder.", hint="name another --out")
     start = time.perf_counter()
     sky = out / "survey"
     if not (sky / "survey.toml").is_file():
-        say(f"simulating {objects} objects in four bands ...")
-        simulate(sky, n_objects=objects, seed=seed, workers=None)
+        say(f"simulating {objects} objects ...")
+        for _ in simulate.run(sky, objects=objects, seed=seed, preset=DEMOS[task]):
+            pass
     run_file = out / "run.toml"
-    classes = "[" + ", ".join(f'"{name}"' for name in CLASSES) + "]"
-    write_text(run_file, RUN_FILE.format(out=out, classes=classes, epochs=epochs))
+    text = (resources.files("astrocnn.runs.demos") / f"{task}.toml").read_text(encoding="utf-8")
+    write_text(run_file, text)
     folder = out / "run"
-    config = load_run(run_file)
+    config = load_run(run_file, overrides)
     for step in (
         lambda: train.run(config, folder),
+        lambda: calibrate.run(folder),
         lambda: predict.run(folder, out=out / "predictions.fits"),
         lambda: evaluate.run(folder),
         lambda: report.run(folder),

@@ -29,6 +29,7 @@ def run(
     draws: int | None = None,
     seed: int = 0,
     views: str | None = None,
+    pdf: str | None = None,
     worker: str = "1/1",
 ) -> Iterator[str]:
     """Predict every row of a catalogue with the estimator of a run directory.
@@ -48,7 +49,7 @@ def run(
     run_folder = RunDirectory.open(folder)
     config = run_folder.config()
     share = parse_worker(worker)
-    model = run_folder.require(run_folder.model, "train")
+    run_folder.require(run_folder.model, "train")
     whole = out.with_suffix(".fits")
     for path in {out, whole}:
         _refuse_catalog(path, config, catalog)
@@ -56,10 +57,9 @@ def run(
     images = survey_of(config) if survey is None else survey_from(read_survey_file(survey), Path())
 
     import_tensorflow()
-    from astrocnn.estimators import load_estimator
-
-    estimator = load_estimator(model)
-    images = choose_bands(images, estimator.inputs.bands)
+    estimator, extras = run_folder.estimator()
+    if images is not None:
+        images = choose_bands(images, estimator.inputs.bands)
     table = predict_catalog(
         estimator,
         objects,
@@ -68,11 +68,12 @@ def run(
         draws=config.prediction.draws if draws is None else draws,
         seed=seed,
         views=config.prediction.views if views is None else views,
+        pdf=config.prediction.pdf if pdf is None else pdf,
+        extras=extras,
         worker=share,
         provenance={
-            "MODELSHA": sha256(model / "model.keras"),
             "CONFSHA": sha256(run_folder.config_file),
-            "SURVEY": images.name,
+            "SURVEY": "" if images is None else images.name,
         },
     )
     if table is None:

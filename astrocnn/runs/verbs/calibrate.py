@@ -1,0 +1,110 @@
+"""``astrocnn calibrate``: predictions that mean what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from astrocnn.calibration import Calibration, calibrate, write
+from astrocnn.calibration.selection import Selection
+from astrocnn.datasets import Shards, labels
+from astrocnn.errors import PredictionError
+from astrocnn.evaluation.words import name_of
+from astrocnn.runs.assemble import task_of
+from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.quiet import import_tensorflow
+from astrocnn.runs.verbs.train import labelled_rows
+
+__all__ = ["run"]
+
+
+def run(folder: Path) -> Iterator[Table | str]:
+    """Fit a calibration on the validation split; 'predict' and 'evaluate' apply it from then on.
+
+    The test split is never looked at.
+
+    Raises
+    ------
+    PredictionError
+        If the validation split has too few labelled objects.
+    ConfigError
+        If the run has not been trained.
+    """
+    home = RunDirectory.open(folder)
+    config, task = home.config(), task_of(home.config())
+    shards = Shards.open(home.require(home.shards, "cutouts"))
+    model = home.require(home.model, "train")
+
+    import_tensorflow()
+    from astrocnn.estimators import load_estimator
+
+    estimator = load_estimator(model)
+    rows = labelled_rows(config, shards, task)["validation"]
+    if not len(rows):
+        raise PredictionError(
+            "The validation split has no labelled object to calibrate on.",
+            hint="add rows, or change split.fractions",
+        )
+    images = shards.images(rows)
+    scalars = shards.scalars(estimator.inputs.scalars)[rows] if estimator.inputs.scalars else None
+    samples = estimator.sample(
+        images,
+        scalars,
+        draws=config.prediction.draws,
+        seed=config.seed,
+        views=config.prediction.views,
+    )
+    encoded, weights = labels(shards, task, rows)
+    section = config.calibration
+    by = None
+    if section.by is not None:
+        values, missing = shards.column(section.by)
+        by = np.where(missing, np.nan, values.astype(np.float64))[rows]
+    made = calibrate(
+        estimator,
+        samples,
+        encoded,
+        weights,
+        features=estimator.features(images, scalars) if section.novelty else None,
+        set_levels=() if section.sets is None else (section.sets,),
+        by=section.by,
+        by_values=by,
+        seed=config.seed,
+    )
+    aim = config.selection
+    if aim.completeness is not None or aim.purity is not None:
+        told = {
+            t.name: made.remaps[t.name].apply(t.family, samples[t.name])
+            if t.name in made.remaps
+            else samples[t.name]
+            for t in task.targets
+        }
+        selection = Selection.fit(
+            task,
+            encoded,
+            weights,
+            told,
+            completeness=aim.completeness,
+            purity=aim.purity,
+            prior=aim.prior,
+        )
+        made = replace(made, extras=(*made.extras, selection))
+        yield selection.summary
+    write(home.calibration, made)
+    if made.table:
+        yield _table(made, len(rows))
+    yield f"calibrated on {len(rows)} objects of the validation split: {home.calibration}"
+
+
+def _table(made: Calibration, n: int) -> Table:
+    table = Table(title="before and after", title_justify="left", title_style="bold")
+    for column in ("target", "score", "before", "after"):
+        table.add_column(column, justify="left" if column in ("target", "score") else "right")
+    for row in made.table:
+        before = "" if row["before"] is None else f"{row['before']:.4g}"
+        table.add_row(row["target"], name_of(row["score"]), before, f"{row['after']:.4g}")
+    return table

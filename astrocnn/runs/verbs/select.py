@@ -1,0 +1,43 @@
+"""``astrocnn select``: the cleaned catalogue, and for every other row why it is not in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from astropy.table import Table as AstropyTable
+from rich.table import Table
+
+from astrocnn.catalog import read_catalog
+from astrocnn.errors import ConfigError
+from astrocnn.prediction.selecting import cleaned, write_cleaned
+
+__all__ = ["run"]
+
+
+def run(predictions: Path, *, catalog: Path, out: Path) -> Iterator[Table | str]:
+    """Divide a catalogue by the column ``selected`` of its predictions.
+
+    Raises
+    ------
+    ConfigError
+        If a table does not exist, or one of them would be replaced.
+    PredictionError
+        If the predictions have no selection, or are not of the catalogue's objects.
+    """
+    for path in (predictions, catalog):
+        if not path.is_file():
+            raise ConfigError("The table does not exist.", received=str(path))
+        if out.exists() and out.samefile(path):
+            raise ConfigError("A table that is read would be replaced.", received=str(out))
+    made = cleaned(read_catalog(catalog), AstropyTable.read(predictions, hdu="PREDICTIONS"))
+    kept, rejected = write_cleaned(made, out)
+    yield f"{len(made.selected)} selected: {kept}"
+    yield f"{len(made.rejected)} rejected: {rejected}"
+    if made.counts:
+        table = Table(title="rejected for", title_justify="left", title_style="bold")
+        table.add_column("reason")
+        table.add_column("rows", justify="right")
+        for reason, count in made.counts.items():
+            table.add_row(reason, str(count))
+        yield table
