@@ -20,11 +20,11 @@ __all__ = ["load", "names", "nearest"]
 def names(package: str) -> tuple[str, ...]:
     """Names of the components in a package, sorted.
 
-    Modules whose name begins with an underscore, and the module ``base``, are not
+    Modules whose name begins with an underscore, the module ``base`` and folders are not
     components.  Nothing but the package itself is imported.
     """
     path = importlib.import_module(package).__path__
-    found = (module.name for module in pkgutil.iter_modules(path))
+    found = (module.name for module in pkgutil.iter_modules(path) if not module.ispkg)
     return tuple(sorted(n for n in found if n != "base" and not n.startswith("_")))
 
 

@@ -81,9 +81,10 @@ class Estimator(Protocol):
         Parameters
         ----------
         images : ndarray of shape (n, size, size, n_bands)
-            Linear fluxes [unit of the inputs], NaN where there are no data.
+            Linear fluxes [unit of the inputs], NaN where there are no data.  Not looked at when
+            the inputs have no bands; None will then do.
         scalars : ndarray of shape (n, n_scalars), optional
-            Needed when the inputs have scalars.
+            As in the catalogue.  Needed when the inputs have scalars.
         draws : int
             Stochastic passes, each a sub-network that is the same for all objects; 0 for one
             deterministic pass.
@@ -103,7 +104,7 @@ class Estimator(Protocol):
         InputsError
             If the images or scalars are of another shape than the inputs say.
         ModelError
-            If draws are asked for and there is nothing to draw from.
+            If draws are asked for and there is nothing, or too little, to draw from.
         """
 
     def save(self, directory: str | os.PathLike[str]) -> None:

@@ -8,6 +8,7 @@ from astropy.table import Table
 
 from astrocnn.catalog import Catalog
 from astrocnn.datasets import Shards, fit_normalization, write_shards
+from astrocnn.estimators import Estimator
 from astrocnn.imaging import ArraySource, Inputs
 from astrocnn.tasks import Task, make
 
@@ -25,6 +26,21 @@ def images_and_classes(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     images[rng.random(images.shape) < 0.01] = np.nan
     images[0, : SIZE // 2, :, 1] = np.nan
     return images.astype(np.float32), wide
+
+
+def measured(images: np.ndarray) -> np.ndarray:
+    """Scalars of each image: its brightest pixel, and how many are bright; NaN without any."""
+    flux = np.asarray(images, np.float32)[..., 0]
+    peak = np.where(np.isfinite(flux), flux, -np.inf).max(axis=(1, 2), initial=-np.inf)
+    area = (flux > 3).sum(axis=(1, 2))
+    known = np.isfinite(peak)
+    return np.where(known, [np.where(known, peak, 0), area], np.nan).T.astype(np.float32)
+
+
+def ask(estimator: Estimator, images: np.ndarray, **options: object) -> dict[str, np.ndarray]:
+    """Samples from images, or from what was measured in them when it takes scalars only."""
+    scalars = None if estimator.inputs.bands else measured(images)
+    return estimator.sample(images, scalars, **options)
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +62,7 @@ def shards(tmp_path_factory) -> Shards:
     bright = np.nanmax(images[..., 0], axis=(1, 2)) > 9
     table = Table({"id": np.arange(n) - 5, "kind": kind, "bright": bright.astype(np.int16)})
     table["ebv"] = np.linspace(0, 0.1, n).astype(np.float32)
+    table["peak"], table["area"] = measured(images).T
     return write_shards(
         tmp_path_factory.mktemp("shards") / "s",
         Catalog.from_table(table, id="id"),

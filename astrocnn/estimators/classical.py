@@ -1,0 +1,348 @@
+"""Classical learners of catalogue columns as estimators: neighbors, trees, lines, kernels."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn import plugins
+from astrocnn.datasets import Shards, labels
+from astrocnn.errors import ConfigError, ModelError, TrainingError
+from astrocnn.estimators import _skops
+from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
+from astrocnn.estimators._folder import read_json, whole_folder, write_json
+from astrocnn.estimators.base import ABOUT
+from astrocnn.families import ClassFamily
+from astrocnn.families.base import QuantityFamily
+from astrocnn.imaging import Inputs
+from astrocnn.models import in_blocks
+from astrocnn.tasks import Target, Task, storage
+
+__all__ = ["ESTIMATOR", "METHODS", "ClassicalEstimator", "example"]
+
+METHODS = "astrocnn.estimators.methods"
+"""Package whose modules are the methods."""
+
+_FILE = "model.skops"
+_BLOCK = 512
+
+
+class ClassicalEstimator:
+    """A learner of standardized scalars, one for each target.
+
+    Class probabilities and equally probable values go through the family of each target, so that
+    its predictions stand in the same columns as those of a network.
+
+    Parameters
+    ----------
+    task : Task
+        What is predicted.
+    inputs : Inputs
+        From what: scalars, and no bands.  Without location and scale of the scalars, `fit`
+        measures them on the training rows.
+    method : str
+        Name of a module in ``astrocnn/estimators/methods``.
+
+    Other Parameters
+    ----------------
+    options : mapping, optional
+        Of the method, as its ``OPTIONS`` names them.
+    seed : int
+        Of whatever is random in learning.
+
+    Attributes
+    ----------
+    states_ : dict of str to dict
+        What was learned, by target.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method or option.
+    ModelError
+        If the inputs have bands or no scalars, or the method cannot predict a target.
+    """
+
+    precision = "float32"
+
+    def __init__(
+        self,
+        task: Task,
+        inputs: Inputs,
+        method: str = "boosted_trees",
+        *,
+        options: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._method = plugins.load(METHODS, method)
+        for name in options or {}:
+            if name not in self._method.OPTIONS:
+                raise ConfigError(
+                    f"The method '{method}' has no option '{name}'.",
+                    allowed=tuple(self._method.OPTIONS),
+                    hint=plugins.nearest(name, self._method.OPTIONS),
+                )
+        if inputs.bands or not inputs.scalars:
+            raise ModelError(
+                f"The method '{method}' takes scalars only, and no image.",
+                received=f"{len(inputs.bands)} bands and {len(inputs.scalars)} scalars",
+                hint='Inputs((), 0, scalars=("mag_g", "mag_r"))',
+            )
+        for target in task.targets:
+            _check_family(target, method, self._method)
+        self.task = task
+        self.inputs = inputs
+        self.method = method
+        self.options = {**self._method.OPTIONS, **(options or {})}
+        self.seed = seed
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the training data, the method, its options and the inputs, hexadecimal.
+
+        Raises
+        ------
+        ModelError
+            If it has not been trained.
+        """
+        self._require_trained()
+        about = (
+            self.method,
+            sorted(self.options.items()),
+            self.seed,
+            self.inputs,
+            storage.to_dict(self.task),
+            self.learned_,
+        )
+        return hashlib.sha256(repr(about).encode()).hexdigest()
+
+    def fit(
+        self,
+        shards: Shards,
+        train: NDArray[np.integer],
+        validation: NDArray[np.integer] | None = None,
+    ) -> ClassicalEstimator:
+        """Learn each target from the rows that have its label and all scalars.
+
+        Parameters
+        ----------
+        shards : Shards
+            Scalars and labels.
+        train : ndarray of int
+            Rows.
+        validation : ndarray of int, optional
+            Not used; every estimator takes it.
+
+        Returns
+        -------
+        ClassicalEstimator
+            Itself.
+
+        Raises
+        ------
+        TrainingError
+            If a target has too few labels, or all of one class.
+        """
+        rows, inputs = with_scalars(shards, self.inputs, train)
+        x = inputs.standardize(shards.scalars(inputs.scalars)[rows])
+        encoded, weights = labels(shards, self.task, rows)
+        learned = hashlib.sha256(np.ascontiguousarray(x).tobytes())
+        states = {}
+        for target in self.task.targets:
+            known = weights[target.name] > 0
+            states[target.name] = self._learn(target, x[known], encoded[target.name][known])
+            for array in (known, encoded[target.name]):
+                learned.update(np.ascontiguousarray(array).tobytes())
+        self.inputs, self.states_, self.learned_ = inputs, states, learned.hexdigest()
+        return self
+
+    def _learn(
+        self, target: Target, x: NDArray[np.float32], encoded: NDArray[np.float32]
+    ) -> dict[str, Any]:
+        if len(x) < 2:
+            raise TrainingError(
+                f"There are too few labelled objects for the target '{target.name}'.",
+                received=len(x),
+            )
+        family = target.family
+        if isinstance(family, QuantityFamily):
+            values = family.to_values(encoded)
+            return {"state": self._method.learn_values(x, values, self.options, self.seed)}
+        assert isinstance(family, ClassFamily)
+        present, y = np.unique(np.argmax(family.to_truth(encoded), axis=-1), return_inverse=True)
+        if len(present) < 2:
+            raise TrainingError(
+                f"All labels of the target '{target.name}' are of one class.",
+                received=family.classes[present[0]],
+                allowed=family.classes,
+            )
+        state = self._method.learn_classes(x, y, self.options, self.seed)
+        return {"state": state, "classes": present}
+
+    def sample(
+        self,
+        images: NDArray[np.floating] | None,
+        scalars: NDArray[np.floating] | None = None,
+        *,
+        draws: int = 0,
+        seed: int = 0,
+        views: str = "one",
+    ) -> dict[str, NDArray[np.float32]]:
+        """Predict objects; see `astrocnn.estimators.Estimator.sample`.
+
+        Images are not looked at, and neither is their orientation.  A row that lacks a scalar is
+        NaN.
+        """
+        self._require_trained()
+        check_views(draws, views)
+        _, given = check_arrays(self.inputs, images, scalars)
+        assert given is not None
+        x = self.inputs.standardize(given)
+        members = self._members(draws, seed)
+        out = {
+            t.name: np.full((len(members), len(x), t.family.units), np.nan, np.float32)
+            for t in self.task.targets
+        }
+        good = np.flatnonzero(np.isfinite(x).all(axis=1))
+        if not good.size:
+            return out
+
+        def block(arrays: dict[str, Any]) -> dict[str, NDArray[np.float32]]:
+            return {
+                t.name: np.stack([self._predict(t, arrays["x"], member) for member in members])
+                for t in self.task.targets
+            }
+
+        # Blocks of one size, for the last bits of linear algebra depend on it.
+        for name, values in in_blocks(block, {"x": x[good]}, block=_BLOCK).items():
+            out[name][:, good] = values
+        return out
+
+    def _predict(
+        self, target: Target, x: NDArray[np.float32], member: int | None
+    ) -> NDArray[np.float32]:
+        learned, family = self.states_[target.name], target.family
+        which = {} if member is None else {"member": member}
+        if isinstance(family, QuantityFamily):
+            values = self._method.values(learned["state"], x, **which)
+            return family.from_values(values).astype(np.float32)
+        assert isinstance(family, ClassFamily)
+        found = self._method.probabilities(learned["state"], x, **which)
+        full = np.zeros((len(x), len(family.classes)))
+        full[:, learned["classes"]] = found
+        return np.asarray(family.from_probabilities(full), np.float32)
+
+    def _members(self, draws: int, seed: int) -> list[Any]:
+        if not draws:
+            return [None]
+        counts = [
+            self._method.members(learned["state"]) if hasattr(self._method, "members") else 0
+            for learned in self.states_.values()
+        ]
+        if draws > min(counts):
+            raise ModelError(
+                f"The method '{self.method}' "
+                + ("has too few members for so many draws." if min(counts) else "has no draws."),
+                received=f"draws = {draws}",
+                allowed=f"at most {min(counts)}",
+                hint="ask for 0 draws" + ("" if min(counts) else ", or take 'random_forest'"),
+            )
+        return np.random.default_rng(seed).permutation(min(counts))[:draws].tolist()
+
+    def features(
+        self, images: NDArray[np.floating] | None, scalars: NDArray[np.floating] | None = None
+    ) -> NDArray[np.float32]:
+        """What the method sees of each object, of shape (n, n_scalars): standardized scalars."""
+        self._require_trained()
+        _, given = check_arrays(self.inputs, images, scalars)
+        assert given is not None
+        return self.inputs.standardize(given)
+
+    def _require_trained(self) -> None:
+        if not hasattr(self, "states_"):
+            raise ModelError("This estimator has not been trained.", hint="call fit, or load one")
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write a folder with ``model.skops``, ``inputs.json`` and ``estimator.json``.
+
+        Raises
+        ------
+        ModelError
+            If it has not been trained.
+        """
+        self._require_trained()
+        about = {
+            "kind": "classical",
+            "method": self.method,
+            "options": self.options,
+            "seed": self.seed,
+            "learned": self.learned_,
+            "task": storage.to_dict(self.task),
+        }
+        with whole_folder(directory) as folder:
+            _skops.write(folder / _FILE, self.states_)
+            (folder / "inputs.json").write_text(self.inputs.to_json() + "\n", encoding="utf-8")
+            write_json(folder / ABOUT, about)
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> ClassicalEstimator:
+        """Read what `save` wrote; nothing in the files is executed.
+
+        Raises
+        ------
+        ModelError
+            If a file is missing, damaged, or holds what the method does not need.
+        """
+        folder = Path(directory)
+        about = read_json(folder / ABOUT)
+        try:
+            estimator = cls(
+                storage.from_dict(about["task"]),
+                Inputs.from_dict(read_json(folder / "inputs.json")),
+                about["method"],
+                options=about["options"],
+                seed=about["seed"],
+            )
+            estimator.learned_ = str(about["learned"])
+        except (LookupError, TypeError, AttributeError) as error:
+            raise ModelError(
+                f"The description of the estimator in '{folder}' is damaged.",
+                received=f"{type(error).__name__}: {error}",
+                hint="copy the folder again, or train again",
+            ) from error
+        estimator.states_ = _skops.read(folder / _FILE, estimator._method.TRUSTED)
+        return estimator
+
+
+def _check_family(target: Target, method: str, module: ModuleType) -> None:
+    kinds = {QuantityFamily: "values", ClassFamily: "probabilities"}
+    for kind, function in kinds.items():
+        if isinstance(target.family, kind) and hasattr(module, function):
+            return
+    able = [
+        name
+        for name in plugins.names(METHODS)
+        for kind, function in kinds.items()
+        if isinstance(target.family, kind) and hasattr(plugins.load(METHODS, name), function)
+    ]
+    raise ModelError(
+        f"The method '{method}' cannot predict the target '{target.name}'.",
+        received=f"family {type(target.family).__name__}",
+        allowed=able or "classes and numbers",
+    )
+
+
+ESTIMATOR = ClassicalEstimator
+
+
+def example(task: Task, inputs: Inputs) -> ClassicalEstimator:
+    """A small one for the contract tests, on the scalars beside the images."""
+    only = Inputs((), 0, scalars=inputs.scalars or ("peak", "area"))
+    return ClassicalEstimator(task, only, "random_forest", options={"trees": 50})

@@ -1,0 +1,214 @@
+"""Every method: classes and numbers, from a table without images."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from scipy.special import ndtr
+from sklearn.neighbors import KNeighborsClassifier
+from threadpoolctl import threadpool_limits
+
+from astrocnn import plugins
+from astrocnn.catalog import Catalog
+from astrocnn.datasets import Shards, write_shards
+from astrocnn.errors import ConfigError, ModelError, TrainingError
+from astrocnn.estimators import ClassicalEstimator, load_estimator
+from astrocnn.estimators.classical import METHODS
+from astrocnn.families import Binned, Family, Gaussian, Mixture
+from astrocnn.imaging import Inputs, NoImages
+from astrocnn.tasks import Target, Task, make
+
+NAMES = plugins.names(METHODS)
+OF_NUMBERS = tuple(n for n in NAMES if hasattr(plugins.load(METHODS, n), "values"))
+N, TRAIN, TEST = 1200, np.arange(900), np.arange(900, 1200)
+INPUTS = Inputs((), 0, scalars=("a", "b"))
+KIND = make("morphology", classes=("none", "low", "high"), column="kind")
+NOISE = 0.05
+QUICK = {"random_forest": {"trees": 40}, "boosted_trees": {"rounds": 60}}
+
+
+def number(family: Family | None = None) -> Task:
+    return Task("photoz", (Target("z", family or Binned(0.0, 1.0, 100), "z"),), "z.sigma_mad")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Threads that wait for one another make small problems slow on a busy machine."""
+    with threadpool_limits(1):
+        yield
+
+
+def truth(a: np.ndarray) -> np.ndarray:
+    return 0.5 + 0.25 * np.tanh(a)
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    rng = np.random.default_rng(5)
+    a, b = rng.normal(3.0, 1.0, N), rng.normal(-20.0, 7.0, N)
+    p_high = ndtr(2 * (a - 3))
+    kind = np.where(rng.random(N) < p_high, "high", "low")
+    z = truth(a - 3) + rng.normal(0, NOISE, N)
+    return Table({"id": np.arange(N), "a": a, "b": b, "kind": kind, "z": z, "p_high": p_high})
+
+
+@pytest.fixture(scope="module")
+def shards(table, tmp_path_factory) -> Shards:
+    folder = tmp_path_factory.mktemp("table")
+    return write_shards(folder, Catalog.from_table(table, missing=()), NoImages(N), INPUTS)
+
+
+def scalars(shards: Shards, rows: np.ndarray = TEST) -> np.ndarray:
+    return shards.scalars(INPUTS.scalars)[rows]
+
+
+def fit(method: str, task: Task, shards: Shards, **options) -> ClassicalEstimator:
+    options = {**QUICK.get(method, {}), **options}
+    return ClassicalEstimator(task, INPUTS, method, options=options, seed=1).fit(shards, TRAIN)
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_probabilities_are_near_the_true_ones(method, shards, table, tmp_path):
+    estimator = fit(method, KIND, shards)
+    p = estimator.sample(None, scalars(shards))["morphology"][0]
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-6)
+    assert (p[:, 0] == 0).all()  # no training object is of that class
+    assert np.abs(p[:, 2] - table["p_high"][TEST]).mean() < 0.09
+    estimator.save(tmp_path / "model")
+    again = load_estimator(tmp_path / "model")
+    assert again.fingerprint == estimator.fingerprint
+    np.testing.assert_array_equal(again.sample(None, scalars(shards))["morphology"][0], p)
+
+
+@pytest.mark.parametrize("method", OF_NUMBERS)
+def test_densities_are_calibrated_and_as_wide_as_the_noise(method, shards, table, tmp_path):
+    estimator = fit(method, number(), shards)
+    family = estimator.task.targets[0].family
+    masses = estimator.sample(None, scalars(shards))["z"]
+    told = family.summarize(masses)
+    error = told["mean"] - truth(table["a"][TEST] - 3)
+    assert np.sqrt(np.mean(error**2)) < 0.6 * NOISE
+    pit = np.sort(family.cumulative(masses, np.asarray(table["z"][TEST]))[0])
+    steps = (np.arange(len(TEST)) + 0.5) / len(TEST)
+    assert np.abs(pit - steps).max() < 1.63 / np.sqrt(len(TEST))  # KS test, 1 percent
+    assert 0.9 * NOISE < np.median(told["std"]) < 1.35 * NOISE
+    estimator.save(tmp_path / "model")
+    again = load_estimator(tmp_path / "model").sample(None, scalars(shards))["z"]
+    np.testing.assert_array_equal(again, masses)
+
+
+@pytest.mark.parametrize("family", [Gaussian(0.0, 1.0, chapter="redshift"), Mixture(0.0, 1.0)])
+def test_every_family_tells_what_the_method_found(family, shards):
+    x = scalars(shards)
+    told = [
+        t.targets[0].family.summarize(fit("knn", t, shards).sample(None, x)["z"])
+        for t in (number(family), number())
+    ]
+    for name in ("mean", "std"):
+        np.testing.assert_allclose(told[0][name], told[1][name], atol=0.01)
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_a_row_says_the_same_alone_and_among_others(method, shards):
+    task = number() if method in OF_NUMBERS else KIND
+    estimator = fit(method, task, shards)
+    x = scalars(shards, np.arange(N))
+    (whole,) = estimator.sample(None, x).values()
+    (backwards,) = estimator.sample(None, x[::-1]).values()
+    np.testing.assert_array_equal(whole, backwards[:, ::-1])
+    for rows in ([5], [700, 2, 3]):
+        (alone,) = estimator.sample(None, x[rows]).values()
+        np.testing.assert_array_equal(whole[:, rows], alone)
+
+
+def test_neighbors_are_those_of_standardized_scalars(shards, table):
+    estimator = fit("knn", KIND, shards, neighbors=9)
+    x = np.column_stack([table["a"], table["b"]]).astype(np.float32).astype(np.float64)
+    z = (x - x[TRAIN].mean(axis=0)) / x[TRAIN].std(axis=0)
+    oracle = KNeighborsClassifier(9).fit(z[TRAIN], table["kind"][TRAIN] == "high")
+    expected = (9 * oracle.predict_proba(z[TEST])[:, 1] + 0.5) / 10
+    found = estimator.sample(None, scalars(shards))["morphology"][0, :, 2]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_forest_is_the_mean_of_its_trees(shards):
+    """Meinshausen 2006: the mean of the weighted values is the prediction of the forest."""
+    estimator = fit("random_forest", number(), shards, trees=20)
+    state = estimator.states_["z"]["state"]
+    method = plugins.load(METHODS, "random_forest")
+    x = estimator.inputs.standardize(scalars(shards))
+    weights = method._shared_leaves(state, x, slice(None)).toarray()
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    leaves = state["leaves"]
+    shared = state["forest"].apply(x[:3])[:, None] == leaves  # object, training object, tree
+    expected = (shared / shared.sum(axis=1, keepdims=True)).mean(axis=2)
+    np.testing.assert_allclose(weights[:3], expected, atol=1e-12)
+    draws = estimator.sample(None, scalars(shards), draws=20)["z"]
+    assert draws.shape[0] == 20 and np.ptp(draws.argmax(-1), axis=0).max() > 0
+    with pytest.raises(ModelError, match="at most 20"):
+        estimator.sample(None, scalars(shards), draws=21)
+
+
+@pytest.mark.parametrize("method", [n for n in NAMES if n != "random_forest"])
+def test_draws_of_a_method_without_any_are_refused(method, shards):
+    with pytest.raises(ModelError, match="no draws"):
+        fit(method, KIND, shards).sample(None, scalars(shards), draws=2)
+
+
+def test_rows_without_a_scalar_or_a_label_teach_nothing(table, shards, tmp_path):
+    holes = table.copy()
+    holes["a"][:50] = 99.0
+    holes["kind"][50:90] = ""
+    with_holes = write_shards(
+        tmp_path, Catalog.from_table(holes, missing=(99.0,)), NoImages(N), INPUTS
+    )
+    some = ClassicalEstimator(KIND, INPUTS, "knn").fit(with_holes, TRAIN)
+    x = scalars(with_holes, np.arange(40, N))
+    p = some.sample(None, x)["morphology"]
+    assert np.isnan(p[0, :10]).all() and np.isfinite(p[0, 10:]).all()
+    same_inputs = some.inputs  # fitted on the rows that have a scalar, with or without label
+    clean = ClassicalEstimator(KIND, same_inputs, "knn").fit(shards, TRAIN[90:])
+    np.testing.assert_array_equal(clean.sample(None, x[10:])["morphology"], p[:, 10:])
+
+
+def test_what_cannot_be_is_refused(shards):
+    with pytest.raises(ConfigError, match="did you mean 'random_forest'"):
+        ClassicalEstimator(KIND, INPUTS, "random_forrest")
+    with pytest.raises(ConfigError, match="did you mean 'neighbors'"):
+        ClassicalEstimator(KIND, INPUTS, "knn", options={"neighbours": 3})
+    with pytest.raises(ModelError, match="scalars only"):
+        ClassicalEstimator(KIND, Inputs(("g",), 8, scalars=("a",)))
+    with pytest.raises(ModelError, match=r"(?s)svm.*Binned.*boosted_trees, knn, random_forest"):
+        ClassicalEstimator(number(), INPUTS, "svm")
+    high = np.flatnonzero(shards.column("kind")[0] == "high")
+    with pytest.raises(TrainingError, match="one class"):
+        ClassicalEstimator(KIND, INPUTS, "knn").fit(shards, high)
+    with pytest.raises(TrainingError, match="too few"):
+        ClassicalEstimator(KIND, INPUTS, "knn").fit(shards, high[:1])
+
+
+def test_a_file_with_other_types_is_not_loaded(shards, tmp_path):
+    fit("boosted_trees", KIND, shards, rounds=3).save(tmp_path / "model")
+    about = tmp_path / "model" / "estimator.json"
+    words = {**json.loads(about.read_text()), "method": "knn", "options": {}}
+    about.write_text(json.dumps(words))
+    with pytest.raises(ModelError, match=r"(?s)holds types.*TreePredictor"):
+        load_estimator(tmp_path / "model")
+    file = tmp_path / "model" / "model.skops"
+    file.write_bytes(file.read_bytes()[:300])
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_estimator(tmp_path / "model")
+
+
+def test_it_needs_no_tensorflow():
+    code = (
+        "import sys, astrocnn.estimators as e; e.ClassicalEstimator;"
+        "print({'keras', 'tensorflow'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
