@@ -7,13 +7,13 @@ An architecture says what its paper says; a `Block` lets `Options` override it, 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from typing import Any
 
 from keras import initializers, layers, regularizers
 
-from astrocnn.errors import ConfigError, ModelError
+from astrocnn.errors import ModelError
 from astrocnn.models.elementwise import LayerScale, Maxout
+from astrocnn.models.joins import Joins
 from astrocnn.models.options import Options
 from astrocnn.models.pooling import pooling_layer
 from astrocnn.models.sizes import ImageTooSmall, extent
@@ -24,17 +24,12 @@ __all__ = ["Block"]
 # By the rank of a tensor: spectra, images, and maps of the eight orientations of an image.
 _CONV = {3: layers.Conv1D, 4: layers.Conv2D}
 _SPATIAL = {3: layers.SpatialDropout1D, 4: layers.SpatialDropout2D, 5: layers.SpatialDropout3D}
-_GLOBAL = {
-    3: layers.GlobalAveragePooling1D,
-    4: layers.GlobalAveragePooling2D,
-    5: layers.GlobalAveragePooling3D,
-}
 _LAWS = {"he": "he_normal", "glorot": "glorot_uniform", "lecun": "lecun_normal"}
 _CONSTANT = 0.01
 _LAYERS_OF_THEIR_OWN = ("maxout", "prelu")
 
 
-class Block:
+class Block(Joins):
     """Makes layers for one network.
 
     Parameters
@@ -46,16 +41,11 @@ class Block:
     -----
     Tensors are (batch, height, width, channels), (batch, length, channels) for spectra, (batch,
     height, width, 8, channels) for maps of eight orientations, or (batch, channels).
-
-    What the options ask for and a layer cannot do is collected in `mistakes`, and the layer made
-    without it, so that all mistakes can be told at once.
     """
 
     def __init__(self, options: Options | None = None) -> None:
-        self.options = options or Options()
-        self._count: Counter[str] = Counter()
+        super().__init__(options)
         self._rates_used = 0
-        self._impossible: dict[str, list[str]] = {}
 
     def conv(
         self,
@@ -220,42 +210,6 @@ class Block:
         """A trained factor for each channel, nearly silent at first."""
         return LayerScale(initial, name=self._name("scale"))(x)
 
-    def reshape(self, x: Any, shape: tuple[int, ...]) -> Any:
-        """The same numbers in another shape (without the objects)."""
-        return layers.Reshape(shape, name=self._name("reshape"))(x)
-
-    def large_stem(self, image: Any, from_size: int = 112) -> bool:
-        """Whether the first layers may shrink the image at once: by its size, or by the option."""
-        if self.options.stem is not None:
-            return self.options.stem == "large"
-        return int(image.shape[1]) >= from_size
-
-    @property
-    def mistakes(self) -> list[ConfigError]:
-        """What the options asked for and the layers made so far cannot do."""
-        return [
-            ConfigError(f"{what}.", received=", ".join(where))
-            for what, where in self._impossible.items()
-        ]
-
-    def _cannot(self, what: str, where: str) -> None:
-        self._impossible.setdefault(what, []).append(where)
-
-    def _drop_maps(self, x: Any) -> Any:
-        rate = self.options.spatial_dropout
-        if not rate:
-            return x
-        return _SPATIAL[len(x.shape)](rate, name=self._name("dropout"))(x)
-
-    def _initializer(self, name: str) -> Any:
-        name = self.options.initializer or name
-        if name == "constant":
-            return initializers.Constant(_CONSTANT)
-        return _LAWS.get(name, name)
-
-    def _scaled(self, count: int) -> int:
-        return max(1, round(count * self.options.width))
-
     def dropout(self, x: Any, rate: float) -> Any:
         """Dropout whose rate the options may scale or replace; none at all for rate 0.
 
@@ -299,49 +253,26 @@ class Block:
             )
         return x
 
-    def add(self, first: Any, second: Any) -> Any:
-        """Sum of two branches of one shape.
+    def large_stem(self, image: Any, from_size: int = 112) -> bool:
+        """Whether the first layers may shrink the image at once: by its size, or by the option."""
+        if self.options.stem is not None:
+            return self.options.stem == "large"
+        return int(image.shape[1]) >= from_size
 
-        Raises
-        ------
-        ModelError
-            If the branches differ in shape.
-        """
-        if tuple(first.shape) != tuple(second.shape):
-            if self.options.activation == "maxout":
-                self._cannot(
-                    "activation = maxout halves the maps, which then cannot be added to a shortcut",
-                    f"{first.shape[-1]} maps and {second.shape[-1]}",
-                )
-                return second
-            raise ModelError(
-                "Two branches that are to be summed differ in shape.",
-                received=f"{tuple(first.shape[1:])} and {tuple(second.shape[1:])}",
-                hint="leave the option padding unset for residual networks",
-            )
-        return layers.Add(name=self._name("add"))([first, second])
+    def _drop_maps(self, x: Any) -> Any:
+        rate = self.options.spatial_dropout
+        if not rate:
+            return x
+        return _SPATIAL[len(x.shape)](rate, name=self._name("dropout"))(x)
 
-    def concatenate(self, *tensors: Any) -> Any:
-        """Branches side by side in the channels."""
-        if len(tensors) == 1:
-            return tensors[0]
-        return layers.Concatenate(name=self._name("concat"))(list(tensors))
+    def _initializer(self, name: str) -> Any:
+        name = self.options.initializer or name
+        if name == "constant":
+            return initializers.Constant(_CONSTANT)
+        return _LAWS.get(name, name)
 
-    def flatten(self, x: Any, scalars: Any = None) -> Any:
-        """Feature maps as one vector, with the scalar inputs joined to it."""
-        return self._join(layers.Flatten(name=self._name("flatten"))(x), scalars)
-
-    def global_pool(self, x: Any, scalars: Any = None) -> Any:
-        """Mean of each feature map, over the orientations too, with the scalar inputs joined."""
-        layer = _GLOBAL[len(x.shape)](name=self._name("global_pool"))
-        return self._join(layer(x), scalars)
-
-    def _join(self, x: Any, scalars: Any) -> Any:
-        return x if scalars is None else self.concatenate(x, scalars)
-
-    def _name(self, kind: str) -> str:
-        self._count[kind] += 1
-        return f"{kind}{self._count[kind]}"
+    def _scaled(self, count: int) -> int:
+        return max(1, round(count * self.options.width))
 
     def _penalty(self) -> Any:
         return regularizers.L2(self.options.l2) if self.options.l2 else None

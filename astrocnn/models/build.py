@@ -78,6 +78,8 @@ def build(
     try:
         return _assemble(architecture, module, heads, size, n_channels, n_scalars, options)
     except ImageTooSmall as error:
+        if not n_channels:
+            raise
         smallest = smallest_size(architecture, n_channels=n_channels, options=options, above=size)
         raise ModelError(
             f"An image of {size} pixels a side is too small for '{architecture}'.",

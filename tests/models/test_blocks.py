@@ -61,3 +61,5 @@ def test_branches_that_do_not_fit_are_refused():
     block = Block()
     with pytest.raises(ModelError, match="differ in shape"):
         block.add(image, block.conv(image, 2, 3, padding="valid"))
+    with pytest.raises(ModelError, match=r"differ in shape[\s\S]*padding unset"):
+        block.concatenate(image, block.conv(image, 2, 3, padding="valid"))

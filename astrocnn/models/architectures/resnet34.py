@@ -1,0 +1,28 @@
+"""Residual network of 34 layers: three, four, six and three basic blocks of two 3x3 convolutions.
+
+With its large stem, three bands and 1000 classes it has 21,797,672 trainable parameters.  See
+`astrocnn.models.architectures._residual` for the blocks and the stem of small stamps.
+
+References
+----------
+He et al. 2016, CVPR, 770 (arXiv:1512.03385), table 1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from astrocnn.models.architectures._residual import residual
+from astrocnn.models.architectures.base import Reference
+
+if TYPE_CHECKING:
+    from astrocnn.models.blocks import Block
+
+__all__ = ["REFERENCE", "features"]
+
+REFERENCE = Reference("He et al. 2016", 224, 3, 1000, 21_797_672)
+
+
+def features(image: Any, scalars: Any, block: Block) -> Any:
+    """Features of shape (batch, 512)."""
+    return residual(image, scalars, block, (3, 4, 6, 3))
