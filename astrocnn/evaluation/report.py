@@ -62,7 +62,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; the first column names the row.
+    """Rows of text; the first column names the row, with a remark after a line break.
 
     Parameters
     ----------

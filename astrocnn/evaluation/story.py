@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from astrocnn.evaluation.words import (
 )
 from astrocnn.flags import Flag
 from astrocnn.metrics import Score
-from astrocnn.tasks import Task
+from astrocnn.tasks import Target, Task
 
 __all__ = [
     "data_chapter",
@@ -34,8 +35,6 @@ __all__ = [
     "scores_chapter",
     "training_chapter",
 ]
-
-_FOLDER = "astrocnn.evaluation.chapters"
 
 
 def headline_of(
@@ -91,21 +90,26 @@ def scores_chapter(
         )
     text += [f"{name}: {sentence}." for name, sentence in (sentences or {}).items()]
     tables = []
-    for target in [t.name for t in task.targets] + [""]:
-        mine = [s for s in scores if s.target == target]
+    for target in [*task.targets, None]:
+        name = "" if target is None else target.name
+        mine = [s for s in scores if s.target == name]
         if not mine:
             continue
         general = [s for s in mine if not is_of_class(s.name)]
         others = {
-            name: {s.name: s for s in found if s.target == target}
-            for name, found in baselines.items()
+            label: {s.name: s for s in found if s.target == name}
+            for label, found in baselines.items()
+            if any(s.target == name for s in found)
         }
+        said = {} if target is None else getattr(_chapter(target), "SAID", {})
+        text += [line for line in said.values() if line not in text]
+        # Where several baselines stand beside the network, their intervals would crowd the page.
+        cell = _cell if len(others) < 2 else value_of
         rows = [
             [
-                name_of(s.name),
+                _noted(s, said),
                 _cell(s),
-                *(_cell(found[s.name]) if s.name in found else "–" for found in others.values()),
-                s.note,
+                *(cell(found[s.name]) if s.name in found else "–" for found in others.values()),
             ]
             for s in general
         ]
@@ -113,12 +117,12 @@ def scores_chapter(
         excluded = f", {first.n_excluded:,} left out: {first.reason}" if first.n_excluded else ""
         tables.append(
             Table(
-                ["Score", "Network", *others, "Note"],
+                ["Score", "Model", *others],
                 rows,
-                f"{target or 'All targets together'}: {first.n_used:,} objects{excluded}",
+                f"{name or 'All targets together'}: {first.n_used:,} objects{excluded}",
             )
         )
-        tables += _by_class(target, mine)
+        tables += _by_class(name, mine)
     return Chapter("Scores", text, tables=tables)
 
 
@@ -143,7 +147,7 @@ def figure_chapters(
     text: dict[str, list[str]] = {}
     for target in task.targets:
         name = target.name
-        chapter = plugins.load(_FOLDER, target.family.chapter)
+        chapter = _chapter(target)
         for section, sentences in chapter.TEXT.items():
             lines = text.setdefault(section, [])
             lines += [line for line in sentences if line not in lines]
@@ -151,7 +155,8 @@ def figure_chapters(
         drawn = chapter.figures(target, encoded[name], weights[name], samples[name], by)
         usual = next(iter(chapter.TEXT))
         for kind, figure in drawn.items():
-            section, words = chapter.CAPTIONS.get(kind, (usual, _plain(kind)))
+            along = chapter.BY.format(kind.partition("_by_")[2])
+            section, words = chapter.CAPTIONS.get(kind, (usual, along))
             caption = f"{name}: {words}"
             alt = f"{_plain(kind)} of {name}. {caption}"
             wide = figure.get_size_inches()[0] > 6
@@ -210,7 +215,7 @@ def gallery_chapter(
     text: list[str] = []
     for target in task.targets:
         name = target.name
-        chapter = plugins.load(_FOLDER, target.family.chapter)
+        chapter = _chapter(target)
         picked = chapter.stamps(target, encoded[name], weights[name], samples[name], count)
         picked = {kind: stamps for kind, stamps in picked.items() if stamps}
         images = {
@@ -327,6 +332,16 @@ def _facts(facts: Mapping[str, object]) -> Table:
 
 def _cell(score: Score) -> str:
     return f"{value_of(score)}\u00a0{interval_of(score)}".rstrip()
+
+
+def _noted(score: Score, said: Mapping[str, str]) -> str:
+    """Name of a score, and below it what must be known of it unless the text said it."""
+    parts = [part for part in score.note.split("; ") if part and part not in said]
+    return "\n".join([name_of(score.name), *(["; ".join(parts)] if parts else [])])
+
+
+def _chapter(target: Target) -> ModuleType:
+    return plugins.load("astrocnn.evaluation.chapters", target.family.chapter)
 
 
 def _by_class(target: str, scores: Sequence[Score]) -> list[Table]:

@@ -64,7 +64,8 @@ def _percent(score: Score) -> bool:
 def _number(score: Score, value: float) -> str:
     """A number in the digits that suit the score, so that its interval has the same."""
     if _percent(score):
-        extreme = 0 < min(score.value, 1 - score.value) < 0.01
+        rare = min(score.value, 1 - score.value) or score.high - score.low
+        extreme = 0 < rare < 0.01
         return f"{100 * value:.{2 if extreme else 1}f}"
     return f"{value:.{_digits(score)}f}"
 
@@ -77,7 +78,7 @@ def _digits(score: Score) -> int:
     if not (math.isfinite(half) and half > 0):
         return least
     order = math.floor(math.log10(half))
-    return min(max(least, -order + (half < 3 * 10**order)), 7)
+    return min(max(least, -order + (half < 3 * 10**order)), 5)
 
 
 @functools.cache

@@ -7,8 +7,17 @@ from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation import fit_cut, fit_majority, peak_brightness, score
-from astrocnn.families import Bernoulli, Categorical
+from astrocnn.evaluation import (
+    baseline_scores,
+    fit_cut,
+    fit_majority,
+    fit_mean,
+    fit_neighbors,
+    fit_prior,
+    peak_brightness,
+    score,
+)
+from astrocnn.families import Bernoulli, Binned, Categorical, Gaussian
 from astrocnn.tasks import Target, Task
 
 
@@ -96,3 +105,53 @@ def test_peak_brightness():
     images[1, 2, 2] = [90.0, np.nan]
     images[2] = np.nan
     np.testing.assert_array_equal(peak_brightness(images), [30.0, 0.0, np.nan])
+
+
+@pytest.mark.parametrize("family", [Binned(0.0, 1.0, 50), Gaussian(0.0, 1.0, 50, "redshift")])
+def test_the_prior_has_the_moments_of_the_labels_and_the_mean_is_sure(family):
+    rng = np.random.default_rng(0)
+    z = rng.beta(2, 4, 600)
+    z[:10] = np.nan
+    target = Target("z", family, "z")
+    prior = fit_prior(target, *target.encode(z)).sample(3)
+    assert prior.shape == (1, 3, family.units)
+    table = family.summarize(prior)
+    np.testing.assert_allclose(table["mean"], np.nanmean(z), atol=0.005)
+    np.testing.assert_allclose(table["std"], np.nanstd(z), rtol=0.05)
+    sure = family.summarize(fit_mean(target, *target.encode(z)).sample(2))
+    np.testing.assert_allclose(sure["mean"], np.nanmean(z), atol=0.005)
+    assert np.all(sure["std"] < 0.03)
+    with pytest.raises(PredictionError, match="No object can train"):
+        fit_prior(target, *target.encode([np.nan]))
+
+
+def test_neighbors_are_the_nearest():
+    rng = np.random.default_rng(1)
+    mag, z = rng.normal(size=60), rng.random(60)
+    mag[3], z[4] = np.nan, np.nan
+    target = Target("z", Gaussian(0.0, 1.0, 50), "z")
+    fitted = fit_neighbors(target, "r", mag, *target.encode(z))
+    known = np.isfinite(mag) & np.isfinite(z)
+    asked = np.r_[rng.normal(size=20), -9.0, 9.0]
+    sample = fitted.sample(np.r_[asked, np.nan])
+    assert np.isnan(sample[0, -1]).all()
+    for x, (mean, _) in zip(asked, sample[0], strict=False):
+        nearest = np.argsort(np.abs(mag[known] - x))[: fitted.count]
+        assert mean == pytest.approx(z[known][nearest].mean(), abs=1e-6)
+
+
+def test_baselines_of_unlike_targets_stand_side_by_side():
+    targets = (
+        Target("m", Categorical(("a", "b")), "kind"),
+        Target("z", Gaussian(0.0, 1.0, 50, "redshift"), "z"),
+    )
+    task = Task("t", targets, "z.sigma_mad")
+    rng = np.random.default_rng(2)
+    columns = {"kind": np.array(["a", "b"])[rng.integers(0, 2, 80)], "z": rng.random(80)}
+    labels = task.encode(columns)
+    scores, sentences = baseline_scores(
+        task, labels, labels, number=("z", columns["z"], columns["z"]), n_resamples=0
+    )
+    assert set(scores) == {"Majority", "Prior", "Cut on z", "z alone"} == set(sentences)
+    assert {s.target for s in scores["Majority"]} == {"m"}
+    assert {s.target for s in scores["z alone"]} == {"z"}

@@ -10,6 +10,8 @@ from sklearn import metrics as oracle
 from astrocnn import plugins
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.evaluation import headline, read_scores, score, write_scores
+from astrocnn.evaluation.words import interval_of, value_of
+from astrocnn.metrics import Score
 from astrocnn.tasks import make
 
 
@@ -31,8 +33,32 @@ def test_every_family_has_its_chapter():
     }
     for name in chapters:
         module = plugins.load("astrocnn.evaluation.chapters", name)
-        for function in ("scores", "across", "figures", "stamps"):
+        for function in ("scores", "across", "figures", "stamps", "baselines"):
             assert callable(getattr(module, function))
+        sections = set(module.TEXT)
+        assert {section for section, _ in module.CAPTIONS.values()} <= sections
+        assert "{}" in module.BY and module.GALLERY.endswith(".")
+
+
+def test_chapters_do_not_call_one_score_by_two_names():
+    folder = "astrocnn.evaluation.chapters"
+    said = {}
+    for name in plugins.names(folder):
+        for key, words in plugins.load(folder, name).NAMES.items():
+            assert said.setdefault(key, words) == words
+
+
+def test_numbers_have_the_digits_their_interval_is_worth():
+    def shown(value, low, high, name="bias"):
+        s = Score(name, value, low, high, 10)
+        return value_of(s), interval_of(s).replace("\u00a0", " ")
+
+    assert shown(3e-5, -7e-5, 13e-5) == ("0.00003", "[-0.00007, 0.00013]")
+    assert shown(0.01823, 0.0176, 0.0189) == ("0.0182", "[0.0176, 0.0189]")
+    assert shown(-18.334, -18.9, -17.8) == ("-18.3", "[-18.9, -17.8]")
+    assert shown(0.231, 0.2, 0.26) == ("0.231", "[0.200, 0.260]")
+    assert shown(0.0, 0.0, 0.0008, "eta_015") == ("0.00\u00a0%", "[0.00, 0.08]")
+    assert shown(np.nan, np.nan, np.nan) == ("–", "")
 
 
 def test_scores_equal_sklearn_on_the_rows_that_can_be_scored(case, scores):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import cramervonmises, kstwo
 
 from astrocnn import metrics
-from astrocnn.evaluation.priors import Neighbors, Prior, fit_mean, fit_neighbors, fit_prior
+from astrocnn.evaluation.priors import Neighbors, Prior, fit_neighbors, fit_prior
 from astrocnn.evaluation.quantities import Quantities, family_of, measured
 from astrocnn.evaluation.stamps import Stamp
 from astrocnn.metrics import Score
@@ -80,8 +80,7 @@ CAPTIONS = {
     "examples": (
         "Objects",
         "Densities of single objects: the mean over draws (dark), the draws (light) and the true "
-        "value (orange). First the narrowest, then the widest, then those whose truth is least "
-        "expected.",
+        "value (orange). First the narrowest, then the widest, then those farthest off.",
     ),
 }
 
@@ -214,13 +213,14 @@ def objects(
         "most uncertain": np.argsort(-spread, kind="stable")[:count],
         "most wrong": worst[:count],
     }
+    digits = _digits(spread)
     return {
         kind: [
             Stamp(
                 row=int(q.rows[i]),
-                label=f"{q.truth[i]:.3g}" if labelled[i] else "",
-                said=f"{mean[i]:.3g}",
-                detail=f"\u00b1 {spread[i]:.2g}",
+                label=f"{q.truth[i]:.{digits}f}" if labelled[i] else "",
+                said=f"{mean[i]:.{digits}f}",
+                detail=f"\u00b1 {spread[i]:.{digits}f}",
                 wrong=bool(labelled[i] and bad[i]),
             )
             for i in rows
@@ -236,9 +236,11 @@ def picked(stamps: Mapping[str, list[Stamp]], rows: NDArray[np.intp]) -> dict[st
 
 
 def baselines(target: Target, encoded: Any, weight: Any) -> tuple[Prior, ...]:
-    """What one gets without looking: the training labels' distribution, and their mean."""
-    fits = (fit_prior, fit_mean)
-    return tuple(fit(target, encoded, weight) for fit in fits)
+    """What one gets without looking: the distribution of the training labels.
+
+    Its mean is that of the training labels, so `fit_mean` would have the same point scores.
+    """
+    return (fit_prior(target, encoded, weight),)
 
 
 def by_number(target: Target, name: str, values: Any, encoded: Any, weight: Any) -> Neighbors:
@@ -264,6 +266,12 @@ def _notes(q: Quantities) -> dict[str, str]:
     if floored:
         notes["nll"] += f"; {floored} bins of the truth below {MASS_FLOOR:.1g} count as that"
     return notes
+
+
+def _digits(spread: NDArray[np.float64]) -> int:
+    """Digits behind the point that show a typical spread with two figures."""
+    typical = float(np.median(spread)) if len(spread) else 1.0
+    return int(np.clip(1 - np.floor(np.log10(max(typical, 1e-6))), 0, 6))
 
 
 def _p(value: float) -> str:

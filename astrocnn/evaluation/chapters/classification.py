@@ -76,6 +76,16 @@ CAPTIONS = {
         "Classes",
         "Completeness and purity of the objects above a probability threshold.",
     ),
+    "precision_recall": (
+        "Classes",
+        "Purity against completeness of the objects above a threshold; the band is a 95 % Wilson "
+        "interval.",
+    ),
+    "completeness_fpr": (
+        "Classes",
+        "Completeness against the false positive rate, which ends at one object; the marks carry "
+        "95 % Wilson intervals.",
+    ),
     "reliability": (
         "Uncertainty",
         "How often the chosen class is right, against its probability. Points on the diagonal "
@@ -101,6 +111,7 @@ TEXT = {
         "which more training data could remove.",
     ),
 }
+BY = "Error rate in bins of {} that hold equally many objects, with 95 % Wilson intervals."
 GALLERY = (
     "Below each stamp: true \u2192 predicted class where they differ (orange), else the class; "
     "its probability and the spread of that over draws. Pink pixels have no data."
@@ -224,6 +235,7 @@ def figures(
         "confusion": draw.confusion(matrix, classes),
         "roc": draw.roc(rankings),
         "completeness_purity": draw.completeness_purity(rankings),
+        **(_of_a_cut(rankings[classes[1]]) if len(classes) == 2 else {}),
         "reliability": draw.reliability(mean.max(axis=1), right),
         "risk_coverage": draw.risk_coverage(~right, doubt),
         "entropy": draw.entropy(~right, doubt, len(classes)),
@@ -282,6 +294,15 @@ def by_number(target: Target, name: str, values: Any, encoded: Any, weight: Any)
 
 def _sureness(probability: float, spread: float) -> str:
     return f"p = {probability:.2f}" + (f" \u00b1 {spread:.2f}" if spread >= 0.005 else "")
+
+
+def _of_a_cut(ranking: Ranking) -> dict[str, Figure]:
+    from astrocnn.evaluation import figures as draw
+
+    return {
+        "precision_recall": draw.precision_recall(ranking),
+        "completeness_fpr": draw.completeness_fpr(ranking),
+    }
 
 
 def _decisions(sample: Sample, classes: tuple[str, ...]) -> dict[str, Statistic]:

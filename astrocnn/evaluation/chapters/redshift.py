@@ -58,12 +58,15 @@ CAPTIONS = {
     **_numbers.CAPTIONS,
 }
 TEXT = {
-    "Redshifts": (
-        "The point estimate is the mean of the density unless a score says otherwise; "
-        "dz = (z_phot - z_spec) / (1 + z_spec).",
-    ),
+    "Redshifts": (),
     **_numbers.TEXT,
 }
+POINT = "of the mean of p(z)"
+SAID = {
+    POINT: "Scatter, bias and outliers are those of dz = (z_phot - z_spec) / (1 + z_spec), with "
+    "the mean of p(z) as z_phot unless the score names the median or the mode."
+}
+BY = "Bias and scatter of dz in bins of {} that hold equally many objects."
 GALLERY = (
     "Below each stamp: true \u2192 photometric redshift and its predicted spread, orange where "
     f"|dz| > {OUTLIER:g}. Pink pixels have no data."
@@ -110,7 +113,7 @@ def scores(
         "eta_015": partial(metrics.outlier_fraction, dz, 0.15),
         "outliers_rail": partial(metrics.outliers_rail, dz),
     }
-    notes = dict.fromkeys(points, "of the mean of p(z)")
+    notes = dict.fromkeys(points, POINT)
     for name in ("eta_005", "eta_015"):
         notes[name] += "; Wilson interval"
     for point in POINTS[1:]:
@@ -185,5 +188,5 @@ def _said(dz: Any) -> str:
     return (
         rf"$\sigma_{{\mathrm{{MAD}}}}$ = {float(metrics.sigma_mad(dz)):.4f}"
         f"\nbias = {bias}\n"
-        rf"$\eta_{{0.05}}$ = {100 * float(metrics.outlier_fraction(dz, 0.05)):.2f}\u2009%"
-    ).replace("\\u2009", "\u2009")
+        rf"$\eta_{{0.05}}$ = {100 * float(metrics.outlier_fraction(dz, 0.05)):.2f} %"
+    )

@@ -52,9 +52,15 @@ CAPTIONS = {
     **_numbers.CAPTIONS,
 }
 TEXT = {
-    "Values": ("The deviation of an object is its predicted (mean) less its true value.",),
+    "Values": (),
     **_numbers.TEXT,
 }
+POINT = "of the mean of the density"
+SAID = {
+    POINT: "Errors, scatter and bias are those of the predicted less the true value, where the "
+    "mean of the density is the prediction unless the score names the median or the mode."
+}
+BY = "Bias and scatter in bins of {} that hold equally many objects."
 GALLERY = (
     "Below each stamp: true \u2192 predicted value and its predicted spread, orange for errors "
     "beyond three times the scatter. Pink pixels have no data."
@@ -99,7 +105,7 @@ def scores(
         "sigma_mad": partial(metrics.sigma_mad, off),
         "mean_absolute": partial(metrics.average, np.abs(off)),
     }
-    notes = dict.fromkeys(points, "of the mean of the density")
+    notes = dict.fromkeys(points, POINT)
     for point in POINTS[1:]:
         other = _residual(q.columns[point], q.truth)
         points[f"{point}_bias"] = partial(metrics.bias, other)

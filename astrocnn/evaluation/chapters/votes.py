@@ -56,6 +56,7 @@ TEXT = {
     ),
     "Uncertainty": (),
 }
+BY = "Bias and scatter of the fraction foretold for the commonest answer in bins of {}."
 GALLERY = (
     "Below each stamp: commonest answer of the volunteers \u2192 of the network, with its "
     "fraction; orange where they differ. Pink pixels have no data."

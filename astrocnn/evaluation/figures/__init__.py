@@ -18,6 +18,12 @@ from astrocnn.evaluation.figures.gallery import band_levels, gallery, rgb
 from astrocnn.evaluation.figures.pit import credible_sets, pit_histogram, qq
 from astrocnn.evaluation.figures.reliability import reliability
 from astrocnn.evaluation.figures.scatter import against_truth
+from astrocnn.evaluation.figures.selection import (
+    completeness_fpr,
+    precision_recall,
+    probability_along,
+    ranking_areas,
+)
 from astrocnn.evaluation.figures.stacked import stacked
 from astrocnn.evaluation.figures.stacks import stacks
 from astrocnn.evaluation.figures.style import STYLE, png, styled, svg
@@ -28,6 +34,7 @@ __all__ = [
     "STYLE",
     "against_truth",
     "band_levels",
+    "completeness_fpr",
     "completeness_purity",
     "confusion",
     "credible_sets",
@@ -39,7 +46,10 @@ __all__ = [
     "learning_curve",
     "pit_histogram",
     "png",
+    "precision_recall",
+    "probability_along",
     "qq",
+    "ranking_areas",
     "reliability",
     "rgb",
     "risk_coverage",

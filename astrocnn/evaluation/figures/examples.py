@@ -66,9 +66,14 @@ def densities(
             axes.set_visible(False)
             continue
         low, high = _window(mean[i], edges, None if truth is None else float(truth[i]))
-        for draw in p[:_MOST_DRAWS, i] if len(p) > 1 else ():
-            axes.stairs(draw, edges, color=COLORS[5], lw=0.5, alpha=0.5)
-        axes.stairs(mean[i], edges, color=COLORS[0], lw=1.3)
+        shown = slice(
+            int(np.searchsorted(edges, low, side="right")) - 1, int(np.searchsorted(edges, high))
+        )
+        x = np.repeat(edges[shown.start : shown.stop + 1], 2)[1:-1]
+        if len(p) > 1:
+            steps = np.repeat(p[:_MOST_DRAWS, i, shown], 2, axis=1)
+            axes.plot(x, steps.T, color=COLORS[5], lw=0.5, alpha=0.5)
+        axes.plot(x, np.repeat(mean[i, shown], 2), color=COLORS[0], lw=1.3)
         if truth is not None and np.isfinite(truth[i]):
             axes.axvline(float(truth[i]), color=COLORS[1], lw=1.3)
         top = float(p[:_MOST_DRAWS, i].max())

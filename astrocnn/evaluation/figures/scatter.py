@@ -14,7 +14,7 @@ from astrocnn.evaluation.figures.style import COLORS, COLUMN, styled
 
 __all__ = ["against_truth"]
 
-_FEW = 1500
+_FEW = 3000
 # Without its palest part: single objects far off must be seen.
 _CELLS = ListedColormap(colormaps["YlGnBu"](np.linspace(0.3, 1, 256)))
 
@@ -49,7 +49,7 @@ def against_truth(
     figure = Figure(figsize=(COLUMN * 1.1, COLUMN * 0.95), layout="compressed")
     axes = figure.add_subplot()
     if len(x) < _FEW:
-        axes.plot(x, y, "o", ms=2.2, mec="none", color=COLORS[0], alpha=0.45, rasterized=True)
+        axes.plot(x, y, "o", ms=2.0, mec="none", color=COLORS[0], alpha=0.4, rasterized=True)
     else:
         inside = (x >= low) & (x <= high) & (y >= low) & (y <= high)
         drawn = axes.hexbin(

@@ -32,7 +32,7 @@ def vote_fractions(
         Ends of a credible interval of each predicted fraction, drawn where objects are few.
     """
     p, y = np.asarray(predicted, float), np.asarray(observed, float)
-    columns = min(3, len(answers))
+    columns = 2 if len(answers) == 4 else min(3, len(answers))
     rows = -(-len(answers) // columns)
     figure = Figure(figsize=(2.37 * columns, 2.3 * rows + 0.1), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
@@ -57,7 +57,9 @@ def vote_fractions(
                 found.center, found.bias, error, fmt="s", ms=4, lw=1.1, capsize=2, color=COLORS[1]
             )
         rmse = float(metrics.rmse(p[:, [k]], y[:, [k]]))
-        axes.text(0.04, 0.96, f"{answers[k]}\nRMSE {rmse:.3f}", transform=axes.transAxes, va="top")
+        box = {"fc": "w", "ec": "none", "alpha": 0.75, "pad": 1.2}
+        said = f"{answers[k]}\nRMSE {rmse:.3f}"
+        axes.text(0.04, 0.96, said, transform=axes.transAxes, va="top", bbox=box)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     figure.supxlabel("fraction foretold", fontsize=9.5)
     figure.supylabel("fraction of the votes", fontsize=9.5)
