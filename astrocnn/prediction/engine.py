@@ -19,6 +19,7 @@ import numpy as np
 from astrocnn.catalog import CatalogWarning
 from astrocnn.errors import PredictionError
 from astrocnn.estimators.base import VIEWS
+from astrocnn.imaging import NoImages
 from astrocnn.plugins import nearest
 from astrocnn.prediction import parts
 from astrocnn.prediction import provenance as origin
@@ -92,6 +93,8 @@ def predict(
     ------
     InputsError
         If the images are not of the kind the estimator was trained on.
+    CatalogError
+        If a scalar holds numbers that usually mean "not measured" and none were declared.
     PredictionError
         If an argument makes no sense, images and catalogue have different rows, two columns
         have one name, densities are asked of a task that has none, existing parts belong to
@@ -113,6 +116,9 @@ def predict(
             hint=nearest(views, VIEWS),
         )
     estimator.inputs.check(source)
+    catalog.refuse_sentinels(estimator.inputs.scalars)
+    if not estimator.inputs.bands:
+        source = NoImages(len(catalog))  # what images there are is not looked at
     layout = Layout.of(estimator, catalog, extras, pdf)
     way: dict[str, object] = {"draws": draws, "seed": seed, "views": views, "pdf": pdf}
     identity = origin.identities(estimator, catalog, source, provenance)

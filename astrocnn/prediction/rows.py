@@ -15,7 +15,7 @@ import numpy as np
 
 from astrocnn.errors import PredictionError
 from astrocnn.families import QuantityFamily
-from astrocnn.flags import UNUSABLE, Flag
+from astrocnn.flags import Flag
 from astrocnn.prediction import extras as extra_columns
 from astrocnn.prediction.batch import Batch, Extra
 from astrocnn.prediction.pdf import Plane
@@ -105,8 +105,7 @@ def predict_part(
     scalars = scalars_of(catalog, estimator)
     if scalars is not None:
         flags[~np.isfinite(scalars).all(axis=-1)] |= Flag.SCALAR_MISSING
-    unusable = UNUSABLE if estimator.inputs.mask_channel else UNUSABLE | Flag.BAND_MISSING
-    usable = (flags & int(unusable)) == 0
+    usable = (flags & int(estimator.inputs.refused)) == 0
     flags[~usable] |= Flag.NOT_PREDICTED
 
     absent = _absent(estimator.task, extras)
