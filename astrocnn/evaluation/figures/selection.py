@@ -229,16 +229,15 @@ def _trend(axes: Axes, x: Any, p: Any, n_bins: int, log: bool) -> None:
     axes.plot(middle, median, "o-", ms=3, color=COLORS[0])
     if log:
         axes.set_xscale("log")
-        if x[-1] / x[0] < 30:
-            axes.xaxis.set_minor_formatter(FuncFormatter(_round_minor))
-            axes.tick_params(axis="x", which="minor", labelsize=7)
-        else:
-            axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(labelsize=7.5)
+        if x[0] >= 0.01 and x[-1] < 1e4:
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        narrow = x[-1] < 50 * x[0] and x[-1] < 1e4
+        axes.xaxis.set_minor_formatter(FuncFormatter(_two_or_five) if narrow else NullFormatter())
+    axes.tick_params(which="both", labelsize=7.5)
 
 
-def _round_minor(value: float, _: Any = None) -> str:
-    """Labels for 2 and 5 between the powers of ten."""
+def _two_or_five(value: float, _: Any = None) -> str:
+    """Labels between the powers of ten."""
     first = round(value / 10 ** np.floor(np.log10(value)), 6)
     return f"{value:g}" if first in (2, 5) else ""
 

@@ -36,7 +36,7 @@ def draw(
     Returns
     -------
     Drawn
-        The mask holds pixels that spikes reach, not the star.
+        The mask holds spikes, star and wings; the severity is that of the spikes alone.
     """
     height, width = image.shape
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
@@ -58,4 +58,4 @@ def draw(
     bars = spikes(image.shape, x, y, float(angle), camera)
     star = point(image.shape, x, y, camera) + halo(image.shape, x, y, camera)
     made = camera.shine(image, flux * (bars + star), rng)
-    return Drawn(made.image, camera.visible(flux * bars), camera.signal_to_noise(flux * bars))
+    return Drawn(made.image, made.mask, camera.signal_to_noise(flux * bars))
