@@ -114,7 +114,9 @@ def _catalog(config: RunConfig) -> tuple[Catalog, str]:
 
 def _task(config: RunConfig) -> tuple[Task, str]:
     task = task_of(config)
-    return task, ", ".join(f"{t.name} from column '{t.column}'" for t in task.targets)
+    return task, ", ".join(
+        f"{t.name} from column {', '.join(map(repr, t.label_columns))}" for t in task.targets
+    )
 
 
 def _source(config: RunConfig, catalog: Catalog) -> tuple[Source, str]:
