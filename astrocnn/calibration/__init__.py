@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from astrocnn.calibration._calibration import Calibration
 from astrocnn.calibration._fitting import calibrate, remap_for
-from astrocnn.calibration._halves import out_of_fold
+from astrocnn.calibration._halves import held_out
 from astrocnn.calibration._storage import read, write
 from astrocnn.calibration.base import Extra, Remap
 from astrocnn.calibration.conformal_intervals import ConformalIntervals
@@ -31,7 +31,7 @@ __all__ = [
     "Selection",
     "Temperature",
     "calibrate",
-    "out_of_fold",
+    "held_out",
     "read",
     "remap_for",
     "write",

@@ -24,9 +24,10 @@ class Calibration:
     extras : tuple of Extra
         For samples after the remaps.
     table : tuple of mapping
-        Scores with the keys ``target``, ``score``, ``before``, ``after`` and ``n``, from objects
-        that were not used to make the remap that acts on them (two halves, each remapped by what
-        the other one taught); ``before`` is None for what exists only after.
+        Scores with the keys ``target``, ``score``, ``before``, ``after``, ``chance`` and ``n``: of
+        one half of the objects, after what the other half taught.  ``before`` is None for what
+        exists only after; ``chance`` is what so many objects would give on average if the
+        predictions were right, None where that is not a gap.
     """
 
     model: str

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from astrocnn.calibration._calibration import Calibration
 from astrocnn.calibration._conformal import percent, rows_needed
-from astrocnn.calibration._halves import halves, out_of_fold, scores
+from astrocnn.calibration._halves import by_chance, divide, scores
 from astrocnn.calibration.base import Extra, Remap, labelled, mean_over_draws, too_few
 from astrocnn.calibration.conformal_intervals import ConformalIntervals
 from astrocnn.calibration.conformal_sets import ConformalSets
@@ -57,8 +57,8 @@ def calibrate(
     """Learn everything that validation objects can teach about the predictions of a model.
 
     Each target gets the remap that suits its family, and conformal sets or intervals for the
-    remapped samples; a target whose family none suits is left as it is.  The table compares
-    before and after on objects that the remap did not see.
+    remapped samples; a target whose family none suits is left as it is.  All labelled objects
+    enter.  The table compares before and after on half of them, with what the other half taught.
 
     Parameters
     ----------
@@ -111,25 +111,31 @@ def calibrate(
         everyone = np.ones(len(rows), np.float32)
         remaps[name] = remap = kind.fit(target.family, y, everyone, s)
         told = replace(target, family=remap.family(target.family))
-        after = out_of_fold(kind, target.family, y, everyone, s, seed=seed)
-        found: dict[str, tuple[float | None, float]] = {}
-        new = scores(told.family, y, after)
-        found |= {key: (old, new[key]) for key, old in scores(target.family, y, s).items()}
+        learn, judge = divide(np.arange(len(rows)), seed)
+        half = kind.fit(target.family, y[learn], everyone[learn], s[:, learn])
+        seen = half.apply(target.family, s)
+        new = scores(told.family, y[judge], seen[:, judge])
+        chance = by_chance(told.family, seen[:, judge])
+        old = scores(target.family, y[judge], s[:, judge])
+        found: dict[str, tuple[float | None, float]] = {k: (old[k], new[k]) for k in old}
         classes = isinstance(told.family, ClassFamily)
         levels = set_levels if classes else interval_levels
         if len(levels):
             promise = _sets(y, told.family, levels) if classes else _intervals(levels, by)
             extras.append(promise(told, y, everyone, remap.apply(target.family, s), x))
-            kept = []
-            for learn, judge in halves(np.arange(len(rows)), seed):
-                half = kind.fit(target.family, y[learn], everyone[learn], s[:, learn])
-                seen = half.apply(target.family, s)
-                made = promise(told, *_take(learn, y, everyone, seen, x))
-                kept.append(_kept(made, told.family, *_take(judge, y, seen, x)))
-            found |= {key: (None, float(np.mean([k[key] for k in kept]))) for key in kept[0]}
+            made = promise(told, *_take(learn, y, everyone, seen, x))
+            kept = _kept(made, told.family, *_take(judge, y, seen, x))
+            found |= {key: (None, value) for key, value in kept.items()}
         table += [
-            {"target": name, "score": key, "before": old, "after": now, "n": len(rows)}
-            for key, (old, now) in found.items()
+            {
+                "target": name,
+                "score": key,
+                "before": before,
+                "after": after,
+                "chance": chance.get(key),
+                "n": len(judge),
+            }
+            for key, (before, after) in found.items()
         ]
     if features is not None:
         extras.append(Novelty.fit(features))

@@ -1,8 +1,7 @@
-"""Honest figures of a calibration: two halves, each judged by what the other one taught."""
+"""Honest figures of a calibration: one half judged by what the other one taught."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,29 +12,22 @@ from astrocnn.calibration._densities import mean_masses
 from astrocnn.calibration.base import Remap, labelled, mean_over_draws
 from astrocnn.families import ClassFamily, Family, QuantityFamily
 
-__all__ = ["halves", "out_of_fold", "scores"]
+__all__ = ["by_chance", "divide", "held_out", "scores"]
 
 
-def halves(rows: NDArray[np.intp], seed: int) -> Iterator[tuple[NDArray[np.intp], ...]]:
-    """Rows to learn from and rows to judge, and the other way round.
-
-    Parameters
-    ----------
-    rows : ndarray of int of shape (n,)
-        All of them.
-    seed : int
-        Of the division.
-    """
+def divide(rows: NDArray[np.intp], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows to learn from, and rows to judge."""
     order = np.random.default_rng(seed).permutation(rows)
-    first, second = np.sort(order[::2]), np.sort(order[1::2])
-    yield first, second
-    yield second, first
+    return np.sort(order[::2]), np.sort(order[1::2])
 
 
-def out_of_fold(
+def held_out(
     kind: type[Remap], family: Family, encoded: Any, weight: Any, samples: Any, *, seed: int = 0
-) -> NDArray[np.float32]:
-    """Remapped samples of labelled objects, by a remap that did not see them.
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """One half of the labelled objects, remapped by what the other half taught.
+
+    The other way round is left out on purpose: in the average of both, each half makes up for the
+    chance of the other, and looks better than any fresh objects would.
 
     Parameters
     ----------
@@ -52,19 +44,15 @@ def out_of_fold(
 
     Returns
     -------
-    ndarray of shape (n_draws, n, units of the remapped family)
-        NaN in rows without a label or a prediction.
+    rows : ndarray of int of shape (m,)
+        The half that is judged.
+    samples : ndarray of shape (n_draws, m, units of the remapped family)
+        Theirs after the remap.
     """
     encoded, weight, samples = np.asarray(encoded), np.asarray(weight), np.asarray(samples)
-    out = None
-    for learn, judge in halves(labelled(family, encoded, weight, samples), seed):
-        remap = kind.fit(family, encoded[learn], weight[learn], samples[:, learn])
-        found = remap.apply(family, samples[:, judge])
-        if out is None:
-            out = np.full((*samples.shape[:2], found.shape[-1]), np.nan, np.float32)
-        out[:, judge] = found
-    assert out is not None
-    return out
+    learn, judge = divide(labelled(family, encoded, weight, samples), seed)
+    remap = kind.fit(family, encoded[learn], weight[learn], samples[:, learn])
+    return judge, remap.apply(family, samples[:, judge])
 
 
 def scores(family: Family, encoded: Any, samples: Any) -> dict[str, float]:
@@ -75,9 +63,28 @@ def scores(family: Family, encoded: Any, samples: Any) -> dict[str, float]:
     return _of_quantities(family, np.asarray(encoded), np.asarray(samples))
 
 
-def _of_classes(family: ClassFamily, encoded: Any, samples: Any) -> dict[str, float]:
+def by_chance(family: Family, samples: Any) -> dict[str, float]:
+    """What scores would be on average if the predictions of so many objects were right.
+
+    Only those that are not zero then: gaps that chance alone opens.
+    """
+    n = np.shape(samples)[1]
+    if not isinstance(family, ClassFamily):
+        # Mean of the Kolmogorov distribution, sqrt(pi / 2) log 2.
+        return {"pit_ks": float(np.sqrt(np.pi / 2) * np.log(2) / np.sqrt(n))}
+    p = _probabilities(family, samples).max(axis=1)
+    place = np.clip(np.ceil(15 * p).astype(int) - 1, 0, 14)
+    variance = np.bincount(place, p * (1 - p), 15)
+    return {"ece": float(np.sqrt(2 / np.pi) * np.sqrt(variance).sum() / n)}
+
+
+def _probabilities(family: ClassFamily, samples: Any) -> NDArray[np.float64]:
     p = mean_over_draws(np.asarray(family.to_probabilities(samples), np.float64))
-    p /= p.sum(axis=1, keepdims=True)
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def _of_classes(family: ClassFamily, encoded: Any, samples: Any) -> dict[str, float]:
+    p = _probabilities(family, samples)
     truth = np.asarray(family.to_truth(encoded), np.float64)
     right = p.argmax(axis=1) == truth.argmax(axis=1)
     return {

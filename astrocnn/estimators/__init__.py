@@ -1,4 +1,4 @@
-"""Things that learn from shards and predict samples: networks now, other learners beside them.
+"""Things that learn from shards and predict samples: networks, and classical ones.
 
 An estimator is a module here that exposes ``ESTIMATOR``, a class with the methods of `Estimator`,
 and ``example(task, inputs)``, a small one for the contract tests.  It carries its task and its
@@ -12,11 +12,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from astrocnn.estimators.base import Estimator, load_estimator
+    from astrocnn.estimators.calibrated import Calibrated
+    from astrocnn.estimators.classical import ClassicalEstimator
+    from astrocnn.estimators.ensemble import Ensemble
     from astrocnn.estimators.keras_estimator import KerasEstimator
 
-__all__ = ["Estimator", "KerasEstimator", "load_estimator"]
+__all__ = [
+    "Calibrated",
+    "ClassicalEstimator",
+    "Ensemble",
+    "Estimator",
+    "KerasEstimator",
+    "load_estimator",
+]
 
-_HOME = {"Estimator": "base", "KerasEstimator": "keras_estimator", "load_estimator": "base"}
+_HOME = {
+    "Calibrated": "calibrated",
+    "ClassicalEstimator": "classical",
+    "Ensemble": "ensemble",
+    "Estimator": "base",
+    "KerasEstimator": "keras_estimator",
+    "load_estimator": "base",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 
 from astrocnn.datasets import d4_views
 from astrocnn.datasets.symmetry import ELEMENTS
-from astrocnn.errors import ModelError
-from astrocnn.estimators.base import VIEWS
+from astrocnn.estimators._arrays import check_views
 from astrocnn.imaging import Inputs
 from astrocnn.models import Stochastic, in_blocks
-from astrocnn.plugins import nearest
 from astrocnn.tasks import Task
 
-__all__ = ["Forward"]
+__all__ = ["Forward", "compiled"]
 
 
 class Forward:
@@ -46,18 +44,12 @@ class Forward:
     def __init__(
         self, model: keras.Model, task: Task, inputs: Inputs, draws: int, seed: int, views: str
     ) -> None:
-        if views not in VIEWS:
-            raise ModelError(
-                "There is no such set of views.",
-                received=views,
-                allowed=VIEWS,
-                hint=nearest(str(views), VIEWS),
-            )
+        check_views(draws, views)
         # Reflections change a handedness; the first four elements are the rotations.
         one = views == "one" or not inputs.bands
         self._n_views = 1 if one else ELEMENTS // (2 if task.sensitive_to else 1)
         self._inputs = inputs
-        self._step = _compiled(_activated(model, task, draws, seed))
+        self._step = compiled(_activated(model, task, draws, seed))
 
     def __call__(
         self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
@@ -101,7 +93,7 @@ def _activated(
     return step
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as a graph of the backend, where compiling pays (not XLA on a CPU)."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf

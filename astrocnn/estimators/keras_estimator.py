@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from astrocnn import plugins
 from astrocnn.datasets import Shards, dataset, fit_normalization
 from astrocnn.errors import ModelError
-from astrocnn.estimators._arrays import check_arrays, with_scalars
+from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
+from astrocnn.estimators._features import Features
 from astrocnn.estimators._folder import read_json, whole_folder, write_json
 from astrocnn.estimators._forward import Forward
 from astrocnn.estimators._rounding import largest_change
@@ -99,6 +100,7 @@ class KerasEstimator:
         self.asked_precision = precision
         self.seed = seed
         self._forwards: dict[tuple[Any, ...], Forward] = {}
+        self._features: dict[str, Features] = {}
 
     @property
     def precision(self) -> str:
@@ -244,6 +246,7 @@ class KerasEstimator:
     def _adopt(self, model: keras.Model) -> None:
         self.model_ = model
         self._forwards.clear()
+        self._features.clear()
 
     def _require_trained(self) -> None:
         if not hasattr(self, "model_"):
@@ -260,10 +263,7 @@ class KerasEstimator:
     ) -> dict[str, NDArray[np.float32]]:
         """Predict objects; see `astrocnn.estimators.Estimator.sample`."""
         self._require_trained()
-        if draws < 0:
-            raise ModelError(
-                "The number of draws is negative.", received=draws, allowed="0 or more"
-            )
+        check_views(draws, views)
         images, scalars = check_arrays(self.inputs, images, scalars)
         forward = self._forward(int(draws), int(seed), views)
         if len(images):
@@ -272,6 +272,30 @@ class KerasEstimator:
             t.name: np.empty((max(draws, 1), 0, t.family.units), np.float32)
             for t in self.task.targets
         }
+
+    def features(
+        self, images: NDArray[np.floating], scalars: NDArray[np.floating] | None = None
+    ) -> NDArray[np.float32]:
+        """What the network makes of objects before its heads turn it into parameters.
+
+        Without dropout, and in the precision of predictions; no row depends on another.
+
+        Parameters
+        ----------
+        images, scalars
+            As for `sample`.
+
+        Returns
+        -------
+        ndarray of shape (n, d)
+        """
+        self._require_trained()
+        images, scalars = check_arrays(self.inputs, images, scalars)
+        if self.precision not in self._features:
+            exact = self.precision == "float32"
+            model = self.model_ if exact else with_precision(self.model_, self.precision)
+            self._features[self.precision] = Features(model, self.inputs)
+        return self._features[self.precision].of(images, scalars)
 
     def _forward(self, draws: int, seed: int, views: str) -> Forward:
         key = (draws, seed if draws else 0, views, self.precision)

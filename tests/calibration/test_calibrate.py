@@ -13,10 +13,11 @@ from astrocnn.calibration import (
     PitRemap,
     Temperature,
     calibrate,
-    out_of_fold,
+    held_out,
     read,
     write,
 )
+from astrocnn.calibration._halves import by_chance, scores
 from astrocnn.errors import ModelError, PredictionError
 from astrocnn.families import Bernoulli
 from astrocnn.tasks import Target, Task
@@ -26,7 +27,7 @@ from .conftest import KIND, TASK, Z, classes, gaussians
 ESTIMATOR = SimpleNamespace(task=TASK, fingerprint="ab" * 32)
 
 
-def _validation(n=1200, seed=0):
+def _validation(n=2400, seed=0):
     p, kind = classes(n, 2.0, draws=3, spread=0.2, seed=seed)
     g, z = gaussians(n, 2.0, draws=3, seed=seed)
     weights = {"kind": np.ones(n, np.float32), "z": np.ones(n, np.float32)}
@@ -36,7 +37,7 @@ def _validation(n=1200, seed=0):
 
 @pytest.fixture(scope="module")
 def calibration():
-    features = np.random.default_rng(0).normal(size=(1200, 4))
+    features = np.random.default_rng(0).normal(size=(2400, 4))
     return calibrate(ESTIMATOR, *_validation(), features=features)
 
 
@@ -51,7 +52,10 @@ def test_each_target_gets_what_suits_its_family(calibration):
 
 def test_the_table_tells_what_fresh_objects_confirm(calibration):
     table = {(row["target"], row["score"]): row for row in calibration.table}
-    assert table["kind", "ece"]["before"] > 0.05 > 0.04 > table["kind", "ece"]["after"]
+    ece = table["kind", "ece"]
+    assert ece["before"] > 0.08 > 1.4 * ece["chance"] > ece["after"]
+    assert table["z", "pit_ks"]["chance"] == pytest.approx(0.8687 / np.sqrt(960), rel=1e-3)
+    assert table["kind", "nll"]["chance"] is None
     assert table["kind", "nll"]["after"] < table["kind", "nll"]["before"]
     assert table["z", "pit_ks"]["after"] < 0.05 < 0.1 < table["z", "pit_ks"]["before"]
     assert table["z", "crps"]["after"] < table["z", "crps"]["before"]
@@ -73,17 +77,37 @@ def test_the_table_tells_what_fresh_objects_confirm(calibration):
     assert inside[encoded["kind"] > 0].mean() == pytest.approx(0.9, abs=0.03)
 
 
-def test_out_of_fold_samples_come_from_the_other_half(ones):
+def test_chance_alone_opens_these_gaps():
+    found, said = [], []
+    for seed in range(40):
+        samples, y = classes(300, 1.0, seed=seed)
+        found.append(scores(KIND.family, y, samples)["ece"])
+        said.append(by_chance(KIND.family, samples)["ece"])
+    assert np.mean(found) == pytest.approx(np.mean(said), rel=0.06)
+
+
+def test_held_out_objects_are_remapped_by_what_the_others_taught():
     samples, encoded, weights = _validation(400)
     y, p, w = encoded["kind"], samples["kind"], weights["kind"].copy()
     w[:3] = 0
-    out = out_of_fold(Temperature, KIND.family, y, w, p, seed=4)
-    assert np.isnan(out[:, :3]).all()
-    order = np.random.default_rng(4).permutation(np.arange(3, 400))
-    for learn, judge in ((order[::2], order[1::2]), (order[1::2], order[::2])):
-        learn = np.sort(learn)
-        remap = Temperature.fit(KIND.family, y[learn], w[learn], p[:, learn])
-        np.testing.assert_array_equal(out[:, judge], remap.apply(KIND.family, p[:, judge]))
+    judge, out = held_out(Temperature, KIND.family, y, w, p, seed=4)
+    assert len(judge) in (198, 199) and judge.min() >= 3
+    learn = np.setdiff1d(np.arange(3, 400), judge)
+    remap = Temperature.fit(KIND.family, y[learn], w[learn], p[:, learn])
+    np.testing.assert_array_equal(out, remap.apply(KIND.family, p[:, judge]))
+
+
+def test_the_table_is_as_uncertain_as_fresh_objects_are():
+    """Coverage told for half the objects scatters as it must; a flattered one would not."""
+    told = []
+    for seed in range(25):
+        samples, encoded, weights = _validation(250, seed=seed)
+        found = calibrate(ESTIMATOR, samples, encoded, weights)
+        told += [r["after"] for r in found.table if r["score"] == "conf68_coverage"]
+    # 100 objects learn and 100 are judged.
+    expected = np.sqrt(2 * 0.68 * 0.32 / 100)
+    assert np.std(told) == pytest.approx(expected, rel=0.45)
+    assert np.mean(told) == pytest.approx(0.68, abs=3 * expected / 5)
 
 
 def test_one_target_in_two_classes_and_one_rare_class():

@@ -1,0 +1,179 @@
+"""An estimator whose samples are remapped so that they mean what they say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn import calibration, plugins
+from astrocnn.calibration import Calibration, Remap
+from astrocnn.errors import ConfigError
+from astrocnn.estimators._features import features_of
+from astrocnn.estimators._folder import whole_folder, write_json
+from astrocnn.estimators.base import ABOUT, Estimator, load_estimator
+from astrocnn.imaging import Inputs
+from astrocnn.tasks import Task
+
+if TYPE_CHECKING:
+    from astrocnn.datasets import Shards
+
+__all__ = ["ESTIMATOR", "Calibrated", "example"]
+
+_INSIDE = "estimator"
+_REMAPS = "calibration.json"
+
+
+class Calibrated:
+    """An estimator and a remap for some of its targets.
+
+    Its task is that of the estimator, but for the families that a remap changes: a density of any
+    form becomes probabilities in bins.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        What predicts.
+    remaps : mapping of str to Remap
+        By target; the samples of other targets stay as they are.
+
+    Attributes
+    ----------
+    estimator : Estimator
+        The one inside.
+
+    Raises
+    ------
+    ConfigError
+        If a remap is for no target of the task, or does not suit its family.
+    """
+
+    def __init__(self, estimator: Estimator, remaps: Mapping[str, Remap]) -> None:
+        self.estimator = estimator
+        self.remaps = dict(remaps)
+        for name, remap in self.remaps.items():
+            family = estimator.task.target(name).family
+            if not type(remap).suits(family):
+                raise ConfigError(
+                    f"The remap of target '{name}' does not suit its family.",
+                    received=f"{type(remap).__name__} for {type(family).__name__}",
+                )
+
+    @property
+    def task(self) -> Task:
+        """What is predicted, with the families that the remaps give."""
+        task = self.estimator.task
+        targets = tuple(
+            replace(t, family=self.remaps[t.name].family(t.family)) if t.name in self.remaps else t
+            for t in task.targets
+        )
+        return replace(task, targets=targets)
+
+    @property
+    def inputs(self) -> Inputs:
+        """From what."""
+        return self.estimator.inputs
+
+    @property
+    def precision(self) -> str:
+        """That of the estimator."""
+        return self.estimator.precision
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the estimator's fingerprint and the remaps, hexadecimal."""
+        told = {
+            name: [type(remap).__name__, remap.to_dict()] for name, remap in self.remaps.items()
+        }
+        text = json.dumps([self.estimator.fingerprint, told], sort_keys=True)
+        return hashlib.sha256(f"calibrated {text}".encode()).hexdigest()
+
+    def fit(
+        self,
+        shards: Shards,
+        train: NDArray[np.integer],
+        validation: NDArray[np.integer] | None = None,
+        **options: Any,
+    ) -> Calibrated:
+        """Train the estimator anew and forget the remaps, which belonged to what it was before.
+
+        `astrocnn.calibration.calibrate` makes new ones from what it says of validation objects.
+
+        Parameters
+        ----------
+        shards, train, validation, **options
+            As for the estimator's `fit`.
+
+        Returns
+        -------
+        Calibrated
+            Itself.
+        """
+        self.remaps = {}
+        self.estimator.fit(shards, train, validation, **options)
+        return self
+
+    def sample(
+        self,
+        images: NDArray[np.floating],
+        scalars: NDArray[np.floating] | None = None,
+        *,
+        draws: int = 0,
+        seed: int = 0,
+        views: str = "one",
+    ) -> dict[str, NDArray[np.float32]]:
+        """Predict objects and remap each draw; see `astrocnn.estimators.Estimator.sample`."""
+        samples = self.estimator.sample(images, scalars, draws=draws, seed=seed, views=views)
+        for name, remap in self.remaps.items():
+            family = self.estimator.task.target(name).family
+            samples[name] = remap.apply(family, samples[name])
+        return samples
+
+    def features(
+        self, images: NDArray[np.floating], scalars: NDArray[np.floating] | None = None
+    ) -> NDArray[np.float32]:
+        """Features of the estimator, of shape (n, d)."""
+        return features_of(self.estimator, images, scalars)
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write a folder with ``estimator.json``, the remaps, and a folder for the estimator.
+
+        Raises
+        ------
+        ModelError
+            If it has not been trained.
+        """
+        with whole_folder(directory) as folder:
+            self.estimator.save(folder / _INSIDE)
+            made = Calibration(self.estimator.fingerprint, self.remaps)
+            calibration.write(folder / _REMAPS, made)
+            write_json(folder / ABOUT, {"kind": "calibrated"})
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> Calibrated:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ModelError
+            If a file is missing or damaged, or the remaps were made for another model.
+        """
+        folder = Path(directory)
+        estimator = load_estimator(folder / _INSIDE)
+        return cls(estimator, calibration.read(folder / _REMAPS, estimator.fingerprint).remaps)
+
+
+ESTIMATOR = Calibrated
+
+
+def example(task: Task, inputs: Inputs) -> Calibrated:
+    """A small one for the contract tests."""
+    inside = plugins.load("astrocnn.estimators", "classical")
+    return Calibrated(inside.example(task, inputs), {})

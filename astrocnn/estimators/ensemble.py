@@ -1,0 +1,238 @@
+"""Several estimators that learned the same from different beginnings."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn import plugins
+from astrocnn.errors import ModelError
+from astrocnn.estimators._features import features_of
+from astrocnn.estimators._folder import read_json, whole_folder, write_json
+from astrocnn.estimators.base import ABOUT, Estimator, load_estimator
+from astrocnn.imaging import Inputs
+from astrocnn.tasks import Task
+
+if TYPE_CHECKING:
+    from astrocnn.datasets import Shards
+
+__all__ = ["ESTIMATOR", "Ensemble", "example"]
+
+
+class Ensemble:
+    """A deep ensemble: the predictive distribution is the mean over members, and their draws.
+
+    Members differ in their seed, hence in initial weights, order of the training data,
+    augmentation and dropout; they share task and inputs, normalization included.  What they
+    disagree on is the epistemic uncertainty, as it is between draws of one network.
+
+    Parameters
+    ----------
+    members : sequence of Estimator
+        At least two, of one task and with the same inputs.
+
+    Raises
+    ------
+    ModelError
+        If there are fewer than two, or they differ in task or inputs.
+
+    References
+    ----------
+    Lakshminarayanan, Pritzel and Blundell (2017), NeurIPS (without their adversarial training).
+    """
+
+    def __init__(self, members: Sequence[Estimator]) -> None:
+        self.members = tuple(members)
+        if len(self.members) < 2:
+            raise ModelError(
+                "An ensemble has several members.", received=len(self.members), allowed="2 or more"
+            )
+        for what in ("task", "inputs"):
+            if any(getattr(m, what) != getattr(self.members[0], what) for m in self.members[1:]):
+                raise ModelError(f"The members of an ensemble must have the same {what}.")
+
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        inputs: Inputs,
+        architecture: str = "plain8",
+        *,
+        members: int = 5,
+        seed: int = 0,
+        **how: Any,
+    ) -> Ensemble:
+        """An ensemble of networks of one architecture.
+
+        Parameters
+        ----------
+        task, inputs, architecture
+            As for `KerasEstimator`.
+        members : int
+            How many.
+        seed : int
+            Of the first member; member k has seed + k.
+        **how
+            Further arguments of `KerasEstimator`.
+        """
+        from astrocnn.estimators.keras_estimator import KerasEstimator
+
+        return cls(
+            [
+                KerasEstimator(task, inputs, architecture, seed=seed + k, **how)
+                for k in range(members)
+            ]
+        )
+
+    @property
+    def task(self) -> Task:
+        """What is predicted."""
+        return self.members[0].task
+
+    @property
+    def inputs(self) -> Inputs:
+        """From what."""
+        return self.members[0].inputs
+
+    @property
+    def precision(self) -> str:
+        """``"bfloat16"`` if any member predicts in it on this machine, else ``"float32"``."""
+        found = {member.precision for member in self.members}
+        return "bfloat16" if "bfloat16" in found else "float32"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the fingerprints of the members, in their order, hexadecimal."""
+        told = ",".join(member.fingerprint for member in self.members)
+        return hashlib.sha256(f"ensemble {told}".encode()).hexdigest()
+
+    def fit(
+        self,
+        shards: Shards,
+        train: NDArray[np.integer],
+        validation: NDArray[np.integer] | None = None,
+        *,
+        backup: str | os.PathLike[str] | None = None,
+        history_file: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> Ensemble:
+        """Train one member after another, all with the normalization that the first one measured.
+
+        Parameters
+        ----------
+        shards : Shards
+            Images and labels.
+        train, validation : ndarray of int
+            Rows.
+        backup : path, optional
+            A folder, in which each member has its own.  The same call again goes on with the
+            member and the epoch at which it was interrupted; members that were finished are not
+            trained again.
+        history_file : path, optional
+            CSV of the first member; that of member k (from 1) has ``-k`` before its suffix.
+        **options
+            As for a member's `fit`.
+
+        Returns
+        -------
+        Ensemble
+            Itself.
+        """
+        for k, member in enumerate(self.members):
+            own: dict[str, Any] = {}
+            if backup is not None:
+                own["backup"] = Path(backup) / f"member-{k}"
+            if history_file is not None:
+                path = Path(history_file)
+                own["history_file"] = path if k == 0 else path.with_stem(f"{path.stem}-{k}")
+            member.inputs = self.members[0].inputs
+            member.fit(shards, train, validation, **own, **options)
+        return self
+
+    def sample(
+        self,
+        images: NDArray[np.floating],
+        scalars: NDArray[np.floating] | None = None,
+        *,
+        draws: int = 0,
+        seed: int = 0,
+        views: str = "one",
+    ) -> dict[str, NDArray[np.float32]]:
+        """Predict objects with every member; see `astrocnn.estimators.Estimator.sample`.
+
+        Parameters
+        ----------
+        images, scalars, views
+            As for every estimator.
+        draws : int
+            Of each member, or 0 for one deterministic pass of each.
+        seed : int
+            Member k draws with seed + k.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (max(draws, 1) * n_members, n, units)
+            The first draw of each member in turn, then the second, and so on.
+        """
+        found = [
+            member.sample(images, scalars, draws=draws, seed=seed + k, views=views)
+            for k, member in enumerate(self.members)
+        ]
+        joined = {name: np.stack([s[name] for s in found], axis=1) for name in found[0]}
+        return {
+            name: values.reshape(len(values) * len(found), *values.shape[2:])
+            for name, values in joined.items()
+        }
+
+    def features(
+        self, images: NDArray[np.floating], scalars: NDArray[np.floating] | None = None
+    ) -> NDArray[np.float32]:
+        """Features of the first member, of shape (n, d)."""
+        return features_of(self.members[0], images, scalars)
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write a folder with ``estimator.json`` and a folder for each member.
+
+        Raises
+        ------
+        ModelError
+            If it has not been trained.
+        """
+        names = [f"member-{k}" for k in range(len(self.members))]
+        with whole_folder(directory) as folder:
+            for name, member in zip(names, self.members, strict=True):
+                member.save(folder / name)
+            write_json(folder / ABOUT, {"kind": "ensemble", "members": names})
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> Ensemble:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ModelError
+            If a file is missing or damaged.
+        """
+        folder = Path(directory)
+        names = read_json(folder / ABOUT).get("members")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ModelError(f"The description of the estimator in '{folder}' is damaged.")
+        return cls([load_estimator(folder / Path(name).name) for name in names])
+
+
+ESTIMATOR = Ensemble
+
+
+def example(task: Task, inputs: Inputs) -> Ensemble:
+    """A small one for the contract tests, of members that learn fast."""
+    inside = plugins.load("astrocnn.estimators", "classical")
+    members = [inside.example(task, inputs) for _ in range(2)]
+    for k, member in enumerate(members):
+        member.seed = k
+    return Ensemble(members)

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from astrocnn.errors import ModelError
+from astrocnn.estimators import Ensemble, KerasEstimator, load_estimator
+from astrocnn.imaging import Inputs
+
+from .conftest import BANDS, SIZE, images_and_classes
+
+TRAIN, VALIDATION = np.arange(90), np.arange(90, 120)
+HOW = {"options": {"head_dropout": 0.3}, "precision": "float32"}
+FIT = {"epochs": 2, "strategy": "one"}
+
+
+@pytest.fixture(scope="module")
+def bare():
+    return Inputs(BANDS, SIZE, pixel_scale=0.5, unit="nJy", mask_channel=True)
+
+
+@pytest.fixture(scope="module")
+def backup(tmp_path_factory):
+    return tmp_path_factory.mktemp("backup")
+
+
+@pytest.fixture(scope="module")
+def fitted(task, bare, shards, backup):
+    ensemble = Ensemble.of(task, bare, "lenet", members=2, seed=5, **HOW)
+    return ensemble.fit(
+        shards, TRAIN, VALIDATION, backup=backup, history_file=backup / "history.csv", **FIT
+    )
+
+
+@pytest.fixture(scope="module")
+def images():
+    return images_and_classes(70, seed=4)[0]
+
+
+def _weights(estimator):
+    return estimator.model_.get_weights()
+
+
+def test_members_differ_by_their_seed_and_share_one_normalization(fitted, task, bare, shards):
+    assert [member.seed for member in fitted.members] == [5, 6]
+    assert fitted.inputs.normalization is not None
+    assert all(member.inputs == fitted.inputs for member in fitted.members)
+    # A member is what a network of that seed and these inputs would be alone.
+    alone = KerasEstimator(task, fitted.inputs, "lenet", seed=6, **HOW)
+    alone.fit(shards, TRAIN, VALIDATION, **FIT)
+    for a, b in zip(_weights(alone), _weights(fitted.members[1]), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert len({member.fingerprint for member in fitted.members}) == 2
+
+
+def test_samples_are_those_of_the_members_in_turn(fitted, images):
+    for draws in (0, 2):
+        found = fitted.sample(images, draws=draws, seed=9)
+        assert found["morphology"].shape == (2 * max(draws, 1), 70, 2)
+        for k, member in enumerate(fitted.members):
+            own = member.sample(images, draws=draws, seed=9 + k)
+            for name, values in own.items():
+                np.testing.assert_array_equal(found[name][k::2], values)
+
+
+def test_what_members_disagree_on_is_in_the_mutual_information(fitted, images):
+    said = fitted.task.summarize(fitted.sample(images))
+    assert said["morphology_mutual_info"].max() > 1e-4
+    alone = fitted.members[0].task.summarize(fitted.members[0].sample(images))
+    assert alone["morphology_mutual_info"].max() == 0
+
+
+def test_finished_members_are_not_trained_again(fitted, task, bare, shards, backup):
+    """Interrupted after an epoch of the second member, as by a kill."""
+    assert {path.name for path in backup.iterdir()} == {
+        *("member-0", "member-1", "history.csv", "history-1.csv"),
+    }
+
+    class Stop(Exception):
+        pass
+
+    seen = []
+
+    def stop(history):
+        seen.append(len(history))
+        if seen[2:] == [1]:
+            raise Stop
+
+    folder = backup / "again"
+    fresh = Ensemble.of(task, bare, "lenet", members=2, seed=5, **HOW)
+    with pytest.raises(Stop):
+        fresh.fit(shards, TRAIN, VALIDATION, backup=folder, callbacks=[stop], **FIT)
+    seen.clear()
+    again = Ensemble.of(task, bare, "lenet", members=2, seed=5, **HOW)
+    count = [lambda history: seen.append(len(history))]
+    again.fit(shards, TRAIN, VALIDATION, backup=folder, callbacks=count, **FIT)
+    assert seen == [2]
+    assert again.fingerprint == fitted.fingerprint
+
+
+def test_features_are_those_of_the_first_member(fitted, images):
+    first = fitted.members[0]
+    features = fitted.features(images)
+    assert features.dtype == np.float32
+    np.testing.assert_array_equal(features, first.features(images))
+    # The heads are a matrix on top of them.
+    (head,) = (layer for layer in first.model_.layers if layer.name == "bright")
+    kernel, bias = head.get_weights()
+    logit = features @ kernel + bias
+    np.testing.assert_allclose(
+        1 / (1 + np.exp(-logit)), first.sample(images)["bright"][0], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("pieces", [[1, 69], [64, 6], [20, 30, 20]])
+def test_features_have_the_same_bits_in_any_split_and_order(fitted, images, pieces):
+    whole = fitted.features(images)
+    edges = np.cumsum([0, *pieces])
+    parts = [fitted.features(images[a:b]) for a, b in itertools.pairwise(edges)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    order = np.random.default_rng(0).permutation(70)
+    np.testing.assert_array_equal(fitted.features(images[order]), whole[order])
+    assert fitted.features(images[:0]).shape == (0, whole.shape[1])
+
+
+def test_saved_and_loaded_it_is_the_same(fitted, images, tmp_path):
+    fitted.save(tmp_path / "model")
+    again = load_estimator(tmp_path / "model")
+    assert isinstance(again, Ensemble)
+    assert again.fingerprint == fitted.fingerprint
+    np.testing.assert_array_equal(again.features(images), fitted.features(images))
+    about = tmp_path / "model" / "estimator.json"
+    content = json.loads(about.read_text())
+    content["members"] = ["member-0", "../model/member-7"]
+    about.write_text(json.dumps(content))
+    with pytest.raises(ModelError, match="no estimator"):
+        load_estimator(tmp_path / "model")
+    about.write_text('{"kind": "ensemble"}')
+    with pytest.raises(ModelError, match="damaged"):
+        load_estimator(tmp_path / "model")
+
+
+def test_the_precision_is_that_of_any_member_on_this_machine(fitted, monkeypatch):
+    assert fitted.precision == "float32"
+    monkeypatch.setattr(fitted.members[1], "asked_precision", "bfloat16")
+    assert fitted.precision == "bfloat16"
+
+
+def test_members_must_belong_together(fitted, task, bare):
+    with pytest.raises(ModelError, match=r"(?s)several.*2 or more"):
+        Ensemble.of(task, bare, members=1)
+    other = KerasEstimator(task, bare, "lenet")
+    with pytest.raises(ModelError, match="the same inputs"):
+        Ensemble([fitted.members[0], other])
+    with pytest.raises(ModelError, match="not been trained"):
+        Ensemble.of(task, bare, members=2).features(np.zeros((1, SIZE, SIZE, 2)))
