@@ -8,6 +8,7 @@ from astrocnn.prediction.pdf import PDF_FORMS, read_pdf
 from astrocnn.prediction.pdf.ensemble_file import to_qp
 from astrocnn.prediction.plan import Plan, parse_worker
 from astrocnn.prediction.rows import predict_rows
+from astrocnn.prediction.selecting import Cleaned, cleaned, write_cleaned
 from astrocnn.prediction.table import TableWriter
 from astrocnn.prediction.table_column import TableColumn
 from astrocnn.prediction.table_export import to_csv, to_parquet
@@ -15,10 +16,12 @@ from astrocnn.prediction.table_export import to_csv, to_parquet
 __all__ = [
     "PDF_FORMS",
     "Batch",
+    "Cleaned",
     "Extra",
     "Plan",
     "TableColumn",
     "TableWriter",
+    "cleaned",
     "parse_worker",
     "predict",
     "predict_rows",
@@ -26,4 +29,5 @@ __all__ = [
     "to_csv",
     "to_parquet",
     "to_qp",
+    "write_cleaned",
 ]

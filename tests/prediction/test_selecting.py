@@ -9,10 +9,14 @@ from astropy.table import MaskedColumn, Table
 from hypothesis import given
 from hypothesis import strategies as st
 
+from astrocnn.calibration.selection import Selection
 from astrocnn.catalog import Catalog, read_catalog
 from astrocnn.errors import PredictionError
 from astrocnn.flags import Flag
+from astrocnn.imaging import Inputs
+from astrocnn.prediction import predict
 from astrocnn.prediction.selecting import cleaned, write_cleaned
+from astrocnn.tasks import make
 
 
 def predictions(ids, verdict, why=None, flags=None) -> Table:
@@ -130,3 +134,43 @@ def test_predictions_without_a_selection_are_refused(catalog):
     said.remove_column("selected")
     with pytest.raises(PredictionError, match="whether it is selected"):
         cleaned(catalog, said)
+
+
+class Judge:
+    """Usable where the mean pixel is bright; a ghost where it is in between."""
+
+    precision = "float32"
+    fingerprint = "judge"
+
+    def __init__(self, size, bands):
+        self.task = make("quality", reasons={"ghost": "has_ghost"})
+        self.inputs = Inputs(bands=bands, size=size)
+
+    def sample(self, images, scalars=None, *, draws=0, seed=0, views="one"):
+        mean = images.mean(axis=(1, 2, 3), dtype=np.float64).clip(0, 1)
+        said = {"usable": mean, "ghost": 1 - np.abs(4 * mean - 1.2)}
+        return {name: p.astype(np.float32)[None, :, None].clip(0, 1) for name, p in said.items()}
+
+
+def test_from_selection_to_cleaned_catalogue(fake, tmp_path):
+    catalog, source = fake.survey()
+    judge = Judge(source.size, source.bands)
+    samples = judge.sample(source.read(np.arange(len(catalog))).images)
+    p = samples["usable"][0, :, 0]
+    rng = np.random.default_rng(0)
+    truth = {"usable": p + rng.normal(0, 0.05, len(p)) > 0.4, "ghost": samples["ghost"][0] > 0.8}
+    encoded = {k: np.nan_to_num(v.reshape(-1, 1).astype(np.float32)) for k, v in truth.items()}
+    weights = {k: np.isfinite(p).astype(np.float32) for k in truth}
+    selection = Selection.fit(judge.task, encoded, weights, samples, completeness=0.9)
+    out = predict(judge, catalog, source, tmp_path / "p.fits", extras=(selection,))
+    table = Table.read(out, hdu="PREDICTIONS")
+    made = cleaned(catalog, table)
+    good = np.isfinite(p)
+    usable = truth["usable"] & good
+    keep = good & (np.nan_to_num(p) >= np.float32(selection.threshold))
+    assert made.selected["OBJECT_ID"].tolist() == catalog.ids[keep].tolist()
+    assert (keep & usable).sum() / usable.sum() == selection.achieved["completeness"][0] >= 0.9
+    reasons = dict(zip(made.rejected["OBJECT_ID"], made.rejected["reason"], strict=True))
+    assert reasons[catalog.ids[fake.broken]].startswith("not predicted: band missing")
+    assert {"ghost", "usable probability low"} <= set(reasons.values())
+    assert len(made.selected) + len(made.rejected) == len(catalog)
