@@ -296,9 +296,11 @@ def optimizer_of(config: RunConfig) -> Optimizer:
 
 
 def augmentation_of(config: RunConfig, task: Task, inputs: Inputs) -> Augmentation | None:
-    """What is varied in training; refused when it would break a label of the task."""
+    """What is varied in training, of images; refused when it would break a label of the task."""
     from astrocnn.datasets import augmentation_from, compose
 
+    if not inputs.bands:
+        return None
     steps = augmentation_from(config.augmentation.model_dump())
     return compose(steps, task, inputs) if steps else None
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from astrocnn.atomic import replacing, sha256
+from astrocnn.atomic import replacing
 from astrocnn.datasets import Shards, labels
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation import baseline_scores, headline, peak_brightness, score, write_scores
 from astrocnn.evaluation.words import interval_of, is_of_class, name_of, value_of
 from astrocnn.metrics import Score
-from astrocnn.runs.assemble import PEAK, check_cut, task_of
+from astrocnn.runs.assemble import PEAK, check_cut
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.quiet import import_tensorflow
@@ -33,15 +33,14 @@ def run(folder: Path) -> Iterator[Table | str]:
         If the test split has no labelled object.
     """
     run_folder = RunDirectory.open(folder)
-    config, task = run_folder.config(), task_of(run_folder.config())
+    config = run_folder.config()
     shards = Shards.open(run_folder.require(run_folder.shards, "cutouts"))
-    model = run_folder.require(run_folder.model, "train")
+    run_folder.require(run_folder.model, "train")
     check_cut(config.evaluation.cut, shards.objects)
 
     import_tensorflow()
-    from astrocnn.estimators import load_estimator
-
-    estimator = load_estimator(model)
+    estimator, _ = run_folder.estimator()
+    task = estimator.task
     rows = labelled_rows(config, shards, task)
     test = rows["test"]
     if not len(test):
@@ -55,7 +54,7 @@ def run(folder: Path) -> Iterator[Table | str]:
         seed=config.seed,
         views=config.prediction.views,
     )
-    times = run_folder.count_test_scoring(sha256(model / "model.keras"))
+    times = run_folder.count_test_scoring(estimator.fingerprint)
     encoded, weights = labels(shards, task, test)
     kept = {f"target/{name}": values for name, values in samples.items()}
     with replacing(run_folder.evaluation / "samples.npz") as temporary, open(temporary, "wb") as to:
@@ -79,6 +78,7 @@ def run(folder: Path) -> Iterator[Table | str]:
         draws=config.prediction.draws,
         views=config.prediction.views,
         precision=estimator.precision,
+        calibrated=run_folder.calibration.is_file(),
     )
     yield from _tables(task, scores, baselines)
     first = headline(task, scores)
