@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,8 +83,8 @@ def image_header(image: TableImage, plane: TableColumn, n_rows: int) -> fits.Hea
         header["BLANK"] = (image.blank, "no value")
     for keyword, value, comment in image.cards:
         _set(header, keyword, _value(keyword, value), comment)
-    if image.description:
-        header["COMMENT"] = _ascii(image.description)
+    for line in textwrap.wrap(_ascii(image.description), 72):
+        header["COMMENT"] = line
     return _summed(header)
 
 

@@ -7,8 +7,11 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from astrocnn import plugins
 from astrocnn.errors import PredictionError
 from astrocnn.prediction import predict, predict_rows
+from astrocnn.prediction.extras import absent_values
+from astrocnn.prediction.layout import Layout
 from astrocnn.tasks import OutputColumn
 
 
@@ -75,6 +78,25 @@ def test_another_extra_is_another_prediction(fake, tmp_path):
         assert estimator.calls == calls
     predict(estimator, catalog, source, tmp_path / "p.fits")
     assert estimator.calls == 3
+
+
+def _of_the_package():
+    found = []
+    for name in plugins.names("astrocnn.calibration"):
+        module = plugins.load("astrocnn.calibration", name)
+        found += module.examples() if hasattr(module, "examples") else []
+    return [extra for extra in found if hasattr(extra, "compute")]
+
+
+@pytest.mark.parametrize("extra", _of_the_package(), ids=lambda e: type(e).__name__)
+def test_extras_of_the_package_fit_a_table(fake, extra):
+    catalog, _ = fake.survey(20)
+    layout = Layout.of(fake.Photometric(), catalog, (extra,), "none")
+    declared = layout.predicted[-len(extra.columns()) :]
+    assert [c.name for c in declared] == [c.name for c in extra.columns()]
+    for column, value in zip(declared, absent_values(extra).values(), strict=True):
+        assert column.encode(value, 1).shape == (1,)
+    assert len(extra.fingerprint) > 7
 
 
 class Odd:

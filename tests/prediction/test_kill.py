@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from astrocnn.prediction import predict
+
 HERE = Path(__file__).parent
 
 _JOB = """
@@ -36,21 +38,19 @@ predict(fake.Photometric(2), catalog, source, out, draws=2, pdf="int16", extras=
 """
 
 
-def predicted(out, moment="never", count=0):
-    command = [sys.executable, "-c", _JOB, str(HERE), str(out), moment, str(count)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
-def test_killed_and_started_again(tmp_path):
-    whole, out = tmp_path / "a.fits", tmp_path / "b.fits"
-    done = predicted(whole)
-    assert done.returncode == 0, done.stderr
+def test_killed_and_started_again(fake, tmp_path):
+    catalog, source = fake.survey()
+    way = {"draws": 2, "pdf": "int16", "extras": (fake.Brightness(), fake.Counted())}
+    whole = predict(fake.Photometric(2), catalog, source, tmp_path / "a.fits", **way)
+    out = tmp_path / "b.fits"
     # In the third of five parts; then, after two puts for each part left, while they are merged.
-    for moment, count in (("sample", 3), ("put", 13)):
-        died = predicted(out, moment, count)
+    for moment, count, parts in (("sample", 3, 2), ("put", 13, 5)):
+        command = [sys.executable, "-c", _JOB, str(HERE), str(out), moment, str(count)]
+        died = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert died.returncode == -signal.SIGKILL, (moment, died.stderr)
         assert not out.exists()
-        assert len(list((tmp_path / "b.fits.parts").glob("part-*"))) == (2 if count == 3 else 5)
-    done = predicted(out)
-    assert done.returncode == 0, done.stderr
+        assert len(list((tmp_path / "b.fits.parts").glob("part-*"))) == parts
+    again = fake.Photometric(2)
+    predict(again, catalog, source, out, **way)
+    assert again.calls == 0
     assert out.read_bytes() == whole.read_bytes()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import shutil
-import subprocess
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,22 +39,6 @@ P = TableColumn("p_spiral", "float32", ucd="stat.probability", description="prob
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("written")
-
-
-@pytest.fixture(scope="module")
-def run() -> Callable[..., str]:
-    """Run a program that may be absent; the test is skipped, and says so, where it is."""
-
-    def call(program: str, *arguments: object) -> str:
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed (Debian package {program})")
-        done = subprocess.run(
-            [program, *map(str, arguments)], capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return call
 
 
 def _full(n: int) -> tuple[list[TableColumn], dict[str, np.ndarray]]:
