@@ -151,7 +151,7 @@ def write_report(
     title, subtitle : str
         Of the page.
     chapters : sequence of Chapter
-        In the order of reading; see `astrocnn.evaluation.story` for the usual ones.
+        In the order of reading; `astrocnn.evaluation.story` and ``background`` make the usual ones.
     headline : Headline, optional
         The number quoted first.
     footer : str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def trend(dz: Any, by: Any, *, n_bins: int = 10, n_resamples: int = 400, seed: i
     count = np.bincount(place, minlength=len(edges) - 1)
     found = [
         bootstrap(
-            {"bias": lambda w, d=d: bias(d, w), "sigma": lambda w, d=d: sigma_mad(d, w)},
+            {"bias": partial(bias, d), "sigma": partial(sigma_mad, d)},
             len(d),
             n_resamples=n_resamples,
             seed=seed,

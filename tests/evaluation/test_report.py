@@ -6,7 +6,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from astrocnn.evaluation import Chapter, Headline, Table, fit_majority, score, story, write_report
+from astrocnn.evaluation import (
+    Chapter,
+    Headline,
+    Table,
+    background,
+    fit_majority,
+    score,
+    story,
+    write_report,
+)
 from astrocnn.flags import Flag
 
 
@@ -64,12 +73,12 @@ def report(case, tmp_path_factory):
             ids=np.arange(160),
             count=3,
         ),
-        story.data_chapter(
+        background.data_chapter(
             splits={"train": tally}, rows={"train": 160}, flags=flags, facts={"bands": "g, r, i"}
         ),
-        story.model_chapter(facts={"parameters": 7}, layers=[("a", "Dense", "3", 1234)]),
-        story.training_chapter({"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}, best_epoch=2),
-        story.provenance_chapter({"seed": 0}),
+        background.model_chapter(facts={"parameters": 7}, layers=[("a", "Dense", "3", 1234)]),
+        background.training_chapter({"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}, best_epoch=2),
+        background.provenance_chapter({"seed": 0}),
     ]
     path = write_report(
         tmp_path_factory.mktemp("report") / "deep" / "report.html",

@@ -1,4 +1,9 @@
 """How one kind of quantity is scored and drawn: one chapter a file, named by `Family.chapter`.
 
-Each module exposes ``scores``, ``across``, ``figures`` and ``stamps``.
+Each module exposes ``scores``, ``across``, ``figures``, ``stamps`` and ``baselines`` (and
+``by_number``, where one number can stand against the network), and the words of the report:
+``NAMES`` of scores, ``PERCENT`` (beginnings of names shown as percentages), ``CAPTIONS`` (figure to
+section and sentence), ``BY`` (of a figure along a column), ``TEXT`` of each section, ``GALLERY``,
+and optionally ``PER_CLASS`` (beginnings of names that each class has) and ``SAID`` (remarks of
+scores that the text makes once for all).
 """

@@ -15,16 +15,18 @@ from astrocnn.atomic import sha256
 from astrocnn.catalog import SPLITS
 from astrocnn.datasets import Shards
 from astrocnn.evaluation import read_scores, write_report
+from astrocnn.evaluation.background import (
+    data_chapter,
+    model_chapter,
+    provenance_chapter,
+    training_chapter,
+)
 from astrocnn.evaluation.report import Chapter
 from astrocnn.evaluation.story import (
-    data_chapter,
     figure_chapters,
     gallery_chapter,
     headline_of,
-    model_chapter,
-    provenance_chapter,
     scores_chapter,
-    training_chapter,
 )
 from astrocnn.runs.assemble import splits_of, task_of
 from astrocnn.runs.config import RunConfig
@@ -46,21 +48,19 @@ def run(folder: Path) -> Iterator[str]:
     """
     home = RunDirectory.open(folder)
     config = home.config()
-    task = task_of(config)
     shards = Shards.open(home.require(home.shards, "cutouts"))
-    model = home.require(home.model, "train")
+    home.require(home.model, "train")
     with home.reading(home.scores, "evaluate") as path:
         scores, baselines, about = read_scores(path)
+
+    import_tensorflow()
+    estimator, _ = home.estimator()
+    task = estimator.task
     with home.reading(home.evaluation / "samples.npz", "evaluate") as path, np.load(path) as kept:
         test = kept["rows"]
         samples = {name: kept[f"target/{name}"] for name in task.names}
     training = _training(home)
     provenance = _provenance(home, about)
-
-    import_tensorflow()
-    from astrocnn.estimators import load_estimator
-
-    estimator = load_estimator(model)
     columns = label_columns(shards, task)
     encoded, weights = task.encode({k: (v[test], m[test]) for k, (v, m) in columns.items()})
     chapters = [
