@@ -194,8 +194,9 @@ def _checked(samples: dict[str, np.ndarray], task: Task, n: int) -> int:
 
 def _absent(task: Task, extras: Sequence[Extra]) -> dict[str, np.ndarray]:
     """What each column holds in a row without a prediction, as arrays of one value."""
+    # Two draws: the spread of a single one is zero, also of a missing one.
     nothing = {
-        t.name: np.full((1, 1, t.family.units), np.nan, dtype=np.float32) for t in task.targets
+        t.name: np.full((2, 1, t.family.units), np.nan, dtype=np.float32) for t in task.targets
     }
     values = task.summarize(nothing)
     for extra in extras:

@@ -9,6 +9,7 @@ from astropy.table import Table
 
 from astrocnn import plugins
 from astrocnn.errors import PredictionError
+from astrocnn.flags import Flag
 from astrocnn.prediction import predict, predict_rows
 from astrocnn.prediction.extras import absent_values
 from astrocnn.prediction.layout import Layout
@@ -67,6 +68,16 @@ def test_only_rows_without_a_prediction_never_reach_an_extra(fake):
     )
     assert np.isnan(columns["brightness"][0]) and columns["side"][0] == ""
     assert columns["n_samples"][0] == -1 and columns["selected"].tolist() == [False]
+
+
+@pytest.mark.parametrize("draws", [0, 1, 3])
+def test_no_number_stands_where_nothing_was_predicted(fake, draws):
+    catalog, source = fake.survey(20)
+    columns = predict_rows(fake.Photometric(), catalog, source.read(np.arange(20)), draws=draws)
+    assert columns.pop("flags")[fake.broken] & Flag.NOT_PREDICTED
+    for name, values in columns.items():
+        held = values[fake.broken]
+        assert held == "" if values.dtype.kind == "U" else np.isnan(held), name
 
 
 def test_another_extra_is_another_prediction(fake, tmp_path):
