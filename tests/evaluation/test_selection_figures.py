@@ -8,6 +8,7 @@ import pytest
 
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation.figures import selection as figures
+from astrocnn.evaluation.figures.sheet import sheet
 from astrocnn.metrics import Ranking, wilson
 
 
@@ -76,3 +77,21 @@ def test_medians_along_severity_are_those_of_the_bins():
     np.testing.assert_allclose(middle.get_xdata(), np.median(x.reshape(7, 8), axis=1))
     with pytest.raises(PredictionError, match="no object"):
         figures.probability_along({"gone": panels["gone"]}, ylabel="P")
+
+
+def test_a_sheet_shows_noise_alike_and_outlines_masks():
+    rng = np.random.default_rng(0)
+    images = np.stack([rng.normal(0, s, (20, 20)) for s in (1.0, 7.0)])
+    images[1, :, :5] = np.nan
+    masks = np.zeros(images.shape, bool)
+    masks[0, 5:9, 5:9] = True
+    figure = sheet(images, [1.0, 7.0], labels=["a", "b"], masks=masks, pixel_scale=0.1)
+    first, second = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["a", "b"]
+    one, two = (axes.images[0] for axes in (first, second))
+    assert one.get_clim() == two.get_clim()
+    assert np.ma.std(one.get_array()) == pytest.approx(np.ma.std(two.get_array()), rel=0.1)
+    assert two.get_array().mask[:, :5].all() and not two.get_array().mask[:, 5:].any()
+    assert len(first.collections) == 1 and not second.collections
+    with pytest.raises(PredictionError, match="one label"):
+        sheet(images, 1.0, labels=["a"])

@@ -24,6 +24,7 @@ from astrocnn.evaluation.figures.selection import (
     probability_along,
     ranking_areas,
 )
+from astrocnn.evaluation.figures.sheet import sheet
 from astrocnn.evaluation.figures.stacked import stacked
 from astrocnn.evaluation.figures.stacks import stacks
 from astrocnn.evaluation.figures.style import STYLE, png, styled, svg
@@ -54,6 +55,7 @@ __all__ = [
     "rgb",
     "risk_coverage",
     "roc",
+    "sheet",
     "stacked",
     "stacks",
     "styled",
