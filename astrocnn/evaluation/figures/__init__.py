@@ -5,6 +5,7 @@ Each function returns a `matplotlib.figure.Figure`; nothing is shown or saved.
 
 from __future__ import annotations
 
+from astrocnn.evaluation.figures.calibration import pit_compared, reliability_compared
 from astrocnn.evaluation.figures.confusion import confusion
 from astrocnn.evaluation.figures.curves import (
     completeness_purity,
@@ -45,6 +46,7 @@ __all__ = [
     "error_rate",
     "gallery",
     "learning_curve",
+    "pit_compared",
     "pit_histogram",
     "png",
     "precision_recall",
@@ -52,6 +54,7 @@ __all__ = [
     "qq",
     "ranking_areas",
     "reliability",
+    "reliability_compared",
     "rgb",
     "risk_coverage",
     "roc",
