@@ -43,6 +43,10 @@ class Estimator(Protocol):
     def fingerprint(self) -> str:
         """Digest of what was learned: equal for estimators that predict alike."""
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a reader wants to know of it, in words."""
+
     def fit(
         self,
         shards: Shards,

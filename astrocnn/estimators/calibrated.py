@@ -95,6 +95,12 @@ class Calibrated:
         text = json.dumps([self.estimator.fingerprint, told], sort_keys=True)
         return hashlib.sha256(f"calibrated {text}".encode()).hexdigest()
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """Those of the estimator, and what remaps it."""
+        told = [f"{type(remap).__name__} of {name}" for name, remap in self.remaps.items()]
+        return {**self.estimator.facts, "Calibration": ", ".join(told) or "none"}
+
     def fit(
         self,
         shards: Shards,

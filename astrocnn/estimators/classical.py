@@ -123,6 +123,11 @@ class ClassicalEstimator:
         )
         return hashlib.sha256(repr(about).encode()).hexdigest()
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """The method and its options."""
+        return {"Method": self.method, **{k: str(v) for k, v in self.options.items()}}
+
     def fit(
         self,
         shards: Shards,

@@ -112,6 +112,11 @@ class Ensemble:
         told = ",".join(member.fingerprint for member in self.members)
         return hashlib.sha256(f"ensemble {told}".encode()).hexdigest()
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """How many members, and what each is."""
+        return {"Members": str(len(self.members)), **self.members[0].facts}
+
     def fit(
         self,
         shards: Shards,

@@ -127,6 +127,16 @@ class KerasEstimator:
             total.update(np.ascontiguousarray(weights).tobytes())
         return total.hexdigest()
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """Architecture, size and arithmetic."""
+        self._require_trained()
+        return {
+            "Architecture": self.architecture,
+            "Parameters": f"{self.model_.count_params():,}",
+            "Arithmetic of predictions": self.precision,
+        }
+
     def fit(
         self,
         shards: Shards,

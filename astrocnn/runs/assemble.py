@@ -19,7 +19,7 @@ from astrocnn.catalog import Catalog, group_keys, read_catalog, sky_keys, split_
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.imaging import Inputs, Source, Survey, open_source, unpack
 from astrocnn.imaging.paths import expand
-from astrocnn.plugins import nearest
+from astrocnn.plugins import load, nearest
 from astrocnn.runs.config import RunConfig
 from astrocnn.tasks import Task, make
 
@@ -257,24 +257,34 @@ def network_of(config: RunConfig, task: Task, source: Any) -> Any:
     )
 
 
-def check_draws(config: RunConfig, model: Any) -> None:
-    """Refuse draws from a network without dropout: better before the training than after it.
+def check_draws(config: RunConfig, task: Task, source: Any) -> None:
+    """Refuse draws from what has none: better before the training than after it.
 
     Raises
     ------
     ModelError
-        With the two ways out.
+        With the ways out.
     """
-    import keras
+    method = config.model.method
+    if not config.prediction.draws:
+        return
+    if method is not None:
+        if hasattr(load("astrocnn.estimators.methods", method), "members"):
+            return
+        what, others = f"The method '{method}' has no draws.", ""
+    else:
+        import keras
 
-    drops = any(isinstance(x, keras.layers.Dropout) and x.rate > 0 for x in model.layers)
-    if config.prediction.draws and not drops:
-        raise ModelError(
-            f"The network '{config.model.architecture}' has no dropout, so it cannot be drawn "
-            "from.",
-            received=f"prediction.draws = {config.prediction.draws}",
-            hint="--set model.options.head_dropout=0.5, or --set prediction.draws=0",
-        )
+        layers = network_of(config, task, source).layers
+        if any(isinstance(x, keras.layers.Dropout) and x.rate > 0 for x in layers):
+            return
+        what = f"The network '{config.model.architecture}' has no dropout to draw from."
+        others = "--set model.options.head_dropout=0.5, or "
+    raise ModelError(
+        what,
+        received=f"prediction.draws = {config.prediction.draws}",
+        hint=f"{others}--set prediction.draws=0",
+    )
 
 
 def optimizer_of(config: RunConfig) -> Optimizer:

@@ -80,17 +80,20 @@ def _findings(config: RunConfig) -> Iterator[Finding]:
     if catalog is not None and task is not None:
         _, finding = _attempt("labels", lambda: _labels(config, catalog, task))
         yield finding
-    if catalog is not None and source is not None:
+    if catalog is not None and source is not None and source.bands:
         yield from _images(catalog, source)
-    if source is not None and task is not None and config.model.method is None:
+    if source is None or task is None:
+        return
+    model = None
+    if config.model.method is None:
         model, finding = _attempt("network", lambda: _network(config, source, task))
         yield finding
-        if model is not None:
-            yield _attempt("draws", lambda: _draws(config, model))[1]
         _, finding = _attempt("training", lambda: _training(config, source, task))
         yield finding
-        if model is not None:
-            yield _time(config, model, len(source))
+    if model is not None or config.model.method is not None:
+        yield _attempt("draws", lambda: _draws(config, task, source))[1]
+    if model is not None:
+        yield _time(config, model, len(source))
 
 
 def _attempt(what: str, do: Callable[[], tuple[Any, str]]) -> tuple[Any, Finding]:
@@ -122,6 +125,8 @@ def _task(config: RunConfig) -> tuple[Task, str]:
 def _source(config: RunConfig, catalog: Catalog) -> tuple[Source, str]:
     survey = survey_of(config)
     source = source_of(survey, catalog, config.inputs.size)
+    if survey is None:
+        return source, "none: the catalogue alone"
     scale = "scale unknown" if source.pixel_scale is None else f"{source.pixel_scale:.4g} arcsec"
     said = f"{survey.name}: {', '.join(source.bands)}; {scale}, unit {source.unit or 'unknown'}"
     return source, said
@@ -175,15 +180,17 @@ def _images(catalog: Catalog, source: Source) -> Iterator[Finding]:
 
 def _network(config: RunConfig, source: Source, task: Task) -> tuple[Any, str]:
     model = network_of(config, task, source)
-    height, width, channels = inputs_of(config, source).shape
-    said = f"{config.model.architecture}: {height} x {width} x {channels}, "
+    inputs = inputs_of(config, source)
+    seen = [" x ".join(map(str, inputs.shape))] if inputs.bands else []
+    seen += [f"{len(inputs.scalars)} scalars"] if inputs.scalars else []
+    said = f"{config.model.architecture}: {' and '.join(seen)}, "
     return model, said + f"{model.count_params():,} parameters"
 
 
-def _draws(config: RunConfig, model: Any) -> tuple[None, str]:
-    check_draws(config, model)
+def _draws(config: RunConfig, task: Task, source: Source) -> tuple[None, str]:
+    check_draws(config, task, source)
     section = config.prediction
-    how = f"{section.draws} by dropout" if section.draws else "none: one deterministic pass"
+    how = f"{section.draws}" if section.draws else "none: one deterministic pass"
     return None, f"{how}; views: {section.views}"
 
 

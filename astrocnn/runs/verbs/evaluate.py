@@ -78,6 +78,7 @@ def run(folder: Path) -> Iterator[Table | str]:
         draws=config.prediction.draws,
         views=config.prediction.views,
         precision=estimator.precision,
+        model=estimator.fingerprint,
         calibrated=run_folder.calibration.is_file(),
     )
     yield from _tables(task, scores, baselines)

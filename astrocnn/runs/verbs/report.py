@@ -28,7 +28,7 @@ from astrocnn.evaluation.story import (
     headline_of,
     scores_chapter,
 )
-from astrocnn.runs.assemble import splits_of, task_of
+from astrocnn.runs.assemble import splits_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.quiet import import_tensorflow
@@ -109,7 +109,7 @@ def _data(config: RunConfig, shards: Shards, task: Task) -> Chapter:
     scale = "unknown" if shards.pixel_scale is None else f"{shards.pixel_scale:.4g} arcsec"
     facts = {
         "Catalogue": config.catalog.file,
-        "Survey": config.survey.get("name", "survey"),
+        "Survey": (config.survey or {}).get("name", "none"),
         "Bands": ", ".join(shards.bands),
         "Stamp": f"{shards.size} x {shards.size} pixels of {scale}",
         "Unit": shards.unit or "as in the files",
@@ -139,19 +139,27 @@ def _training(home: RunDirectory) -> Chapter | None:
 
 
 def _model(estimator: Any) -> Chapter:
-    model = estimator.model_
-    facts = {
-        "Architecture": estimator.architecture,
-        "Parameters": f"{model.count_params():,}",
-        "Input": " x ".join(str(n) for n in estimator.inputs.shape),
-        "Normalization": estimator.inputs.normalization.stretch,
-        "Arithmetic of predictions": estimator.precision,
-    }
+    inputs = estimator.inputs
+    facts = dict(estimator.facts)
+    if inputs.bands:
+        facts["Input"] = " x ".join(str(n) for n in inputs.shape)
+        facts["Normalization"] = inputs.normalization.stretch
+    if inputs.scalars:
+        facts["Scalars"] = ", ".join(inputs.scalars)
     layers = [
         (layer.name, type(layer).__name__, _shape(layer), layer.count_params())
-        for layer in model.layers
+        for layer in _network(estimator)
     ]
     return model_chapter(facts=facts, layers=layers)
+
+
+def _network(estimator: Any) -> list[Any]:
+    """Layers of the network inside, the first one if there are several; none of other kinds."""
+    while hasattr(estimator, "estimator"):
+        estimator = estimator.estimator
+    if hasattr(estimator, "members"):
+        estimator = estimator.members[0]
+    return estimator.model_.layers if hasattr(estimator, "model_") else []
 
 
 def _shape(layer: Any) -> str:
@@ -165,7 +173,8 @@ def _provenance(home: RunDirectory, about: dict[str, Any]) -> Chapter:
         packages = environment["packages"].items()
     facts = {
         "Run file": f"SHA-256 {sha256(home.config_file)}",
-        "Weights": f"SHA-256 {sha256(home.model / 'model.keras')}",
+        "Model": f"SHA-256 {about['model']}",
+        "Calibrated": "yes" if about["calibrated"] else "no",
         "Draws": about["draws"],
         "Views": about["views"],
         "Python": environment["python"],

@@ -18,7 +18,6 @@ from astrocnn.runs.assemble import (
     estimator_of,
     fit_options_of,
     inputs_of,
-    network_of,
     optimizer_of,
     options_of,
     splits_of,
@@ -66,8 +65,7 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
         make_shards(config, folder)
     wait_for_all(where)
     shards = Shards.open(folder.shards)
-    if config.model.method is None:
-        check_draws(config, network_of(config, task, shards))
+    check_draws(config, task, shards)
     rows = labelled_rows(config, shards, task)
     for name in ("train", "validation"):
         if not len(rows[name]):
