@@ -72,7 +72,10 @@ def shortest(grid: Array, cdf: Array, mass: float) -> tuple[Array, Array]:
     high = np.concatenate([ends, grid], axis=1)
     rounding = 1e-12
     holds = np.concatenate([before + mass <= 1 + rounding, until - mass >= -rounding], axis=1)
-    best = np.argmin(np.where(holds, high - low, np.inf), axis=1)[:, None]
+    length = np.where(holds, high - low, np.inf)
+    # Within one cell all positions are equally short: the lowest, whatever rounding says.
+    slack = rounding * (grid[:, -1:] - grid[:, :1])
+    best = np.argmax(length <= length.min(axis=1, keepdims=True) + slack, axis=1)[:, None]
     return (
         np.take_along_axis(low, best, axis=1)[:, 0],
         np.take_along_axis(high, best, axis=1)[:, 0],

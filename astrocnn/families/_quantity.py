@@ -181,5 +181,5 @@ class Quantity(ABC):
         return tuple(Column(name, "f4", "", ucd, text) for name, ucd, text in said)
 
 
-# The ODDS of BPZ (Benitez 2000, ApJ 536, 571, section 4) with this half width at z = 0.
+# The ODDS of BPZ (Benitez 2000, ApJ 536, 571) with this half width at z = 0.
 _ODDS_REACH = 0.06

@@ -39,7 +39,7 @@ class DirichletMultinomial:
 
     References
     ----------
-    Walmsley et al. 2022, MNRAS 509, 3966, section 4 (likelihood, concentrations between 1 and
+    Walmsley et al. 2022, MNRAS 509, 3966 (likelihood, concentrations between 1 and
     100 by a scaled sigmoid).
 
     Examples

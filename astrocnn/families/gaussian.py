@@ -36,7 +36,7 @@ class Gaussian(Gaussians):
 
     References
     ----------
-    Nix & Weigend 1994, IEEE ICNN, equation 1.  Kendall & Gal 2017, NeurIPS, equations 8 and 9.
+    Nix & Weigend 1994, IEEE ICNN.  Kendall & Gal 2017, NeurIPS, equations 8 and 9.
 
     Examples
     --------

@@ -11,7 +11,7 @@ __all__ = ["PRESETS", "classes_of"]
 
 PRESETS = {
     # Main morphology classes of the CANDELS visual classification (Kartaltepe et al. 2015, ApJS
-    # 221, 11, section 3.1), learned by Huertas-Company et al. (2015), ApJS 221, 8.  A galaxy may
+    # 221, 11), learned by Huertas-Company et al. (2015), ApJS 221, 8.  A galaxy may
     # be in several there; as classes that exclude one another they stand for the dominant one.
     "candels5": ("spheroid", "disk", "irregular", "point_source", "unclassifiable"),
     # Revised Hubble sequence (de Vaucouleurs 1959), the stages from late Sc onwards together, as
