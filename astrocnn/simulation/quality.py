@@ -62,7 +62,8 @@ def simulate_quality(
     In `out` appear ``tiles/tile<number>_VIS.fits``, each a grid of stamps without gaps,
     ``truth/tile<number>_truth.fits`` with the pixels that artefacts touch, ``catalog.fits`` and
     ``survey.toml``.  Cutouts of `size` pixels are just the stamps; larger ones show their
-    neighbors on the grid.
+    neighbors on the grid, and smaller ones may lack the artefact that the catalogue tells of.
+    Ordinary stars are drawn without spikes: a stamp with spikes is spoilt, however faint they are.
 
     Parameters
     ----------

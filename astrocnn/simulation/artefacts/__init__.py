@@ -12,6 +12,7 @@ Each leaf holds
 
 from __future__ import annotations
 
+import functools
 from types import ModuleType
 
 from astrocnn import plugins
@@ -23,6 +24,7 @@ ARTEFACTS: tuple[str, ...] = plugins.names(__name__)
 """All artefacts: the file names of this folder, in alphabetical order."""
 
 
+@functools.cache
 def artefact_named(name: str) -> ModuleType:
     """The module that draws an artefact.
 
