@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from astrocnn.catalog.missing import check_missing, mask_declared, suspects
 from astrocnn.errors import CatalogError
 from astrocnn.flags import Flag
 
-__all__ = ["Catalog", "CatalogWarning", "Roles", "choose_roles"]
+__all__ = ["Catalog", "CatalogWarning", "Roles", "choose_roles", "terms"]
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class Catalog:
         Parameters
         ----------
         name : str
-            As for `column`.
+            As for `column`; or a difference of two columns, such as the color ``"g - r"``.
 
         Returns
         -------
@@ -183,6 +183,9 @@ class Catalog:
         CatalogError
             If there is no such column, or it does not hold one number per row.
         """
+        first, *second = terms(name, self.table.colnames)
+        if second:
+            return self.numbers(first) - self.numbers(*second)
         values, missing = self.column(name)
         if values.ndim != 1 or values.dtype.kind not in "iufb":
             raise CatalogError(
@@ -207,7 +210,8 @@ class Catalog:
         """
         if self.missing is not None:
             return
-        found = {name: suspects(self.numbers(name)) for name in names}
+        columns = [term for name in names for term in terms(name, self.table.colnames)]
+        found = {name: suspects(self.numbers(name)) for name in dict.fromkeys(columns)}
         if any(found.values()):
             values = sorted({value for counts in found.values() for value in counts})
             raise CatalogError(
@@ -348,3 +352,21 @@ def _text_column(column: Column) -> Column:
     if missing.any():
         return MaskedColumn(array, mask=missing.reshape(values.shape), **_about(column))
     return Column(array, **_about(column))
+
+
+def terms(name: str, columns: Sequence[str]) -> list[str]:
+    """The column, or the two columns of a difference, that a scalar is made from.
+
+    Parameters
+    ----------
+    name : str
+        Name of a column, or two of them around a minus sign between blanks.
+    columns : sequence of str
+        Names that exist: a column whose own name holds a minus sign is that column.
+
+    Examples
+    --------
+    >>> terms("g - r", ["g", "r"]), terms("g-r", ["g-r"])
+    (['g', 'r'], ['g-r'])
+    """
+    return [name] if name in columns else name.split(" - ", 1)

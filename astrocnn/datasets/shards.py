@@ -12,6 +12,7 @@ from astropy.table import Column, Table
 
 from astrocnn import atomic
 from astrocnn.catalog import Catalog, Roles
+from astrocnn.catalog.catalog import terms
 from astrocnn.datasets import shard_file
 from astrocnn.datasets.columns import StoredColumn, decode
 from astrocnn.datasets.symmetry import UPSIDE_DOWN, d4_tables
@@ -202,21 +203,26 @@ class Shards:
     def scalars(self, names: tuple[str, ...]) -> np.ndarray:
         """Columns of numbers side by side, float32 of shape (n, len(names)), NaN where missing.
 
+        A name may also be a difference of two columns, such as the color ``"g - r"``.
+
         Raises
         ------
         CatalogError
             If one is not there, or does not hold numbers.
         """
-        columns = []
-        for name in names:
-            values, missing = self.column(name)
-            if values.ndim != 1 or values.dtype.kind not in "iufb":
-                raise CatalogError(
-                    f"The scalar '{name}' is not a column of numbers.",
-                    received=f"{values.dtype} of shape {values.shape}",
-                )
-            columns.append(np.where(missing, np.nan, values.astype(np.float32)))
-        return np.stack(columns, axis=1).astype(np.float32)
+        return np.stack([self._number(name) for name in names], axis=1).astype(np.float32)
+
+    def _number(self, name: str) -> np.ndarray:
+        first, *second = terms(name, self.objects.colnames)
+        if second:
+            return self._number(first) - self._number(*second)
+        values, missing = self.column(name)
+        if values.ndim != 1 or values.dtype.kind not in "iufb":
+            raise CatalogError(
+                f"The scalar '{name}' is not a column of numbers.",
+                received=f"{values.dtype} of shape {values.shape}",
+            )
+        return np.where(missing, np.nan, values.astype(np.float64))
 
     def images(
         self,

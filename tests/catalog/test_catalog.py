@@ -278,3 +278,17 @@ def test_everything_is_native_and_text_is_text() -> None:
 def test_a_catalogue_without_rows_is_refused() -> None:
     with pytest.raises(CatalogError, match="no rows"):
         Catalog.from_table(Table({"id": np.empty(0, int)}))
+
+
+def test_a_scalar_may_be_a_color() -> None:
+    table = Table({"id": [1, 2], "g": [18.5, np.nan], "r": [18.0, 17.0], "g - r": [7.0, 8.0]})
+    whole = Catalog.from_table(table)
+    assert whole.numbers("g - r").tolist() == [7.0, 8.0]  # a column of that very name
+    del table["g - r"]
+    color = Catalog.from_table(table).numbers("g - r")
+    assert color[0] == 0.5 and np.isnan(color[1])
+    with pytest.raises(CatalogError, match="'q'"):
+        Catalog.from_table(table).numbers("g - q")
+    sentinel = Catalog.from_table({"id": [1, 2], "g": [18.5, 99.0], "r": [18.0, 17.0]})
+    with pytest.raises(CatalogError, match="99"):
+        sentinel.refuse_sentinels(["g - r"])
