@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from scipy.special import expit, logit
 
 from astrocnn.calibration import Novelty, PitRemap, Temperature, calibrate
+from astrocnn.catalog import Catalog
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.estimators import Calibrated, KerasEstimator, load_estimator
 from astrocnn.families.binned import Binned
 from astrocnn.families.gaussian import Gaussian
+from astrocnn.flags import Flag
+from astrocnn.imaging.cutouts import Cutouts
+from astrocnn.prediction.rows import predict_rows
 from astrocnn.tasks import Target, Task
 
 from .conftest import images_and_classes
@@ -104,6 +109,14 @@ def test_the_whole_way_from_a_network_to_novelty(inside):
     found = calibrate(inside, samples, encoded, weights, features=features)
     calibrated = Calibrated(inside, found.remaps)
     assert set(calibrated.sample(images[:3])) == {"width", "bright"}
+    catalog = Catalog.from_table(Table({"id": np.arange(6)}), id="id")
+    flags = np.array([0, 0, Flag.NO_COVERAGE, 0, 0, 0], np.int32)
+    cutouts = Cutouts(images[:6], flags, np.zeros((6, 2), np.float32))
+    table = predict_rows(calibrated, catalog, cutouts, draws=4, extras=found.extras)
+    assert {"width_median", "width_conf95_high", "novelty"} <= set(table)
+    for name in ("width_median", "width_conf68_low", "novelty_distance"):
+        assert np.flatnonzero(np.isnan(table[name])).tolist() == [2]
+    assert (table["width_conf95_low"] <= table["width_conf68_low"])[flags == 0].all()
     novelty = found.extras[-1]
     assert isinstance(novelty, Novelty)
     fresh, _ = images_and_classes(200, seed=9)

@@ -50,6 +50,7 @@ def reliability_compared(predictions: Mapping[str, tuple[Any, Any]], *, n_bins: 
     top.legend(loc="upper left", handlelength=1.4)
     bottom.set(xlabel="probability of the chosen class", ylabel="objects", yscale="log")
     bottom.set_ylim(0.7, 3 * most)
+    bottom.set_yticks([10**e for e in range(9) if 10**e <= 3 * most])
     bottom.minorticks_off()
     return figure
 
