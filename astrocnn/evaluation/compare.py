@@ -59,7 +59,8 @@ def baseline_scores(
 
     def keep(name: str, baseline: Any, told: Any) -> None:
         samples.setdefault(baseline.label, {})[name] = np.asarray(baseline.sample(told))
-        sentences.setdefault(baseline.label, []).append(baseline.sentence)
+        said = sentences.setdefault(baseline.label, [])
+        said += [baseline.sentence] if baseline.sentence not in said else []
 
     for target in task.targets:
         name = target.name

@@ -71,7 +71,10 @@ def scores_chapter(
         How often this test split has been scored, as the run directory counted.
     """
     baselines = baselines or {}
-    text = ["Brackets hold 95 % intervals: percentiles of bootstrap resamples of the objects."]
+    text = [
+        "Brackets hold 95 % intervals: percentiles of bootstrap resamples of the objects, unless a "
+        "remark names another."
+    ]
     if times_scored is not None:
         times = "once" if times_scored == 1 else f"{times_scored} times"
         text.append(

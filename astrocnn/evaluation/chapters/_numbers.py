@@ -122,9 +122,9 @@ def fit_scores(q: Quantities) -> list[Score]:
         if n < 2:
             note = ""
         elif name == "pit_ks":
-            note = f"p = {_p(kstwo.sf(value, n))} if calibrated"
+            note = f"p {_p(kstwo.sf(value, n))} if calibrated"
         elif name == "pit_cvm":
-            note = f"p = {_p(cramervonmises(u, 'uniform').pvalue)} if calibrated"
+            note = f"p {_p(cramervonmises(u, 'uniform').pvalue)} if calibrated"
         else:
             note = "above 2.49 in 5 % of calibrated samples"
             clipped = int(((u < PIT_FLOOR) | (u > 1 - PIT_FLOOR)).sum())
@@ -275,4 +275,4 @@ def _digits(spread: NDArray[np.float64]) -> int:
 
 
 def _p(value: float) -> str:
-    return f"{value:.2g}" if value >= 1e-4 else "< 0.0001"
+    return f"= {value:.2g}" if value >= 1e-4 else "< 0.0001"

@@ -65,11 +65,11 @@ def deviations(
     if required is not None:
         top.axhspan(-required[0], required[0], color=COLORS[2], alpha=0.15, lw=0)
         bottom.axhspan(0, required[1], color=COLORS[2], alpha=0.15, lw=0)
-    reach = 1.15 * float(np.nanmax(np.abs(np.r_[found.bias_interval.ravel(), overall[0]])))
+    reach = 1.15 * float(np.nanmax(np.abs(np.r_[found.bias_interval.ravel(), overall[0]]))) or 1.0
     top.set(ylabel=rf"mean ${symbol}$", ylim=(-reach, reach))
     top.ticklabel_format(axis="y", style="plain", useOffset=False)
     highest = float(np.nanmax(np.r_[found.sigma_interval.ravel(), overall[1]]))
-    bottom.set(xlabel=xlabel, ylabel=r"$\sigma_{\mathrm{MAD}}$", ylim=(0, 1.15 * highest))
+    bottom.set(xlabel=xlabel, ylabel=r"$\sigma_{\mathrm{MAD}}$", ylim=(0, 1.15 * highest or 1.0))
     top.legend(loc="best")
     figure.align_ylabels()
     return figure
@@ -107,6 +107,6 @@ def error_rate(wrong: Any, by: Any, *, xlabel: str, n_bins: int = 10) -> Figure:
         ecolor="#7aa6c9",
     )
     axes.axhline(wrong.mean(), color="0.45", ls="--", lw=0.9, label="all objects")
-    axes.set(xlabel=xlabel, ylabel="error rate", ylim=(0, 1.1 * float(np.nanmax(high))))
+    axes.set(xlabel=xlabel, ylabel="error rate", ylim=(0, 1.1 * float(np.nanmax(high)) or 1.0))
     axes.legend(loc="best")
     return figure
