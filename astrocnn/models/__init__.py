@@ -23,27 +23,32 @@ if TYPE_CHECKING:
     from astrocnn.models.losses import FamilyLoss, loss_for
     from astrocnn.models.precision import with_precision
     from astrocnn.models.stochastic import Stochastic
+    from astrocnn.models.summary import LayerSummary, summarize_layers
 
 __all__ = [
     "Block",
     "FamilyLoss",
+    "LayerSummary",
     "Options",
     "Stochastic",
     "count_parameters",
     "in_blocks",
     "loss_for",
     "smallest_size",
+    "summarize_layers",
     "with_precision",
 ]
 
 _HOME = {
     "Block": "blocks",
     "FamilyLoss": "losses",
+    "LayerSummary": "summary",
     "Stochastic": "stochastic",
     "count_parameters": "build",
     "in_blocks": "batching",
     "loss_for": "losses",
     "smallest_size": "build",
+    "summarize_layers": "summary",
     "with_precision": "precision",
 }
 
