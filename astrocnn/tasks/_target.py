@@ -111,22 +111,35 @@ class Target:
         ------
         CatalogError
             If a label is neither mapped nor known, naming the column, or votes exceed their total.
+
+        Warns
+        -----
+        AstrocnnWarning
+            If labels lie outside the range of the family, naming the column.
         """
         try:
             if self.total is not None:
                 values, missing = self._within_total(values, missing)
             if self.map is not None:
                 values, missing = self._mapped(values, missing)
-            return self.family.encode(values, missing)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", AstrocnnWarning)
+                encoded = self.family.encode(values, missing)
         except CatalogError as error:
-            columns = self.label_columns
-            word = "Column" if len(columns) == 1 else "Columns"
             raise CatalogError(
-                f"{word} {', '.join(repr(c) for c in columns)}: {error.what}",
+                f"{self._where}: {error.what}",
                 received=error.received,
                 allowed=error.allowed,
                 hint=error.hint,
             ) from error
+        for found in caught:
+            warnings.warn(f"{self._where}: {found.message}", found.category, stacklevel=2)
+        return encoded
+
+    @property
+    def _where(self) -> str:
+        word = "Column" if len(self.label_columns) == 1 else "Columns"
+        return f"{word} {', '.join(repr(c) for c in self.label_columns)}"
 
     def _within_total(self, values: Any, missing: Any) -> tuple[Any, Any]:
         """The votes without the last column, their total, which they must not exceed."""

@@ -235,7 +235,9 @@ def test_redshifts_with_sentinels_and_missing_ones():
     table = Table(
         {"z_spec": MaskedColumn([0.1, -99.0, 0.3, 0.0, 7.0, np.nan], mask=[0, 0, 1, 0, 0, 0])}
     )
-    with pytest.warns(AstrocnnWarning, match="2 of 3 labels lie outside the range 0 to 0.4"):
+    with pytest.warns(
+        AstrocnnWarning, match="Column 'z_spec': 2 of 3 labels lie outside the range 0 to 0.4"
+    ):
         encoded, weights = task.encode(table)
     np.testing.assert_array_equal(weights["z"], [1, 0, 0, 0, 0, 0])
     assert encoded["z"][0, 0] == np.float32(0.1)
