@@ -305,15 +305,23 @@ def _purity(tpr: Any, fpr: Any, prior: float) -> NDArray[np.float64]:
 def _achieved(
     kept: int, usable: int, wrong: int, spoilt: int, prior: float | None
 ) -> dict[str, tuple[float, float, float]]:
-    tpr = (kept / usable, *map(float, wilson(kept, usable)))
-    fpr = (wrong / spoilt, *map(float, wilson(wrong, spoilt)))
+    tpr, fpr = _share(kept, usable), _share(wrong, spoilt)
     if prior is None:
-        pure = (kept / (kept + wrong), *map(float, wilson(kept, kept + wrong)))
+        pure = _share(kept, kept + wrong)
     else:
         # Completeness and FPR come from different objects; both at their worst is conservative.
-        ends = [(tpr[0], fpr[0]), (tpr[1], fpr[2]), (tpr[2], fpr[1])]
-        pure = tuple(float(_purity(t, f, prior)) for t, f in ends)  # type: ignore[assignment]
+        best, low, high = (
+            float(_purity(t, f, prior))
+            for t, f in ((tpr[0], fpr[0]), (tpr[1], fpr[2]), (tpr[2], fpr[1]))
+        )
+        pure = (best, low, high)
     return {"completeness": tpr, "purity": pure, "fpr": fpr}
+
+
+def _share(part: int, whole: int) -> tuple[float, float, float]:
+    """A share with its 95 % Wilson interval."""
+    low, high = wilson(part, whole)
+    return part / whole, float(low), float(high)
 
 
 def _best_f1(yes: NDArray[np.bool_], p: NDArray[np.float64]) -> float:
