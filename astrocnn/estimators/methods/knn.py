@@ -3,9 +3,9 @@
 An object of a class is as probable as the class is frequent among its neighbors, one of them added
 in equal parts to all classes, so that no probability is 0.  A number is distributed as the numbers
 of the neighbors, each widened by a Gaussian: neighbors are fewer than the population they stand
-for, and lie to one side of an object at the edge of the sample.  The width, in units of the
-scatter of the neighbors, is the one of the smallest CRPS when every training object is predicted
-from the others.
+for, and lie to one side of an object at the edge of the sample.  Every training object is predicted
+from the others with several widths, in units of the scatter of the neighbors; the least of those
+whose CRPS is within a hundredth of the best is taken.
 
 References
 ----------
@@ -59,8 +59,9 @@ def learn_values(
     itself = near == chosen[:, None]
     itself[~itself.any(axis=1), -1] = True
     others = y[near[~itself].reshape(len(chosen), -1)]
-    scores = [_crps(_widened(others, width), y[chosen]) for width in _WIDTHS]
-    return {"search": search, "y": y, "width": float(_WIDTHS[np.argmin(scores)])}
+    scores = np.array([_crps(_widened(others, width), y[chosen]) for width in _WIDTHS])
+    least = np.argmax(scores <= 1.01 * scores.min())
+    return {"search": search, "y": y, "width": float(_WIDTHS[least])}
 
 
 def values(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:

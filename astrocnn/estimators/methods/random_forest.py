@@ -30,7 +30,7 @@ __all__ = [
     "values",
 ]
 
-OPTIONS = {"trees": 200, "min_leaf": 5, "max_features": 0.5}
+OPTIONS = {"trees": 200, "min_leaf": 2, "max_features": 0.5}
 TRUSTED = ("sklearn.tree._tree.Tree",)
 
 _LEVELS = (np.arange(60) + 0.5) / 60
