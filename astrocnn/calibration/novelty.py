@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.covariance import ledoit_wolf
 
 from astrocnn.calibration.base import too_few
 from astrocnn.errors import ModelError, PredictionError
@@ -17,46 +18,51 @@ from astrocnn.families import OutputColumn
 __all__ = ["Novelty", "examples"]
 
 _LEAST_ROWS = 100
-_MOST_ROWS = 5000
-_NEIGHBORS = 10
+_MOST_ROWS = 10000
+_FOLDS = 10
 _BLOCK = 64
 """Rows in one product of matrices: always as many, so that no result depends on how many come."""
 
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """Distance to the 10th nearest of some known objects, and how rare such a distance is.
+    """Mahalanobis distance from the known objects, and how rare such a distance is.
 
-    Features are divided by their scatter over the known objects.  The score is the fraction of
-    known objects, each measured against the others, that are nearer: even between 0 and 1 for
-    objects of the same kind, and 1 beyond them all.
+    The covariance is shrunk as Ledoit and Wolf (2004) do, after features were divided by their
+    scatter, so that few objects and features that never varied are no obstacle.  The score is the
+    fraction of known objects, each measured against others, that are nearer: even between 0 and 1
+    for objects of the same kind, and 1 beyond them all.
 
     Parameters
     ----------
-    reference : ndarray of shape (m, d)
-        Scaled features of known objects.
-    scale : ndarray of shape (d,)
-        What features are multiplied by.
+    center : ndarray of shape (d,)
+        Mean features of the known objects.
+    whitening : ndarray of shape (d, d)
+        Matrix by which centered features become uncorrelated, of unit variance.
     distances : ndarray of shape (m,)
-        Their own distances, rising.
+        Of known objects, rising.
 
     References
     ----------
-    Sun, Ming, Zhu and Li (2022), ICML (nearest neighbors of deep features).
+    Lee, Lee, Lee and Shin (2018), NeurIPS, with one class.  On networks trained on simulated
+    stamps and shown ZTF, DECam and Euclid images it told strangers better than the distance to
+    the nearest neighbors (Sun, Ming, Zhu and Li 2022, ICML), scaled or normalized.
     """
 
-    reference: NDArray[np.float32]
-    scale: NDArray[np.float32]
+    center: NDArray[np.float32]
+    whitening: NDArray[np.float32]
     distances: NDArray[np.float64]
 
     @classmethod
     def fit(cls, features: Any) -> Novelty:
-        """Remember objects that are like those the network was trained on, but not these.
+        """Remember what objects look like that are like those the network was trained on.
+
+        Not these themselves: a network knows them too well.
 
         Parameters
         ----------
         features : array_like of shape (n, d)
-            What `Estimator.features` gives for the validation objects; of more than 5000 rows,
+            What `Estimator.features` gives for the validation objects; of more than 10000 rows,
             as many are chosen at random, always the same.
 
         Raises
@@ -72,16 +78,17 @@ class Novelty:
             )
         if len(x) < _LEAST_ROWS:
             raise too_few("a score of novelty", len(x), _LEAST_ROWS)
-        if len(x) > _MOST_ROWS:
-            x = x[np.sort(np.random.default_rng(0).permutation(len(x))[:_MOST_ROWS])]
+        order = np.random.default_rng(0).permutation(len(x))[:_MOST_ROWS]
+        x = x[order]
         scatter = x.std(axis=0)
         # A feature that never varies tells nothing yet; seen to vary, it counts like the others.
         typical = np.median(scatter[scatter > 0]) if np.any(scatter > 0) else 1.0
-        scale = (1.0 / np.where(scatter > 1e-3 * typical, scatter, typical)).astype(np.float32)
-        known = (x * scale).astype(np.float32)
-        # Each is its own nearest neighbor, at no distance, which does not count.
-        own = _distances(known, known, _NEIGHBORS + 1)
-        return cls(known, scale, np.sort(own))
+        scale = 1.0 / np.where(scatter > 1e-3 * typical, scatter, typical)
+        own = np.empty(len(x))
+        for fold in range(_FOLDS):
+            rest = np.arange(len(x)) % _FOLDS != fold
+            own[~rest] = _distances(x[~rest], *_whitening(x[rest], scale))
+        return cls(*_whitening(x, scale), np.sort(own))
 
     def score(
         self, features: NDArray[np.floating]
@@ -98,26 +105,25 @@ class Novelty:
         PredictionError
             If the features are of another network.
         """
-        x = np.asarray(features, np.float32)
-        if x.ndim != 2 or x.shape[1] != len(self.scale):
+        x = np.asarray(features, np.float64)
+        if x.ndim != 2 or x.shape[1] != len(self.center):
             raise PredictionError(
                 "These are features of another network.",
                 received=f"shape {x.shape}",
-                allowed=f"shape (n, {len(self.scale)})",
+                allowed=f"shape (n, {len(self.center)})",
             )
-        x = x * self.scale
         good = np.flatnonzero(np.isfinite(x).all(axis=1))
         distance, fraction = np.full(len(x), np.nan), np.full(len(x), np.nan)
-        distance[good] = _distances(x[good], self.reference, _NEIGHBORS)
+        distance[good] = _distances(x[good], self.center, self.whitening)
         nearer = np.searchsorted(self.distances, distance[good], side="left")
         fraction[good] = nearer / len(self.distances)
         return fraction, distance
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the known objects."""
+        """Digest of what is known."""
         total = hashlib.sha256()
-        for array in (self.reference, self.scale, self.distances):
+        for array in (self.center, self.whitening, self.distances):
             total.update(f"{array.dtype.str}{array.shape}".encode())
             total.update(np.ascontiguousarray(array).tobytes())
         return total.hexdigest()
@@ -137,7 +143,7 @@ class Novelty:
                 "f4",
                 "",
                 "stat.value",
-                f"Distance to the {_NEIGHBORS}th nearest validation object in scaled features",
+                "Mahalanobis distance from the validation objects in penultimate features",
             ),
         )
 
@@ -163,29 +169,38 @@ class Novelty:
     def to_dict(self) -> dict[str, Any]:
         """Arrays by name."""
         return {
-            "reference": self.reference,
-            "scale": self.scale,
+            "center": self.center,
+            "whitening": self.whitening,
             "distances": self.distances,
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Novelty:
         """What `to_dict` described."""
-        return cls(values["reference"], values["scale"], values["distances"])
+        return cls(values["center"], values["whitening"], values["distances"])
 
 
-def _distances(x: NDArray[np.float32], known: NDArray[np.float32], k: int) -> NDArray[np.float64]:
-    """Distance of each row of x to its k-th nearest known object."""
-    reference = known.astype(np.float64)
-    squares = (reference * reference).sum(axis=1)
-    out = np.empty(len(x))
+def _whitening(
+    x: NDArray[np.float64], scale: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean of features, and the matrix that whitens what is left."""
+    covariance, _ = ledoit_wolf(x * scale)
+    variances, axes = np.linalg.eigh(covariance)
+    floor = 1e-6 * max(float(variances[-1]), 1e-300)
+    matrix = scale[:, None] * axes / np.sqrt(np.maximum(variances, floor))
+    return x.mean(axis=0).astype(np.float32), matrix.astype(np.float32)
+
+
+def _distances(
+    x: NDArray[np.float64], center: NDArray[np.float32], whitening: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Length of whitened features, of shape (n,)."""
+    matrix, out = whitening.astype(np.float64), np.empty(len(x))
     for start in range(0, len(x), _BLOCK):
         rows = np.minimum(np.arange(start, start + _BLOCK), len(x) - 1)
-        block = x[rows].astype(np.float64)
-        squared = (block * block).sum(axis=1)[:, None] + squares - 2.0 * block @ reference.T
-        nearest = np.partition(squared, k - 1, axis=1)[:, k - 1]
+        white = (x[rows] - center) @ matrix
         stop = min(start + _BLOCK, len(x))
-        out[start:stop] = np.sqrt(np.maximum(nearest, 0.0))[: stop - start]
+        out[start:stop] = np.sqrt((white * white).sum(axis=1))[: stop - start]
     return out
 
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from sklearn.neighbors import NearestNeighbors
+from sklearn.covariance import EmpiricalCovariance
 
 from astrocnn.calibration import Novelty
 from astrocnn.errors import ModelError, PredictionError
@@ -29,16 +29,25 @@ def test_objects_of_the_same_kind_score_evenly_and_strangers_near_one():
     assert np.median(far) > novelty.distances[-20]
 
 
-def test_the_distance_is_that_to_the_tenth_neighbor():
-    known, new = _features(300), _features(70, seed=1)
-    novelty = Novelty.fit(known)
-    scale = novelty.scale
-    assert scale[:-1] == pytest.approx(1 / known[:, :-1].std(axis=0), rel=1e-4)
-    other = NearestNeighbors(n_neighbors=11).fit(known * scale)
-    expected = other.kneighbors(new * scale)[0]
-    np.testing.assert_allclose(novelty.score(new)[1], expected[:, 9], rtol=1e-4)
-    own = np.sort(other.kneighbors(known * scale)[0][:, 10])
-    np.testing.assert_allclose(novelty.distances, own, rtol=1e-4)
+def test_the_distance_is_that_of_mahalanobis():
+    # With many objects nothing is left of the shrinkage.
+    known, new = _features(20000, d=6)[:, :5], _features(70, d=6, seed=1)[:, :5]
+    expected = np.sqrt(EmpiricalCovariance().fit(known).mahalanobis(new))
+    np.testing.assert_allclose(Novelty.fit(known).score(new)[1], expected, rtol=0.03)
+
+
+def test_it_does_not_depend_on_the_units_of_features():
+    known, new = _features(400), _features(70, seed=1)
+    units = np.geomspace(0.1, 10.0, 32)
+    there = Novelty.fit(known * units).score(new * units)
+    np.testing.assert_allclose(there[1], Novelty.fit(known).score(new)[1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("n", [120, 400])
+def test_few_objects_with_many_features_score_evenly_too(n):
+    same, _ = Novelty.fit(_features(n, d=80)).score(_features(1000, d=80, seed=1))
+    assert np.median(same) == pytest.approx(0.5, abs=0.12)
+    assert np.mean(same == 1) < 0.06
 
 
 def test_a_feature_that_woke_up_is_strange():
@@ -62,8 +71,8 @@ def test_many_rows_are_thinned_always_alike(monkeypatch):
     monkeypatch.setattr("astrocnn.calibration.novelty._MOST_ROWS", 500)
     x = _features(600, d=4)
     novelty = Novelty.fit(x)
-    assert novelty.reference.shape == (500, 4)
-    assert novelty.fingerprint == Novelty.fit(x).fingerprint != Novelty.fit(x[1:]).fingerprint
+    assert novelty.distances.shape == (500,)
+    assert novelty.fingerprint == Novelty.fit(x).fingerprint != Novelty.fit(2 * x).fingerprint
 
 
 def test_rows_without_features_stay_without():
