@@ -158,6 +158,15 @@ def check(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
 
 
 @app.command()
+def summary(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
+    """The network of a run, layer by layer: shapes, parameters, cost, receptive fields."""
+    from astrocnn.runs.config import load_run
+    from astrocnn.runs.verbs import summary as verb
+
+    _tell(verb.run(load_run(run, overrides)))
+
+
+@app.command()
 def cutouts(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
     """Cut and stack the images of a catalogue into shards."""
     from astrocnn.runs.config import load_run

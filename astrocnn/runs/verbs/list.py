@@ -18,6 +18,8 @@ KINDS = {
     "tasks": "astrocnn.tasks",
     "families": "astrocnn.families",
     "architectures": "astrocnn.models.architectures",
+    "methods": "astrocnn.estimators.methods",
+    "artefacts": "astrocnn.simulation.artefacts",
 }
 
 

@@ -1,0 +1,56 @@
+"""``astrocnn summary``: the network of a run, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.table import Table
+
+from astrocnn.errors import ConfigError
+from astrocnn.runs.assemble import catalog_of, network_of, source_of, survey_of, task_of
+from astrocnn.runs.config import RunConfig, check_names
+from astrocnn.runs.quiet import import_tensorflow
+
+__all__ = ["run"]
+
+
+def run(config: RunConfig) -> Iterator[Table | str]:
+    """Shapes, parameters, multiply-adds, receptive fields and memory.
+
+    Raises
+    ------
+    ConfigError
+        If the run has no network.
+    """
+    check_names(config)
+    if config.model.method is not None:
+        raise ConfigError(
+            "This run has no network to summarize.", received=f"method '{config.model.method}'"
+        )
+    catalog = catalog_of(config)
+    source = source_of(survey_of(config), catalog, config.inputs.size)
+
+    import_tensorflow()
+    from astrocnn.models.summary import summarize_layers
+
+    model = network_of(config, task_of(config), source)
+    scale = source.pixel_scale
+    title = f"{config.model.architecture}: {model.count_params():,} parameters"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name in ("layer", "output", "parameters", "multiply-adds", "sees (pixels)", "arcsec", "kB"):
+        table.add_column(name, justify="left" if name in ("layer", "output") else "right")
+    layers = summarize_layers(model)
+    for layer in layers:
+        field = layer.receptive_field
+        table.add_row(
+            layer.name,
+            " x ".join(map(str, layer.output_shape)),
+            f"{layer.parameters:,}" if layer.parameters else "",
+            f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
+            "" if field is None else str(field),
+            "" if field is None or scale is None else f"{field * scale:.1f}",
+            f"{layer.memory / 1000:.1f}",
+        )
+    yield table
+    adds, memory = (sum(getattr(layer, f) for layer in layers) for f in ("multiply_adds", "memory"))
+    yield f"{adds / 1e6:.4g} million multiply-adds and {memory / 1e6:.4g} MB an object"
