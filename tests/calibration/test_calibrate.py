@@ -100,14 +100,14 @@ def test_held_out_objects_are_remapped_by_what_the_others_taught():
 def test_the_table_is_as_uncertain_as_fresh_objects_are():
     """Coverage told for half the objects scatters as it must; a flattered one would not."""
     told = []
-    for seed in range(25):
+    for seed in range(16):
         samples, encoded, weights = _validation(250, seed=seed)
         found = calibrate(ESTIMATOR, samples, encoded, weights)
         told += [r["after"] for r in found.table if r["score"] == "conf68_coverage"]
     # 100 objects learn and 100 are judged.
     expected = np.sqrt(2 * 0.68 * 0.32 / 100)
     assert np.std(told) == pytest.approx(expected, rel=0.45)
-    assert np.mean(told) == pytest.approx(0.68, abs=3 * expected / 5)
+    assert np.mean(told) == pytest.approx(0.68, abs=3 * expected / 4)
 
 
 def test_one_target_in_two_classes_and_one_rare_class():
