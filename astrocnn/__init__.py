@@ -37,10 +37,18 @@ _HOME = {
     "fit_normalization": "datasets",
     "Options": "models",
     "KerasEstimator": "estimators",
+    "Ensemble": "estimators",
+    "ClassicalEstimator": "estimators",
+    "Calibrated": "estimators",
     "load_estimator": "estimators",
+    "calibrate": "calibration",
     "predict": "prediction",
+    "read_pdf": "prediction",
+    "to_qp": "prediction",
     "simulate": "simulation",
     "simulate_stamps": "simulation",
+    "simulate_redshift": "simulation",
+    "simulate_quality": "simulation",
 }
 __all__ = ["AstrocnnError", "Flag", "__version__", "task", *_HOME]
 
