@@ -1,8 +1,8 @@
 """Redshifts of SDSS main-sample galaxies from magnitudes and colors: the classical baselines.
 
-5,000 galaxies of ``photoz_catalogs/SDSS_MGS.train`` (see data/README.md), in five folds: each
-galaxy is predicted once, by a learner that has not seen it.  The point estimate is the median of
-the density; intervals are 95 % bootstrap over the galaxies.
+5,000 galaxies of ``photoz_catalogs/SDSS_MGS.train`` (see the README of that set), in five folds:
+each galaxy is predicted once, by a learner that has not seen it.  The point estimate is the median
+of the density; intervals are 95 % bootstrap over the galaxies.
 
     ASTROCNN_DATA=../shared/data python pipelines/sdss_photoz_baselines.py
 
@@ -15,7 +15,7 @@ Two cores that were busy with other work: 15 minutes, 13 of them for the committ
     boosted_trees  0.0152 [0.0147, 0.0157]   -0.0001   1.32 %     0.0106 [0.0104, 0.0109]   0.014
     ann            0.0141 [0.0136, 0.0147]   +0.0001   1.38 %     0.0101 [0.0099, 0.0104]   0.014
 
-The 15 nearest neighbors are the reference (data/README.md quotes a sigma_MAD of about 0.018).  The
+The 15 nearest neighbors are the reference (the README quotes a sigma_MAD of about 0.018).  The
 Kolmogorov-Smirnov distance of 5,000 PIT values from uniform stays below 0.019 in 95 of 100 cases:
 the densities of boosted trees and of networks are calibrated as they come, those of neighbors and
 forest nearly so.  Within the central 68 % lie 69.3, 71.7, 69.1 and 68.5 % of the redshifts.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import Column, Table
 
 from astrocnn.catalog.aliases import ALIASES, POSITIONS, find, resolve
 from astrocnn.catalog.coordinates import CatalogWarning, positions
 from astrocnn.catalog.identifiers import identifiers
 from astrocnn.catalog.missing import check_missing, mask_declared, suspects
+from astrocnn.catalog.native_table import as_table, native
 from astrocnn.errors import CatalogError
 from astrocnn.flags import Flag
 
@@ -99,7 +99,7 @@ class Catalog:
         >>> catalog.ids.tolist(), catalog.flags.tolist()
         ([7, -3], [0, 1])
         """
-        table = native(_as_table(table))
+        table = native(as_table(table))
         roles = choose_roles(table.colnames, id=id, ra=ra, dec=dec)
         if not len(table):
             raise CatalogError("The catalogue has no rows.", allowed="at least one object")
@@ -277,81 +277,6 @@ def choose_roles(
     found_ra = resolve(ra or "ra", names, "right ascension column")
     found_dec = resolve(dec or "dec", names, "declination column")
     return Roles(chosen, found_ra, found_dec)
-
-
-def _as_table(data: object) -> Table:
-    if isinstance(data, Table):
-        return Table(data, copy=False)
-    if type(data).__module__.startswith("pandas"):
-        return Table({str(n): _from_pandas(data[n]) for n in data.columns})  # type: ignore[attr-defined, index]
-    return Table(data)
-
-
-def _from_pandas(series: object) -> np.ma.MaskedArray | np.ndarray:
-    """A pandas column without the float that pandas would use for missing integers."""
-    missing = series.isna().to_numpy(dtype=bool)  # type: ignore[attr-defined]
-    kind = getattr(series.dtype, "kind", "O")  # type: ignore[attr-defined]
-    if kind in "iub":
-        dtype = getattr(series.dtype, "numpy_dtype", series.dtype)  # type: ignore[attr-defined]
-        values = series.to_numpy(dtype=dtype, na_value=0)  # type: ignore[attr-defined]
-    elif kind == "f":
-        return series.to_numpy(dtype=float, na_value=np.nan)  # type: ignore[attr-defined]
-    else:
-        values = series.to_numpy(dtype=object, na_value=None)  # type: ignore[attr-defined]
-    return np.ma.MaskedArray(values, mask=missing) if missing.any() else values
-
-
-def native(table: Table) -> Table:
-    """The same table in native byte order, with text as str; nothing copied without need."""
-    for name in table.colnames:
-        column = table[name]
-        if not isinstance(column, Column):
-            continue
-        if column.dtype.kind == "O":
-            table.replace_column(name, _text_column(column))
-        elif column.dtype.kind == "S":
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                table.replace_column(name, column.__class__(_decoded(column), **_about(column)))
-        elif not column.dtype.isnative:
-            values = column.astype(column.dtype.newbyteorder("="))
-            table.replace_column(name, values)
-    return table
-
-
-def _about(column: Column) -> dict[str, object]:
-    return {
-        "name": column.name,
-        "unit": column.unit,
-        "description": column.description,
-        "meta": column.meta,
-    }
-
-
-def _decoded(column: Column) -> np.ndarray:
-    data = np.ma.getdata(column)
-    try:
-        text = np.strings.decode(data, "utf-8")
-    except UnicodeDecodeError:
-        text = np.strings.decode(data, "latin-1")
-    mask = np.ma.getmaskarray(column)
-    return np.ma.MaskedArray(text, mask=mask) if mask.any() else text
-
-
-def _text_column(column: Column) -> Column:
-    """Objects that are texts or None become a (masked) text column; others stay objects."""
-    values = np.ma.getdata(column)
-    flat = values.reshape(-1).tolist()
-    missing = np.ma.getmaskarray(column).reshape(-1)
-    missing = missing | np.array([v is None for v in flat], dtype=bool)
-    if not all(gone or isinstance(v, (str, bytes)) for v, gone in zip(flat, missing, strict=True)):
-        return column
-    text = ["" if gone else v for v, gone in zip(flat, missing, strict=True)]
-    text = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in text]
-    array = np.array(text, dtype=str).reshape(values.shape) if text else np.empty(0, dtype="U1")
-    if missing.any():
-        return MaskedColumn(array, mask=missing.reshape(values.shape), **_about(column))
-    return Column(array, **_about(column))
 
 
 def terms(name: str, columns: Sequence[str]) -> list[str]:

@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,21 +13,17 @@ from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.datasets import Shards, labels
-from astrocnn.errors import ConfigError, ModelError, TrainingError
+from astrocnn.errors import ConfigError, ModelError
 from astrocnn.estimators import _skops
 from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
+from astrocnn.estimators._classical_target import METHODS, check_target, learn, tell
 from astrocnn.estimators._folder import read_json, whole_folder, write_json
 from astrocnn.estimators.base import ABOUT
-from astrocnn.families import ClassFamily
-from astrocnn.families.base import QuantityFamily
 from astrocnn.imaging import Inputs
 from astrocnn.models import in_blocks
-from astrocnn.tasks import Target, Task, storage
+from astrocnn.tasks import Task, storage
 
 __all__ = ["ESTIMATOR", "METHODS", "ClassicalEstimator", "example"]
-
-METHODS = "astrocnn.estimators.methods"
-"""Package whose modules are the methods."""
 
 _FILE = "model.skops"
 _BLOCK = 512
@@ -96,7 +91,7 @@ class ClassicalEstimator:
                 hint='Inputs((), 0, scalars=("mag_g", "mag_r"))',
             )
         for target in task.targets:
-            _check_family(target, method, self._method)
+            check_target(target, self._method)
         self.task = task
         self.inputs = inputs
         self.method = method
@@ -162,34 +157,13 @@ class ClassicalEstimator:
         states = {}
         for target in self.task.targets:
             known = weights[target.name] > 0
-            states[target.name] = self._learn(target, x[known], encoded[target.name][known])
+            states[target.name] = learn(
+                target, self._method, x[known], encoded[target.name][known], self.options, self.seed
+            )
             for array in (known, encoded[target.name]):
                 learned.update(np.ascontiguousarray(array).tobytes())
         self.inputs, self.states_, self.learned_ = inputs, states, learned.hexdigest()
         return self
-
-    def _learn(
-        self, target: Target, x: NDArray[np.float32], encoded: NDArray[np.float32]
-    ) -> dict[str, Any]:
-        if len(x) < 2:
-            raise TrainingError(
-                f"There are too few labelled objects for the target '{target.name}'.",
-                received=len(x),
-            )
-        family = target.family
-        if isinstance(family, QuantityFamily):
-            values = family.to_values(encoded)
-            return {"state": self._method.learn_values(x, values, self.options, self.seed)}
-        assert isinstance(family, ClassFamily)
-        present, y = np.unique(np.argmax(family.to_truth(encoded), axis=-1), return_inverse=True)
-        if len(present) < 2:
-            raise TrainingError(
-                f"All labels of the target '{target.name}' are of one class.",
-                received=family.classes[present[0]],
-                allowed=family.classes,
-            )
-        state = self._method.learn_classes(x, y, self.options, self.seed)
-        return {"state": state, "classes": present}
 
     def sample(
         self,
@@ -220,29 +194,17 @@ class ClassicalEstimator:
             return out
 
         def block(arrays: dict[str, Any]) -> dict[str, NDArray[np.float32]]:
-            return {
-                t.name: np.stack([self._predict(t, arrays["x"], member) for member in members])
-                for t in self.task.targets
-            }
+            out = {}
+            for t in self.task.targets:
+                learned = self.states_[t.name]
+                told = [tell(t, self._method, learned, arrays["x"], member) for member in members]
+                out[t.name] = np.stack(told)
+            return out
 
         # Blocks of one size, for the last bits of linear algebra depend on it.
         for name, values in in_blocks(block, {"x": x[good]}, block=_BLOCK).items():
             out[name][:, good] = values
         return out
-
-    def _predict(
-        self, target: Target, x: NDArray[np.float32], member: int | None
-    ) -> NDArray[np.float32]:
-        learned, family = self.states_[target.name], target.family
-        which = {} if member is None else {"member": member}
-        if isinstance(family, QuantityFamily):
-            values = self._method.values(learned["state"], x, **which)
-            return family.from_values(values).astype(np.float32)
-        assert isinstance(family, ClassFamily)
-        found = self._method.probabilities(learned["state"], x, **which)
-        full = np.zeros((len(x), len(family.classes)))
-        full[:, learned["classes"]] = found
-        return np.asarray(family.from_probabilities(full), np.float32)
 
     def _members(self, draws: int, seed: int) -> list[Any]:
         if not draws:
@@ -324,24 +286,6 @@ class ClassicalEstimator:
             ) from error
         estimator.states_ = _skops.read(folder / _FILE, estimator._method.TRUSTED)
         return estimator
-
-
-def _check_family(target: Target, method: str, module: ModuleType) -> None:
-    kinds = {QuantityFamily: "values", ClassFamily: "probabilities"}
-    for kind, function in kinds.items():
-        if isinstance(target.family, kind) and hasattr(module, function):
-            return
-    able = [
-        name
-        for name in plugins.names(METHODS)
-        for kind, function in kinds.items()
-        if isinstance(target.family, kind) and hasattr(plugins.load(METHODS, name), function)
-    ]
-    raise ModelError(
-        f"The method '{method}' cannot predict the target '{target.name}'.",
-        received=f"family {type(target.family).__name__}",
-        allowed=able or "classes and numbers",
-    )
 
 
 ESTIMATOR = ClassicalEstimator
