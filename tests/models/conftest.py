@@ -8,6 +8,9 @@ import pytest
 
 from astrocnn.families.bernoulli import Bernoulli
 from astrocnn.families.categorical import Categorical
+from astrocnn.models.build import ARCHITECTURES, build
+from astrocnn.models.options import Options
+from astrocnn.plugins import load
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,27 @@ def two_targets():
             Target("merger", Bernoulli()),
         )
     )
+
+
+@pytest.fixture(scope="session")
+def published(task_of):
+    """``published("lenet")``: an architecture as its paper has it, the lighter ones kept."""
+    kept = {}
+
+    def get(name):
+        if name in kept:
+            return kept[name]
+        reference = load(ARCHITECTURES, name).REFERENCE
+        model = build(
+            name,
+            task_of(target=reference.units),
+            size=reference.size,
+            n_channels=reference.n_channels,
+            n_scalars=reference.n_scalars,
+            options=Options(initializer="constant"),  # quickly drawn
+        )
+        if reference.parameters < 3e7:
+            kept[name] = model
+        return model
+
+    return get
