@@ -23,16 +23,9 @@ def bare():
 
 
 @pytest.fixture(scope="module")
-def backup(tmp_path_factory):
-    return tmp_path_factory.mktemp("backup")
-
-
-@pytest.fixture(scope="module")
-def fitted(task, bare, shards, backup):
+def fitted(task, bare, shards):
     ensemble = Ensemble.of(task, bare, "lenet", members=2, seed=5, **HOW)
-    return ensemble.fit(
-        shards, TRAIN, VALIDATION, backup=backup, history_file=backup / "history.csv", **FIT
-    )
+    return ensemble.fit(shards, TRAIN, VALIDATION, **FIT)
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +66,8 @@ def test_what_members_disagree_on_is_in_the_mutual_information(fitted, images):
     assert alone["morphology_mutual_info"].max() == 0
 
 
-def test_finished_members_are_not_trained_again(fitted, task, bare, shards, backup):
+def test_finished_members_are_not_trained_again(task, shards, tmp_path):
     """Interrupted after an epoch of the second member, as by a kill."""
-    assert {path.name for path in backup.iterdir()} == {
-        *("member-0", "member-1", "history.csv", "history-1.csv"),
-    }
 
     class Stop(Exception):
         pass
@@ -89,16 +79,23 @@ def test_finished_members_are_not_trained_again(fitted, task, bare, shards, back
         if seen[2:] == [1]:
             raise Stop
 
-    folder = backup / "again"
-    fresh = Ensemble.of(task, bare, "lenet", members=2, seed=5, **HOW)
+    def made():
+        scalars = Inputs((), 0, scalars=("peak", "area"))
+        return Ensemble.of(task, scalars, "ann", members=2, seed=5, precision="float32")
+
+    files = {"backup": tmp_path, "history_file": tmp_path / "history.csv", **FIT}
+    broken = made()
     with pytest.raises(Stop):
-        fresh.fit(shards, TRAIN, VALIDATION, backup=folder, callbacks=[stop], **FIT)
+        broken.fit(shards, TRAIN, VALIDATION, callbacks=[stop], **files)
     seen.clear()
-    again = Ensemble.of(task, bare, "lenet", members=2, seed=5, **HOW)
     count = [lambda history: seen.append(len(history))]
-    again.fit(shards, TRAIN, VALIDATION, backup=folder, callbacks=count, **FIT)
+    again = made().fit(shards, TRAIN, VALIDATION, callbacks=count, **files)
     assert seen == [2]
-    assert again.fingerprint == fitted.fingerprint
+    assert again.members[0].fingerprint == broken.members[0].fingerprint
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("member-0", "member-1", "history.csv", "history-1.csv"),
+    }
+    assert len((tmp_path / "history-1.csv").read_text().splitlines()) == 3
 
 
 def test_features_are_those_of_the_first_member(fitted, images):
