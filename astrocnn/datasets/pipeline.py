@@ -11,6 +11,7 @@ import tensorflow as tf
 from astrocnn.datasets.augmentation import Augmentation, Step, augmentation_from, compose
 from astrocnn.datasets.gathering import loader, normalizer
 from astrocnn.datasets.geometry import D4
+from astrocnn.datasets.labelled_rows import labels
 from astrocnn.datasets.shards import Shards
 from astrocnn.errors import ConfigError, InputsError
 from astrocnn.imaging import Inputs
@@ -183,9 +184,7 @@ def _extras(
         extras["scalars"] = inputs.standardize(shards.scalars(inputs.scalars)[rows])
     if task is None:
         return extras
-    columns = {name: shards.column(name) for name in task.label_columns}
-    chosen = {name: (values[rows], missing[rows]) for name, (values, missing) in columns.items()}
-    encoded, weights = task.encode(chosen)
+    encoded, weights = labels(shards, task, rows)
     if unknown := set(factors) - set(weights):
         raise ConfigError(
             "Weights for a target the task does not have.",

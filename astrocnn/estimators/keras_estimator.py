@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn import plugins
-from astrocnn.datasets import Shards, dataset, fit_normalization
+from astrocnn.datasets import Shards, dataset, fit_normalization, labels
 from astrocnn.errors import ModelError
 from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
 from astrocnn.estimators._features import Features
@@ -244,9 +244,7 @@ class KerasEstimator:
     def _class_weights(
         self, shards: Shards, rows: NDArray[np.integer]
     ) -> dict[str, NDArray[np.float64]]:
-        columns = {name: shards.column(name) for name in self.task.label_columns}
-        chosen = {name: (v[rows], missing[rows]) for name, (v, missing) in columns.items()}
-        encoded, weights = self.task.encode(chosen)
+        encoded, weights = labels(shards, self.task, rows)
         return {
             t.name: class_weights(encoded[t.name], weights[t.name])
             for t in self.task.targets

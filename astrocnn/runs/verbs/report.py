@@ -13,7 +13,7 @@ import numpy as np
 from astrocnn import __version__
 from astrocnn.atomic import sha256
 from astrocnn.catalog import SPLITS
-from astrocnn.datasets import Shards
+from astrocnn.datasets import Shards, labels
 from astrocnn.evaluation import read_scores, write_report
 from astrocnn.evaluation.background import (
     data_chapter,
@@ -32,7 +32,7 @@ from astrocnn.runs.assemble import splits_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.quiet import import_tensorflow
-from astrocnn.runs.verbs.train import label_columns, labelled_rows
+from astrocnn.runs.verbs.train import labelled_rows
 from astrocnn.tasks import Task
 
 __all__ = ["run"]
@@ -61,8 +61,7 @@ def run(folder: Path) -> Iterator[str]:
         samples = {name: kept[f"target/{name}"] for name in task.names}
     training = _training(home)
     provenance = _provenance(home, about)
-    columns = label_columns(shards, task)
-    encoded, weights = task.encode({k: (v[test], m[test]) for k, (v, m) in columns.items()})
+    encoded, weights = labels(shards, task, test)
     chapters = [
         scores_chapter(
             task,
@@ -99,11 +98,7 @@ def run(folder: Path) -> Iterator[str]:
 
 def _data(config: RunConfig, shards: Shards, task: Task) -> Chapter:
     rows = labelled_rows(config, shards, task)
-    columns = label_columns(shards, task)
-    tallies = {}
-    for name in SPLITS:
-        chosen = {k: (v[rows[name]], m[rows[name]]) for k, (v, m) in columns.items()}
-        tallies[name] = task.tally(*task.encode(chosen))
+    tallies = {name: task.tally(*labels(shards, task, rows[name])) for name in SPLITS}
     number = splits_of(config, shards.catalog, shards.content)
     counts = {name: int(np.sum(number == i)) for i, name in enumerate(SPLITS)}
     scale = "unknown" if shards.pixel_scale is None else f"{shards.pixel_scale:.4g} arcsec"

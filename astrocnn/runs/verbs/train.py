@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from astrocnn.catalog import SPLITS
-from astrocnn.datasets import Shards, fit_normalization, split_rows
+from astrocnn.datasets import Shards, fit_normalization, labels, split_rows
 from astrocnn.errors import TrainingError
 from astrocnn.imaging import Inputs
 from astrocnn.runs.assemble import (
@@ -75,9 +75,7 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
                 hint="add rows, or change split.fractions",
             )
     yield ", ".join(f"{len(rows[name])} {name}" for name in SPLITS) + " objects with labels"
-    columns = label_columns(shards, task)
-    taught = {k: (v[rows["train"]], m[rows["train"]]) for k, (v, m) in columns.items()}
-    yield from _complaints(task, *task.encode(taught))
+    yield from _complaints(task, *labels(shards, task, rows["train"]))
     estimator = estimator_of(config, task, trained_inputs(config, shards, rows["train"]))
     options = fit_options_of(config, task, estimator.inputs)
     if config.model.method is None:
@@ -144,8 +142,3 @@ def labelled_rows(config: RunConfig, shards: Shards, task: Task) -> dict[str, np
     split = splits_of(config, shards.catalog, shards.content)
     rows = split_rows(shards, task, inputs_of(config, shards), split=split)
     return dict(zip(SPLITS, rows, strict=True))
-
-
-def label_columns(shards: Shards, task: Task) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Label columns of the shards as (values, missing) by name."""
-    return {name: shards.column(name) for name in task.label_columns}
