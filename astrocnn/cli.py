@@ -212,7 +212,7 @@ def predict(
 ) -> None:
     """Predict every row of a catalogue, with uncertainty, into a FITS table.
 
-    The name of --out decides the format: .fits, or in addition .csv or .parquet.
+    The name of --out decides the format: .fits; in addition .csv, .parquet, or .hdf5 (qp).
     """
     from astrocnn.runs.verbs import predict as verb
 

@@ -126,6 +126,18 @@ def test_redshifts_from_a_catalogue_alone(redshifts):
     assert "Calibration" in (run / "report.html").read_text()
 
 
+def test_an_ensemble_of_densities_for_qp(redshifts):
+    qp = pytest.importorskip("qp", reason="needs the extra photoz")
+    out = redshifts / "densities.hdf5"
+    small = Table.read(redshifts / "galaxies.ecsv")[10:40]
+    small.write(redshifts / "small.ecsv", overwrite=True)
+    astrocnn("predict", redshifts / "run", "--catalog", redshifts / "small.ecsv", "--out", out)
+    ensemble = qp.read(str(out))
+    assert ensemble.ancil["id"].tolist() == small["id"].tolist()
+    table = Table.read(out.with_suffix(".fits"), hdu=1)
+    np.testing.assert_allclose(ensemble.median()[:, 0], table["z_median"], atol=0.01)
+
+
 def test_draws_of_what_has_none_are_refused_before_training(redshifts):
     said = astrocnn(
         "train", redshifts / "run.toml", "--out", redshifts / "drawn", "--set",

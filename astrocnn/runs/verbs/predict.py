@@ -8,7 +8,7 @@ from pathlib import Path
 from astrocnn.atomic import sha256
 from astrocnn.errors import ConfigError
 from astrocnn.imaging.paths import expand
-from astrocnn.prediction import parse_worker, to_csv, to_parquet
+from astrocnn.prediction import parse_worker, to_csv, to_parquet, to_qp
 from astrocnn.prediction import predict as predict_catalog
 from astrocnn.runs.assemble import catalog_of, choose_bands, source_of, survey_from, survey_of
 from astrocnn.runs.config import RunConfig, read_survey_file
@@ -17,7 +17,7 @@ from astrocnn.runs.quiet import import_tensorflow
 
 __all__ = ["run"]
 
-_ALSO = {".csv": to_csv, ".parquet": to_parquet}
+_ALSO = {".csv": to_csv, ".parquet": to_parquet, ".hdf5": to_qp}
 
 
 def run(
@@ -37,7 +37,7 @@ def run(
     Raises
     ------
     ConfigError
-        If `out` ends in something else than .fits, .csv or .parquet, or would replace the
+        If `out` ends in something else than .fits, .csv, .parquet or .hdf5, or would replace the
         catalogue.
     """
     if out.suffix not in (".fits", *_ALSO):
@@ -49,6 +49,9 @@ def run(
     run_folder = RunDirectory.open(folder)
     config = run_folder.config()
     share = parse_worker(worker)
+    pdf = pdf or config.prediction.pdf
+    if out.suffix == ".hdf5" and pdf == "none":
+        pdf = "float32"  # an ensemble of densities needs them
     run_folder.require(run_folder.model, "train")
     whole = out.with_suffix(".fits")
     for path in {out, whole}:
@@ -68,7 +71,7 @@ def run(
         draws=config.prediction.draws if draws is None else draws,
         seed=seed,
         views=config.prediction.views if views is None else views,
-        pdf=config.prediction.pdf if pdf is None else pdf,
+        pdf=pdf,
         extras=extras,
         worker=share,
         provenance={
