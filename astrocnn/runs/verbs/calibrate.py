@@ -96,15 +96,17 @@ def run(folder: Path) -> Iterator[Table | str]:
         yield selection.summary
     write(home.calibration, made)
     if made.table:
-        yield _table(made, len(rows))
+        yield _table(made)
     yield f"calibrated on {len(rows)} objects of the validation split: {home.calibration}"
 
 
-def _table(made: Calibration, n: int) -> Table:
-    table = Table(title="before and after", title_justify="left", title_style="bold")
-    for column in ("target", "score", "before", "after"):
+def _table(made: Calibration) -> Table:
+    title = "before and after, judged on the half that did not teach"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in ("target", "score", "before", "after", "by chance"):
         table.add_column(column, justify="left" if column in ("target", "score") else "right")
     for row in made.table:
-        before = "" if row["before"] is None else f"{row['before']:.4g}"
-        table.add_row(row["target"], name_of(row["score"]), before, f"{row['after']:.4g}")
+        told = [row.get(key) for key in ("before", "after", "chance")]
+        numbers = ("" if value is None else f"{value:.4g}" for value in told)
+        table.add_row(row["target"], name_of(row["score"]), *numbers)
     return table
