@@ -121,7 +121,7 @@ def calibrate(
         classes = isinstance(told.family, ClassFamily)
         levels = set_levels if classes else interval_levels
         if len(levels):
-            promise = _sets(y, told.family, levels) if classes else _intervals(levels, by)
+            promise = _sets(y[learn], told.family, levels) if classes else _intervals(levels, by)
             extras.append(promise(told, y, everyone, remap.apply(target.family, s), x))
             made = promise(told, *_take(learn, y, everyone, seen, x))
             kept = _kept(made, told.family, *_take(judge, y, seen, x))
@@ -146,10 +146,10 @@ _Promise = Callable[..., ConformalSets | ConformalIntervals]
 
 
 def _sets(encoded: Any, family: ClassFamily, levels: Sequence[float]) -> _Promise:
+    # The labels are those of the half that teaches the table: the whole has no fewer of a class.
     labels = np.asarray(family.to_truth(encoded)).argmax(axis=1)
     smallest = np.bincount(labels, minlength=len(family.classes)).min()
-    # Twice, for the halves behind the table, and again for halves that are not quite even.
-    by_class = bool(smallest >= 3 * rows_needed(max(levels)))
+    by_class = bool(smallest >= rows_needed(max(levels)))
     return lambda target, y, w, s, _: ConformalSets.fit(
         target, y, w, s, levels=levels, by_class=by_class
     )

@@ -178,3 +178,16 @@ def test_z_is_left_where_no_remap_suits():
     )
     samples, encoded, weights = _validation(600)
     assert set(calibrate(estimator, samples, encoded, weights, interval_levels=()).remaps) == {"z"}
+
+
+@pytest.mark.parametrize("seed", [14, 38])
+def test_a_rare_answer_never_stops_a_calibration(seed):
+    """With these seeds only 8 of 27 examples are in the half that teaches the table."""
+    yes = np.zeros((400, 1), np.float32)
+    yes[:27] = 1
+    p = 0.1 + 0.6 * yes + 0.1 * np.random.default_rng(seed).random((1, 400, 1))
+    task = Task("rare", (Target("ghost", Bernoulli(), "ghost"),), "ghost.auc")
+    estimator = SimpleNamespace(task=task, fingerprint="cd" * 32)
+    made = calibrate(estimator, {"ghost": p}, {"ghost": yes}, {"ghost": np.ones(400)}, seed=seed)
+    (sets,) = made.extras
+    assert sets.levels == (0.9,)
