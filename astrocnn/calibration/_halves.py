@@ -102,6 +102,6 @@ def _of_quantities(family: QuantityFamily, encoded: Any, samples: Any) -> dict[s
         "pit_ks": float(metrics.pit_ks(densities.cumulative(values))),
         "crps": float(densities.crps(values).mean()),
         "nll": float(densities.nll(values).mean()),
-        "coverage68": float(metrics.held(before, within, 0.68).mean()),
-        "coverage95": float(metrics.held(before, within, 0.95).mean()),
+        "coverage_68": float(metrics.held(before, within, 0.68).mean()),
+        "coverage_95": float(metrics.held(before, within, 0.95).mean()),
     }

@@ -57,6 +57,7 @@ class RunDirectory:
         self.backup = self.path / "backup"
         self.calibration = self.path / "calibration.json"
         self.evaluation = self.path / "evaluation"
+        self.judged = self.evaluation / "calibration.npz"
         self.scores = self.path / "scores.json"
         self.figures = self.path / "figures"
         self.report = self.path / "report.html"

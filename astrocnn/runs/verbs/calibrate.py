@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from astrocnn.calibration import Calibration, calibrate, write
+from astrocnn.atomic import replacing
+from astrocnn.calibration import Calibration, calibrate, held_out, remap_for, write
 from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import Shards, labels
 from astrocnn.errors import PredictionError
+from astrocnn.evaluation.calibrated import judged
 from astrocnn.evaluation.words import name_of
 from astrocnn.runs.assemble import task_of
 from astrocnn.runs.directory import RunDirectory
@@ -94,6 +96,21 @@ def run(folder: Path) -> Iterator[Table | str]:
         )
         made = replace(made, extras=(*made.extras, selection))
         yield selection.summary
+    kept = {}
+    for target in task.targets:
+        kind = remap_for(target.family)
+        if kind is None:
+            continue
+        name, family = target.name, target.family
+        half, after = held_out(
+            kind, family, encoded[name], weights[name], samples[name], seed=config.seed
+        )
+        y, told = encoded[name][half], made.remaps[name].family(family)
+        kept[f"before/{name}"] = judged(family, y, samples[name][:, half])
+        kept[f"after/{name}"] = judged(told, y, after)
+    home.evaluation.mkdir(exist_ok=True)
+    with replacing(home.judged) as temporary, open(temporary, "wb") as to:
+        np.savez(to, **kept)
     write(home.calibration, made)
     if made.table:
         yield _table(made)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from astrocnn import __version__
+from astrocnn import __version__, calibration
 from astrocnn.atomic import sha256
 from astrocnn.catalog import SPLITS
 from astrocnn.datasets import Shards, labels
@@ -21,6 +21,7 @@ from astrocnn.evaluation.background import (
     provenance_chapter,
     training_chapter,
 )
+from astrocnn.evaluation.calibrated import calibration_chapter
 from astrocnn.evaluation.report import Chapter
 from astrocnn.evaluation.story import (
     figure_chapters,
@@ -80,6 +81,7 @@ def run(folder: Path) -> Iterator[str]:
             pixel_scale=shards.pixel_scale,
             ids=shards.ids[test],
         ),
+        _calibration(home),
         _data(config, shards, task),
         training,
         _model(estimator),
@@ -111,6 +113,19 @@ def _data(config: RunConfig, shards: Shards, task: Task) -> Chapter:
         "Split by": config.split.by,
     }
     return data_chapter(splits=tallies, rows=counts, flags=shards.flags, facts=facts)
+
+
+def _calibration(home: RunDirectory) -> Chapter | None:
+    if not (home.calibration.is_file() and home.judged.is_file()):
+        return None
+    made = calibration.read(home.calibration)
+    with home.reading(home.judged, "calibrate") as path, np.load(path) as kept:
+        found = {
+            name: (kept[f"before/{name}"], kept[f"after/{name}"])
+            for name in (key.partition("/")[2] for key in kept.files if key.startswith("before/"))
+        }
+    said = [extra.summary for extra in made.extras if hasattr(extra, "summary")]
+    return calibration_chapter(made.table, found, "; ".join(said))
 
 
 def _training(home: RunDirectory) -> Chapter | None:
