@@ -10,11 +10,11 @@ package imports neither Keras nor TensorFlow: each name below is loaded when it 
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from astrocnn.errors import AstrocnnError
 from astrocnn.flags import Flag
+from astrocnn.plugins import lazy
 
 if TYPE_CHECKING:
     from astrocnn.tasks import Task
@@ -73,10 +73,7 @@ def task(name: str, **options: Any) -> Task:
     return make(name, **options)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
+from typing import Any
 
 from astrocnn.errors import ConfigError
 
-__all__ = ["load", "names", "nearest"]
+__all__ = ["lazy", "load", "names", "nearest"]
 
 
 def names(package: str) -> tuple[str, ...]:
@@ -52,3 +53,22 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     by_lower = {str(k).lower(): str(k) for k in known}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
     return f"did you mean '{by_lower[close[0]]}'?" if close else None
+
+
+def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a package whose public names are imported when first used.
+
+    Parameters
+    ----------
+    package : str
+        Its name.
+    homes : mapping of str to str
+        Module of the package that each name lives in.
+    """
+
+    def getattribute(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+
+    return getattribute

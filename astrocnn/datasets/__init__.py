@@ -7,8 +7,9 @@ names that need it.
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
+
+from astrocnn.plugins import lazy
 
 _HOME = {
     "D4": "geometry",
@@ -50,10 +51,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -7,8 +7,9 @@ inputs, so that a folder written by `save` is all that a prediction needs.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from astrocnn.plugins import lazy
 
 if TYPE_CHECKING:
     from astrocnn.estimators.base import Estimator, load_estimator
@@ -36,7 +37,4 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy(__name__, _HOME)

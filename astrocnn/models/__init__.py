@@ -11,10 +11,10 @@ name belongs to its module.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from astrocnn.models.options import Options
+from astrocnn.plugins import lazy
 
 if TYPE_CHECKING:
     from astrocnn.models.batching import in_blocks
@@ -53,7 +53,4 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy(__name__, _HOME)

@@ -9,8 +9,9 @@ Names are resolved on first use, so that checking the name of an optimizer impor
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from astrocnn.plugins import lazy
 
 if TYPE_CHECKING:
     from astrocnn.training.figures import learning_curve
@@ -55,7 +56,4 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy(__name__, _HOME)
