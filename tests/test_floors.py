@@ -69,7 +69,8 @@ def test_imports_point_downwards(path):
 @pytest.mark.parametrize("folder", ["models", "families", "explain"])
 def test_networks_are_backend_neutral(folder):
     for path in (PACKAGE / folder).rglob("*.py"):
-        assert "tensorflow" not in external(path), path
+        if path != PACKAGE / "explain" / "_gradients.py":  # where a gradient is taken
+            assert "tensorflow" not in external(path), path
 
 
 def test_no_dumping_ground():

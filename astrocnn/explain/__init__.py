@@ -1,0 +1,16 @@
+"""See inside a network: what it learned, and which pixels made it decide so.
+
+A method is a file in ``methods/``: a function of a Keras model, normalized images and the `Output`
+to be explained that returns arrays.  Figures are made elsewhere.
+"""
+
+from __future__ import annotations
+
+from astrocnn.explain.methods.feature_maps import feature_maps
+from astrocnn.explain.methods.weights import weights
+from astrocnn.explain.output import Explained, Output, Response
+
+__all__ = ["METHODS", "Explained", "Output", "Response", "feature_maps", "weights"]
+
+METHODS = "astrocnn.explain.methods"
+"""Package whose modules are the methods."""

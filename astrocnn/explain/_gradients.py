@@ -1,0 +1,58 @@
+"""Where a gradient is taken: the only file of this folder that names a backend."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from astrocnn.errors import ModelError
+
+__all__ = ["compiled", "gradient"]
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as a graph, which arrays of new shapes trace again."""
+    tf = _tensorflow()
+    # A partial object has no code by which TensorFlow would count tracings of many networks.
+    return tf.function(functools.partial(function), autograph=False)
+
+
+def gradient(function: Callable[[Any], tuple[Any, Any]], x: Any) -> tuple[Any, Any, Any]:
+    """Derivative of a sum of scores with respect to a tensor on the way to them.
+
+    Parameters
+    ----------
+    function : callable
+        From `x` to the scores, of shape (n,), and the tensor by which they are derived, which is
+        `x` itself or made from it.
+    x : tensor
+        Where to begin.
+
+    Returns
+    -------
+    scores, tensor, derivative : tensor
+        Of shape (n,), and twice the shape of the tensor.
+    """
+    tf = _tensorflow()
+    x = tf.convert_to_tensor(x)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        scores, way = function(x)
+        total = tf.reduce_sum(scores)
+    slope = tape.gradient(total, way, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return scores, way, slope
+
+
+def _tensorflow() -> Any:
+    if keras.backend.backend() != "tensorflow":
+        raise ModelError(
+            "Networks are explained under the TensorFlow backend only.",
+            received=keras.backend.backend(),
+            hint="KERAS_BACKEND=tensorflow; a saved network loads under any backend",
+        )
+    import tensorflow as tf
+
+    return tf
