@@ -175,6 +175,15 @@ def cutouts(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  
     _tell(verb.run(load_run(run, overrides), _folder(run, out)))
 
 
+@app.command("find-lr")
+def find_lr(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
+    """Try learning rates from too low to too high, and suggest one; nothing is trained."""
+    from astrocnn.runs.config import load_run
+    from astrocnn.runs.verbs import find_lr as verb
+
+    _tell(verb.run(load_run(run, overrides), _folder(run, out)))
+
+
 @app.command()
 def train(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
     """Train a network; given again after an interruption, it continues."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from astrocnn.training.history import History
     from astrocnn.training.imbalance import class_weights
     from astrocnn.training.inference import predict
+    from astrocnn.training.lr_finder import LearningRates, find_learning_rate
     from astrocnn.training.optimizers import OPTIMIZERS, SCHEDULES, Optimizer
     from astrocnn.training.precision import PRECISIONS, has_fast_bfloat16, resolve_precision
     from astrocnn.training.strategies import STRATEGIES, strategy
@@ -29,8 +30,10 @@ __all__ = [
     "SCHEDULES",
     "STRATEGIES",
     "History",
+    "LearningRates",
     "Optimizer",
     "class_weights",
+    "find_learning_rate",
     "fit",
     "has_fast_bfloat16",
     "learning_curve",
@@ -45,8 +48,10 @@ _HOME = {
     "SCHEDULES": "optimizers",
     "STRATEGIES": "strategies",
     "History": "history",
+    "LearningRates": "lr_finder",
     "Optimizer": "optimizers",
     "class_weights": "imbalance",
+    "find_learning_rate": "lr_finder",
     "fit": "fitting",
     "has_fast_bfloat16": "precision",
     "learning_curve": "figures",
