@@ -175,6 +175,33 @@ class Selection:
             ),
         )
 
+    def judge(
+        self,
+        task: Any,
+        encoded: Mapping[str, Any],
+        weights: Mapping[str, Any],
+        samples: Mapping[str, Any],
+    ) -> dict[str, tuple[float, float, float]]:
+        """Completeness, purity and false positive rate of other objects, with Wilson intervals.
+
+        Parameters
+        ----------
+        task, encoded, weights, samples
+            As for `fit`, of objects that the threshold was not chosen on.
+
+        Returns
+        -------
+        dict of str to (value, low, high)
+            As ``achieved``; empty where usable or spoilt objects are missing altogether.
+        """
+        usable, p = _judged(task.target(self.target), encoded, weights, samples)
+        n_usable, n_spoilt = int(usable.sum()), int((~usable).sum())
+        if not n_usable or not n_spoilt:
+            return {}
+        kept = p >= self.threshold
+        counts = int((kept & usable).sum()), n_usable, int((kept & ~usable).sum()), n_spoilt
+        return _achieved(*counts, self.prior)
+
     @property
     def fingerprint(self) -> str:
         """Digest of thresholds and prior."""

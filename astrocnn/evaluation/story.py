@@ -26,6 +26,9 @@ from astrocnn.tasks import Target, Task
 
 __all__ = ["figure_chapters", "gallery_chapter", "headline_of", "scores_chapter"]
 
+_FEW = 3
+"""Questions beside the headline's that have tables, figures and galleries of their own."""
+
 
 def headline_of(
     task: Task, scores: Sequence[Score], baselines: Mapping[str, Sequence[Score]] | None = None
@@ -83,10 +86,13 @@ def scores_chapter(
         )
     text += [f"{name}: {sentence}." for name, sentence in (sentences or {}).items()]
     tables = []
+    crowd = _crowd(task)
     for target in [*task.targets, None]:
         name = "" if target is None else target.name
         mine = [s for s in scores if s.target == name]
-        if not mine:
+        if name in crowd[:1]:
+            tables.append(_side_by_side([task.target(n) for n in crowd], scores))
+        if not mine or name in crowd:
             continue
         general = [s for s in mine if not is_of_class(s.name)]
         others = {
@@ -126,8 +132,11 @@ def figure_chapters(
     samples: Mapping[str, NDArray[Any]],
     *,
     by: Mapping[str, Any] | None = None,
+    thresholds: Mapping[str, float] | None = None,
 ) -> list[Chapter]:
     """The figures of every target, in the sections that its chapter asks for.
+
+    Of many yes/no questions only that of the headline has figures of its own.
 
     Parameters
     ----------
@@ -135,7 +144,10 @@ def figure_chapters(
         As in `astrocnn.evaluation.score`.
     by : mapping of str to array_like of shape (n,), optional
         Columns along which to show errors, by their name on the axis: magnitudes, for instance.
+    thresholds : mapping of str to float, optional
+        Probability from which on objects are selected, by target.
     """
+    crowd, thresholds = _crowd(task), thresholds or {}
     pictures: dict[str, list[Picture]] = {}
     text: dict[str, list[str]] = {}
     for target in task.targets:
@@ -145,15 +157,25 @@ def figure_chapters(
             lines = text.setdefault(section, [])
             lines += [line for line in sentences if line not in lines]
             pictures.setdefault(section, [])
-        drawn = chapter.figures(target, encoded[name], weights[name], samples[name], by)
+        if name in crowd:
+            continue
+        cut = {"threshold": thresholds[name]} if name in thresholds else {}
+        drawn = chapter.figures(target, encoded[name], weights[name], samples[name], by, **cut)
         usual = next(iter(chapter.TEXT))
         for kind, figure in drawn.items():
             along = chapter.BY.format(kind.partition("_by_")[2])
             section, words = chapter.CAPTIONS.get(kind, (usual, along))
-            caption = f"{name}: {words}"
-            alt = f"{_plain(kind)} of {name}. {caption}"
-            wide = figure.get_size_inches()[0] > 6
-            pictures[section].append(Picture(figure, caption, alt, wide=wide))
+            pictures[section].append(_picture(figure, kind, name, words))
+    for chapter in dict.fromkeys(_chapter(target) for target in task.targets):
+        parts = [
+            (t, encoded[t.name], weights[t.name], samples[t.name])
+            for t in task.targets
+            if _chapter(t) is chapter
+        ]
+        drawn = chapter.together(parts) if hasattr(chapter, "together") else {}
+        for kind, figure in drawn.items():
+            section, words = chapter.CAPTIONS[kind]
+            pictures[section].append(_picture(figure, kind, "all questions", words))
     n_draws = max((len(np.asarray(s)) for s in samples.values()), default=0)
     if n_draws == 1:
         said = "Predicted with one deterministic pass: nothing is known about the weights."
@@ -169,8 +191,21 @@ def figure_chapters(
     ]
 
 
-def _plain(kind: str) -> str:
-    return kind.replace("_", " ")
+def _picture(figure: Any, kind: str, name: str, words: str) -> Picture:
+    caption = f"{name}: {words}"
+    alt = f"{kind.replace('_', ' ')} of {name}. {caption}"
+    return Picture(figure, caption, alt, wide=figure.get_size_inches()[0] > 6)
+
+
+def _crowd(task: Task) -> list[str]:
+    """Targets beside that of the headline that are told of together, because they are many."""
+    first = task.headline.partition(".")[0]
+    alike = [t.name for t in task.targets if t.name != first and _is_question(t)]
+    return alike if len(alike) > _FEW else []
+
+
+def _is_question(target: Target) -> bool:
+    return target.family.units == 1 and hasattr(_chapter(target), "together")
 
 
 def gallery_chapter(
@@ -206,9 +241,12 @@ def gallery_chapter(
     """
     pictures = []
     text: list[str] = []
+    crowd = _crowd(task)
     for target in task.targets:
         name = target.name
         chapter = _chapter(target)
+        if name in crowd:
+            continue
         picked = chapter.stamps(target, encoded[name], weights[name], samples[name], count)
         picked = {kind: stamps for kind, stamps in picked.items() if stamps}
         images = {
@@ -248,6 +286,19 @@ def _noted(score: Score, said: Mapping[str, str]) -> str:
 
 def _chapter(target: Target) -> ModuleType:
     return plugins.load("astrocnn.evaluation.chapters", target.family.chapter)
+
+
+def _side_by_side(targets: Sequence[Target], scores: Sequence[Score]) -> Table:
+    """One row for each of many questions."""
+    kinds = _chapter(targets[0]).TOGETHER
+    found = {(s.target, s.name): s for s in scores}
+    rows = [
+        [t.name, *(_cell(s) if (s := found.get((t.name, kind))) else "–" for kind in kinds)]
+        for t in targets
+    ]
+    used = [s.n_used for s in scores if s.target in {t.name for t in targets}]
+    caption = f"Each question by itself: {min(used, default=0):,} objects or more"
+    return Table(["", *(name_of(kind) for kind in kinds)], rows, caption)
 
 
 def _by_class(target: str, scores: Sequence[Score]) -> list[Table]:

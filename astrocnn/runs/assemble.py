@@ -33,7 +33,7 @@ __all__ = [
     "PEAK",
     "augmentation_of",
     "catalog_of",
-    "check_cut",
+    "check_columns",
     "check_draws",
     "estimator_of",
     "fit_options_of",
@@ -204,27 +204,30 @@ def options_of(config: RunConfig) -> Options:
     return Options(**config.model.options)
 
 
-def check_cut(column: str | None, table: Table) -> None:
-    """Refuse a column to cut on that the table does not have, or that holds no numbers.
+def check_columns(config: RunConfig, table: Table) -> None:
+    """Refuse columns to judge by that the table does not have, or that hold no numbers.
 
     Raises
     ------
     ConfigError
         With the nearest name.
     """
-    names = table.colnames
-    if column is None or (column == PEAK and column not in names):
-        return
-    if column not in names:
-        raise ConfigError(
-            f"evaluation.cut names no column of the catalogue: '{column}'.",
-            allowed=[PEAK, *names],
-            hint=nearest(column, names),
-        )
-    if table[column].dtype.kind not in "iuf":
-        raise ConfigError(
-            f"evaluation.cut needs a column of numbers; '{column}' holds {table[column].dtype}."
-        )
+    cut, names = config.evaluation.cut, table.colnames
+    wanted = [("by", column) for column in config.evaluation.by]
+    if cut is not None and not (cut == PEAK and cut not in names):
+        wanted.append(("cut", cut))
+    for key, column in wanted:
+        if column not in names:
+            raise ConfigError(
+                f"evaluation.{key} names no column of the catalogue: '{column}'.",
+                allowed=[PEAK, *names] if key == "cut" else names,
+                hint=nearest(column, names),
+            )
+        if table[column].dtype.kind not in "iuf":
+            raise ConfigError(
+                f"evaluation.{key} needs a column of numbers; "
+                f"'{column}' holds {table[column].dtype}."
+            )
 
 
 def network_of(config: RunConfig, task: Task, source: Any) -> Any:

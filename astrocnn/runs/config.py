@@ -160,9 +160,13 @@ class SelectionSection(Section):
 
 
 class EvaluationSection(Section):
-    """What stands beside the network's scores: `cut`, a column to cut on, is a baseline."""
+    """What stands beside the network's scores.
+
+    `cut`, a column to cut on, is a baseline; `by` names columns to draw the errors along.
+    """
 
     cut: str | None = None
+    by: tuple[str, ...] = ()
 
 
 class RunConfig(Section):

@@ -131,6 +131,7 @@ def test_wrong_arguments(home, tmp_path, command, said):
         ("inputs.scalars=['nope']", "no column 'nope'"),
         ("inputs.scalars=['morphology']", "does not hold one number per row"),
         ("evaluation.cut=mag_q", "did you mean 'mag_"),
+        ("evaluation.by=['morphology']", "evaluation.by needs a column of numbers"),
         ("split.fractions=[1.0, 0.0, 0.0]", "no object for: validation, test"),
         ("model.architecture=euclid_quality", "no dropout"),
         ("training.optimizer=adamm", "did you mean 'adam'"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BY", "CAPTIONS", "GALLERY", "NAMES", "PERCENT", "PER_CLASS", "TEXT"]
+__all__ = ["BY", "CAPTIONS", "GALLERY", "NAMES", "PERCENT", "PER_CLASS", "TEXT", "TOGETHER"]
 
 NAMES = {
     "accuracy": "Accuracy",
@@ -65,6 +65,24 @@ CAPTIONS = {
         "Completeness against the false positive rate, which ends at one object; the marks carry "
         "95 % Wilson intervals.",
     ),
+    "probability_along": (
+        "Classes",
+        "Probability of yes along columns of the catalogue: medians and the band from 16 to 84 %; "
+        "objects where the column is not above zero are left out of a logarithmic axis.",
+    ),
+    "probability_along_linear": (
+        "Classes",
+        "Probability of yes along columns of the catalogue: medians and the band from 16 to 84 %.",
+    ),
+    "questions_areas": (
+        "Classes",
+        "How well each question tells yes from no: area under its ROC curve, with the number of "
+        "objects that are yes and 95 % bootstrap intervals.",
+    ),
+    "questions_reliability": (
+        "Uncertainty",
+        "How often the answer is yes, against the probability of yes, all questions together.",
+    ),
     "reliability": (
         "Uncertainty",
         "How often the chosen class is right, against its probability. Points on the diagonal "
@@ -90,6 +108,8 @@ TEXT = {
         "which more training data could remove.",
     ),
 }
+TOGETHER = ("auc", "average_precision", "fpr_at_tpr95", "ece", "nll")
+"""Scores of many questions that stand in one table."""
 BY = "Error rate in bins of {} that hold equally many objects, with 95 % Wilson intervals."
 GALLERY = (
     "Below each stamp: true \u2192 predicted class where they differ (orange), else the class; "

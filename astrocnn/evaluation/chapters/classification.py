@@ -18,7 +18,9 @@ from astrocnn.evaluation.chapters._class_words import (
     PER_CLASS,
     PERCENT,
     TEXT,
+    TOGETHER,
 )
+from astrocnn.evaluation.chapters._questions import probability_of_yes, together
 from astrocnn.evaluation.sample import Sample, scorable
 from astrocnn.evaluation.stamps import Stamp
 from astrocnn.families import ClassFamily
@@ -38,12 +40,14 @@ __all__ = [
     "PERCENT",
     "PER_CLASS",
     "TEXT",
+    "TOGETHER",
     "across",
     "baselines",
     "by_number",
     "figures",
     "scores",
     "stamps",
+    "together",
 ]
 
 MOST_CERTAIN = 0.8
@@ -138,6 +142,7 @@ def figures(
     weight: Any,
     samples: Any,
     by: Mapping[str, Any] | None = None,
+    threshold: float | None = None,
 ) -> dict[str, Figure]:
     """Confusion matrix, ROC, completeness and purity, reliability, risk against coverage.
 
@@ -146,7 +151,10 @@ def figures(
     target, encoded, weight, samples
         As for `scores`.
     by : mapping of str to array_like of shape (n,), optional
-        Columns along which to show the error rate, by their name on the axis.
+        Columns along which to show the error rate or, of a yes/no question, the probability of
+        yes, by their name on the axis.
+    threshold : float, optional
+        Smallest probability of yes that is selected, if objects are.
     """
     from astrocnn.evaluation import figures as draw
 
@@ -166,15 +174,19 @@ def figures(
         "confusion": draw.confusion(matrix, classes),
         "roc": draw.roc(rankings),
         "completeness_purity": draw.completeness_purity(rankings),
-        **(_of_a_cut(rankings[classes[1]]) if len(classes) == 2 else {}),
+        **(_of_a_cut(rankings[classes[1]], threshold) if len(classes) == 2 else {}),
         "reliability": draw.reliability(mean.max(axis=1), right),
         "risk_coverage": draw.risk_coverage(~right, doubt),
         "entropy": draw.entropy(~right, doubt, len(classes)),
-    } | {
-        f"errors_by_{name}": draw.error_rate(~right, column, xlabel=name)
-        for name, column in along.items()
-        if np.isfinite(column).any()
-    }
+    } | (
+        probability_of_yes(sample, along, target.name, threshold)
+        if len(classes) == 2
+        else {
+            f"errors_by_{name}": draw.error_rate(~right, column, xlabel=name)
+            for name, column in along.items()
+            if np.isfinite(column).any()
+        }
+    )
 
 
 def stamps(
@@ -227,12 +239,12 @@ def _sureness(probability: float, spread: float) -> str:
     return f"p = {probability:.2f}" + (f" \u00b1 {spread:.2f}" if spread >= 0.005 else "")
 
 
-def _of_a_cut(ranking: Ranking) -> dict[str, Figure]:
+def _of_a_cut(ranking: Ranking, threshold: float | None) -> dict[str, Figure]:
     from astrocnn.evaluation import figures as draw
 
     return {
-        "precision_recall": draw.precision_recall(ranking),
-        "completeness_fpr": draw.completeness_fpr(ranking),
+        "precision_recall": draw.precision_recall(ranking, threshold),
+        "completeness_fpr": draw.completeness_fpr(ranking, threshold),
     }
 
 

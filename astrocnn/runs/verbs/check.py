@@ -18,7 +18,7 @@ from astrocnn.imaging import Source
 from astrocnn.runs.assemble import (
     augmentation_of,
     catalog_of,
-    check_cut,
+    check_columns,
     check_draws,
     inputs_of,
     network_of,
@@ -139,7 +139,7 @@ def _labels(config: RunConfig, catalog: Catalog, task: Task) -> tuple[None, str]
     lines = [f"{name}: " + ", ".join(f"{k} {v}" for k, v in t.items()) for name, t in tally.items()]
     counts = np.bincount(splits, minlength=len(SPLITS))
     lines.append(", ".join(f"{name} {n}" for name, n in zip(SPLITS, counts, strict=True)))
-    check_cut(config.evaluation.cut, catalog.table)
+    check_columns(config, catalog.table)
     empty = [name for name, n in zip(SPLITS, counts, strict=True) if not n]
     if empty:
         raise ConfigError(

@@ -9,12 +9,13 @@ import numpy as np
 from rich.table import Table
 
 from astrocnn.atomic import replacing
+from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import Shards, labels
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation import baseline_scores, headline, peak_brightness, score, write_scores
 from astrocnn.evaluation.words import interval_of, is_of_class, name_of, value_of
 from astrocnn.metrics import Score
-from astrocnn.runs.assemble import PEAK, check_cut
+from astrocnn.runs.assemble import PEAK, check_columns
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.quiet import import_tensorflow
@@ -36,10 +37,10 @@ def run(folder: Path) -> Iterator[Table | str]:
     config = run_folder.config()
     shards = Shards.open(run_folder.require(run_folder.shards, "cutouts"))
     run_folder.require(run_folder.model, "train")
-    check_cut(config.evaluation.cut, shards.objects)
+    check_columns(config, shards.objects)
 
     import_tensorflow()
-    estimator, _ = run_folder.estimator()
+    estimator, extras = run_folder.estimator()
     task = estimator.task
     rows = labelled_rows(config, shards, task)
     test = rows["test"]
@@ -89,6 +90,12 @@ def run(folder: Path) -> Iterator[Table | str]:
         + ("once" if times == 1 else f"{times} times")
     )
     yield from (f"{name}: {sentence}" for name, sentence in sentences.items())
+    for selection in (extra for extra in extras if isinstance(extra, Selection)):
+        got = selection.judge(task, encoded, weights, samples)
+        said = ", ".join(
+            f"{k} {v:.3f} [{low:.3f}, {high:.3f}]" for k, (v, low, high) in got.items()
+        )
+        yield f"selected ({selection.prefix}_p >= {selection.threshold:.4g}): {said}"
 
 
 def _number(

@@ -12,6 +12,7 @@ import numpy as np
 
 from astrocnn import __version__, calibration
 from astrocnn.atomic import sha256
+from astrocnn.calibration.selection import Selection
 from astrocnn.catalog import SPLITS
 from astrocnn.datasets import Shards, labels
 from astrocnn.evaluation import read_scores, write_report
@@ -23,6 +24,7 @@ from astrocnn.evaluation.background import (
 )
 from astrocnn.evaluation.calibrated import calibration_chapter
 from astrocnn.evaluation.report import Chapter
+from astrocnn.evaluation.selecting import selection_chapter
 from astrocnn.evaluation.story import (
     figure_chapters,
     gallery_chapter,
@@ -55,7 +57,7 @@ def run(folder: Path) -> Iterator[str]:
         scores, baselines, about = read_scores(path)
 
     import_tensorflow()
-    estimator, _ = home.estimator()
+    estimator, extras = home.estimator()
     task = estimator.task
     with home.reading(home.evaluation / "samples.npz", "evaluate") as path, np.load(path) as kept:
         test = kept["rows"]
@@ -63,6 +65,7 @@ def run(folder: Path) -> Iterator[str]:
     training = _training(home)
     provenance = _provenance(home, about)
     encoded, weights = labels(shards, task, test)
+    selections = [extra for extra in extras if isinstance(extra, Selection)]
     chapters = [
         scores_chapter(
             task,
@@ -71,7 +74,15 @@ def run(folder: Path) -> Iterator[str]:
             sentences=about["baseline_sentences"],
             times_scored=about["times_scored"],
         ),
-        *figure_chapters(task, encoded, weights, samples),
+        *(selection_chapter(found, task, encoded, weights, samples) for found in selections),
+        *figure_chapters(
+            task,
+            encoded,
+            weights,
+            samples,
+            by=_by(config, shards, test),
+            thresholds={found.target: found.threshold for found in selections},
+        ),
         gallery_chapter(
             task,
             encoded,
@@ -96,6 +107,17 @@ def run(folder: Path) -> Iterator[str]:
         footer=f"astrocnn {__version__}",
     )
     yield f"report: {home.report}"
+
+
+def _by(config: RunConfig, shards: Shards, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns to draw along, NaN where there is none, by what stands on their axis."""
+    found = {}
+    for name in config.evaluation.by:
+        values, missing = shards.column(name)
+        unit = shards.objects[name].unit
+        label = f"{name} [{unit}]" if unit else name
+        found[label] = np.where(missing, np.nan, np.asarray(values, np.float64))[rows]
+    return found
 
 
 def _data(config: RunConfig, shards: Shards, task: Task) -> Chapter:

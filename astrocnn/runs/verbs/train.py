@@ -13,7 +13,7 @@ from astrocnn.errors import TrainingError
 from astrocnn.imaging import Inputs
 from astrocnn.runs.assemble import (
     catalog_of,
-    check_cut,
+    check_columns,
     check_draws,
     estimator_of,
     fit_options_of,
@@ -44,7 +44,7 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
     task.encode({name: catalog.column(name) for name in task.label_columns})
     for name in config.inputs.scalars:
         catalog.numbers(name)
-    check_cut(config.evaluation.cut, catalog.table)
+    check_columns(config, catalog.table)
 
     import_tensorflow()
     from astrocnn.training.replicas import wait_for_all
