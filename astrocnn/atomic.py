@@ -1,4 +1,4 @@
-"""Files that exist whole or not at all.
+"""Files and folders that exist whole or not at all.
 
 Write to a temporary name in the same folder, fsync, rename, fsync the folder: a reader never sees
 half a file and a crash leaves at most a temporary one, whose name begins with ``.tmp-``.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["replacing", "sha256", "write_bytes", "write_text"]
+__all__ = ["replacing", "replacing_folder", "sha256", "write_bytes", "write_text"]
 
 
 @contextlib.contextmanager
@@ -38,6 +39,35 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         _fsync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield an empty folder; on success it becomes `path`, on any failure it is removed.
+
+    A folder that is there already is replaced.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent))
+    try:
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o777 & ~mask)
+        yield temporary
+        for entry in (*temporary.iterdir(), temporary):
+            _fsync(entry)
+        if path.exists():
+            old = temporary.with_name(f"{temporary.name}-old")
+            path.rename(old)
+            temporary.rename(path)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(path)
+        _fsync(path.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 

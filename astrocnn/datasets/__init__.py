@@ -7,8 +7,6 @@ names that need it.
 
 from __future__ import annotations
 
-from typing import Any
-
 from astrocnn.plugins import lazy
 
 _HOME = {

@@ -1,56 +1,14 @@
-"""Folders that exist whole or not at all."""
+"""Tables of plain values in the folder of a saved estimator."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from astrocnn.errors import ModelError
 
-__all__ = ["read_json", "whole_folder", "write_json"]
-
-
-@contextlib.contextmanager
-def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield an empty folder; on success it becomes `path`, on any failure it is removed.
-
-    A folder that is there already is replaced.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent))
-    try:
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o777 & ~mask)
-        yield temporary
-        for entry in (*temporary.iterdir(), temporary):
-            _fsync(entry)
-        if path.exists():
-            old = temporary.with_name(f"{temporary.name}-old")
-            path.rename(old)
-            temporary.rename(path)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(path)
-        _fsync(path.parent)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+__all__ = ["read_json", "write_json"]
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

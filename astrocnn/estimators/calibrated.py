@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn import calibration, plugins
+from astrocnn.atomic import replacing_folder
 from astrocnn.calibration import Calibration, Remap
 from astrocnn.errors import ConfigError
 from astrocnn.estimators._features import features_of
-from astrocnn.estimators._folder import whole_folder, write_json
+from astrocnn.estimators._folder import write_json
 from astrocnn.estimators.base import ABOUT, Estimator, load_estimator
 from astrocnn.imaging import Inputs
 from astrocnn.tasks import Task
@@ -156,7 +157,7 @@ class Calibrated:
         ModelError
             If it has not been trained.
         """
-        with whole_folder(directory) as folder:
+        with replacing_folder(directory) as folder:
             self.estimator.save(folder / _INSIDE)
             made = Calibration(self.estimator.fingerprint, self.remaps)
             calibration.write(folder / _REMAPS, made)

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn import plugins
+from astrocnn.atomic import replacing_folder
 from astrocnn.datasets import Shards, labels
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.estimators import _skops
 from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
 from astrocnn.estimators._classical_target import METHODS, check_target, learn, tell
-from astrocnn.estimators._folder import read_json, whole_folder, write_json
+from astrocnn.estimators._folder import read_json, write_json
 from astrocnn.estimators.base import ABOUT
 from astrocnn.imaging import Inputs
 from astrocnn.models import in_blocks
@@ -253,7 +254,7 @@ class ClassicalEstimator:
             "learned": self.learned_,
             "task": storage.to_dict(self.task),
         }
-        with whole_folder(directory) as folder:
+        with replacing_folder(directory) as folder:
             _skops.write(folder / _FILE, self.states_)
             (folder / "inputs.json").write_text(self.inputs.to_json() + "\n", encoding="utf-8")
             write_json(folder / ABOUT, about)

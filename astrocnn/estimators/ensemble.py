@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn import plugins
+from astrocnn.atomic import replacing_folder
 from astrocnn.errors import ModelError
 from astrocnn.estimators._features import features_of
-from astrocnn.estimators._folder import read_json, whole_folder, write_json
+from astrocnn.estimators._folder import read_json, write_json
 from astrocnn.estimators.base import ABOUT, Estimator, load_estimator
 from astrocnn.imaging import Inputs
 from astrocnn.tasks import Task
@@ -210,7 +211,7 @@ class Ensemble:
             If it has not been trained.
         """
         names = [f"member-{k}" for k in range(len(self.members))]
-        with whole_folder(directory) as folder:
+        with replacing_folder(directory) as folder:
             for name, member in zip(names, self.members, strict=True):
                 member.save(folder / name)
             write_json(folder / ABOUT, {"kind": "ensemble", "members": names})

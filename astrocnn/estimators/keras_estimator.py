@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn import plugins
+from astrocnn.atomic import replacing_folder
 from astrocnn.datasets import Shards, dataset, fit_normalization, labels
 from astrocnn.errors import ModelError
 from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
 from astrocnn.estimators._features import Features
-from astrocnn.estimators._folder import read_json, whole_folder, write_json
+from astrocnn.estimators._folder import read_json, write_json
 from astrocnn.estimators._forward import Forward
 from astrocnn.estimators._rounding import largest_change
 from astrocnn.estimators.base import ABOUT
@@ -334,7 +335,7 @@ class KerasEstimator:
             "seed": self.seed,
             "task": storage.to_dict(self.task),
         }
-        with whole_folder(directory) as folder:
+        with replacing_folder(directory) as folder:
             self.model_.save(folder / "model.keras")
             (folder / "inputs.json").write_text(self.inputs.to_json() + "\n", encoding="utf-8")
             write_json(folder / ABOUT, about)

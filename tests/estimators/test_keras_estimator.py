@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
+from astrocnn.atomic import replacing_folder
 from astrocnn.errors import AstrocnnError, InputsError, ModelError
 from astrocnn.estimators import KerasEstimator, keras_estimator, load_estimator
-from astrocnn.estimators._folder import whole_folder
 from astrocnn.estimators._rounding import largest_change
 from astrocnn.imaging import Inputs
 from astrocnn.tasks import make
@@ -193,7 +193,7 @@ def test_a_damaged_file_is_named(fitted, tmp_path):
 def test_a_failed_save_leaves_what_was_there(fitted, tmp_path, monkeypatch):
     fitted.save(tmp_path / "model")
     before = (tmp_path / "model" / "model.keras").read_bytes()
-    with pytest.raises(RuntimeError), whole_folder(tmp_path / "model") as folder:
+    with pytest.raises(RuntimeError), replacing_folder(tmp_path / "model") as folder:
         (folder / "model.keras").write_bytes(b"half")
         raise RuntimeError
     assert (tmp_path / "model" / "model.keras").read_bytes() == before
