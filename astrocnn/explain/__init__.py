@@ -7,10 +7,24 @@ to be explained that returns arrays.  Figures are made elsewhere.
 from __future__ import annotations
 
 from astrocnn.explain.methods.feature_maps import feature_maps
+from astrocnn.explain.methods.occlusion import Occlusion, occlusion
+from astrocnn.explain.methods.saliency import saliency
+from astrocnn.explain.methods.smooth_grad import smooth_grad
 from astrocnn.explain.methods.weights import weights
 from astrocnn.explain.output import Explained, Output, Response
 
-__all__ = ["METHODS", "Explained", "Output", "Response", "feature_maps", "weights"]
+__all__ = [
+    "METHODS",
+    "Explained",
+    "Occlusion",
+    "Output",
+    "Response",
+    "feature_maps",
+    "occlusion",
+    "saliency",
+    "smooth_grad",
+    "weights",
+]
 
 METHODS = "astrocnn.explain.methods"
 """Package whose modules are the methods."""
