@@ -93,3 +93,34 @@ def test_it_needs_rows_and_features():
         novelty.score(np.zeros((4, 5)))
     with pytest.raises(ModelError, match="needs an estimator with features"):
         novelty.compute(batch(images=None, scalars=None))
+
+
+def test_it_rises_for_stamps_unlike_those_that_a_network_knows(tmp_path):
+    from astropy.table import Table
+
+    from astrocnn.catalog import Catalog
+    from astrocnn.datasets import write_shards
+    from astrocnn.estimators import KerasEstimator
+    from astrocnn.imaging import ArraySource
+    from astrocnn.tasks import make
+
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:32, :32] - 15.5
+    wide = rng.random(400) < 0.5
+    width = np.where(wide, 3.5, 1.5)[:, None, None]
+    light = 10 * np.exp(-(x**2 + y**2) / (2 * width**2)) + rng.normal(size=(400, 32, 32))
+    images = light[..., None].astype(np.float32)
+    table = Table({"id": np.arange(400), "kind": np.where(wide, "galaxy", "star")})
+    shards = write_shards(tmp_path / "s", Catalog.from_table(table), ArraySource(images, ("r",)))
+    task = make("morphology", classes=("galaxy", "star"), column="kind")
+    network = KerasEstimator(task, shards.inputs, "lenet", options={"width": 0.5})
+    network.fit(shards, np.arange(150), epochs=2, optimizer="adam", strategy="one")
+    novelty = Novelty.fit(network.features(images[150:300]))
+
+    def median(stamps):
+        return np.median(novelty.score(network.features(stamps))[0])
+
+    known = images[300:]
+    assert 0.3 < median(known) < 0.7
+    for strange in (-known, known + rng.normal(0, 5, known.shape).astype(np.float32), 10 * known):
+        assert median(strange) > 0.95
