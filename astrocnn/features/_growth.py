@@ -1,0 +1,168 @@
+"""Center, curve of growth and Petrosian radius of the object in the middle of a stamp.
+
+References
+----------
+Petrosian 1976, ApJ 209, L1.  Blanton et al. 2001, AJ 121, 2358, section 3.2 (the ratio as SDSS
+measures it).  Conselice 2003, ApJS 147, 1, section 3 (center of least asymmetry).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.features._sky import plane, sky_and_noise
+
+__all__ = ["Shape", "asymmetry_about", "shape_of"]
+
+_ETA = 0.2
+_OUT = 1.5
+_NEIGHBORS = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """An object above its sky, with its center and radii.
+
+    Parameters
+    ----------
+    light : ndarray of shape (size, size)
+        Mean of the bands above the sky; NaN where there are no data.
+    noise : float
+        Of a pixel.
+    doubled : (int, int)
+        Twice the center (y, x) [pixel]: centers stand on half pixels.
+    petrosian : float
+        Petrosian radius [pixel].
+    areas, fluxes : ndarray
+        Curve of growth: flux inside a circle, by area [pixel^2].
+    """
+
+    light: NDArray[np.float64]
+    noise: float
+    doubled: tuple[int, int]
+    petrosian: float
+    areas: NDArray[np.float64]
+    fluxes: NDArray[np.float64]
+
+    @property
+    def outer(self) -> float:
+        """Radius of the aperture of everything [pixel]: 1.5 Petrosian radii, inside the stamp."""
+        return min(_OUT * self.petrosian, _largest(self.areas))
+
+    @property
+    def distance(self) -> NDArray[np.float64]:
+        """Of each pixel from the center [pixel]."""
+        return _distance(self.light.shape, self.doubled)
+
+    def radius_of(self, share: float) -> float:
+        """Radius [pixel] of the first circle that holds a share of the flux inside `outer`."""
+        total = float(np.interp(np.pi * self.outer**2, self.areas, self.fluxes))
+        return _first_above(self.areas, self.fluxes, share * total) if total > 0 else np.nan
+
+
+def shape_of(image: NDArray[np.float64]) -> Shape:
+    """The object in the middle of an image of shape (size, size, n_bands).
+
+    Where the brightness ratio does not fall to 0.2 inside the stamp, the Petrosian radius is that
+    of the largest circle inside.
+    """
+    flat = plane(image)
+    sky, noise = sky_and_noise(flat)
+    light = flat - sky
+    middle = (len(light) - 1, len(light) - 1)
+    guess = _petrosian(*_growth(light, middle))
+    doubled = _least_asymmetric(light, middle, _OUT * guess, round(guess))
+    areas, fluxes = _growth(light, doubled)
+    return Shape(light, noise, doubled, _petrosian(areas, fluxes), areas, fluxes)
+
+
+def asymmetry_about(
+    light: NDArray[np.float64], doubled: tuple[int, int], radius: float
+) -> tuple[float, float, int]:
+    """Sum of |I - I180|, sum of |I|, and number of pixels, in a circle about a half pixel.
+
+    A turn by 180 degrees about a half pixel moves pixels onto pixels.  Pixels without data, or
+    without a partner that has some, do not enter.
+    """
+    parts = [
+        slice(max(0, twice - side + 1), min(side, twice + 1))
+        for twice, side in zip(doubled, light.shape, strict=True)
+    ]
+    one = light[parts[0], parts[1]]
+    other = one[::-1, ::-1]
+    near = _distance(light.shape, doubled)[parts[0], parts[1]] <= radius
+    near &= np.isfinite(one) & np.isfinite(other)
+    return float(np.abs(one - other)[near].sum()), float(np.abs(one[near]).sum()), int(near.sum())
+
+
+def _least_asymmetric(
+    light: NDArray[np.float64], start: tuple[int, int], radius: float, steps: int
+) -> tuple[int, int]:
+    """Walk by half pixels to where no neighbor is less asymmetric."""
+
+    def ratio(place: tuple[int, int]) -> float:
+        difference, total, _ = asymmetry_about(light, place, radius)
+        return difference / total if total > 0 else np.inf
+
+    here, least = start, ratio(start)
+    for _ in range(max(2, steps)):
+        around = [(here[0] + i, here[1] + j) for i, j in _NEIGHBORS]
+        found = [ratio(place) for place in around]
+        best = int(np.argmin(found))
+        if not found[best] < least:
+            break
+        here, least = around[best], found[best]
+    return here
+
+
+def _growth(
+    light: NDArray[np.float64], doubled: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Flux by area: pixels are taken in the order of their distance, rings at once.
+
+    Pixels without data count as sky.  Circles end at the edge of the stamp.
+    """
+    twice = [2 * np.arange(side) - c for side, c in zip(light.shape, doubled, strict=True)]
+    squared = (twice[0] ** 2)[:, None] + (twice[1] ** 2)[None, :]  # 4 r^2, whole numbers
+    edge = min(min(c, 2 * (side - 1) - c) for side, c in zip(light.shape, doubled, strict=True)) + 1
+    inside = squared <= edge**2
+    flux = np.bincount(squared[inside], np.nan_to_num(light[inside]))
+    count = np.bincount(squared[inside])
+    taken = count > 0
+    zero = np.zeros(1)
+    areas = np.concatenate([zero, np.cumsum(count[taken])])
+    return areas, np.concatenate([zero, np.cumsum(flux[taken])])
+
+
+def _petrosian(areas: NDArray[np.float64], fluxes: NDArray[np.float64]) -> float:
+    largest = _largest(areas)
+    radii = np.arange(1.0, largest / 1.25 + 1e-9, 0.25)
+    inner, outer = 0.8 * radii, 1.25 * radii
+    held, low, high = (np.interp(np.pi * r**2, areas, fluxes) for r in (radii, inner, outer))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        eta = (high - low) / (1.25**2 - 0.8**2) / held
+    below = np.flatnonzero(eta < _ETA)
+    if not below.size:
+        return largest
+    k = int(below[0])
+    if k == 0 or not np.isfinite(eta[k - 1]):
+        return float(radii[k])
+    return float(np.interp(_ETA, eta[[k, k - 1]], radii[[k, k - 1]]))
+
+
+def _largest(areas: NDArray[np.float64]) -> float:
+    return float(np.sqrt(areas[-1] / np.pi))
+
+
+def _first_above(areas: NDArray[np.float64], fluxes: NDArray[np.float64], wanted: float) -> float:
+    k = int(np.argmax(fluxes >= wanted))
+    area = np.interp(wanted, fluxes[k - 1 : k + 1], areas[k - 1 : k + 1])
+    return float(np.sqrt(area / np.pi))
+
+
+def _distance(shape: tuple[int, ...], doubled: tuple[int, int]) -> NDArray[np.float64]:
+    y, x = (np.arange(side) - c / 2 for side, c in zip(shape, doubled, strict=True))
+    return np.hypot(y[:, None], x[None, :])
