@@ -134,7 +134,7 @@ def _tell(parts: Iterable[Any]) -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path | None, typer.Option(help="Folder to write (runs/demo).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write (runs/demo_<task>).")] = None,
     task: Annotated[str, typer.Option(help="morphology, photoz or quality.")] = "morphology",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     objects: Annotated[int, typer.Option(min=200, help="Number of simulated objects.")] = 2500,
@@ -142,7 +142,8 @@ def demo(
     """Simulate a survey, cut, train, predict, score and report."""
     from astrocnn.runs.verbs import demo as verb
 
-    _tell(verb.run(out, seed=seed, objects=objects, say=_show))
+    folder = out or Path("runs") / f"demo_{task}"
+    _tell(verb.run(folder, task=task, seed=seed, objects=objects, say=_show))
 
 
 @app.command()
@@ -173,6 +174,20 @@ def cutouts(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  
     from astrocnn.runs.verbs import cutouts as verb
 
     _tell(verb.run(load_run(run, overrides), _folder(run, out)))
+
+
+@app.command()
+def diagnose(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
+    """Is it wired right? Labels, inputs, initial loss, activations, gradients, symmetry."""
+    from astrocnn.runs.config import load_run
+    from astrocnn.runs.verbs import diagnose as verb
+
+    findings, good, figure = verb.run(load_run(run, overrides), _folder(run, out))
+    _show(findings)
+    if figure is not None:
+        _show(f"figure: {figure}")
+    if not good:
+        raise typer.Exit(1)
 
 
 @app.command("find-lr")

@@ -102,6 +102,7 @@ def test_simulating_and_detecting_replace_nothing_of_the_user(home, tmp_path):
     [
         (("simulate", "{file}"), "is a file"),
         (("demo", "--out", "{file}"), "is a file"),
+        (("demo", "--task", "photos"), "did you mean 'photoz'"),
         (("check", "{home}"), "run file is a folder"),
         (("detect", "{home}/sky/survey.toml", "--out", "x.xyz"), "unknown format"),
         (
