@@ -53,8 +53,8 @@ def compute(
     >>> y, x = np.mgrid[-16:17, -16:17]
     >>> galaxy = np.exp(-np.hypot(x, y) / 3)[None, :, :, None]
     >>> values, names = compute(["cas", "gini_m20"], galaxy)
-    >>> dict(zip(names, values[0].round(1).tolist()))["concentration"]
-    2.7
+    >>> f"{names[0]} {values[0, 0]:.1f}"
+    'concentration 2.7'
     """
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[1] != images.shape[2]:
