@@ -7,6 +7,11 @@ to be explained that returns arrays.  Figures are made elsewhere.
 from __future__ import annotations
 
 from astrocnn.explain.methods.feature_maps import feature_maps
+from astrocnn.explain.methods.grad_cam import grad_cam
+from astrocnn.explain.methods.integrated_gradients import (
+    IntegratedGradients,
+    integrated_gradients,
+)
 from astrocnn.explain.methods.occlusion import Occlusion, occlusion
 from astrocnn.explain.methods.saliency import saliency
 from astrocnn.explain.methods.smooth_grad import smooth_grad
@@ -16,10 +21,13 @@ from astrocnn.explain.output import Explained, Output, Response
 __all__ = [
     "METHODS",
     "Explained",
+    "IntegratedGradients",
     "Occlusion",
     "Output",
     "Response",
     "feature_maps",
+    "grad_cam",
+    "integrated_gradients",
     "occlusion",
     "saliency",
     "smooth_grad",
