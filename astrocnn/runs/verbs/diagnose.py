@@ -1,0 +1,133 @@
+"""``astrocnn diagnose``: is a run wired right?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.markup import escape
+from rich.table import Table
+
+from astrocnn.datasets import labels
+from astrocnn.runs.assemble import splits_of
+from astrocnn.runs.config import RunConfig
+from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.verbs.find_lr import Beginning, begin, save_figure
+from astrocnn.training.diagnostics import (
+    Finding,
+    LayerStatistics,
+    check_balance,
+    check_contradictions,
+    check_finite,
+    check_initial_loss,
+    check_inputs,
+    check_layers,
+    check_leakage,
+    check_overfit,
+    check_symmetry,
+    draw_layers,
+    layer_statistics,
+)
+
+__all__ = ["run"]
+
+_BATCH = 64
+_EXAMPLES = 20
+
+
+def run(config: RunConfig, out: Path) -> tuple[Table, bool, Path | None]:
+    """Ask everything about labels, inputs and the untrained network; nothing is trained for good.
+
+    Returns
+    -------
+    findings : rich Table
+        One line for each question.
+    good : bool
+        Whether all is well.
+    figure : Path or None
+        Activations and gradients by layer, also of the trained network if the folder has one; no
+        figure where the network yields no numbers.
+    """
+    folder = RunDirectory(out)
+    start = begin(config, folder)
+    findings = [*_labels(config, start)]
+    batch = _batch(config, start, _BATCH)
+    stages: dict[str, list[LayerStatistics]] = {}
+    for finding in _network(start, batch, stages):
+        findings.append(finding)
+    if stages:
+        families = {t.name: t.family for t in start.task.targets}
+        few = _batch(config, start, _EXAMPLES)
+        findings.append(check_overfit(start.model, few, families))
+    figure = None
+    if stages:
+        if folder.model.exists():
+            stages |= _trained(folder, batch, start, stages["at the start"])
+        figure, _ = save_figure(draw_layers(stages), folder.figures / "layers.png")
+    title = {"title": config.title, "title_justify": "left", "title_style": "bold"}
+    table = Table(show_header=False, **title)
+    for finding in findings:
+        mark = "[green]ok[/]" if finding.good else "[red]look[/]"
+        table.add_row(mark, finding.what, escape(finding.said))
+    return table, all(finding.good for finding in findings), figure
+
+
+def _labels(config: RunConfig, start: Beginning) -> Iterator[Finding]:
+    shards, task = start.shards, start.task
+    train = start.rows["train"]
+    for name, tally in task.tally(*labels(shards, task, train)).items():
+        finding = check_balance(tally)
+        yield Finding(finding.what, finding.good, f"{name}: {finding.said}")
+    used = np.sort(np.concatenate(list(start.rows.values())))
+    content = np.asarray(shards.content)[used]
+    encoded, weights = labels(shards, task, used)
+    for name in task.names:
+        finding = check_contradictions(content, encoded[name], weights[name])
+        yield Finding(finding.what, finding.good, f"{name}: {finding.said}")
+    split = splits_of(config, shards.catalog, shards.content)[used]
+    catalog = shards.catalog
+    place = {}
+    if catalog.ra is not None and catalog.dec is not None:
+        place = {"ra": catalog.ra[used], "dec": catalog.dec[used]}
+    yield check_leakage(split, content, **place)
+
+
+def _batch(config: RunConfig, start: Beginning, size: int) -> Any:
+    """The first batch of training objects in a shuffled order, not augmented."""
+    from astrocnn.datasets import dataset
+
+    rows = start.rows["train"]
+    how = {"batch_size": size, "shuffle": True, "seed": config.seed}
+    return next(iter(dataset(start.shards, rows, start.task, start.inputs, **how)))
+
+
+def _network(
+    start: Beginning, batch: Any, stages: dict[str, list[LayerStatistics]]
+) -> Iterator[Finding]:
+    families = {t.name: t.family for t in start.task.targets}
+    losses = {name: family.loss for name, family in families.items()}
+    yield check_inputs(batch[0])
+    finite = check_finite(start.model, batch[0])
+    yield finite
+    if not finite.good:
+        return
+    yield from check_initial_loss(start.model, batch, families)
+    stages["at the start"] = layer_statistics(start.model, batch, losses)
+    yield from check_layers(stages["at the start"])
+    yield check_symmetry(start.model, batch, losses)
+
+
+def _trained(
+    folder: RunDirectory, batch: Any, start: Beginning, first: list[LayerStatistics]
+) -> dict[str, list[LayerStatistics]]:
+    """Statistics of the trained network, if it is of the same layers."""
+    from astrocnn.estimators import load_estimator
+
+    model = getattr(load_estimator(folder.model), "model_", None)
+    if model is None or model.input_shape != start.model.input_shape:
+        return {}
+    losses = {t.name: t.family.loss for t in start.task.targets}
+    after = layer_statistics(model, batch, losses)
+    return {"trained": after} if len(after) == len(first) else {}

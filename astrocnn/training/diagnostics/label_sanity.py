@@ -1,0 +1,116 @@
+"""Can the labels be learned, and is the test a test?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.training.diagnostics.finding import Finding
+
+__all__ = ["check_balance", "check_contradictions", "check_leakage"]
+
+_UNEVEN = 20
+
+
+def check_contradictions(
+    content: NDArray[np.str_], encoded: NDArray[np.floating], weight: NDArray[np.floating]
+) -> Finding:
+    """Byte-identical images with different labels.
+
+    Parameters
+    ----------
+    content : ndarray of str, shape (n,)
+        Hash of each object's pixels; an empty text is unknown.
+    encoded : ndarray of shape (n, k)
+        Labels.
+    weight : ndarray of shape (n,)
+        0 where there is no label.
+
+    Returns
+    -------
+    Finding
+    """
+    used = np.flatnonzero((weight > 0) & (content != ""))
+    _, group, count = np.unique(content[used], return_inverse=True, return_counts=True)
+    label = np.unique(encoded[used], axis=0, return_inverse=True)[1].reshape(-1)
+    pairs = np.unique(np.stack([group, label], axis=1), axis=0)[:, 0] if len(used) else group
+    bad = int((np.bincount(pairs) > 1).sum())
+    said = f"{int((count > 1).sum())} images occur more than once, {bad} with different labels"
+    if bad:
+        said += ": remove the wrong label, or all of them"
+    return Finding("contradictions", not bad, said)
+
+
+def check_balance(tally: Mapping[str, int]) -> Finding:
+    """The commonest class against the rarest.
+
+    Parameters
+    ----------
+    tally : mapping of str to int
+        Labelled training objects by class, or by range of a number.
+
+    Returns
+    -------
+    Finding
+    """
+    said = ", ".join(f"{name} {n}" for name, n in tally.items())
+    rarest, commonest = min(tally.values()), max(tally.values())
+    if not rarest:
+        said += f"; nothing is {next(k for k, n in tally.items() if not n)}: leave it out, or add"
+    elif commonest > _UNEVEN * rarest:
+        said += f"; 1 : {commonest / rarest:.0f}: set training.class_weights = true for classes"
+    return Finding("balance", rarest * _UNEVEN >= commonest > 0, said)
+
+
+def check_leakage(
+    split: NDArray[np.integer],
+    content: NDArray[np.str_],
+    ra: NDArray[np.floating] | None = None,
+    dec: NDArray[np.floating] | None = None,
+    radius: float = 1.0,
+) -> Finding:
+    """The same object in two splits, by its pixels or by its place.
+
+    Parameters
+    ----------
+    split : ndarray of int, shape (n,)
+        Split of each object.
+    content : ndarray of str, shape (n,)
+        Hash of its pixels; an empty text is unknown.
+    ra, dec : ndarray of shape (n,), optional
+        ICRS [deg].
+    radius : float
+        Nearer than this is the same place [arcsec].
+
+    Returns
+    -------
+    Finding
+    """
+    known = content != ""
+    pairs = np.unique(
+        np.stack([np.unique(content[known], return_inverse=True)[1], split[known]], axis=1), axis=0
+    )
+    alike = int((np.bincount(pairs[:, 0], minlength=1) > 1).sum())
+    said = [f"{alike} images in more than one split"]
+    near = 0
+    if ra is not None and dec is not None:
+        near = _neighbors(split, np.asarray(ra, float), np.asarray(dec, float), radius)
+        said.append(f"{near} pairs within {radius:g} arcsec in different splits")
+    if alike or near:
+        said.append("remove the duplicates, or set split.by = 'sky'")
+    return Finding("leakage", not (alike or near), "; ".join(said))
+
+
+def _neighbors(
+    split: NDArray[np.integer], ra: NDArray[np.floating], dec: NDArray[np.floating], radius: float
+) -> int:
+    from scipy.spatial import cKDTree
+
+    good = np.isfinite(ra) & np.isfinite(dec)
+    a, d, split = np.radians(ra[good]), np.radians(dec[good]), split[good]
+    places = np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=1)
+    chord = 2 * np.sin(np.radians(radius / 3600) / 2)
+    pairs = cKDTree(places).query_pairs(chord, output_type="ndarray")
+    return int((split[pairs[:, 0]] != split[pairs[:, 1]]).sum())

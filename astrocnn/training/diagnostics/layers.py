@@ -1,0 +1,164 @@
+"""What each layer passes on, forwards and backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from astrocnn.training.diagnostics.finding import Finding
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from astrocnn.training.objective import PerObject
+
+__all__ = ["LayerStatistics", "check_layers", "draw_layers", "layer_statistics"]
+
+_RANGE = 1e3
+_DEAD = 0.5
+
+
+class LayerStatistics(NamedTuple):
+    """One layer on one batch."""
+
+    name: str
+    mean: float
+    """Of all its outputs."""
+    std: float
+    """Of all its outputs."""
+    dead: float
+    """Fraction of its units that give 0 for every object at every place."""
+    gradient: float
+    """Root mean square of the gradient of its weights; NaN without weights."""
+
+
+def layer_statistics(
+    model: Any, batch: Any, losses: Mapping[str, PerObject]
+) -> list[LayerStatistics]:
+    """Outputs and gradients of each layer, without dropout, in the order of computation.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional.
+    batch : tuple
+        ``(x, y, weights)``.
+    losses : mapping of target to function
+        Loss per object of (encoded, raw).
+
+    Returns
+    -------
+    list of LayerStatistics
+        The inputs are left out.
+    """
+    import keras
+    import tensorflow as tf
+
+    from astrocnn.training.objective import Objective
+
+    x, y, weights = batch
+    layers = [v for v in model.layers if not isinstance(v, keras.layers.InputLayer)]
+    outputs = keras.Model(model.inputs, [layer.output for layer in layers])
+    values = [np.asarray(v, np.float64) for v in outputs(x, training=False)]
+    with tf.GradientTape() as tape:
+        sums, totals = Objective(losses).sums(y, weights, model(x, training=False), training=False)
+        loss = tf.add_n([tf.math.divide_no_nan(s, t) for s, t in zip(sums, totals, strict=True)])
+    variables = [v.value for v in model.trainable_variables]
+    gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+    of = {id(v): g.numpy() for v, g in zip(model.trainable_variables, gradients, strict=True)}
+    found = []
+    for layer, value in zip(layers, values, strict=True):
+        units = value.reshape(-1, value.shape[-1])
+        own = [of[id(v)].ravel() for v in layer.trainable_variables if id(v) in of]
+        gradient = np.sqrt(np.mean(np.concatenate(own) ** 2.0)) if own else np.nan
+        dead = float(np.mean(np.all(units == 0, axis=0)))
+        found.append(LayerStatistics(layer.name, value.mean(), value.std(), dead, float(gradient)))
+    return found
+
+
+def check_layers(statistics: Sequence[LayerStatistics]) -> list[Finding]:
+    """Outputs and gradients that vanish or explode with depth, and dead units.
+
+    Parameters
+    ----------
+    statistics : sequence of LayerStatistics
+        From `layer_statistics`.
+
+    Returns
+    -------
+    list of Finding
+        On activations, dead units and gradients.
+    """
+    spread = [s.std for s in statistics]
+    worst = max(statistics, key=lambda s: s.dead)
+    trained = [s for s in statistics if np.isfinite(s.gradient)]
+    weak, strong = (pick(trained, key=lambda s: s.gradient) for pick in (min, max))
+    even = bool(np.isfinite(spread).all() and max(spread) < _RANGE * min(spread))
+    flowing = bool(len(trained) and strong.gradient < _RANGE * weak.gradient)
+    return [
+        Finding(
+            "activations",
+            even,
+            f"standard deviations from {min(spread):.2g} to {max(spread):.2g}"
+            + ("" if even else ": try initializer 'he' for ReLU, or normalization 'batch'"),
+        ),
+        Finding(
+            "dead units",
+            worst.dead < _DEAD,
+            f"at most {worst.dead:.0%} (layer {worst.name})"
+            + ("" if worst.dead < _DEAD else ": a lower learning rate, or 'leaky_relu'"),
+        ),
+        Finding(
+            "gradients",
+            flowing,
+            f"from {weak.gradient:.1e} ({weak.name}) to {strong.gradient:.1e} ({strong.name})"
+            + ("" if flowing else ": they vanish or explode; try ReLU, 'he', normalization"),
+        ),
+    ]
+
+
+def draw_layers(stages: Mapping[str, Sequence[LayerStatistics]]) -> Figure:
+    """Spread of the outputs, dead units and gradients of each layer.
+
+    Parameters
+    ----------
+    stages : mapping of str to sequence of LayerStatistics
+        By stage, as "at the start" and "trained"; of one network.
+
+    Returns
+    -------
+    Figure
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
+
+    names = [s.name for s in next(iter(stages.values()))]
+    figure = Figure(figsize=(8.0, max(2.6, 0.8 + 0.17 * len(names))), layout="constrained")
+    axes = figure.subplots(1, 3, sharey=True)
+    place = np.arange(len(names))
+    for (stage, rows), color, mark in zip(
+        stages.items(), ("#4477aa", "#ee6677"), "os", strict=False
+    ):
+        style = {"color": color, "marker": mark, "ms": 3.5, "lw": 1}
+        with_weights = [np.isfinite(s.gradient) for s in rows]
+        axes[0].plot([s.std for s in rows], place, label=stage, **style)
+        axes[1].plot([s.dead for s in rows], place, **style)
+        axes[2].plot(
+            [s.gradient for s in rows if np.isfinite(s.gradient)], place[with_weights], **style
+        )
+    axes[0].set(yticks=place, yticklabels=names, xscale="log", xlabel="std of outputs")
+    axes[0].tick_params(axis="y", labelsize=7)
+    axes[0].invert_yaxis()
+    axes[1].set(xlim=(-0.05, 1.05), xlabel="fraction of dead units")
+    axes[2].set(xscale="log", xlabel="rms gradient of weights")
+    for axis in axes[[0, 2]]:
+        # Whole decades, so that there are at least two labels and they do not overlap.
+        low, high = np.log10(axis.get_xlim())
+        axis.set_xlim(10 ** np.floor(low), 10 ** np.ceil(high))
+        axis.xaxis.set_minor_formatter(NullFormatter())
+    for axis in axes:
+        axis.grid(alpha=0.25)
+    axes[0].legend(frameon=False, fontsize=7)
+    return figure

@@ -1,0 +1,103 @@
+"""Can the network learn a few examples by heart?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from astrocnn.families import Family
+from astrocnn.training.diagnostics.finding import Finding
+
+__all__ = ["check_overfit"]
+
+_PART = 0.8
+_ENOUGH = 1.5
+
+
+def check_overfit(
+    model: Any, batch: Any, families: Mapping[str, Family], steps: int = 150, rate: float = 2e-3
+) -> Finding:
+    """Train on one small batch, without dropout, until it is known by heart.
+
+    The loss must fall from that of the best constant answer by 80 per cent of the way to that of
+    free answers for each object, or by 1.5.  The network is left as it was.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Untrained.
+    batch : tuple
+        ``(x, y, weights)`` of some 20 objects.
+    families : mapping of target to Family
+        Those of the targets.
+    steps : int
+        Updates, with Adam.
+    rate : float
+        Learning rate.
+
+    Returns
+    -------
+    Finding
+    """
+    import keras
+    import tensorflow as tf
+
+    from astrocnn.training.objective import Objective
+
+    x, y, weights = batch
+    n = len(next(iter(x.values())))
+    objective = Objective({name: family.loss for name, family in families.items()})
+
+    def loss_of(raw: Any) -> Any:
+        sums, totals = objective.sums(y, weights, raw, training=False)
+        return tf.add_n([tf.math.divide_no_nan(s, t) for s, t in zip(sums, totals, strict=True)])
+
+    def descend(variables: list[Any], loss: Any, updates: int, how_fast: float) -> float:
+        rule = keras.optimizers.Adam(how_fast)
+        rule.build(variables)
+
+        @tf.function(autograph=False)
+        def step() -> Any:
+            with tf.GradientTape() as tape:
+                value = loss()
+            tensors = [v.value for v in variables]
+            gradients = tape.gradient(value, tensors, unconnected_gradients="zero")
+            rule.apply(gradients, variables)
+            return value
+
+        for _ in range(updates):
+            step()
+        return float(loss())
+
+    def free(rows: int) -> float:
+        raw = {k: keras.Variable(np.zeros((rows, f.units), "f4")) for k, f in families.items()}
+        ones = tf.ones((n, 1)) if rows == 1 else 1.0
+        return descend(
+            list(raw.values()),
+            lambda: loss_of({k: v.value * ones for k, v in raw.items()}),
+            100,
+            0.05,
+        )
+
+    constant, perfect = free(1), free(n)
+    saved = [np.array(v.numpy()) for v in model.variables]
+    try:
+        final = descend(
+            model.trainable_variables, lambda: loss_of(model(x, training=False)), steps, rate
+        )
+    finally:
+        for variable, value in zip(model.variables, saved, strict=True):
+            variable.assign(value)
+    said = f"{n} examples, {steps} updates: loss {final:.3f}; best constant {constant:.3f}"
+    needed = min(_PART * (constant - perfect), _ENOUGH)
+    if constant - perfect < 1e-3:
+        return Finding("overfits", False, f"{said}: these labels are all alike, look at the column")
+    good = bool(constant - final >= needed)
+    if not good:
+        said += (
+            f", each by itself {perfect:.3f}: the network cannot learn them by heart; look at the "
+            "findings above, then at the labels, or take a larger network"
+        )
+    return Finding("overfits", good, said)
