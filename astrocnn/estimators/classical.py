@@ -1,10 +1,11 @@
-"""Classical learners of catalogue columns as estimators: neighbors, trees, lines, kernels."""
+"""Classical learners as estimators: neighbors, trees, lines, kernels, of columns and features."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
-from astrocnn.datasets import Shards, labels
+from astrocnn.datasets import Shards, d4_views, labels
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.estimators import _skops
 from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
 from astrocnn.estimators._classical_target import METHODS, check_target, learn, tell
 from astrocnn.estimators._folder import read_json, write_json
-from astrocnn.estimators.base import ABOUT
+from astrocnn.estimators._image_features import ImageFeatures
+from astrocnn.estimators.base import ABOUT, Estimator
 from astrocnn.imaging import Inputs
 from astrocnn.models import in_blocks
 from astrocnn.tasks import Task, storage
@@ -31,7 +33,8 @@ _BLOCK = 512
 
 
 class ClassicalEstimator:
-    """A learner of standardized scalars, one for each target.
+    """A learner of standardized numbers, one for each target: scalars, features of the image, or
+    both.
 
     Class probabilities and equally probable values go through the family of each target, so that
     its predictions stand in the same columns as those of a network.
@@ -41,10 +44,14 @@ class ClassicalEstimator:
     task : Task
         What is predicted.
     inputs : Inputs
-        From what: scalars, and no bands.  Without location and scale of the scalars, `fit`
-        measures them on the training rows.
+        From what: scalars, and bands when there are features.  Without location and scale of the
+        scalars, `fit` measures them on the training rows.
     method : str
         Name of a module in ``astrocnn/estimators/methods``.
+    features : sequence of str or Estimator
+        What the method sees of an image: families of `astrocnn.features`, such as "hog", and
+        trained networks, whose penultimate features are taken.  Such a network must not have been
+        taught by objects on which this estimator is tested.
 
     Other Parameters
     ----------------
@@ -63,7 +70,8 @@ class ClassicalEstimator:
     ConfigError
         If there is no such method or option.
     ModelError
-        If the inputs have bands or no scalars, or the method cannot predict a target.
+        If there are bands without features, features without bands, or nothing at all to learn
+        from, or the method cannot predict a target.
     """
 
     precision = "float32"
@@ -73,6 +81,7 @@ class ClassicalEstimator:
         task: Task,
         inputs: Inputs,
         method: str = "boosted_trees",
+        features: Sequence[str | Estimator] = (),
         *,
         options: Mapping[str, Any] | None = None,
         seed: int = 0,
@@ -85,11 +94,15 @@ class ClassicalEstimator:
                     allowed=tuple(self._method.OPTIONS),
                     hint=plugins.nearest(name, self._method.OPTIONS),
                 )
-        if inputs.bands or not inputs.scalars:
+        if bool(inputs.bands) != bool(features):
             raise ModelError(
-                f"The method '{method}' takes scalars only, and no image.",
+                f"The method '{method}' takes scalars only, and no image."
+                if inputs.bands
+                else "Features are measured on images, and these inputs have no bands.",
                 received=f"{len(inputs.bands)} bands and {len(inputs.scalars)} scalars",
-                hint='Inputs((), 0, scalars=("mag_g", "mag_r"))',
+                hint='features = ["hog", "colors"]'
+                if inputs.bands
+                else 'Inputs((), 0, scalars=("mag_g", "mag_r")) without features',
             )
         for target in task.targets:
             check_target(target, self._method)
@@ -98,6 +111,7 @@ class ClassicalEstimator:
         self.method = method
         self.options = {**self._method.OPTIONS, **(options or {})}
         self.seed = seed
+        self._seen = ImageFeatures(features, inputs)
 
     @property
     def fingerprint(self) -> str:
@@ -116,13 +130,16 @@ class ClassicalEstimator:
             self.inputs,
             storage.to_dict(self.task),
             self.learned_,
+            *((self._seen.digest(),) if self._seen.parts else ()),
         )
         return hashlib.sha256(repr(about).encode()).hexdigest()
 
     @property
     def facts(self) -> dict[str, str]:
-        """The method and its options."""
-        return {"Method": self.method, **{k: str(v) for k, v in self.options.items()}}
+        """The method, its features and its options."""
+        features = {"Features": ", ".join(self._seen.words)} if self._seen.parts else {}
+        options = {k: str(v) for k, v in self.options.items()}
+        return {"Method": self.method, **features, **options}
 
     def fit(
         self,
@@ -130,12 +147,12 @@ class ClassicalEstimator:
         train: NDArray[np.integer],
         validation: NDArray[np.integer] | None = None,
     ) -> ClassicalEstimator:
-        """Learn each target from the rows that have its label and all scalars.
+        """Learn each target from the rows that have its label, all scalars and all features.
 
         Parameters
         ----------
         shards : Shards
-            Scalars and labels.
+            Images, scalars and labels.
         train : ndarray of int
             Rows.
         validation : ndarray of int, optional
@@ -152,7 +169,12 @@ class ClassicalEstimator:
             If a target has too few labels, or all of one class.
         """
         rows, inputs = with_scalars(shards, self.inputs, train)
-        x = inputs.standardize(shards.scalars(inputs.scalars)[rows])
+        scalars = shards.scalars(inputs.scalars)[rows] if inputs.scalars else None
+        seen = self._measured(shards, rows, scalars)
+        self._seen.fit(seen)
+        x = self._joined(inputs, scalars, seen)
+        complete = np.isfinite(x).all(axis=1)
+        rows, x = rows[complete], x[complete]
         encoded, weights = labels(shards, self.task, rows)
         learned = hashlib.sha256(np.ascontiguousarray(x).tobytes())
         states = {}
@@ -166,6 +188,27 @@ class ClassicalEstimator:
         self.inputs, self.states_, self.learned_ = inputs, states, learned.hexdigest()
         return self
 
+    def _measured(
+        self, shards: Shards, rows: NDArray[np.int64], scalars: NDArray[np.floating] | None
+    ) -> NDArray[np.float32]:
+        """Features of rows of shards, a block of images in memory at a time."""
+        parts = []
+        for start in range(0, max(len(rows), 1) if self._seen.parts else 0, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            some = None if scalars is None else scalars[block].astype(np.float32)
+            parts.append(self._seen.measure(shards.images(rows[block]), some))
+        return np.concatenate(parts) if parts else np.empty((len(rows), 0), np.float32)
+
+    def _joined(
+        self,
+        inputs: Inputs,
+        scalars: NDArray[np.floating] | None,
+        seen: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Standardized scalars, then standardized features, of shape (n, k)."""
+        x = self._seen.standardize(seen)
+        return x if scalars is None else np.hstack([inputs.standardize(scalars), x])
+
     def sample(
         self,
         images: NDArray[np.floating] | None,
@@ -177,14 +220,31 @@ class ClassicalEstimator:
     ) -> dict[str, NDArray[np.float32]]:
         """Predict objects; see `astrocnn.estimators.Estimator.sample`.
 
-        Images are not looked at, and neither is their orientation.  A row that lacks a scalar is
-        NaN.
+        Without features images are not looked at, and neither is their orientation.  A row that
+        lacks a scalar, or has a feature that is not defined, is NaN.
         """
         self._require_trained()
         check_views(draws, views)
-        _, given = check_arrays(self.inputs, images, scalars)
-        assert given is not None
-        x = self.inputs.standardize(given)
+        stack, given = check_arrays(self.inputs, images, scalars)
+        if views == "one" or not self._seen.parts:
+            return self._told(self._looked(stack, given), draws, seed)
+        # Reflections change a handedness; the first four views are the rotations.
+        n_views = 4 if self.task.sensitive_to else 8
+        total: dict[str, NDArray[np.float32]] = {}
+        for view in islice(d4_views(stack), n_views):
+            turned = self._looked(np.ascontiguousarray(view), given)
+            for name, values in self._told(turned, draws, seed).items():
+                total[name] = total[name] + values if name in total else values
+        return {name: values / np.float32(n_views) for name, values in total.items()}
+
+    def _looked(
+        self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        return self._joined(self.inputs, scalars, self._seen.measure(images, scalars))
+
+    def _told(
+        self, x: NDArray[np.float32], draws: int, seed: int
+    ) -> dict[str, NDArray[np.float32]]:
         members = self._members(draws, seed)
         out = {
             t.name: np.full((len(members), len(x), t.family.units), np.nan, np.float32)
@@ -227,11 +287,11 @@ class ClassicalEstimator:
     def features(
         self, images: NDArray[np.floating] | None, scalars: NDArray[np.floating] | None = None
     ) -> NDArray[np.float32]:
-        """What the method sees of each object, of shape (n, n_scalars): standardized scalars."""
+        """What the method sees of each object, of shape (n, k): standardized scalars and
+        features.
+        """
         self._require_trained()
-        _, given = check_arrays(self.inputs, images, scalars)
-        assert given is not None
-        return self.inputs.standardize(given)
+        return self._looked(*check_arrays(self.inputs, images, scalars))
 
     def _require_trained(self) -> None:
         if not hasattr(self, "states_"):
@@ -239,6 +299,8 @@ class ClassicalEstimator:
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write a folder with ``model.skops``, ``inputs.json`` and ``estimator.json``.
+
+        With features, ``features.json`` and the folders of networks are written as well.
 
         Raises
         ------
@@ -256,6 +318,8 @@ class ClassicalEstimator:
         }
         with replacing_folder(directory) as folder:
             _skops.write(folder / _FILE, self.states_)
+            if self._seen.parts:
+                self._seen.save(folder)
             (folder / "inputs.json").write_text(self.inputs.to_json() + "\n", encoding="utf-8")
             write_json(folder / ABOUT, about)
 
@@ -271,13 +335,17 @@ class ClassicalEstimator:
         folder = Path(directory)
         about = read_json(folder / ABOUT)
         try:
+            inputs = Inputs.from_dict(read_json(folder / "inputs.json"))
+            seen = ImageFeatures.load(folder, inputs)
             estimator = cls(
                 storage.from_dict(about["task"]),
-                Inputs.from_dict(read_json(folder / "inputs.json")),
+                inputs,
                 about["method"],
+                () if seen is None else seen.parts,
                 options=about["options"],
                 seed=about["seed"],
             )
+            estimator._seen = seen or estimator._seen
             estimator.learned_ = str(about["learned"])
         except (LookupError, TypeError, AttributeError) as error:
             raise ModelError(

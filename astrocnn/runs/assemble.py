@@ -20,7 +20,8 @@ from astrocnn.errors import ConfigError, ModelError
 from astrocnn.imaging import Inputs, Source, Survey, open_source, unpack
 from astrocnn.imaging.paths import expand
 from astrocnn.plugins import load, nearest
-from astrocnn.runs.config import RunConfig
+from astrocnn.runs.config import NETWORK, RunConfig
+from astrocnn.runs.directory import RunDirectory
 from astrocnn.tasks import Task, make
 
 if TYPE_CHECKING:
@@ -144,7 +145,12 @@ def estimator_of(config: RunConfig, task: Task, inputs: Inputs) -> Estimator:
         from astrocnn.estimators import ClassicalEstimator
 
         return ClassicalEstimator(
-            task, inputs, section.method, options=section.options, seed=config.seed
+            task,
+            inputs,
+            section.method,
+            [_features_from(config, name) for name in section.features],
+            options=section.options,
+            seed=config.seed,
         )
     assert section.architecture is not None
     how = {
@@ -159,6 +165,25 @@ def estimator_of(config: RunConfig, task: Task, inputs: Inputs) -> Estimator:
     from astrocnn.estimators import Ensemble
 
     return Ensemble.of(task, inputs, section.architecture, members=section.members, **how)
+
+
+def _features_from(config: RunConfig, name: str) -> str | Estimator:
+    """A family of features, or the network of another run that learned from the same split."""
+    if not name.startswith(NETWORK):
+        return name
+    from astrocnn.estimators import load_estimator
+
+    home = RunDirectory.open(expand(name.removeprefix(NETWORK), config.root))
+    other = home.config()
+    files = [expand(c.catalog.file, c.root) for c in (config, other)]
+    if config.split != other.split or Path(files[0]).resolve() != Path(files[1]).resolve():
+        raise ConfigError(
+            f"The network of '{home.path}' learned from another split: objects of this test may "
+            "have taught it.",
+            received=f"{other.split} of {files[1]}",
+            allowed=f"{config.split} of {files[0]}",
+        )
+    return load_estimator(home.require(home.model, "train"))
 
 
 def splits_of(config: RunConfig, catalog: Catalog, content: np.ndarray | None = None) -> np.ndarray:

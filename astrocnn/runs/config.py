@@ -19,7 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from astrocnn.errors import ConfigError
 from astrocnn.plugins import names, nearest
 
-__all__ = ["RunConfig", "dump_run", "load_run", "parse_run"]
+__all__ = ["NETWORK", "RunConfig", "dump_run", "load_run", "parse_run"]
+
+
+NETWORK = "cnn:"
+"""What goes in ``model.features`` before the run directory of a trained network."""
 
 
 class Section(BaseModel):
@@ -83,12 +87,15 @@ class ModelSection(Section):
     architecture: str | None = None
     members: int = Field(1, ge=1)
     method: str | None = None
+    features: tuple[str, ...] = ()
     options: dict[str, Any] = {}
 
     @model_validator(mode="before")
     @classmethod
     def _one_kind(cls, values: dict[str, Any]) -> dict[str, Any]:
         if values.get("method") is None:
+            if values.get("features"):
+                raise ValueError("features are for a method: a network finds its own")
             return {"architecture": "plain8", **values}
         if values.get("architecture") is not None:
             raise ValueError("give either a method or an architecture")
@@ -357,6 +364,11 @@ def check_names(config: RunConfig) -> None:
         ("astrocnn.tasks", config.task.name, "task.name"),
         ("astrocnn.models.architectures", config.model.architecture, "model.architecture"),
         ("astrocnn.estimators.methods", config.model.method, "model.method"),
+        *(
+            ("astrocnn.features", name, "model.features")
+            for name in config.model.features
+            if not name.startswith(NETWORK)
+        ),
     ]
     for package, name, place in wanted:
         if name is None:

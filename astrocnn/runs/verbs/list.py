@@ -19,6 +19,7 @@ KINDS = {
     "families": "astrocnn.families",
     "architectures": "astrocnn.models.architectures",
     "methods": "astrocnn.estimators.methods",
+    "features": "astrocnn.features",
     "artefacts": "astrocnn.simulation.artefacts",
 }
 

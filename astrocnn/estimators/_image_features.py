@@ -1,0 +1,152 @@
+"""What a classical method sees of an image: hand-made features, and those of trained networks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn import plugins
+from astrocnn.errors import ModelError
+from astrocnn.estimators._folder import read_json, write_json
+from astrocnn.estimators.base import Estimator, load_estimator
+from astrocnn.features import FEATURES, compute
+from astrocnn.imaging import Inputs
+
+__all__ = ["ImageFeatures"]
+
+_FILE = "features.json"
+
+
+class ImageFeatures:
+    """Features of images, standardized on the training rows.
+
+    Parameters
+    ----------
+    parts : sequence of str or Estimator
+        Families of `astrocnn.features`, and trained networks for their penultimate features.
+    inputs : Inputs
+        What the images and scalars are.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such family.
+    ModelError
+        If a network has no features, or takes scalars that the inputs lack.
+    InputsError
+        If a network takes other images.
+    """
+
+    def __init__(self, parts: Sequence[str | Estimator], inputs: Inputs) -> None:
+        self.parts = tuple(parts)
+        self._inputs = inputs
+        self.location = np.empty(0)
+        self.scale = np.empty(0)
+        for part in self.parts:
+            if isinstance(part, str):
+                plugins.load(FEATURES, part)
+            else:
+                _check_network(part, inputs)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """A word for each part: the family, or the fingerprint of the network."""
+        return tuple(
+            part if isinstance(part, str) else f"network {part.fingerprint}" for part in self.parts
+        )
+
+    def measure(
+        self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """Features as they are, of shape (n, k)."""
+        found = [np.empty((len(images), 0), np.float32)]
+        for part in self.parts:
+            if isinstance(part, str):
+                found.append(compute(part, images, self._inputs.pixel_scale)[0])
+                continue
+            names = part.inputs.scalars
+            some = None
+            if names:
+                assert scalars is not None
+                some = scalars[:, [self._inputs.scalars.index(name) for name in names]]
+            found.append(part.features(images, some))  # type: ignore[attr-defined]
+        return np.concatenate(found, axis=1)
+
+    def fit(self, values: NDArray[np.float32]) -> None:
+        """Mean and standard deviation of features, over the rows that have all of them."""
+        known = np.isfinite(values).all(axis=1)
+        x = values[known].astype(np.float64) if known.any() else np.zeros((1, values.shape[1]))
+        self.location, scale = x.mean(axis=0), x.std(axis=0)
+        # What rounding alone leaves of a constant is not a spread.
+        self.scale = np.where(scale > 1e-6 * np.abs(self.location), scale, 1.0)
+
+    def standardize(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``(value - location) / scale``, float32."""
+        with np.errstate(over="ignore"):
+            return ((values - self.location) / self.scale).astype(np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write ``features.json``, and each network into a folder of its own."""
+        parts: list[str | None] = []
+        for k, part in enumerate(self.parts):
+            parts.append(part if isinstance(part, str) else None)
+            if not isinstance(part, str):
+                part.save(folder / f"network-{k}")
+        about: dict[str, Any] = {
+            "parts": parts,
+            "location": self.location.tolist(),
+            "scale": self.scale.tolist(),
+        }
+        write_json(folder / _FILE, about)
+
+    @classmethod
+    def load(cls, folder: Path, inputs: Inputs) -> ImageFeatures | None:
+        """Read what `save` wrote; None if nothing was."""
+        if not (folder / _FILE).is_file():
+            return None
+        about = read_json(folder / _FILE)
+        parts = [
+            load_estimator(folder / f"network-{k}") if part is None else str(part)
+            for k, part in enumerate(about["parts"])
+        ]
+        found = cls(parts, inputs)
+        found.location = np.array(about["location"], np.float64)
+        found.scale = np.array(about["scale"], np.float64)
+        return found
+
+    def digest(self) -> str:
+        """SHA-256 over the parts and the statistics, hexadecimal."""
+        h = hashlib.sha256(repr(self.words).encode())
+        for array in (self.location, self.scale):
+            h.update(array.tobytes())
+        return h.hexdigest()
+
+
+def _check_network(network: Estimator, inputs: Inputs) -> None:
+    if not hasattr(network, "features") or not network.inputs.bands:
+        raise ModelError(
+            "Only a trained network of images has features to learn from.",
+            received=type(network).__name__,
+        )
+    network.inputs.check(_ImagesOf(inputs))
+    absent = [name for name in network.inputs.scalars if name not in inputs.scalars]
+    if absent:
+        raise ModelError(
+            "A network whose features are wanted takes scalars that are not given.",
+            received=absent,
+            allowed=inputs.scalars or "no scalars",
+            hint=f"inputs.scalars = {list(network.inputs.scalars)}",
+        )
+
+
+class _ImagesOf:
+    """Inputs as the images they describe: scalars are compared by name elsewhere."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self.bands, self.size = inputs.bands, inputs.size
+        self.pixel_scale, self.unit = inputs.pixel_scale, inputs.unit
