@@ -24,7 +24,14 @@ from astrocnn.evaluation.words import (
 from astrocnn.metrics import Score
 from astrocnn.tasks import Target, Task
 
-__all__ = ["figure_chapters", "gallery_chapter", "headline_of", "scores_chapter"]
+__all__ = [
+    "crowd_of",
+    "figure_chapters",
+    "gallery_chapter",
+    "headline_of",
+    "scores_chapter",
+    "side_by_side",
+]
 
 _FEW = 3
 """Questions beside the headline's that have tables, figures and galleries of their own."""
@@ -86,12 +93,12 @@ def scores_chapter(
         )
     text += [f"{name}: {sentence}." for name, sentence in (sentences or {}).items()]
     tables = []
-    crowd = _crowd(task)
+    crowd = crowd_of(task)
     for target in [*task.targets, None]:
         name = "" if target is None else target.name
         mine = [s for s in scores if s.target == name]
         if name in crowd[:1]:
-            tables.append(_side_by_side([task.target(n) for n in crowd], scores))
+            tables.append(side_by_side(task, scores, _cell))
         if not mine or name in crowd:
             continue
         general = [s for s in mine if not is_of_class(s.name)]
@@ -147,7 +154,7 @@ def figure_chapters(
     thresholds : mapping of str to float, optional
         Probability from which on objects are selected, by target.
     """
-    crowd, thresholds = _crowd(task), thresholds or {}
+    crowd, thresholds = crowd_of(task), thresholds or {}
     pictures: dict[str, list[Picture]] = {}
     text: dict[str, list[str]] = {}
     for target in task.targets:
@@ -197,8 +204,19 @@ def _picture(figure: Any, kind: str, name: str, words: str) -> Picture:
     return Picture(figure, caption, alt, wide=figure.get_size_inches()[0] > 6)
 
 
-def _crowd(task: Task) -> list[str]:
-    """Targets beside that of the headline that are told of together, because they are many."""
+def crowd_of(task: Task) -> list[str]:
+    """Targets beside that of the headline that are told of together, because they are many.
+
+    Parameters
+    ----------
+    task : Task
+        Whose yes/no questions are counted.
+
+    Returns
+    -------
+    list of str
+        Empty where there are few.
+    """
     first = task.headline.partition(".")[0]
     alike = [t.name for t in task.targets if t.name != first and _is_question(t)]
     return alike if len(alike) > _FEW else []
@@ -241,7 +259,7 @@ def gallery_chapter(
     """
     pictures = []
     text: list[str] = []
-    crowd = _crowd(task)
+    crowd = crowd_of(task)
     for target in task.targets:
         name = target.name
         chapter = _chapter(target)
@@ -288,12 +306,29 @@ def _chapter(target: Target) -> ModuleType:
     return plugins.load("astrocnn.evaluation.chapters", target.family.chapter)
 
 
-def _side_by_side(targets: Sequence[Target], scores: Sequence[Score]) -> Table:
-    """One row for each of many questions."""
+def side_by_side(
+    task: Task, scores: Sequence[Score], cell: Callable[[Score], str] = value_of
+) -> Table:
+    """One row for each of the questions that are told of together.
+
+    Parameters
+    ----------
+    task : Task
+        With many questions.
+    scores : sequence of Score
+        Of all its targets.
+    cell : callable
+        Writes one score.
+
+    Returns
+    -------
+    Table
+    """
+    targets = [task.target(name) for name in crowd_of(task)]
     kinds = _chapter(targets[0]).TOGETHER
     found = {(s.target, s.name): s for s in scores}
     rows = [
-        [t.name, *(_cell(s) if (s := found.get((t.name, kind))) else "–" for kind in kinds)]
+        [t.name, *(cell(s) if (s := found.get((t.name, kind))) else "–" for kind in kinds)]
         for t in targets
     ]
     used = [s.n_used for s in scores if s.target in {t.name for t in targets}]

@@ -13,6 +13,7 @@ from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import Shards, labels
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation import baseline_scores, headline, peak_brightness, score, write_scores
+from astrocnn.evaluation.story import crowd_of, side_by_side
 from astrocnn.evaluation.words import interval_of, is_of_class, name_of, value_of
 from astrocnn.metrics import Score
 from astrocnn.runs.assemble import PEAK, check_columns
@@ -119,7 +120,16 @@ def _numbers(shards: Shards, column: str, rows: np.ndarray) -> np.ndarray:
 def _tables(
     task: Task, scores: list[Score], baselines: Mapping[str, list[Score]]
 ) -> Iterator[Table]:
+    crowd = crowd_of(task)
     for target in [*task.names, ""]:
+        if target in crowd[:1]:
+            made = side_by_side(task, scores)
+            table = Table(*made.columns, title=made.caption, title_justify="left")
+            for row in made.rows:
+                table.add_row(*row)
+            yield table
+        if target in crowd:
+            continue
         shown = [s for s in scores if s.target == target and not is_of_class(s.name)]
         if not shown:
             continue
