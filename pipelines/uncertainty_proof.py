@@ -7,8 +7,8 @@ split.  Brackets hold 95 % bootstrap intervals over the test objects.
 
     python pipelines/uncertainty_proof.py --out runs/uncertainty
 
-About 30 minutes on 2 busy CPU cores (simulation 5, training 8 and 3); a second call scores and
-draws anew what is trained.
+About 30 minutes on 2 busy CPU cores (simulation 5, training 13 and 3, the rest scoring); a second
+call scores and draws anew what is trained.
 
 Classes: 2386 objects to train, 1174 to calibrate, 2438 to test; 12 epochs.
 
