@@ -1,7 +1,7 @@
 """Does the score of novelty rise on another survey?  A network of simulated stamps meets real ones.
 
 The network tells stars from galaxies on simulated i-band stamps of 20x20 pixels with the pixel
-scale, seeing, zero point and noise of ZTF.  What it never saw, from near to far:
+scale and about the seeing and noise of ZTF.  What it never saw, from near to far:
 
 - the same simulation with artefacts injected (cosmic rays, trails, bad columns ...);
 - real ZTF stamps, in nJy by the zero point of each image, less the median of its outer pixels:
@@ -59,7 +59,8 @@ from astrocnn.training import Optimizer
 
 SIZE = 20
 SURVEYS = Path(__file__).parent / "surveys"
-# Seeing, noise and gain are medians of the ZTF stamps; the zero point is that of nJy.
+# Seeing (rounded) and gain of the header of one ZTF stamp, at its zero point of 25.59; noise of
+# the photons of a typical background of 300 counts.  The zero point here is that of nJy.
 ZTF = SimulatedBand("i", 0.79, 1.7, 1500.0, 31.4, 0.03, 1.01)
 PRESET: Preset = replace(
     PRESETS["ground"],
