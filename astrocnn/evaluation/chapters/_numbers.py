@@ -54,6 +54,8 @@ NAMES = {
     "pit_outliers": "PIT below 0.0001 or above 0.9999",
     "coverage_68": "Truths in the 68 % highest-density sets",
     "coverage_95": "Truths in the 95 % highest-density sets",
+    **{f"conf{p}_coverage": f"Truths in the conformal {p} % intervals" for p in (68, 95)},
+    **{f"conf{p}_width": f"Mean width of the conformal {p} % intervals" for p in (68, 95)},
     "spread": "Mean predicted spread",
     "spread_epistemic": "of which between draws (epistemic)",
 }
