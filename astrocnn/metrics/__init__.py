@@ -26,6 +26,7 @@ from astrocnn.metrics.classification import (
     purity,
     rmse,
 )
+from astrocnn.metrics.comparison import mcnemar, paired_difference
 from astrocnn.metrics.density import Densities, crps_of_draws, held
 from astrocnn.metrics.intervals import Score, bootstrap, resamples, wilson
 from astrocnn.metrics.pit import pit_ad, pit_cvm, pit_ks, pit_outliers
@@ -75,10 +76,12 @@ __all__ = [
     "log_loss",
     "macro_f1",
     "majority_rate",
+    "mcnemar",
     "mean_deviation",
     "mutual_information",
     "outlier_fraction",
     "outliers_rail",
+    "paired_difference",
     "pit_ad",
     "pit_cvm",
     "pit_ks",

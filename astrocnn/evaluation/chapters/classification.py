@@ -47,6 +47,7 @@ __all__ = [
     "figures",
     "scores",
     "stamps",
+    "statistics",
     "together",
 ]
 
@@ -84,9 +85,9 @@ def scores(
     """
     sample = scorable(target, encoded, weight, samples)
     classes = _classes(target)
-    statistics = _decisions(sample, classes) | _rankings(sample, classes)
-    statistics |= _probabilities(sample, classes)
-    found = metrics.bootstrap(statistics, len(sample), n_resamples=n_resamples, seed=seed)
+    found = metrics.bootstrap(
+        _statistics(sample, classes), len(sample), n_resamples=n_resamples, seed=seed
+    )
     notes = _notes(sample, classes)
     out = []
     for name, score in found.items():
@@ -110,6 +111,19 @@ def scores(
             )
         )
     return out
+
+
+def statistics(target: Target, encoded: Any, weight: Any, samples: Any) -> dict[str, Statistic]:
+    """Statistics of one target by the name of their score, over the rows that can be scored.
+
+    See `scores`; two predictors of the same rows are compared by these.
+    """
+    return _statistics(scorable(target, encoded, weight, samples), _classes(target))
+
+
+def _statistics(sample: Sample, classes: tuple[str, ...]) -> dict[str, Statistic]:
+    found = _decisions(sample, classes) | _rankings(sample, classes)
+    return found | _probabilities(sample, classes)
 
 
 def across(parts: Sequence[tuple[Target, Any, Any, Any]], **options: Any) -> list[Score]:

@@ -11,7 +11,7 @@ import numpy as np
 from astrocnn import metrics
 from astrocnn.evaluation.chapters import _numbers
 from astrocnn.evaluation.chapters._numbers import POINTS, baselines, by_number
-from astrocnn.evaluation.quantities import measured
+from astrocnn.evaluation.quantities import Quantities, measured
 from astrocnn.evaluation.stamps import Stamp
 from astrocnn.metrics import Score
 from astrocnn.metrics.intervals import Statistic
@@ -20,7 +20,7 @@ from astrocnn.tasks import Target
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["across", "baselines", "by_number", "figures", "scores", "stamps"]
+__all__ = ["across", "baselines", "by_number", "figures", "scores", "stamps", "statistics"]
 
 OUTLIER = 0.05
 """|dz| above which a gallery calls an object wrong, by the custom of SDSS."""
@@ -103,16 +103,7 @@ def scores(
         Rows without a redshift in range or without a prediction are excluded and counted.
     """
     q = measured(target, encoded, weight, samples)
-    dz = metrics.deviation(q.columns["mean"], q.truth)
-    points: dict[str, Statistic] = {
-        "sigma_mad": partial(metrics.sigma_mad, dz),
-        "bias": partial(metrics.bias, dz),
-        "bias_median": partial(metrics.bias_median, dz),
-        "sigma_iqr": partial(metrics.sigma_iqr, dz),
-        "eta_005": partial(metrics.outlier_fraction, dz, 0.05),
-        "eta_015": partial(metrics.outlier_fraction, dz, 0.15),
-        "outliers_rail": partial(metrics.outliers_rail, dz),
-    }
+    points = _points(q)
     notes = dict.fromkeys(points, POINT)
     for name in ("eta_005", "eta_015"):
         notes[name] += "; Wilson interval"
@@ -130,6 +121,28 @@ def scores(
         n_resamples=n_resamples,
         seed=seed,
     )
+
+
+def statistics(target: Target, encoded: Any, weight: Any, samples: Any) -> dict[str, Statistic]:
+    """Statistics of one target by the name of their score, over the rows that can be scored.
+
+    See `scores`; two predictors of the same rows are compared by these.
+    """
+    q = measured(target, encoded, weight, samples)
+    return _points(q) | _numbers.density_scores(q)[0]
+
+
+def _points(q: Quantities) -> dict[str, Statistic]:
+    dz = metrics.deviation(q.columns["mean"], q.truth)
+    return {
+        "sigma_mad": partial(metrics.sigma_mad, dz),
+        "bias": partial(metrics.bias, dz),
+        "bias_median": partial(metrics.bias_median, dz),
+        "sigma_iqr": partial(metrics.sigma_iqr, dz),
+        "eta_005": partial(metrics.outlier_fraction, dz, 0.05),
+        "eta_015": partial(metrics.outlier_fraction, dz, 0.15),
+        "outliers_rail": partial(metrics.outliers_rail, dz),
+    }
 
 
 def across(parts: Sequence[tuple[Target, Any, Any, Any]], **options: Any) -> list[Score]:

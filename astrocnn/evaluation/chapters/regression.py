@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from astrocnn import metrics
 from astrocnn.evaluation.chapters import _numbers
 from astrocnn.evaluation.chapters._numbers import POINTS, baselines, by_number
-from astrocnn.evaluation.quantities import measured
+from astrocnn.evaluation.quantities import Quantities, measured
 from astrocnn.evaluation.stamps import Stamp
 from astrocnn.metrics import Score
 from astrocnn.metrics.intervals import Statistic
@@ -21,7 +21,7 @@ from astrocnn.tasks import Target
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["across", "baselines", "by_number", "figures", "scores", "stamps"]
+__all__ = ["across", "baselines", "by_number", "figures", "scores", "stamps", "statistics"]
 
 NAMES = {
     "rmse": "Root mean square error",
@@ -97,14 +97,7 @@ def scores(
         Rows without a value in range or without a prediction are excluded and counted.
     """
     q = measured(target, encoded, weight, samples)
-    off = _residual(q.columns["mean"], q.truth)
-    points: dict[str, Statistic] = {
-        "rmse": lambda w: np.sqrt(metrics.average(off**2, w)),
-        "bias": partial(metrics.bias, off),
-        "bias_median": partial(metrics.bias_median, off),
-        "sigma_mad": partial(metrics.sigma_mad, off),
-        "mean_absolute": partial(metrics.average, np.abs(off)),
-    }
+    points = _points(q)
     notes = dict.fromkeys(points, POINT)
     for point in POINTS[1:]:
         other = _residual(q.columns[point], q.truth)
@@ -120,6 +113,26 @@ def scores(
         n_resamples=n_resamples,
         seed=seed,
     )
+
+
+def statistics(target: Target, encoded: Any, weight: Any, samples: Any) -> dict[str, Statistic]:
+    """Statistics of one target by the name of their score, over the rows that can be scored.
+
+    See `scores`; two predictors of the same rows are compared by these.
+    """
+    q = measured(target, encoded, weight, samples)
+    return _points(q) | _numbers.density_scores(q)[0]
+
+
+def _points(q: Quantities) -> dict[str, Statistic]:
+    off = _residual(q.columns["mean"], q.truth)
+    return {
+        "rmse": lambda w: np.sqrt(metrics.average(off**2, w)),
+        "bias": partial(metrics.bias, off),
+        "bias_median": partial(metrics.bias_median, off),
+        "sigma_mad": partial(metrics.sigma_mad, off),
+        "mean_absolute": partial(metrics.average, np.abs(off)),
+    }
 
 
 def across(parts: Sequence[tuple[Target, Any, Any, Any]], **options: Any) -> list[Score]:

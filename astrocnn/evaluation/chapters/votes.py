@@ -21,7 +21,7 @@ from astrocnn.tasks import Target
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["across", "baselines", "figures", "scores", "stamps"]
+__all__ = ["across", "baselines", "figures", "scores", "stamps", "statistics"]
 
 NAMES = {
     "rmse": "Root mean square error",
@@ -121,11 +121,7 @@ def scores(
     """
     v = _votes(target, encoded, weight, samples)
     said, seen = v.said, v.seen
-    out: dict[str, Statistic] = {
-        "rmse": lambda w: metrics.rmse(said, seen, w),
-        "mean_deviation": lambda w: metrics.mean_deviation(said, seen, w),
-        "nll": partial(metrics.average, metrics.dirichlet_multinomial_nll(v.votes, v.alpha)),
-    }
+    out = _together(v)
     notes = dict.fromkeys(out, "")
     notes["rmse"] = notes["mean_deviation"] = "holds the noise of few votes"
     before, within = metrics.votes_credible(v.votes, v.alpha)
@@ -152,6 +148,22 @@ def scores(
         )
         for name, score in found.items()
     ]
+
+
+def statistics(target: Target, encoded: Any, weight: Any, samples: Any) -> dict[str, Statistic]:
+    """Statistics of one target by the name of their score, over the rows that can be scored.
+
+    See `scores`; two predictors of the same rows are compared by these.
+    """
+    return _together(_votes(target, encoded, weight, samples))
+
+
+def _together(v: _Votes) -> dict[str, Statistic]:
+    return {
+        "rmse": lambda w: metrics.rmse(v.said, v.seen, w),
+        "mean_deviation": lambda w: metrics.mean_deviation(v.said, v.seen, w),
+        "nll": partial(metrics.average, metrics.dirichlet_multinomial_nll(v.votes, v.alpha)),
+    }
 
 
 def across(parts: Sequence[tuple[Target, Any, Any, Any]], **options: Any) -> list[Score]:
