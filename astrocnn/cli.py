@@ -278,6 +278,16 @@ def evaluate(folder: RunFolder) -> None:
 
 
 @app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Run directories.")],
+) -> None:
+    """Which run is better, and by how much: paired, on the test objects that all have in common."""
+    from astrocnn.runs.verbs import compare as verb
+
+    _tell(verb.run(folders))
+
+
+@app.command()
 def report(folder: RunFolder) -> None:
     """Write report.html from what the run directory holds; scores nothing anew."""
     from astrocnn.runs.verbs import report as verb
