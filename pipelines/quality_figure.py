@@ -120,7 +120,12 @@ def curve(axes: Axes, ranking: Ranking, threshold: float) -> None:
     )
     axes.annotate(said, (x, y), (0.12, share + 0.09), color=COLORS[1], fontsize=8,
                   arrowprops={"arrowstyle": "-", "color": COLORS[1], "lw": 0.7})  # fmt: skip
-    axes.set(xlabel="completeness of usable stamps", ylabel="purity", xlim=(0, 1.02), ylim=(share - 0.05, 1.01))
+    axes.set(
+        xlabel="completeness of usable stamps",
+        ylabel="purity",
+        xlim=(0, 1.02),
+        ylim=(share - 0.05, 1.01),
+    )
 
 
 def main() -> None:
