@@ -79,27 +79,27 @@ def run(folders: Sequence[Path]) -> Iterator[Table | str]:
     first, n = found[0], len(ids)
 
     table = Table(title=f"{name_of(first.score)} of {first.target.name}", title_justify="left")
-    table.add_column("run")
+    table.add_column("", justify="right")
+    table.add_column("run", overflow="fold")
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("tested", justify="right")
-    for one, full, statistic in zip(found, whole, statistics, strict=True):
+    for k, (one, full, statistic) in enumerate(zip(found, whole, statistics, strict=True), 1):
         score = bootstrap({one.score: statistic}, n)[one.score]
         shown = f"{value_of(score)} {interval_of(score)}".rstrip().replace("[", r"\[")
-        table.add_row(one.name, shown, str(len(full.ids)))
+        table.add_row(str(k), one.name, shown, str(len(full.ids)))
     yield table
 
     classes = isinstance(first.target.family, ClassFamily)
-    pairs = Table(title="difference, first minus second", title_justify="left")
-    for heading in ("first", "second"):
-        pairs.add_column(heading)
+    pairs = Table(title="Differences of two runs", title_justify="left")
+    pairs.add_column("runs", justify="right")
     pairs.add_column("difference", justify="right", no_wrap=True)
     if classes:
-        for heading in ("only first right", "only second right", "p (McNemar)"):
+        for heading in ("only first right", "only second right", "McNemar p"):
             pairs.add_column(heading, justify="right")
     right = [_right(one) for one in found] if classes else []
     for i, j in itertools.combinations(range(len(found)), 2):
         score = paired_difference(first.score, statistics[i], statistics[j], n)
-        row = [found[i].name, found[j].name, _signed(score)]
+        row = [f"{i + 1} - {j + 1}", _signed(score)]
         if classes:
             only_i, only_j, p = mcnemar(right[i], right[j])
             row += [str(only_i), str(only_j), f"{p:.2g}"]
