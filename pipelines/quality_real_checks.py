@@ -260,7 +260,7 @@ def main() -> None:
     """Train once, then check each set that is there."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the network")
-    parser.add_argument("--stamps", type=int, default=4000)
+    parser.add_argument("--stamps", type=int, default=3200)
     parser.add_argument("--epochs", type=int, default=20)
     options = parser.parse_args()
     data, start = Path(os.environ["ASTROCNN_DATA"]), time.monotonic()

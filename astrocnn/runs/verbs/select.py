@@ -14,6 +14,9 @@ from astrocnn.prediction.selecting import cleaned, write_cleaned
 
 __all__ = ["run"]
 
+MOST = 15
+"""Reasons, and combinations of them, that are told one by one."""
+
 
 def run(predictions: Path, *, catalog: Path, out: Path) -> Iterator[Table | str]:
     """Divide a catalogue by the column ``selected`` of its predictions.
@@ -38,6 +41,9 @@ def run(predictions: Path, *, catalog: Path, out: Path) -> Iterator[Table | str]
         table = Table(title="rejected for", title_justify="left", title_style="bold")
         table.add_column("reason")
         table.add_column("rows", justify="right")
-        for reason, count in made.counts.items():
+        first, others = list(made.counts.items())[:MOST], list(made.counts.values())[MOST:]
+        for reason, count in first:
             table.add_row(reason, str(count))
+        if others:
+            table.add_row(f"{len(others)} rarer combinations", str(sum(others)))
         yield table
