@@ -1,0 +1,268 @@
+"""Redshifts of simulated galaxies from colors, from pixels as well, and the truth beside them.
+
+Galaxies with real spectra in u g r i z to r = 19, where the true p(z) can be computed.  Five
+forecasters of the same test galaxies: the redshifts of the training galaxies without regard to the
+object; a network of colors; a convolutional network of pixels and colors, both calibrated on the
+validation galaxies; the true p(z | photometry); and the true p(z | photometry, form), which is
+given size, bulge and inclination without error.  The second survey is one whose forms tell
+nothing of the redshift.  The point estimate is the median; intervals are 95 % bootstrap over the
+galaxies, and the gain of pixels is that of the same galaxies.
+
+    python pipelines/simulated_redshifts.py --out runs/redshifts --figure data/figures/photoz.png
+
+6,000 galaxies, 3,560 of them to train and 1,837 to test; 14 minutes of a busy machine with 2 CPU
+cores, 6 of them for each convolutional network (`pasquet19`, a quarter of its filters).
+
+    forms tell       sigma_MAD              CRPS                   NLL   PIT KS  68 %  95 %
+    prior            0.0625 [.0589, .0653]  0.0390 [.0377, .0402]  4.23  0.023   68.4  95.2
+    colors           0.0227 [.0215, .0240]  0.0154 [.0149, .0160]  3.32  0.044   68.5  94.7
+    pixels, colors   0.0224 [.0210, .0234]  0.0152 [.0146, .0157]  3.29  0.020   69.1  94.7
+    true, photom.    0.0213 [.0202, .0225]  0.0146 [.0141, .0152]  3.23  0.014   67.5  94.5
+    true, form       0.0185 [.0174, .0195]  0.0124 [.0120, .0129]  3.08  0.018   65.9  94.4
+
+    gain of pixels   sigma_MAD                  CRPS                          NLL
+    forms tell       +.0004 [-.0004, +.0013]    +.00026 [+.00009, +.00043]    +.030 [+.017, +.044]
+    forms do not     -.0005 [-.0014, +.0004]    +.00007 [-.00009, +.00022]    +.011 [-.003, +.025]
+
+Pixels help where the form of a galaxy tells of its redshift, and not where it does not.  So few
+galaxies teach the network about a tenth of what the form, known without error, could tell.  The
+densities of both networks are calibrated in their coverage; the PIT of colors alone is not flat
+(the KS distance of so many uniform values stays below 0.032 in 95 of 100 cases).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.stats import binom, kstwo
+
+from astrocnn import metrics
+from astrocnn.calibration import calibrate
+from astrocnn.catalog import read_catalog
+from astrocnn.datasets import D4, Shards, labels, split_rows, write_shards
+from astrocnn.estimators import Calibrated, KerasEstimator, load_estimator
+from astrocnn.evaluation.figures.style import COLORS, COLUMN, styled
+from astrocnn.imaging import Inputs, NoImages, open_source, read_survey
+from astrocnn.simulation.redshift import RedshiftSurvey, catalog_posterior, simulate_redshift
+from astrocnn.tasks import make
+from astrocnn.training import Optimizer
+
+SCALARS = ("mag_u - mag_g", "mag_g - mag_r", "mag_r - mag_i", "mag_i - mag_z", "mag_r", "ebv")
+TASK = make("photoz", column="z", family="mixture", range=(0.0, 0.4), n_bins=100)
+EDGES = np.linspace(0.0, 0.4, 101)
+FRACTIONS = (0.6, 0.1, 0.3)
+DRAWS = 20
+SIZE = 32  # pixels
+COLORS_ALONE, PIXELS = "colors", "pixels, colors"
+TRUTH, TRUTH_FORM = "true p(z | photometry)", "true p(z | photometry, form)"
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """What one forecaster says of the test galaxies."""
+
+    masses: NDArray[np.floating]
+    z: NDArray[np.floating]
+
+    @cached_property
+    def density(self) -> metrics.Densities:
+        """As densities in the bins."""
+        return metrics.Densities(self.masses, EDGES)
+
+    @cached_property
+    def median(self) -> NDArray[np.floating]:
+        """Median of each galaxy."""
+        family = make("photoz", family="binned", range=(0.0, 0.4), n_bins=100).target("z").family
+        return family.summarize(self.density.masses[None])["median"]
+
+    @cached_property
+    def pit(self) -> NDArray[np.floating]:
+        """Probability of at most the true redshift."""
+        return self.density.cumulative(self.z)
+
+    @cached_property
+    def nll(self) -> NDArray[np.floating]:
+        """Minus the log of the probability in the bin of the truth [nat]."""
+        return self.density.nll(self.z) - np.log(EDGES[1] - EDGES[0])
+
+    @cached_property
+    def scores(self) -> dict[str, metrics.Score]:
+        """Scores with intervals."""
+        dz, crps = metrics.deviation(self.median, self.z), self.density.crps(self.z)
+        before, within = self.density.credible(self.z)
+        held = {level: metrics.held(before, within, level) for level in (0.68, 0.95)}
+        return metrics.bootstrap(
+            {
+                "sigma_mad": lambda w: metrics.sigma_mad(dz, w),
+                "bias": lambda w: metrics.bias(dz, w),
+                "crps": lambda w: metrics.average(crps, w),
+                "nll": lambda w: metrics.average(self.nll, w),
+                "coverage68": lambda w: metrics.average(held[0.68], w),
+                "coverage95": lambda w: metrics.average(held[0.95], w),
+            },
+            len(self.z),
+        )
+
+    def tell(self) -> None:
+        """Print the scores."""
+        for score in self.scores.values():
+            print(f"    {score}")
+        # A bootstrap of this distance is biased; chance alone is the yardstick.
+        ks, chance = float(metrics.pit_ks(self.pit)), kstwo.ppf(0.95, len(self.pit))
+        print(f"    pit_ks = {ks:.4f} (below {chance:.4f} in 95 % of calibrated samples)")
+
+
+def gain(worse: Forecast, better: Forecast) -> dict[str, metrics.Score]:
+    """How much better the second forecaster is than the first, on the same galaxies."""
+    crps = worse.density.crps(worse.z) - better.density.crps(better.z)
+    nll = worse.nll - better.nll
+    one, other = (metrics.deviation(f.median, f.z) for f in (worse, better))
+    return metrics.bootstrap(
+        {
+            "gain in sigma_mad": lambda w: metrics.sigma_mad(one, w) - metrics.sigma_mad(other, w),
+            "gain in crps": lambda w: metrics.average(crps, w),
+            "gain in nll": lambda w: metrics.average(nll, w),
+        },
+        len(crps),
+    )
+
+
+def learner(name: str, shards: Shards, epochs: dict[str, int]) -> tuple[KerasEstimator, dict]:
+    """An untrained network, and how it is trained."""
+    how: dict[str, Any] = {"epochs": epochs[name], "strategy": "one"}
+    if name == COLORS_ALONE:
+        inputs = Inputs((), 0, scalars=SCALARS)
+        rule = Optimizer("adam", 3e-3, schedule="cosine", warmup=1)
+        network = KerasEstimator(TASK, inputs, "ann", options={"width": 4})
+        return network, how | {"optimizer": rule}
+    rule = Optimizer("adamw", 2e-3, schedule="cosine", warmup=1)
+    options = {"width": 0.25, "dropout": 0.2}
+    network = KerasEstimator(TASK, shards.inputs, "pasquet19", options=options)
+    return network, how | {"optimizer": rule, "batch_size": 32, "augmentation": (D4(),)}
+
+
+def taught(
+    folder: Path, name: str, shards: Shards, rows: Any, epochs: dict[str, int]
+) -> Calibrated:
+    """A network trained on the first rows and calibrated on the second."""
+    where = folder / name.replace(", ", "_and_")
+    if not where.exists():
+        start = time.monotonic()
+        network, how = learner(name, shards, epochs)
+        network.fit(shards, rows[0], rows[1], backup=folder / "backup" / where.name, **how)
+        encoded, weights = labels(shards, TASK, rows[1])
+        made = calibrate(network, sampled(network, shards, rows[1]), encoded, weights)
+        Calibrated(network, made.remaps).save(where)
+        print(f"{name}: trained in {time.monotonic() - start:.0f} s, {made.remaps}", flush=True)
+    network = load_estimator(where)
+    assert isinstance(network, Calibrated)
+    return network
+
+
+def sampled(network: Any, shards: Shards, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """Draws of the network for some rows."""
+    images = shards.images(rows) if network.inputs.bands else None
+    return network.sample(images, shards.scalars(SCALARS)[rows], draws=DRAWS)
+
+
+def forecasts(
+    folder: Path, n_objects: int, morphology: bool, epochs: dict[str, int]
+) -> dict[str, Forecast]:
+    """All forecasts of the test galaxies of one survey."""
+    sky = folder / "sky"
+    if not (sky / "survey.toml").exists():
+        survey = RedshiftSurvey(morphology=morphology)
+        simulate_redshift(sky, n_objects=n_objects, seed=0, survey=survey, workers=None)
+    catalog = read_catalog(sky / "catalog.fits")
+    source = open_source(read_survey(sky / "survey.toml"), catalog.ra, catalog.dec, size=SIZE)
+    both = write_shards(folder / "stamps", catalog, source, Inputs.of(source, scalars=SCALARS))
+    plain = Inputs((), 0, scalars=SCALARS)
+    colors = write_shards(folder / "table", catalog, NoImages(len(catalog)), plain)
+    rows = split_rows(both, TASK, fractions=FRACTIONS)
+    test = rows[2]
+    z = np.asarray(catalog.table["z"], float)
+    seen = np.histogram(z[rows[0]], EDGES)[0] + 0.5
+    masses = {"prior": np.tile(seen / seen.sum(), (len(test), 1))}
+    for name, shards in ((COLORS_ALONE, colors), (PIXELS, both)):
+        network = taught(folder, name, shards, rows, epochs)
+        family = network.task.target("z").family
+        masses[name] = family.masses(sampled(network, shards, test)["z"]).mean(axis=0)
+    masses[TRUTH] = catalog_posterior(catalog.table[test], EDGES)
+    if morphology:
+        masses[TRUTH_FORM] = catalog_posterior(catalog.table[test], EDGES, forms=True)
+    return {name: Forecast(m, z[test]) for name, m in masses.items()}
+
+
+@styled
+def draw(found: dict[str, Forecast]) -> Figure:
+    """Point estimates against the truth, and whether the densities mean what they say."""
+    figure = Figure(figsize=(2.05 * COLUMN, 1.38 * COLUMN), layout="constrained")
+    axes = figure.subplots(2, 3, sharey="row", height_ratios=(1.75, 1))
+    line = np.array([0.0, 0.4])
+    for k, name in enumerate((COLORS_ALONE, PIXELS, TRUTH)):
+        forecast, score, color = found[name], found[name].scores, COLORS[(0, 1, 2)[k]]
+        top, bottom = axes[:, k]
+        top.plot(line, line, color="0.15", lw=0.8)
+        for sign in (-1, 1):
+            top.plot(line, line + sign * 0.05 * (1 + line), ":", color="0.15", lw=0.9)
+        top.plot(forecast.z, forecast.median, "o", ms=1.7, mew=0, color=color, alpha=0.4)
+        said = rf"$\sigma_{{\rm MAD}}$ = {score['sigma_mad'].value:.4f}"
+        said += f"\nCRPS = {score['crps'].value:.4f}"
+        top.text(0.04, 0.96, said, transform=top.transAxes, va="top", fontsize=8.5)
+        top.set(xlim=line, ylim=line, aspect="equal", xlabel="true redshift")
+        top.set_title(("network of colors", "network of pixels and colors", name)[k])
+        n, n_bins = len(forecast.z), 20
+        for level, gray in ((0.954, "0.90"), (0.683, "0.82")):
+            ends = binom.interval(level, n, 1 / n_bins)
+            bottom.axhspan(*(count * n_bins / n for count in ends), color=gray, lw=0)
+        heights, edges = np.histogram(forecast.pit, n_bins, (0, 1), density=True)
+        bottom.stairs(heights, edges, color=color, lw=1.4)
+        said = f"KS = {float(metrics.pit_ks(forecast.pit)):.3f}"
+        bottom.text(0.04, 0.93, said, transform=bottom.transAxes, va="top", fontsize=8.5)
+        bottom.set(xlim=(0, 1), ylim=(0, 2), xlabel="PIT")
+    axes[0, 0].set_ylabel("median of p(z)")
+    axes[1, 0].set_ylabel("density")
+    return figure
+
+
+def main() -> None:
+    """Simulate, train, score and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/redshifts"))
+    parser.add_argument("--objects", type=int, default=6000)
+    parser.add_argument("--epochs", type=int, default=24, help="of the convolutional network")
+    parser.add_argument("--figure", type=Path, help="PNG to write")
+    asked = parser.parse_args()
+    epochs = {COLORS_ALONE: 60, PIXELS: asked.epochs}
+    pixels = {}
+    for morphology in (True, False):
+        folder = asked.out / ("forms" if morphology else "no_forms")
+        found = forecasts(folder, asked.objects, morphology, epochs)
+        pixels[morphology] = found[PIXELS]
+        print(f"forms tell of the redshift: {morphology}")
+        for name, forecast in found.items():
+            print(f"  {name}")
+            forecast.tell()
+        for other in (COLORS_ALONE, TRUTH):
+            print(f"  {PIXELS} against {other}")
+            for score in gain(found[other], found[PIXELS]).values():
+                print(f"    {score}", flush=True)
+        if morphology and asked.figure:
+            asked.figure.parent.mkdir(parents=True, exist_ok=True)
+            draw(found).savefig(asked.figure, dpi=150)
+    # The same galaxies with the same fluxes: only what their images tell is another.
+    print(f"{PIXELS}, with forms that tell against forms that do not")
+    for score in gain(pixels[False], pixels[True]).values():
+        print(f"    {score}")
+
+
+if __name__ == "__main__":
+    main()
