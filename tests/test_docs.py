@@ -48,7 +48,7 @@ def methods(cls: type) -> list[tuple[str, str | None]]:
 def test_modules_and_their_public_names_say_what_they_are(name):
     module = importlib.import_module(name)
     sentence = (module.__doc__ or "").strip().split("\n\n")[0]
-    assert re.search(r"\w.*[.:]$", " ".join(sentence.split())), f"{name}: {sentence!r}"
+    assert re.search(r"\w.*[.:?]$", " ".join(sentence.split())), f"{name}: {sentence!r}"
     for label, value in public(module):
         said = value.__doc__ if inspect.isclass(value) else inspect.getdoc(value)
         assert said and said.strip(), f"{name}.{label} has no docstring"
