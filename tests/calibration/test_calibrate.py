@@ -60,7 +60,7 @@ def test_the_table_tells_what_fresh_objects_confirm(calibration):
     assert table["z", "pit_ks"]["after"] < 0.05 < 0.1 < table["z", "pit_ks"]["before"]
     assert table["z", "crps"]["after"] < table["z", "crps"]["before"]
     for level in (68, 95):
-        name = f"coverage{level}"
+        name = f"coverage_{level}"
         assert abs(table["z", name]["before"] - level / 100) > 0.1
         assert table["z", name]["after"] == pytest.approx(level / 100, abs=0.03)
         kept = table["z", f"conf{level}_coverage"]
