@@ -10,7 +10,7 @@ galaxies, and the gain of pixels is that of the same galaxies.
 
     python pipelines/simulated_redshifts.py --out runs/redshifts --figure data/figures/photoz.png
 
-6,000 galaxies, 3,560 of them to train and 1,837 to test; 14 minutes of a busy machine with 2 CPU
+6,000 galaxies, 3,586 of them to train and 1,837 to test; 14 minutes of a busy machine with 2 CPU
 cores, 6 of them for each convolutional network (`pasquet19`, a quarter of its filters).
 
     forms tell       sigma_MAD              CRPS                   NLL   PIT KS  68 %  95 %
@@ -24,10 +24,15 @@ cores, 6 of them for each convolutional network (`pasquet19`, a quarter of its f
     forms tell       +.0004 [-.0004, +.0013]    +.00026 [+.00009, +.00043]    +.030 [+.017, +.044]
     forms do not     -.0005 [-.0014, +.0004]    +.00007 [-.00009, +.00022]    +.011 [-.003, +.025]
 
-Pixels help where the form of a galaxy tells of its redshift, and not where it does not.  So few
-galaxies teach the network about a tenth of what the form, known without error, could tell.  The
-densities of both networks are calibrated in their coverage; the PIT of colors alone is not flat
-(the KS distance of so many uniform values stays below 0.032 in 95 of 100 cases).
+    between the two  +.0009 [+.0001, +.0017]    +.00020 [+.00007, +.00032]    +.020 [+.009, +.029]
+
+The last line sets the network of images that tell against that of images that do not, on galaxies
+with the same fluxes.  Pixels seem to help where the form of a galaxy tells of its redshift, and not
+where it does not.  The intervals are those of the test galaxies: each network was trained once, and
+what another seed would change is not in them.  The gain is small, 0.0003 in CRPS where the form,
+known without error, is worth 0.0022, and no network trained on so few galaxies reaches the true
+p(z | photometry).  Coverage is right within its intervals for both networks; the PIT of colors
+alone is not flat (the KS distance of so many uniform values stays below 0.032 in 95 of 100 cases).
 """
 
 from __future__ import annotations
