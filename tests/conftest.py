@@ -9,8 +9,14 @@ import matplotlib
 import pytest
 from hypothesis import settings
 
+from astrocnn.training.precision import bfloat16_works
+
 matplotlib.use("Agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if not bfloat16_works():
+    # Tested with the instructions that this machine has, before TensorFlow chooses.
+    os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE_FP16"
+    bfloat16_works.cache_clear()
 
 # A fixed seed and no deadline: the suite gives the same verdict on a slow or busy machine.
 settings.register_profile("astrocnn", deadline=None, derandomize=True, max_examples=40)

@@ -31,7 +31,11 @@ from astrocnn.models.build import build
 from astrocnn.tasks import Task, storage
 from astrocnn.training import History, Optimizer, class_weights, fit
 from astrocnn.training import strategy as strategy_of
-from astrocnn.training.precision import has_fast_bfloat16, resolve_precision
+from astrocnn.training.precision import (
+    bfloat16_works,
+    has_fast_bfloat16,
+    resolve_precision,
+)
 
 __all__ = ["ESTIMATOR", "BFLOAT16_TOLERANCE", "KerasEstimator", "example"]
 
@@ -72,7 +76,8 @@ class KerasEstimator:
     history_ : History
         Of the last `fit`.
     bfloat16_change_ : float
-        Largest change of a probability by bfloat16, measured at the end of `fit`.
+        Largest change of a probability by bfloat16, measured at the end of `fit`; infinite where
+        bfloat16 does not work.
 
     Raises
     ------
@@ -228,7 +233,9 @@ class KerasEstimator:
         rows = (train if held_out is None else np.asarray(validation))[:_VALIDATION_ROWS]
         scalars = shards.scalars(self.inputs.scalars)[rows] if self.inputs.scalars else None
         images = shards.images(rows) if self.inputs.bands else np.empty((len(rows), 0, 0, 0))
-        self.bfloat16_change_ = largest_change(model, self.task, self.inputs, images, scalars)
+        self.bfloat16_change_ = np.inf
+        if bfloat16_works():
+            self.bfloat16_change_ = largest_change(model, self.task, self.inputs, images, scalars)
         return self
 
     def _untrained(self) -> keras.Model:
@@ -326,12 +333,13 @@ class KerasEstimator:
             If it has not been trained.
         """
         self._require_trained()
+        change = self.bfloat16_change_
         about = {
             "kind": "keras_estimator",
             "architecture": self.architecture,
             "options": asdict(self.options),
             "precision": self.asked_precision,
-            "bfloat16_change": self.bfloat16_change_,
+            "bfloat16_change": change if np.isfinite(change) else None,
             "seed": self.seed,
             "task": storage.to_dict(self.task),
         }
@@ -360,7 +368,8 @@ class KerasEstimator:
                 precision=about["precision"],
                 seed=about["seed"],
             )
-            estimator.bfloat16_change_ = float(about["bfloat16_change"])
+            change = about["bfloat16_change"]
+            estimator.bfloat16_change_ = np.inf if change is None else float(change)
         except (LookupError, TypeError, AttributeError) as error:
             raise ModelError(
                 f"The description of the estimator in '{folder}' is damaged.",

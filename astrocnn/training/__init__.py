@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from astrocnn.training.inference import predict
     from astrocnn.training.lr_finder import LearningRates, find_learning_rate
     from astrocnn.training.optimizers import OPTIMIZERS, SCHEDULES, Optimizer
-    from astrocnn.training.precision import PRECISIONS, has_fast_bfloat16, resolve_precision
+    from astrocnn.training.precision import (
+        PRECISIONS,
+        bfloat16_works,
+        has_fast_bfloat16,
+        resolve_precision,
+    )
     from astrocnn.training.strategies import STRATEGIES, strategy
 
 __all__ = [
@@ -35,6 +40,7 @@ __all__ = [
     "class_weights",
     "find_learning_rate",
     "fit",
+    "bfloat16_works",
     "has_fast_bfloat16",
     "learning_curve",
     "predict",
@@ -53,6 +59,7 @@ _HOME = {
     "class_weights": "imbalance",
     "find_learning_rate": "lr_finder",
     "fit": "fitting",
+    "bfloat16_works": "precision",
     "has_fast_bfloat16": "precision",
     "learning_curve": "figures",
     "predict": "inference",

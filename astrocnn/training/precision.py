@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
+import os
+import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
 
+from astrocnn import atomic
 from astrocnn.errors import TrainingError
 from astrocnn.plugins import nearest
 
-__all__ = ["PRECISIONS", "has_fast_bfloat16", "resolve_precision"]
+__all__ = ["PRECISIONS", "bfloat16_works", "has_fast_bfloat16", "resolve_precision"]
 
 PRECISIONS: tuple[str, ...] = ("float32", "bfloat16", "auto")
 """Names accepted wherever a precision is asked for."""
+
+_LIMIT = "ONEDNN_MAX_CPU_ISA"
+_TRIAL = """
+import tensorflow as tf
+a = tf.ones((64, 64), tf.bfloat16)
+tf.matmul(a, a)
+"""
 
 
 @functools.cache
@@ -26,10 +40,58 @@ def has_fast_bfloat16() -> bool:
     if gpus:
         details = (tf.config.experimental.get_device_details(gpu) for gpu in gpus)
         return all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details)
+    return _announces_tiles() and bfloat16_works()
+
+
+@functools.cache
+def bfloat16_works() -> bool:
+    """Whether bfloat16 can be used on this machine at all, fast or not.
+
+    Some virtual machines announce AMX tiles without saying how they are laid out; a product of
+    matrices then ends the process with an illegal instruction.  So where tiles are announced, one
+    product is tried in another process, once after each start of the machine.
+    """
+    if not _announces_tiles():
+        return True
+    known = _verdict_file()
+    if known.is_file():
+        return known.read_text(encoding="ascii") == "works"
+    works = _try_a_product()
+    # Where nothing can be kept, the next process tries again.
+    with contextlib.suppress(OSError):
+        atomic.write_text(known, "works" if works else "ends the process")
+    return works
+
+
+def _announces_tiles() -> bool:
+    # Whoever limits the instructions by hand to some without tiles has none.
+    limit = os.environ.get(_LIMIT, "DEFAULT").upper()
+    return limit in ("DEFAULT", "ALL") or "AMX" in limit if _cpu_has_tiles() else False
+
+
+def _cpu_has_tiles() -> bool:
     try:
         return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
     except OSError:
         return False
+
+
+def _verdict_file() -> Path:
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    started = boot.read_text(encoding="ascii") if boot.is_file() else ""
+    about = (started, metadata.version("tensorflow"), os.environ.get(_LIMIT, ""))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "astrocnn" / f"bfloat16-{hashlib.sha256(repr(about).encode()).hexdigest()[:16]}"
+
+
+def _try_a_product() -> bool:
+    done = subprocess.run(
+        [sys.executable, "-c", _TRIAL],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode == 0
 
 
 def resolve_precision(precision: str) -> str:
@@ -47,7 +109,7 @@ def resolve_precision(precision: str) -> str:
     Raises
     ------
     TrainingError
-        If there is no such precision.
+        If there is no such precision, or bfloat16 is asked for where it ends the process.
     """
     if precision not in PRECISIONS:
         raise TrainingError(
@@ -57,4 +119,10 @@ def resolve_precision(precision: str) -> str:
         )
     if precision == "auto":
         return "bfloat16" if has_fast_bfloat16() else "float32"
+    if precision == "bfloat16" and not bfloat16_works():
+        raise TrainingError(
+            "bfloat16 would end the process: this machine announces AMX tiles that do not work.",
+            allowed="float32, or auto",
+            hint=f"{_LIMIT}=AVX512_CORE_FP16 in the environment does without tiles",
+        )
     return precision

@@ -46,7 +46,7 @@ def _core() -> Table:
     table.add_row("Keras backend", keras.backend.backend())
     table.add_row("processor cores", str(os.cpu_count()))
     table.add_row("memory", _memory())
-    table.add_row("bfloat16 on the CPU (AMX)", "yes" if _has("amx_bf16") else "no")
+    table.add_row("bfloat16 on the CPU (AMX)", _tiles())
     gpus = tf.config.list_physical_devices("GPU")
     table.add_row(
         "GPUs", ", ".join(gpu.name for gpu in gpus) or r"none; astrocnn\[gpu] brings CUDA"
@@ -76,6 +76,10 @@ def _memory() -> str:
     return f"{pages * size / 2**30:.0f} GiB"
 
 
-def _has(feature: str) -> bool:
+def _tiles() -> str:
+    from astrocnn.training import bfloat16_works
+
     info = Path("/proc/cpuinfo")
-    return info.is_file() and feature in info.read_text()
+    if not (info.is_file() and "amx_bf16" in info.read_text()):
+        return "no"
+    return "yes" if bfloat16_works() else "announced, but does not work: float32 is used"
