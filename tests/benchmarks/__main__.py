@@ -7,10 +7,12 @@ the named reference; absolute times mean little on a busy machine.
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 
 import tests.benchmarks as here
+from astrocnn.training import bfloat16_works
 from tests.benchmarks._table import show
 
 
@@ -22,6 +24,8 @@ def main(wanted: list[str]) -> None:
         known = ", ".join(n.removeprefix("bench_") for n in names)
         raise SystemExit(f"there is no such benchmark; known: {known}")
     rows = []
+    if not bfloat16_works():
+        os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE_FP16"
     try:
         for name in chosen:
             print(f"{name} ...", file=sys.stderr, flush=True)
