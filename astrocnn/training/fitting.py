@@ -141,6 +141,9 @@ def fit(
         state = keeper.load()
         if state is not None:
             loop.restore(state)
+            # An interruption may have come between the backup of an epoch and its line here.
+            if history_file is not None and is_chief(where):
+                loop.history.write_csv(history_file)
     check_agreement(where, len(loop.history))
     chief = is_chief(where)
     if not loop.finished:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,10 +33,18 @@ from astrocnn.tasks import Task
 __all__ = ["labelled_rows", "run", "trained_inputs"]
 
 
-def run(config: RunConfig, out: Path) -> Iterator[str]:
+def run(
+    config: RunConfig,
+    out: Path,
+    *,
+    cut: bool = True,
+    callbacks: Sequence[Callable[[Any], None]] = (),
+) -> Iterator[str]:
     """Cut what is not cut yet, fit the normalization, train, keep the estimator.
 
-    Given again after an interruption it continues; given again when done it says so.
+    Given again after an interruption it continues; given again when done it says so.  Without
+    `cut` the shards must be there; `callbacks` are called with the history after each epoch of a
+    network.
     """
     check_names(config)
     task = task_of(config)
@@ -61,7 +70,7 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
     if folder.model.exists():
         yield f"{folder.model} is trained already; remove it to train anew"
         return
-    if is_chief(where):
+    if cut and is_chief(where):
         make_shards(config, folder)
     wait_for_all(where)
     shards = Shards.open(folder.shards)
@@ -83,6 +92,7 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
             "strategy": where,
             "backup": folder.backup,
             "history_file": folder.history,
+            "callbacks": callbacks,
         }
     estimator.fit(shards, rows["train"], rows["validation"], **options)
     if is_chief(where):
