@@ -284,8 +284,10 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     assert history.best_epoch == straight.best_epoch
     for old, new in zip(expected, continued, strict=True):
         np.testing.assert_array_equal(old, new)
+    written = (tmp_path / "history.csv").read_text()
+    (tmp_path / "history.csv").unlink()
     again, repeated = run(tmp_path)
-    assert repeated.rows == history.rows
+    assert repeated.rows == history.rows and (tmp_path / "history.csv").read_text() == written
     for old, new in zip(expected, again, strict=True):
         np.testing.assert_array_equal(old, new)
 
