@@ -6,6 +6,7 @@ A cutout is a float32 array with axes (y, x, band) in which NaN means "no data".
 from __future__ import annotations
 
 from astrocnn.imaging.archives import unpack
+from astrocnn.imaging.cutout_wcs import cutout_wcs
 from astrocnn.imaging.cutouts import Cutouts
 from astrocnn.imaging.inputs import Inputs
 from astrocnn.imaging.no_images import NoImages
@@ -30,6 +31,7 @@ __all__ = [
     "StampSource",
     "Survey",
     "TileSource",
+    "cutout_wcs",
     "open_source",
     "read_survey",
     "unpack",

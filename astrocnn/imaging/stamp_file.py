@@ -12,7 +12,7 @@ import numpy as np
 
 from astrocnn.errors import ImageError
 from astrocnn.imaging.hdus import unpacked
-from astrocnn.imaging.planes import Scaling, planes_in, stored
+from astrocnn.imaging.planes import Plane, Scaling, planes_in, stored
 
 __all__ = ["StampFile", "StampPlane", "Wanted"]
 
@@ -53,20 +53,42 @@ class StampFile:
         ImageError
             If it is no image, is damaged, or lacks a plane.
         """
-        try:
-            with open(path, "rb") as stream:
-                data = stream.read()
-        except (IsADirectoryError, NotADirectoryError) as error:
-            raise FileNotFoundError(path) from error
-        except FileNotFoundError:
-            raise
-        except (OSError, ValueError) as error:
-            raise ImageError(f"The file {path} cannot be read ({error}).") from error
-        if not data:
-            raise ImageError(f"The file {path} is empty.")
+        data = _bytes(path)
         if data.startswith(_PICTURES):
             return _picture(data, path, wanted)
         return _fits(data, Path(path), wanted)
+
+    @staticmethod
+    def plane(
+        path: str, hdu: int | str | Mapping[str, Any] | None, number: int | None
+    ) -> Plane | None:
+        """An image plane with its header; None in a picture, which has none.
+
+        Raises
+        ------
+        FileNotFoundError, ImageError
+            As for `read`.
+        """
+        data = _bytes(path)
+        if data.startswith(_PICTURES):
+            return None
+        plain = unpacked(data, Path(path))
+        return planes_in(plain, Path(path), [(hdu, number)], plain is not data)[0]
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read()
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise FileNotFoundError(path) from error
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ImageError(f"The file {path} cannot be read ({error}).") from error
+    if not data:
+        raise ImageError(f"The file {path} is empty.")
+    return data
 
 
 def _fits(data: bytes, path: Path, wanted: list[Wanted]) -> dict[tuple[int, str], StampPlane]:

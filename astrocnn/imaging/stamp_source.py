@@ -17,11 +17,13 @@ import numpy as np
 from astrocnn.errors import CatalogError, ConfigError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
+from astrocnn.imaging.cutout_wcs import window_wcs
 from astrocnn.imaging.cutouts import Cutouts, drop_infinite, empty_stack, gather, row_flags
 from astrocnn.imaging.fingerprints import digest_of, some_of
 from astrocnn.imaging.masking import bad_pixels, decoder
 from astrocnn.imaging.paths import split_hdu
 from astrocnn.imaging.resizing import resize
+from astrocnn.imaging.skygrid import SkyGrid
 from astrocnn.imaging.stamp_file import StampFile, Wanted
 from astrocnn.imaging.survey import Survey
 
@@ -160,6 +162,25 @@ class StampSource:
     def path(self, row: int) -> Path:
         """The first file of a row."""
         return Path(next(iter(self._files)).format_map(self._values(row)))
+
+    def wcs(self, row: int) -> Any:
+        """Celestial WCS of the cutout of a row, by its file; None where the file has none."""
+        band = self.survey.bands[self.survey.reference_index]
+        template, hdu = band.planes()["image"]
+        path, named = split_hdu(str(template))
+        try:
+            plane = StampFile.plane(
+                path.format_map(self._values(row)), named if hdu is None else hdu, band.plane
+            )
+            grid = None if plane is None else SkyGrid.of(plane)
+        except (FileNotFoundError, ImageError):
+            return None
+        if grid is None:
+            return None
+        height, width = grid.shape
+        side = self._side
+        corner = ((width - side) // 2, (height - side) // 2)
+        return window_wcs(grid, *corner, self.size, side / self.size)
 
     def _values(self, row: int) -> dict[str, Any]:
         return {name: _plain(values[row]) for name, values in self._columns.items()}

@@ -13,6 +13,7 @@ import numpy as np
 from astrocnn.errors import CatalogError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
+from astrocnn.imaging.cutout_wcs import tangent_wcs, window_wcs
 from astrocnn.imaging.cutouts import Cutouts, corners, drop_infinite, empty_stack, row_flags
 from astrocnn.imaging.fingerprints import digest_of
 from astrocnn.imaging.plane_cache import PlaneCache
@@ -153,6 +154,19 @@ class TileSource:
         flags[~good] = (flags[~good] | Flag.BAD_COORDINATES.value) & ~Flag.NO_COVERAGE.value
         no_data = (stack.no_data / self.size**2).astype(np.float32)
         return Cutouts(stack.images, flags, no_data)
+
+    def wcs(self, row: int) -> Any:
+        """Celestial WCS of the cutout of a row; None where no tile covers it."""
+        tiles = [int(found[row]) for found in self.assigned]
+        if max(tiles) < 0:
+            return None
+        ra, dec = float(self.ra[row]), float(self.dec[row])
+        tile = tiles[self.survey.reference_index]
+        if self._tangent is not None or tile < 0:
+            return tangent_wcs((self._tangent or self._fallback).matrix, ra, dec, self.size)
+        grid = self._reference[tile]
+        x0, y0 = (corners(at, self.size) for at in grid.to_pixel(np.array([ra]), np.array([dec])))
+        return window_wcs(grid, int(x0[0]), int(y0[0]), self.size)
 
     def _groups(self, rows: np.ndarray) -> Any:
         """Yield the objects of each reference tile, low ones first, with their jobs."""
