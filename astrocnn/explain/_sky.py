@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.errors import ModelError
 from astrocnn.imaging.sky_noise import sky_noise
 
-__all__ = ["sky"]
+__all__ = ["filling", "sky"]
+
+_FILLS = ("sky", "mean", "zero")
 
 
 def sky(images: NDArray[np.float32], draws: int, seed: int) -> NDArray[np.float32]:
@@ -42,3 +45,29 @@ def sky_level(images: NDArray[np.float32]) -> NDArray[np.float32]:
     rim[edge_y : height - edge_y, edge_x : width - edge_x] = False
     level: NDArray[np.float32] = np.median(images[:, rim, :], axis=1).astype(np.float32)
     return level
+
+
+def filling(images: NDArray[np.float32], fill: str, seed: int) -> NDArray[np.float32]:
+    """What is put in place of hidden pixels, of the shape of the images.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, n_channels)
+        Normalized.
+    fill : str
+        ``"sky"``, noise as in the border of the image, ``"mean"``, the mean of each band, or
+        ``"zero"``.
+    seed : int
+        Of the noise.
+
+    Raises
+    ------
+    ModelError
+        If there is no such fill.
+    """
+    if fill not in _FILLS:
+        raise ModelError("There is no such fill.", received=repr(fill), allowed=_FILLS)
+    if fill == "sky":
+        return sky(images, 1, seed)[:, 0]
+    mean = images.mean(axis=(1, 2), keepdims=True) if fill == "mean" else np.float32(0)
+    return np.zeros_like(images) + mean

@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 
 from astrocnn.errors import ModelError
 from astrocnn.explain._network import arrays_for, check_counts, scorer
-from astrocnn.explain._sky import sky
+from astrocnn.explain._sky import filling
 from astrocnn.explain._variations import scores_of_variations
 from astrocnn.explain.output import Explained
 
 __all__ = ["Occlusion", "occlusion", "pixel_map"]
-
-_FILLS = ("sky", "mean", "zero")
 
 
 class Occlusion(NamedTuple):
@@ -109,7 +107,7 @@ def occlusion(
             received=f"{size} pixels a side",
             allowed=f"at most {min(height, width)}",
         )
-    arrays["fill"] = _fill(arrays["image"], fill, seed)
+    arrays["fill"] = filling(arrays["image"], fill, seed)
     top, left = (_places(length, size, stride) for length in (height, width))
     # The first variation is the image itself: a square beyond its border.
     corners = np.stack(np.meshgrid(top, left, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -144,12 +142,3 @@ def pixel_map(
 def _places(length: int, size: int, stride: int) -> NDArray[np.int32]:
     last = length - size
     return np.unique(np.append(np.arange(0, last + 1, stride), last)).astype(np.int32)
-
-
-def _fill(image: NDArray[np.float32], fill: str, seed: int) -> NDArray[np.float32]:
-    if fill not in _FILLS:
-        raise ModelError("There is no such fill.", received=repr(fill), allowed=_FILLS)
-    if fill == "sky":
-        return sky(image, 1, seed)[:, 0]
-    mean = image.mean(axis=(1, 2), keepdims=True) if fill == "mean" else np.float32(0)
-    return np.zeros_like(image) + mean
