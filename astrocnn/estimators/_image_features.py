@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,17 @@ from astrocnn.errors import ModelError
 from astrocnn.estimators._folder import read_json, write_json
 from astrocnn.estimators.base import Estimator, load_estimator
 from astrocnn.features import FEATURES, compute
+from astrocnn.features import fit as fit_features
 from astrocnn.imaging import Inputs
 
 __all__ = ["ImageFeatures"]
 
 _FILE = "features.json"
+_LEARNED = "features.npz"
 
 
 class ImageFeatures:
-    """Features of images, standardized on the training rows.
+    """Features of images, learned where they must be and standardized on the training rows.
 
     Parameters
     ----------
@@ -47,6 +50,7 @@ class ImageFeatures:
         self._inputs = inputs
         self.location = np.empty(0)
         self.scale = np.empty(0)
+        self.learned: dict[str, dict[str, NDArray[np.floating]]] = {}
         for part in self.parts:
             if isinstance(part, str):
                 plugins.load(FEATURES, part)
@@ -60,6 +64,19 @@ class ImageFeatures:
             part if isinstance(part, str) else f"network {part.fingerprint}" for part in self.parts
         )
 
+    @property
+    def learns(self) -> bool:
+        """Whether a family learns from images before it measures any."""
+        return any(hasattr(plugins.load(FEATURES, name), "fit") for name in self._families)
+
+    @property
+    def _families(self) -> list[str]:
+        return [part for part in self.parts if isinstance(part, str)]
+
+    def learn(self, images: NDArray[np.float32], seed: int) -> None:
+        """What families learn from training images."""
+        self.learned = fit_features(self._families, images, seed=seed)
+
     def measure(
         self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
@@ -67,7 +84,8 @@ class ImageFeatures:
         found = [np.empty((len(images), 0), np.float32)]
         for part in self.parts:
             if isinstance(part, str):
-                found.append(compute(part, images, self._inputs.pixel_scale)[0])
+                scale = self._inputs.pixel_scale
+                found.append(compute(part, images, scale, fitted=self.learned)[0])
                 continue
             names = part.inputs.scalars
             some = None
@@ -91,7 +109,9 @@ class ImageFeatures:
             return ((values - self.location) / self.scale).astype(np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write ``features.json``, and each network into a folder of its own."""
+        """Write ``features.json``, ``features.npz`` with what families learned, and each network
+        into a folder of its own.
+        """
         parts: list[str | None] = []
         for k, part in enumerate(self.parts):
             parts.append(part if isinstance(part, str) else None)
@@ -103,6 +123,9 @@ class ImageFeatures:
             "scale": self.scale.tolist(),
         }
         write_json(folder / _FILE, about)
+        if self.learned:
+            arrays = {f"{n}/{k}": a for n, state in self.learned.items() for k, a in state.items()}
+            np.savez(folder / _LEARNED, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, folder: Path, inputs: Inputs) -> ImageFeatures | None:
@@ -117,14 +140,34 @@ class ImageFeatures:
         found = cls(parts, inputs)
         found.location = np.array(about["location"], np.float64)
         found.scale = np.array(about["scale"], np.float64)
+        if found.learns:
+            found.learned = _read_learned(folder / _LEARNED)
         return found
 
     def digest(self) -> str:
-        """SHA-256 over the parts and the statistics, hexadecimal."""
+        """SHA-256 over the parts, what they learned and the statistics, hexadecimal."""
         h = hashlib.sha256(repr(self.words).encode())
-        for array in (self.location, self.scale):
-            h.update(array.tobytes())
+        states = [state[key] for _, state in sorted(self.learned.items()) for key in sorted(state)]
+        for array in (self.location, self.scale, *states):
+            h.update(np.ascontiguousarray(array).tobytes())
         return h.hexdigest()
+
+
+def _read_learned(path: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
+    learned: dict[str, dict[str, NDArray[np.floating]]] = {}
+    try:
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            for label in arrays.files:
+                family, _, key = label.partition("/")
+                learned.setdefault(family, {})[key] = arrays[label]
+    # What comes of a damaged file depends on the byte.
+    except Exception as error:
+        raise ModelError(
+            f"What the features learned cannot be read from '{path}'.",
+            received=f"{type(error).__name__}: {error}",
+            hint="copy the folder again, or train again",
+        ) from error
+    return learned
 
 
 def _check_network(network: Estimator, inputs: Inputs) -> None:

@@ -30,6 +30,8 @@ __all__ = ["ESTIMATOR", "METHODS", "ClassicalEstimator", "example"]
 
 _FILE = "model.skops"
 _BLOCK = 512
+# Images that features learn from: they stand in memory together.
+_TEACHERS = 1000
 
 
 class ClassicalEstimator:
@@ -49,9 +51,10 @@ class ClassicalEstimator:
     method : str
         Name of a module in ``astrocnn/estimators/methods``.
     features : sequence of str or Estimator
-        What the method sees of an image: families of `astrocnn.features`, such as "hog", and
-        trained networks, whose penultimate features are taken.  Such a network must not have been
-        taught by objects on which this estimator is tested.
+        What the method sees of an image: families of `astrocnn.features`, such as "hog" (those that
+        learn from images first take up to 1000 of the training rows), and trained networks, whose
+        penultimate features are taken.  Such a network must not have been taught by objects on
+        which this estimator is tested.
 
     Other Parameters
     ----------------
@@ -170,6 +173,9 @@ class ClassicalEstimator:
         """
         rows, inputs = with_scalars(shards, self.inputs, train)
         scalars = shards.scalars(inputs.scalars)[rows] if inputs.scalars else None
+        if self._seen.learns:
+            some = np.random.default_rng(self.seed).permutation(rows)[:_TEACHERS]
+            self._seen.learn(shards.images(np.sort(some)), self.seed)
         seen = self._measured(shards, rows, scalars)
         self._seen.fit(seen)
         x = self._joined(inputs, scalars, seen)
@@ -300,7 +306,8 @@ class ClassicalEstimator:
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write a folder with ``model.skops``, ``inputs.json`` and ``estimator.json``.
 
-        With features, ``features.json`` and the folders of networks are written as well.
+        With features, ``features.json``, what they learned and the folders of networks are written
+        as well.
 
         Raises
         ------

@@ -4,11 +4,15 @@ A family of features is a module here that exposes ``names(size, n_bands)``, a t
 ``measure(image, pixel_scale)``, from one image of shape (size, size, n_bands) of linear fluxes to
 as many numbers.  Each object is measured by itself.  A pixel that is not finite is no data: every
 family says what it does with it.  A feature that is not defined for an object is NaN.
+
+A family that learns from images first also exposes ``fit(images, seed)``, from a sequence of such
+images to a dict of arrays, which its ``measure(image, pixel_scale, state)`` takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,25 +20,78 @@ from numpy.typing import NDArray
 from astrocnn import plugins
 from astrocnn.errors import ConfigError
 
-__all__ = ["FEATURES", "compute"]
+__all__ = ["FEATURES", "Fitted", "compute", "fit"]
 
 FEATURES = "astrocnn.features"
 """Package whose modules are the families of features."""
 
+Fitted = Mapping[str, Mapping[str, NDArray[np.floating]]]
+"""What families learned from images: arrays by family and name."""
+
+
+def fit(
+    families: str | Sequence[str], images: NDArray[np.floating], *, seed: int = 0
+) -> dict[str, dict[str, NDArray[np.floating]]]:
+    """What families have to learn from images before they can measure any.
+
+    Take training images only: what is learned from an object that is tested later helps it.
+
+    Parameters
+    ----------
+    families : str or sequence of str
+        Names of modules of this package.  Those that learn nothing are left out of the answer.
+    images : ndarray of shape (n, size, size, n_bands)
+        Linear fluxes, NaN where there are no data.  A thousand or so are enough.
+    seed : int
+        Of whatever is random in learning.
+
+    Returns
+    -------
+    dict of str to dict of str to ndarray
+        Arrays by family and name, for `compute`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such family, the images are not square stacks of bands, or a family that
+        learns has no image with data to learn from.
+    """
+    images, modules = _square(images), _modules(families)
+    learning = {name: module for name, module in modules.items() if hasattr(module, "fit")}
+    if not learning:
+        return {}
+    for module in learning.values():
+        module.names(*images.shape[2:])
+    known = [np.asarray(image, np.float64) for image in images if np.isfinite(image).any()]
+    if not known:
+        raise ConfigError(
+            "There is no image with data to learn features from.",
+            received=f"{len(images)} images",
+            hint=f"{', '.join(learning)} need training images",
+        )
+    return {name: module.fit(known, seed) for name, module in learning.items()}
+
 
 def compute(
-    families: str | Sequence[str], images: NDArray[np.floating], pixel_scale: float | None = None
+    families: str | Sequence[str],
+    images: NDArray[np.floating],
+    pixel_scale: float | None = None,
+    *,
+    fitted: Fitted | None = None,
 ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Features of images, families side by side.
 
     Parameters
     ----------
     families : str or sequence of str
-        Names of modules of this package: "hog", "colors", "texture", "cas", "gini_m20".
+        Names of modules of this package: "hog", "colors", "texture", "cas", "gini_m20";
+        "descriptors" and "pixels", which learn from images first.
     images : ndarray of shape (n, size, size, n_bands)
         Linear fluxes, NaN where there are no data.
     pixel_scale : float, optional
         [arcsec/pixel]; without it radii are in pixels.
+    fitted : mapping, optional
+        From `fit`, for families that learn from images first.
 
     Returns
     -------
@@ -46,7 +103,8 @@ def compute(
     Raises
     ------
     ConfigError
-        If there is no such family, or the images are not square stacks of bands.
+        If there is no such family, the images are not square stacks of bands, or a family lacks
+        what it had to learn.
 
     Examples
     --------
@@ -56,6 +114,27 @@ def compute(
     >>> f"{names[0]} {values[0, 0]:.1f}"
     'concentration 2.7'
     """
+    images, modules = _square(images), _modules(families)
+    states = {name: _state(name, module, fitted or {}) for name, module in modules.items()}
+    size, n_bands = images.shape[2:]
+    named = [module.names(size, n_bands) for module in modules.values()]
+    names = tuple(name for part in named for name in part)
+    values = np.full((len(images), len(names)), np.nan, np.float32)
+    for row, image in zip(values, images, strict=True):
+        exact = np.asarray(image, np.float64)
+        if np.isfinite(exact).any():
+            parts = [m.measure(exact, pixel_scale, *states[name]) for name, m in modules.items()]
+            row[:] = np.concatenate([np.empty(0), *parts])
+    values[~np.isfinite(values)] = np.nan
+    return values, names
+
+
+def _modules(families: str | Sequence[str]) -> dict[str, ModuleType]:
+    wanted = [families] if isinstance(families, str) else families
+    return {name: plugins.load(FEATURES, name) for name in wanted}
+
+
+def _square(images: NDArray[np.floating]) -> NDArray[np.floating]:
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[1] != images.shape[2]:
         raise ConfigError(
@@ -63,16 +142,19 @@ def compute(
             received=f"shape {images.shape}",
             allowed="shape (n, size, size, n_bands)",
         )
-    wanted = [families] if isinstance(families, str) else list(families)
-    modules = [plugins.load(FEATURES, name) for name in wanted]
-    size, n_bands = images.shape[2:]
-    named = [module.names(size, n_bands) for module in modules]
-    names = tuple(name for part in named for name in part)
-    values = np.full((len(images), len(names)), np.nan, np.float32)
-    for row, image in zip(values, images, strict=True):
-        exact = np.asarray(image, np.float64)
-        if np.isfinite(exact).any():
-            parts = [module.measure(exact, pixel_scale) for module in modules]
-            row[:] = np.concatenate([np.empty(0), *parts])
-    values[~np.isfinite(values)] = np.nan
-    return values, names
+    return images
+
+
+def _state(
+    name: str, module: ModuleType, fitted: Fitted
+) -> tuple[()] | tuple[Mapping[str, NDArray[np.floating]]]:
+    """Further arguments of `measure`."""
+    if not hasattr(module, "fit"):
+        return ()
+    if name not in fitted:
+        raise ConfigError(
+            f"The features '{name}' are learned from images before they are measured.",
+            received="nothing learned" if not fitted else f"learned: {', '.join(fitted)}",
+            hint=f"compute(..., fitted=features.fit('{name}', training_images))",
+        )
+    return (fitted[name],)

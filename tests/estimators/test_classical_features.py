@@ -12,6 +12,7 @@ from astrocnn.datasets import d4_views
 from astrocnn.errors import ConfigError, InputsError, ModelError
 from astrocnn.estimators import ClassicalEstimator, KerasEstimator, load_estimator
 from astrocnn.features import compute
+from astrocnn.features import fit as fit_features
 from astrocnn.imaging import Inputs
 
 from .conftest import BANDS, SIZE, images_and_classes
@@ -129,6 +130,32 @@ def test_features_of_a_network_join_the_others(task, inputs, shards, images, tmp
     np.testing.assert_array_equal(
         again.sample(some, ebv)["morphology"], hybrid.sample(some, ebv)["morphology"]
     )
+
+
+def test_features_learn_from_the_training_rows_only(task, bare, shards, images, tmp_path):
+    wide = images_and_classes(60, seed=4)[1]
+    families = ("descriptors", "pixels")
+    estimator = ClassicalEstimator(task, bare, "logistic_regression", families, seed=3)
+    estimator.fit(shards, TRAIN)
+    expected = fit_features(families, shards.images(TRAIN), seed=3)
+    for family, arrays in expected.items():
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(estimator._seen.learned[family][name], array)
+    whole = estimator.sample(images)["morphology"]
+    assert ((whole[0, :, 0] > 0.5) == wide).mean() > 0.9
+    np.testing.assert_array_equal(estimator.sample(images[[7]])["morphology"], whole[:, [7]])
+
+    estimator.save(tmp_path / "model")
+    again = load_estimator(tmp_path / "model")
+    assert again.fingerprint == estimator.fingerprint
+    np.testing.assert_array_equal(again.sample(images)["morphology"], whole)
+    again._seen.learned["descriptors"]["words"][0, 0] += 1e-3
+    assert again.fingerprint != estimator.fingerprint
+    file = tmp_path / "model" / "features.npz"
+    for damage in (lambda: file.write_bytes(file.read_bytes()[:500]), file.unlink):
+        damage()
+        with pytest.raises(ModelError, match="features learned cannot be read"):
+            load_estimator(tmp_path / "model")
 
 
 def test_what_cannot_be_is_refused(task, bare):
