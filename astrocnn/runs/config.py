@@ -8,16 +8,28 @@ everything below takes plain arguments.
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from astrocnn.errors import ConfigError
 from astrocnn.plugins import names, nearest
+from astrocnn.runs.searching.ranges import Range
+from astrocnn.runs.searching.space import grid_size
 
 __all__ = ["NETWORK", "RunConfig", "dump_run", "load_run", "parse_run"]
 
@@ -176,6 +188,112 @@ class EvaluationSection(Section):
     by: tuple[str, ...] = ()
 
 
+def _varied(path: str) -> str:
+    """A dotted path that a search may vary: one that leaves objects, labels and scores alone."""
+    head, *rest = path.split(".")
+    free = [name for name in RunConfig.model_fields if name not in _SAME_IN_ALL_TRIALS]
+    if head in _SAME_IN_ALL_TRIALS:
+        raise ValueError(f"'{head}' is the same in all trials; vary {', '.join(free)}")
+    known, at = free, []
+    for part in (head, *rest):
+        if part not in known:
+            where = f" in {'.'.join(at)}" if at else ""
+            hint = nearest(part, known) or f"known: {', '.join(known) or 'nothing'}"
+            raise ValueError(f"there is no '{part}'{where}; {hint}")
+        at.append(part)
+        known = _option_names() if at == ["model", "options"] else _fields_at(tuple(at))
+    return path
+
+
+def _option_names() -> list[str]:
+    from astrocnn.models import Options
+
+    return [field.name for field in fields(Options)]
+
+
+_SAME_IN_ALL_TRIALS = (
+    *("title", "root", "catalog", "survey", "split", "task"),
+    *("prediction", "calibration", "selection", "evaluation", "search"),
+)
+_MOST_POINTS = 1000
+
+
+class SearchSection(Section):
+    """Which values of the run 'search' tries, and how it chooses them."""
+
+    sampler: Literal["random", "grid", "tpe"] = "random"
+    trials: int | None = Field(None, ge=1, le=10000)
+    seed: int = Field(0, ge=0, lt=2**63)
+    objective: str = "val_loss"
+    startup: int | None = Field(None, ge=1)
+    pruning: bool = False
+    prune_after: int | None = Field(None, ge=1)
+    hours: float | None = Field(None, gt=0)
+    space: dict[Annotated[str, AfterValidator(_varied)], Range]
+
+    @property
+    def count(self) -> int:
+        """How many trials there are."""
+        if self.sampler == "grid":
+            return grid_size(self.space)
+        return self.trials or 20
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _flat(cls, space: Any) -> Any:
+        """Paths may be written with or without quotation marks, as keys or as tables."""
+        if not isinstance(space, dict):
+            return space
+        flat: dict[str, Any] = {}
+
+        def add(tables: dict[str, Any], prefix: str) -> None:
+            for key, value in tables.items():
+                path = f"{prefix}{key}"
+                inner = isinstance(value, dict) and value
+                if inner and all(isinstance(v, dict) for v in value.values()):
+                    add(value, f"{path}.")
+                elif inner and isinstance(flat.get(path), dict):
+                    flat[path] = {**flat[path], **value}
+                else:
+                    flat[path] = value
+
+        add(space, "")
+        return flat
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> SearchSection:
+        wrong = list(self._mistakes())
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def _mistakes(self) -> Any:
+        if not self.space:
+            yield "the space is empty: give at least one value to vary"
+        if self.sampler == "grid":
+            most = self.trials or _MOST_POINTS
+            if self.count > most:
+                sides = " x ".join(str(len(one.grid())) for one in self.space.values())
+                yield (
+                    f"the grid has {self.count:,} points ({sides}), and {most:,} are allowed: "
+                    "give fewer points, or sampler = 'random'"
+                )
+        else:
+            fixed = [name for name, one in self.space.items() if one.points is not None]
+            if fixed:
+                yield f"points are for a grid, not for sampler = '{self.sampler}' ({fixed[0]})"
+            size = math.prod(one.size for one in self.space.values())
+            if self.space and size < self.count:
+                yield (
+                    f"the space has only {size:.0f} points, and there are {self.count} trials: "
+                    "give fewer trials, or sampler = 'grid'"
+                )
+        if self.startup is not None and self.sampler != "tpe":
+            yield f"startup is for sampler = 'tpe', not '{self.sampler}'"
+        if self.prune_after is not None and not self.pruning:
+            yield "prune_after is of no use without pruning = true"
+
+
 class RunConfig(Section):
     """One run, as asked for."""
 
@@ -194,6 +312,7 @@ class RunConfig(Section):
     calibration: CalibrationSection = CalibrationSection()
     selection: SelectionSection = SelectionSection()
     evaluation: EvaluationSection = EvaluationSection()
+    search: SearchSection | None = None
 
     @model_validator(mode="after")
     def _sees_something(self) -> RunConfig:
@@ -329,7 +448,13 @@ def _all_mistakes(error: ValidationError, where: str) -> str:
             said = "is needed and absent"
         else:
             message = mistake["msg"].removeprefix("Value error, ")
-            said = f"{message[0].lower()}{message[1:]} (received {mistake['input']!r})"
+            said = f"{message[0].lower()}{message[1:]}"
+            if not isinstance(mistake["input"], dict):  # a whole table is not worth repeating
+                said += f" (received {mistake['input']!r})"
+            if mistake["type"] == "literal_error":
+                known = re.findall("'([^']*)'", mistake["ctx"]["expected"])
+                hint = nearest(str(mistake["input"]), known)
+                said += f"; {hint}" if hint else ""
         found.setdefault(place, []).append(said)
     lines = [f"  {place or 'file'}: {'; or '.join(said)}" for place, said in found.items()]
     count = "One mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
@@ -338,7 +463,7 @@ def _all_mistakes(error: ValidationError, where: str) -> str:
 
 def _place(loc: tuple[Any, ...]) -> str:
     """The path of a value; pydantic adds which of several types it tried."""
-    parts = [str(part) for part in loc]
+    parts = [str(part) for part in loc if part != "[key]"]
     while len(parts) > 1 and re.fullmatch(r"bool|int|float|str|literal\[.*", parts[-1]):
         parts.pop()
     return ".".join(parts)
@@ -347,6 +472,8 @@ def _place(loc: tuple[Any, ...]) -> str:
 def _fields_at(place: tuple[Any, ...]) -> list[str]:
     model: Any = RunConfig
     for part in place:
+        if part not in model.model_fields:  # the name of an entry of a table
+            continue
         annotation = model.model_fields[part].annotation
         model = next((a for a in (annotation, *get_args(annotation)) if _is_model(a)), None)
         if model is None:
