@@ -28,6 +28,7 @@ from astrocnn.families import ClassFamily
 from astrocnn.imaging import Inputs
 from astrocnn.models import Options, with_precision
 from astrocnn.models.build import build
+from astrocnn.models.drawing import drawing
 from astrocnn.tasks import Task, storage
 from astrocnn.training import History, Optimizer, class_weights, fit
 from astrocnn.training import strategy as strategy_of
@@ -312,6 +313,29 @@ class KerasEstimator:
             model = self.model_ if exact else with_precision(self.model_, self.precision)
             self._features[self.precision] = Features(model, self.inputs)
         return self._features[self.precision].of(images, scalars)
+
+    def drawing(self, draws: int = 20, seed: int = 0) -> keras.Model:
+        """The network as one that answers with its draws, for methods that look inside.
+
+        Parameters
+        ----------
+        draws, seed
+            As for `sample`, whose draws they are.
+
+        Returns
+        -------
+        keras.Model
+            From normalized images and standardized scalars to raw parameters of shape
+            (n, draws, units) by target, in float32, sharing the weights of `model_`.  What a
+            gradient through it costs: see `astrocnn.models.drawing.drawing`.
+
+        Raises
+        ------
+        ModelError
+            If it has not been trained, or has no dropout.
+        """
+        self._require_trained()
+        return drawing(self.model_, draws, seed)
 
     def _forward(self, draws: int, seed: int, views: str) -> Forward:
         key = (draws, seed if draws else 0, views, self.precision)

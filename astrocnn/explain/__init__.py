@@ -17,6 +17,7 @@ from astrocnn.explain.methods.saliency import saliency
 from astrocnn.explain.methods.smooth_grad import smooth_grad
 from astrocnn.explain.methods.weights import weights
 from astrocnn.explain.output import Explained, Output, Response
+from astrocnn.explain.uncertainty import Uncertainty
 
 __all__ = [
     "METHODS",
@@ -25,6 +26,7 @@ __all__ = [
     "Occlusion",
     "Output",
     "Response",
+    "Uncertainty",
     "feature_maps",
     "grad_cam",
     "integrated_gradients",

@@ -9,7 +9,7 @@ import keras
 from astrocnn.errors import ModelError
 from astrocnn.plugins import nearest
 
-__all__ = ["convolutions", "find_layer", "last_maps"]
+__all__ = ["convolutions", "find_layer", "last_maps", "layer_output"]
 
 
 def find_layer(model: keras.Model, name: str) -> Any:
@@ -26,9 +26,20 @@ def find_layer(model: keras.Model, name: str) -> Any:
     raise ModelError(
         f"The network has no layer '{name}'.",
         # One text, since a list would be cut after twenty.
-        allowed=", ".join(f"{layer.name} {_shape(layer)}" for layer in model.layers),
+        allowed=", ".join(f"{layer.name} {_said(model, layer)}" for layer in model.layers),
         hint=nearest(name, by_name),
     )
+
+
+def layer_output(model: keras.Model, name: str) -> Any:
+    """What a layer makes in this network: it may work in others too.
+
+    Raises
+    ------
+    ModelError
+        If there is no such layer.
+    """
+    return _outputs(model, find_layer(model, name))
 
 
 def convolutions(model: keras.Model) -> list[Any]:
@@ -49,8 +60,10 @@ def convolutions(model: keras.Model) -> list[Any]:
     return found
 
 
-def last_maps(model: keras.Model) -> str:
+def last_maps(model: keras.Model, *, oriented: bool = False) -> str:
     """Name of the last layer whose output still has a place on the image.
+
+    With `oriented`, maps of several orientations, (height, width, orientations, filters), count.
 
     Raises
     ------
@@ -58,10 +71,11 @@ def last_maps(model: keras.Model) -> str:
         If there is none.
     """
     convolutions(model)
+    axes = (3, 4) if oriented else (3,)
     for layer in reversed(model.layers):
-        shape = tuple(layer.output.shape)
-        made = not isinstance(layer, keras.layers.InputLayer)
-        if made and len(shape) == 4 and min(shape[1], shape[2]) > 1:
+        shapes = _shapes(model, layer)
+        made = len(shapes) == 1 and not isinstance(layer, keras.layers.InputLayer)
+        if made and len(shapes[0]) in axes and min(shapes[0][:2]) > 1:
             return str(layer.name)
     raise _without(model)
 
@@ -74,5 +88,18 @@ def _without(model: keras.Model) -> ModelError:
     )
 
 
-def _shape(layer: Any) -> tuple[int, ...]:
-    return tuple(layer.output.shape[1:])
+def _outputs(model: Any, layer: Any) -> Any:
+    # `layer.output` is that of the first network the layer was ever called in.
+    graph = getattr(model, "_functional", None) or model
+    nodes = [node for level in graph._nodes_by_depth.values() for node in level]
+    made = next(list(node.outputs) for node in nodes if node.operation is layer)
+    return made[0] if len(made) == 1 else made
+
+
+def _shapes(model: Any, layer: Any) -> list[tuple[int, ...]]:
+    """Of the outputs of a layer, which most often are one, without the objects."""
+    return [tuple(x.shape[1:]) for x in keras.tree.flatten(_outputs(model, layer))]
+
+
+def _said(model: Any, layer: Any) -> str:
+    return " and ".join(str(shape) for shape in _shapes(model, layer))

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from astrocnn.errors import ModelError
-from astrocnn.explain._layers import find_layer
+from astrocnn.explain._layers import layer_output
 from astrocnn.families import Binned, Gaussian, Mixture
 from astrocnn.plugins import nearest
 
@@ -72,7 +72,7 @@ class Output:
     def __post_init__(self) -> None:
         if self.scale not in _SCALES:
             raise ModelError("There is no such scale.", received=repr(self.scale), allowed=_SCALES)
-        if _is_quantity(self.target.family):
+        if is_quantity(self.target.family):
             self._check_interval()
         else:
             self._check_class()
@@ -113,7 +113,7 @@ class Output:
     def label(self) -> str:
         """What it is, for the axis of a figure."""
         name, wanted = self.target.name, self.wanted
-        if not _is_quantity(self.target.family):
+        if not is_quantity(self.target.family):
             return f"{self.scale} of {name} = {wanted}"
         if wanted is None:
             return f"mean of {name}"
@@ -148,7 +148,7 @@ class Output:
         """The number from raw outputs of shape (n, units)."""
         raw = ops.cast(values, "float32")
         family = self.target.family
-        if not _is_quantity(family):
+        if not is_quantity(family):
             return self._of_class(raw)
         active = family.activate(raw)
         if isinstance(family, Binned):
@@ -215,7 +215,7 @@ class Response:
         ModelError
             If there is no such layer or channel.
         """
-        found = find_layer(model, self.layer).output
+        found = layer_output(model, self.layer)
         if self.channel is not None and not 0 <= self.channel < found.shape[-1]:
             raise ModelError(
                 f"The layer '{self.layer}' has no such channel.",
@@ -233,7 +233,8 @@ class Response:
         return ops.mean(values, axis=axes) if axes else values
 
 
-def _is_quantity(family: Any) -> bool:
+def is_quantity(family: Any) -> bool:
+    """Whether it is a family over one real number."""
     return isinstance(family, (Binned, Gaussian, Mixture))
 
 

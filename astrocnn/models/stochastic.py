@@ -102,9 +102,22 @@ class Stochastic:
         dict of str to tensor of shape (n_draws, n, units)
             Raw answers of the network by output name, float32 where its heads are.
         """
+        once = self.prefix(x, training=False)
+        return self.after(list(once) if isinstance(once, (list, tuple)) else [once])
+
+    @property
+    def prefix(self) -> keras.Model:
+        """What runs once: the model from the network's inputs to what `after` takes."""
+        return self._split.prefix
+
+    @property
+    def suffix(self) -> keras.Model:
+        """What runs in every draw, masks among its inputs."""
+        return self._split.suffix
+
+    def after(self, once: list[Any]) -> dict[str, Any]:
+        """Draw from what `prefix` made of a batch; answers as those of a call."""
         parts, g = self._split, self._together
-        once = parts.prefix(x, training=False)
-        once = list(once) if isinstance(once, (list, tuple)) else [once]
         fixed, constant = once[: parts.fixed], once[parts.fixed :]
         n = ops.shape(once[0])[0]
         if g > 1:

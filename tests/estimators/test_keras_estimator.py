@@ -41,6 +41,19 @@ def test_it_is_the_network_on_normalized_images(fitted, inputs):
     np.testing.assert_allclose(exact["bright"][0], keras.ops.sigmoid(raw["bright"]), atol=tolerance)
 
 
+def test_the_network_of_draws_answers_with_those_of_sample(fitted, inputs, task):
+    images, _ = images_and_classes(5, seed=5)
+    raw = fitted.drawing(draws=6, seed=2)({"image": inputs.normalization.apply(images)})
+    drawn = KerasEstimator.sample(fitted, images, draws=6, seed=2)
+    tolerance = 0.01 if fitted.precision == "bfloat16" else 1e-6
+    for one in task.targets:
+        np.testing.assert_allclose(
+            np.moveaxis(one.family.activate(raw[one.name]), 1, 0), drawn[one.name], atol=tolerance
+        )
+    with pytest.raises(ModelError, match="not been trained"):
+        KerasEstimator(task, inputs, "lenet").drawing()
+
+
 def test_prediction_does_not_move_the_network(fitted):
     images, _ = images_and_classes(70, seed=5)
     before = [w.copy() for w in fitted.model_.get_weights()]

@@ -78,3 +78,12 @@ def test_a_network_without_image_is_refused():
     model = keras.Model({"scalars": scalars}, {"z": layers.Dense(1)(scalars)}, name="ann")
     with pytest.raises(ModelError, match="takes no image"):
         feature_maps(model, np.zeros((1, 0, 0, 0)), "z", scalars=np.zeros((1, 2)))
+
+
+def test_layers_that_work_in_two_networks_are_asked_in_the_one_given(conv, images):
+    image = layers.Input((9, 9, 2), name="image")
+    shared = conv.get_layer("first")(2 * image)
+    twice = keras.Model({"image": image}, {"shape": layers.Flatten()(shared)}, name="twice")
+    np.testing.assert_allclose(
+        feature_maps(twice, images, "first"), feature_maps(conv, 2 * images, "first"), atol=1e-6
+    )

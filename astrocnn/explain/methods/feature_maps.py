@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.explain._gradients import compiled
-from astrocnn.explain._layers import find_layer
+from astrocnn.explain._layers import layer_output
 from astrocnn.explain._network import arrays_for, in_blocks
 
 __all__ = ["feature_maps"]
@@ -49,6 +49,6 @@ def feature_maps(
         If there is no such layer; the message lists all with their shapes.
     """
     arrays = arrays_for(model, images, scalars)
-    cut = keras.Model(model.input, find_layer(model, layer).output)
+    cut = keras.Model(model.input, layer_output(model, layer))
     step = compiled(lambda x: keras.ops.cast(cut(x, training=False), "float32"))
     return in_blocks(step, arrays, batch_size)[0]

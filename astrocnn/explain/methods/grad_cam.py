@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from astrocnn.errors import ModelError
 from astrocnn.explain._gradients import compiled, gradient
-from astrocnn.explain._layers import find_layer, last_maps
+from astrocnn.explain._layers import last_maps, layer_output
 from astrocnn.explain._network import arrays_for, in_blocks
 from astrocnn.explain.output import Explained
 
@@ -62,7 +62,7 @@ def grad_cam(
     """
     arrays = arrays_for(model, images, scalars)
     name = last_maps(model) if layer is None else layer
-    maps = find_layer(model, name).output
+    maps = layer_output(model, name)
     if len(maps.shape) != 4:
         raise ModelError(
             f"The layer '{name}' has no maps.",
