@@ -1,0 +1,105 @@
+"""Does a map move with the image?
+
+References
+----------
+Crabbe & van der Schaar 2023, NeurIPS (arXiv:2304.06715), section 2 (equivariance of explanations).
+Zhang 2019, ICML (arXiv:1904.11486): why strides and pooling break it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.errors import ModelError
+from astrocnn.explain._network import arrays_for
+from astrocnn.explain.checks._maps import checked, pearson
+from astrocnn.explain.output import Explained
+
+__all__ = ["shift"]
+
+
+def shift(
+    method: Callable[..., Any],
+    model: keras.Model,
+    images: Any,
+    output: Explained,
+    *,
+    scalars: Any = None,
+    moves: Sequence[tuple[int, int]] = ((0, 1), (1, 0)),
+    margin: int | None = None,
+    batch_size: int = 64,
+) -> NDArray[np.float64]:
+    """Correlation of the moved map of an image with the map of the moved image.
+
+    Pixels that come in at the border repeat those next to them; a rim is left out.
+
+    Parameters
+    ----------
+    method : callable
+        ``pixel_map`` of a method.
+    model : keras.Model
+        From images, and scalars where it takes them.
+    images : array_like of shape (n, height, width, n_channels)
+        Normalized.
+    output : Output or Response
+        The number to be explained.
+    scalars : array_like of shape (n, n_scalars), optional
+        Standardized.
+    moves : sequence of tuple of int
+        By how many pixels along y and x; one upwards and one to the right by default.
+    margin : int, optional
+        Width of the rim [pixel]; an eighth of the image by default, at least what is moved.
+    batch_size : int
+        Images at once; without influence on the outcome.
+
+    Returns
+    -------
+    ndarray of shape (n, n_moves)
+        1 for a map that moves with the image; NaN where a map is the same everywhere.
+
+    Raises
+    ------
+    ModelError
+        If nothing is left within the rim, or there are no moves.
+    """
+    arrays = arrays_for(model, images, scalars)
+    image = arrays["image"]
+    height, width = image.shape[1:3]
+    far = max((abs(by) for move in moves for by in move), default=0)
+    rim = max(far, min(height, width) // 8) if margin is None else margin
+    if not moves or not 0 < far <= rim or 2 * rim + 1 >= min(height, width):
+        raise ModelError(
+            "With these moves and this rim there is nothing to compare.",
+            received=f"moves {tuple(moves)}, a rim of {rim} pixels",
+            allowed="one move or more, a rim as wide as the moves, and pixels within it",
+        )
+    kept = (slice(None), slice(rim, height - rim), slice(rim, width - rim))
+
+    def explained(x: NDArray[np.float32]) -> NDArray[np.float64]:
+        made = method(model, x, output, scalars=scalars, batch_size=batch_size)
+        return checked(made, image.shape[:3])
+
+    still = explained(image)
+    n = len(image)
+    columns = [
+        pearson(
+            _moved(still, move)[kept].reshape(n, -1),
+            explained(_moved(image, move))[kept].reshape(n, -1),
+        )
+        for move in moves
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _moved(a: NDArray[Any], by: tuple[int, int]) -> NDArray[Any]:
+    """An array of shape (n, height, width, ...) moved along y and x, its border repeated."""
+    rows, columns = (
+        np.clip(np.arange(length) - step, 0, length - 1)
+        for length, step in zip(a.shape[1:3], by, strict=True)
+    )
+    return a[:, rows][:, :, columns]
