@@ -62,6 +62,7 @@ def moments(samples: NDArray[np.floating]) -> Moments:
     shift /= n
     mean = first + shift
     std = np.sqrt(np.maximum(square / n - shift * shift, 0.0))
+    std[np.isnan(mean)] = np.nan
     total = entropy(mean)
     expected = first_entropy + entropy_shift / n
     return Moments(mean, std, total, np.maximum(total - expected, 0.0))

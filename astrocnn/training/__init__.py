@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from astrocnn.plugins import lazy
 
 if TYPE_CHECKING:
-    from astrocnn.training.figures import learning_curve
     from astrocnn.training.fitting import fit
     from astrocnn.training.history import History
     from astrocnn.training.imbalance import class_weights
@@ -42,7 +41,6 @@ __all__ = [
     "fit",
     "bfloat16_works",
     "has_fast_bfloat16",
-    "learning_curve",
     "predict",
     "resolve_precision",
     "strategy",
@@ -61,7 +59,6 @@ _HOME = {
     "fit": "fitting",
     "bfloat16_works": "precision",
     "has_fast_bfloat16": "precision",
-    "learning_curve": "figures",
     "predict": "inference",
     "resolve_precision": "precision",
     "strategy": "strategies",

@@ -49,6 +49,10 @@ class History:
         """Names of all columns, in the order of their first appearance."""
         return tuple(dict.fromkeys(name for row in self.rows for name in row))
 
+    def keys(self) -> tuple[str, ...]:
+        """The same, so that ``dict(history)`` holds the columns."""
+        return self.columns
+
     def __getitem__(self, column: str) -> np.ndarray:
         """A column as ndarray of shape (n_epochs,), NaN where an epoch does not have it."""
         if column not in self.columns:

@@ -6,6 +6,7 @@ from scipy.special import log_softmax, softmax
 
 from astrocnn.errors import CatalogError, ConfigError
 from astrocnn.families import Categorical
+from astrocnn.families._draws import moments
 
 THREE = Categorical(("elliptical", "spiral", "edge-on"))
 
@@ -107,3 +108,9 @@ def test_draws_that_disagree_surely_have_all_entropy_in_mutual_information():
 def test_bad_classes_are_refused(classes, words):
     with pytest.raises(ConfigError, match=words):
         Categorical(classes)
+
+
+def test_a_row_without_numbers_has_no_spread_with_one_draw():
+    found = moments(np.array([[[0.5, 0.5], [np.nan, 0.5]]]))
+    np.testing.assert_array_equal(found.std, [[0, 0], [np.nan, np.nan]])
+    assert np.isnan(found.mutual_info[1])

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from astrocnn.training import History, learning_curve
+from astrocnn.training import History
 
 
 def _history() -> History:
@@ -37,9 +37,8 @@ def test_columns_are_arrays_with_nan_for_absent():
         history["loos"]
 
 
-def test_the_learning_curve_draws_both_losses_and_the_best_epoch():
-    axis = learning_curve(_history()).axes[0]
-    drawn = {line.get_label(): line.get_xydata() for line in axis.lines}
-    np.testing.assert_allclose(drawn["training"], [[1, 1], [2, 1 / 2], [3, 1 / 3]])
-    np.testing.assert_allclose(drawn["validation"], [[1, 1.1], [2, 1.1 / 2], [3, 1.1 / 3]])
-    assert drawn["best epoch"][0, 0] == 3
+def test_it_becomes_a_dictionary_of_columns():
+    history = _history()
+    found = dict(history)
+    assert tuple(found) == history.columns
+    np.testing.assert_array_equal(found["val_loss"], history["val_loss"])

@@ -135,7 +135,7 @@ def _tables(
             continue
         table = Table(title=target or "all targets", title_justify="left", title_style="bold")
         table.add_column("score")
-        for name in ("network", *(name.lower() for name in baselines)):
+        for name in ("model", *(name.lower() for name in baselines)):
             table.add_column(name, justify="right", no_wrap=True)
         for found in shown:
             others = [
