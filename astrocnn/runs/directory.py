@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from astrocnn.calibration import Extra
     from astrocnn.estimators import Estimator
 
-__all__ = ["RunDirectory"]
+__all__ = ["RunDirectory", "differences"]
 
 
 class RunDirectory:
@@ -75,7 +75,7 @@ class RunDirectory:
         run = cls(path)
         text = dump_run(config)
         if run.config_file.is_file() and run.config_file.read_text() != text:
-            changed = _differences(load_run(run.config_file), config)
+            changed = differences(load_run(run.config_file), config)
             raise ConfigError(
                 f"{run.path} holds another run; it differs in: {', '.join(changed)}.",
                 hint="choose another --out, or remove that folder to start afresh",
@@ -167,7 +167,8 @@ class RunDirectory:
         return len(log)
 
 
-def _differences(old: RunConfig, new: RunConfig) -> list[str]:
+def differences(old: RunConfig, new: RunConfig) -> list[str]:
+    """Dotted paths of the values in which two runs differ."""
     a, b = old.model_dump(mode="json"), new.model_dump(mode="json")
     changed = []
     for key in a.keys() | b.keys():
