@@ -1,0 +1,199 @@
+"""Objects as a network sees them, brought to two dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from astrocnn.errors import PredictionError
+from astrocnn.evaluation.figures.gallery import rgb
+from astrocnn.evaluation.figures.maps import bare
+from astrocnn.evaluation.figures.style import COLORS, COLUMN, styled
+
+__all__ = ["embedding_figure"]
+
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_UNKNOWN = "0.75"
+
+
+@styled
+def embedding_figure(
+    points: Any,
+    *,
+    colors: Any = None,
+    color_label: str = "",
+    thumbnails: Any = None,
+    names: Sequence[str] = ("", ""),
+    size: float = 0.09,
+) -> Figure:
+    """Points colored by what is known of them, and beside them the images of some.
+
+    Parameters
+    ----------
+    points : array_like of shape (n, 2)
+        Places; those that are not finite are left out.
+    colors : array_like of shape (n,), optional
+        Text for classes, which have markers too, or numbers; NaN and empty text are gray.
+    color_label : str
+        What the colors are.
+    thumbnails : array_like of shape (n, height, width, n_bands), optional
+        Images, of which as many are placed as have room without overlap, each where its point is.
+    names : (str, str)
+        Of the axes.
+    size : float
+        Side of an image, in widths of its panel.
+
+    Raises
+    ------
+    PredictionError
+        If there are no points, or not one color and image for each.
+    """
+    points = np.asarray(points, np.float64)
+    others = [np.asarray(x) for x in (colors, thumbnails) if x is not None]
+    known = np.isfinite(points).all(axis=-1) if points.ndim == 2 else np.zeros(0, bool)
+    if points.shape[1:] != (2,) or not known.any() or any(len(x) != len(points) for x in others):
+        raise PredictionError(
+            "A map of objects needs points in a plane, with one color and one image for each.",
+            received=f"points of shape {points.shape}, others of {[len(x) for x in others]}",
+        )
+    points = points[known]
+    columns = 1 if thumbnails is None else 2
+    figure = Figure(figsize=(COLUMN * 1.03 * columns, COLUMN * 1.06), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    low, high = points.min(axis=0), points.max(axis=0)
+    # A cloud without extent still gets a frame.
+    margin = np.maximum(0.06 * (high - low), 1e-6 * (1 + np.abs(high)))
+    for panel in axes:
+        panel.set(xlim=(low[0] - margin[0], high[0] + margin[0]), xlabel=names[0])
+        panel.set(ylim=(low[1] - margin[1], high[1] + margin[1]), ylabel=names[1])
+        panel.set_box_aspect(1)
+        if not any(names):
+            bare(panel)
+    given = np.full(len(points), np.nan) if colors is None else np.asarray(colors)[known]
+    shades = _scatter(figure, axes[0], points, given, color_label)
+    if thumbnails is not None:
+        pictures = np.asarray(thumbnails)[known]
+        _images(axes[1], points, pictures, shades, size)
+        axes[1].set_ylabel("")
+        axes[1].tick_params(labelleft=False)
+    return figure
+
+
+def _scatter(
+    figure: Figure, axes: Axes, points: NDArray[np.float64], given: Any, label: str
+) -> list[Any]:
+    """Draw the points; the color of each."""
+    dot = float(np.clip(900 / len(points), 3, 22))
+    if given.dtype.kind in "fiub":
+        values = np.ma.masked_invalid(given.astype(np.float64))
+        shades = np.full((len(points), 4), colormaps["gray"](0.75))
+        lost = np.ma.getmaskarray(values)
+        axes.scatter(*points[lost].T, s=dot, c=_UNKNOWN, lw=0, rasterized=True)
+        if not lost.all():
+            ends = np.quantile(values.compressed(), [0.01, 0.99])
+            ends = ends if ends[1] > ends[0] else np.add(ends, (-0.5, 0.5))
+            order = np.flatnonzero(~lost)
+            drawn = axes.scatter(
+                *points[order].T,
+                s=dot,
+                c=values[order],
+                cmap="viridis",
+                vmin=ends[0],
+                vmax=ends[1],
+                lw=0,
+                rasterized=True,
+            )
+            room = axes.inset_axes((0.0, 1.04, 1.0, 0.035))
+            figure.colorbar(drawn, cax=room, orientation="horizontal", extend="both", label=label)
+            room.xaxis.set_ticks_position("top")
+            room.xaxis.set_label_position("top")
+            shades[order] = drawn.to_rgba(values[order])
+        return list(shades)
+    text = given.astype(str)
+    found = [name for name in dict.fromkeys(sorted(text.tolist())) if name]
+    shades = [_UNKNOWN] * len(points)
+    axes.scatter(*points[text == ""].T, s=dot, c=_UNKNOWN, lw=0, rasterized=True)
+    for i, name in enumerate(found):
+        color, marker = COLORS[i % len(COLORS)], _MARKERS[(i + i // len(COLORS)) % len(_MARKERS)]
+        mine = text == name
+        axes.scatter(
+            *points[mine].T,
+            s=dot,
+            c=color,
+            marker=marker,
+            lw=0,
+            alpha=0.8,
+            label=name,
+            rasterized=True,
+        )
+        for row in np.flatnonzero(mine):
+            shades[row] = color
+    if found:
+        figure.legend(
+            loc="outside upper center",
+            ncols=min(len(found), 5),
+            title=label or None,
+            handletextpad=0.1,
+            columnspacing=1.2,
+            markerscale=1.5,
+        )
+    return shades
+
+
+def _images(
+    axes: Axes, points: NDArray[np.float64], images: Any, shades: Sequence[Any], size: float
+) -> None:
+    low = np.array([axes.get_xlim()[0], axes.get_ylim()[0]])
+    span = np.array([axes.get_xlim()[1], axes.get_ylim()[1]]) - low
+    chosen, corners = placed((points - low) / span, size)
+    pictures = rgb(images[chosen])
+    for picture, row, corner in zip(pictures, chosen, corners, strict=True):
+        (x, y), (dx, dy) = low + corner * span, size * span
+        extent = (x, x + dx, y, y + dy)
+        axes.imshow(picture, origin="lower", extent=extent, interpolation="nearest", aspect="auto")
+        edge = [extent[i] for i in (0, 1, 1, 0, 0)], [extent[i] for i in (2, 2, 3, 3, 2)]
+        axes.plot(*edge, color=shades[row], lw=1.2, solid_joinstyle="miter")
+    axes.set(xlim=(low[0], low[0] + span[0]), ylim=(low[1], low[1] + span[1]))
+
+
+def placed(
+    points: NDArray[np.float64], size: float
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Which points get an image, far ones first, and the lower left corner of each.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, 2)
+        Between 0 and 1.
+    size : float
+        Side of an image.
+
+    Returns
+    -------
+    chosen : ndarray of shape (m,)
+        Rows.
+    corners : ndarray of shape (m, 2)
+        Of squares that do not overlap, moved no farther from their points than the frame asks.
+    """
+    corners = np.clip(points - size / 2, 0.004, 0.996 - size)
+    gap = size * 1.08
+    chosen: list[int] = []
+    # The largest of both differences to the nearest image placed so far.
+    distance = np.full(len(points), np.inf)
+    following = int(np.argmin(np.abs(points - 0.5).max(axis=1)))
+    while distance[following] >= gap:
+        chosen.append(following)
+        apart = np.abs(corners - corners[following]).max(axis=1)
+        distance = np.minimum(distance, apart)
+        # The nearest that has room packs them closely.
+        room = np.where(distance >= gap, distance, np.inf)
+        following = int(np.argmin(room))
+        if not np.isfinite(room[following]):
+            break
+    return np.array(chosen, np.intp), corners[chosen]

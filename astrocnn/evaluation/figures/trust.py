@@ -1,0 +1,252 @@
+"""Can one believe the maps: pixels taken away, weights forgotten, bands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from astrocnn.errors import PredictionError
+from astrocnn.evaluation.figures.style import COLORS, COLUMN, new, styled
+
+__all__ = ["band_shares", "deletion_insertion", "randomization_stages"]
+
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_RANDOM = "0.45"
+
+
+@styled
+def deletion_insertion(curves: Mapping[str, Any], *, ylabel: str = "output") -> Figure:
+    """Mean output while the most important pixels go, and while they come, beside random orders.
+
+    The gray band is the spread of single random orders, where it is known.
+
+    Parameters
+    ----------
+    curves : mapping of str to object
+        By method, with the arrays ``fraction`` of shape (steps + 1,), ``deletion``,
+        ``insertion``, ``random_deletion`` and ``random_insertion`` of shape (n, steps + 1), and
+        perhaps ``random_deletion_std`` and ``random_insertion_std``.
+    ylabel : str
+        The number explained.
+
+    Raises
+    ------
+    PredictionError
+        If there is no curve.
+    """
+    _some(curves)
+    figure = Figure(figsize=(COLUMN * 2.05, COLUMN * 0.92), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    words = {"deletion": "taken away", "insertion": "brought back"}
+    for axes, (kind, done) in zip(panels, words.items(), strict=True):
+        first = next(iter(curves.values()))
+        x = 100 * np.asarray(first.fraction, float)
+        random = _mean([getattr(c, f"random_{kind}") for c in curves.values()])
+        axes.plot(x, random, "--", color=_RANDOM, lw=1.3, label="random order", zorder=1.5)
+        spreads = [getattr(c, f"random_{kind}_std", None) for c in curves.values()]
+        known = [np.asarray(s, float) ** 2 for s in spreads if s is not None]
+        if known:
+            spread = np.sqrt(_mean(known))
+            axes.fill_between(x, random - spread, random + spread, color="0.82", lw=0, zorder=1)
+        for i, (name, found) in enumerate(curves.items()):
+            y = _mean([getattr(found, kind)])
+            style = {"color": COLORS[i % len(COLORS)], "marker": _MARKERS[i % len(_MARKERS)]}
+            axes.plot(x, y, ms=3.2, markevery=max(1, len(x) // 10), label=name, **style)
+        axes.set(xlabel=f"most important pixels {done} [%]", xlim=(0, 100))
+    panels[0].set_ylabel(ylabel)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 5))
+    return figure
+
+
+@styled
+def randomization_stages(stages: Sequence[str], correlations: Mapping[str, Any]) -> Figure:
+    """Likeness of maps to those of networks that forget their layers, from the output down.
+
+    A map that stays as it was does not show what the network has learned.  Bars are 16 % and 84 %
+    quantiles over objects.
+
+    Parameters
+    ----------
+    stages : sequence of str
+        Layers, in the order in which they are given random weights.
+    correlations : mapping of str to array_like of shape (n, n_stages)
+        By method, NaN where a map is constant.
+
+    Raises
+    ------
+    PredictionError
+        If there is no method, or not a correlation for each stage.
+    """
+    _some(correlations)
+    found = {name: np.asarray(c, float) for name, c in correlations.items()}
+    if any(c.ndim != 2 or c.shape[1] != len(stages) for c in found.values()):
+        raise PredictionError(
+            "There must be one correlation for each object and stage.",
+            received={name: c.shape for name, c in found.items()},
+            allowed=f"(n, {len(stages)})",
+        )
+    width = min(2.05 * COLUMN, max(COLUMN * 1.1, 0.42 * len(stages) + 0.9))
+    figure, axes = new(width, COLUMN * 0.95)
+    x = np.arange(len(stages) + 1)
+    axes.axhline(0, color="0.5", ls=":", lw=0.9)
+    for i, (name, values) in enumerate(found.items()):
+        middle, low, high = _quantiles(np.c_[np.ones(len(values)), values])
+        shift = 0.07 * (i - (len(found) - 1) / 2)
+        axes.errorbar(
+            x + shift,
+            middle,
+            [middle - low, high - middle],
+            marker=_MARKERS[i % len(_MARKERS)],
+            ms=4,
+            lw=1.1,
+            elinewidth=0.7,
+            color=COLORS[i % len(COLORS)],
+            label=name,
+        )
+    axes.set_xticks(x, ["none", *stages], rotation=40, ha="right", rotation_mode="anchor")
+    axes.tick_params(axis="x", which="both", top=False)
+    axes.set(ylabel="rank correlation with the map", xlabel="random from the output down to")
+    axes.set_ylim(min(-0.25, axes.get_ylim()[0]), 1.08)
+    axes.legend(loc="best")
+    return figure
+
+
+@styled
+def band_shares(
+    shares: Mapping[str, Any],
+    *,
+    band_names: Sequence[str],
+    along: tuple[str, Any] | None = None,
+    n_bins: int = 6,
+) -> Figure:
+    """Part of the absolute attribution in each band: over all objects, or along a column.
+
+    Bars and bands reach from 16 % to 84 % of the objects, symbols are medians.
+
+    Parameters
+    ----------
+    shares : mapping of str to array_like of shape (n, n_bands)
+        By method.
+    band_names : sequence of str
+        One for each band.
+    along : (str, array_like of shape (n,)), optional
+        Words for the axis, and values by which objects are put in bins: a redshift, for instance.
+    n_bins : int
+        Bins with equally many objects, at most; fewer where there are few objects.
+
+    Raises
+    ------
+    PredictionError
+        If there is no method, or the shapes do not belong together.
+    """
+    _some(shares)
+    found = {name: np.asarray(s, float) for name, s in shares.items()}
+    n = len(next(iter(found.values())))
+    if any(s.shape != (n, len(band_names)) for s in found.values()) or not n:
+        raise PredictionError(
+            "There must be one share for each object and band.",
+            received={name: s.shape for name, s in found.items()},
+            allowed=f"(n, {len(band_names)})",
+        )
+    if along is None:
+        return _over_all(found, band_names)
+    label, values = along[0], np.asarray(along[1], float)
+    if values.shape != (n,):
+        raise PredictionError(
+            f"There must be a value of '{label}' for each object.",
+            received=values.shape,
+            allowed=(n,),
+        )
+    return _along(found, band_names, label, values, n_bins)
+
+
+def _over_all(found: Mapping[str, Any], band_names: Sequence[str]) -> Figure:
+    width = min(2.05 * COLUMN, max(COLUMN, 0.16 * len(band_names) * (len(found) + 1) + 1.0))
+    figure, axes = new(width, COLUMN * 0.8)
+    each = 0.8 / len(found)
+    x = np.arange(len(band_names))
+    for i, (name, values) in enumerate(found.items()):
+        middle, low, high = _quantiles(100 * values)
+        place = x + each * (i - (len(found) - 1) / 2)
+        color = COLORS[i % len(COLORS)]
+        axes.bar(place, middle, 0.9 * each, color=color, alpha=0.75, lw=0, label=name)
+        error = [middle - low, high - middle]
+        axes.errorbar(place, middle, error, fmt="none", ecolor="0.2", elinewidth=0.9, capsize=1.5)
+    axes.axhline(100 / len(band_names), color="0.4", ls=":", lw=1, label="all alike")
+    axes.set_xticks(x, band_names)
+    axes.tick_params(axis="x", length=0)
+    axes.set(ylabel="part of the attribution [%]", ylim=(0, None))
+    figure.legend(loc="outside upper center", ncols=2 if width < 5 else 4)
+    return figure
+
+
+def _along(
+    found: Mapping[str, Any], band_names: Sequence[str], label: str, values: Any, n_bins: int
+) -> Figure:
+    columns = min(2, len(found))
+    rows = -(-len(found) // columns)
+    figure = Figure(
+        figsize=(COLUMN * 1.03 * columns + 0.2, COLUMN * 0.8 * rows + 0.3), layout="constrained"
+    )
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    known = np.isfinite(values)
+    count = int(np.clip(known.sum() // 8, 1, n_bins))
+    groups = np.array_split(np.argsort(values[known], kind="stable"), count)
+    # Bands in the order of the spectrum, from dark to bright.
+    shades = colormaps["viridis"](np.linspace(0, 0.88, len(band_names)))
+    for axes, (name, shares) in zip(panels.flat, found.items(), strict=False):
+        _lines(axes, values[known], 100 * shares[known], groups, shades, band_names)
+        axes.set_title(name, fontsize=8.5)
+    for axes in panels.flat[len(found) :]:
+        axes.set_visible(False)
+    panels[0, 0].set_ylim(0, None)
+    figure.supxlabel(label, fontsize=9.5)
+    figure.supylabel("part of the attribution [%]", fontsize=9.5)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 7))
+    return figure
+
+
+def _lines(
+    axes: Axes, values: Any, shares: Any, groups: Any, shades: Any, band_names: Sequence[str]
+) -> None:
+    groups = [group for group in groups if len(group)]
+    center = np.array([np.median(values[group]) for group in groups])
+    for b, band in enumerate(band_names):
+        if groups:
+            middle, low, high = np.stack(
+                [_quantiles(shares[group, b : b + 1])[:, 0] for group in groups]
+            ).T
+            axes.fill_between(center, low, high, color=shades[b], alpha=0.13, lw=0)
+            marker = _MARKERS[b % len(_MARKERS)]
+            axes.plot(center, middle, marker=marker, ms=4, color=shades[b], label=band)
+
+
+def _quantiles(values: Any) -> Any:
+    """Median, 16 % and 84 % over the first axis, of shape (3, k); NaN where nothing is known."""
+    out = np.full((3, values.shape[1]), np.nan)
+    for k in range(values.shape[1]):
+        known = values[np.isfinite(values[:, k]), k]
+        if known.size:
+            out[:, k] = np.quantile(known, [0.5, 0.16, 0.84])
+    return out
+
+
+def _mean(parts: Sequence[Any]) -> Any:
+    """Over objects and methods, of what is known."""
+    values = np.concatenate([np.asarray(part, float) for part in parts])
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    count = known.sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _some(found: Mapping[str, Any]) -> None:
+    if not found:
+        raise PredictionError("There is no method to draw.", allowed="one entry for each method")
