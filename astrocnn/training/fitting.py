@@ -19,6 +19,7 @@ from astrocnn.training.objective import Objective, PerObject
 from astrocnn.training.optimizers import Optimizer
 from astrocnn.training.precision import resolve_precision
 from astrocnn.training.progress import report
+from astrocnn.training.rates import Rules
 from astrocnn.training.replicas import (
     check_agreement,
     seed_dropout,
@@ -50,6 +51,9 @@ def fit(
     precision: str = "float32",
     seed: int = 0,
     steps_per_epoch: int | None = None,
+    rates: Mapping[str, float] | None = None,
+    frozen_epochs: int = 0,
+    origin: str | None = None,
     callbacks: Sequence[Callable[[History], None]] = (),
 ) -> History:
     """Train a network; afterwards it has the weights of its best epoch.
@@ -101,6 +105,15 @@ def fit(
         Of dropout.
     steps_per_epoch : int, optional
         Only needed by schedules when the length of `train` is unknown.
+    rates : mapping of str to float, optional
+        Factor on the learning rate of layers, by name; 0 freezes a layer: its weights and the
+        statistics of its normalization stay as they are.
+    frozen_epochs : int
+        Epochs during which all layers named in `rates` are frozen.  The patience counts from
+        their release.
+    origin : str, optional
+        What the network began with, where that is not decided by its seed: a backup of a training
+        that began with something else is refused.
     callbacks : sequence of function
         Called after each epoch with the history so far.
 
@@ -127,16 +140,19 @@ def fit(
     elsewhere = where is not tf.distribute.get_strategy() or precision != "float32"
     with where.scope():
         trained = with_precision(model, precision) if elsewhere else model
-        rule = method.build()
-        rule.build(trained.trainable_variables)
+        rules = Rules(method, trained, rates or {}, frozen_epochs)
     seed_dropout(trained, seed)
     take_values_of_first_replica(trained, where)
 
-    loop = Loop(trained, rule, method, objective, where, best, epochs)
+    loop = Loop(trained, rules, method, objective, where, best, epochs)
     loop.history = History(precision=precision, replicas=where.num_replicas_in_sync)
     keeper = None
     if backup is not None:
         fixed = {"optimizer": repr(method), "seed": seed, "precision": precision}
+        if rates:
+            fixed |= {"rates": dict(rates), "frozen epochs": frozen_epochs}
+        if origin is not None:
+            fixed["origin"] = origin
         keeper = Backup(backup, fixed | loop.fingerprint())
         state = keeper.load()
         if state is not None:
@@ -146,19 +162,21 @@ def fit(
                 loop.history.write_csv(history_file)
     check_agreement(where, len(loop.history))
     chief = is_chief(where)
-    if not loop.finished:
-        loop.open(train, validation, steps_per_epoch)
-
-    while not loop.finished:
-        row = loop.epoch()
-        if keeper is not None and chief:
-            keeper.save(loop.state())
-        if history_file is not None and chief:
-            loop.history.write_csv(history_file)
-        if chief:
-            report(row, epochs, improved=best.waited == 0)
-        for callback in callbacks:
-            callback(loop.history)
+    try:
+        if not loop.finished:
+            loop.open(train, validation, steps_per_epoch)
+        while not loop.finished:
+            row = loop.epoch()
+            if keeper is not None and chief:
+                keeper.save(loop.state())
+            if history_file is not None and chief:
+                loop.history.write_csv(history_file)
+            if chief:
+                report(row, epochs, improved=best.waited == 0)
+            for callback in callbacks:
+                callback(loop.history)
+    finally:
+        rules.release()
     loop.use_best_weights()
     if elsewhere:
         model.set_weights(trained.get_weights())

@@ -16,6 +16,7 @@ from astrocnn.training.history import History
 from astrocnn.training.nan_guard import explain_non_finite
 from astrocnn.training.objective import Objective, Sums
 from astrocnn.training.optimizers import Optimizer
+from astrocnn.training.rates import Rules
 from astrocnn.training.replicas import average_statistics
 from astrocnn.training.schedules import drops_on_plateaus
 from astrocnn.training.step import evaluation_step, training_step
@@ -36,10 +37,10 @@ class Loop:
     ----------
     model : keras.Model
         With its variables where the strategy wants them.
-    rule : keras.Optimizer
-        Built.
+    rules : Rules
+        What updates the weights.
     method : Optimizer
-        The description of `rule`.
+        Its description.
     objective : Objective
         What is minimized.
     where : tf.distribute.Strategy
@@ -53,7 +54,7 @@ class Loop:
     def __init__(
         self,
         model: Any,
-        rule: Any,
+        rules: Rules,
         method: Optimizer,
         objective: Objective,
         where: tf.distribute.Strategy,
@@ -61,7 +62,7 @@ class Loop:
         epochs: int,
     ) -> None:
         self.model = model
-        self.rule = rule
+        self.rules = rules
         self.method = method
         self.objective = objective
         self.where = where
@@ -98,15 +99,23 @@ class Loop:
             # Shuffling draws its seed when an iteration begins, so begin as many as there were.
             for _ in range(start):
                 next(iter(self.fed), None)
-        spec = self.fed.element_spec
-        self.update = training_step(
-            self.model, self.rule, self.objective, self.where, spec, self.method.clip_norm
-        )
+        self._enter(start)
         if validation is not None:
             self.fed_validation = feed(validation, self.where)
             spec = self.fed_validation.element_spec
             self.evaluate = evaluation_step(self.model, self.objective, self.where, spec)
         self.opened_at = start
+
+    def _enter(self, number: int) -> None:
+        """Make the graph of an update with the layers that are trained from this epoch on."""
+        if number == self.rules.frozen_epochs:
+            # Heads that have learned all they could must not stop what has not begun.
+            self.best.waited = 0
+        self.rules.freeze(number)
+        spec = self.fed.element_spec
+        self.update = training_step(
+            self.model, self.rules, self.objective, self.where, spec, self.method.clip_norm
+        )
 
     def _count(self, data: tf.data.Dataset) -> int | None:
         count = int(data.cardinality())
@@ -125,6 +134,10 @@ class Loop:
         return None
 
     @property
+    def _exhausted(self) -> bool:
+        return self.best.exhausted and len(self.history) > self.rules.frozen_epochs
+
+    @property
     def finished(self) -> bool:
         """Whether there is no further epoch to train."""
         return self.history.stopped_early or len(self.history) >= self.epochs
@@ -135,6 +148,8 @@ class Loop:
         number = len(self.history)
         if callable(self.train) and number > self.opened_at:
             self.fed = feed(self.train(number), self.where)
+        if number == self.rules.frozen_epochs and number > self.opened_at:
+            self._enter(number)
         row: dict[str, float] = {"epoch": number + 1}
         row |= self._trained(number).means()
         average_statistics(self.model, self.where)
@@ -147,19 +162,19 @@ class Loop:
                     self._check(sums, number, "validation")
             self._check(sums, number, "validation")
             row |= sums.means("val_")
-        row["learning_rate"] = float(self.rule.learning_rate.numpy())
+        row["learning_rate"] = self.rules.learning_rate
         row["seconds"] = time.perf_counter() - started
         self.best.update(row, self.model)
         for variable, value in walking:
             variable.assign(value)
         self.history.rows.append(row)
         self.history.best_epoch = self.best.epoch
-        self.history.stopped_early = self.best.exhausted
+        self.history.stopped_early = self._exhausted
         return row
 
     def _trained(self, number: int) -> Sums:
         sums = Sums(self.objective)
-        made = int(self.rule.iterations.numpy())
+        made = self.rules.updates
         for step, batch in enumerate(self.fed):
             self._set_rate(made + step)
             sums.add(self.update(batch))
@@ -177,15 +192,15 @@ class Loop:
         """Give the network its averaged weights; returns those it walks on with."""
         if self.method.average is None:
             return []
-        averages = self.rule._model_variables_moving_average
-        walking = [(v, tf.identity(v.value)) for v in self.model.trainable_variables]
-        for (variable, _), average in zip(walking, averages, strict=True):
+        walking = []
+        for variable, average in self.rules.averages():
+            walking.append((variable, tf.identity(variable.value)))
             variable.assign(average.value)
         return walking
 
     def _set_rate(self, updates: int) -> None:
         if self.steps is not None:
-            self.rule.learning_rate = self.method.rate(
+            self.rules.learning_rate = self.method.rate(
                 updates,
                 steps_per_epoch=self.steps,
                 epochs=self.epochs,
@@ -199,7 +214,7 @@ class Loop:
         if trouble is not None:
             batch, vector = trouble
             self.use_best_weights()
-            rate, precision = float(self.rule.learning_rate.numpy()), self.history.precision
+            rate, precision = self.rules.learning_rate, self.history.precision
             raise explain_non_finite(vector, stage, epoch + 1, batch + 1, rate, precision)
 
     def use_best_weights(self) -> None:
@@ -216,7 +231,7 @@ class Loop:
         """Everything that determines the rest of the training."""
         arrays = {
             "model": [v.numpy() for v in self.model.variables],
-            "optimizer": [v.numpy() for v in self.rule.variables],
+            "optimizer": [v.numpy() for v in self.rules.variables],
             "best": self.best.weights,
         }
         notes = {
@@ -228,7 +243,7 @@ class Loop:
 
     def restore(self, state: State) -> None:
         """Take up a `state`."""
-        owners = (("model", self.model.variables), ("optimizer", self.rule.variables))
+        owners = (("model", self.model.variables), ("optimizer", self.rules.variables))
         for owner, variables in owners:
             for variable, value in zip(variables, state.arrays[owner], strict=True):
                 variable.assign(value)
@@ -236,4 +251,4 @@ class Loop:
         self.history = History.from_json(state.notes["history"])
         self.steps = state.notes["batches per epoch"]
         # A stopped training goes on when it is given more patience.
-        self.history.stopped_early = self.best.exhausted
+        self.history.stopped_early = self._exhausted

@@ -42,10 +42,9 @@ def take_values_of_first_replica(model: Any, where: tf.distribute.Strategy) -> N
 def average_statistics(model: Any, where: tf.distribute.Strategy) -> None:
     """Give all replicas the mean of the running statistics of batch normalization.
 
-    Each replica has seen its own part of the batches only.
+    Each replica has seen its own part of the batches only.  Those of frozen layers have not moved.
     """
-    trained = {id(weight) for weight in model.trainable_weights}
-    statistics = [weight for weight in model.weights if id(weight) not in trained]
+    statistics = [w for x in model.layers if x.trainable for w in x.non_trainable_weights]
     replicas = where.num_replicas_in_sync
     _assign_sums(statistics, lambda value: value / tf.cast(replicas, value.dtype), where)
 

@@ -34,8 +34,8 @@ def training_step(
             norms = tf.stack(totals)
             if replicas > 1:
                 norms = context.all_reduce(tf.distribute.ReduceOp.SUM, norms)
-            penalty = tf.add_n(model.losses) if model.losses else tf.constant(0.0)
-            loss = tf.cast(penalty, tf.float32) / replicas
+            penalty = _penalty(model)
+            loss = penalty / replicas
             for i in range(n_targets):
                 loss += importance[i] * tf.math.divide_no_nan(weighted[i], norms[i])
         variables = [v.value for v in model.trainable_variables]
@@ -43,7 +43,7 @@ def training_step(
         if clip_norm is not None:
             gradients = _clipped(gradients, clip_norm, replicas, context)
         optimizer.apply(gradients, model.trainable_variables)
-        penalty = tf.cast(penalty, tf.float32) / replicas
+        penalty = penalty / replicas
         return tf.concat([weighted, totals, [penalty], _trouble(batch, objective)], 0)
 
     return _on_all(on_replica, where, spec)
@@ -58,11 +58,17 @@ def evaluation_step(
         x, y, weights = batch
         raw = model(x, training=False)
         weighted, totals = objective.sums(y, weights, raw, training=False)
-        penalty = tf.cast(tf.add_n(model.losses), tf.float32) if model.losses else 0.0
-        penalty = penalty / where.num_replicas_in_sync
+        penalty = _penalty(model) / where.num_replicas_in_sync
         return tf.concat([weighted, totals, [penalty], _trouble(batch, objective)], 0)
 
     return _on_all(on_replica, where, spec)
+
+
+def _penalty(model: Any) -> Any:
+    # Keras leaves out those of frozen weights, and the loss would jump when they are released.
+    frozen = [v.regularizer(v) for v in model.weights if v.regularizer and not v.trainable]
+    losses = [*model.losses, *frozen]
+    return tf.cast(tf.add_n(losses), tf.float32) if losses else tf.constant(0.0)
 
 
 def _on_all(on_replica: Any, where: tf.distribute.Strategy, spec: Any) -> Callable[[Any], Any]:
