@@ -53,7 +53,7 @@ def _asymmetry(shape: Shape) -> float:
 
 
 def _smoothness(shape: Shape) -> float:
-    width = 2 * max(1, round(_WIDTH * shape.petrosian / 2)) + 1  # odd: a middle pixel
+    width = 2 * max(1, round((_WIDTH * shape.petrosian - 1) / 2)) + 1  # odd: a middle pixel
     known = np.isfinite(shape.light)
     light = np.where(known, shape.light, 0.0)
     rough = np.maximum(light - uniform_filter(light, width, mode="nearest"), 0.0)
