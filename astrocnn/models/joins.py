@@ -12,10 +12,17 @@ from astrocnn.models.options import Options
 
 __all__ = ["Joins"]
 
-_GLOBAL = {
-    3: layers.GlobalAveragePooling1D,
-    4: layers.GlobalAveragePooling2D,
-    5: layers.GlobalAveragePooling3D,
+_READOUTS = {
+    "average": {
+        3: layers.GlobalAveragePooling1D,
+        4: layers.GlobalAveragePooling2D,
+        5: layers.GlobalAveragePooling3D,
+    },
+    "max": {
+        3: layers.GlobalMaxPooling1D,
+        4: layers.GlobalMaxPooling2D,
+        5: layers.GlobalMaxPooling3D,
+    },
 }
 
 
@@ -81,16 +88,27 @@ class Joins:
 
     def flatten(self, x: Any, scalars: Any = None) -> Any:
         """Feature maps as one vector, with the scalar inputs joined to it."""
-        return self._join(layers.Flatten(name=self._name("flatten"))(x), scalars)
+        return self._join(self._read_out(x, "flatten"), scalars)
 
     def global_pool(self, x: Any, scalars: Any = None) -> Any:
         """Mean of each feature map, over the orientations too, with the scalar inputs joined."""
-        layer = _GLOBAL[len(x.shape)](name=self._name("global_pool"))
-        return self._join(layer(x), scalars)
+        return self._join(self._read_out(x, "average"), scalars)
 
     def reshape(self, x: Any, shape: tuple[int, ...]) -> Any:
         """The same numbers in another shape (without the objects)."""
         return layers.Reshape(shape, name=self._name("reshape"))(x)
+
+    def _read_out(self, x: Any, kind: str) -> Any:
+        kind = self.options.readout or kind
+        if kind == "flatten" and len(x.shape) == 5:
+            self._cannot(
+                "readout = flatten keeps the orientations apart, which the network makes alike",
+                f"maps in {x.shape[-2]} orientations",
+            )
+            kind = "average"
+        if kind == "flatten":
+            return layers.Flatten(name=self._name("flatten"))(x)
+        return _READOUTS[kind][len(x.shape)](name=self._name("global_pool"))(x)
 
     def _join(self, x: Any, scalars: Any) -> Any:
         return x if scalars is None else self.concatenate(x, scalars)

@@ -24,6 +24,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "pooling": ("max", "average", "sum", "l2"),
     "padding": ("same", "valid"),
     "stem": ("small", "large"),
+    "readout": ("flatten", "average", "max"),
 }  # fmt: skip
 """Names each option accepts."""
 
@@ -75,6 +76,10 @@ class Options:
         First layers of the networks made for photographs: ``"large"`` shrinks images of 112
         pixels and more at once, ``"small"`` keeps the resolution of small stamps.  Chosen by the
         size when None.
+    readout : str, optional
+        What feature maps become before the dense layers or the head: ``"flatten"``, all their
+        pixels, or the ``"average"`` or ``"max"`` of each map [5]_, which ask for fewer weights and
+        do not care where on the image something is.
 
     Raises
     ------
@@ -88,6 +93,7 @@ class Options:
     .. [2] He et al. 2015, arXiv:1502.01852, section 2.1.
     .. [3] Wu & He 2018, arXiv:1803.08494, section 3.1.
     .. [4] Tompson et al. 2015, arXiv:1411.4280, section 3.2.
+    .. [5] Lin et al. 2014, arXiv:1312.4400, section 3.2.
     """
 
     activation: str | None = None
@@ -104,6 +110,7 @@ class Options:
     dilation: int = 1
     width: float = 1.0
     stem: str | None = None
+    readout: str | None = None
 
     def __post_init__(self) -> None:
         refuse(list(self._mistakes()))

@@ -241,3 +241,29 @@ def test_who_can_build_can_load(name):
     module = importlib.import_module("astrocnn.models.build").Block.conv.__globals__
     imported = {v.__module__ for v in module.values() if hasattr(v, "__module__")}
     assert layer.__module__ in imported
+
+
+@pytest.mark.parametrize("kind", ALLOWED["readout"])
+@pytest.mark.parametrize("paper", ["flatten", "global_pool"])
+@pytest.mark.parametrize("shape", [(2, 7, 3), (2, 7, 5, 3)])
+def test_readout(kind, paper, shape):
+    x = RNG.normal(size=shape).astype("float32")
+    pixels = tuple(range(1, x.ndim - 1))
+    expected = {
+        "flatten": x.reshape(len(x), -1),
+        "average": x.mean(axis=pixels),
+        "max": x.max(axis=pixels),
+    }[kind]
+    got, _ = answer(x, lambda block, t: getattr(block, paper)(t), readout=kind)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_orientations_are_not_read_out_apart(task_of):
+    with pytest.raises(ConfigError, match="flatten keeps the orientations apart"):
+        build(
+            "equivariant",
+            task_of(a=2),
+            size=16,
+            n_channels=1,
+            options=Options(readout="flatten", width=0.125),
+        )
