@@ -1,143 +1,318 @@
-"""What the report says of the inside of a network, from plain arrays."""
+"""The chapters of a report on the inside of a network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Explanations", "Learned", "Looked", "TopFilters"]
+import numpy as np
+
+from astrocnn.evaluation import figures
+from astrocnn.evaluation.explained import Explanations, Learned, Looked, TopFilters
+from astrocnn.evaluation.report import Chapter, Picture, Table
+
+__all__ = ["Explanations", "Learned", "Looked", "TopFilters", "chapters"]
+
+_ON_A_SHEET, _SHEETS, _BY_BAND, _LAYERS = 6, 4, 2, 3
+_ENOUGH = 24
+"""Objects from which on shares are also drawn along a column."""
+
+_NAMES = {"grad_cam": "Grad-CAM", "smooth_grad": "SmoothGrad", "deconvnet": "DeconvNet"}
+
+_MEANINGS = {
+    "saliency": "The gradient: how the number changes with each pixel. Noisy, and blind to what "
+    "the network takes for granted.",
+    "smooth_grad": "The gradient, averaged over copies of the image with noise added.",
+    "grad_cam": "The last maps of the network, weighted by their gradient: coarse, and only what "
+    "speaks for the number.",
+    "integrated_gradients": "What each pixel adds, compared with empty sky. All pixels together "
+    "make up the difference of the two numbers.",
+    "occlusion": "What the number loses when a square around the pixel is filled with sky noise.",
+    "deconvnet": "The strongest answers of a layer, sent back through the filters to the pixels.",
+}
 
 
-@dataclass(frozen=True, eq=False)
-class Looked:
-    """Where the network looked for one output, on some objects, and the checks of those maps.
-
-    Parameters
-    ----------
-    output : str
-        The number explained: the `label` of an `astrocnn.explain.Output`, or words where it is
-        another one for each object ("logit of the predicted class").
-    images : ndarray of shape (n, height, width, n_bands)
-        Flux, NaN where there is no data.
-    maps : mapping of str to ndarray of shape (n, height, width) or (n, height, width, n_bands)
-        Of each method, by its name.
-    labels : sequence of str
-        What is said beside each object: identifier, truth, prediction; lines broken by ``\\n``.
-    curves : mapping of str to object, optional
-        Of each method: ``fraction`` of shape (steps + 1,) and ``deletion``, ``insertion``,
-        ``random_deletion``, ``random_insertion`` of shape (n, steps + 1).
-    stages : sequence of str, optional
-        Layers in the order in which they were given random weights, from the output down.
-    randomization : mapping of str to ndarray of shape (n, n_stages), optional
-        Rank correlation of each method's map with that of the network randomized so far.
-    shifts : mapping of str to ndarray of shape (n,), optional
-        Correlation with the map of the image moved by one pixel.
-    shares : mapping of str to ndarray of shape (n, n_bands), optional
-        Part of the attribution in each band.
-    along : (str, ndarray of shape (n,)), optional
-        Words for the axis and values to draw the shares against: the redshift, for instance.
-    pointing : mapping of str to object, optional
-        Of each method where the cause is known: ``inside``, ``expected`` and ``hit``, of shape
-        (n,): the part of the attribution in the true region, the part of the pixels, and whether
-        the highest pixel lies there.
-    """
-
-    output: str
-    images: Any
-    maps: Mapping[str, Any]
-    labels: Sequence[str]
-    curves: Mapping[str, Any] = field(default_factory=dict)
-    stages: Sequence[str] = ()
-    randomization: Mapping[str, Any] = field(default_factory=dict)
-    shifts: Mapping[str, Any] = field(default_factory=dict)
-    shares: Mapping[str, Any] = field(default_factory=dict)
-    along: tuple[str, Any] | None = None
-    pointing: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class TopFilters:
-    """Where some filters of a layer answer most, as `astrocnn.explain.top_activations` finds it.
+def chapters(found: Explanations) -> list[Chapter]:
+    """What the network looks at, whether that can be believed, and what it has learned.
 
     Parameters
     ----------
-    layer : str
-        Its name.
-    channels : sequence of int of length n_filters
-        Index of each filter.
-    patches : sequence of sequence of ndarray of shape (height, width, n_bands)
-        Receptive fields for each filter, the highest answer first; NaN outside the image.
-    reconstructions : sequence of sequence of ndarray, optional
-        What a deconvolutional network puts into the same pixels.
-    values : ndarray of shape (n_filters, count)
-        The answers.
+    found : Explanations
+        Whatever of it is there is told.
+
+    Returns
+    -------
+    list of Chapter
+        Those of the three that have something to say.
     """
-
-    layer: str
-    channels: Sequence[int]
-    patches: Sequence[Sequence[Any]]
-    reconstructions: Sequence[Sequence[Any]] | None
-    values: Any
+    looked = _looked(found) if found.looked else None
+    believed = _believed(found)
+    learned = _learned(found, found.learned) if found.learned is not None else None
+    return [chapter for chapter in (looked, believed, learned) if chapter is not None]
 
 
-@dataclass(frozen=True, eq=False)
-class Learned:
-    """What the network as a whole has learned.
-
-    Parameters
-    ----------
-    kernels : ndarray of shape (height, width, n_bands, n_filters), optional
-        Of the first convolution.
-    maps : mapping of str to ndarray of shape (height, width, n_filters), optional
-        Feature maps of one image, by layer.
-    image : ndarray of shape (height, width, n_bands), optional
-        That image.
-    top : sequence of TopFilters
-        By layer.
-    class_images : mapping of str to ndarray of shape (height, width, n_bands), optional
-        The image that each class likes most.
-    dreams : (ndarray, ndarray), optional
-        Images before and after, each of shape (n, height, width, n_bands).
-    points : ndarray of shape (n, 2), optional
-        Objects as the last layer sees them, brought to two dimensions.
-    method : str
-        By which: "PCA", with its share of the variance, "t-SNE", "UMAP".
-    colors : mapping of str to ndarray of shape (n,), optional
-        What to color the points by, by the words for it; text for classes, numbers for others.
-    thumbnails : ndarray of shape (n, height, width, n_bands), optional
-        Image of each point.
-    """
-
-    kernels: Any = None
-    maps: Mapping[str, Any] = field(default_factory=dict)
-    image: Any = None
-    top: Sequence[TopFilters] = ()
-    class_images: Mapping[str, Any] = field(default_factory=dict)
-    dreams: tuple[Any, Any] | None = None
-    points: Any = None
-    method: str = ""
-    colors: Mapping[str, Any] = field(default_factory=dict)
-    thumbnails: Any = None
+def _looked(found: Explanations) -> Chapter:
+    text = [
+        "Maps of the pixels that spoke for a number of the answer. Red spoke for more of it, blue "
+        "for less. The number below a map is what its full color means; the gray line on it is "
+        "the outline of the object, five times the noise above the sky; the line on the second "
+        "image holds half of the map of one method.",
+        "Methods answer different questions, and a map that pleases the eye may still be wrong: "
+        "read it with the checks that follow.",
+    ]
+    methods = dict.fromkeys(name for one in found.looked for name in one.maps)
+    rows = [[_name(name), _MEANINGS[name]] for name in methods if name in _MEANINGS]
+    tables = [Table(["Method", "What its map says"], rows)] if rows else []
+    pictures = []
+    for one in found.looked:
+        pictures += _sheets(found, one)
+        pictures += _by_band(found, one)
+        pictures += _shares(found, one)
+    return Chapter("What the network looks at", text, pictures, tables)
 
 
-@dataclass(frozen=True, eq=False)
-class Explanations:
-    """All that the chapters on the inside of a network are made of.
+def _sheets(found: Explanations, one: Looked) -> list[Picture]:
+    pictures = []
+    maps = {name: np.asarray(values) for name, values in one.maps.items()}
+    count = min(len(one.labels), _ON_A_SHEET * _SHEETS)
+    if not maps:
+        return []
+    for start in range(0, count, _ON_A_SHEET):
+        part = slice(start, min(start + _ON_A_SHEET, count))
+        figure = figures.attribution_sheet(
+            np.asarray(one.images)[part],
+            {_name(name): values[part] for name, values in maps.items()},
+            labels=one.labels[part],
+            band_names=found.bands,
+            pixel_scale=found.pixel_scale,
+            contour=_name(_outlined(maps)),
+            foot=found.orientation,
+        )
+        caption = f"{one.output}: where each method sees it."
+        seen = "; ".join(label.replace("\n", ", ") for label in one.labels[part])
+        pictures.append(Picture(figure, caption, f"{caption} {seen}", True, True))
+    return pictures
 
-    Parameters
-    ----------
-    bands : sequence of str
-        Names of the bands.
-    looked : sequence of Looked
-        One for each output explained.
-    learned : Learned, optional
-        About the network as a whole.
-    pixel_scale : float, optional
-        [arcsec/pixel]
-    """
 
-    bands: Sequence[str]
-    looked: Sequence[Looked] = ()
-    learned: Learned | None = None
-    pixel_scale: float | None = None
+def _by_band(found: Explanations, one: Looked) -> list[Picture]:
+    maps = {name: np.asarray(v) for name, v in one.maps.items() if np.ndim(v) == 4}
+    maps = {name: v for name, v in maps.items() if v.shape[-1] > 1}
+    pictures = []
+    for i in range(min(len(one.labels), _BY_BAND) if maps else 0):
+        label = one.labels[i].replace("\n", ", ")
+        figure = figures.attribution_by_band(
+            np.asarray(one.images)[i],
+            {_name(name): values[i] for name, values in maps.items()},
+            band_names=found.bands,
+            channel_names=found.channels or None,
+            pixel_scale=found.pixel_scale,
+            title=label,
+        )
+        caption = f"{one.output}, band by band; the bands of a method share one scale."
+        pictures.append(Picture(figure, caption, f"{label}: {caption}", True))
+    return pictures
+
+
+def _shares(found: Explanations, one: Looked) -> list[Picture]:
+    shares = {_name(name): np.asarray(values) for name, values in one.shares.items()}
+    if not shares:
+        return []
+    names = found.channels or found.bands
+    caption = (
+        f"{one.output}: part of the absolute attribution in each band. Medians of the objects, "
+        "with the range from 16 % to 84 % of them; dotted, all bands alike."
+    )
+    pictures = [Picture(figures.band_shares(shares, band_names=names), caption, caption)]
+    if one.along is not None and np.isfinite(one.along[1]).sum() >= _ENOUGH:
+        figure = figures.band_shares(shares, band_names=names, along=one.along)
+        caption = f"{one.output}: the same along {one.along[0]}."
+        pictures.append(_picture(figure, caption))
+    return pictures
+
+
+def _believed(found: Explanations) -> Chapter | None:
+    pictures, tables, text = [], [], []
+    several = len(found.looked) > 1
+    for one in found.looked:
+        start = f"{one.output}: " if several else ""
+        table = _checks(one)
+        if table is not None:
+            tables.append(table)
+        if one.curves:
+            curves = {_name(name): values for name, values in one.curves.items()}
+            figure = figures.deletion_insertion(curves, ylabel=one.output)
+            caption = (
+                f"{start}mean over objects while pixels are filled with sky noise in the order of "
+                "a map (left), or come back in it (right). A map that has found what matters falls "
+                "and rises sooner than random order (gray: the spread of single random orders)."
+            )
+            pictures.append(_picture(figure, caption))
+        if one.randomization:
+            named = {_name(name): values for name, values in one.randomization.items()}
+            figure = figures.randomization_stages(one.stages, named)
+            caption = (
+                f"{start}likeness of maps to those of a network whose layers got random weights, "
+                "from the output down. A map that stays as it was shows the image, not what the "
+                "network has learned."
+            )
+            pictures.append(_picture(figure, caption))
+    if not (pictures or tables):
+        return None
+    text.append(
+        "Each check can fail a map; none can prove it right. Numbers are over the objects above."
+    )
+    return Chapter("Can the maps be believed?", text, pictures, tables)
+
+
+def _checks(one: Looked) -> Table | None:
+    """One row a method, one column a check that was made."""
+    columns: dict[str, dict[str, str]] = {}
+
+    def put(column: str, method: str, words: str) -> None:
+        columns.setdefault(column, {})[method] = words
+
+    for name, curve in one.curves.items():
+        for kind, sign, words in (("deletion", -1, "less"), ("insertion", 1, "more")):
+            x = np.asarray(curve.fraction, float)
+            areas = [np.trapezoid(getattr(curve, k), x) for k in (kind, f"random_{kind}")]
+            gain = sign * (areas[0] - areas[1])
+            better = int(np.sum(gain > 0))
+            said = f"{np.mean(gain):.3g} ({better} of {len(gain)})"
+            put(f"{kind.capitalize()}: {words} than random", name, said)
+    for name, values in one.randomization.items():
+        put("Likeness without what was learned", name, _middle(np.asarray(values)[:, -1]))
+    for name, values in one.shifts.items():
+        put("Likeness after a shift of one pixel", name, _middle(values))
+    for name, hits in one.pointing.items():
+        put("In the true region", name, _percent(hits.inside))
+        put("By area alone", name, _percent(hits.expected))
+        known = np.asarray(hits.hit, float)
+        known = known[np.isfinite(known)]
+        put("Highest pixel inside", name, f"{known.sum():.3g} of {len(known)}")
+    methods = dict.fromkeys(name for cells in columns.values() for name in cells)
+    if not methods:
+        return None
+    rows = [
+        [_name(name), *(cells.get(name, "\u2013") for cells in columns.values())]
+        for name in methods
+    ]
+    caption = (
+        f"{one.output}: checks of the maps. Deletion and insertion: mean area between the curve "
+        "and that of random orders, and for how many objects it is on the right side"
+    )
+    return Table(["Method", *columns], rows, caption, numeric=True)
+
+
+def _learned(found: Explanations, one: Learned) -> Chapter | None:
+    pictures: list[Picture] = []
+    if one.kernels is not None:
+        names = _names(found, np.shape(one.kernels)[2])
+        figure = figures.kernel_mosaic(one.kernels, band_names=names)
+        caption = (
+            "Kernels of the first convolution: the patterns it looks for, a column for each "
+            "filter, a row for each band, all in one scale."
+        )
+        pictures.append(_picture(figure, caption, raster=True))
+    if one.image is not None:
+        for layer, maps in list(one.maps.items())[:_LAYERS]:
+            figure = figures.feature_montage(one.image, maps, layer=layer, shared_scale=False)
+            caption = (
+                f"What the filters of {layer} make of one image. The second number is what full "
+                "color means."
+            )
+            pictures.append(_picture(figure, caption, raster=True))
+    for top in one.top[:_LAYERS]:
+        figure = figures.top_plate(
+            top.patches, top.reconstructions, top.values, layer=top.layer, channels=top.channels
+        )
+        beside = (
+            " Beside them, what of those pixels the filter answered to: gray is nothing, bright is "
+            "light that raises the answer."
+        )
+        beside = "" if top.reconstructions is None else beside
+        caption = f"Where the filters of {top.layer} answer most, and how strongly.{beside}"
+        pictures.append(_picture(figure, caption, raster=True))
+    pictures += _made(found, one) + _map_of_objects(one)
+    text = ["What the network as a whole answers to, whatever the single object."]
+    return Chapter("What the network has learned", text, pictures) if pictures else None
+
+
+def _made(found: Explanations, one: Learned) -> list[Picture]:
+    """Images that the network made or changed."""
+    pictures = []
+    if one.class_images:
+        bands = np.shape(next(iter(one.class_images.values())))[-1]
+        figure = figures.class_images(
+            one.class_images, band_names=_names(found, bands), pixel_scale=found.pixel_scale
+        )
+        caption = (
+            "The image that each class likes most. It is no typical member: it is what an image "
+            "would have to add up to for the network to be surest."
+        )
+        pictures.append(_picture(figure, caption, raster=True))
+    if one.dreams is not None:
+        figure = figures.dream(*one.dreams, pixel_scale=found.pixel_scale)
+        caption = (
+            "Images before and after they were changed so that a layer answers more; the "
+            "difference is the mean over bands."
+        )
+        pictures.append(_picture(figure, caption, raster=True))
+    return pictures
+
+
+def _map_of_objects(one: Learned) -> list[Picture]:
+    if one.points is None:
+        return []
+    pictures = []
+    colors: Mapping[str, Any] = one.colors or {"": None}
+    for i, (label, values) in enumerate(colors.items()):
+        figure = figures.embedding_figure(
+            one.points,
+            colors=values,
+            color_label=label,
+            # Once is enough to see which objects lie where.
+            thumbnails=one.thumbnails if i == 0 else None,
+        )
+        by = f", colored by {label}" if label else ""
+        how = f" ({one.method})" if one.method else ""
+        caption = (
+            f"Objects as the last layer before the answer sees them, in two dimensions{how}{by}. "
+            "What lies close is alike to the network."
+        )
+        pictures.append(_picture(figure, caption, raster=True))
+    return pictures
+
+
+def _picture(figure: Any, caption: str, *, raster: bool = False) -> Picture:
+    return Picture(figure, caption, caption, raster, figure.get_size_inches()[0] > 6)
+
+
+def _outlined(maps: Mapping[str, Any]) -> str:
+    """The method whose outline is drawn: that whose map adds up to something."""
+    return "integrated_gradients" if "integrated_gradients" in maps else next(iter(maps))
+
+
+def _name(method: str) -> str:
+    return _NAMES.get(method, method.replace("_", " "))
+
+
+def _names(found: Explanations, count: int) -> Sequence[str]:
+    """Names of bands or channels, or their numbers if there are others than known."""
+    for names in (found.channels, found.bands):
+        if len(names) == count:
+            return names
+    return [str(i) for i in range(count)]
+
+
+def _middle(values: Any) -> str:
+    """Median of what is known."""
+    known = np.asarray(values, float)
+    known = known[np.isfinite(known)]
+    return f"{np.median(known):.2f}" if known.size else "\u2013"
+
+
+def _percent(values: Any) -> str:
+    """Mean of what is known."""
+    known = np.asarray(values, float)
+    known = known[np.isfinite(known)]
+    return f"{100 * known.mean():.0f}\u00a0%" if known.size else "\u2013"

@@ -125,6 +125,7 @@ def attribution_by_band(
     maps: Mapping[str, Any],
     *,
     band_names: Sequence[str],
+    channel_names: Sequence[str] | None = None,
     pixel_scale: float | None = None,
     title: str = "",
 ) -> Figure:
@@ -136,10 +137,13 @@ def attribution_by_band(
     ----------
     image : array_like of shape (height, width, n_bands)
         Flux, NaN where there is no data.
-    maps : mapping of str to array_like of shape (height, width, n_bands)
+    maps : mapping of str to array_like of shape (height, width, n_channels)
         By method.
     band_names : sequence of str
         One for each band.
+    channel_names : sequence of str, optional
+        What the maps count, where the network takes other things than bands; those that are bands
+        stand below theirs.
     pixel_scale : float, optional
         [arcsec/pixel]; gives a scale bar.
     title : str
@@ -153,13 +157,14 @@ def attribution_by_band(
     images = _checked(np.asarray(image)[None], band_names)
     found = {name: np.asarray(values, np.float64) for name, values in maps.items()}
     shapes = {name: values.shape for name, values in found.items()}
-    if not found or any(len(s) != 3 or s[-1] != len(band_names) for s in shapes.values()):
+    names = list(band_names if channel_names is None else channel_names)
+    if not found or any(len(s) != 3 or s[-1] != len(names) for s in shapes.values()):
         raise PredictionError(
-            "A sheet by band needs maps with as many bands as the image.",
+            "A sheet by band needs maps with one name for each of their bands.",
             received=shapes,
-            allowed=f"(height, width, {len(band_names)})",
+            allowed=f"(height, width, {len(names)})",
         )
-    columns = len(band_names)
+    columns = len(names)
     side = min(1.35, 6.2 / columns)
     rows = len(found) + 1
     figure = Figure(
@@ -169,10 +174,15 @@ def attribution_by_band(
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)  # type: ignore[union-attr, call-arg]
     axes = figure.subplots(rows, columns, squeeze=False)
     light = isophote(images[0])
-    for j, band in enumerate(band_names):
-        axes[0, j].imshow(rgb(images, [j])[0], origin="lower", interpolation="nearest")
-        bare(axes[0, j])
-        axes[0, j].set_title(band, pad=3)
+    for cell, name in zip(axes[0], names, strict=True):
+        bare(cell)
+        cell.set_title(name, pad=3)
+        if name in band_names:
+            band = list(band_names).index(name)
+            cell.imshow(rgb(images, [band])[0], origin="lower", interpolation="nearest")
+        else:
+            cell.set_box_aspect(1)
+            cell.spines[:].set_visible(False)
     for row, (name, values) in zip(axes[1:], found.items(), strict=True):
         top, signed = limit(values), is_signed(values)
         for j, cell in enumerate(row):
@@ -181,7 +191,7 @@ def attribution_by_band(
         row[0].set_ylabel(_broken(name, side), fontsize=8)
         bar(row[-1], top, signed)
     axes[0, 0].set_ylabel("image", fontsize=8)
-    if pixel_scale:
+    if pixel_scale and names[0] in band_names:
         scale_bar(axes[0, 0], images.shape[2], pixel_scale)
     if title:
         figure.suptitle(title, fontsize=9)
