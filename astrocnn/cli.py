@@ -200,6 +200,20 @@ def find_lr(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  
 
 
 @app.command()
+def search(
+    run: RunFile,
+    out: Out = None,
+    overrides: Overrides = [],  # noqa: B006
+    workers: Annotated[int, typer.Option(min=1, help="Processes that train trials.")] = 1,
+) -> None:
+    """Try many values of a run, and rank them by the validation loss; it continues like train."""
+    from astrocnn.runs.config import load_run
+    from astrocnn.runs.verbs import search as verb
+
+    _tell(verb.run(load_run(run, overrides), _folder(run, out), workers=workers))
+
+
+@app.command()
 def train(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
     """Train a network; given again after an interruption, it continues."""
     from astrocnn.runs.config import load_run

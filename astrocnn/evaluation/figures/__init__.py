@@ -22,6 +22,7 @@ from astrocnn.evaluation.figures.examples import densities
 from astrocnn.evaluation.figures.feature_montage import feature_montage
 from astrocnn.evaluation.figures.gallery import band_levels, gallery, rgb
 from astrocnn.evaluation.figures.kernels import kernel_mosaic
+from astrocnn.evaluation.figures.parallel import parallel_coordinates
 from astrocnn.evaluation.figures.pit import credible_sets, pit_histogram, qq
 from astrocnn.evaluation.figures.reliability import reliability
 from astrocnn.evaluation.figures.scatter import against_truth
@@ -67,6 +68,7 @@ __all__ = [
     "gallery",
     "kernel_mosaic",
     "learning_curve",
+    "parallel_coordinates",
     "pit_compared",
     "pit_histogram",
     "png",

@@ -1,0 +1,264 @@
+"""What a search leaves behind: a folder of plain runs, each with its outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import json
+import math
+import os
+import shutil
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TextIO
+
+from astrocnn.atomic import write_text
+from astrocnn.errors import ConfigError
+from astrocnn.runs.config import RunConfig, dump_run, load_run, parse_run
+from astrocnn.runs.directory import RunDirectory, differences
+from astrocnn.runs.searching.space import raw_of
+
+__all__ = ["Outcome", "SearchFolder", "TrialFolder", "is_loss"]
+
+try:
+    import fcntl
+except ImportError:  # then only one process at a time may search a folder
+    fcntl = None  # type: ignore[assignment]
+
+# A search may go on with other values of these.
+_MAY_CHANGE = {"trials": None, "hours": None, "objective": "val_loss"}
+
+
+def is_loss(objective: str) -> bool:
+    """Whether a column of the history is to be made small."""
+    return objective.endswith("loss")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes
+    ----------
+    state : {"complete", "pruned", "failed"}
+        Pruned: stopped because others were better; failed: this run cannot be trained.
+    said : str
+        Why it failed.
+    """
+
+    state: str
+    said: str = ""
+
+
+class TrialFolder:
+    """One trial: a run directory, its run file, its values and its outcome.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    number : int
+        From 0.
+    """
+
+    def __init__(self, path: Path, number: int) -> None:
+        self.path = path
+        self.number = number
+        self.run_file = path / "run.toml"
+        self.outcome_file = path / "outcome.json"
+        self._values = path / "values.json"
+
+    @property
+    def made(self) -> bool:
+        """Whether it is known what the trial tries."""
+        return self.run_file.is_file()
+
+    @property
+    def done(self) -> bool:
+        """Whether the trial has ended."""
+        return self.outcome_file.is_file()
+
+    def make(self, values: Mapping[str, Any], config: RunConfig) -> None:
+        """Write the run file; one that is there stays."""
+        if not self.made:
+            write_text(self._values, json.dumps(dict(values), indent=1) + "\n")
+            write_text(self.run_file, dump_run(config))
+
+    def values(self) -> dict[str, Any]:
+        """What the trial sets, by dotted path."""
+        return dict(json.loads(self._values.read_text(encoding="utf-8")))
+
+    def config(self) -> RunConfig:
+        """The run of the trial."""
+        return load_run(self.run_file)
+
+    def end(self, outcome: Outcome) -> None:
+        """Record that the trial has ended; what was kept to continue it goes."""
+        write_text(self.outcome_file, json.dumps(asdict(outcome)) + "\n")
+        shutil.rmtree(RunDirectory(self.path).backup, ignore_errors=True)
+
+    def outcome(self) -> Outcome:
+        """How the trial ended."""
+        home = RunDirectory(self.path)
+        with home.reading(self.outcome_file, "search") as path:
+            return Outcome(**json.loads(path.read_text(encoding="utf-8")))
+
+    def history(self) -> dict[str, list[float]]:
+        """The columns of ``history.csv``; none before the first epoch has ended."""
+        home = RunDirectory(self.path)
+        if not home.history.is_file():
+            return {}
+        with home.reading(home.history, "search") as path, open(path, newline="") as stream:
+            lines = list(csv.DictReader(stream))
+            return {name: [float(line[name] or "nan") for line in lines] for name in lines[0]}
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[bool]:
+        """Yield whether this process may work on the trial: no other does at this time.
+
+        The system itself gives the claim back when a process ends, however it ends.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ".claim", "a") as stream:
+            yield _lock(stream, wait=False)
+
+
+class SearchFolder:
+    """A folder of trials.
+
+    ============================  =====================================================
+    ``search.toml``               the search, resolved
+    ``cutouts/``                  shards, one set for all trials with the same inputs
+    ``trials/0007/run.toml``      a plain run; its folder is a run directory
+    ``trials/0007/outcome.json``  how the trial ended
+    ``trials.ecsv``               all trials, the best first
+    ``best.toml``                 the run file of the best
+    ``figures/``                  parallel coordinates
+    ``optuna.log``                the same trials as a study of Optuna, if it was asked
+    ============================  =====================================================
+
+    Parameters
+    ----------
+    path : path-like
+        The folder; it need not exist yet.
+    config : RunConfig
+        With a search.
+    """
+
+    def __init__(self, path: str | Path, config: RunConfig) -> None:
+        assert config.search is not None
+        self.path = Path(path)
+        self.config = config
+        self.search = config.search
+        self.figures = self.path / "figures"
+        self.table = self.path / "trials.ecsv"
+        self.best = self.path / "best.toml"
+        self.study = self.path / "optuna.log"
+
+    def create(self) -> None:
+        """Make the folder, or take up the search it already has.
+
+        Raises
+        ------
+        ConfigError
+            If the folder holds something else.
+        """
+        file = self.path / "search.toml"
+        if (self.path / "config.toml").is_file():
+            raise ConfigError(
+                f"{self.path} is the directory of a single run.", hint="choose another --out"
+            )
+        text = dump_run(self.config)
+        if file.is_file():
+            old = load_run(file)
+            changed = differences(_kept(old), _kept(self.config))
+            if _kept(old) != _kept(self.config):
+                raise ConfigError(
+                    f"{self.path} holds another search; it differs in: {', '.join(changed)}.",
+                    hint="choose another --out, or remove that folder to start afresh",
+                )
+        if not file.is_file() or file.read_text(encoding="utf-8") != text:
+            write_text(file, text)
+
+    @cached_property
+    def _base(self) -> dict[str, Any]:
+        return tomllib.loads(dump_run(self.config.model_copy(update={"search": None})))
+
+    def config_of(self, values: Mapping[str, Any], number: int | None = None) -> RunConfig:
+        """The run that sets some values, by dotted path.
+
+        Raises
+        ------
+        ConfigError
+            If a run cannot have these values.
+        """
+        raw = raw_of(self._base, values)
+        if number is not None:
+            raw["title"] = f"{self.config.title}, trial {number}"
+        return parse_run(raw)
+
+    def trial(self, number: int) -> TrialFolder:
+        """A trial by its number, from 0."""
+        return TrialFolder(self.path / "trials" / f"{number:04d}", number)
+
+    def trials(self) -> list[TrialFolder]:
+        """All trials whose values are known, by number."""
+        found = (self.path / "trials").glob("[0-9]*/run.toml")
+        return sorted((self.trial(int(file.parent.name)) for file in found), key=lambda t: t.number)
+
+    def cutouts(self, config: RunConfig) -> RunDirectory:
+        """Where the shards of a trial are: the same for all trials with the same inputs."""
+        seen = config.inputs.model_dump(include={"bands", "size", "scalars", "mask_channel"})
+        name = hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:8]
+        return RunDirectory(self.path / "cutouts" / name)
+
+    def link_shards(self, trial: TrialFolder, config: RunConfig) -> None:
+        """Give a trial the shards of its inputs, without a copy."""
+        link = RunDirectory(trial.path).shards
+        if not link.exists():
+            target = os.path.relpath(self.cutouts(config).shards.resolve(), trial.path.resolve())
+            link.unlink(missing_ok=True)
+            link.symlink_to(target, target_is_directory=True)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no other process does what must be done by one."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ".claim", "a") as stream:
+            _lock(stream, wait=True)
+            yield
+
+    def objective(self, trial: TrialFolder) -> tuple[float, int | None]:
+        """Value of a trial and its epoch, from 1: the one whose weights are kept.
+
+        That is the epoch of the lowest validation loss, whatever the objective; NaN and None before
+        the first epoch.
+        """
+        history = trial.history()
+        losses = history.get("val_loss", [])
+        good = [i for i, loss in enumerate(losses) if math.isfinite(loss)]
+        if not good:
+            return math.nan, None
+        best = min(good, key=losses.__getitem__)
+        return history.get(self.search.objective, [math.nan] * len(losses))[best], best + 1
+
+
+def _kept(config: RunConfig) -> RunConfig:
+    """The part of a search that makes its trials what they are."""
+    assert config.search is not None
+    fixed = config.search.model_copy(update=_MAY_CHANGE)
+    return config.model_copy(update={"search": fixed})
+
+
+def _lock(stream: TextIO, wait: bool) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True

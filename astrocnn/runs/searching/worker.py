@@ -1,0 +1,199 @@
+"""Training the trials of a search, in this process or in several."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from astrocnn.datasets.shards import MANIFEST, Shards
+from astrocnn.errors import AstrocnnError, ConfigError, ModelError, TrainingError
+from astrocnn.runs.config import RunConfig, load_run
+from astrocnn.runs.quiet import import_tensorflow
+from astrocnn.runs.searching.folder import Outcome, SearchFolder, TrialFolder
+from astrocnn.runs.searching.refusals import known_values
+from astrocnn.runs.verbs.cutouts import make_shards
+
+__all__ = ["cut", "in_processes", "prepare", "work"]
+
+_LOOK_EVERY = 0.3
+
+
+def prepare(folder: SearchFolder, trial: TrialFolder) -> None:
+    """Decide what a trial tries and write its run file, if that is not done yet.
+
+    A run that cannot be is an outcome, too.
+    """
+    if trial.made:
+        return
+    values = known_values(folder.search, trial.number)
+    if values is None:
+        from astrocnn.runs.searching.suggestions import suggest
+
+        values = suggest(folder, trial.number)
+    trial.make(values, folder.config_of(values, trial.number))
+
+
+def cut(folder: SearchFolder, config: RunConfig) -> Shards:
+    """The shards of a trial, cut now if no other trial has the same inputs."""
+    home = folder.cutouts(config)
+    with folder.alone():
+        # Shards that are whole stay as they are: others may be reading them.
+        if not (home.shards / MANIFEST).is_file():
+            make_shards(config, home)
+    return Shards.open(home.shards)
+
+
+def work(folder: SearchFolder, watch: Callable[[Any], None] | None = None) -> Iterator[TrialFolder]:
+    """Train one trial after another, those of other processes excepted; yields each that ended.
+
+    Parameters
+    ----------
+    folder : SearchFolder
+        With its shards cut.
+    watch : callable, optional
+        Called with the history after each epoch.
+    """
+    started = time.monotonic()
+    for number in range(folder.search.count):
+        trial = folder.trial(number)
+        if trial.done:
+            continue
+        hours = folder.search.hours
+        if hours is not None and time.monotonic() - started > 3600 * hours:
+            return
+        with trial.claimed() as mine:
+            if not mine or trial.done:
+                continue
+            prepare(folder, trial)
+            trial.end(_train(folder, trial, watch))
+        yield trial
+
+
+def _train(
+    folder: SearchFolder, trial: TrialFolder, watch: Callable[[Any], None] | None
+) -> Outcome:
+    from astrocnn.runs.searching.suggestions import Pruned, Pruning
+    from astrocnn.runs.verbs import train
+
+    config = trial.config()
+    cut(folder, config)
+    folder.link_shards(trial, config)
+    callbacks = [] if watch is None else [watch]
+    if folder.search.pruning:
+        callbacks.append(Pruning(folder, trial))
+    try:
+        for _ in train.run(config, trial.path, cut=False, callbacks=callbacks):
+            pass
+    except Pruned:
+        return Outcome("pruned")
+    except (TrainingError, ModelError, ConfigError) as error:
+        return Outcome("failed", str(error))
+    finally:
+        _forget()
+    return Outcome("complete")
+
+
+def _forget() -> None:
+    """Give back what Keras keeps of a network that is no longer needed."""
+    import keras
+
+    keras.utils.clear_session(free_memory=False)
+    gc.collect()
+
+
+def in_processes(folder: SearchFolder, n: int) -> Iterator[TrialFolder]:
+    """Train the trials in several processes, each with a TensorFlow of its own.
+
+    Parameters
+    ----------
+    folder : SearchFolder
+        With its shards cut.
+    n : int
+        Number of processes.
+
+    Yields
+    ------
+    TrialFolder
+        Each trial as it ends, wherever it was trained.
+
+    Raises
+    ------
+    AstrocnnError
+        If a process could not go on; the others finish their work.
+    """
+    context = multiprocessing.get_context("spawn")
+    open_ones = [t for t in map(folder.trial, range(folder.search.count)) if not t.done]
+    processes, ears = [], []
+    try:
+        for _ in range(n):
+            ear, mouth = context.Pipe(duplex=False)
+            process = context.Process(target=_main, args=(str(folder.path), n, mouth))
+            process.start()
+            mouth.close()
+            processes.append(process)
+            ears.append(ear)
+        alive = True
+        while alive:
+            alive = any(process.is_alive() for process in processes)
+            for trial in [t for t in open_ones if t.done]:
+                open_ones.remove(trial)
+                yield trial
+            time.sleep(_LOOK_EVERY if alive else 0)
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+    for process, ear in zip(processes, ears, strict=True):
+        if process.exitcode:
+            raise AstrocnnError(
+                "A process of the search could not go on.",
+                received=_last_words(ear) or f"exit code {process.exitcode}",
+                hint="give the same command again: what is finished is kept"
+                + ("; with fewer --workers if memory was short" if process.exitcode < 0 else ""),
+            )
+
+
+def _last_words(ear: Any) -> str:
+    with contextlib.suppress(EOFError, OSError):
+        if ear.poll():
+            return str(ear.recv())
+    return ""
+
+
+def _main(path: str, n: int, mouth: Any) -> None:
+    """One process: as many threads as its share, and silent but for its last words."""
+    share = str(max(1, _processors() // n))
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, share)
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    parent = multiprocessing.parent_process()
+
+    def orphaned(history: Any) -> None:
+        if parent is not None and not parent.is_alive():
+            raise KeyboardInterrupt
+
+    with open(os.devnull, "w") as nowhere:
+        sys.stderr = nowhere
+        try:
+            import_tensorflow()
+            config = load_run(Path(path) / "search.toml")
+            for _ in work(SearchFolder(path, config), orphaned):
+                pass
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except Exception as error:
+            mouth.send(f"{type(error).__name__}: {error}")
+            sys.exit(1)
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

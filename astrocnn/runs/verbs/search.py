@@ -1,0 +1,132 @@
+"""``astrocnn search``: which values of a run give the lowest validation loss."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.table import Table
+
+from astrocnn.errors import ConfigError, TrainingError
+from astrocnn.runs.assemble import task_of
+from astrocnn.runs.config import RunConfig
+from astrocnn.runs.searching.folder import SearchFolder, is_loss
+from astrocnn.runs.searching.refusals import check, known_values
+from astrocnn.runs.searching.table import (
+    Found,
+    gather,
+    line_of,
+    save_best,
+    save_table,
+    shown_table,
+)
+from astrocnn.runs.searching.worker import cut, in_processes, prepare, work
+from astrocnn.runs.verbs.find_lr import save_figure
+from astrocnn.runs.verbs.train import labelled_rows
+
+__all__ = ["run"]
+
+
+def run(config: RunConfig, out: Path, *, workers: int = 1) -> Iterator[Table | str]:
+    """Train many runs that differ in the values of ``[search.space]``, and rank them.
+
+    The test split plays no part.  Given again after an interruption it continues: finished trials
+    are not trained again, an unfinished one goes on at its last epoch.  Given with more trials it
+    adds to those that are there.  The same command elsewhere, on the same folder, helps.
+
+    Parameters
+    ----------
+    config : RunConfig
+        With a search.
+    out : Path
+        Folder of the search; see `astrocnn.runs.searching.folder.SearchFolder`.
+    workers : int
+        Processes on this machine, each with a TensorFlow of its own.
+
+    Raises
+    ------
+    ConfigError
+        If the run file holds no search, or one that cannot be: all mistakes at once.
+    TrainingError
+        If not a single trial could be trained.
+    """
+    if config.search is None:
+        raise ConfigError(
+            "This run file does not say what to vary.",
+            hint='[search.space] with, for instance, "training.learning_rate" = '
+            '{ low = 1e-4, high = 1e-1, scale = "log" }',
+        )
+    folder = SearchFolder(out, config)
+    check(folder)
+    folder.create()
+    _decide(folder)
+    _cut(folder)
+    done = sum(trial.done for trial in folder.trials())
+    if done:
+        yield f"{done} trials are there already"
+    several = min(workers, config.search.count - done)
+    for trial in in_processes(folder, several) if several > 1 else work(folder):
+        yield line_of(folder, trial)
+    yield from _tell(folder)
+
+
+def _decide(folder: SearchFolder) -> None:
+    """Write the run files of all trials that depend on no other."""
+    for number in range(folder.search.count):
+        if known_values(folder.search, number) is not None:
+            prepare(folder, folder.trial(number))
+
+
+def _cut(folder: SearchFolder) -> None:
+    """Cut the objects once for each kind of inputs, and see that there are some to learn from."""
+    runs = [trial.config() for trial in folder.trials()]
+    for config in {folder.cutouts(run).path: run for run in runs}.values():
+        rows = labelled_rows(config, cut(folder, config), task_of(config))
+        for name in ("train", "validation"):
+            if not len(rows[name]):
+                raise TrainingError(
+                    f"The {name} split has no labelled object with an image.",
+                    received=", ".join(f"{k}: {len(v)}" for k, v in rows.items()),
+                    hint="add rows, or change split.fractions",
+                )
+
+
+def _tell(folder: SearchFolder) -> Iterator[Table | str]:
+    found = gather(folder)
+    save_table(folder, found)
+    save_best(folder, found)
+    if folder.search.sampler == "tpe" or folder.search.pruning:
+        from astrocnn.runs.searching.suggestions import save_study
+
+        save_study(folder, folder.trials(), folder.study)
+    counts = Counter(one.state for one in found)
+    if counts["failed"] == len(found):
+        raise TrainingError("Not one of the trials could be trained.", received=found[0].said)
+    yield shown_table(folder, found)
+    yield ", ".join(f"{n} {state}" for state, n in counts.items())
+    yield f"table: {folder.table}"
+    if counts["complete"]:
+        yield f"best run: {folder.best}"
+    if any(one.epoch for one in found):
+        yield f"figure: {_draw(folder, found)}"
+
+
+def _draw(folder: SearchFolder, found: list[Found]) -> Path:
+    from astrocnn.evaluation.figures import parallel_coordinates
+
+    shown = [one for one in found if one.epoch]
+    figure = parallel_coordinates(
+        {name: [one.values[name] for one in shown] for name in folder.search.space},
+        [one.objective for one in shown],
+        objective_name=folder.search.objective,
+        lowest=is_loss(folder.search.objective),
+        log=[name for name, one in folder.search.space.items() if one.scale == "log"],
+        limits={
+            name: (one.low, one.high)
+            for name, one in folder.search.space.items()
+            if one.choices is None
+        },
+        incomplete=[one.state != "complete" for one in shown],
+    )
+    return save_figure(figure, folder.figures / "parallel_coordinates.png")[0]
