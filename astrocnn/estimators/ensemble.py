@@ -126,6 +126,7 @@ class Ensemble:
         *,
         backup: str | os.PathLike[str] | None = None,
         history_file: str | os.PathLike[str] | None = None,
+        start: Estimator | None = None,
         **options: Any,
     ) -> Ensemble:
         """Train one member after another, all with the normalization that the first one measured.
@@ -142,6 +143,10 @@ class Ensemble:
             trained again.
         history_file : path, optional
             CSV of the first member; that of member k (from 1) has ``-k`` before its suffix.
+        start : Estimator, optional
+            A trained network with whose weights all members begin, or an ensemble of as many, each
+            for one.  Members with one beginning have more in common, so that they disagree
+            less where they are wrong.
         **options
             As for a member's `fit`.
 
@@ -149,9 +154,21 @@ class Ensemble:
         -------
         Ensemble
             Itself.
+
+        Raises
+        ------
+        ModelError
+            If the start is an ensemble of another size.
         """
+        starts = getattr(start, "members", (start,) * len(self.members))
+        if len(starts) != len(self.members):
+            raise ModelError(
+                "An ensemble begins with one network, or with an ensemble of as many.",
+                received=f"{len(starts)} members",
+                allowed=f"1 or {len(self.members)}",
+            )
         for k, member in enumerate(self.members):
-            own: dict[str, Any] = {}
+            own: dict[str, Any] = {} if start is None else {"start": starts[k]}
             if backup is not None:
                 own["backup"] = Path(backup) / f"member-{k}"
             if history_file is not None:

@@ -23,10 +23,11 @@ from astrocnn.estimators._features import Features
 from astrocnn.estimators._folder import read_json, write_json
 from astrocnn.estimators._forward import Forward
 from astrocnn.estimators._rounding import largest_change
+from astrocnn.estimators._start import begin, facts_of
 from astrocnn.estimators.base import ABOUT
 from astrocnn.families import ClassFamily
 from astrocnn.imaging import Inputs
-from astrocnn.models import Options, with_precision
+from astrocnn.models import Options, body, with_precision
 from astrocnn.models.build import build
 from astrocnn.models.drawing import drawing
 from astrocnn.tasks import Task, storage
@@ -106,6 +107,7 @@ class KerasEstimator:
         self.options = options if isinstance(options, Options) else Options.from_dict(options or {})
         self.asked_precision = precision
         self.seed = seed
+        self.origin_: dict[str, Any] | None = None
         self._forwards: dict[tuple[Any, ...], Forward] = {}
         self._features: dict[str, Features] = {}
 
@@ -142,6 +144,7 @@ class KerasEstimator:
             "Architecture": self.architecture,
             "Parameters": f"{self.model_.count_params():,}",
             "Arithmetic of predictions": self.precision,
+            **(facts_of(self.origin_) if self.origin_ else {}),
         }
 
     def fit(
@@ -156,6 +159,10 @@ class KerasEstimator:
         patience: int | None = None,
         augmentation: Any = None,
         balance: bool = False,
+        start: KerasEstimator | None = None,
+        frozen_epochs: int = 5,
+        rate: float = 0.1,
+        rates: Mapping[str, float] | None = None,
         strategy: Any = "auto",
         precision: str = "float32",
         backup: str | os.PathLike[str] | None = None,
@@ -179,6 +186,17 @@ class KerasEstimator:
             See `astrocnn.datasets.dataset`.
         balance : bool
             Whether rare classes count as much as common ones.
+        start : KerasEstimator, optional
+            A trained one of the same architecture, with whose weights this one begins: see
+            `astrocnn.models.transfer`.  Heads of other targets, and of targets with other classes,
+            begin at random.  Of the rest nothing is carried over: the normalization is measured
+            anew unless the inputs have one, and so is a calibration.
+        frozen_epochs : int
+            Epochs during which, after a start, only the heads learn.
+        rate : float
+            Factor on the learning rate of all layers but the heads thereafter.
+        rates : mapping of str to float, optional
+            The same for single layers, by name; 0 keeps a layer as it is.
         **options
             Further arguments of `astrocnn.training.fit`.
 
@@ -198,6 +216,8 @@ class KerasEstimator:
             )
             self.inputs = self.inputs.with_normalization(measured)
         model = self._untrained()
+        self.origin_ = None if start is None else begin(model, self.task, self.inputs, start)
+        shares = {} if start is None else dict.fromkeys(body(model), rate)
         common = {"shards": shards, "task": self.task, "inputs": self.inputs}
         held_out = None
         if validation is not None and len(validation):
@@ -227,6 +247,9 @@ class KerasEstimator:
             backup=backup,
             history_file=history_file,
             seed=self.seed,
+            rates={**shares, **(rates or {})},
+            frozen_epochs=0 if start is None else frozen_epochs,
+            origin=None if self.origin_ is None else self.origin_["model"],
             **options,
         )
         self._adopt(model)
@@ -238,6 +261,16 @@ class KerasEstimator:
         if bfloat16_works():
             self.bfloat16_change_ = largest_change(model, self.task, self.inputs, images, scalars)
         return self
+
+    def beginning(self, start: KerasEstimator) -> dict[str, str]:
+        """What a `fit` with this start would take of its weights, in words; nothing is trained.
+
+        Raises
+        ------
+        ModelError
+            If the weights do not fit.
+        """
+        return facts_of(begin(self._untrained(), self.task, self.inputs, start))
 
     def _untrained(self) -> keras.Model:
         keras.utils.set_random_seed(self.seed)
@@ -365,6 +398,7 @@ class KerasEstimator:
             "precision": self.asked_precision,
             "bfloat16_change": change if np.isfinite(change) else None,
             "seed": self.seed,
+            "origin": self.origin_,
             "task": storage.to_dict(self.task),
         }
         with replacing_folder(directory) as folder:
@@ -394,6 +428,7 @@ class KerasEstimator:
             )
             change = about["bfloat16_change"]
             estimator.bfloat16_change_ = np.inf if change is None else float(change)
+            estimator.origin_ = about.get("origin")
         except (LookupError, TypeError, AttributeError) as error:
             raise ModelError(
                 f"The description of the estimator in '{folder}' is damaged.",

@@ -4,9 +4,10 @@ An architecture is a file in ``architectures/`` that turns an image into feature
 `Block`, and knows no task.  `build` puts the heads of a task on it, `loss_for` trains them, and
 `Stochastic` draws from it by consistent Monte-Carlo dropout.
 
-Names are resolved on first use: listing architectures or checking `Options` imports no Keras.  The
-function that builds networks is `astrocnn.models.build.build`; it is not repeated here because the
-name belongs to its module.
+Names are resolved on first use: listing architectures or checking `Options` imports no Keras.  Two
+functions are not repeated here because their names belong to their modules:
+`astrocnn.models.build.build`, and `astrocnn.models.transfer.transfer`, by which a network begins
+with the weights of another.
 """
 
 from __future__ import annotations
@@ -24,13 +25,17 @@ if TYPE_CHECKING:
     from astrocnn.models.precision import with_precision
     from astrocnn.models.stochastic import Stochastic
     from astrocnn.models.summary import LayerSummary, summarize_layers
+    from astrocnn.models.transfer import Seen, Transferred, body
 
 __all__ = [
     "Block",
     "FamilyLoss",
     "LayerSummary",
     "Options",
+    "Seen",
     "Stochastic",
+    "Transferred",
+    "body",
     "count_parameters",
     "in_blocks",
     "loss_for",
@@ -43,7 +48,10 @@ _HOME = {
     "Block": "blocks",
     "FamilyLoss": "losses",
     "LayerSummary": "summary",
+    "Seen": "transfer",
     "Stochastic": "stochastic",
+    "Transferred": "transfer",
+    "body": "transfer",
     "count_parameters": "build",
     "in_blocks": "batching",
     "loss_for": "losses",

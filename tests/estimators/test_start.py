@@ -1,0 +1,136 @@
+"""Estimators that begin with the weights of a trained one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from astrocnn.catalog import Catalog
+from astrocnn.datasets import write_shards
+from astrocnn.errors import ModelError, TrainingError
+from astrocnn.estimators import ClassicalEstimator, Ensemble, KerasEstimator, load_estimator
+from astrocnn.imaging import ArraySource, Inputs
+from astrocnn.tasks import make
+from astrocnn.training import Optimizer
+
+from .conftest import SIZE, images_and_classes
+
+TRAIN, VALIDATION = np.arange(40), np.arange(40, 60)
+HOW = {"options": {"width": 0.1, "normalization": "batch"}, "precision": "float32"}
+FIT = {"epochs": 1, "strategy": "one", "batch_size": 20}
+STILL = {**FIT, "optimizer": Optimizer("sgd", 1e-12)}
+
+
+@pytest.fixture(scope="module")
+def trained(task, shards):
+    inputs = Inputs(("g", "r"), SIZE, pixel_scale=0.5, unit="nJy", mask_channel=True)
+    return KerasEstimator(task, inputs, "lenet", seed=3, **HOW).fit(shards, TRAIN, **FIT)
+
+
+@pytest.fixture(scope="module")
+def other_survey(tmp_path_factory):
+    """Three bands, of which one is in the old survey, and a scalar; other classes."""
+    images, wide = images_and_classes(60, seed=8)
+    images = np.nan_to_num(np.concatenate([images, images[..., :1]], axis=-1))
+    table = Table({"id": np.arange(60), "form": np.where(wide, "round", "long")})
+    table["bright"] = (images[..., 0].max(axis=(1, 2)) > 9).astype(np.int16)
+    table["ebv"] = np.linspace(0, 1, 60)
+    source = ArraySource(images, ("r", "i", "z"), pixel_scale=0.5, unit="nJy")
+    return write_shards(tmp_path_factory.mktemp("other") / "s", Catalog.from_table(table), source)
+
+
+@pytest.fixture(scope="module")
+def other_task():
+    return make(
+        "morphology", classes=("round", "long"), column="form", questions={"bright": "bright"}
+    )
+
+
+def _other(other_task, seed=0, **how):
+    inputs = Inputs(
+        ("r", "i", "z"), SIZE, pixel_scale=0.5, unit="nJy", mask_channel=True, scalars=("ebv",)
+    )
+    return KerasEstimator(other_task, inputs, "lenet", seed=seed, **{**HOW, **how})
+
+
+def test_the_same_task_begins_where_the_other_ended(trained, task, shards):
+    again = KerasEstimator(task, trained.inputs, "lenet", seed=7, **HOW)
+    again.fit(shards, TRAIN, VALIDATION, start=trained, rate=0, frozen_epochs=0, **STILL)
+    images, _ = images_and_classes(10, seed=5)
+    for name, values in trained.sample(images).items():
+        np.testing.assert_allclose(again.sample(images)[name], values, atol=1e-6)
+    assert again.origin_["model"] == trained.fingerprint
+    assert again.origin_["fresh"] == again.origin_["adapted"] == []
+
+
+def test_other_bands_scalars_and_classes(trained, other_task, other_survey, tmp_path):
+    estimator = _other(other_task).fit(other_survey, TRAIN, start=trained, **STILL)
+    assert estimator.origin_["adapted"] == ["conv1", "bright"]
+    assert estimator.origin_["fresh"] == ["morphology"]
+    # The normalization is that of the new survey, and the body that of the old network.
+    assert estimator.inputs.normalization.n_bands == 3
+    for name in ("conv2", "norm2", "dense1"):
+        there, here = (e.model_.get_layer(name).get_weights() for e in (trained, estimator))
+        for a, b in zip(there, here, strict=True):
+            np.testing.assert_array_equal(a, b)
+    kernel = estimator.model_.get_layer("bright").kernel.numpy()
+    np.testing.assert_allclose(kernel[:-1], trained.model_.get_layer("bright").kernel, atol=1e-6)
+    assert np.abs(kernel[-1]).max() < 1e-6
+    estimator.save(tmp_path / "model")
+    loaded = load_estimator(tmp_path / "model")
+    assert loaded.origin_ == estimator.origin_
+    assert loaded.facts["Began with"] == f"model SHA-256 {trained.fingerprint}"
+    assert "conv1, bright; fresh: morphology" in loaded.facts["Weights"]
+    assert "Began with" not in trained.facts
+    assert all(layer.trainable for layer in loaded.model_.layers)
+
+
+def test_heads_learn_first_and_the_body_more_slowly(trained, other_task, other_survey):
+    seen = []
+
+    def note(history):
+        seen.append(len(history))
+
+    estimator = _other(other_task)
+    fit = {**FIT, "epochs": 2, "optimizer": Optimizer("adam", 0.01), "callbacks": [note]}
+    estimator.fit(other_survey, TRAIN, start=trained, frozen_epochs=1, rates={"conv2": 0}, **fit)
+    assert seen == [1, 2]
+    kernels = {n: estimator.model_.get_layer(n).kernel.numpy() for n in ("conv2", "dense1")}
+    np.testing.assert_array_equal(kernels["conv2"], trained.model_.get_layer("conv2").kernel)
+    moved = np.abs(kernels["dense1"] - trained.model_.get_layer("dense1").kernel).max()
+    # Two updates of Adam, each of at most about the rate.
+    assert estimator.history_.best_epoch == 1 or 1e-4 < moved < 0.1 * 2.5 * 0.01
+
+
+def test_a_backup_of_another_start_is_refused(trained, task, other_task, other_survey, tmp_path):
+    _other(other_task).fit(other_survey, TRAIN, start=trained, backup=tmp_path, **FIT)
+    again = _other(other_task).fit(other_survey, TRAIN, start=trained, backup=tmp_path, **FIT)
+    assert len(again.history_) == 1
+    with pytest.raises(TrainingError, match="rates, frozen epochs, origin changed since"):
+        _other(other_task).fit(other_survey, TRAIN, backup=tmp_path, **FIT)
+
+
+def test_members_begin_with_one_network_or_each_with_its_own(trained, task, shards):
+    def ensemble(n):
+        return Ensemble.of(task, trained.inputs, "lenet", members=n, seed=5, **HOW)
+
+    how = {**STILL, "rate": 0}
+    two = ensemble(2).fit(shards, TRAIN, start=trained, **how)
+    assert [m.origin_["model"] for m in two.members] == [trained.fingerprint] * 2
+    again = ensemble(2).fit(shards, TRAIN, start=two, **how)
+    assert [m.origin_["model"] for m in again.members] == [m.fingerprint for m in two.members]
+    with pytest.raises(ModelError, match=r"2 members(.|\n)*1 or 3"):
+        ensemble(3).fit(shards, TRAIN, start=two, **how)
+    with pytest.raises(ModelError, match=r"one trained network(.|\n)*one of its members"):
+        KerasEstimator(task, trained.inputs, "lenet", **HOW).fit(shards, TRAIN, start=two, **how)
+
+
+def test_what_cannot_be_begun_with_is_refused(trained, task, shards, other_task):
+    fresh = KerasEstimator(task, trained.inputs, "lenet", **HOW)
+    for start in (fresh, ClassicalEstimator(task, trained.inputs, "knn")):
+        with pytest.raises(ModelError, match="one trained network"):
+            KerasEstimator(task, trained.inputs, "lenet", **HOW).fit(shards, TRAIN, start=start)
+    other = KerasEstimator(task, trained.inputs, "plain8", options={"width": 0.1})
+    with pytest.raises(ModelError, match=r"those of a 'lenet', and this network is a 'plain8'"):
+        other.fit(shards, TRAIN, start=trained)
