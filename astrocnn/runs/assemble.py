@@ -43,6 +43,7 @@ __all__ = [
     "optimizer_of",
     "options_of",
     "source_of",
+    "start_of",
     "survey_from",
     "splits_of",
     "survey_of",
@@ -171,19 +172,52 @@ def _features_from(config: RunConfig, name: str) -> str | Estimator:
     """A family of features, or the network of another run that learned from the same split."""
     if not name.startswith(NETWORK):
         return name
+    home = RunDirectory.open(expand(name.removeprefix(NETWORK), config.root))
+    _check_split(config, home)
+    return _network_in(home)
+
+
+def start_of(config: RunConfig) -> Estimator | None:
+    """The trained network with whose weights a run begins; None when it begins at random.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or if objects of this test may have taught it.
+    """
+    if config.transfer is None:
+        return None
+    from astrocnn.estimators.base import ABOUT, load_estimator
+
+    folder = Path(expand(config.transfer.start, config.root))
+    if (folder / ABOUT).is_file():
+        return load_estimator(folder)
+    home = RunDirectory.open(folder)
+    _check_split(config, home, elsewhere=True)
+    return _network_in(home)
+
+
+def _network_in(home: RunDirectory) -> Estimator:
     from astrocnn.estimators import load_estimator
 
-    home = RunDirectory.open(expand(name.removeprefix(NETWORK), config.root))
+    return load_estimator(home.require(home.model, "train"))
+
+
+def _check_split(config: RunConfig, home: RunDirectory, *, elsewhere: bool = False) -> None:
+    """Refuse a network that may have learned from objects that test this run.
+
+    With `elsewhere` one of another catalogue is fine.
+    """
     other = home.config()
     files = [expand(c.catalog.file, c.root) for c in (config, other)]
-    if config.split != other.split or Path(files[0]).resolve() != Path(files[1]).resolve():
+    alike = Path(files[0]).resolve() == Path(files[1]).resolve()
+    if (alike and config.split != other.split) or not (alike or elsewhere):
         raise ConfigError(
             f"The network of '{home.path}' learned from another split: objects of this test may "
             "have taught it.",
             received=f"{other.split} of {files[1]}",
             allowed=f"{config.split} of {files[0]}",
         )
-    return load_estimator(home.require(home.model, "train"))
 
 
 def splits_of(config: RunConfig, catalog: Catalog, content: np.ndarray | None = None) -> np.ndarray:

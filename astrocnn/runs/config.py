@@ -147,6 +147,20 @@ class TrainingSection(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
 
 
+class TransferSection(Section):
+    """With which trained network the training begins, and how.
+
+    `start` is its run directory, or the folder of an estimator.  After `frozen_epochs`, during
+    which only the heads learn, the other layers learn at `rate` times the learning rate, or at
+    the factor that `rates` has for a layer by name.
+    """
+
+    start: str
+    frozen_epochs: int = Field(5, ge=0)
+    rate: float = Field(0.1, ge=0)
+    rates: dict[str, Annotated[float, Field(ge=0)]] = {}
+
+
 class PredictionSection(Section):
     """How predictions are drawn."""
 
@@ -308,6 +322,7 @@ class RunConfig(Section):
     model: ModelSection = ModelSection()
     augmentation: AugmentationSection = AugmentationSection()
     training: TrainingSection = TrainingSection()
+    transfer: TransferSection | None = None
     prediction: PredictionSection = PredictionSection()
     calibration: CalibrationSection = CalibrationSection()
     selection: SelectionSection = SelectionSection()
@@ -318,6 +333,12 @@ class RunConfig(Section):
     def _sees_something(self) -> RunConfig:
         if self.survey is None and not self.inputs.scalars:
             raise ValueError("give a survey, or inputs.scalars for a run without images")
+        return self
+
+    @model_validator(mode="after")
+    def _a_network_begins(self) -> RunConfig:
+        if self.transfer is not None and self.model.method is not None:
+            raise ValueError("a classical method cannot begin with the weights of a network")
         return self
 
 

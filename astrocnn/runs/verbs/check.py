@@ -20,11 +20,13 @@ from astrocnn.runs.assemble import (
     catalog_of,
     check_columns,
     check_draws,
+    estimator_of,
     inputs_of,
     network_of,
     optimizer_of,
     source_of,
     splits_of,
+    start_of,
     survey_of,
     task_of,
 )
@@ -90,6 +92,8 @@ def _findings(config: RunConfig) -> Iterator[Finding]:
         yield finding
         _, finding = _attempt("training", lambda: _training(config, source, task))
         yield finding
+    if model is not None and config.transfer is not None:
+        yield _attempt("start", lambda: _start(config, source, task))[1]
     if model is not None or config.model.method is not None:
         yield _attempt("draws", lambda: _draws(config, task, source))[1]
     if model is not None:
@@ -185,6 +189,12 @@ def _network(config: RunConfig, source: Source, task: Task) -> tuple[Any, str]:
     seen += [f"{len(inputs.scalars)} scalars"] if inputs.scalars else []
     said = f"{config.model.architecture}: {' and '.join(seen)}, "
     return model, said + f"{model.count_params():,} parameters"
+
+
+def _start(config: RunConfig, source: Source, task: Task) -> tuple[None, str]:
+    estimator, start = estimator_of(config, task, inputs_of(config, source)), start_of(config)
+    first, one = (getattr(e, "members", (e,))[0] for e in (estimator, start))
+    return None, first.beginning(one)["Weights"]
 
 
 def _draws(config: RunConfig, task: Task, source: Source) -> tuple[None, str]:

@@ -22,6 +22,7 @@ from astrocnn.runs.assemble import (
     optimizer_of,
     options_of,
     splits_of,
+    start_of,
     task_of,
 )
 from astrocnn.runs.config import RunConfig, check_names
@@ -63,6 +64,7 @@ def run(
         options_of(config), optimizer_of(config)  # their mistakes, too, before hours of cutting
     # Other workers can only be joined before TensorFlow is used.
     where = strategy(config.training.strategy)
+    start = start_of(config)
     if is_chief(where):
         folder = RunDirectory.create(out, config)
     wait_for_all(where)
@@ -94,7 +96,11 @@ def run(
             "history_file": folder.history,
             "callbacks": callbacks,
         }
+    if config.transfer is not None:
+        options |= config.transfer.model_dump() | {"start": start}
     estimator.fit(shards, rows["train"], rows["validation"], **options)
+    if config.transfer is not None:
+        yield f"began with {config.transfer.start}: {estimator.facts['Weights']}"
     if is_chief(where):
         estimator.save(folder.model)
     wait_for_all(where)
