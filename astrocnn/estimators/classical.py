@@ -21,6 +21,7 @@ from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
 from astrocnn.estimators._classical_target import METHODS, check_target, learn, tell
 from astrocnn.estimators._folder import read_json, write_json
 from astrocnn.estimators._image_features import ImageFeatures
+from astrocnn.estimators._threads import each_in_a_thread, for_independent_parts
 from astrocnn.estimators.base import ABOUT, Estimator
 from astrocnn.imaging import Inputs
 from astrocnn.models import in_blocks
@@ -186,9 +187,11 @@ class ClassicalEstimator:
         states = {}
         for target in self.task.targets:
             known = weights[target.name] > 0
-            states[target.name] = learn(
-                target, self._method, x[known], encoded[target.name][known], self.options, self.seed
-            )
+            y = encoded[target.name][known]
+            with for_independent_parts():
+                states[target.name] = learn(
+                    target, self._method, x[known], y, self.options, self.seed
+                )
             for array in (known, encoded[target.name]):
                 learned.update(np.ascontiguousarray(array).tobytes())
         self.inputs, self.states_, self.learned_ = inputs, states, learned.hexdigest()
@@ -268,9 +271,14 @@ class ClassicalEstimator:
                 out[t.name] = np.stack(told)
             return out
 
-        # Blocks of one size, for the last bits of linear algebra depend on it.
-        for name, values in in_blocks(block, {"x": x[good]}, block=_BLOCK).items():
-            out[name][:, good] = values
+        def piece(rows: NDArray[np.intp]) -> dict[str, NDArray[np.float32]]:
+            # Blocks of one size, for the last bits of linear algebra depend on it.
+            return in_blocks(block, {"x": x[rows]}, block=_BLOCK)
+
+        pieces = [good[start : start + _BLOCK] for start in range(0, len(good), _BLOCK)]
+        for rows, told in zip(pieces, each_in_a_thread(piece, pieces), strict=True):
+            for name, values in told.items():
+                out[name][:, rows] = values
         return out
 
     def _members(self, draws: int, seed: int) -> list[Any]:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from threading import get_ident
 
 import numpy as np
 import pytest
 from astropy.table import Table
 from scipy.special import ndtr
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from astrocnn import plugins
 from astrocnn.catalog import Catalog
 from astrocnn.datasets import Shards, write_shards
 from astrocnn.errors import ConfigError, ModelError, TrainingError
-from astrocnn.estimators import ClassicalEstimator, load_estimator
+from astrocnn.estimators import ClassicalEstimator, _threads, load_estimator
 from astrocnn.estimators.classical import METHODS
 from astrocnn.families import Binned, Family, Gaussian, Mixture
 from astrocnn.imaging import Inputs, NoImages
@@ -35,13 +36,6 @@ QUICK = {"random_forest": {"trees": 40}, "boosted_trees": {"rounds": 60}}
 
 def number(family: Family | None = None) -> Task:
     return Task("photoz", (Target("z", family or Binned(0.0, 1.0, 100), "z"),), "z.sigma_mad")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Threads that wait for one another make small problems slow on a busy machine."""
-    with threadpool_limits(1):
-        yield
 
 
 def truth(a: np.ndarray) -> np.ndarray:
@@ -112,6 +106,35 @@ def test_every_family_tells_what_the_method_found(family, shards):
     ]
     for name in ("mean", "std"):
         np.testing.assert_allclose(told[0][name], told[1][name], atol=0.01)
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_the_number_of_threads_is_without_influence(method, shards, table, monkeypatch):
+    task = number() if method in OF_NUMBERS else KIND
+    options = {"random_forest": {"trees": 8}, "boosted_trees": {"rounds": 4}}.get(method, {})
+    rows = np.concatenate([TEST, TRAIN, TEST])  # three blocks
+
+    def told(threads: int) -> np.ndarray:
+        monkeypatch.setattr(_threads, "processors", lambda: threads)
+        estimator = fit(method, task, shards, **options)
+        return estimator.sample(None, scalars(shards, rows))[task.targets[0].name]
+
+    np.testing.assert_array_equal(told(1), told(3))
+
+
+def test_as_many_threads_as_are_given_and_have_work(monkeypatch):
+    def openmp() -> int:
+        return min(i["num_threads"] for i in threadpool_info() if i["user_api"] == "openmp")
+
+    with threadpool_limits(1):
+        assert _threads.processors() == 1
+    monkeypatch.setattr(_threads, "processors", lambda: 4)
+    for numbers, expected in ((1000, 1), (3_000_000, 3), (10**9, 4)):
+        with _threads.together_on(numbers):
+            assert openmp() == expected
+    seen = _threads.each_in_a_thread(lambda k: (k, openmp(), get_ident()), range(8))
+    assert [k for k, _, _ in seen] == list(range(8)) and {n for _, n, _ in seen} == {1}
+    assert get_ident() not in {thread for _, _, thread in seen}
 
 
 @pytest.mark.parametrize("method", NAMES)

@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 from astrocnn.datasets import d4_views
 from astrocnn.errors import ConfigError, InputsError, ModelError
@@ -18,13 +17,6 @@ from astrocnn.imaging import Inputs
 from .conftest import BANDS, SIZE, images_and_classes
 
 TRAIN = np.arange(90)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Threads that wait for one another make small problems slow on a busy machine."""
-    with threadpool_limits(1):
-        yield
 
 
 @pytest.fixture(scope="module")

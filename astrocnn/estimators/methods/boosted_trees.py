@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.model_selection import KFold, cross_val_predict
 
+from astrocnn.estimators._threads import together_on
+
 __all__ = ["OPTIONS", "TRUSTED", "learn_classes", "learn_values", "probabilities", "values"]
 
 OPTIONS = {"rounds": 200, "learning_rate": 0.05, "max_leaves": 15, "min_leaf": 20}
@@ -35,7 +37,8 @@ def learn_classes(
     x: NDArray[np.floating], y: NDArray[np.integer], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     """Boost the log odds."""
-    return {"trees": HistGradientBoostingClassifier(**_options(options, seed)).fit(x, y)}
+    with together_on(x.size):
+        return {"trees": HistGradientBoostingClassifier(**_options(options, seed)).fit(x, y)}
 
 
 def probabilities(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -47,9 +50,16 @@ def learn_values(
     x: NDArray[np.floating], y: NDArray[np.floating], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     """Boost the mean, then the size of the residuals, and keep their distribution."""
+    with together_on(x.size):
+        return _learn_values(x, y, options, seed)
+
+
+def _learn_values(
+    x: NDArray[np.floating], y: NDArray[np.floating], options: dict[str, Any], seed: int
+) -> dict[str, Any]:
     parts = KFold(min(_PARTS, len(x)), shuffle=True, random_state=seed)
     mean = HistGradientBoostingRegressor(**_options(options, seed))
-    residual = y - cross_val_predict(mean, x, y, cv=parts)
+    residual = y - cross_val_predict(mean, x, y, cv=parts, n_jobs=1)
     size = np.abs(residual)
     # Half the rounds and half the leaves: the size of a residual is known less well than a mean.
     gentle = {
@@ -59,7 +69,7 @@ def learn_values(
     }
     spread = HistGradientBoostingRegressor(**_options({**options, **gentle}, seed))
     least = _LEAST_SPREAD * float(size.mean()) + np.finfo(np.float32).tiny
-    seen = np.maximum(cross_val_predict(spread, x, size, cv=parts), least)
+    seen = np.maximum(cross_val_predict(spread, x, size, cv=parts, n_jobs=1), least)
     return {
         "mean": mean.fit(x, y),
         "spread": spread.fit(x, size),
