@@ -15,9 +15,11 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from astrocnn.explain._gradients import compiled
+from astrocnn.explain._network import arrays_for, in_blocks, scorer
 from astrocnn.explain.output import Explained, Output
 
-__all__ = ["Asked", "OwnAnswer", "own_answers"]
+__all__ = ["Asked", "OwnAnswer", "numbers", "own_answers"]
 
 
 class Asked(NamedTuple):
@@ -105,3 +107,30 @@ def own_answers(
         name=model.name,
     )
     return [Asked(np.arange(len(place)), asked, choice, OwnAnswer(target))]
+
+
+def numbers(
+    model: keras.Model, images: Any, output: Explained, *, scalars: Any = None, batch_size: int = 64
+) -> NDArray[np.float32]:
+    """The number that is explained, itself.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From images, and scalars where it takes them.
+    images : array_like of shape (n, height, width, n_channels)
+        Normalized.
+    output : Output or Response
+        The number.
+    scalars : array_like of shape (n, n_scalars), optional
+        Standardized.
+    batch_size : int
+        Objects at once; without influence on the outcome.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    arrays = arrays_for(model, images, scalars)
+    found: NDArray[np.float32] = in_blocks(compiled(scorer(model, output)), arrays, batch_size)[0]
+    return found

@@ -39,6 +39,7 @@ class RunDirectory:
     ``evaluation/``               draws on the test split, kept for reports without a new scoring
     ``scores.json``               scores with intervals
     ``test_scorings.json``        every time the test split was scored
+    ``explanations/``             maps of objects and what the network has learned
     ``figures/``, ``report.html`` what a person looks at
     ============================  =====================================================
 
@@ -59,6 +60,7 @@ class RunDirectory:
         self.evaluation = self.path / "evaluation"
         self.judged = self.evaluation / "calibration.npz"
         self.scores = self.path / "scores.json"
+        self.explanations = self.path / "explanations"
         self.figures = self.path / "figures"
         self.report = self.path / "report.html"
         self._scorings = self.path / "test_scorings.json"

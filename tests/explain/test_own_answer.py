@@ -11,7 +11,7 @@ import pytest
 from astrocnn.errors import ModelError
 from astrocnn.explain import Output, saliency
 from astrocnn.explain.checks import randomization
-from astrocnn.explain.own_answer import own_answers
+from astrocnn.explain.own_answer import numbers, own_answers
 from astrocnn.families import Bernoulli, Categorical, Gaussian
 
 CLASSES = ("spiral", "edge_on", "star")
@@ -43,7 +43,15 @@ def test_as_class_by_class(images, family, scalars):
     asked = own_answers(model, target, wanted, more)
     assert len(asked) == (len(set(wanted)) if scalars else 1)
     assert sorted(np.concatenate([one.rows for one in asked])) == list(range(5))
+    raw = keras.ops.convert_to_numpy(
+        model({"image": images, **({} if more is None else {"scalars": more})})["kind"]
+    )
     for one in asked:
+        scores = numbers(one.model, images[one.rows], one.output, scalars=one.scalars)
+        for score, row in zip(scores, one.rows, strict=True):
+            place = family.classes.index(wanted[row])
+            logit = raw[row, place] if family.units > 1 else raw[row, 0] * (2 * place - 1)
+            np.testing.assert_allclose(score, logit, rtol=1e-5)
         made = saliency(one.model, images[one.rows], one.output, scalars=one.scalars)
         for k, row in enumerate(one.rows):
             own = None if more is None else more[[row]]

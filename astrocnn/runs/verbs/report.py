@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from astrocnn.evaluation.background import (
     training_chapter,
 )
 from astrocnn.evaluation.calibrated import calibration_chapter
+from astrocnn.evaluation.explanations import chapters as chapters_on
 from astrocnn.evaluation.report import Chapter
 from astrocnn.evaluation.selecting import selection_chapter
 from astrocnn.evaluation.story import (
@@ -31,6 +32,7 @@ from astrocnn.evaluation.story import (
     headline_of,
     scores_chapter,
 )
+from astrocnn.prediction import explanation_reading
 from astrocnn.runs.assemble import splits_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
@@ -38,11 +40,18 @@ from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.train import labelled_rows
 from astrocnn.tasks import Task
 
-__all__ = ["run"]
+__all__ = ["inside_chapters", "run"]
 
 
-def run(folder: Path) -> Iterator[str]:
+def run(folder: Path, *, inside: Sequence[Chapter] | None = None) -> Iterator[str]:
     """Write ``report.html``; nothing is scored anew.
+
+    Parameters
+    ----------
+    folder : Path
+        The run directory.
+    inside : sequence of Chapter, optional
+        On the inside of the network; by default from what 'explain' left.
 
     Raises
     ------
@@ -62,6 +71,10 @@ def run(folder: Path) -> Iterator[str]:
     with home.reading(home.evaluation / "samples.npz", "evaluate") as path, np.load(path) as kept:
         test = kept["rows"]
         samples = {name: kept[f"target/{name}"] for name in task.names}
+    if inside is None:
+        inside = inside_chapters(home, shards, _innermost(estimator).fingerprint)
+    if inside is None:
+        yield "the explanations are of another network: run 'astrocnn explain' again"
     training = _training(home)
     provenance = _provenance(home, about)
     encoded, weights = labels(shards, task, test)
@@ -92,6 +105,7 @@ def run(folder: Path) -> Iterator[str]:
             pixel_scale=shards.pixel_scale,
             ids=shards.ids[test],
         ),
+        *(inside or ()),
         _calibration(home),
         _data(config, shards, task),
         training,
@@ -107,6 +121,17 @@ def run(folder: Path) -> Iterator[str]:
         footer=f"astrocnn {__version__}",
     )
     yield f"report: {home.report}"
+
+
+def inside_chapters(home: RunDirectory, shards: Shards, network: str) -> list[Chapter] | None:
+    """What 'explain' found out about a network, by its fingerprint; None if it was another one."""
+    if not home.explanations.is_dir():
+        return []
+    with home.reading(home.explanations, "explain") as path:
+        found, cards = explanation_reading.read(
+            path, pixel_scale=shards.pixel_scale, images=shards.images
+        )
+    return chapters_on(found) if cards.get("NETSHA") == network else None
 
 
 def _by(config: RunConfig, shards: Shards, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -185,13 +210,17 @@ def _model(estimator: Any) -> Chapter:
     return model_chapter(facts=facts, layers=layers)
 
 
-def _network(estimator: Any) -> list[Any]:
-    """Layers of the network inside, the first one if there are several; none of other kinds."""
+def _innermost(estimator: Any) -> Any:
+    """The estimator inside a calibrated one; of an ensemble the first member."""
     while hasattr(estimator, "estimator"):
         estimator = estimator.estimator
-    if hasattr(estimator, "members"):
-        estimator = estimator.members[0]
-    return estimator.model_.layers if hasattr(estimator, "model_") else []
+    return estimator.members[0] if hasattr(estimator, "members") else estimator
+
+
+def _network(estimator: Any) -> list[Any]:
+    """Layers of the network inside; none of other kinds."""
+    found = _innermost(estimator)
+    return found.model_.layers if hasattr(found, "model_") else []
 
 
 def _shape(layer: Any) -> str:

@@ -1,0 +1,154 @@
+"""What the network as a whole has learned: one small function a method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.errors import InputsError, ModelError
+from astrocnn.evaluation.explained import TopFilters
+from astrocnn.explain import feature_maps, weights
+from astrocnn.explain.methods.deconvnet import deconvnet
+from astrocnn.explain.methods.top_activations import patches, top_activations
+from astrocnn.runs.explaining.subject import Subject
+from astrocnn.runs.explaining.told import Told
+
+__all__ = ["LEARNED", "ON_REQUEST", "Whole", "wholes_of"]
+
+_FILTERS = 6
+"""Filters of a layer that are shown with their strongest images."""
+_COUNT = 9
+_MAPS = 16
+_BLOCK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """What the functions below may look at.
+
+    Parameters
+    ----------
+    subject : Subject
+        The network.
+    told : Told
+        Predictions and labels.
+    target : str
+        The first target that is explained.
+    rows : ndarray of int
+        Rows of the test split.
+    example : int
+        Row of the object whose feature maps are shown.
+    seed : int
+        Of what is random.
+    """
+
+    subject: Subject
+    told: Told
+    target: str
+    rows: NDArray[np.int64]
+    example: int
+    seed: int = 0
+
+    def step(
+        self, name: str, fields: dict[str, Any], missed: dict[str, str]
+    ) -> tuple[str, Callable[[], None]]:
+        """One method as something to be done: its name, and what fills `fields`, or `missed`."""
+
+        def do() -> None:
+            try:
+                fields.update(LEARNED[name](self))
+            except (ModelError, InputsError) as error:
+                missed[name] = error.what
+
+        return name, do
+
+
+def _weights(whole: Whole) -> dict[str, Any]:
+    return {"kernels": weights(whole.subject.model).transpose(2, 3, 0, 1)}
+
+
+def _feature_maps(whole: Whole) -> dict[str, Any]:
+    images, scalars = whole.subject.arrays([whole.example])
+    found = {}
+    for layer in _two_layers(whole.subject.model):
+        maps = feature_maps(whole.subject.model, images, layer, scalars=scalars)[0]
+        strongest = np.argsort(-maps.max(axis=(0, 1)), kind="stable")[:_MAPS]
+        found[layer] = maps[..., np.sort(strongest)]
+    return {"maps": found, "image": whole.subject.shards.images([whole.example])[0]}
+
+
+def _top_activations(whole: Whole) -> dict[str, Any]:
+    found = []
+    for layer in _two_layers(whole.subject.model):
+        blocks = (
+            whole.subject.arrays(whole.rows[start : start + _BLOCK])
+            for start in range(0, len(whole.rows), _BLOCK)
+        )
+        top = top_activations(whole.subject.model, blocks, layer, count=_COUNT)
+        found.append(_with_patches(whole, top))
+    return {"top": tuple(found)}
+
+
+def _with_patches(whole: Whole, top: Any) -> TopFilters:
+    """The filters that answer most, with what they see and what they make of it."""
+    kept = np.sort(np.argsort(-top.values[:, 0], kind="stable")[:_FILTERS])
+    rows = whole.rows[top.rows[kept]]
+    flat = rows.reshape(-1)
+    images, scalars = whole.subject.arrays(flat)
+    channels = np.repeat(top.channels[kept], rows.shape[1])
+    places = top.places[kept].reshape(-1, 2)
+    back = deconvnet(
+        whole.subject.model, images, top.layer, channels, scalars=scalars, place=places
+    )
+    n_bands = whole.subject.inputs.n_bands
+    boxes = _within(top.boxes[kept].reshape(-1, 4), images.shape[1:3])
+    shape = rows.shape
+    seen = patches(whole.subject.shards.images(flat), boxes)
+    made = patches(back[..., :n_bands], boxes)
+    return TopFilters(
+        top.layer,
+        [int(c) for c in top.channels[kept]],
+        list(seen.reshape(*shape, *seen.shape[1:])),
+        list(made.reshape(*shape, *made.shape[1:])),
+        top.values[kept],
+    )
+
+
+def _within(boxes: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Boxes no larger than the image: a field that sees all of it shows all of it."""
+    found = boxes.copy()
+    for first, length in ((0, shape[0]), (2, shape[1])):
+        if (boxes[:, first + 1] - boxes[:, first] >= length).all():
+            found[:, first], found[:, first + 1] = 0, length
+    return found
+
+
+def _two_layers(model: Any) -> list[str]:
+    """The first maps of the network after an activation, and the last ones."""
+    maps = [
+        layer.name
+        for layer in model.layers
+        if len(layer.output.shape) == 4 and min(layer.output.shape[1:3]) > 1
+    ][1:]
+    first = next((n for n in maps if n.startswith("act")), maps[0] if maps else None)
+    return list(dict.fromkeys(n for n in (first, maps[-1] if maps else None) if n is not None))
+
+
+LEARNED: dict[str, Callable[[Whole], dict[str, Any]]] = {
+    "weights": _weights,
+    "feature_maps": _feature_maps,
+    "top_activations": _top_activations,
+}
+"""Fields of `astrocnn.evaluation.explanations.Learned`, by method."""
+
+ON_REQUEST: tuple[str, ...] = ("deep_dream",)
+"""Methods that are used only when they are named."""
+
+
+def wholes_of() -> dict[str, bool]:
+    """Names of the methods of the network as a whole, and whether they are used unnamed."""
+    return {name: name not in ON_REQUEST for name in LEARNED}

@@ -1,0 +1,252 @@
+"""Maps of some objects, and the checks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn import plugins
+from astrocnn.errors import ConfigError, ModelError
+from astrocnn.evaluation.explained import Looked
+from astrocnn.explain import METHODS, Explained, integrated_gradients, smooth_grad
+from astrocnn.explain.checks import DeletionInsertion, band_share, deletion, randomization, shift
+from astrocnn.explain.own_answer import Asked, numbers
+
+__all__ = ["MAPS", "Maps", "map_methods", "methods_of"]
+
+MAPS = ("integrated_gradients", "occlusion", "grad_cam", "smooth_grad", "deconvnet")
+"""Methods whose maps are made when none are named."""
+
+_MOVES = ((1, 1),)
+_FORGETFUL = 4
+"""Objects for which the network forgets, spread over all."""
+_STAGES = 4
+_STEPS = 16
+
+Array = NDArray[Any]
+
+
+def map_methods() -> tuple[str, ...]:
+    """Names of the methods that lay a map on the pixels."""
+    known = plugins.names(METHODS)
+    return tuple(name for name in known if hasattr(plugins.load(METHODS, name), "pixel_map"))
+
+
+class Maps:
+    """Maps of several methods for one number of each object.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, n_channels)
+        Normalized.
+    asked : sequence of Asked
+        The number for all objects, in one batch or several.
+    methods : sequence of str
+        Names from `map_methods`.
+    """
+
+    def __init__(
+        self, images: NDArray[np.float32], asked: Sequence[Asked], methods: Sequence[str]
+    ) -> None:
+        self.images = images
+        self.asked = asked
+        self.methods = tuple(methods)
+        self.maps: dict[str, Array] = {}
+        self.residuals: dict[str, Array] = {}
+        self.curves: dict[str, DeletionInsertion] = {}
+        self.shifts: dict[str, Array] = {}
+        self.shares: dict[str, Array] = {}
+        self.randomization: dict[str, Array] = {}
+        self.stages: tuple[str, ...] = ()
+        self.left_out: dict[str, str] = {}
+
+    def work(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        """What is to be done, a step at a time, each with its name."""
+        for method in self.methods:
+            yield f"{method}", lambda method=method: self._map(method)
+            for name, check in (
+                ("deletion", self._deletion),
+                ("shift", self._shift),
+                ("randomization", self._randomization),
+            ):
+                yield (
+                    f"{method}: {name}",
+                    lambda method=method, check=check: self._check(method, check),
+                )
+
+    def scores(self) -> Array:
+        """The number itself, of shape (n,)."""
+        return self._gather(
+            lambda one, images: numbers(one.model, images, one.output, scalars=one.scalars)
+        )
+
+    def looked(self, output: str, flux: Array, labels: Sequence[str], along: Any) -> Looked:
+        """All of it as the report takes it."""
+        return Looked(
+            output=output,
+            images=flux,
+            maps=self.maps,
+            labels=labels,
+            curves=self.curves,
+            stages=self.stages,
+            randomization=self.randomization,
+            shifts=self.shifts,
+            shares=self.shares,
+            along=along,
+        )
+
+    def _map(self, method: str) -> None:
+        try:
+            if method == "integrated_gradients":
+                whole = [
+                    integrated_gradients(
+                        one.model, self.images[one.rows], one.output, scalars=one.scalars, **_IG
+                    )
+                    for one in self.asked
+                ]
+                self.maps[method] = self._joined([w.attribution for w in whole])
+                self.residuals[method] = self._joined([w.residual for w in whole])
+            else:
+                self.maps[method] = self._gather(
+                    lambda one, images: _method(method)(
+                        one.model, images, one.output, scalars=one.scalars
+                    )
+                )
+        except ModelError as error:
+            self.left_out[method] = error.what
+            return
+        if self.maps[method].ndim == 4:
+            self.shares[method] = band_share(self.maps[method])
+
+    def _check(self, method: str, check: Callable[[str], None]) -> None:
+        if method in self.maps:
+            check(method)
+
+    def _deletion(self, method: str) -> None:
+        n_pixels = self.images.shape[1] * self.images.shape[2]
+        found = [
+            deletion(
+                one.model,
+                self.images[one.rows],
+                one.output,
+                self.maps[method][one.rows],
+                scalars=one.scalars,
+                steps=min(_STEPS, n_pixels),
+            )
+            for one in self.asked
+        ]
+        first = found[0]
+        self.curves[method] = DeletionInsertion(
+            first.fraction,
+            *(self._joined(list(c)) for c in zip(*(f[1:] for f in found), strict=True)),
+        )
+
+    def _shift(self, method: str) -> None:
+        if min(self.images.shape[1:3]) < 8:
+            return
+        self.shifts[method] = self._gather(
+            lambda one, images: shift(
+                self._remembering(method, one, images),
+                one.model,
+                images,
+                one.output,
+                scalars=one.scalars,
+                moves=_MOVES,
+            ).mean(axis=1)
+        )
+
+    def _randomization(self, method: str) -> None:
+        n = len(self.images)
+        chosen = np.unique(np.linspace(0, n - 1, min(n, _FORGETFUL)).round().astype(int))
+        values: Array | None = None
+        for one in self.asked:
+            mine = np.flatnonzero(np.isin(one.rows, chosen))
+            if not len(mine):
+                continue
+            scalars = None if one.scalars is None else one.scalars[mine]
+            few = Asked(one.rows[mine], one.model, scalars, one.output)
+            images = self.images[few.rows]
+            found = randomization(
+                self._remembering(method, few, images),
+                few.model,
+                images,
+                few.output,
+                scalars=scalars,
+                stages=_STAGES,
+            )
+            if values is None:
+                values = np.full((n, len(found.stages)), np.nan)
+            values[few.rows] = found.correlation
+            self.stages = found.stages
+        assert values is not None
+        self.randomization[method] = values
+
+    def _remembering(self, method: str, one: Asked, images: Array) -> Callable[..., Array]:
+        """The method; for the images themselves the map that is there already."""
+
+        def made(model: Any, given: Any, output: Explained, **how: Any) -> Array:
+            if model is one.model and given is images:
+                return self.maps[method][one.rows]
+            return _method(method)(model, given, output, **how)
+
+        return made
+
+    def _gather(self, of: Callable[[Asked, Array], Array]) -> Array:
+        return self._joined([of(one, self.images[one.rows]) for one in self.asked])
+
+    def _joined(self, parts: Sequence[Array]) -> Array:
+        """Outcomes of the batches in the order of the objects."""
+        order = np.argsort(np.concatenate([one.rows for one in self.asked]), kind="stable")
+        joined: Array = np.concatenate(parts)[order]
+        return joined
+
+
+_IG: Mapping[str, Any] = {"draws": 3, "steps": 24}
+_SMOOTH: Mapping[str, Any] = {"draws": 16}
+
+
+def _method(name: str) -> Callable[..., Array]:
+    """``pixel_map`` of a method, with the numbers of draws and steps that are used here."""
+    if name == "integrated_gradients":
+        return lambda *a, **k: integrated_gradients(*a, **k, **_IG).attribution
+    if name == "smooth_grad":
+        return lambda *a, **k: smooth_grad(*a, **k, **_SMOOTH)
+    found: Callable[..., Array] = plugins.load(METHODS, name).pixel_map
+    return found
+
+
+def methods_of(
+    named: Sequence[str], wholes: Mapping[str, bool]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Methods that were named, or the usual ones: with maps, and of the network as a whole.
+
+    Parameters
+    ----------
+    named : sequence of str
+        None for the usual ones.
+    wholes : mapping of str to bool
+        Methods of the network as a whole, and whether they are usual.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method; the message holds the nearest name.
+    """
+    maps = map_methods()
+    if not named:
+        return MAPS, tuple(name for name, usual in wholes.items() if usual)
+    known = dict.fromkeys((*maps, *wholes))
+    for name in named:
+        if name not in known:
+            raise ConfigError(
+                f"There is no method '{name}'.", allowed=known, hint=plugins.nearest(name, known)
+            )
+    asked = tuple(dict.fromkeys(named))
+    # One file may do both: a name then asks for the map.
+    return (
+        tuple(name for name in asked if name in maps),
+        tuple(name for name in asked if name not in maps),
+    )

@@ -1,0 +1,105 @@
+"""One number explained on all objects: with its maps, and what is said beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.explain.own_answer import Asked, own_answers
+from astrocnn.explain.uncertainty import Uncertainty
+from astrocnn.prediction.explanation_files import Diagnosed
+from astrocnn.prediction.explanation_reading import words
+from astrocnn.runs.explaining.looking import Maps
+from astrocnn.runs.explaining.subject import Subject
+from astrocnn.runs.explaining.told import Told
+
+__all__ = ["Part", "answer", "disagreement"]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Maps of one number.
+
+    Parameters
+    ----------
+    target : str
+        Which target.
+    output : str
+        Words for the number.
+    outputs : sequence of str
+        The number of each object.
+    label, said : sequence of str
+        Truth and prediction of each object.
+    maps : Maps
+        What is to be made.
+    along : (str, ndarray of shape (n,)), optional
+        A predicted quantity.
+    """
+
+    target: str
+    output: str
+    outputs: Sequence[str]
+    label: Sequence[str]
+    said: Sequence[str]
+    maps: Maps
+    along: tuple[str, Any] | None = None
+
+    def diagnosed(self, ids: Any, flux: NDArray[Any]) -> Diagnosed:
+        """All of it, when the work is done."""
+        beside = [words(*told) for told in zip(ids, self.label, self.said, strict=True)]
+        return Diagnosed(
+            self.maps.looked(self.output, flux, beside, self.along),
+            self.target,
+            self.outputs,
+            self.maps.scores(),
+            self.label,
+            self.said,
+            self.maps.residuals,
+        )
+
+
+def answer(
+    inside: Subject, told: Told, target: str, rows: NDArray[np.int64], methods: Sequence[str]
+) -> Part:
+    """The predicted class's logit, or the mean of a quantity."""
+    found = told.predictions(target, rows)
+    images, scalars = inside.arrays(rows)
+    own = inside.task.target(target)
+    asked = own_answers(inside.model, own, found.wanted, scalars)
+    outputs = [""] * len(rows)
+    for one in asked:
+        for row in one.rows:
+            wanted = found.wanted[row]
+            outputs[row] = (
+                f"mean of {target}" if wanted is None else f"logit of {target} = {wanted}"
+            )
+    same = len(set(outputs)) == 1
+    output = outputs[0] if same else f"logit of the predicted class of {target}"
+    along = None if found.classes else (f"predicted {target}", found.value)
+    maps = Maps(images, asked, methods)
+    return Part(target, output, outputs, told.label(target, rows), found.said, maps, along)
+
+
+def disagreement(
+    inside: Subject,
+    told: Told,
+    target: str,
+    rows: NDArray[np.int64],
+    methods: Sequence[str],
+    *,
+    draws: int,
+    seed: int,
+) -> Part:
+    """What the draws of the network disagree about: what it does not know."""
+    found = told.predictions(target, rows)
+    images, scalars = inside.arrays(rows)
+    output = Uncertainty(inside.task.target(target))
+    model = inside.network.drawing(draws, seed)
+    asked = [Asked(np.arange(len(rows)), model, scalars, output)]
+    outputs = [output.label] * len(rows)
+    maps = Maps(images, asked, methods)
+    return Part(target, output.label, outputs, told.label(target, rows), found.said, maps)
