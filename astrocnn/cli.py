@@ -121,6 +121,10 @@ def _folder(run: Path, out: Path | None) -> Path:
     return out or Path("runs") / run.stem
 
 
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
 def _show(part: Any) -> None:
     from rich.console import Console
 
@@ -299,6 +303,44 @@ def compare(
     from astrocnn.runs.verbs import compare as verb
 
     _tell(verb.run(folders))
+
+
+@app.command()
+def explain(
+    folder: RunFolder,
+    objects: Annotated[
+        str | None, typer.Option(metavar="ID,...", help="Objects to explain, by identifier.")
+    ] = None,
+    most_uncertain: Annotated[
+        int | None, typer.Option(min=1, help="Instead, the least certain of the test split.")
+    ] = None,
+    per_class: Annotated[
+        int | None, typer.Option(min=1, help="Instead, some of each predicted class (2).")
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Methods (some of each kind).")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Targets (that of the headline).")
+    ] = None,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Also map what the draws disagree about.")
+    ] = False,
+) -> None:
+    """Look inside: which pixels decided, can one believe it, what the network has learned."""
+    from astrocnn.runs.verbs import explain as verb
+
+    _tell(
+        verb.run(
+            folder,
+            objects=_names(objects),
+            most_uncertain=most_uncertain,
+            per_class=per_class,
+            methods=_names(methods),
+            targets=_names(target),
+            uncertainty=uncertainty,
+        )
+    )
 
 
 @app.command()
