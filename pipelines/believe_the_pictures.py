@@ -1,0 +1,255 @@
+"""Can one believe the pictures?  Maps of every method beside causes that are known.
+
+Artefacts: a network learns to tell usable stamps of a simulated Euclid VIS sky from those that a
+cosmic ray, a satellite trail or a ghost spoils.  Maps of its evidence against spoilt test stamps
+that it recognizes are held against the true pixels of the artefacts, and checked without them: do
+they matter to the answer (deletion, insertion), do they change when the network forgets
+(randomization), do they move with the image (shift).  "The image itself", its absolute pixel
+values, is no method but what a map must surpass: artefacts are bright.
+
+A color: a network learns which of two classes a round source in three bands belongs to; only the
+ratio of the first two fluxes decides, the third flux is chance.  Each of the first two bands should
+have half of the attribution, the third nothing.
+
+    python pipelines/believe_the_pictures.py --out runs/pictures
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from astrocnn import metrics
+from astrocnn.catalog import Catalog
+from astrocnn.datasets import D4, fit_normalization, write_shards
+from astrocnn.estimators import KerasEstimator, load_estimator
+from astrocnn.explain import METHODS, Output
+from astrocnn.explain.checks import band_share, deletion, pointing, randomization, shift
+from astrocnn.imaging import ArraySource, Inputs
+from astrocnn.plugins import load, names
+from astrocnn.simulation import inject, simulate_stamps
+from astrocnn.simulation.artefacts import Camera
+from astrocnn.simulation.presets import preset_named
+from astrocnn.tasks import Task, make
+from astrocnn.training import Optimizer
+
+KINDS = ("cosmic_ray", "satellite_trail", "ghost")
+SIZE, SMALL = 48, 24  # stamps with artefacts, and of the color [pixel]
+MAPS = tuple(name for name in names(METHODS) if hasattr(load(METHODS, name), "pixel_map"))
+FORGETTING = 12  # objects whose maps are made again by networks that forget
+Numbers = NDArray[np.floating]
+
+
+def spoilt(n: int, seed: int) -> tuple[Numbers, Table, NDArray[np.bool_]]:
+    """Stamps of a simulated sky, half of them with artefacts, their truth and its pixels."""
+    band = preset_named("euclid", ("VIS",)).band("VIS")
+    stamps, _ = simulate_stamps(
+        n, size=SIZE, preset="euclid", bands=("VIS",), seed=seed, neighbors=0.3
+    )
+    made = inject(stamps[..., 0], Camera.of_band(band), seed=seed, share=0.5, kinds=KINDS)
+    return made.images[..., None], made.truth, made.masks > 0
+
+
+def colored(n: int, seed: int) -> tuple[Numbers, Table, NDArray[np.bool_]]:
+    """Round sources in three bands; the class is the sign of the color of the first two.
+
+    Fluxes of a band range over a factor of ten and the color over a factor of two either way, so
+    that no single flux tells the class.
+    """
+    rng = np.random.default_rng(seed)
+    red = rng.random(n) < 0.5
+    flux = 10 ** rng.uniform(2.5, 3.5, (n, 3))
+    color = np.where(red, 1, -1) * rng.uniform(0.3, 0.7, n)
+    flux[:, 1] = flux[:, 0] * np.exp(color)
+    sigma = rng.uniform(1.5, 2.5, n)
+    y, x = np.indices((SMALL, SMALL)) - (SMALL - 1) / 2
+    form = np.exp(-0.5 * (x**2 + y**2) / sigma[:, None, None] ** 2)
+    form /= form.sum(axis=(1, 2), keepdims=True)
+    images = form[..., None] * flux[:, None, None] + rng.standard_normal((n, SMALL, SMALL, 3))
+    truth = Table({"red": red.astype(np.int16)})
+    near = np.hypot(x, y) < 3 * sigma[:, None, None]
+    return images.astype(np.float32), truth, near
+
+
+def taught(
+    folder: Path, task: Task, images: Numbers, truth: Table, bands: tuple[str, ...], epochs: int
+) -> KerasEstimator:
+    """A small network trained on the first five sixths, stopped by the rest."""
+    if (folder / "model").exists():
+        return load_estimator(folder / "model")
+    truth["id"] = np.arange(len(truth))
+    shards = write_shards(
+        folder / "stamps", Catalog.from_table(truth, id="id"), ArraySource(images, bands)
+    )
+    train, validation = np.split(np.arange(len(truth)), [5 * len(truth) // 6])
+    inputs = Inputs.of(shards).with_normalization(fit_normalization(shards, train, "asinh"))
+    network = KerasEstimator(task, inputs, "plain8", options={"width": 0.25})
+    network.fit(
+        shards,
+        train,
+        validation,
+        epochs=epochs,
+        batch_size=32,
+        optimizer=Optimizer("adamw", 3e-3, schedule="cosine", warmup=1),
+        augmentation=[D4()],
+    )
+    network.save(folder / "model")
+    return network
+
+
+def mean_of(values: Numbers) -> list[float]:
+    """Mean over objects with its 95 % bootstrap interval, those without a value left out."""
+    used = values[np.isfinite(values)]
+    score = metrics.bootstrap({"m": lambda w: metrics.average(used, w)}, len(used))["m"]
+    return [score.value, score.low, score.high]
+
+
+def checked(
+    method: Callable[..., Any],
+    maps: Numbers,
+    model: keras.Model,
+    images: Numbers,
+    masks: NDArray[np.bool_],
+    output: Output,
+) -> dict[str, Any]:
+    """All checks of one method, means over objects with their intervals."""
+    found: dict[str, Any] = {
+        name: [s.value, s.low, s.high] for name, s in pointing(maps, masks).scores().items()
+    }
+    curves = deletion(model, images, output, maps, steps=10, draws=3)
+    areas = curves.areas
+    scale = (curves.deletion[:, 0] - curves.deletion[:, -1]).mean()  # whole against empty
+    for name in ("deletion", "insertion"):
+        found[name] = [float(x / scale) for x in mean_of(areas[name] - curves.deletion[:, -1])]
+        found[f"{name}, random"] = float(
+            (areas[f"random_{name}"] - curves.deletion[:, -1]).mean() / scale
+        )
+    few = images[:FORGETTING]
+    forgotten = randomization(method, model, few, output, stages=3)
+    found["stages"] = list(forgotten.stages)
+    found["randomization"] = [mean_of(c) for c in forgotten.correlation.T]
+    found["shift"] = mean_of(shift(method, model, few, output).mean(axis=1))
+    return found
+
+
+def brightness(model: Any, images: Numbers, output: Any, **_: Any) -> Numbers:
+    """The map of nothing but the image."""
+    return np.abs(images)
+
+
+def methods() -> dict[str, Callable[..., Any]]:
+    """Functions that make maps, by name."""
+    return {name: load(METHODS, name).pixel_map for name in MAPS} | {"the image itself": brightness}
+
+
+def prove_artefacts(folder: Path, n: int, epochs: int, n_explained: int) -> dict[str, Any]:
+    """Maps of the evidence against stamps with artefacts."""
+    images, truth, _ = spoilt(n, seed=31)
+    network = taught(folder, make("quality"), images, truth, ("VIS",), epochs)
+    images, truth, masks = spoilt(max(300, 3 * n_explained), seed=32)
+    p = network.sample(images)["usable"][0, :, 0].astype(np.float64)
+    usable = np.asarray(truth["usable"]) == 1
+    auc = metrics.Ranking(usable, p).auc()
+    rows = np.flatnonzero(~usable & (p < 0.5))[:n_explained]
+    print(f"AUC {float(auc):.3f} on {len(p)} stamps; {len(rows)} spoilt and recognized", flush=True)
+    output = Output(network.task.targets[0], "no")
+    normalized = network.inputs.normalization.apply(images[rows])
+    found: dict[str, Any] = {"auc": float(auc), "objects": len(rows), "methods": {}}
+    for name, method in methods().items():
+        start = time.monotonic()
+        maps = method(network.model_, normalized, output)
+        told = checked(method, maps, network.model_, normalized, masks[rows], output)
+        for kind in KINDS:
+            of = np.asarray(truth[f"has_{kind}"])[rows] == 1
+            one = np.isfinite(pointing(maps[of], masks[rows][of]).inside)
+            told[kind] = {
+                "objects": int(of.sum()),
+                **{
+                    k: s.value
+                    for k, s in pointing(maps[of][one], masks[rows][of][one]).scores().items()
+                },
+            }
+        found["methods"][name] = told
+        print(f"{name:21} {line(told)}  {time.monotonic() - start:.0f} s", flush=True)
+    return found
+
+
+def line(told: dict[str, Any]) -> str:
+    """A row of the table."""
+
+    def said(values: list[float]) -> str:
+        return f"{values[0]:.2f} [{values[1]:.2f}, {values[2]:.2f}]"
+
+    last = told["randomization"][-1]
+    kinds = " ".join(f"{told[kind]['gain']:.1f}" for kind in KINDS if kind in told)
+    return (
+        f"inside {said(told['inside'])} of {told['expected'][0]:.2f}, hits {said(told['hit'])}, "
+        f"deletion {said(told['deletion'])} against {told['deletion, random']:.2f}, "
+        f"insertion {said(told['insertion'])} against {told['insertion, random']:.2f}, "
+        f"forgetting {said(last)}, shift {said(told['shift'])}, gains by kind {kinds}"
+    )
+
+
+def prove_color(folder: Path, n: int, epochs: int, n_explained: int) -> dict[str, Any]:
+    """Shares of the bands where only a color decides."""
+    images, truth, _ = colored(n, seed=41)
+    task = make("quality", column="red", target="red")
+    network = taught(folder, task, images, truth, ("a", "b", "c"), epochs)
+    images, truth, near = colored(3 * n_explained, seed=42)
+    p = network.sample(images)["red"][0, :, 0].astype(np.float64)
+    red = np.asarray(truth["red"]) == 1
+    right = (p > 0.5) == red
+    print(f"accuracy {right.mean():.3f} on {len(p)} sources", flush=True)
+    rows = np.flatnonzero(right & red)[:n_explained]
+    output = Output(network.task.targets[0], "yes")
+    normalized = network.inputs.normalization.apply(images[rows])
+    found: dict[str, Any] = {"accuracy": float(right.mean()), "objects": len(rows), "shares": {}}
+    for name, method in methods().items():
+        maps = method(network.model_, normalized, output)
+        if maps.ndim == 4:
+            shares = [mean_of(column) for column in band_share(maps).T]
+            inside = pointing(maps, near[rows]).scores()
+            found["shares"][name] = {
+                "bands": shares,
+                "inside": inside["inside"].value,
+                "expected": inside["expected"].value,
+            }
+            told = ", ".join(f"{s[0]:.2f} [{s[1]:.2f}, {s[2]:.2f}]" for s in shares)
+            print(
+                f"{name:21} bands {told}; on the source {inside['inside'].value:.2f} of "
+                f"{inside['expected'].value:.2f}",
+                flush=True,
+            )
+    return found
+
+
+def main() -> None:
+    """Train what is not trained yet, explain, check, tell."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/pictures"))
+    parser.add_argument("--stamps", type=int, default=1200, help="simulated stamps to learn from")
+    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--explained", type=int, default=60, help="test stamps explained")
+    asked = parser.parse_args()
+    start = time.monotonic()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    how = (asked.stamps, asked.epochs, asked.explained)
+    found = {
+        "artefacts": prove_artefacts(asked.out / "artefacts", *how),
+        "color": prove_color(asked.out / "color", *how),
+    }
+    (asked.out / "scores.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(f"{time.monotonic() - start:.0f} s; scores are in {asked.out}")
+
+
+if __name__ == "__main__":
+    main()
