@@ -9,7 +9,7 @@ from astropy.table import Table
 from astrocnn.catalog import Catalog
 from astrocnn.datasets import write_shards
 from astrocnn.errors import ModelError, TrainingError
-from astrocnn.estimators import ClassicalEstimator, Ensemble, KerasEstimator, load_estimator
+from astrocnn.estimators import Ensemble, KerasEstimator, load_estimator
 from astrocnn.imaging import ArraySource, Inputs
 from astrocnn.tasks import make
 from astrocnn.training import Optimizer
@@ -66,22 +66,22 @@ def test_the_same_task_begins_where_the_other_ended(trained, task, shards):
 
 def test_other_bands_scalars_and_classes(trained, other_task, other_survey, tmp_path):
     estimator = _other(other_task).fit(other_survey, TRAIN, start=trained, **STILL)
-    assert estimator.origin_["adapted"] == ["conv1", "bright"]
+    assert estimator.origin_["adapted"] == ["conv1", "dense1"]
     assert estimator.origin_["fresh"] == ["morphology"]
     # The normalization is that of the new survey, and the body that of the old network.
     assert estimator.inputs.normalization.n_bands == 3
-    for name in ("conv2", "norm2", "dense1"):
+    for name in ("conv2", "norm2", "bright"):
         there, here = (e.model_.get_layer(name).get_weights() for e in (trained, estimator))
         for a, b in zip(there, here, strict=True):
             np.testing.assert_array_equal(a, b)
-    kernel = estimator.model_.get_layer("bright").kernel.numpy()
-    np.testing.assert_allclose(kernel[:-1], trained.model_.get_layer("bright").kernel, atol=1e-6)
+    kernel = estimator.model_.get_layer("dense1").kernel.numpy()
+    np.testing.assert_allclose(kernel[:-1], trained.model_.get_layer("dense1").kernel, atol=1e-6)
     assert np.abs(kernel[-1]).max() < 1e-6
     estimator.save(tmp_path / "model")
     loaded = load_estimator(tmp_path / "model")
     assert loaded.origin_ == estimator.origin_
     assert loaded.facts["Began with"] == f"model SHA-256 {trained.fingerprint}"
-    assert "conv1, bright; fresh: morphology" in loaded.facts["Weights"]
+    assert "conv1, dense1; fresh: morphology" in loaded.facts["Weights"]
     assert "Began with" not in trained.facts
     assert all(layer.trainable for layer in loaded.model_.layers)
 
@@ -96,10 +96,13 @@ def test_heads_learn_first_and_the_body_more_slowly(trained, other_task, other_s
     fit = {**FIT, "epochs": 2, "optimizer": Optimizer("adam", 0.01), "callbacks": [note]}
     estimator.fit(other_survey, TRAIN, start=trained, frozen_epochs=1, rates={"conv2": 0}, **fit)
     assert seen == [1, 2]
-    kernels = {n: estimator.model_.get_layer(n).kernel.numpy() for n in ("conv2", "dense1")}
-    np.testing.assert_array_equal(kernels["conv2"], trained.model_.get_layer("conv2").kernel)
-    moved = np.abs(kernels["dense1"] - trained.model_.get_layer("dense1").kernel).max()
+    kernels = [
+        {n: e.model_.get_layer(n).kernel.numpy() for n in ("conv1", "conv2", "conv3")}
+        for e in (trained, estimator)
+    ]
+    np.testing.assert_array_equal(kernels[0]["conv2"], kernels[1]["conv2"])
     # Two updates of Adam, each of at most about the rate.
+    moved = np.abs(kernels[0]["conv3"] - kernels[1]["conv3"]).max()
     assert estimator.history_.best_epoch == 1 or 1e-4 < moved < 0.1 * 2.5 * 0.01
 
 
@@ -111,26 +114,28 @@ def test_a_backup_of_another_start_is_refused(trained, task, other_task, other_s
         _other(other_task).fit(other_survey, TRAIN, backup=tmp_path, **FIT)
 
 
-def test_members_begin_with_one_network_or_each_with_its_own(trained, task, shards):
+def test_members_begin_with_one_network_or_each_with_its_own(trained, task, shards, monkeypatch):
     def ensemble(n):
-        return Ensemble.of(task, trained.inputs, "lenet", members=n, seed=5, **HOW)
+        return Ensemble.of(task, trained.inputs, "lenet", members=n, **HOW)
 
-    how = {**STILL, "rate": 0}
-    two = ensemble(2).fit(shards, TRAIN, start=trained, **how)
-    assert [m.origin_["model"] for m in two.members] == [trained.fingerprint] * 2
-    again = ensemble(2).fit(shards, TRAIN, start=two, **how)
-    assert [m.origin_["model"] for m in again.members] == [m.fingerprint for m in two.members]
-    with pytest.raises(ModelError, match=r"2 members(.|\n)*1 or 3"):
-        ensemble(3).fit(shards, TRAIN, start=two, **how)
+    seen = []
+    monkeypatch.setattr(KerasEstimator, "fit", lambda self, *_, start: seen.append(start))
+    ensemble(2).fit(shards, TRAIN, start=trained)
+    assert seen == [trained, trained]
+    three = ensemble(3)
+    ensemble(3).fit(shards, TRAIN, start=three)
+    assert seen[2:] == list(three.members)
+    with pytest.raises(ModelError, match=r"3 members(.|\n)*1 or 2"):
+        ensemble(2).fit(shards, TRAIN, start=three)
+    monkeypatch.undo()
     with pytest.raises(ModelError, match=r"one trained network(.|\n)*one of its members"):
-        KerasEstimator(task, trained.inputs, "lenet", **HOW).fit(shards, TRAIN, start=two, **how)
+        three.members[0].fit(shards, TRAIN, start=three)
 
 
-def test_what_cannot_be_begun_with_is_refused(trained, task, shards, other_task):
+def test_what_cannot_be_begun_with_is_refused(trained, task, shards):
     fresh = KerasEstimator(task, trained.inputs, "lenet", **HOW)
-    for start in (fresh, ClassicalEstimator(task, trained.inputs, "knn")):
-        with pytest.raises(ModelError, match="one trained network"):
-            KerasEstimator(task, trained.inputs, "lenet", **HOW).fit(shards, TRAIN, start=start)
+    with pytest.raises(ModelError, match="one trained network"):
+        fresh.fit(shards, TRAIN, start=KerasEstimator(task, trained.inputs, "lenet", **HOW))
     other = KerasEstimator(task, trained.inputs, "plain8", options={"width": 0.1})
     with pytest.raises(ModelError, match=r"those of a 'lenet', and this network is a 'plain8'"):
         other.fit(shards, TRAIN, start=trained)

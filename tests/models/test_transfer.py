@@ -1,4 +1,4 @@
-"""A network that begins with the weights of another: what is equal, what is kept, what is refused."""
+"""A network that begins with the weights of another: equal, kept, or refused."""
 
 from __future__ import annotations
 
