@@ -31,6 +31,19 @@ _MEANINGS = {
     "deconvnet": "The strongest answers of a layer, sent back through the filters to the pixels.",
 }
 
+_CHECKS = {
+    "Deletion": "pixels are filled with sky noise, those first that matter most to the map. The "
+    "mean area by which its curve lies below that of random orders, and for how many objects it "
+    "does.",
+    "Insertion": "the same while the pixels come back, and the area above random orders.",
+    "Random weights": "rank correlation with the map of a network that has learned nothing. A map "
+    "of what was learned is far from 1.",
+    "Image shifted": "correlation with the map of the image moved by one pixel, after moving it "
+    "back. A stable map is near 1.",
+    "In the region": "part of the attribution that falls where the cause is known to be; beside "
+    "it the part that would fall there by area, and how often the highest pixel does.",
+}
+
 
 def chapters(found: Explanations) -> list[Chapter]:
     """What the network looks at, whether that can be believed, and what it has learned.
@@ -104,7 +117,7 @@ def _by_band(found: Explanations, one: Looked) -> list[Picture]:
             np.asarray(one.images)[i],
             {_name(name): values[i] for name, values in maps.items()},
             band_names=found.bands,
-            channel_names=found.channels or None,
+            channel_names=_names(found, next(iter(maps.values())).shape[-1]),
             pixel_scale=found.pixel_scale,
             title=label,
         )
@@ -117,7 +130,7 @@ def _shares(found: Explanations, one: Looked) -> list[Picture]:
     shares = {_name(name): np.asarray(values) for name, values in one.shares.items()}
     if not shares:
         return []
-    names = found.channels or found.bands
+    names = _names(found, next(iter(shares.values())).shape[-1])
     caption = (
         f"{one.output}: part of the absolute attribution in each band. Medians of the objects, "
         "with the range from 16 % to 84 % of them; dotted, all bands alike."
@@ -131,7 +144,8 @@ def _shares(found: Explanations, one: Looked) -> list[Picture]:
 
 
 def _believed(found: Explanations) -> Chapter | None:
-    pictures, tables, text = [], [], []
+    pictures: list[Picture] = []
+    tables: list[Table] = []
     several = len(found.looked) > 1
     for one in found.looked:
         start = f"{one.output}: " if several else ""
@@ -158,9 +172,11 @@ def _believed(found: Explanations) -> Chapter | None:
             pictures.append(_picture(figure, caption))
     if not (pictures or tables):
         return None
-    text.append(
+    text = [
         "Each check can fail a map; none can prove it right. Numbers are over the objects above."
-    )
+    ]
+    columns = {column for table in tables for column in table.columns}
+    text += [f"{name}: {words}" for name, words in _CHECKS.items() if name in columns]
     return Chapter("Can the maps be believed?", text, pictures, tables)
 
 
@@ -172,23 +188,23 @@ def _checks(one: Looked) -> Table | None:
         columns.setdefault(column, {})[method] = words
 
     for name, curve in one.curves.items():
-        for kind, sign, words in (("deletion", -1, "less"), ("insertion", 1, "more")):
+        for kind, sign in (("deletion", -1), ("insertion", 1)):
             x = np.asarray(curve.fraction, float)
             areas = [np.trapezoid(getattr(curve, k), x) for k in (kind, f"random_{kind}")]
             gain = sign * (areas[0] - areas[1])
             better = int(np.sum(gain > 0))
             said = f"{np.mean(gain):.3g} ({better} of {len(gain)})"
-            put(f"{kind.capitalize()}: {words} than random", name, said)
+            put(kind.capitalize(), name, said)
     for name, values in one.randomization.items():
-        put("Likeness without what was learned", name, _middle(np.asarray(values)[:, -1]))
+        put("Random weights", name, _middle(np.asarray(values)[:, -1]))
     for name, values in one.shifts.items():
-        put("Likeness after a shift of one pixel", name, _middle(values))
+        put("Image shifted", name, _middle(values))
     for name, hits in one.pointing.items():
-        put("In the true region", name, _percent(hits.inside))
-        put("By area alone", name, _percent(hits.expected))
+        put("In the region", name, _percent(hits.inside))
+        put("By area", name, _percent(hits.expected))
         known = np.asarray(hits.hit, float)
         known = known[np.isfinite(known)]
-        put("Highest pixel inside", name, f"{known.sum():.3g} of {len(known)}")
+        put("Peak inside", name, f"{known.sum():.3g} of {len(known)}")
     methods = dict.fromkeys(name for cells in columns.values() for name in cells)
     if not methods:
         return None
@@ -196,10 +212,7 @@ def _checks(one: Looked) -> Table | None:
         [_name(name), *(cells.get(name, "\u2013") for cells in columns.values())]
         for name in methods
     ]
-    caption = (
-        f"{one.output}: checks of the maps. Deletion and insertion: mean area between the curve "
-        "and that of random orders, and for how many objects it is on the right side"
-    )
+    caption = f"{one.output}: checks of the maps"
     return Table(["Method", *columns], rows, caption, numeric=True)
 
 

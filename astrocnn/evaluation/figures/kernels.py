@@ -67,7 +67,7 @@ def kernel_mosaic(kernels: Any, *, band_names: Sequence[str], most: int = 64) ->
         for b in range(len(band_names)):
             row = pictures[b * len(block) : (b + 1) * len(block)]
             padded += [*row, *[empty] * (columns - len(block))]
-        whole, corners = tiles(padded, columns)
+        whole, corners = tiles(padded, columns, side=36, gap=5)
         panel.imshow(whole, origin="lower", interpolation="nearest")
         bare(panel)
         panel.spines[:].set_visible(False)
