@@ -10,7 +10,7 @@ import keras
 
 from astrocnn.errors import ModelError
 
-__all__ = ["compiled", "gradient"]
+__all__ = ["compiled", "gradient", "with_backward"]
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,6 +44,33 @@ def gradient(function: Callable[[Any], tuple[Any, Any]], x: Any) -> tuple[Any, A
         total = tf.reduce_sum(scores)
     slope = tape.gradient(total, way, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return scores, way, slope
+
+
+def with_backward(value: Any, x: Any, backward: Callable[[Any], Any]) -> Any:
+    """A tensor whose way back to `x` is of one's own making.
+
+    Parameters
+    ----------
+    value : tensor
+        What goes forward.
+    x : tensor
+        Where the way back ends.
+    backward : callable
+        From the signal that comes back to `value` to that for `x`, of its shape.
+
+    Returns
+    -------
+    tensor
+        Equal to `value`.
+    """
+    tf = _tensorflow()
+    value = tf.stop_gradient(value)
+
+    @tf.custom_gradient
+    def linked(_: Any) -> tuple[Any, Callable[[Any], Any]]:
+        return tf.identity(value), backward
+
+    return linked(x)
 
 
 def _tensorflow() -> Any:
