@@ -129,7 +129,7 @@ class KerasEstimator:
             If it has not been trained.
         """
         self._require_trained()
-        about = (self.architecture, self.options, self.inputs, storage.to_dict(self.task))
+        about = (self.architecture, self.options.chosen, self.inputs, storage.to_dict(self.task))
         total = hashlib.sha256(repr(about).encode())
         for weights in self.model_.get_weights():
             total.update(f"{weights.dtype.str}{weights.shape}".encode())

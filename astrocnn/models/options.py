@@ -152,6 +152,12 @@ class Options:
                 hint='set normalization = "group", or leave groups unset',
             )
 
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Those that differ from the paper, by name: options added later do not change it."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {k: v for k, v in found.items() if v != getattr(type(self), k)}
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Options:
         """Options from a plain mapping, as a run file holds it.

@@ -41,3 +41,11 @@ def test_numbers_out_of_range_are_refused(values):
 def test_rates_from_a_run_file_become_a_tuple():
     assert Options.from_dict({"dropout": [0.1, 0]}).dropout == (0.1, 0.0)
     assert hash(Options(dropout=[0.1])) == hash(Options(dropout=(0.1,)))
+
+
+def test_chosen_options_are_those_that_differ_from_the_paper():
+    assert Options().chosen == {}
+    assert Options(width=0.5, dropout=(0.1, 0.2), l2=0.0).chosen == {
+        "dropout": (0.1, 0.2),
+        "width": 0.5,
+    }
