@@ -218,11 +218,21 @@ def search(
 
 
 @app.command()
-def train(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
+def train(
+    run: RunFile,
+    out: Out = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="Begin with the weights of a trained run."),
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006
+) -> None:
     """Train a network; given again after an interruption, it continues."""
     from astrocnn.runs.config import load_run
     from astrocnn.runs.verbs import train as verb
 
+    if start is not None:
+        overrides = [*overrides, f"transfer.start={start.resolve()}"]
     _tell(verb.run(load_run(run, overrides), _folder(run, out)))
 
 
