@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import keras
@@ -39,7 +40,7 @@ def begin(model: keras.Model, task: Task, inputs: Inputs, start: Any) -> dict[st
             hint="take one of its members, or train an ensemble of as many" if several else None,
         )
     before, after = (
-        {target["name"]: target["family"] for target in storage.to_dict(t)["targets"]}
+        {target["name"]: json.dumps(target["family"]) for target in storage.to_dict(t)["targets"]}
         for t in (start.task, task)
     )
     done = transfer(

@@ -192,6 +192,12 @@ def _training(home: RunDirectory) -> Chapter | None:
         "Time": f"{history['seconds'].sum():.0f} s",
         "Highest learning rate": f"{history['learning_rate'].max():.3g}",
     }
+    transfer = home.config().transfer
+    if transfer is not None:
+        facts["Began with"] = transfer.start
+        facts["Layers before the heads"] = (
+            f"frozen for {transfer.frozen_epochs} epochs, then at {transfer.rate:g} of the rate"
+        )
     return training_chapter(shown, best_epoch=best, facts=facts)
 
 

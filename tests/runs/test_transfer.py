@@ -1,0 +1,81 @@
+"""``astrocnn train --from``: a run that begins with the weights of another."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import pytest
+
+from astrocnn.errors import ConfigError
+from astrocnn.estimators import load_estimator
+from astrocnn.runs.config import dump_run, parse_run
+from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.verbs.report import _training
+
+from .command import astrocnn
+from .test_config import GOOD
+
+OTHER = (
+    "--set", "inputs.bands=['r']",
+    "--set", "task.classes=['star', 'galaxy']",
+    "--set", "task.map={star='star', '*'='galaxy'}",
+    "--set", "training.epochs=1",
+    "--set", "prediction.draws=0",
+)  # fmt: skip
+
+
+def test_other_bands_and_classes_begin_with_what_was_learned(home, tmp_path):
+    old, out = home / "run", tmp_path / "new"
+    begin = ("--from", old, *OTHER, "--set", "transfer.frozen_epochs=1")
+    said = astrocnn("train", home / "run.toml", "--out", out, *begin)
+    words = "adapted to other bands or scalars: conv1; fresh: morphology"
+    assert f"began with {old}: 15 layers taken; {words}" in " ".join(said.split())
+    # The run directory says with what it began: where it was, and which one it was.
+    config = tomllib.loads((out / "config.toml").read_text())
+    assert config["transfer"]["start"] == str(old)
+    first, second = (load_estimator(folder / "model") for folder in (old, out))
+    about = json.loads((out / "model" / "estimator.json").read_text())
+    assert about["origin"]["model"] == first.fingerprint
+    assert second.facts["Began with"] == f"model SHA-256 {first.fingerprint}"
+    assert str(old) in str(_training(RunDirectory.open(out)).tables)
+    # One epoch, in which all but the head is frozen.
+    for name in ("conv2", "norm1"):
+        layers = [e.model_.get_layer(name).get_weights() for e in (first, second)]
+        assert all((a == b).all() for a, b in zip(*layers, strict=True))
+    assert "trained already" in astrocnn("train", home / "run.toml", "--out", out, *begin)
+    said = astrocnn("train", home / "run.toml", "--out", out, *OTHER, code=2)
+    assert "holds another run; it differs in: transfer" in said
+    checked = astrocnn("check", home / "run.toml", "--set", f"transfer.start={old}", *OTHER)
+    assert "15 layers taken" in checked and "fresh: morphology" in checked
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--set", "split.seed=1"), "learned from another split"),
+        (("--set", "model.architecture=lenet", "--set", "inputs.size=32"), "those of a 'plain8'"),
+        (("--set", "model.options.width=0.5"), "filters 8 there, 16 here"),
+        (("--set", "transfer.rates={conv99=0}"), "did you mean 'conv"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused(home, tmp_path, more, words):
+    run = ("train", home / "run.toml", "--out", tmp_path / "x", "--from", home / "run")
+    assert words in astrocnn(*run, *OTHER, *more, code=2)
+
+
+def test_a_start_must_be_there(home, tmp_path):
+    run = ("train", home / "run.toml", "--out", tmp_path / "x")
+    assert "is not a run directory" in astrocnn(*run, "--from", tmp_path, code=2)
+    assert "transfer.start: is needed" in astrocnn(*run, "--set", "transfer.rate=1", code=2)
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_table_reads_back_and_is_for_networks(tmp_path):
+    config = parse_run({**GOOD, "transfer": {"start": "runs/old", "rates": {"conv1": 0}}})
+    assert parse_run(tomllib.loads(dump_run(config))) == config
+    assert "transfer" not in tomllib.loads(dump_run(parse_run(GOOD)))
+    with pytest.raises(ConfigError, match="classical method cannot begin"):
+        parse_run({**GOOD, "model": {"method": "knn"}, "transfer": {"start": "runs/old"}})
+    with pytest.raises(ConfigError, match=r"transfer\.rates\.conv1"):
+        parse_run({**GOOD, "transfer": {"start": "runs/old", "rates": {"conv1": -1}}})
