@@ -304,22 +304,22 @@ def _randomization(diagnosed: Sequence[Diagnosed]) -> Any:
     """Correlations with the maps of networks that forget; a row for each object and stage."""
     parts: list[tuple[int, str, str, int, int, float]] = []
     for p, one, method in _rows(diagnosed):
-        found = one.looked.randomization.get(method)
-        if found is None:
+        forgot = one.looked.randomization.get(method)
+        if forgot is None:
             continue
-        for k, values in enumerate(np.asarray(found)):
+        for k, values in enumerate(np.asarray(forgot)):
             for s, (stage, value) in enumerate(zip(one.looked.stages, values, strict=True)):
                 parts.append((p, method, stage, s, k, float(value)))
     if not parts:
         return None
-    part, method, stage, step, which, value = (list(c) for c in zip(*parts, strict=True))
+    found = [np.array(column) for column in zip(*parts, strict=True)]
     columns: dict[str, Column] = {
-        "part": (np.array(part, np.int16), "", "as in DIAGNOSTICS"),
-        "method": (np.array(method), "", "how the maps were made"),
-        "stage": (np.array(stage), "", "the layer from which on weights are random"),
-        "step": (np.array(step, np.int16), "", "place among the stages, from 0"),
-        "object": (np.array(which, np.int32), "", "place among the objects, from 0"),
-        "correlation": (np.array(value, np.float32), "", "rank correlation of absolute maps"),
+        "part": (found[0].astype(np.int16), "", "as in DIAGNOSTICS"),
+        "method": (found[1], "", "how the maps were made"),
+        "stage": (found[2], "", "the layer from which on weights are random"),
+        "step": (found[3].astype(np.int16), "", "place among the stages, from 0"),
+        "object": (found[4].astype(np.int32), "", "place among the objects, from 0"),
+        "correlation": (found[5].astype(np.float32), "", "rank correlation of absolute maps"),
     }
     return table_hdu("RANDOMIZATION", columns)
 

@@ -168,7 +168,7 @@ def _is_north_up(header: Any) -> bool:
 
 
 def _bands(header: Any) -> tuple[str, ...]:
-    found = []
+    found: list[str] = []
     while (key := f"BAND{len(found) + 1}") in header:
         found.append(header[key])
     return tuple(found)

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from astrocnn.errors import InputsError, ModelError
 from astrocnn.evaluation.explained import TopFilters
-from astrocnn.explain import feature_maps, weights
+from astrocnn.explain import Output, Response, feature_maps, weights
+from astrocnn.explain.methods.class_image import class_image
 from astrocnn.explain.methods.deconvnet import deconvnet
+from astrocnn.explain.methods.deep_dream import deep_dream
+from astrocnn.explain.methods.embedding import embedding
 from astrocnn.explain.methods.top_activations import patches, top_activations
 from astrocnn.runs.explaining.subject import Subject
 from astrocnn.runs.explaining.told import Told
@@ -24,6 +27,9 @@ _FILTERS = 6
 _COUNT = 9
 _MAPS = 16
 _BLOCK = 256
+_LIKE = 128
+"""Objects that tell a class image how bright objects are."""
+_ASCENT = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,10 +144,62 @@ def _two_layers(model: Any) -> list[str]:
     return list(dict.fromkeys(n for n in (first, maps[-1] if maps else None) if n is not None))
 
 
+def _class_image(whole: Whole) -> dict[str, Any]:
+    """The image that each class likes most; of a quantity, the one with the largest mean."""
+    inside = whole.subject
+    target = inside.task.target(whole.target)
+    like, scalars = inside.arrays(whole.rows[:_LIKE])
+    found = {}
+    for wanted in getattr(target.family, "classes", (None,)):
+        made = class_image(
+            inside.model,
+            Output(target, wanted),
+            like=like,
+            scalars=None if scalars is None else scalars.mean(axis=0),
+            bands=inside.inputs.n_bands,
+            steps=_ASCENT,
+            seed=whole.seed,
+        )
+        found[f"large {target.name}" if wanted is None else wanted] = inside.flux(made)
+    return {"class_images": found}
+
+
+def _deep_dream(whole: Whole) -> dict[str, Any]:
+    inside = whole.subject
+    images, scalars = inside.arrays([whole.example])
+    layers = _two_layers(inside.model)
+    if not layers:
+        raise ModelError("The network has no maps to dream of.")
+    made = deep_dream(
+        inside.model,
+        images,
+        Response(layers[-1]),
+        scalars=scalars,
+        bands=inside.inputs.n_bands,
+        seed=whole.seed,
+    )
+    return {"dreams": (inside.flux(images), inside.flux(made))}
+
+
+def _embedding(whole: Whole) -> dict[str, Any]:
+    images, scalars = whole.subject.arrays(whole.rows)
+    found = embedding(whole.subject.model, images, scalars=scalars, seed=whole.seed)
+    share = 100 * float(np.sum(found.explained))
+    predicted = whole.told.predictions(whole.target, whole.rows)
+    return {
+        "points": found.points,
+        "method": f"PCA, {share:.0f} % of the variance",
+        "colors": whole.told.colors(whole.target, whole.rows, predicted),
+    }
+
+
 LEARNED: dict[str, Callable[[Whole], dict[str, Any]]] = {
     "weights": _weights,
     "feature_maps": _feature_maps,
     "top_activations": _top_activations,
+    "class_image": _class_image,
+    "embedding": _embedding,
+    "deep_dream": _deep_dream,
 }
 """Fields of `astrocnn.evaluation.explanations.Learned`, by method."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,10 @@ MAPS = ("integrated_gradients", "occlusion", "grad_cam", "smooth_grad", "deconvn
 """Methods whose maps are made when none are named."""
 
 _MOVES = ((1, 1),)
-_FORGETFUL = 4
+_FORGETFUL = 3
 """Objects for which the network forgets, spread over all."""
-_STAGES = 4
-_STEPS = 16
+_STAGES = 3
+_STEPS = 12
 
 Array = NDArray[Any]
 
@@ -63,19 +64,15 @@ class Maps:
         self.stages: tuple[str, ...] = ()
         self.left_out: dict[str, str] = {}
 
-    def work(self) -> Iterator[tuple[str, Callable[[], None]]]:
+    def work(self) -> list[tuple[str, Callable[[], None]]]:
         """What is to be done, a step at a time, each with its name."""
+        steps: list[tuple[str, Callable[[], None]]] = []
         for method in self.methods:
-            yield f"{method}", lambda method=method: self._map(method)
-            for name, check in (
-                ("deletion", self._deletion),
-                ("shift", self._shift),
-                ("randomization", self._randomization),
-            ):
-                yield (
-                    f"{method}: {name}",
-                    lambda method=method, check=check: self._check(method, check),
-                )
+            steps.append((method, partial(self._map, method)))
+            for check in (self._deletion, self._shift, self._randomization):
+                name = check.__name__.strip("_")
+                steps.append((f"{method}: {name}", partial(self._check, method, check)))
+        return steps
 
     def scores(self) -> Array:
         """The number itself, of shape (n,)."""
@@ -204,18 +201,22 @@ class Maps:
         return joined
 
 
-_IG: Mapping[str, Any] = {"draws": 3, "steps": 24}
-_SMOOTH: Mapping[str, Any] = {"draws": 16}
+_IG: Mapping[str, Any] = {"draws": 2, "steps": 24}
+_DRAWS = 16
 
 
 def _method(name: str) -> Callable[..., Array]:
     """``pixel_map`` of a method, with the numbers of draws and steps that are used here."""
     if name == "integrated_gradients":
-        return lambda *a, **k: integrated_gradients(*a, **k, **_IG).attribution
+        return _attribution
     if name == "smooth_grad":
-        return lambda *a, **k: smooth_grad(*a, **k, **_SMOOTH)
+        return partial(smooth_grad, draws=_DRAWS)
     found: Callable[..., Array] = plugins.load(METHODS, name).pixel_map
     return found
+
+
+def _attribution(model: Any, images: Array, output: Explained, **how: Any) -> Array:
+    return integrated_gradients(model, images, output, **_IG, **how).attribution
 
 
 def methods_of(
