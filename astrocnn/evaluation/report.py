@@ -7,6 +7,7 @@ and prints well.
 from __future__ import annotations
 
 import base64
+import functools
 import os
 import re
 from collections.abc import Sequence
@@ -46,9 +47,9 @@ class Picture:
     raster: bool = False
     wide: bool = False
 
-    @property
+    @functools.cached_property
     def source(self) -> str:
-        """The figure as a data address."""
+        """The figure as a data address, drawn once."""
         if self.raster:
             return f"data:image/png;base64,{png(self.figure)}"
         text = base64.b64encode(svg(self.figure).encode()).decode("ascii")

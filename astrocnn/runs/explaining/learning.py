@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +31,12 @@ _BLOCK = 256
 _LIKE = 128
 """Objects that tell a class image how bright objects are."""
 _ASCENT = 50
+_RECTIFYING = (
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +87,7 @@ def _weights(whole: Whole) -> dict[str, Any]:
 def _feature_maps(whole: Whole) -> dict[str, Any]:
     images, scalars = whole.subject.arrays([whole.example])
     found = {}
-    for layer in _two_layers(whole.subject.model):
+    for layer in _layers(whole.subject.model, 0.0, 1.0):
         maps = feature_maps(whole.subject.model, images, layer, scalars=scalars)[0]
         strongest = np.argsort(-maps.max(axis=(0, 1)), kind="stable")[:_MAPS]
         found[layer] = maps[..., np.sort(strongest)]
@@ -89,7 +96,8 @@ def _feature_maps(whole: Whole) -> dict[str, Any]:
 
 def _top_activations(whole: Whole) -> dict[str, Any]:
     found = []
-    for layer in _two_layers(whole.subject.model):
+    # What the first layer sees is a few pixels, which its kernels tell better.
+    for layer in _layers(whole.subject.model, 0.5, 1.0):
         blocks = (
             whole.subject.arrays(whole.rows[start : start + _BLOCK])
             for start in range(0, len(whole.rows), _BLOCK)
@@ -133,15 +141,26 @@ def _within(boxes: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     return found
 
 
-def _two_layers(model: Any) -> list[str]:
-    """The first maps of the network after an activation, and the last ones."""
+def _layers(model: Any, *parts: float) -> list[str]:
+    """Layers with maps, after their activation where there are such, at parts of the depth.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
     maps = [
-        layer.name
+        layer
         for layer in model.layers
-        if len(layer.output.shape) == 4 and min(layer.output.shape[1:3]) > 1
-    ][1:]
-    first = next((n for n in maps if n.startswith("act")), maps[0] if maps else None)
-    return list(dict.fromkeys(n for n in (first, maps[-1] if maps else None) if n is not None))
+        if len(getattr(layer.output, "shape", ())) == 4
+        and min(layer.output.shape[1:3]) > 1
+        and not isinstance(layer, keras.layers.InputLayer)
+    ]
+    rectified = [layer for layer in maps if isinstance(layer, _RECTIFYING)] or maps
+    if not rectified:
+        raise ModelError("The network keeps no maps of the image.")
+    places = (round(part * (len(rectified) - 1)) for part in parts)
+    return list(dict.fromkeys(rectified[place].name for place in places))
 
 
 def _class_image(whole: Whole) -> dict[str, Any]:
@@ -167,13 +186,11 @@ def _class_image(whole: Whole) -> dict[str, Any]:
 def _deep_dream(whole: Whole) -> dict[str, Any]:
     inside = whole.subject
     images, scalars = inside.arrays([whole.example])
-    layers = _two_layers(inside.model)
-    if not layers:
-        raise ModelError("The network has no maps to dream of.")
+    (layer,) = _layers(inside.model, 1.0)
     made = deep_dream(
         inside.model,
         images,
-        Response(layers[-1]),
+        Response(layer),
         scalars=scalars,
         bands=inside.inputs.n_bands,
         seed=whole.seed,

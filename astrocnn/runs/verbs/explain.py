@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn import __version__
-from astrocnn.atomic import replacing, replacing_folder, sha256
+from astrocnn.atomic import replacing_folder, sha256, write_bytes
 from astrocnn.datasets import Shards, usable
 from astrocnn.errors import AstrocnnError, ConfigError, PredictionError
+from astrocnn.evaluation.figures import png
 from astrocnn.imaging import cutout_wcs, open_source
 from astrocnn.progress import track
 from astrocnn.runs.assemble import catalog_of, survey_of
@@ -242,8 +244,9 @@ def _save_figures(folder: Path, chapters: Sequence[Chapter]) -> int:
         name = chapter.anchor.removeprefix("what-the-network-")
         for number, picture in enumerate(chapter.figures, start=1):
             path = folder / f"explain_{name}_{number}.png"
-            with replacing(path) as temporary:
-                picture.figure.savefig(temporary, format="png", dpi=200)
+            # A raster of the page is the same file; lines are drawn as pixels here.
+            text = picture.source.partition(",")[2] if picture.raster else png(picture.figure)
+            write_bytes(path, base64.b64decode(text))
             old.discard(path)
             n += 1
     for path in old:
