@@ -206,17 +206,27 @@ def isophote(image: Any) -> tuple[NDArray[np.float64], float | None]:
     """
     image = np.asarray(image, np.float64)
     known = np.isfinite(image)
-    light, count = np.zeros(image.shape[:2]), 0
+    height, width = image.shape[:2]
+    # The border, an eighth of the image wide: what is in the middle is the object.
+    rim = np.ones((height, width), bool)
+    edge_y, edge_x = max(1, height // 8), max(1, width // 8)
+    rim[edge_y : height - edge_y, edge_x : width - edge_x] = False
+    light, count = np.zeros((height, width)), 0
     for b in range(image.shape[-1]):
-        values = image[..., b][known[..., b]]
-        middle = np.median(values) if values.size else 0.0
-        noise = 1.4826 * np.median(np.abs(values - middle)) if values.size else 0.0
+        level, noise = _level_and_noise(image[..., b][known[..., b] & rim])
         if noise > 0:
-            light += np.where(known[..., b], image[..., b] - middle, 0.0) / noise
+            light += np.where(known[..., b], image[..., b] - level, 0.0) / noise
             count += 1
     light = gaussian_filter(light / max(count, 1), 1.0)
-    noise = 1.4826 * float(np.median(np.abs(light - np.median(light))))
-    return light, float(np.median(light) + 5 * noise) if noise > 0 else None
+    level, noise = _level_and_noise(light[rim])
+    return light, level + 5 * noise if noise > 0 else None
+
+
+def _level_and_noise(values: NDArray[np.float64]) -> tuple[float, float]:
+    if not values.size:
+        return 0.0, 0.0
+    level = float(np.median(values))
+    return level, 1.4826 * float(np.median(np.abs(values - level)))
 
 
 def colored(values: Any, top: float, signed: bool) -> NDArray[np.float64]:
