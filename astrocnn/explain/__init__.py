@@ -6,6 +6,7 @@ to be explained that returns arrays.  Figures are made elsewhere.
 
 from __future__ import annotations
 
+from astrocnn.explain.methods.deconvnet import deconvnet
 from astrocnn.explain.methods.feature_maps import feature_maps
 from astrocnn.explain.methods.grad_cam import grad_cam
 from astrocnn.explain.methods.integrated_gradients import (
@@ -15,6 +16,11 @@ from astrocnn.explain.methods.integrated_gradients import (
 from astrocnn.explain.methods.occlusion import Occlusion, occlusion
 from astrocnn.explain.methods.saliency import saliency
 from astrocnn.explain.methods.smooth_grad import smooth_grad
+from astrocnn.explain.methods.top_activations import (
+    TopActivations,
+    patches,
+    top_activations,
+)
 from astrocnn.explain.methods.weights import weights
 from astrocnn.explain.output import Explained, Output, Response
 from astrocnn.explain.uncertainty import Uncertainty
@@ -26,13 +32,17 @@ __all__ = [
     "Occlusion",
     "Output",
     "Response",
+    "TopActivations",
     "Uncertainty",
+    "deconvnet",
     "feature_maps",
     "grad_cam",
     "integrated_gradients",
     "occlusion",
+    "patches",
     "saliency",
     "smooth_grad",
+    "top_activations",
     "weights",
 ]
 

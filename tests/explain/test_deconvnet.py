@@ -1,8 +1,7 @@
-"""Deconvnet: closed forms in numpy, an independent implementation, and every architecture."""
+"""Deconvnet: closed forms in numpy, and every architecture."""
 
 from __future__ import annotations
 
-import warnings
 from types import SimpleNamespace
 
 import keras
@@ -292,32 +291,6 @@ def test_the_map_of_an_answer_is_of_the_channel_that_speaks_most_for_it(images):
     np.testing.assert_allclose(pixel_map(model, images, SPIRAL), expected, atol=1e-6)
     response = pixel_map(model, images, Response("conv", 2))
     np.testing.assert_allclose(response, deconvnet(model, images, "conv", 2))
-
-
-@pytest.mark.parametrize(
-    ("rule", "peer"), [("deconvnet", "DeconvNet"), ("guided", "GuidedBackprop")]
-)
-def test_as_an_independent_implementation(rule, peer, images):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        attributions = pytest.importorskip("xplique.attributions")
-    keras.utils.set_random_seed(1)
-    image = layers.Input((SIZE, SIZE, BANDS), name="image")
-    x = layers.Conv2D(6, 3, strides=2, padding="same", activation="relu")(image)
-    x = layers.BatchNormalization()(layers.Conv2D(8, 3, dilation_rate=1, padding="same")(x))
-    x = layers.MaxPooling2D(2)(layers.ReLU()(x))
-    x = layers.Dense(10, activation="relu")(layers.Flatten()(x))
-    model = keras.Model({"image": image}, {"shape": layers.Dense(3, name="shape")(x)})
-    wanted = np.tile(np.eye(3, dtype=np.float32)[1], (5, 1))
-    alone = keras.Model(image, model.output["shape"])
-    expected = getattr(attributions, peer)(alone, reducer=None).explain(images, wanted)
-    response = feature_maps(model, images, "shape")[:, 1]
-    found = deconvnet(model, images, "shape", 1, rule=rule)
-    # Ours begins with the response, theirs with one.
-    some = response > 0
-    assert some.any()
-    expected = numbers(expected)[some] * response[some, None, None, None]
-    np.testing.assert_allclose(found[some], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_what_there_is_not_is_refused(images):
