@@ -6,7 +6,10 @@ to be explained that returns arrays.  Figures are made elsewhere.
 
 from __future__ import annotations
 
+from astrocnn.explain.methods.class_image import class_image
 from astrocnn.explain.methods.deconvnet import deconvnet
+from astrocnn.explain.methods.deep_dream import deep_dream
+from astrocnn.explain.methods.embedding import Embedding, embed, embedding, layer_vectors
 from astrocnn.explain.methods.feature_maps import feature_maps
 from astrocnn.explain.methods.grad_cam import grad_cam
 from astrocnn.explain.methods.integrated_gradients import (
@@ -27,6 +30,7 @@ from astrocnn.explain.uncertainty import Uncertainty
 
 __all__ = [
     "METHODS",
+    "Embedding",
     "Explained",
     "IntegratedGradients",
     "Occlusion",
@@ -34,10 +38,15 @@ __all__ = [
     "Response",
     "TopActivations",
     "Uncertainty",
+    "class_image",
     "deconvnet",
+    "deep_dream",
+    "embed",
+    "embedding",
     "feature_maps",
     "grad_cam",
     "integrated_gradients",
+    "layer_vectors",
     "occlusion",
     "patches",
     "saliency",

@@ -1,0 +1,233 @@
+"""Objects as points in a plane, near one another where a layer sees them alike.
+
+References
+----------
+Pearson 1901, Phil. Mag. 2, 559 (principal components).
+van der Maaten & Hinton 2008, JMLR 9, 2579 (t-SNE).
+McInnes, Healy & Melville 2018, arXiv:1802.03426 (UMAP).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from astrocnn.errors import InputsError, MissingDependency, ModelError
+from astrocnn.explain._gradients import compiled
+from astrocnn.explain._layers import layer_output
+from astrocnn.explain._network import arrays_for, in_blocks
+from astrocnn.plugins import nearest
+
+__all__ = ["Embedding", "embed", "embedding", "layer_vectors"]
+
+_METHODS = ("pca", "tsne", "umap")
+_FEWEST = {"pca": 2, "tsne": 4, "umap": 4}
+_COMPONENTS = 50
+"""Principal components from which neighbors are found."""
+_PERPLEXITY = 30.0
+_NEIGHBORS = 15
+
+
+class Embedding(NamedTuple):
+    """What `embedding` found."""
+
+    points: NDArray[np.float32]
+    """Place of each object, of shape (n, 2)."""
+    method: str
+    explained: NDArray[np.float64]
+    """Share of the variance along either axis, of shape (2,); NaN but for ``"pca"``."""
+
+
+def embedding(
+    model: keras.Model,
+    images: Any,
+    *,
+    layer: str | None = None,
+    method: str = "pca",
+    scalars: Any = None,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> Embedding:
+    """Lay out objects by what a layer makes of them.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From images, and scalars where it takes them.
+    images : array_like of shape (n, height, width, n_channels)
+        Normalized.
+    layer : str, optional
+        Name of any layer; what goes into the heads by default.
+    method : str
+        ``"pca"``: the two directions of largest variance, along which distances mean something.
+        ``"tsne"`` and ``"umap"``: neighbors stay neighbors, and nothing else does: neither
+        the distance between groups nor their size says anything.
+    scalars : array_like of shape (n, n_scalars), optional
+        Standardized.
+    seed : int
+        Of t-SNE and UMAP; principal components have none.
+    batch_size : int
+        Objects at once; without influence on the outcome.
+
+    Returns
+    -------
+    Embedding
+
+    Raises
+    ------
+    ModelError
+        If there is no such layer or method.
+    InputsError
+        If there are too few objects.
+    MissingDependency
+        If UMAP is asked for and not installed.
+    """
+    _check(method, len(images))
+    vectors = layer_vectors(model, images, layer, scalars=scalars, batch_size=batch_size)
+    return embed(vectors, method=method, seed=seed)
+
+
+def layer_vectors(
+    model: keras.Model,
+    images: Any,
+    layer: str | None = None,
+    *,
+    scalars: Any = None,
+    batch_size: int = 64,
+) -> NDArray[np.float32]:
+    """One vector per object from a layer; maps are averaged over their pixels.
+
+    Parameters
+    ----------
+    model, images, scalars, batch_size
+        As for `embedding`.
+    layer : str, optional
+        Name of any layer; what goes into the heads by default.
+
+    Returns
+    -------
+    ndarray of shape (n, d)
+
+    Raises
+    ------
+    ModelError
+        If there is no such layer; the message lists all with their shapes.
+    """
+    arrays = arrays_for(model, images, scalars)
+    made = _before_heads(model) if layer is None else layer_output(model, layer)
+    cut = keras.Model(model.input, made)
+    pixels = tuple(range(1, len(made.shape) - 1))
+
+    def vectors(x: dict[str, Any]) -> Any:
+        values = ops.cast(cut(x, training=False), "float32")
+        return ops.mean(values, axis=pixels) if pixels else values
+
+    return in_blocks(compiled(vectors), arrays, batch_size)[0]
+
+
+def embed(vectors: Any, *, method: str = "pca", seed: int = 0) -> Embedding:
+    """Lay out vectors that are known already, such as ``estimator.features(images)``.
+
+    Parameters
+    ----------
+    vectors : array_like of shape (n, d)
+        Finite.
+    method, seed
+        As for `embedding`.
+
+    Returns
+    -------
+    Embedding
+
+    Raises
+    ------
+    ModelError
+        If there is no such method.
+    InputsError
+        If the vectors are too few, not finite, or no vectors.
+    MissingDependency
+        If UMAP is asked for and not installed.
+
+    Examples
+    --------
+    >>> found = embed([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0], [2.0, 1.0]])
+    >>> found.points[:, 0].tolist(), found.explained.tolist()
+    ([-1.0, 1.0, -1.0, 1.0], [0.8, 0.2])
+    """
+    x = np.asarray(vectors, np.float64)
+    _check(method, len(x))
+    if x.ndim != 2 or not x.shape[1] or not np.isfinite(x).all():
+        raise InputsError(
+            "Only finite vectors can be laid out.",
+            received=f"shape {x.shape}",
+            allowed="shape (n, d), all numbers finite",
+        )
+    axes, explained = _principal(x)
+    x = (x - x.mean(axis=0)) @ axes[: 2 if method == "pca" else _COMPONENTS].T
+    if method == "pca":
+        points = np.pad(x, ((0, 0), (0, 2 - x.shape[1])))
+        return Embedding(points.astype(np.float32), method, np.pad(explained, (0, 2))[:2])
+    points = (_tsne if method == "tsne" else _umap)(x, seed)
+    return Embedding(np.asarray(points, np.float32), method, np.full(2, np.nan))
+
+
+def _check(method: str, n: int) -> None:
+    if method not in _METHODS:
+        raise ModelError(
+            "There is no such way to lay out objects.",
+            received=repr(method),
+            allowed=_METHODS,
+            hint=nearest(str(method), _METHODS),
+        )
+    if n < _FEWEST[method]:
+        raise InputsError(
+            "There are too few objects to lay out.",
+            received=n,
+            allowed=f"{_FEWEST[method]} or more for '{method}'",
+        )
+
+
+def _principal(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Directions of largest variance, as rows, and the share of the variance along each."""
+    # The triangle of a QR decomposition has the singular values of the tall matrix, and is small.
+    _, s, axes = np.linalg.svd(np.linalg.qr(x - x.mean(axis=0), mode="r"), full_matrices=False)
+    # By the largest component, not by the objects, whose order then has no say in the sign.
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
+    total = float(np.sum(s**2))
+    return np.where(largest < 0, -axes, axes), s**2 / total if total > 0 else np.zeros_like(s)
+
+
+def _tsne(x: NDArray[np.float64], seed: int) -> Any:
+    from sklearn.manifold import TSNE
+
+    # Three neighbors must exist for each unit of perplexity.
+    perplexity = min(_PERPLEXITY, (len(x) - 1) / 3)
+    start = x[:, :2] if x.shape[1] > 1 else np.pad(x, ((0, 0), (0, 1)))
+    start = 1e-4 * start / max(float(start[:, 0].std()), 1e-300)
+    return TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(x)
+
+
+def _umap(x: NDArray[np.float64], seed: int) -> Any:
+    try:
+        from umap import UMAP
+    except ImportError as error:
+        raise MissingDependency("umap", "umap", "lay out objects by UMAP") from error
+    neighbors = min(_NEIGHBORS, len(x) - 1)
+    # One thread, without which a seed decides nothing.
+    return UMAP(n_neighbors=neighbors, random_state=seed, n_jobs=1).fit_transform(x)
+
+
+def _before_heads(model: keras.Model) -> Any:
+    head = model.outputs[0]._keras_history
+    made = head.operation._inbound_nodes[head.node_index].input_tensors
+    if len(made) != 1:
+        raise ModelError(
+            f"The network '{model.name}' has no single layer before its answers.",
+            received=f"{len(made)} before '{head.operation.name}'",
+            hint="name a layer",
+        )
+    return made[0]
