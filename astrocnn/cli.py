@@ -336,6 +336,9 @@ def explain(
     uncertainty: Annotated[
         bool, typer.Option("--uncertainty", help="Also map what the draws disagree about.")
     ] = False,
+    checks: Annotated[
+        bool, typer.Option("--checks/--no-checks", help="Whether the maps can be believed.")
+    ] = True,
 ) -> None:
     """Look inside: which pixels decided, can one believe it, what the network has learned."""
     from astrocnn.runs.verbs import explain as verb
@@ -349,6 +352,7 @@ def explain(
             methods=_names(methods),
             targets=_names(target),
             uncertainty=uncertainty,
+            checks=checks,
         )
     )
 

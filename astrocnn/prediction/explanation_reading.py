@@ -159,7 +159,7 @@ def _is_north_up(header: Any) -> bool:
         return False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        sky = WCS(header).celestial
+        sky = WCS(header, naxis=2)
         matrix = sky.pixel_scale_matrix
     if sky.wcs.lng:
         return False

@@ -16,10 +16,13 @@ from astrocnn.explain import METHODS, Explained, integrated_gradients, smooth_gr
 from astrocnn.explain.checks import DeletionInsertion, band_share, deletion, randomization, shift
 from astrocnn.explain.own_answer import Asked, numbers
 
-__all__ = ["MAPS", "Maps", "map_methods", "methods_of"]
+__all__ = ["CHECKS", "MAPS", "Maps", "map_methods", "methods_of"]
 
 MAPS = ("integrated_gradients", "occlusion", "grad_cam", "smooth_grad", "deconvnet")
 """Methods whose maps are made when none are named."""
+
+CHECKS = ("deletion", "shift", "randomization")
+"""Checks of a map; the share of each band costs nothing and is always there."""
 
 _MOVES = ((1, 1),)
 _FORGETFUL = 3
@@ -47,11 +50,18 @@ class Maps:
         The number for all objects, in one batch or several.
     methods : sequence of str
         Names from `map_methods`.
+    checks : sequence of str
+        Names of `CHECKS` to be made of each map.
     """
 
     def __init__(
-        self, images: NDArray[np.float32], asked: Sequence[Asked], methods: Sequence[str]
+        self,
+        images: NDArray[np.float32],
+        asked: Sequence[Asked],
+        methods: Sequence[str],
+        checks: Sequence[str] = (),
     ) -> None:
+        self.checks = tuple(checks)
         self.images = images
         self.asked = asked
         self.methods = tuple(methods)
@@ -69,9 +79,9 @@ class Maps:
         steps: list[tuple[str, Callable[[], None]]] = []
         for method in self.methods:
             steps.append((method, partial(self._map, method)))
-            for check in (self._deletion, self._shift, self._randomization):
-                name = check.__name__.strip("_")
-                steps.append((f"{method}: {name}", partial(self._check, method, check)))
+            for check in self.checks:
+                made = partial(self._check, method, getattr(self, f"_{check}"))
+                steps.append((f"{method}: {check}", made))
         return steps
 
     def scores(self) -> Array:

@@ -13,7 +13,7 @@ from astrocnn.explain.own_answer import Asked, own_answers
 from astrocnn.explain.uncertainty import Uncertainty
 from astrocnn.prediction.explanation_files import Diagnosed
 from astrocnn.prediction.explanation_reading import words
-from astrocnn.runs.explaining.looking import Maps
+from astrocnn.runs.explaining.looking import CHECKS, Maps
 from astrocnn.runs.explaining.subject import Subject
 from astrocnn.runs.explaining.told import Told
 
@@ -63,7 +63,12 @@ class Part:
 
 
 def answer(
-    inside: Subject, told: Told, target: str, rows: NDArray[np.int64], methods: Sequence[str]
+    inside: Subject,
+    told: Told,
+    target: str,
+    rows: NDArray[np.int64],
+    methods: Sequence[str],
+    checks: Sequence[str] = CHECKS,
 ) -> Part:
     """The predicted class's logit, or the mean of a quantity."""
     found = told.predictions(target, rows)
@@ -80,7 +85,7 @@ def answer(
     same = len(set(outputs)) == 1
     output = outputs[0] if same else f"logit of the predicted class of {target}"
     along = None if found.classes else (f"predicted {target}", found.value)
-    maps = Maps(images, asked, methods)
+    maps = Maps(images, asked, methods, checks)
     return Part(target, output, outputs, told.label(target, rows), found.said, maps, along)
 
 
@@ -90,6 +95,7 @@ def disagreement(
     target: str,
     rows: NDArray[np.int64],
     methods: Sequence[str],
+    checks: Sequence[str] = CHECKS,
     *,
     draws: int,
     seed: int,
@@ -101,5 +107,7 @@ def disagreement(
     model = inside.network.drawing(draws, seed)
     asked = [Asked(np.arange(len(rows)), model, scalars, output)]
     outputs = [output.label] * len(rows)
-    maps = Maps(images, asked, methods)
+    # A network made of draws cannot be built again with other weights.
+    possible = [check for check in checks if check != "randomization"]
+    maps = Maps(images, asked, methods, possible)
     return Part(target, output.label, outputs, told.label(target, rows), found.said, maps)

@@ -51,6 +51,7 @@ def run(
     methods: Sequence[str] = (),
     targets: Sequence[str] = (),
     uncertainty: bool = False,
+    checks: bool = True,
 ) -> Iterator[str]:
     """Look into the network of a run; write ``explanations/``, figures, and the report anew.
 
@@ -71,6 +72,8 @@ def run(
         Of the task; that of the headline by default.
     uncertainty : bool
         Also map what the draws disagree about.
+    checks : bool
+        Whether maps are checked, which takes most of the time.
 
     Raises
     ------
@@ -92,7 +95,7 @@ def run(
 
     import_tensorflow()
     from astrocnn.runs.explaining.learning import Whole, wholes_of
-    from astrocnn.runs.explaining.looking import methods_of
+    from astrocnn.runs.explaining.looking import CHECKS, methods_of
     from astrocnn.runs.explaining.parts import answer, disagreement
     from astrocnn.runs.explaining.subject import subject_of
     from astrocnn.runs.explaining.told import Told
@@ -109,10 +112,11 @@ def run(
     yield f"{len(rows)} objects, {how}; labels are shown, and no score is computed"
     yield from inside.remarks
 
-    parts = [answer(inside, told, name, rows, mapping) for name in names if mapping]
+    asked = (rows, mapping, CHECKS if checks else ())
+    parts = [answer(inside, told, name, *asked) for name in names if mapping]
     if uncertainty and mapping:
         ask = {"draws": config.prediction.draws or 20, "seed": config.seed}
-        parts += [disagreement(inside, told, name, rows, mapping, **ask) for name in names]
+        parts += [disagreement(inside, told, name, *asked, **ask) for name in names]
     few = test[:_POINTS]
     whole = Whole(inside, told, names[0], few, int(rows[0]), config.seed)
     fields: dict[str, Any] = {}
