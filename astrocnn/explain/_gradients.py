@@ -68,7 +68,8 @@ def with_backward(value: Any, x: Any, backward: Callable[[Any], Any]) -> Any:
 
     @tf.custom_gradient
     def linked(_: Any) -> tuple[Any, Callable[[Any], Any]]:
-        return tf.identity(value), backward
+        # A layer may compute in a shorter type than that of what it is given.
+        return tf.identity(value), lambda signal: tf.cast(backward(signal), x.dtype)
 
     return linked(x)
 

@@ -13,8 +13,9 @@ from scipy.signal import convolve2d
 from astrocnn.errors import ModelError
 from astrocnn.explain import METHODS, Response, deconvnet, feature_maps, weights
 from astrocnn.explain._receptive import receptive_field
-from astrocnn.models import Options
+from astrocnn.models import Options, with_precision
 from astrocnn.models.build import ARCHITECTURES, build
+from astrocnn.models.drawing import drawing
 from astrocnn.models.elementwise import Maxout
 from astrocnn.models.pooling import L2Pooling, SumPooling
 from astrocnn.plugins import load, names
@@ -262,6 +263,29 @@ def deepest_that_sees_a_part(model, size):
             if y0 > 0 or y1 < size or x0 > 0 or x1 < size:
                 return layer.name, place
     raise AssertionError("every layer sees the whole image")
+
+
+def test_in_bfloat16_it_is_nearly_the_same(images):
+    model = network(
+        layers.Conv2D(8, 3, activation="relu"),
+        layers.GroupNormalization(2),
+        layers.LayerNormalization(),
+        layers.ReLU(),
+        layers.Conv2D(4, 3, name="conv"),
+    )
+    exact = deconvnet(model, images, "conv", 1, place="all")
+    rounded = deconvnet(with_precision(model, "bfloat16"), images, "conv", 1, place="all")
+    assert rounded.dtype == np.float32
+    assert np.corrcoef(exact.ravel(), rounded.ravel())[0, 1] > 0.999
+
+
+def test_a_network_that_answers_with_draws_is_one_too(images):
+    image = layers.Input((SIZE, SIZE, BANDS), name="image")
+    x = layers.Conv2D(4, 3, activation="relu", name="conv")(image)
+    x = layers.Dropout(0.5)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model({"image": image}, {"shape": layers.Dense(3, name="shape")(x)})
+    found = deconvnet(drawing(model, 3), images, "conv", 1)
+    np.testing.assert_array_equal(found, deconvnet(model, images, "conv", 1))
 
 
 def test_a_network_is_left_as_it_was(images):
