@@ -101,10 +101,10 @@ def receptive_field(model: keras.Model, layer: str) -> ReceptiveField:
     for depth in sorted(graph._nodes_by_depth, reverse=True):
         for node in graph._nodes_by_depth[depth]:
             if not node.is_input:
-                found = _after(node, seen, whole)
-                seen.update((id(tensor), found) for tensor in node.outputs)
-            if node.operation.name == layer and seen.get(id(node.outputs[0])) is not None:
-                return ReceptiveField(*seen[id(node.outputs[0])])
+                seen.update(dict.fromkeys(map(id, node.outputs), _after(node, seen, whole)))
+            found = seen.get(id(node.outputs[0]))
+            if node.operation.name == layer and found is not None:
+                return ReceptiveField(*found)
     raise ModelError(f"The layer '{layer}' sees nothing of the image.")
 
 

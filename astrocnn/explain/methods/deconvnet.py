@@ -150,8 +150,8 @@ def pixel_map(
         # where those speak against.
         return ops.argmax(ops.where(ops.any(made != 0, axis=1), share, -np.inf), axis=-1)
 
-    channel = in_blocks(compiled(speaks_most), arrays, batch_size)[0]
-    return deconvnet(model, images, layer, channel, scalars=scalars, batch_size=batch_size)
+    loudest = in_blocks(compiled(speaks_most), arrays, batch_size)[0]
+    return deconvnet(model, images, layer, loudest, scalars=scalars, batch_size=batch_size)
 
 
 def _selection(maps: Any, whole: bool) -> Callable[[Any, Any, Any], Any]:
