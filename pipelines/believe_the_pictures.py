@@ -12,6 +12,53 @@ ratio of the first two fluxes decides, the third flux is chance.  Each of the fi
 have half of the attribution, the third nothing.
 
     python pipelines/believe_the_pictures.py --out runs/pictures
+
+About 3 minutes of one processor.  One run; nothing was chosen by the figures of pointing.  60 stamps
+of 48 pixels that are spoilt and called so (AUC on 300 stamps: 0.931); brackets hold 95 % bootstrap
+intervals over them.  The last two columns are from 12 of them.
+
+==================== ================= ================= ============= ============ ======= ======
+evidence against     inside the mask   maximum in it     gain: ray,    deletion     forget  shift
+(area: 0.11)                                             trail, ghost
+==================== ================= ================= ============= ============ ======= ======
+integrated gradients 0.32 [0.28, 0.35] 0.80 [0.68, 0.90] 4.6, 2.9, 1.8 -0.26 +-0.07 0.33    0.59
+... what is positive 0.48 [0.44, 0.52] 0.88 [0.80, 0.95]
+deconvnet            0.32 [0.26, 0.37] 0.92 [0.83, 0.98] 3.3, 2.3, 2.5 -0.10 +-0.05 0.19    0.68
+grad_cam             0.23 [0.18, 0.29] 0.30 [0.19, 0.41] 1.8, 1.6, 2.1 -0.10 +-0.04 -0.02   0.97
+saliency             0.23 [0.18, 0.28] 0.65 [0.52, 0.77] 2.2, 1.9, 1.8 -0.07 +-0.04 0.11    0.47
+occlusion            0.16 [0.13, 0.19] 0.32 [0.23, 0.41] 1.8, 1.6, 1.2 -0.25 +-0.07 0.24    0.84
+... what is positive 0.34 [0.28, 0.39] 0.55 [0.46, 0.64]
+smooth_grad          0.14 [0.12, 0.17] 0.48 [0.35, 0.60] 1.5, 1.2, 1.2 -0.05 +-0.03 0.14    0.62
+the image itself     0.16 [0.13, 0.20] 0.40 [0.28, 0.52] 1.7, 1.7, 1.2 -0.20 +-0.06 1       1
+==================== ================= ================= ============= ============ ======= ======
+
+Inside the mask: share of the absolute attribution; gain: that share over the share of the area.
+Deletion: area under the probability of "not usable" minus that of random orders (0.98), in the
+order of the sign where it means for and against.  Forget: rank correlation with the map of a
+network without what it learned.  Shift: correlation after a step of one pixel.
+
+What the figures say.  All methods point better than chance, SmoothGrad hardly (its noise, 15 % of
+the range, drowns what is faint), and occlusion and SmoothGrad no better than brightness does.
+Half of what integrated gradients and occlusion show is the galaxy, which speaks for "usable": look
+at the sign.  Deletion does not tell integrated gradients from brightness, and insertion (not shown:
+0.00 to 0.02) tells nothing, since this network calls an empty sky not usable too (0.91): both hang
+on what a network makes of the fill.  A deconvnet that forgets only its head keeps its map (0.88),
+for it shows what excites filters, not what decides.
+
+Color: accuracy 1.000 on 180 sources; 60 of one class.
+
+==================== ==== ==== ==== =====================
+share of             a    b    c    on the source (0.20)
+==================== ==== ==== ==== =====================
+true                 1/2  1/2  0    1
+integrated gradients 0.41 0.48 0.11 0.92
+smooth_grad          0.46 0.42 0.12 0.71
+saliency             0.42 0.40 0.18 0.71
+deconvnet            0.36 0.31 0.33 0.28
+the image itself     0.32 0.35 0.33 0.40
+==================== ==== ==== ==== =====================
+
+Gradients find the two bands that decide; a deconvnet finds none.
 """
 
 from __future__ import annotations
@@ -33,7 +80,14 @@ from astrocnn.catalog import Catalog
 from astrocnn.datasets import D4, fit_normalization, write_shards
 from astrocnn.estimators import KerasEstimator, load_estimator
 from astrocnn.explain import METHODS, Output
-from astrocnn.explain.checks import band_share, deletion, pointing, randomization, shift
+from astrocnn.explain.checks import (
+    Pointing,
+    band_share,
+    deletion,
+    pointing,
+    randomization,
+    shift,
+)
 from astrocnn.imaging import ArraySource, Inputs
 from astrocnn.plugins import load, names
 from astrocnn.simulation import inject, simulate_stamps
@@ -45,6 +99,7 @@ from astrocnn.training import Optimizer
 KINDS = ("cosmic_ray", "satellite_trail", "ghost")
 SIZE, SMALL = 48, 24  # stamps with artefacts, and of the color [pixel]
 MAPS = tuple(name for name in names(METHODS) if hasattr(load(METHODS, name), "pixel_map"))
+SIGNED = ("integrated_gradients", "occlusion")  # what is negative speaks against the answer
 FORGETTING = 12  # objects whose maps are made again by networks that forget
 Numbers = NDArray[np.floating]
 
@@ -113,32 +168,31 @@ def mean_of(values: Numbers) -> list[float]:
     return [score.value, score.low, score.high]
 
 
+def told(found: Pointing) -> dict[str, list[float]]:
+    """Means of the pointing game over the objects that have a map and a mask."""
+    return {name: [s.value, s.low, s.high] for name, s in found.scores().items()}
+
+
 def checked(
-    method: Callable[..., Any],
-    maps: Numbers,
-    model: keras.Model,
-    images: Numbers,
-    masks: NDArray[np.bool_],
-    output: Output,
+    name: str, maps: Numbers, model: keras.Model, images: Numbers, output: Output
 ) -> dict[str, Any]:
-    """All checks of one method, means over objects with their intervals."""
-    found: dict[str, Any] = {
-        name: [s.value, s.low, s.high] for name, s in pointing(maps, masks).scores().items()
-    }
-    curves = deletion(model, images, output, maps, steps=10, draws=3)
+    """The checks that need no truth, means over objects with their intervals."""
+    method, order = methods()[name], "signed" if name in SIGNED else "absolute"
+    likely = Output(output.target, output.wanted, "probability")
+    curves = deletion(model, images, likely, maps, order=order, steps=10, draws=3)
     areas = curves.areas
-    scale = (curves.deletion[:, 0] - curves.deletion[:, -1]).mean()  # whole against empty
-    for name in ("deletion", "insertion"):
-        found[name] = [float(x / scale) for x in mean_of(areas[name] - curves.deletion[:, -1])]
-        found[f"{name}, random"] = float(
-            (areas[f"random_{name}"] - curves.deletion[:, -1]).mean() / scale
-        )
     few = images[:FORGETTING]
     forgotten = randomization(method, model, few, output, stages=3)
-    found["stages"] = list(forgotten.stages)
-    found["randomization"] = [mean_of(c) for c in forgotten.correlation.T]
-    found["shift"] = mean_of(shift(method, model, few, output).mean(axis=1))
-    return found
+    return {
+        "whole": float(curves.deletion[:, 0].mean()),
+        "empty": float(curves.deletion[:, -1].mean()),
+        "random": float(areas["random_deletion"].mean()),
+        "deletion": mean_of(areas["deletion"] - areas["random_deletion"]),
+        "insertion": mean_of(areas["insertion"] - areas["random_insertion"]),
+        "stages": list(forgotten.stages),
+        "randomization": [mean_of(column) for column in forgotten.correlation.T],
+        "shift": mean_of(shift(method, model, few, output).mean(axis=1)),
+    }
 
 
 def brightness(model: Any, images: Numbers, output: Any, **_: Any) -> Numbers:
@@ -163,40 +217,39 @@ def prove_artefacts(folder: Path, n: int, epochs: int, n_explained: int) -> dict
     print(f"AUC {float(auc):.3f} on {len(p)} stamps; {len(rows)} spoilt and recognized", flush=True)
     output = Output(network.task.targets[0], "no")
     normalized = network.inputs.normalization.apply(images[rows])
+    masks, truth = masks[rows], truth[rows]
     found: dict[str, Any] = {"auc": float(auc), "objects": len(rows), "methods": {}}
     for name, method in methods().items():
         start = time.monotonic()
         maps = method(network.model_, normalized, output)
-        told = checked(method, maps, network.model_, normalized, masks[rows], output)
+        row: dict[str, Any] = told(pointing(maps, masks))
+        if name in SIGNED:
+            row["positive"] = told(pointing(np.maximum(maps, 0), masks))
         for kind in KINDS:
-            of = np.asarray(truth[f"has_{kind}"])[rows] == 1
-            one = np.isfinite(pointing(maps[of], masks[rows][of]).inside)
-            told[kind] = {
-                "objects": int(of.sum()),
-                **{
-                    k: s.value
-                    for k, s in pointing(maps[of][one], masks[rows][of][one]).scores().items()
-                },
-            }
-        found["methods"][name] = told
-        print(f"{name:21} {line(told)}  {time.monotonic() - start:.0f} s", flush=True)
+            of = np.asarray(truth[f"has_{kind}"]) == 1
+            row[kind] = {"objects": int(of.sum()), **told(pointing(maps[of], masks[of]))}
+        row |= checked(name, maps, network.model_, normalized, output)
+        found["methods"][name] = row
+        print(f"{name:21} {line(row)}  {time.monotonic() - start:.0f} s", flush=True)
     return found
 
 
-def line(told: dict[str, Any]) -> str:
-    """A row of the table."""
+def line(row: dict[str, Any]) -> str:
+    """What is printed of one method."""
 
     def said(values: list[float]) -> str:
         return f"{values[0]:.2f} [{values[1]:.2f}, {values[2]:.2f}]"
 
-    last = told["randomization"][-1]
-    kinds = " ".join(f"{told[kind]['gain']:.1f}" for kind in KINDS if kind in told)
-    return (
-        f"inside {said(told['inside'])} of {told['expected'][0]:.2f}, hits {said(told['hit'])}, "
-        f"deletion {said(told['deletion'])} against {told['deletion, random']:.2f}, "
-        f"insertion {said(told['insertion'])} against {told['insertion, random']:.2f}, "
-        f"forgetting {said(last)}, shift {said(told['shift'])}, gains by kind {kinds}"
-    )
+    parts = [f"inside {said(row['inside'])} of {row['expected'][0]:.2f}, hits {said(row['hit'])}"]
+    if "positive" in row:
+        positive = row["positive"]
+        parts += [f"positive inside {said(positive['inside'])}, hits {said(positive['hit'])}"]
+    gains = (f"{row[kind]['gain'][0]:.1f}" for kind in KINDS)
+    parts += [f"gains by kind {' '.join(gains)}"]
+    parts += [f"{name} {said(row[name])}" for name in ("deletion", "insertion", "shift")]
+    parts += [f"forgetting {' '.join(said(values) for values in row['randomization'])}"]
+    parts += [f"p {row['whole']:.2f} {row['empty']:.2f} {row['random']:.2f}"]
+    return "; ".join(parts)
 
 
 def prove_color(folder: Path, n: int, epochs: int, n_explained: int) -> dict[str, Any]:
@@ -223,9 +276,9 @@ def prove_color(folder: Path, n: int, epochs: int, n_explained: int) -> dict[str
                 "inside": inside["inside"].value,
                 "expected": inside["expected"].value,
             }
-            told = ", ".join(f"{s[0]:.2f} [{s[1]:.2f}, {s[2]:.2f}]" for s in shares)
+            said = ", ".join(f"{s[0]:.2f} [{s[1]:.2f}, {s[2]:.2f}]" for s in shares)
             print(
-                f"{name:21} bands {told}; on the source {inside['inside'].value:.2f} of "
+                f"{name:21} bands {said}; on the source {inside['inside'].value:.2f} of "
                 f"{inside['expected'].value:.2f}",
                 flush=True,
             )
