@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,13 +17,20 @@ from astropy.wcs import WCS
 
 from astrocnn.datasets import Shards
 from astrocnn.errors import CatalogError, ConfigError, ModelError
+from astrocnn.estimators import Calibrated, ClassicalEstimator, Ensemble, load_estimator
 from astrocnn.prediction import explanation_reading
+from astrocnn.runs.assemble import estimator_of, survey_of, task_of
+from astrocnn.runs.config import load_run
+from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.explaining.subject import subject_of
 from astrocnn.runs.verbs import explain, report
+from astrocnn.runs.verbs.cutouts import make_shards
+from astrocnn.runs.verbs.train import trained_inputs
 from astrocnn.simulation import simulate_quality
 
 from .command import astrocnn
 
-QUICK = ("saliency", "occlusion", "weights")
+ROOT = Path(__file__).parents[2]
 
 
 def words(text: str) -> str:
@@ -32,24 +41,49 @@ def told(folder, **how) -> str:
     return words(" ".join(str(line) for line in explain.run(folder, **how)))
 
 
+def untrained(folder: Path, text: str) -> Path:
+    """A run whose network has the weights it began with, which can be explained as well."""
+    (folder / "run.toml").write_text(text)
+    config = load_run(folder / "run.toml")
+    home = RunDirectory.create(folder / "run", config)
+    make_shards(config, home)
+    shards = Shards.open(home.shards)
+    task = task_of(config)
+    inputs = trained_inputs(config, shards, np.arange(len(shards)))
+    if inputs.scalars:
+        inputs = inputs.with_scalars_of(shards.scalars(inputs.scalars))
+    network = estimator_of(config, task, inputs)
+    network._adopt(network._untrained())
+    network.bfloat16_change_ = 1.0
+    network.save(home.model)
+    return home.path
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    monkeypatch.setattr(report, "inside_chapters", lambda *args: [])
+
+
 @pytest.fixture(scope="module")
-def explained(home):
+def explained(home, tmp_path_factory):
     """The run of this folder, explained with a map by band, a coarse one and all of the network."""
-    run = home / "run"
-    chosen = Shards.open(run / "shards")
-    rows = np.flatnonzero(chosen.flags == 0)[[3, 11, 17]]
-    ids = ",".join(str(i) for i in chosen.ids[rows])
+    run = tmp_path_factory.mktemp("explained") / "run"
+    shutil.copytree(home / "run", run)
+    astrocnn("evaluate", run)
+    shards = Shards.open(run / "shards")
+    rows = np.flatnonzero(shards.flags == 0)[[3, 11, 17]]
+    ids = ",".join(str(i) for i in shards.ids[rows])
     said = astrocnn(
-        "explain", run, "--objects", ids, "--methods",
-        "integrated_gradients,grad_cam,weights,feature_maps,top_activations,embedding",
+        "explain", run, "--objects", ids,
+        "--methods", "integrated_gradients,grad_cam,weights,top_activations,embedding",
     )  # fmt: skip
     return run, rows, words(said)
 
 
 def test_each_object_has_its_file_on_the_sky(explained, home):
     run, rows, said = explained
-    assert "no score is computed" in said and "evaluate" in said
-    assert not (run / "test_scorings.json").exists()
+    assert "no score is computed" in said
+    assert len(json.loads((run / "test_scorings.json").read_text())) == 1
     shards = Shards.open(run / "shards")
     catalog = Table.read(home / "sky/catalog.fits")
     assert len(list((run / "explanations/objects").iterdir())) == 3
@@ -134,8 +168,6 @@ def test_the_network_comes_back_as_it_was_written(explained):
     assert found.bands == shards.bands and found.orientation == "N up, E left"
     assert looked.maps["integrated_gradients"].shape == (3, 24, 24, 4)
     assert looked.randomization["grad_cam"].shape == (3, len(looked.stages))
-    from astrocnn.estimators import load_estimator
-
     network = load_estimator(run / "model")
     assert cards["NETSHA"] == network.fingerprint
     kernel = np.asarray(network.model_.get_layer("conv1").kernel)
@@ -146,36 +178,25 @@ def test_the_network_comes_back_as_it_was_written(explained):
     assert np.shape(last.patches)[2:4] == (24, 24)
 
 
-def test_figures_and_chapters(explained, home):
+def test_figures_and_chapters(explained):
     run, _, _ = explained
     names = {path.name for path in (run / "figures").glob("explain_*.png")}
     assert "explain_looks-at_1.png" in names and "explain_has-learned_1.png" in names
-    astrocnn("evaluate", run)
-    assert len(list(report.run(run))) == 1
     page = (run / "report.html").read_text()
     assert "What the network looks at" in page and "What the network has learned" in page
-    assert len(json.loads((run / "test_scorings.json").read_text())) == 1
 
 
-def test_the_same_command_replaces_all_of_it(explained):
-    run, _, _ = explained
-    told(run, per_class=1, methods=["saliency"])
+def test_another_command_replaces_all_of_it(explained, tmp_path, no_figures):
+    run = tmp_path / "run"
+    shutil.copytree(explained[0], run)
+    (run / "scores.json").unlink()
+    told(run, most_uncertain=2, methods=["saliency"], uncertainty=True, checks=False)
     assert not (run / "explanations/network.fits").exists()
-    one = {p.name: p.read_bytes() for p in (run / "explanations").rglob("*.fits")}
-    told(run, per_class=1, methods=["saliency"])
-    two = {p.name: p.read_bytes() for p in (run / "explanations").rglob("*.fits")}
-    assert one == two
-    assert not list((run / "figures").glob("explain_has-learned*"))
-    log = (
-        json.loads((run / "test_scorings.json").read_text())
-        if (run / "test_scorings.json").exists()
-        else []
-    )
-    assert len(log) <= 1, "to explain is not to score"
-    told(run, most_uncertain=2, methods=["saliency"], uncertainty=True)
+    assert not list((run / "figures").glob("explain_*"))
     table = Table.read(run / "explanations/diagnostics.fits", hdu=1)
     assert len(table) == 4 and set(table["part"]) == {1, 2}
     assert "mutual information" in " ".join(table["output"])
+    assert len(set(table["score"])) == 4
 
 
 def test_what_cannot_be_done_is_said(home):
@@ -203,10 +224,10 @@ survey = "sky/survey.toml"
 file = "sky/catalog.fits"
 
 [inputs]
-size = 16
+size = 32
 
 [split]
-fractions = [0.5, 0.2, 0.3]
+fractions = [0.4, 0.2, 0.4]
 
 [task]
 name = "quality"
@@ -214,29 +235,29 @@ reasons = { saturated = "has_saturated" }
 
 [model]
 architecture = "lenet"
-members = 2
-options = { head_dropout = 0.3 }
-
-[training]
-epochs = 1
 
 [prediction]
-draws = 2
+draws = 0
 """
 
 
-def test_quality_of_stamps_by_two_targets(tmp_path):
-    simulate_quality(tmp_path / "sky", n_objects=120, size=16, seed=3)
-    (tmp_path / "run.toml").write_text(QUALITY)
-    run = tmp_path / "run"
-    astrocnn("train", tmp_path / "run.toml", "--out", run)
-    said = told(run, targets=["usable", "saturated"], methods=QUICK, most_uncertain=2)
-    assert "first of 2 members" in said
+def test_quality_of_stamps_by_two_targets(tmp_path, no_figures):
+    simulate_quality(tmp_path / "sky", n_objects=40, size=32, seed=3)
+    run = untrained(tmp_path, QUALITY)
+    how = {"methods": ["saliency", "occlusion"], "most_uncertain": 2, "checks": False}
+    told(run, targets=["usable", "saturated"], **how)
     table = Table.read(run / "explanations/diagnostics.fits", hdu=1)
     assert len(table) == 8 and set(table["target"]) == {"usable", "saturated"}
     assert all("logit of" in output for output in table["output"])
     with fits.open(run / "explanations/objects" / table["file"][0]) as hdus:
         assert hdus["SALIENCY", 2].header["TARGET"] == "saturated"
+
+
+def test_of_an_ensemble_the_first_member_is_explained(home):
+    shards = Shards.open(home / "run/shards")
+    member = load_estimator(home / "run/model")
+    inside = subject_of(Calibrated(Ensemble([member, member]), {}), shards)
+    assert inside.network is member and "first of 2 members" in inside.remarks[0]
 
 
 REDSHIFT = """
@@ -261,25 +282,22 @@ range = [0.0, 0.6]
 n_bins = 20
 
 [model]
-architecture = "lenet"
-
-[training]
-epochs = 1
+architecture = "plain8"
+options = { width = 0.25 }
 
 [prediction]
 draws = 0
 """
 
 
-def test_redshifts_with_scalars_and_masks(home, tmp_path):
+def test_redshifts_with_scalars_and_masks(home, tmp_path, no_figures):
     shutil.copytree(home / "sky", tmp_path / "sky")
     table = Table.read(home / "sky/catalog.fits")
     table["fake_z"] = np.random.default_rng(0).uniform(0.05, 0.55, len(table))
     table.write(tmp_path / "sky/catalog.fits", overwrite=True)
-    (tmp_path / "run.toml").write_text(REDSHIFT)
-    run = tmp_path / "run"
-    astrocnn("train", tmp_path / "run.toml", "--out", run)
-    told(run, per_class=1, methods=["integrated_gradients", "class_image", "embedding"])
+    run = untrained(tmp_path, REDSHIFT)
+    methods = ["integrated_gradients", "class_image", "embedding"]
+    told(run, per_class=1, methods=methods, checks=False)
     table = Table.read(run / "explanations/diagnostics.fits", hdu=1)
     assert len(table) == 5 and set(table["output"]) == {"mean of z"}
     # Chosen evenly along the predicted value, which is what is explained.
@@ -293,11 +311,61 @@ def test_redshifts_with_scalars_and_masks(home, tmp_path):
         assert "color2" in hdus["EMBEDDING"].columns.names
 
 
-def test_a_classical_method_has_nothing_to_look_into(home, tmp_path):
-    text = (home / "run.toml").read_text().replace('"sky/', f'"{home}/sky/')
-    text = text.replace('architecture = "plain8"', 'method = "knn"\nfeatures = ["colors"]')
-    text = text.replace("options = { width = 0.25 }", "").replace("draws = 4", "draws = 0")
-    (tmp_path / "run.toml").write_text(text)
-    astrocnn("train", tmp_path / "run.toml", "--out", tmp_path / "run")
+def test_a_classical_method_has_nothing_to_look_into(home):
+    shards = Shards.open(home / "run/shards")
+    network = load_estimator(home / "run/model")
+    other = ClassicalEstimator(network.task, network.inputs, "knn", ["colors"])
     with pytest.raises(ModelError, match="no network to look into"):
-        told(tmp_path / "run")
+        subject_of(other, shards)
+
+
+ZTF = """
+title = "stars and galaxies of ZTF"
+survey = "ztf.toml"
+
+[catalog]
+file = "labels.csv"
+id = "file"
+
+[inputs]
+size = 20
+
+[split]
+fractions = [0.6, 0.2, 0.2]
+
+[task]
+name = "morphology"
+target = "type"
+column = "label"
+classes = ["star", "galaxy"]
+
+[model]
+architecture = "plain8"
+options = { width = 0.25 }
+
+[prediction]
+draws = 0
+"""
+
+
+@pytest.mark.real_data
+def test_stamps_keep_the_coordinates_of_their_files(real_data, tmp_path, no_figures):
+    lines = (real_data / "ztf_star_galaxy/labels.csv").read_text().splitlines()
+    (tmp_path / "labels.csv").write_text("\n".join([lines[0], *lines[1::9]]) + "\n")
+    text = (ROOT / "pipelines/surveys/ztf_stamps.toml").read_text()
+    text = text.replace("$ASTROCNN_DATA", str(real_data))
+    (tmp_path / "ztf.toml").write_text(text)
+    run = untrained(tmp_path, ZTF)
+    told(run, per_class=1, methods=["saliency"], checks=False)
+    table = Table.read(run / "explanations/diagnostics.fits", hdu=1)
+    template = survey_of(load_run(tmp_path / "run.toml")).bands[0].image
+    assert len(table)
+    for line in table:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs = WCS(fits.getheader(template.format(file=line["id"])))
+            with fits.open(run / "explanations/objects" / line["file"]) as hdus:
+                ours = WCS(hdus["SALIENCY"].header, naxis=2)
+        p = np.array([0.0, 9.5, 19.0])
+        here, there = (w.all_pix2world(p, p, 0) for w in (ours, theirs))
+        np.testing.assert_allclose(here, there, rtol=0, atol=1e-8)
