@@ -156,7 +156,7 @@ def file_name(identifier: Any) -> str:
     >>> file_name(np.int64(-12)), file_name("J12+03.4")
     ('-12.fits', 'J12+03.4.fits')
     >>> file_name("../a b")
-    '_._a_b-d6f8ae5a.fits'
+    '__a_b-2c2c791a.fits'
     """
     text = str(identifier)
     safe = re.sub(r"[^A-Za-z0-9._+-]", "_", text)[:80]
