@@ -112,11 +112,14 @@ def run(
     yield f"{len(rows)} objects, {how}; labels are shown, and no score is computed"
     yield from inside.remarks
 
-    asked = (rows, mapping, CHECKS if checks else ())
-    parts = [answer(inside, told, name, *asked) for name in names if mapping]
+    made = CHECKS if checks else ()
+    parts = [answer(inside, told, name, rows, mapping, made) for name in names if mapping]
     if uncertainty and mapping:
-        ask = {"draws": config.prediction.draws or 20, "seed": config.seed}
-        parts += [disagreement(inside, told, name, *asked, **ask) for name in names]
+        draws, seed = config.prediction.draws or 20, config.seed
+        parts += [
+            disagreement(inside, told, name, rows, mapping, made, draws=draws, seed=seed)
+            for name in names
+        ]
     few = test[:_POINTS]
     whole = Whole(inside, told, names[0], few, int(rows[0]), config.seed)
     fields: dict[str, Any] = {}
