@@ -11,7 +11,15 @@ from astrocnn.errors import PredictionError
 from astrocnn.evaluation import figures, write_report
 from astrocnn.evaluation.explanations import Explanations, Learned, Looked, TopFilters, chapters
 from astrocnn.evaluation.figures.embedding import placed
-from astrocnn.evaluation.figures.maps import holding, isophote, limit, over_bands, short, tiles
+from astrocnn.evaluation.figures.maps import (
+    holding,
+    is_signed,
+    isophote,
+    limit,
+    over_bands,
+    short,
+    tiles,
+)
 from astrocnn.evaluation.figures.shades import shared_rgb, signed_rgb
 from astrocnn.evaluation.figures.style import NO_DATA
 
@@ -173,6 +181,13 @@ def test_shapes_that_do_not_belong_together_are_refused():
         figures.randomization_stages(["conv1"], {"a": np.ones((2, 3))})
     with pytest.raises(PredictionError, match="no method"):
         figures.deletion_insertion({})
+
+
+def test_rounding_does_not_make_a_map_signed():
+    assert not is_signed(np.array([1.0, -1e-7, np.nan]))
+    assert is_signed(np.array([1.0, -1e-3]))
+    assert is_signed(np.array([-1e-9]))
+    assert not is_signed(np.zeros(3)) and not is_signed(np.full(3, np.nan))
 
 
 def test_the_line_holds_half_of_the_map():

@@ -27,8 +27,8 @@ from astrocnn.evaluation.figures.style import COLORS, styled
 
 __all__ = ["attribution_by_band", "attribution_sheet"]
 
-_LINE = {"colors": [COLORS[4]], "linewidths": 0.9}
-_FAINT = {"colors": ["0.35"], "linewidths": 0.5}
+_LINE: dict[str, Any] = {"colors": [COLORS[4]], "linewidths": 0.9}
+_FAINT: dict[str, Any] = {"colors": ["0.35"], "linewidths": 0.5}
 
 
 @styled

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -92,46 +91,37 @@ def _scatter(
     dot = float(np.clip(900 / len(points), 3, 22))
     if given.dtype.kind in "fiub":
         values = np.ma.masked_invalid(given.astype(np.float64))
-        shades = np.full((len(points), 4), colormaps["gray"](0.75))
+        shades: list[Any] = [_UNKNOWN] * len(points)
         lost = np.ma.getmaskarray(values)
-        axes.scatter(*points[lost].T, s=dot, c=_UNKNOWN, lw=0, rasterized=True)
+        _dots(axes, points[lost], s=dot, c=_UNKNOWN)
         if not lost.all():
             ends = np.quantile(values.compressed(), [0.01, 0.99])
             ends = ends if ends[1] > ends[0] else np.add(ends, (-0.5, 0.5))
             order = np.flatnonzero(~lost)
-            drawn = axes.scatter(
-                *points[order].T,
+            drawn = _dots(
+                axes,
+                points[order],
                 s=dot,
                 c=values[order],
                 cmap="viridis",
                 vmin=ends[0],
                 vmax=ends[1],
-                lw=0,
-                rasterized=True,
             )
             room = axes.inset_axes((0.0, 1.04, 1.0, 0.035))
             figure.colorbar(drawn, cax=room, orientation="horizontal", extend="both", label=label)
             room.xaxis.set_ticks_position("top")
             room.xaxis.set_label_position("top")
-            shades[order] = drawn.to_rgba(values[order])
-        return list(shades)
+            for row, color in zip(order, drawn.to_rgba(values[order]), strict=True):
+                shades[row] = color
+        return shades
     text = given.astype(str)
     found = [name for name in dict.fromkeys(sorted(text.tolist())) if name]
     shades = [_UNKNOWN] * len(points)
-    axes.scatter(*points[text == ""].T, s=dot, c=_UNKNOWN, lw=0, rasterized=True)
+    _dots(axes, points[text == ""], s=dot, c=_UNKNOWN)
     for i, name in enumerate(found):
         color, marker = COLORS[i % len(COLORS)], _MARKERS[(i + i // len(COLORS)) % len(_MARKERS)]
         mine = text == name
-        axes.scatter(
-            *points[mine].T,
-            s=dot,
-            c=color,
-            marker=marker,
-            lw=0,
-            alpha=0.8,
-            label=name,
-            rasterized=True,
-        )
+        _dots(axes, points[mine], s=dot, c=color, marker=marker, alpha=0.8, label=name)
         for row in np.flatnonzero(mine):
             shades[row] = color
     if found:
@@ -144,6 +134,10 @@ def _scatter(
             markerscale=1.5,
         )
     return shades
+
+
+def _dots(axes: Axes, points: NDArray[np.float64], **options: Any) -> Any:
+    return axes.scatter(points[:, 0], points[:, 1], lw=0, rasterized=True, **options)
 
 
 def _images(

@@ -56,8 +56,10 @@ def short(value: float) -> str:
 
 
 def is_signed(values: Any) -> bool:
-    """Whether anything is below zero, so that zero belongs in the middle of the colors."""
-    return bool(np.nanmin(np.append(np.asarray(values, np.float64).ravel(), 0.0)) < 0)
+    """Whether anything but rounding is below zero, which is then the middle of the colors."""
+    found = np.asarray(values, np.float64)
+    found = found[np.isfinite(found)]
+    return bool(found.size and found.min() < -1e-5 * np.abs(found).max())
 
 
 def over_bands(values: Any) -> NDArray[np.float64]:
@@ -143,9 +145,9 @@ def bar(
     words = axes.get_xticklabels() if below else axes.get_yticklabels()
     for text, side in ((words[0], 0), (words[-1], 1)):
         if below:
-            text.set_ha(("left", "right")[side])
+            text.set_horizontalalignment(("left", "right")[side])
         else:
-            text.set_va(("bottom", "top")[side])
+            text.set_verticalalignment(("bottom", "top")[side])
     return axes
 
 
