@@ -145,7 +145,12 @@ class Output:
         return found
 
     def number(self, values: Any) -> Any:
-        """The number from raw outputs of shape (n, units)."""
+        """The number from raw outputs of shape (n, units), or its mean over (n, draws, units)."""
+        found = self.of_draws(values)
+        return ops.mean(found, axis=1) if len(found.shape) == 2 else found
+
+    def of_draws(self, values: Any) -> Any:
+        """The number of every draw, of shape (n, draws), from raw outputs (n, draws, units)."""
         raw = ops.cast(values, "float32")
         family = self.target.family
         if not is_quantity(family):

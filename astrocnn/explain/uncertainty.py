@@ -90,7 +90,7 @@ class Uncertainty:
         """The number from raw outputs of shape (n, draws, units)."""
         family = self.target.family
         if is_quantity(family):
-            return ops.var(Output(self.target).number(values), axis=1)
+            return ops.var(Output(self.target).of_draws(values), axis=1)
         active = family.activate(ops.cast(values, "float32"))
         if family.units == 1:
             active = ops.concatenate([1.0 - active, active], axis=-1)

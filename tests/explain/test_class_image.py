@@ -28,6 +28,8 @@ def test_light_only_adds_to_the_sky(linear):
     model, w = linear
     found = class_image(model, SPIRAL, l2=0.25, seeing=0, steps=3)
     np.testing.assert_allclose(found, np.maximum(w, 0) / 0.5, rtol=1e-5, atol=1e-7)
+    low = class_image(model, SPIRAL, lowest=True, l2=0.25, seeing=0, steps=3)
+    np.testing.assert_allclose(low, np.maximum(-w, 0) / 0.5, rtol=1e-5, atol=1e-7)
 
 
 def test_seeing_blurs_there_and_back(linear):

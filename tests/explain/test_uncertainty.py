@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from astrocnn.errors import ModelError
-from astrocnn.explain import Uncertainty, integrated_gradients, occlusion, saliency
+from astrocnn.explain import Output, Uncertainty, integrated_gradients, occlusion, saliency
 from astrocnn.families import Bernoulli, Binned, Categorical
 from astrocnn.models.drawing import drawing
 from astrocnn.plugins import load, names
@@ -103,6 +103,13 @@ def test_every_method_maps_it(model, name):
     np.testing.assert_allclose(parts.residual, 0, atol=2e-3 * said.max())
     hidden = occlusion(model, images, output, size=9, stride=9, fill="zero")
     np.testing.assert_allclose(hidden.drop[:, 0, 0], said - parts.baseline_score, atol=1e-6)
+
+
+def test_an_output_of_draws_is_their_mean(model):
+    images, output = make_images(2), Output(TARGETS["shape"], "spiral", "probability")
+    drawn = keras.ops.convert_to_numpy(keras.ops.softmax(model({"image": images})["shape"]))
+    found = integrated_gradients(model, images, output, baseline="zero", steps=1).score
+    np.testing.assert_allclose(found, drawn[..., 1].mean(axis=1), rtol=1e-5)
 
 
 def test_methods_on_maps_see_the_layers_before_dropout(model):

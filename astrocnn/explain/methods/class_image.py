@@ -28,6 +28,7 @@ def class_image(
     model: keras.Model,
     output: Explained,
     *,
+    lowest: bool = False,
     like: Any = None,
     scalars: Any = None,
     l2: float | None = None,
@@ -51,7 +52,10 @@ def class_image(
     model : keras.Model
         From images, and scalars where it takes them.
     output : Output or Response
-        The number to be raised; for a class the logit, since a probability stops growing.
+        The number to be raised; for a class the logit, for a quantity the mean, since a probability
+        has no slope where it is near 0 or 1.
+    lowest : bool
+        Whether to paint the image with the smallest output instead: that of small redshift, say.
     like : array_like of shape (n, height, width, n_channels), optional
         Normalized images of objects, a hundred or more, whose borders tell level and noise of the
         sky, and whose light how bright it is by place and by band.  Without them the sky is 0
@@ -106,7 +110,8 @@ def class_image(
     score = scorer(model, output)
 
     def slope(x: dict[str, Any]) -> Any:
-        return gradient(lambda image: (score({**x, "image": image}), image), x["image"])[2]
+        rise = gradient(lambda image: (score({**x, "image": image}), image), x["image"])[2]
+        return -rise if lowest else rise
 
     step = compiled(slope)
     rng = np.random.default_rng(seed)
