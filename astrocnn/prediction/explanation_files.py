@@ -145,7 +145,8 @@ def write(
         more = network_hdus(learned, objects.bands, objects.channels, objects.unit)
         if learned.points is not None and embedded is not None:
             more.append(embedding_hdu(learned, *embedded))
-        write_hdus(folder / NETWORK, cards, more)
+        bands = [(f"BAND{b}", name, "") for b, name in enumerate(objects.bands, start=1)]
+        write_hdus(folder / NETWORK, [*cards, *bands], more)
 
 
 def file_name(identifier: Any) -> str:

@@ -53,7 +53,7 @@ def read(
         with fits.open(folder / NETWORK, memmap=False) as hdus:
             cards = _cards(hdus)
             learned = learned_from(hdus, images)
-            about["bands"] = _bands(hdus[1].header)
+            about["bands"] = _bands(hdus[0].header)
     if (folder / TABLE).is_file():
         looked, about, cards = _tables(folder)
     shown = Explanations(

@@ -30,7 +30,7 @@ _MAPS = 16
 _BLOCK = 256
 _LIKE = 128
 """Objects that tell a class image how bright objects are."""
-_ASCENT = 50
+_ASCENT = 40
 _RECTIFYING = (
     keras.layers.Activation,
     keras.layers.ReLU,
@@ -72,6 +72,9 @@ class Whole:
         """One method as something to be done: its name, and what fills `fields`, or `missed`."""
 
         def do() -> None:
+            if not len(self.rows) and name in _OF_MANY:
+                missed[name] = "The test split has no labelled object."
+                return
             try:
                 fields.update(LEARNED[name](self))
             except (ModelError, InputsError) as error:
@@ -219,6 +222,8 @@ LEARNED: dict[str, Callable[[Whole], dict[str, Any]]] = {
     "deep_dream": _deep_dream,
 }
 """Fields of `astrocnn.evaluation.explanations.Learned`, by method."""
+
+_OF_MANY = ("top_activations", "class_image", "embedding")
 
 ON_REQUEST: tuple[str, ...] = ("deep_dream",)
 """Methods that are used only when they are named."""

@@ -28,7 +28,7 @@ _MOVES = ((1, 1),)
 _FORGETFUL = 3
 """Objects for which the network forgets, spread over all."""
 _STAGES = 3
-_STEPS = 12
+_STEPS, _ORDERS = 12, 3
 
 Array = NDArray[Any]
 
@@ -142,6 +142,7 @@ class Maps:
                 self.maps[method][one.rows],
                 scalars=one.scalars,
                 steps=min(_STEPS, n_pixels),
+                draws=_ORDERS,
             )
             for one in self.asked
         ]
