@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from astrocnn.catalog import Catalog
 from astrocnn.errors import AstrocnnError, ConfigError, MissingDependency
 from astrocnn.families import ClassFamily
+from astrocnn.models import Options
+from astrocnn.models.options import ALLOWED
 from astrocnn.plugins import nearest
 from astrocnn.runs.assemble import (
     augmentation_of,
@@ -28,10 +30,10 @@ from astrocnn.runs.assemble import (
 from astrocnn.runs.config import RunConfig, SearchSection, check_names
 from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.searching.folder import SearchFolder
-from astrocnn.runs.searching.space import grid_values, random_values
+from astrocnn.runs.searching.space import known_values
 from astrocnn.tasks import Task
 
-__all__ = ["check", "known_values", "startup_of"]
+__all__ = ["check"]
 
 # Building a network takes a moment, so a search of hundreds tries a part of them beforehand.
 _MOST_NETWORKS = 32
@@ -39,20 +41,6 @@ _MOST_CORNERS = 256
 
 Values = Mapping[str, Any]
 Refusals = dict[str, list[str]]
-
-
-def known_values(search: SearchSection, number: int) -> dict[str, Any] | None:
-    """What a trial sets, where that is known beforehand; None if it depends on other trials."""
-    if search.sampler == "grid":
-        return grid_values(search.space, number)
-    if search.sampler == "tpe" and number >= startup_of(search):
-        return None
-    return random_values(search.space, search.seed, number)
-
-
-def startup_of(search: SearchSection) -> int:
-    """How many trials are random before their outcomes are learned from."""
-    return search.startup or max(1, min(10, search.count // 2))
 
 
 def check(folder: SearchFolder) -> None:
@@ -82,22 +70,17 @@ def check(folder: SearchFolder) -> None:
     refused: Refusals = {}
     for name, one in search.space.items():
         for value in one.ends():
-            _try(refused, f"{name} = {value!r}", lambda n=name, v=value: folder.config_of({n: v}))
-    runs = list(_runs(folder, refused))
-    for label, run in runs:
-        _try(refused, label, lambda run=run: (check_names(run), options_of(run)))
+            label = _said({name: value})
+            _try(refused, label, lambda n=name, v=value: _alone(folder.config_of({n: v}), n))
+    runs = _Runs(folder, refused)
+    runs.check(lambda run: (check_names(run), options_of(run)))
     _refuse(mistakes, refused)
 
     import_tensorflow()
-    for label, run in _unlike(runs, lambda run: run.training.model_dump(mode="json")):
-        _try(refused, label, lambda run=run: optimizer_of(run))
+    runs.check(optimizer_of, lambda run: run.training.model_dump(mode="json"))
     catalog = _try(refused, "all trials", lambda: _labelled(config, task))
-    if catalog is None:
-        _refuse([], refused)
-    networks = list(_unlike(runs, _seen))
-    step = -(-len(networks) // _MOST_NETWORKS)
-    for label, run in networks[::step]:
-        _try(refused, label, lambda run=run: _build(run, task, catalog))
+    if catalog is not None:
+        runs.check(lambda run: _build(run, task, catalog), _seen, most=_MOST_NETWORKS)
     _refuse([], refused)
 
 
@@ -135,25 +118,79 @@ def _of_the_objective(search: SearchSection, task: Task) -> Iterator[str]:
         )
 
 
-def _runs(folder: SearchFolder, refused: Refusals) -> Iterator[tuple[str, RunConfig]]:
+def _alone(run: RunConfig, name: str) -> None:
+    """Refuse a name that does not exist, whatever else a trial sets."""
+    check_names(run)
+    option = name.removeprefix("model.options.")
+    if option in ALLOWED:
+        Options.from_dict({option: run.model.options[option]})
+
+
+class _Runs:
     """The runs whose values are known beforehand, and extreme ones in place of the others."""
-    search, unknown = folder.search, False
-    for number in range(search.count):
-        values = known_values(search, number)
-        if values is None:
-            unknown = True
-            break
-        label = f"trial {number} ({_said(values)})"
-        run = _try(refused, label, lambda v=values, n=number: folder.config_of(v, n))
-        if run is not None:
-            yield label, run
-    if unknown:
+
+    def __init__(self, folder: SearchFolder, refused: Refusals) -> None:
+        self.folder = folder
+        self.refused = refused
+        self.runs: list[tuple[str, Values, RunConfig]] = []
+        search = folder.search
+        for number in range(search.count):
+            values = known_values(search, number)
+            if values is None:
+                break
+            self._add(f"trial {number} ({_said(values)})", values)
+        else:
+            return
         corners = itertools.product(*(one.ends() for one in search.space.values()))
         for corner in itertools.islice(corners, _MOST_CORNERS):
             values = dict(zip(search.space, corner, strict=True))
-            run = _try(refused, _said(values), lambda v=values: folder.config_of(v))
-            if run is not None:
-                yield _said(values), run
+            self._add(_said(values), values)
+
+    def _add(self, label: str, values: Values) -> None:
+        try:
+            self.runs.append((label, values, self.folder.config_of(values)))
+        except ConfigError as error:
+            # One sentence on an interval is enough, not one for each value in it.
+            told = [
+                name for name in values if any(f"{name} = " in x[0] for x in self.refused.values())
+            ]
+            if not any(self._refuses(name, values[name]) for name in told):
+                self.refused.setdefault(str(error), []).append(label)
+
+    def _refuses(self, name: str, value: Any) -> bool:
+        try:
+            self.folder.config_of({name: value})
+        except ConfigError:
+            return True
+        return False
+
+    def check(
+        self,
+        do: Callable[[RunConfig], Any],
+        part: Callable[[RunConfig], Any] = lambda run: run.model_dump(mode="json"),
+        most: int | None = None,
+    ) -> None:
+        """Try something with one run for each value of a part, `most` of them at most."""
+        unlike = {}
+        for label, values, run in self.runs:
+            unlike.setdefault(json.dumps(part(run), sort_keys=True), (label, values, run))
+        chosen = list(unlike.values())
+        for label, values, run in chosen[:: max(1, -(-len(chosen) // (most or len(chosen) or 1)))]:
+            _try(
+                self.refused,
+                label,
+                lambda run=run: do(run),
+                lambda reason, values=values: self._culprit(do, values, reason),
+            )
+
+    def _culprit(self, do: Callable[[RunConfig], Any], values: Values, reason: str) -> str | None:
+        """The one value that alone is refused for the same reason."""
+        for name, value in values.items():
+            alone: Refusals = {}
+            _try(alone, "", lambda n=name, v=value: do(self.folder.config_of({n: v})))
+            if reason in alone:
+                return _said({name: value})
+        return None
 
 
 def _said(values: Values) -> str:
@@ -162,18 +199,6 @@ def _said(values: Values) -> str:
 
 def _seen(run: RunConfig) -> Any:
     return run.model_dump(mode="json", include={"model", "inputs", "augmentation"})
-
-
-def _unlike(
-    runs: Iterable[tuple[str, RunConfig]], part: Callable[[RunConfig], Any]
-) -> Iterator[tuple[str, RunConfig]]:
-    """One run for each value of a part."""
-    met = set()
-    for label, run in runs:
-        key = json.dumps(part(run), sort_keys=True)
-        if key not in met:
-            met.add(key)
-            yield label, run
 
 
 def _labelled(config: RunConfig, task: Task) -> Catalog:
@@ -196,19 +221,29 @@ def _build(run: RunConfig, task: Task, catalog: Catalog) -> None:
         network_of(run, task, source)
 
 
-def _try(refused: Refusals, label: str, do: Callable[[], Any]) -> Any:
+def _try(
+    refused: Refusals,
+    label: str,
+    do: Callable[[], Any],
+    culprit: Callable[[str], str | None] = lambda reason: None,
+) -> Any:
     """What `do` gives; None if it is refused, which is then remembered by its reason."""
     try:
         return do()
     except AstrocnnError as error:
-        refused.setdefault(str(error), []).append(label)
+        reason = str(error)
+        if reason in refused:
+            refused[reason].append(label)
+        else:
+            refused[reason] = [culprit(reason) or label]
     return None
 
 
 def _refuse(mistakes: list[str], refused: Refusals) -> None:
     said = list(mistakes)
     for reason, labels in refused.items():
-        more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        alike = len(labels) > 1 and labels[0].startswith("trial")
+        more = f" and {len(labels) - 1} more" if alike else ""
         said.append(f"{labels[0]}{more}: {reason.removeprefix('One mistake in the run:').strip()}")
     if said:
         listed = "\n".join(f"{i}. {text}".replace("\n", "\n   ") for i, text in enumerate(said, 1))

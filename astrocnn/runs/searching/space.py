@@ -6,13 +6,24 @@ import copy
 import hashlib
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astrocnn.runs.searching.ranges import Range
 
-__all__ = ["grid_size", "grid_values", "random_values", "raw_of", "uniform"]
+if TYPE_CHECKING:
+    from astrocnn.runs.config import SearchSection
+
+__all__ = [
+    "grid_size",
+    "grid_values",
+    "known_values",
+    "random_values",
+    "raw_of",
+    "startup_of",
+    "uniform",
+]
 
 
 def uniform(seed: int, trial: int, name: str) -> float:
@@ -67,6 +78,33 @@ def grid_values(space: Mapping[str, Range], trial: int) -> dict[str, Any]:
 def grid_size(space: Mapping[str, Range]) -> int:
     """Number of points of the grid."""
     return math.prod(len(one.grid()) for one in space.values())
+
+
+def known_values(search: SearchSection, number: int) -> dict[str, Any] | None:
+    """What a trial sets, where that is known beforehand.
+
+    Parameters
+    ----------
+    search : SearchSection
+        How values are chosen.
+    number : int
+        Of the trial, from 0.
+
+    Returns
+    -------
+    dict of str to value, or None
+        By dotted path; None if it depends on other trials.
+    """
+    if search.sampler == "grid":
+        return grid_values(search.space, number)
+    if search.sampler == "tpe" and number >= startup_of(search):
+        return None
+    return random_values(search.space, search.seed, number)
+
+
+def startup_of(search: SearchSection) -> int:
+    """How many trials are random before their outcomes are learned from."""
+    return search.startup or max(1, min(10, search.count // 2))
 
 
 def raw_of(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from astrocnn.atomic import replacing
-from astrocnn.runs.searching.folder import SearchFolder, TrialFolder, is_loss
+from astrocnn.runs.searching.folder import SearchFolder, is_loss
 from astrocnn.runs.searching.ranges import Range
-from astrocnn.runs.searching.refusals import startup_of
+from astrocnn.runs.searching.space import startup_of
+from astrocnn.runs.searching.trial import TrialFolder
 
 __all__ = ["Pruned", "Pruning", "save_study", "suggest"]
 

@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table as Shown
 
 from astrocnn.atomic import replacing, write_bytes
-from astrocnn.runs.searching.folder import SearchFolder, TrialFolder, is_loss
+from astrocnn.runs.searching.folder import SearchFolder, is_loss
+from astrocnn.runs.searching.trial import TrialFolder
 
 __all__ = ["Found", "gather", "line_of", "save_best", "save_table", "shown_table"]
 

@@ -16,8 +16,9 @@ from astrocnn.datasets.shards import MANIFEST, Shards
 from astrocnn.errors import AstrocnnError, ConfigError, ModelError, TrainingError
 from astrocnn.runs.config import RunConfig, load_run
 from astrocnn.runs.quiet import import_tensorflow
-from astrocnn.runs.searching.folder import Outcome, SearchFolder, TrialFolder
-from astrocnn.runs.searching.refusals import known_values
+from astrocnn.runs.searching.folder import SearchFolder
+from astrocnn.runs.searching.space import known_values
+from astrocnn.runs.searching.trial import Outcome, TrialFolder
 from astrocnn.runs.verbs.cutouts import make_shards
 
 __all__ = ["cut", "in_processes", "prepare", "work"]
