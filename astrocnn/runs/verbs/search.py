@@ -12,7 +12,8 @@ from astrocnn.errors import ConfigError, TrainingError
 from astrocnn.runs.assemble import task_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.searching.folder import SearchFolder, is_loss
-from astrocnn.runs.searching.refusals import check, known_values
+from astrocnn.runs.searching.refusals import check
+from astrocnn.runs.searching.space import known_values
 from astrocnn.runs.searching.table import (
     Found,
     gather,
