@@ -66,3 +66,14 @@ def test_evenly_along_a_quantity():
     chosen = some_of_each(found, 2)
     assert place[chosen].tolist() == [5, 15, 25, 35, 45, 55, 65, 75, 85, 95]
     assert found.wanted == [None] * 100
+
+
+def test_filters_that_are_shown_have_images_of_their_own():
+    from astrocnn.runs.explaining.learning import _differing
+
+    rows = np.array([[0, 1, 2], [0, 1, 3], [4, 5, 6], [0, 4, 9], *([[7, 8, k] for k in range(9)])])
+    strength = np.linspace(9, 1, len(rows))
+    # 1 shares two of three with 0; of the last nine each shares two with the others.
+    assert _differing(strength, rows).tolist() == [0, 1, 2, 3, 4, 5]
+    rows[5:] = np.arange(100, 124).reshape(8, 3)
+    assert _differing(strength, rows).tolist() == [0, 2, 3, 4, 5, 6]

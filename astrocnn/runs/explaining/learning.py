@@ -112,7 +112,7 @@ def _top_activations(whole: Whole) -> dict[str, Any]:
 
 def _with_patches(whole: Whole, top: Any) -> TopFilters:
     """The filters that answer most, with what they see and what they make of it."""
-    kept = np.sort(np.argsort(-top.values[:, 0], kind="stable")[:_FILTERS])
+    kept = _differing(top.values[:, 0], top.rows)
     rows = whole.rows[top.rows[kept]]
     flat = rows.reshape(-1)
     images, scalars = whole.subject.arrays(flat)
@@ -133,6 +133,18 @@ def _with_patches(whole: Whole, top: Any) -> TopFilters:
         list(made.reshape(*shape, *made.shape[1:])),
         top.values[kept],
     )
+
+
+def _differing(strength: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.intp]:
+    """The strongest filters, of which each has mostly other images than those before it."""
+    order = np.argsort(-strength, kind="stable")
+    kept: list[int] = []
+    for most in (rows.shape[1] // 3, rows.shape[1]):
+        for k in order.tolist():
+            shared = max((len(np.intersect1d(rows[k], rows[j])) for j in kept), default=0)
+            if len(kept) < _FILTERS and k not in kept and shared <= most:
+                kept.append(k)
+    return np.sort(kept)
 
 
 def _within(boxes: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
