@@ -19,10 +19,13 @@ from astrocnn.runs.assemble import (
     estimator_of,
     fit_options_of,
     inputs_of,
+    network_of,
     optimizer_of,
     options_of,
+    source_of,
     splits_of,
     start_of,
+    survey_of,
     task_of,
 )
 from astrocnn.runs.config import RunConfig, check_names
@@ -65,6 +68,12 @@ def run(
     # Other workers can only be joined before TensorFlow is used.
     where = strategy(config.training.strategy)
     start = start_of(config)
+    if cut and not RunDirectory(out).model.exists():
+        # What layers cannot do is known before hours of cutting, and leaves no folder.
+        source = source_of(survey_of(config), catalog, config.inputs.size)
+        if config.model.method is None:
+            network_of(config, task, source)
+        check_draws(config, task, source)
     if is_chief(where):
         folder = RunDirectory.create(out, config)
     wait_for_all(where)
