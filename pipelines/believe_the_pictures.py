@@ -43,11 +43,11 @@ network without what it learned.  Shift: correlation after a step of one pixel.
 All methods point better than chance, but SmoothGrad with its default noise (15 % of the range of an
 image) and the absolute values of occlusion no better than brightness; with 1 % noise SmoothGrad
 points as saliency does.  Of integrated gradients 56 % are negative, of occlusion 81 %: they speak
-for "usable", so look at the sign.  Deletion hardly tells a map from brightness: integrated gradients
-are ahead of it by 0.06 [0.00, 0.12], occlusion by 0.06 [0.01, 0.10], paired.  Insertion tells nothing
-here (0.00 to 0.02 above random orders), for the probability has no room: 0.95 for whole stamps, 0.91
-for empty sky, which this network calls not usable too.  A deconvnet whose head alone has forgotten
-keeps its map (0.88): the head only chooses the filter that is shown.
+for "usable", so look at the sign.  Deletion hardly tells a map from brightness: integrated
+gradients are ahead of it by 0.06 [0.00, 0.12], occlusion by 0.06 [0.01, 0.10], paired.  Insertion
+tells nothing here (0.00 to 0.02 above random orders), for the probability has no room: 0.95 for
+whole stamps, 0.91 for empty sky, which this network calls not usable too.  A deconvnet whose head
+alone has forgotten keeps its map (0.88): the head only chooses the filter that is shown.
 
 Color: accuracy 1.000 on 180 sources; 60 of one class.
 

@@ -114,7 +114,7 @@ def deletion(
     InputsError
         If the maps do not lie on the pixels of the images.
     """
-    arrays = arrays_for(model, images, scalars)
+    arrays: dict[str, NDArray[Any]] = {**arrays_for(model, images, scalars)}
     n, height, width = arrays["image"].shape[:3]
     n_pixels = height * width
     check_counts(steps=steps, draws=draws)
