@@ -301,7 +301,7 @@ def test_processes_share_the_trials_among_them(place, tmp_path, quick):
 def test_more_trials_are_added_to_those_there_and_another_search_is_refused(place, again, quick):
     before = (again / "trials/0001/history.csv").stat().st_mtime_ns
     said = astrocnn("search", place / "run.toml", "--out", again, "--set", "search.trials=5")
-    assert "3 trials are there already" in said
+    assert "3 of 5 trials are there already" in said
     assert (again / "trials/0001/history.csv").stat().st_mtime_ns == before
     assert len(Table.read(again / "trials.ecsv")) == 5
     other = ("--set", "training.epochs=3", "--set", "search.seed=6")

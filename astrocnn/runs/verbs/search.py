@@ -65,7 +65,7 @@ def run(config: RunConfig, out: Path, *, workers: int = 1) -> Iterator[Table | s
     _cut(folder)
     done = sum(trial.done for trial in folder.trials())
     if done:
-        yield f"{done} trials are there already"
+        yield f"{done} of {config.search.count} trials are there already"
     several = min(workers, config.search.count - done)
     for trial in in_processes(folder, several) if several > 1 else work(folder):
         yield line_of(folder, trial)
