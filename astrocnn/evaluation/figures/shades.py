@@ -12,7 +12,7 @@ __all__ = ["shared_rgb", "signed_rgb"]
 
 
 def shared_rgb(
-    images: Sequence[Any], reference: Sequence[Any] | None = None, *, dark: float = 0.05
+    images: Sequence[Any], reference: Sequence[Any] | None = None, *, dark: float = 0.25
 ) -> list[NDArray[np.float64]]:
     """Color pictures of images of any size, all with the same black, white and asinh stretch.
 
@@ -34,13 +34,15 @@ def shared_rgb(
     n_bands = np.shape(images[0])[-1]
     pixels = np.concatenate([np.asarray(x, np.float64).reshape(-1, n_bands) for x in measured])
     bands = [n_bands - 1, n_bands // 2, 0] if n_bands >= 3 else [0]
-    black, white = np.zeros(len(bands)), np.ones(len(bands))
+    black, white, noise = np.zeros(len(bands)), np.ones(len(bands)), np.zeros(len(bands))
     for i, b in enumerate(bands):
         values = pixels[np.isfinite(pixels[:, b]), b]
         if values.size:
-            black[i], white[i] = np.quantile(values, [dark, 0.998])
+            black[i], middle, white[i] = np.quantile(values, [dark, 0.5, 0.998])
+            noise[i] = 1.4826 * np.median(np.abs(values - middle))
     white = np.where(white > black, white - black, 1.0)
-    soft = 0.06
+    # Faint images are drawn nearly linear, lest their noise shine.
+    soft = float(np.clip(4 * np.mean(noise / white), 0.06, 1.0))
     out = []
     for image in images:
         x = np.maximum((np.asarray(image, np.float64)[..., bands] - black) / white, 0.0)

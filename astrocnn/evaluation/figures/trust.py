@@ -58,7 +58,7 @@ def deletion_insertion(curves: Mapping[str, Any], *, ylabel: str = "output") -> 
             style = {"color": COLORS[i % len(COLORS)], "marker": _MARKERS[i % len(_MARKERS)]}
             axes.plot(x, y, ms=3.2, markevery=max(1, len(x) // 10), label=name, **style)
         axes.set(xlabel=f"most important pixels {done} [%]", xlim=(0, 100))
-    panels[0].set_ylabel(ylabel)
+    panels[0].set_ylabel(ylabel, fontsize=9.5 if len(ylabel) < 36 else 8)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 5))
     return figure
