@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/astrocnn demo --out runs/demo
 
 test: lint
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

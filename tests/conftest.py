@@ -23,6 +23,11 @@ settings.register_profile("astrocnn", deadline=None, derandomize=True, max_examp
 settings.load_profile("astrocnn")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The file that takes longest comes first: one process has it while others do the rest."""
+    items.sort(key=lambda item: "test_notebooks" not in item.nodeid)
+
+
 def _real_data_folder() -> Path | None:
     named = os.environ.get("ASTROCNN_DATA")
     folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
