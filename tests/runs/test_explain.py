@@ -126,6 +126,14 @@ def test_fitsverify_has_no_complaint(explained):
         assert "verification OK" in done.stdout, done.stdout
 
 
+def test_points_are_colored_by_what_the_evaluation_goes_by(explained, home):
+    with fits.open(explained[0] / "explanations/network.fits") as hdus:
+        table = hdus["EMBEDDING"]
+        assert "mag_r" in repr(table.header)
+        magnitude = Table.read(home / "sky/catalog.fits")["mag_r"][table.data["row"]]
+        np.testing.assert_allclose(table.data["color3"], magnitude, rtol=1e-6)
+
+
 def test_the_table_tells_of_each_object_and_method(explained):
     run, rows, _ = explained
     table = Table.read(run / "explanations/diagnostics.fits", hdu="DIAGNOSTICS")

@@ -74,19 +74,27 @@ class Told:
         return [word if k else "" for word, k in zip(words, known, strict=True)]
 
     def colors(self, target: str, rows: Any, found: Predicted) -> dict[str, Any]:
-        """By what points may be colored: label, prediction, uncertainty."""
+        """By what points may be colored: label, prediction, uncertainty, and a column.
+
+        The column is the first that the evaluation goes by, such as a magnitude.
+        """
         encoded, known = self._labels(target, rows)
         family: Any = self.estimator.task.target(target).family
         if isinstance(family, ClassFamily):
-            return {
-                f"label of {target}": np.array(self.label(target, rows)),
-                f"{found.measure} of {target}": found.uncertainty,
+            made: dict[str, Any] = {f"label of {target}": np.array(self.label(target, rows))}
+        else:
+            made = {
+                f"label of {target}": np.where(known, family.to_values(encoded), np.nan),
+                f"predicted {target}": found.value,
             }
-        return {
-            f"label of {target}": np.where(known, family.to_values(encoded), np.nan),
-            f"predicted {target}": found.value,
-            f"{found.measure} of {target}": found.uncertainty,
-        }
+        made[f"{found.measure} of {target}"] = found.uncertainty
+        section = self.config.evaluation
+        for name in (section.cut, *section.by):
+            if name in self.shards.catalog.table.colnames:
+                values, missing = self.shards.column(name)
+                made[name] = np.where(missing, np.nan, values)[np.asarray(rows)]
+                break
+        return made
 
     def _labels(self, target: str, rows: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         encoded, weights = labels(self.shards, self.estimator.task, np.asarray(rows))
