@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from astrocnn.errors import InputsError, ModelError
 from astrocnn.explain.output import Explained
 
-__all__ = ["arrays_for", "check_counts", "image_shape", "in_blocks", "scorer"]
+__all__ = ["arrays_for", "check_counts", "even_blocks", "image_shape", "in_blocks", "scorer"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -95,6 +95,12 @@ def scorer(model: keras.Model, output: Explained) -> Callable[[dict[str, Any]], 
     return score
 
 
+def even_blocks(n: int, batch_size: int) -> int:
+    """The size of as few blocks as can be, so that the last one lacks as little as can be."""
+    check_counts(batch_size=batch_size)
+    return -(-n // -(-n // batch_size))
+
+
 def in_blocks(
     step: Callable[[dict[str, Any]], Any], arrays: Arrays, batch_size: int
 ) -> tuple[NDArray[Any], ...]:
@@ -102,13 +108,11 @@ def in_blocks(
 
     The last block is filled up with its last row: a compiled function sees one shape.
     """
-    check_counts(batch_size=batch_size)
     n = len(next(iter(arrays.values())))
+    size = even_blocks(n, batch_size)
     parts = []
-    for start in range(0, n, batch_size):
-        rows = np.arange(
-            start, min(start + batch_size, n) if n < batch_size else start + batch_size
-        )
+    for start in range(0, n, size):
+        rows = np.arange(start, start + size)
         block = {name: a[np.minimum(rows, n - 1)] for name, a in arrays.items()}
         made = step(block)
         made = made if isinstance(made, (tuple, list)) else (made,)

@@ -10,7 +10,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from astrocnn.explain._gradients import compiled, gradient
-from astrocnn.explain._network import check_counts
+from astrocnn.explain._network import even_blocks
 
 __all__ = ["gradients_of_variations", "scores_of_variations"]
 
@@ -76,9 +76,8 @@ def _of_pairs(
     step: Callable[[dict[str, Any]], Any], arrays: Arrays, variations: NDArray[Any], batch_size: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]]:
     """Outcomes of `step` for pairs of an object and a variation: which pairs, and what was made."""
-    check_counts(batch_size=batch_size)
     n, m = len(arrays["image"]), len(variations)
-    size = min(batch_size, n * m)
+    size = even_blocks(n * m, batch_size)
     for start in range(0, n * m, size):
         # The last block is filled up, so that the step is traced once.
         i, j = np.divmod(np.minimum(np.arange(start, start + size), n * m - 1), m)

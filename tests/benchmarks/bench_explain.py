@@ -28,7 +28,7 @@ from tests.benchmarks._table import Row
 
 __all__ = ["rows"]
 
-SIZE, BANDS, IMAGES, BATCH = 69, 3, 4, 64
+SIZE, BANDS, IMAGES, BATCH = 69, 3, 8, 64
 SQUARE, STRIDE, PATCHES, POINTS = 9, 6, 121, 51
 TARGET = SimpleNamespace(name="shape", family=Categorical(("smooth", "spiral", "artifact")))
 SPIRAL = Output(TARGET, "spiral")
