@@ -10,10 +10,15 @@ from typing import Any
 
 from astrocnn.errors import ConfigError, ImageError
 
-__all__ = ["expand", "split_hdu", "tile_files", "with_band"]
+__all__ = ["cache_folder", "expand", "split_hdu", "tile_files", "with_band"]
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _BRACKET = re.compile(r"^(.*\S)\[([\w, -]+)\]$")
+
+
+def cache_folder() -> Path:
+    """Where is kept what can be made again: ``$XDG_CACHE_HOME/astrocnn``, or under ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "astrocnn"
 
 
 def expand(text: str, root: Path) -> str:

@@ -6,7 +6,6 @@ The last place where a configuration is seen: from here on, plain arguments.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -18,7 +17,7 @@ from astropy.table import Table
 from astrocnn.catalog import Catalog, group_keys, read_catalog, sky_keys, split_of
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.imaging import Inputs, Source, Survey, open_source, unpack
-from astrocnn.imaging.paths import expand
+from astrocnn.imaging.paths import cache_folder, expand
 from astrocnn.plugins import load, nearest
 from astrocnn.runs.config import NETWORK, RunConfig
 from astrocnn.runs.directory import RunDirectory
@@ -86,9 +85,8 @@ def survey_from(mapping: Mapping[str, Any], root: Path) -> Survey:
     archive = mapping.pop("archive", None)
     if archive is not None:
         path = Path(expand(archive, root)).resolve()
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         name = f"{path.name.split('.')[0]}-{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-        root = unpack(path, cache / "astrocnn" / name)
+        root = unpack(path, cache_folder() / name)
     return Survey.from_dict(mapping, root)
 
 

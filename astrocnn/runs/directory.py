@@ -8,10 +8,12 @@ import platform
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from astrocnn import calibration
 from astrocnn.atomic import write_text
@@ -155,6 +157,20 @@ class RunDirectory:
                 received=str(error) or type(error).__name__,
                 hint=f"remove it and run 'astrocnn {verb}' again",
             ) from error
+
+    def kept_draws(self, names: Iterable[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Rows of the last evaluation, and its draws of some targets by name.
+
+        Raises
+        ------
+        ConfigError
+            If the run has not been evaluated, or the file is damaged.
+        """
+        with (
+            self.reading(self.evaluation / "samples.npz", "evaluate") as path,
+            np.load(path) as kept,
+        ):
+            return kept["rows"], {name: kept[f"target/{name}"] for name in names}
 
     def count_test_scoring(self, model_sha256: str) -> int:
         """Record that the test split is scored now; returns how often it has been."""

@@ -13,9 +13,16 @@ from pathlib import Path
 
 from astrocnn import atomic
 from astrocnn.errors import TrainingError
+from astrocnn.imaging.paths import cache_folder
 from astrocnn.plugins import nearest
 
-__all__ = ["PRECISIONS", "bfloat16_works", "has_fast_bfloat16", "resolve_precision"]
+__all__ = [
+    "PRECISIONS",
+    "bfloat16_works",
+    "cpu_has_tiles",
+    "has_fast_bfloat16",
+    "resolve_precision",
+]
 
 PRECISIONS: tuple[str, ...] = ("float32", "bfloat16", "auto")
 """Names accepted wherever a precision is asked for."""
@@ -66,10 +73,11 @@ def bfloat16_works() -> bool:
 def _announces_tiles() -> bool:
     # Whoever limits the instructions by hand to some without tiles has none.
     limit = os.environ.get(_LIMIT, "DEFAULT").upper()
-    return limit in ("DEFAULT", "ALL") or "AMX" in limit if _cpu_has_tiles() else False
+    return limit in ("DEFAULT", "ALL") or "AMX" in limit if cpu_has_tiles() else False
 
 
-def _cpu_has_tiles() -> bool:
+def cpu_has_tiles() -> bool:
+    """Whether the processor announces AMX tiles for bfloat16; that they work is another matter."""
     try:
         return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
     except OSError:
@@ -80,8 +88,7 @@ def _verdict_file() -> Path:
     boot = Path("/proc/sys/kernel/random/boot_id")
     started = boot.read_text(encoding="ascii") if boot.is_file() else ""
     about = (started, metadata.version("tensorflow"), os.environ.get(_LIMIT, ""))
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "astrocnn" / f"bfloat16-{hashlib.sha256(repr(about).encode()).hexdigest()[:16]}"
+    return cache_folder() / f"bfloat16-{hashlib.sha256(repr(about).encode()).hexdigest()[:16]}"
 
 
 def _try_a_product() -> bool:

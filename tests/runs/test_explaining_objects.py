@@ -9,7 +9,7 @@ from astropy.table import Table
 from astrocnn.catalog import Catalog, Roles
 from astrocnn.errors import CatalogError
 from astrocnn.families import Binned, Categorical
-from astrocnn.runs.explaining.objects import named, predicted, some_of_each, uncertain
+from astrocnn.runs.explaining.objects import Predicted, named, some_of_each, uncertain
 from astrocnn.tasks import Target, Task
 
 
@@ -40,7 +40,7 @@ def classes():
     p = np.array(
         [[0.9, 0.1, 0.0], [0.4, 0.3, 0.3], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2], [0.5, 0.5, 0]]
     )
-    return predicted(task, "kind", {"kind": p[None].astype(np.float32)})
+    return Predicted(task, "kind", {"kind": p[None].astype(np.float32)})
 
 
 def test_some_of_each_predicted_class(classes):
@@ -61,7 +61,7 @@ def test_evenly_along_a_quantity():
     task = Task("photoz", (Target("z", family, "z"),), "z.sigma_mad")
     rng = np.random.default_rng(0)
     place = rng.permutation(100)
-    found = predicted(task, "z", {"z": np.eye(100, dtype=np.float32)[place][None]})
+    found = Predicted(task, "z", {"z": np.eye(100, dtype=np.float32)[place][None]})
     np.testing.assert_allclose(found.value, (place + 0.5) / 100, atol=1e-6)
     chosen = some_of_each(found, 2)
     assert place[chosen].tolist() == [5, 15, 25, 35, 45, 55, 65, 75, 85, 95]

@@ -15,9 +15,9 @@ from astrocnn.catalog import Catalog
 from astrocnn.errors import CatalogError
 from astrocnn.families import ClassFamily
 from astrocnn.plugins import nearest
-from astrocnn.tasks import Target, Task
+from astrocnn.tasks import Task
 
-__all__ = ["Predicted", "named", "predicted", "some_of_each", "uncertain"]
+__all__ = ["Predicted", "named", "some_of_each", "uncertain"]
 
 _FIFTHS = 5
 """Parts of a quantity's predicted range that count as classes."""
@@ -32,19 +32,20 @@ class Predicted:
     ----------
     task : Task
         That of the estimator, calibrated if the run is.
-    target : Target
-        One of its targets.
+    target : str
+        Name of one of its targets.
     samples : mapping of str to ndarray of shape (n_draws, n, units)
         Activated parameters by target.
     """
 
-    def __init__(self, task: Task, target: Target, samples: Mapping[str, Any]) -> None:
-        family: Any = target.family
+    def __init__(self, task: Task, target: str, samples: Mapping[str, Any]) -> None:
+        own = task.target(target)
+        family: Any = own.family
         table = task.summarize(samples)
-        name = target.prefix
+        name = own.prefix
         self.classes: tuple[str, ...] = getattr(family, "classes", ())
         if isinstance(family, ClassFamily):
-            self.probabilities = family.to_probabilities(samples[target.name]).mean(axis=0)
+            self.probabilities = family.to_probabilities(samples[target]).mean(axis=0)
             self.best = np.argmax(self.probabilities, axis=1)
             self.sure = np.take_along_axis(self.probabilities, self.best[:, None], axis=1)[:, 0]
             self.uncertainty = np.asarray(table[f"{name}_entropy"], float)
@@ -69,11 +70,6 @@ class Predicted:
             return [f"{name}, p = {p:.2f}" for name, p in pairs]
         pairs_ = zip(self.value, self.uncertainty, strict=True)
         return [f"{v:.3g} +- {s:.2g}" for v, s in pairs_]
-
-
-def predicted(task: Task, target: str, samples: Mapping[str, Any]) -> Predicted:
-    """What was predicted about a target, by name."""
-    return Predicted(task, task.target(target), samples)
 
 
 def named(catalog: Catalog, names: Sequence[str]) -> Rows:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.explain.own_answer import Asked, own_answers
+from astrocnn.explain import Output
+from astrocnn.explain.own_answer import Asked, OwnAnswer, own_answers
 from astrocnn.explain.uncertainty import Uncertainty
 from astrocnn.prediction.explanation_files import Diagnosed
 from astrocnn.prediction.explanation_reading import words
@@ -75,15 +76,8 @@ def answer(
     images, scalars = inside.arrays(rows)
     own = inside.task.target(target)
     asked = own_answers(inside.model, own, found.wanted, scalars)
-    outputs = [""] * len(rows)
-    for one in asked:
-        for row in one.rows:
-            wanted = found.wanted[row]
-            outputs[row] = (
-                f"mean of {target}" if wanted is None else f"logit of {target} = {wanted}"
-            )
-    same = len(set(outputs)) == 1
-    output = outputs[0] if same else f"logit of the predicted class of {target}"
+    outputs = [Output(own, wanted).label for wanted in found.wanted]
+    output = outputs[0] if len(set(outputs)) == 1 else OwnAnswer(own).label
     along = None if found.classes else (f"predicted {target}", found.value)
     maps = Maps(images, asked, methods, checks)
     return Part(target, output, outputs, told.label(target, rows), found.said, maps, along)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from astrocnn.estimators import Estimator, KerasEstimator
 
-__all__ = ["Subject", "subject_of"]
+__all__ = ["Subject", "innermost", "subject_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +83,18 @@ class Subject:
         return np.asarray(self.inputs.normalization.invert(found), np.float32)
 
 
+def innermost(estimator: Any) -> Any:
+    """The estimator inside a calibrated one; of an ensemble the first member."""
+    bare = _uncalibrated(estimator)
+    return bare.members[0] if hasattr(bare, "members") else bare
+
+
+def _uncalibrated(estimator: Any) -> Any:
+    while hasattr(estimator, "estimator"):
+        estimator = estimator.estimator
+    return estimator
+
+
 def subject_of(estimator: Estimator, shards: Shards) -> Subject:
     """The network inside an estimator.
 
@@ -98,19 +110,15 @@ def subject_of(estimator: Estimator, shards: Shards) -> Subject:
     ModelError
         If there is no network, or it looks at no image.
     """
-    from astrocnn.estimators import Calibrated, Ensemble, KerasEstimator
+    from astrocnn.estimators import Ensemble, KerasEstimator
 
-    found: Any = estimator
     remarks = []
-    while isinstance(found, (Calibrated, Ensemble)):
-        if isinstance(found, Ensemble):
-            remarks.append(
-                f"the first of {len(found.members)} members is explained: each has filters of its "
-                "own"
-            )
-            found = found.members[0]
-        else:
-            found = found.estimator
+    bare = _uncalibrated(estimator)
+    if isinstance(bare, Ensemble):
+        remarks.append(
+            f"the first of {len(bare.members)} members is explained: each has filters of its own"
+        )
+    found = innermost(estimator)
     if not isinstance(found, KerasEstimator):
         raise ModelError(
             "This run has no network to look into.",

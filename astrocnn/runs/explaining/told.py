@@ -12,7 +12,7 @@ from astrocnn.evaluation import read_scores
 from astrocnn.families import ClassFamily
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.explaining.objects import Predicted, predicted
+from astrocnn.runs.explaining.objects import Predicted
 
 if TYPE_CHECKING:
     from astrocnn.estimators import Estimator
@@ -44,7 +44,7 @@ class Told:
 
     def predictions(self, target: str, rows: Any) -> Predicted:
         """What the run predicts of some rows about a target."""
-        return predicted(self.estimator.task, target, self.samples(np.asarray(rows)))
+        return Predicted(self.estimator.task, target, self.samples(np.asarray(rows)))
 
     def samples(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """Activated parameters of some rows; those that were kept are not computed again."""
@@ -109,6 +109,4 @@ class Told:
             about = read_scores(scores)[2]
         if about.get("model") != self.estimator.fingerprint:
             return None
-        with self.home.reading(path, "evaluate") as file, np.load(file) as kept:
-            values = {name: kept[f"target/{name}"] for name in self.estimator.task.names}
-            return kept["rows"], values
+        return self.home.kept_draws(self.estimator.task.names)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from joblib import cpu_count
+
 from astrocnn.datasets.shards import MANIFEST, Shards
 from astrocnn.errors import AstrocnnError, ConfigError, ModelError, TrainingError
 from astrocnn.runs.config import RunConfig, load_run
@@ -170,7 +172,7 @@ def _last_words(ear: Any) -> str:
 
 def _main(path: str, n: int, mouth: Any) -> None:
     """One process: as many threads as its share, and silent but for its last words."""
-    share = str(max(1, _processors() // n))
+    share = str(max(1, cpu_count() // n))
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, share)
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
@@ -192,9 +194,3 @@ def _main(path: str, n: int, mouth: Any) -> None:
         except Exception as error:
             mouth.send(f"{type(error).__name__}: {error}")
             sys.exit(1)
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -120,10 +120,9 @@ def _read(folder: Path) -> _Evaluated:
     task = home.estimator()[0].task
     name, _, score = task.headline.partition(".")
     (target,) = (t for t in task.targets if t.name == name)
-    with home.reading(home.evaluation / "samples.npz", "evaluate") as path, np.load(path) as kept:
-        rows, samples = kept["rows"], kept[f"target/{name}"]
+    rows, samples = home.kept_draws([name])
     encoded, weights = labels(shards, task, rows)
-    told = (shards.ids[rows], encoded[name], weights[name], samples)
+    told = (shards.ids[rows], encoded[name], weights[name], samples[name])
     return _Evaluated(str(folder), target, score, *told)
 
 

@@ -77,9 +77,8 @@ def _memory() -> str:
 
 
 def _tiles() -> str:
-    from astrocnn.training import bfloat16_works
+    from astrocnn.training.precision import bfloat16_works, cpu_has_tiles
 
-    info = Path("/proc/cpuinfo")
-    if not (info.is_file() and "amx_bf16" in info.read_text()):
+    if not cpu_has_tiles():
         return "no"
     return "yes" if bfloat16_works() else "announced, but does not work: float32 is used"

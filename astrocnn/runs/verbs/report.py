@@ -36,6 +36,7 @@ from astrocnn.prediction import explanation_reading
 from astrocnn.runs.assemble import splits_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.explaining.subject import innermost
 from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.train import labelled_rows
 from astrocnn.tasks import Task
@@ -68,11 +69,9 @@ def run(folder: Path, *, inside: Sequence[Chapter] | None = None) -> Iterator[st
     import_tensorflow()
     estimator, extras = home.estimator()
     task = estimator.task
-    with home.reading(home.evaluation / "samples.npz", "evaluate") as path, np.load(path) as kept:
-        test = kept["rows"]
-        samples = {name: kept[f"target/{name}"] for name in task.names}
+    test, samples = home.kept_draws(task.names)
     if inside is None:
-        inside = inside_chapters(home, shards, _innermost(estimator).fingerprint)
+        inside = inside_chapters(home, shards, innermost(estimator).fingerprint)
     if inside is None:
         yield "the explanations are of another network: run 'astrocnn explain' again"
     training = _training(home)
@@ -216,16 +215,9 @@ def _model(estimator: Any) -> Chapter:
     return model_chapter(facts=facts, layers=layers)
 
 
-def _innermost(estimator: Any) -> Any:
-    """The estimator inside a calibrated one; of an ensemble the first member."""
-    while hasattr(estimator, "estimator"):
-        estimator = estimator.estimator
-    return estimator.members[0] if hasattr(estimator, "members") else estimator
-
-
 def _network(estimator: Any) -> list[Any]:
     """Layers of the network inside; none of other kinds."""
-    found = _innermost(estimator)
+    found = innermost(estimator)
     return found.model_.layers if hasattr(found, "model_") else []
 
 

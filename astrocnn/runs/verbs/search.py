@@ -24,7 +24,7 @@ from astrocnn.runs.searching.table import (
 )
 from astrocnn.runs.searching.worker import cut, in_processes, prepare, work
 from astrocnn.runs.verbs.find_lr import save_figure
-from astrocnn.runs.verbs.train import labelled_rows
+from astrocnn.runs.verbs.train import taught_rows
 
 __all__ = ["run"]
 
@@ -83,14 +83,7 @@ def _cut(folder: SearchFolder) -> None:
     """Cut the objects once for each kind of inputs, and see that there are some to learn from."""
     runs = [trial.config() for trial in folder.trials()]
     for config in {folder.cutouts(run).path: run for run in runs}.values():
-        rows = labelled_rows(config, cut(folder, config), task_of(config))
-        for name in ("train", "validation"):
-            if not len(rows[name]):
-                raise TrainingError(
-                    f"The {name} split has no labelled object with an image.",
-                    received=", ".join(f"{k}: {len(v)}" for k, v in rows.items()),
-                    hint="add rows, or change split.fractions",
-                )
+        taught_rows(config, cut(folder, config), task_of(config))
 
 
 def _tell(folder: SearchFolder) -> Iterator[Table | str]:

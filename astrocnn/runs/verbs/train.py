@@ -34,7 +34,7 @@ from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.cutouts import make_shards
 from astrocnn.tasks import Task
 
-__all__ = ["labelled_rows", "run", "trained_inputs"]
+__all__ = ["labelled_rows", "run", "taught_rows", "trained_inputs"]
 
 
 def run(
@@ -86,14 +86,7 @@ def run(
     wait_for_all(where)
     shards = Shards.open(folder.shards)
     check_draws(config, task, shards)
-    rows = labelled_rows(config, shards, task)
-    for name in ("train", "validation"):
-        if not len(rows[name]):
-            raise TrainingError(
-                f"The {name} split has no labelled object with an image.",
-                received=", ".join(f"{k}: {len(v)}" for k, v in rows.items()),
-                hint="add rows, or change split.fractions",
-            )
+    rows = taught_rows(config, shards, task)
     yield ", ".join(f"{len(rows[name])} {name}" for name in SPLITS) + " objects with labels"
     yield from _complaints(task, *labels(shards, task, rows["train"]))
     estimator = estimator_of(config, task, trained_inputs(config, shards, rows["train"]))
@@ -160,6 +153,25 @@ def _complaints(
         )
     for name, label in alike.items():
         yield f"all training labels of {name} are {label}: it cannot be learned"
+
+
+def taught_rows(config: RunConfig, shards: Shards, task: Task) -> dict[str, np.ndarray]:
+    """The same as `labelled_rows`, of a run that can be trained.
+
+    Raises
+    ------
+    TrainingError
+        If there is nothing to learn from, or nothing to choose the best epoch by.
+    """
+    rows = labelled_rows(config, shards, task)
+    for name in ("train", "validation"):
+        if not len(rows[name]):
+            raise TrainingError(
+                f"The {name} split has no labelled object with an image.",
+                received=", ".join(f"{k}: {len(v)}" for k, v in rows.items()),
+                hint="add rows, or change split.fractions",
+            )
+    return rows
 
 
 def labelled_rows(config: RunConfig, shards: Shards, task: Task) -> dict[str, np.ndarray]:
