@@ -13,7 +13,7 @@ from astropy.io import fits
 from astrocnn.atomic import replacing
 from astrocnn.prediction.table_column import TableColumn, ascii_text
 
-__all__ = ["Card", "Column", "image_hdu", "table_hdu", "text_of", "write_hdus"]
+__all__ = ["Card", "Column", "image_hdu", "in_native_order", "table_hdu", "text_of", "write_hdus"]
 
 Card = tuple[str, Any, str]
 """Keyword, value, comment."""
@@ -110,6 +110,12 @@ def write_hdus(path: Path, cards: Sequence[Card], hdus: Sequence[Any]) -> None:
         hdu.add_checksum(when="checksum of this HDU", override_datasum=True)
     with replacing(path) as temporary:
         whole.writeto(temporary, overwrite=True)
+
+
+def in_native_order(values: Any) -> Any:
+    """What was read from a FITS file, in the byte order of this machine."""
+    values = np.asarray(values)
+    return values.astype(values.dtype.newbyteorder("="))
 
 
 def text_of(value: Any) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from astropy.io import fits
 
 from astrocnn.evaluation.explained import Learned, TopFilters
-from astrocnn.prediction.explanation_hdus import Card, Column, image_hdu, table_hdu
+from astrocnn.prediction.explanation_hdus import Card, Column, image_hdu, in_native_order, table_hdu
 
 __all__ = ["embedding_hdu", "learned_from", "network_hdus"]
 
@@ -145,10 +145,12 @@ def _embedding_from(hdu: Any, thumbnails: Any) -> dict[str, Any]:
     for k, column in enumerate(hdu.columns.names, start=1):
         if column.startswith("color"):
             values = np.asarray(table[column])
-            colors[header[f"TCOMM{k}"]] = values if values.dtype.kind == "U" else _swapped(values)
-    rows = _swapped(np.asarray(table["row"]))
+            colors[header[f"TCOMM{k}"]] = (
+                values if values.dtype.kind == "U" else in_native_order(values)
+            )
+    rows = in_native_order(table["row"])
     return {
-        "points": np.stack([_swapped(np.asarray(table[c])) for c in "xy"], axis=1),
+        "points": np.stack([in_native_order(table[c]) for c in "xy"], axis=1),
         "method": header["METHOD"],
         "colors": colors,
         "thumbnails": None if thumbnails is None else thumbnails(rows),
@@ -156,9 +158,4 @@ def _embedding_from(hdu: Any, thumbnails: Any) -> dict[str, Any]:
 
 
 def _native(hdu: Any) -> Any:
-    return _swapped(np.asarray(hdu.data))
-
-
-def _swapped(values: Any) -> Any:
-    """In the byte order of this machine."""
-    return values.astype(values.dtype.newbyteorder("="))
+    return in_native_order(hdu.data)

@@ -13,6 +13,7 @@ from astropy.io import fits
 
 from astrocnn.evaluation.explained import Explanations, Looked
 from astrocnn.prediction.explanation_files import CURVES, NETWORK, OBJECTS, TABLE
+from astrocnn.prediction.explanation_hdus import in_native_order
 from astrocnn.prediction.explanation_network import learned_from
 
 __all__ = ["read", "words"]
@@ -124,7 +125,7 @@ def _columns(hdu: Any) -> dict[str, Any]:
         if values.dtype.kind in "SU":
             found[name] = np.char.rstrip(values.astype(str))
         else:
-            found[name] = values.astype(values.dtype.newbyteorder("="))
+            found[name] = in_native_order(values)
     return found
 
 
@@ -137,11 +138,11 @@ def _objects(
     channels: tuple[str, ...] = ()
     for name in files:
         with fits.open(folder / OBJECTS / name, memmap=False) as hdus:
-            pictures.append(np.moveaxis(_native(hdus["IMAGE"]), 0, -1))
+            pictures.append(np.moveaxis(in_native_order(hdus["IMAGE"].data), 0, -1))
             bands = _bands(hdus["IMAGE"].header)
             north.append(_is_north_up(hdus["IMAGE"].header))
             for hdu in hdus[2:]:
-                values = _native(hdu)
+                values = in_native_order(hdu.data)
                 if values.ndim == 3:
                     values = np.moveaxis(values, 0, -1)
                     channels = _bands(hdu.header)
@@ -172,11 +173,6 @@ def _bands(header: Any) -> tuple[str, ...]:
     while (key := f"BAND{len(found) + 1}") in header:
         found.append(header[key])
     return tuple(found)
-
-
-def _native(hdu: Any) -> Any:
-    values = np.asarray(hdu.data)
-    return values.astype(values.dtype.newbyteorder("="))
 
 
 def _curve(curves: Any, where: Any) -> Any:
