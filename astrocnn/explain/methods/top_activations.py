@@ -98,14 +98,15 @@ def top_activations(
     cut = keras.Model(model.input, maps)
 
     def peaks(x: dict[str, Any]) -> tuple[Any, Any]:
-        found = ops.take(flat_maps(cut(x, training=False)), wanted, axis=-1)
+        # Of all filters, which costs less than to take those that are wanted from the maps.
+        found = flat_maps(cut(x, training=False))
         return ops.max(found, axis=1), ops.argmax(found, axis=1)
 
     step = compiled(peaks)
     best: list[NDArray[Any]] = []
     seen = 0
     for block, kept in _of_one_size(model, batches, batch_size):
-        value, place = (ops.convert_to_numpy(made)[:kept] for made in step(block))
+        value, place = (ops.convert_to_numpy(made)[:kept, wanted] for made in step(block))
         row = np.broadcast_to(np.arange(seen, seen + kept)[:, None], value.shape)
         best = _best(best, [value, row, place], count)
         seen += kept
