@@ -59,7 +59,7 @@ class Uncertainty:
     target: Any
 
     def __post_init__(self) -> None:
-        self._output()
+        self.one_draw()
 
     @property
     def label(self) -> str:
@@ -76,7 +76,7 @@ class Uncertainty:
         ModelError
             If the network has no such output, or answers without draws.
         """
-        found = self._output().nodes(model)
+        found = self.one_draw().nodes(model)
         if len(found.shape) != 3:
             raise ModelError(
                 "The network answers without draws, so that they cannot disagree.",
@@ -102,7 +102,7 @@ class Uncertainty:
         ratio = ops.log1p(ops.maximum(excess, _NEARLY_NOTHING - 1.0))
         return ops.mean(ops.sum(mean * ((1.0 + excess) * ratio - excess), axis=-1), axis=1)
 
-    def _output(self) -> Output:
-        """Something that can be explained of each draw."""
+    def one_draw(self) -> Output:
+        """An answer about the target that each draw gives, and the network behind them as well."""
         classes = getattr(self.target.family, "classes", ())
         return Output(self.target, classes[0] if classes else None)

@@ -9,6 +9,7 @@ from keras import layers
 
 from astrocnn.errors import ModelError
 from astrocnn.explain import Output, Uncertainty, integrated_gradients, occlusion, saliency
+from astrocnn.explain.checks import randomization
 from astrocnn.families import Bernoulli, Binned, Categorical
 from astrocnn.models.drawing import drawing
 from astrocnn.plugins import load, names
@@ -117,6 +118,24 @@ def test_methods_on_maps_see_the_layers_before_dropout(model):
         model, make_images(2), Uncertainty(TARGETS["shape"])
     )
     assert found.shape == (2, 7, 7)
+
+
+def test_the_network_behind_the_draws_forgets():
+    keras.utils.set_random_seed(2)
+    image = layers.Input((9, 9, 2), name="image")
+    x = layers.Conv2D(4, 3, activation="softplus", name="conv")(image)
+    x = layers.Dropout(0.4)(layers.Flatten()(x))
+    network = keras.Model({"image": image}, {"shape": layers.Dense(3, name="shape")(x)})
+    images, output = make_images(2), Uncertainty(TARGETS["shape"])
+
+    def of_draws(model, given, _, **how):
+        return saliency(drawing(model, DRAWS), given, output, **how)
+
+    found = randomization(of_draws, network, images, output.one_draw())
+    assert found.stages == ("shape", "conv")
+    assert np.abs(found.correlation).max() < 4 / np.sqrt(161)
+    with pytest.raises(ModelError, match="cannot be made anew"):
+        randomization(saliency, drawing(network, DRAWS), images, output)
 
 
 def test_labels_say_what_is_explained():

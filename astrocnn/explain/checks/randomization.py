@@ -79,7 +79,13 @@ def randomization(
     Raises
     ------
     ModelError
-        If there is no stage, or the network has nothing to forget.
+        If there is no stage, or the network has nothing to forget or a layer that cannot be made
+        anew.
+
+    Notes
+    -----
+    Of a network that answers with draws the one behind them forgets: `model` and `output` are its,
+    and `method` maps what the draws of the network it is given answer.
     """
     arrays = arrays_for(model, images, scalars)
     shape = arrays["image"].shape[:3]
@@ -92,8 +98,14 @@ def randomization(
         made = method(network, images, output, scalars=scalars, batch_size=batch_size)
         return checked(made, shape)
 
+    try:
+        forgetful = keras.models.clone_model(model)
+    except NotImplementedError as error:
+        raise ModelError(
+            f"A layer of the network '{model.name}' cannot be made anew.",
+            hint="give the network behind its draws, and a method that asks drawing(network)",
+        ) from error
     trained = explained(model)
-    forgetful = keras.models.clone_model(model)
     forgetful.set_weights(model.get_weights())
     rng = np.random.default_rng(seed)
     names, columns = [], []

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +17,7 @@ from astrocnn.explain import METHODS, Explained, integrated_gradients, smooth_gr
 from astrocnn.explain.checks import DeletionInsertion, band_share, deletion, randomization, shift
 from astrocnn.explain.own_answer import Asked, numbers
 
-__all__ = ["CHECKS", "MAPS", "Maps", "map_methods", "methods_of"]
+__all__ = ["CHECKS", "MAPS", "Behind", "Maps", "map_methods", "methods_of"]
 
 MAPS = ("integrated_gradients", "occlusion", "grad_cam", "smooth_grad", "deconvnet")
 """Methods whose maps are made when none are named."""
@@ -39,6 +40,25 @@ def map_methods() -> tuple[str, ...]:
     return tuple(name for name in known if hasattr(plugins.load(METHODS, name), "pixel_map"))
 
 
+class Behind(NamedTuple):
+    """The network of which draws are made: its layers can forget, those of the draws cannot."""
+
+    model: keras.Model
+    output: Explained
+    """An answer to which the layers lead that lead to the number explained."""
+    drawing: Callable[[keras.Model], keras.Model]
+    """What makes of this network, or of one that has forgotten, one that answers with draws."""
+
+    def asked(self, method: Callable[..., Array], one: Asked) -> Callable[..., Array]:
+        """The method on a network with dropout, which maps what its draws answer."""
+
+        def made(model: keras.Model, given: Any, _: Explained, **how: Any) -> Array:
+            drawn = one.model if model is self.model else self.drawing(model)
+            return method(drawn, given, one.output, **how)
+
+        return made
+
+
 class Maps:
     """Maps of several methods for one number of each object.
 
@@ -52,6 +72,8 @@ class Maps:
         Names from `map_methods`.
     checks : sequence of str
         Names of `CHECKS` to be made of each map.
+    behind : Behind, optional
+        Where what is asked answers with draws: the network behind it.
     """
 
     def __init__(
@@ -60,8 +82,10 @@ class Maps:
         asked: Sequence[Asked],
         methods: Sequence[str],
         checks: Sequence[str] = (),
+        behind: Behind | None = None,
     ) -> None:
         self.checks = tuple(checks)
+        self.behind = behind
         self.images = images
         self.asked = asked
         self.methods = tuple(methods)
@@ -177,14 +201,11 @@ class Maps:
             scalars = None if one.scalars is None else one.scalars[mine]
             few = Asked(one.rows[mine], one.model, scalars, one.output)
             images = self.images[few.rows]
-            found = randomization(
-                self._remembering(method, few, images),
-                few.model,
-                images,
-                few.output,
-                scalars=scalars,
-                stages=_STAGES,
-            )
+            made, model, output = self._remembering(method, few, images), few.model, few.output
+            if self.behind is not None:
+                made = self.behind.asked(made, few)
+                model, output = self.behind.model, self.behind.output
+            found = randomization(made, model, images, output, scalars=scalars, stages=_STAGES)
             if values is None:
                 values = np.full((n, len(found.stages)), np.nan)
             values[few.rows] = found.correlation

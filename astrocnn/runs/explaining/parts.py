@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from astrocnn.explain import Output
 from astrocnn.explain.own_answer import Asked, OwnAnswer, own_answers
 from astrocnn.explain.uncertainty import Uncertainty
+from astrocnn.models.drawing import drawing
 from astrocnn.prediction.explanation_files import Diagnosed
 from astrocnn.prediction.explanation_reading import words
-from astrocnn.runs.explaining.looking import CHECKS, Maps
+from astrocnn.runs.explaining.looking import CHECKS, Behind, Maps
 from astrocnn.runs.explaining.subject import Subject
 from astrocnn.runs.explaining.told import Told
 
@@ -98,10 +100,8 @@ def disagreement(
     found = told.predictions(target, rows)
     images, scalars = inside.arrays(rows)
     output = Uncertainty(inside.task.target(target))
-    model = inside.network.drawing(draws, seed)
-    asked = [Asked(np.arange(len(rows)), model, scalars, output)]
+    behind = Behind(inside.model, output.one_draw(), partial(drawing, draws=draws, seed=seed))
+    asked = [Asked(np.arange(len(rows)), behind.drawing(inside.model), scalars, output)]
     outputs = [output.label] * len(rows)
-    # A network made of draws cannot be built again with other weights.
-    possible = [check for check in checks if check != "randomization"]
-    maps = Maps(images, asked, methods, possible)
+    maps = Maps(images, asked, methods, checks, behind)
     return Part(target, output.label, outputs, told.label(target, rows), found.said, maps)
