@@ -13,7 +13,7 @@ from astrocnn.evaluation.report import Chapter, Picture, Table
 
 __all__ = ["Explanations", "Learned", "Looked", "TopFilters", "chapters"]
 
-_ON_A_SHEET, _SHEETS, _BY_BAND, _LAYERS = 6, 4, 2, 3
+_ON_A_SHEET, _SHEETS, _BY_BAND, _LAYERS, _FILTERS = 6, 4, 2, 3, 16
 _ENOUGH = 24
 """Objects from which on shares are also drawn along a column."""
 
@@ -228,10 +228,13 @@ def _learned(found: Explanations, one: Learned) -> Chapter | None:
         pictures.append(_picture(figure, caption, raster=True))
     if one.image is not None:
         for layer, maps in list(one.maps.items())[:_LAYERS]:
-            figure = figures.feature_montage(one.image, maps, layer=layer, shared_scale=False)
+            figure = figures.feature_montage(
+                one.image, maps, layer=layer, shared_scale=False, most=_FILTERS
+            )
+            part = ", those that vary most," if np.shape(maps)[-1] > _FILTERS else ""
             caption = (
-                f"What the filters of {layer} make of one image. The second number is what full "
-                "color means."
+                f"What the filters of {layer}{part} make of one image: the number of each, counted "
+                "from 0, and what full color means."
             )
             pictures.append(_picture(figure, caption, raster=True))
     for top in one.top[:_LAYERS]:

@@ -22,11 +22,28 @@ from astropy.table import Table
 
 from astrocnn.atomic import replacing
 from astrocnn.evaluation.explained import Learned, Looked
-from astrocnn.prediction.explanation_hdus import Card, Column, image_hdu, table_hdu, write_hdus
+from astrocnn.prediction.explanation_hdus import (
+    NO_UNIT,
+    Card,
+    Column,
+    image_hdu,
+    table_hdu,
+    write_hdus,
+)
 from astrocnn.prediction.explanation_network import embedding_hdu, network_hdus
 from astrocnn.prediction.table_column import fits_name
 
-__all__ = ["CURVES", "NETWORK", "OBJECTS", "TABLE", "Diagnosed", "Objects", "file_name", "write"]
+__all__ = [
+    "CURVES",
+    "NETWORK",
+    "OBJECTS",
+    "PIXELS",
+    "TABLE",
+    "Diagnosed",
+    "Objects",
+    "file_name",
+    "write",
+]
 
 OBJECTS, TABLE, NETWORK = "objects", "diagnostics.fits", "network.fits"
 """Folder of the objects, and names of the other files."""
@@ -38,7 +55,16 @@ CURVES = (*AREAS, "random_deletion_std", "random_insertion_std")
 """All of them, in the order of their columns."""
 
 _NO_WCS = "There is no WCS: the place of this image on the sky is not known."
-_UNITS = "Pixels of the maps are in units of the output that is explained."
+_GRADIENT = "Change of OUTPUT per unit of the normalized image, not of flux."
+PIXELS = {
+    "saliency": _GRADIENT,
+    "smooth_grad": _GRADIENT,
+    "grad_cam": "Responses of a layer times their mean gradients, enlarged to the image.",
+    "integrated_gradients": "What each pixel adds to OUTPUT: in all SCORE less that of empty sky.",
+    "occlusion": "What OUTPUT loses, in the mean of the squares that hide the pixel.",
+    "deconvnet": "In proportion to the response of one filter, not in units of OUTPUT.",
+}
+"""What a number in a map means, by method."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +216,7 @@ def _object_hdus(objects: Objects, k: int, diagnosed: Sequence[Diagnosed]) -> An
         for method, maps in one.looked.maps.items():
             values = np.asarray(maps[k])
             cards: list[Card] = [
+                NO_UNIT,
                 ("METHOD", method, "how the map was made"),
                 ("TARGET", one.target, "what is predicted"),
                 ("OUTPUT", one.outputs[k], "the number that is explained"),
@@ -203,7 +230,7 @@ def _object_hdus(objects: Objects, k: int, diagnosed: Sequence[Diagnosed]) -> An
                 [*cards, *(channels if by_band else [])],
                 wcs=wcs,
                 number=number,
-                comments=[_UNITS, *nowhere],
+                comments=[*([PIXELS[method]] if method in PIXELS else []), *nowhere],
             )
 
 

@@ -13,12 +13,23 @@ from astropy.io import fits
 from astrocnn.atomic import replacing
 from astrocnn.prediction.table_column import TableColumn, ascii_text
 
-__all__ = ["Card", "Column", "image_hdu", "in_native_order", "table_hdu", "text_of", "write_hdus"]
+__all__ = [
+    "NO_UNIT",
+    "Card",
+    "Column",
+    "image_hdu",
+    "in_native_order",
+    "table_hdu",
+    "text_of",
+    "write_hdus",
+]
 
 Card = tuple[str, Any, str]
 """Keyword, value, comment."""
 Column = tuple[Any, str, str]
 """Values, unit, description."""
+NO_UNIT: Card = ("BUNIT", "", "none: the pixels have no dimension")
+"""Of logits, probabilities, redshifts and responses; FITS knows neither "1" nor "nat" as a unit."""
 
 
 def image_hdu(

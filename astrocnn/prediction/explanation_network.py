@@ -9,7 +9,14 @@ import numpy as np
 from astropy.io import fits
 
 from astrocnn.evaluation.explained import Learned, TopFilters
-from astrocnn.prediction.explanation_hdus import Card, Column, image_hdu, in_native_order, table_hdu
+from astrocnn.prediction.explanation_hdus import (
+    NO_UNIT,
+    Card,
+    Column,
+    image_hdu,
+    in_native_order,
+    table_hdu,
+)
 
 __all__ = ["embedding_hdu", "learned_from", "network_hdus"]
 
@@ -37,11 +44,11 @@ def network_hdus(
     if learned.kernels is not None:
         values = np.transpose(learned.kernels, (3, 2, 0, 1))
         said = ["Kernels of the first convolution: filter, channel, y, x."]
-        found.append(image_hdu("KERNELS", values, inputs, comments=said))
+        found.append(image_hdu("KERNELS", values, [NO_UNIT, *inputs], comments=said))
     if learned.image is not None:
         found.append(image_hdu("OBJECT", np.moveaxis(learned.image, -1, 0), flux))
     for number, (layer, maps) in enumerate(learned.maps.items(), start=1):
-        cards: list[Card] = [("LAYER", layer, "name of the layer")]
+        cards: list[Card] = [NO_UNIT, ("LAYER", layer, "name of the layer")]
         said = ["What each filter of the layer makes of OBJECT: filter, y, x."]
         values = np.moveaxis(maps, -1, 0)
         found.append(image_hdu("FEATURES", values, cards, number=number, comments=said))
@@ -115,12 +122,14 @@ def _top_hdus(top: TopFilters, number: int, flux: list[Card]) -> list[Any]:
     said = ["Where filters answer most: filter, rank, band, y, x; NaN outside of the image."]
     found = [
         image_hdu("PATCHES", _stacked(top.patches), cards, number=number, comments=said),
-        image_hdu("ANSWERS", np.asarray(top.values), number=number, comments=["Filter, rank."]),
+        image_hdu(
+            "ANSWERS", np.asarray(top.values), [NO_UNIT], number=number, comments=["Filter, rank."]
+        ),
     ]
     if top.reconstructions is not None:
         said = ["What a deconvolutional network puts into the pixels of PATCHES."]
         values = _stacked(top.reconstructions)
-        found.append(image_hdu("RECONSTRUCTIONS", values, number=number, comments=said))
+        found.append(image_hdu("RECONSTRUCTIONS", values, [NO_UNIT], number=number, comments=said))
     return found
 
 

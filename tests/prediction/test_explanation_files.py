@@ -8,12 +8,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from astropy import units
 from astropy.io import fits
 from astropy.wcs import WCS
 
 from astrocnn.evaluation.explained import Learned, Looked, TopFilters
 from astrocnn.prediction import explanation_reading
-from astrocnn.prediction.explanation_files import CURVES, Diagnosed, Objects, file_name, write
+from astrocnn.prediction.explanation_files import (
+    CURVES,
+    PIXELS,
+    Diagnosed,
+    Objects,
+    file_name,
+    write,
+)
+from astrocnn.runs.explaining.looking import map_methods
 
 IDS = {
     "numbers": np.array([-(2**62), 7], np.int64),
@@ -162,6 +171,23 @@ def test_the_sky_is_on_maps_of_both_kinds_or_said_to_be_unknown(written):
     with fits.open(second) as hdus:
         for hdu in hdus[1:]:
             assert "CTYPE1" not in hdu.header and "no WCS" in str(hdu.header["COMMENT"])
+
+
+def test_every_image_says_what_its_pixels_are(written):
+    for path in written[0].rglob("*.fits"):
+        with fits.open(path) as hdus:
+            for hdu in hdus[1:]:
+                if not isinstance(hdu, fits.ImageHDU):
+                    continue
+                fluxes = ("IMAGE", "OBJECT", "PATCHES", "CLASS_IMAGES", "DREAMS")
+                expected = units.nJy if hdu.name in fluxes else units.dimensionless_unscaled
+                # Warnings are errors: a unit that FITS does not know would be one.
+                assert units.Unit(hdu.header["BUNIT"], format="fits") == expected, hdu.name
+
+
+def test_every_method_says_what_a_pixel_of_its_map_is():
+    assert set(PIXELS) == set(map_methods())
+    assert all(len(sentence) <= 72 for sentence in PIXELS.values())
 
 
 @pytest.mark.skipif(shutil.which("fitsverify") is None, reason="fitsverify is not installed")

@@ -77,7 +77,7 @@ def explained(home, tmp_path_factory):
     ids = ",".join(str(i) for i in shards.ids[rows])
     said = astrocnn(
         "explain", run, "--objects", ids,
-        "--methods", "integrated_gradients,grad_cam,weights,top_activations,embedding",
+        "--methods", "integrated_gradients,grad_cam,weights,feature_maps,top_activations,embedding",
     )  # fmt: skip
     return run, rows, words(said)
 
@@ -183,6 +183,8 @@ def test_the_network_comes_back_as_it_was_written(explained):
     kernel = np.asarray(network.model_.get_layer("conv1").kernel)
     np.testing.assert_array_equal(found.learned.kernels, kernel)
     assert len(found.learned.points) == len(found.learned.thumbnails) > 10
+    for name, maps in found.learned.maps.items():
+        assert maps.shape == network.model_.get_layer(name).output.shape[1:]
     (first, last) = found.learned.top
     assert first.values.shape == (6, 9) and np.all(np.diff(first.values, axis=1) <= 0)
     assert np.shape(last.patches)[2:4] == (24, 24)
@@ -207,6 +209,18 @@ def test_another_command_replaces_all_of_it(explained, tmp_path, no_figures):
     assert len(table) == 4 and set(table["part"]) == {1, 2}
     assert "mutual information" in " ".join(table["output"])
     assert len(set(table["score"])) == 4
+
+
+def test_maps_of_draws_are_checked_layer_by_layer(home, no_figures, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(home / "run", run)
+    told(run, most_uncertain=1, methods=["saliency"], uncertainty=True)
+    table = Table.read(run / "explanations/diagnostics.fits", hdu="RANDOMIZATION")
+    stages = [list(table["stage"][table["part"] == part]) for part in (1, 2)]
+    assert stages[0] == stages[1] and stages[1][-1] == "conv1"
+    found = np.asarray(table["correlation"])
+    # The networks that forget are others than the one that knows.
+    assert len(set(found)) == len(found) == 6 and np.abs(found).max() < 0.98
 
 
 def test_what_cannot_be_done_is_said(home):

@@ -26,7 +26,6 @@ __all__ = ["LEARNED", "ON_REQUEST", "Whole", "wholes_of"]
 _FILTERS = 6
 """Filters of a layer that are shown with their strongest images."""
 _COUNT = 9
-_MAPS = 16
 _BLOCK = 256
 _LIKE = 128
 """Objects that tell a class image how bright objects are."""
@@ -89,11 +88,10 @@ def _weights(whole: Whole) -> dict[str, Any]:
 
 def _feature_maps(whole: Whole) -> dict[str, Any]:
     images, scalars = whole.subject.arrays([whole.example])
-    found = {}
-    for layer in _layers(whole.subject.model, 0.0, 1.0):
-        maps = feature_maps(whole.subject.model, images, layer, scalars=scalars)[0]
-        strongest = np.argsort(-maps.max(axis=(0, 1)), kind="stable")[:_MAPS]
-        found[layer] = maps[..., np.sort(strongest)]
+    found = {
+        layer: feature_maps(whole.subject.model, images, layer, scalars=scalars)[0]
+        for layer in _layers(whole.subject.model, 0.0, 1.0)
+    }
     return {"maps": found, "image": whole.subject.shards.images([whole.example])[0]}
 
 
