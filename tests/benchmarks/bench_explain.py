@@ -3,13 +3,17 @@
 The reference is one compiled call with all those passes prepared beforehand: forward passes of
 images with a hidden square, or forward and backward passes of points on the way.  Ours make their
 images themselves, and are traced anew in each call, as a user calls them.  bfloat16 is the same
-call with ``with_precision(model, "bfloat16")``.  All take turns.
+call with ``with_precision(model, "bfloat16")``.  All take turns.  Peers are timed where they are
+installed; captum in a process of its own, against the same passes in PyTorch.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -46,7 +50,11 @@ def rows() -> list[Row]:
     )
     short = with_precision(model, "bfloat16")
     images = np.random.default_rng(0).normal(size=(IMAGES, SIZE, SIZE, BANDS)).astype("float32")
-    return [*_occlusion(model, short, images), *_integrated(model, short, images)]
+    return [
+        *_occlusion(model, short, images),
+        *_integrated(model, short, images),
+        *_captum(model),
+    ]
 
 
 def _occlusion(model: Any, short: Any, images: Any) -> list[Row]:
@@ -74,7 +82,7 @@ def _occlusion(model: Any, short: Any, images: Any) -> list[Row]:
     reference = f"compiled forward passes ({floor / IMAGES:.2f} s an object)"
     title = f"occlusion, {PATCHES} squares"
     rows = [
-        Row(title, reference, times["ours"] / floor, "<= 1.1"),
+        Row(title, reference, times["ours"] / floor, "<= 1.1", _each(times["ours"])),
         _of_short(
             title, reference, times["short"] / floor, found["ours"].drop, found["short"].drop
         ),
@@ -110,7 +118,7 @@ def _integrated(model: Any, short: Any, images: Any) -> list[Row]:
     title = f"integrated gradients, {POINTS} points"
     pair = found["ours"].attribution, found["short"].attribution
     rows = [
-        Row(title, reference, times["ours"] / floor, "<= 1.1"),
+        Row(title, reference, times["ours"] / floor, "<= 1.1", _each(times["ours"])),
         _of_short(title, reference, times["short"] / floor, *pair),
     ]
     if peer is not None:
@@ -145,6 +153,40 @@ def _peer_gradients(model: Any, images: Any) -> Callable[[], Any] | None:
     return lambda: explainer.explain(images, _wanted(images))
 
 
+def _captum(model: Any) -> list[Row]:
+    if importlib.util.find_spec("captum") is None:
+        return []
+    layers = [{"class": type(v).__name__, "config": v.get_config()} for v in model.layers]
+    about = {
+        "layers": layers,
+        "size": SIZE,
+        "bands": BANDS,
+        "images": IMAGES,
+        "batch": BATCH,
+        "square": SQUARE,
+        "stride": STRIDE,
+        "patches": PATCHES,
+        "points": POINTS,
+    }
+    command = [sys.executable, "-m", "tests.benchmarks._captum", json.dumps(about, default=str)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    times: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    pairs = (
+        (f"occlusion, {PATCHES} squares, captum", "occlusion", "forward"),
+        (f"integrated gradients, {POINTS} points, captum", "integrated", "backward"),
+    )
+    return [
+        Row(
+            title,
+            f"the same passes in PyTorch ({times[floor] / IMAGES:.2f} s an object)",
+            times[job] / times[floor],
+            "",
+            _each(times[job]),
+        )
+        for title, job, floor in pairs
+    ]
+
+
 def _one_input(model: Any) -> keras.Model:
     return keras.Model(model.input["image"], model.output["shape"])
 
@@ -157,6 +199,10 @@ def _blocks(n: int) -> list[Any]:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(BATCH, SIZE, SIZE, BANDS)).astype("float32")
     return [tf.constant(x[: min(BATCH, n - start)]) for start in range(0, n, BATCH)]
+
+
+def _each(seconds: float) -> str:
+    return f"{seconds / IMAGES:.2f} s an object"
 
 
 def _once(job: Callable[[], Any]) -> float:
