@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import platform
 import sys
@@ -157,6 +158,21 @@ class RunDirectory:
                 received=str(error) or type(error).__name__,
                 hint=f"remove it and run 'astrocnn {verb}' again",
             ) from error
+
+    def curves(self) -> dict[str, list[float]]:
+        """Columns of ``history.csv``, a number per epoch; none before the first epoch has ended.
+
+        Raises
+        ------
+        ConfigError
+            If the file is damaged.
+        """
+        if not self.history.is_file():
+            return {}
+        with self.reading(self.history, "train") as path, open(path, newline="") as stream:
+            lines = list(csv.DictReader(stream))
+            # What was not measured in an epoch is an empty cell.
+            return {name: [float(line[name] or "nan") for line in lines] for name in lines[0]}
 
     def kept_draws(self, names: Iterable[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Rows of the last evaluation, and its draws of some targets by name.

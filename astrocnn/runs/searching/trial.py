@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -94,12 +93,7 @@ class TrialFolder:
 
     def history(self) -> dict[str, list[float]]:
         """The columns of ``history.csv``; none before the first epoch has ended."""
-        home = RunDirectory(self.path)
-        if not home.history.is_file():
-            return {}
-        with home.reading(home.history, "search") as path, open(path, newline="") as stream:
-            lines = list(csv.DictReader(stream))
-            return {name: [float(line[name] or "nan") for line in lines] for name in lines[0]}
+        return RunDirectory(self.path).curves()
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -175,22 +174,18 @@ def _calibration(home: RunDirectory) -> Chapter | None:
 
 
 def _training(home: RunDirectory) -> Chapter | None:
-    if not home.history.is_file():
+    history = home.curves()
+    if not history:
         return None
-    with (
-        home.reading(home.history, "train") as path,
-        open(path, newline="", encoding="utf-8") as stream,
-    ):
-        lines = list(csv.DictReader(stream))
-        history = {name: np.array([float(line[name]) for line in lines]) for name in lines[0]}
+    with home.reading(home.history, "train"):
         watched = "val_loss" if "val_loss" in history else "loss"
         best = int(history["epoch"][np.nanargmin(history[watched])])
-    shown = {k: v for k, v in history.items() if k not in ("seconds", "learning_rate")}
-    facts = {
-        "Epochs": len(lines),
-        "Time": f"{history['seconds'].sum():.0f} s",
-        "Highest learning rate": f"{history['learning_rate'].max():.3g}",
-    }
+        facts = {
+            "Epochs": len(history["epoch"]),
+            "Time": f"{sum(history['seconds']):.0f} s",
+            "Highest learning rate": f"{max(history['learning_rate']):.3g}",
+        }
+    shown = {k: np.array(v) for k, v in history.items() if k not in ("seconds", "learning_rate")}
     transfer = home.config().transfer
     if transfer is not None:
         facts["Began with"] = transfer.start
