@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
 from astrocnn.estimators._features import Features
 from astrocnn.estimators._folder import read_json, write_json
 from astrocnn.estimators._forward import Forward
+from astrocnn.estimators._network import read_network, write_network
 from astrocnn.estimators._rounding import largest_change
 from astrocnn.estimators._start import begin, facts_of
 from astrocnn.estimators.base import ABOUT
@@ -402,7 +402,7 @@ class KerasEstimator:
             "task": storage.to_dict(self.task),
         }
         with replacing_folder(directory) as folder:
-            self.model_.save(folder / "model.keras")
+            write_network(folder, self.model_)
             (folder / "inputs.json").write_text(self.inputs.to_json() + "\n", encoding="utf-8")
             write_json(folder / ABOUT, about)
 
@@ -435,23 +435,7 @@ class KerasEstimator:
                 received=f"{type(error).__name__}: {error}",
                 hint="copy the folder again, or train again",
             ) from error
-        path = folder / "model.keras"
-        if not zipfile.is_zipfile(path):
-            raise ModelError(
-                f"The network in '{folder}' cannot be read.",
-                received=f"{path.name} is {'damaged' if path.is_file() else 'missing'}",
-                hint="copy the folder again, or train again",
-            )
-        try:
-            model = keras.models.load_model(path, compile=False, safe_mode=True)
-        # What Keras raises on a damaged file depends on the byte.
-        except Exception as error:
-            raise ModelError(
-                f"The network in '{folder}' cannot be read.",
-                received=f"{type(error).__name__}: {error}",
-                hint="copy the folder again, or train again",
-            ) from error
-        estimator._adopt(model)
+        estimator._adopt(read_network(folder))
         return estimator
 
 
