@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 from astrocnn.errors import TrainingError
 from astrocnn.training.optimizers import Optimizer
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LearningRates", "find_learning_rate"]
 
-_DIVERGED = 4.0
+_MEMORY = 12
+_RISE = 4.0
 _FALL = 0.02
+_SIGMA = 3.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class LearningRates:
     losses : ndarray of float64, shape (n_steps,)
         Loss of the batch before the update with that rate.
     memory : float
-        Of the moving average in `smoothed`.
+        Of the moving average in `smoothed`: the part that one update leaves of it.
     diverged : bool
         Whether the sweep ended because the loss ran away.
     """
@@ -44,22 +48,48 @@ class LearningRates:
     memory: float = 0.9
     diverged: bool = False
 
-    @property
+    @cached_property
     def smoothed(self) -> NDArray[np.float64]:
         """Exponential moving average of the losses without the bias of its beginning."""
-        weights = self.memory ** np.arange(len(self.losses))[::-1]
-        return np.array(
-            [np.average(self.losses[: i + 1], weights=weights[-i - 1 :]) for i in range(len(self))]
-        )
+        kept = self.memory ** np.arange(1, len(self) + 1)
+        return np.asarray(lfilter([1 - self.memory], [1, -self.memory], self.losses)) / (1 - kept)
 
     @property
-    def suggestion(self) -> float:
-        """A tenth of the rate at which the smoothed loss is lowest; NaN if the loss never fell."""
-        smoothed = self.smoothed
-        lowest = int(np.argmin(smoothed))
-        if not smoothed[lowest] < smoothed[0] - _FALL * abs(smoothed[0]):
-            return float("nan")
-        return float(self.rates[lowest] / 10)
+    def suggestion(self) -> float | None:
+        """A tenth of the rate at which the smoothed loss is lowest; None if the loss never fell.
+
+        It fell if it came to lie 2 percent, and three times its noise, below the mean of the first
+        batches: as many as the moving average remembers, on which the lowest rates act.
+        """
+        first = self.losses[: self._first]
+        # Variance of the moving average, and of the mean that it is compared with.
+        share = (1 - self.memory) / (1 + self.memory) + 1 / len(first)
+        noise = float(np.std(first, ddof=1)) * share**0.5 if len(first) > 1 else 0.0
+        if self._fall <= max(_FALL * abs(float(np.mean(first))), _SIGMA * noise):
+            return None
+        return float(self.rates[self._lowest] / 10)
+
+    @property
+    def ran_away(self) -> bool:
+        """Whether the smoothed loss has risen to a multiple of its lowest value."""
+        if len(self) < self._first:
+            return False
+        lowest = self.smoothed[self._lowest]
+        return bool(self.smoothed[-1] > lowest + (_RISE - 1) * max(abs(lowest), self._fall))
+
+    @property
+    def _first(self) -> int:
+        """How many batches the moving average remembers; before them it is noise."""
+        return max(1, round(1 / (1 - self.memory)))
+
+    @property
+    def _lowest(self) -> int:
+        before = self._first - 1
+        return before + int(np.argmin(self.smoothed[before:]))
+
+    @property
+    def _fall(self) -> float:
+        return float(np.mean(self.losses[: self._first]) - self.smoothed[self._lowest])
 
     def __len__(self) -> int:
         return len(self.rates)
@@ -72,7 +102,7 @@ class LearningRates:
         axis = figure.subplots()
         axis.plot(self.rates, self.losses, ".", ms=4, color="0.7", label="each batch")
         axis.plot(self.rates, self.smoothed, color="#4477aa", label="moving average")
-        if np.isfinite(self.suggestion):
+        if self.suggestion is not None:
             label = f"suggestion {self.suggestion:.1e}"
             axis.axvline(self.suggestion, color="#ee6677", ls="--", label=label)
         low, high = self.smoothed.min(), max(self.smoothed[0], np.median(self.smoothed))
@@ -97,9 +127,11 @@ def find_learning_rate(
 ) -> LearningRates:
     """Raise the learning rate at every update until the loss runs away.
 
-    The rates are evenly spaced in their logarithm.  The sweep stops when the smoothed loss
-    exceeds its lowest value by four times its fall so far (or by four times its own size where it
-    has not fallen), or is no number.  The network is left as it was.
+    The rates are evenly spaced in their logarithm.  The loss is smoothed over a twelfth of them,
+    with the bias of the beginning removed [2]_.  The sweep stops when that average exceeds four
+    times its lowest value, or is no number; of a loss that may be negative, when it has risen by
+    three times its size, or by three times its fall where that is more.  The network is left as it
+    was.
 
     Parameters
     ----------
@@ -125,11 +157,12 @@ def find_learning_rate(
     Raises
     ------
     TrainingError
-        If the range is empty, or the first batch has no finite loss.
+        If the range is empty, or one of the first batches has no finite loss.
 
     References
     ----------
-    Smith 2017 (arXiv:1506.01186), section 3.3.
+    .. [1] Smith 2017, arXiv:1506.01186, section 3.3.
+    .. [2] Kingma & Ba 2015, arXiv:1412.6980, section 3.
     """
     if not 0 < low < high or steps < 2:
         raise TrainingError(
@@ -140,17 +173,26 @@ def find_learning_rate(
     method = Optimizer(optimizer) if isinstance(optimizer, str) else optimizer
     saved = [np.array(variable.numpy()) for variable in model.variables]
     rates = np.geomspace(low, high, steps)
+    found = LearningRates(rates[:0], np.empty(0), max(0.0, 1 - _MEMORY / steps))
     try:
-        measured, diverged = _sweep(model, data, losses, method, rates, loss_weights or {})
+        for loss in _sweep(model, data, losses, method, rates, loss_weights or {}):
+            if not np.isfinite(loss):
+                found = replace(found, diverged=True)
+                break
+            measured = np.append(found.losses, loss)
+            found = replace(found, rates=rates[: len(measured)], losses=measured)
+            if found.ran_away:
+                found = replace(found, diverged=True)
+                break
     finally:
         for variable, value in zip(model.variables, saved, strict=True):
             variable.assign(value)
-    if not measured:
+    if len(found) < found._first:
         raise TrainingError(
-            "The first batch has no finite loss, before any update.",
+            f"The loss of batch {len(found) + 1} is no number, at the lowest learning rates.",
             hint="'astrocnn diagnose' names the first layer that yields no numbers",
         )
-    return LearningRates(rates[: len(measured)], np.array(measured), diverged=diverged)
+    return found
 
 
 def _sweep(
@@ -160,8 +202,8 @@ def _sweep(
     method: Optimizer,
     rates: NDArray[np.float64],
     loss_weights: Mapping[str, float],
-) -> tuple[list[float], bool]:
-    """Loss before each update, and whether it ran away."""
+) -> Iterator[float]:
+    """Loss before the update with each rate, infinite where it is no number."""
     import tensorflow as tf
 
     from astrocnn.training.objective import Objective, Sums
@@ -173,18 +215,8 @@ def _sweep(
     objective.check(model.output if isinstance(model.output, dict) else ())
     where = tf.distribute.get_strategy()
     update = training_step(model, rule, objective, where, data.element_spec, method.clip_norm)
-    measured: list[float] = []
-    lowest = np.inf
     for rate, batch in zip(rates, data.repeat(), strict=False):
         rule.learning_rate = rate
         sums = Sums(objective)
         sums.add(update(batch))
-        if sums.fetch() is not None:
-            return measured, True
-        measured.append(sums.means()["loss"])
-        now = LearningRates(rates[: len(measured)], np.array(measured)).smoothed
-        lowest = min(lowest, float(now[-1]))
-        fall = max(now[0] - lowest, _FALL * abs(now[0]))
-        if now[-1] > max(lowest + _DIVERGED * fall, now[0] + fall) and len(measured) > 10:
-            return measured, True
-    return measured, False
+        yield np.inf if sums.fetch() is not None else sums.means()["loss"]

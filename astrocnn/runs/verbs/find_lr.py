@@ -29,6 +29,10 @@ from astrocnn.tasks import Task
 
 __all__ = ["Beginning", "begin", "run", "save_figure"]
 
+# Small batches are noisy: the more of them, so that the average always sees as many objects.
+_STEPS = 120
+_OBJECTS = 4000
+
 
 @dataclass(frozen=True)
 class Beginning:
@@ -130,16 +134,20 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
         data,
         {t.name: t.family.loss for t in targets},
         optimizer=optimizer_of(config),
+        steps=max(_STEPS, _OBJECTS // config.training.batch_size),
         loss_weights={t.name: t.weight for t in targets},
     )
     picture, _ = save_figure(found.figure(), folder.figures / "learning_rate.png")
     end = "the loss ran away" if found.diverged else "the loss had not run away"
     yield f"{found.rates[0]:.1e} to {found.rates[-1]:.1e} in {len(found)} updates; {end}"
-    if np.isfinite(found.suggestion):
+    if found.suggestion is not None:
         yield (
             f"suggestion: training.learning_rate = {found.suggestion:.1e}, a decade below the "
             f"lowest loss (the run has {config.training.learning_rate:.1e})"
         )
     else:
-        yield "no suggestion: the loss fell at no rate; try 'astrocnn diagnose'"
+        yield (
+            "no suggestion: the loss fell at no rate by more than its noise; try "
+            "'astrocnn diagnose', or a larger training.batch_size"
+        )
     yield f"figure: {picture}"
