@@ -1,7 +1,8 @@
-"""What a network makes of objects before its heads: the penultimate features."""
+"""What a network makes of objects on the way to its answers."""
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -10,13 +11,14 @@ from numpy.typing import NDArray
 
 from astrocnn.errors import ModelError
 from astrocnn.estimators._forward import Forward, compiled
+from astrocnn.explain import cut_after
 from astrocnn.imaging import Inputs
 
 __all__ = ["Features", "features_of"]
 
 
 class Features(Forward):
-    """A network cut before its heads, ready to tell features.
+    """A network cut after a layer, ready to tell features.
 
     Parameters
     ----------
@@ -24,17 +26,23 @@ class Features(Forward):
         In the precision that is wanted.
     inputs : Inputs
         With a normalization, if they have bands.
+    layer : str, optional
+        Its name; what goes into the heads by default.
+
+    Raises
+    ------
+    ModelError
+        If there is no such layer.
     """
 
-    def __init__(self, model: keras.Model, inputs: Inputs) -> None:
+    def __init__(self, model: keras.Model, inputs: Inputs, layer: str | None = None) -> None:
         self._n_views = 1
         self._inputs = inputs
-        head = model.outputs[0]._keras_history.operation
-        body = keras.Model(model.input, head.input)
-        self._width = int(head.input.shape[-1])
+        body = cut_after(model, layer)
+        self._width = int(body.output.shape[-1])
 
         def step(x: dict[str, Any]) -> dict[str, Any]:
-            return {"features": keras.ops.cast(body(x, training=False)[None], "float32")}
+            return {"features": body(x, training=False)[None]}
 
         self._step = compiled(step)
 
@@ -47,18 +55,23 @@ class Features(Forward):
         return self(images, scalars)["features"][0]
 
 
-def features_of(estimator: Any, images: Any, scalars: Any) -> NDArray[np.float32]:
+def features_of(
+    estimator: Any, images: Any, scalars: Any, layer: str | None
+) -> NDArray[np.float32]:
     """Features of an estimator that may have none.
 
     Raises
     ------
     ModelError
-        If it has none.
+        If it has none, or a layer is meant and it has no layers.
     """
-    if not hasattr(estimator, "features"):
+    measure = getattr(estimator, "features", None)
+    chosen = {} if layer is None else {"layer": layer}
+    if measure is None or not chosen.keys() <= inspect.signature(measure).parameters.keys():
         raise ModelError(
-            "This estimator has no features before its answers.",
+            "This estimator has no layers." if chosen else "This estimator has no features.",
             received=type(estimator).__name__,
-            hint="features are for networks",
+            hint="features on the way to the answers are for networks",
         )
-    return estimator.features(images, scalars)
+    found: NDArray[np.float32] = measure(images, scalars, **chosen)
+    return found

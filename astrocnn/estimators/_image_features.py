@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.errors import ModelError
+from astrocnn.estimators._features import features_of
 from astrocnn.estimators._folder import read_json, write_json
 from astrocnn.estimators.base import Estimator, load_estimator
 from astrocnn.features import FEATURES, compute
 from astrocnn.features import fit as fit_features
 from astrocnn.imaging import Inputs
 
-__all__ = ["ImageFeatures"]
+__all__ = ["ImageFeatures", "Part"]
+
+Part = str | Estimator | tuple[Estimator, str]
+"""A family of features, or a network, of which one layer may be meant."""
 
 _FILE = "features.json"
 _LEARNED = "features.npz"
@@ -30,8 +34,9 @@ class ImageFeatures:
 
     Parameters
     ----------
-    parts : sequence of str or Estimator
-        Families of `astrocnn.features`, and trained networks for their penultimate features.
+    parts : sequence of str, Estimator, or tuple of Estimator and str
+        Families of `astrocnn.features`, trained networks for what goes into their heads, and
+        trained networks with the name of a layer for what that makes.
     inputs : Inputs
         What the images and scalars are.
 
@@ -40,12 +45,12 @@ class ImageFeatures:
     ConfigError
         If there is no such family.
     ModelError
-        If a network has no features, or takes scalars that the inputs lack.
+        If a network has no features or no such layer, or takes scalars that the inputs lack.
     InputsError
         If a network takes other images.
     """
 
-    def __init__(self, parts: Sequence[str | Estimator], inputs: Inputs) -> None:
+    def __init__(self, parts: Sequence[Part], inputs: Inputs) -> None:
         self.parts = tuple(parts)
         self._inputs = inputs
         self.location = np.empty(0)
@@ -55,13 +60,13 @@ class ImageFeatures:
             if isinstance(part, str):
                 plugins.load(FEATURES, part)
             else:
-                _check_network(part, inputs)
+                _check_network(*_network(part), inputs)
 
     @property
     def words(self) -> tuple[str, ...]:
-        """A word for each part: the family, or the fingerprint of the network."""
+        """What each part is: the family, or the fingerprint of the network."""
         return tuple(
-            part if isinstance(part, str) else f"network {part.fingerprint}" for part in self.parts
+            part if isinstance(part, str) else _said(*_network(part)) for part in self.parts
         )
 
     @property
@@ -87,12 +92,13 @@ class ImageFeatures:
                 scale = self._inputs.pixel_scale
                 found.append(compute(part, images, scale, fitted=self.learned)[0])
                 continue
-            names = part.inputs.scalars
+            network, layer = _network(part)
+            names = network.inputs.scalars
             some = None
             if names:
                 assert scalars is not None
                 some = scalars[:, [self._inputs.scalars.index(name) for name in names]]
-            found.append(part.features(images, some))  # type: ignore[attr-defined]
+            found.append(features_of(network, images, some, layer))
         return np.concatenate(found, axis=1)
 
     def fit(self, values: NDArray[np.float32]) -> None:
@@ -112,11 +118,14 @@ class ImageFeatures:
         """Write ``features.json``, ``features.npz`` with what families learned, and each network
         into a folder of its own.
         """
-        parts: list[str | None] = []
+        parts: list[Any] = []
         for k, part in enumerate(self.parts):
-            parts.append(part if isinstance(part, str) else None)
-            if not isinstance(part, str):
-                part.save(folder / f"network-{k}")
+            if isinstance(part, str):
+                parts.append(part)
+                continue
+            network, layer = _network(part)
+            parts.append({"layer": layer})
+            network.save(folder / f"network-{k}")
         about: dict[str, Any] = {
             "parts": parts,
             "location": self.location.tolist(),
@@ -133,10 +142,13 @@ class ImageFeatures:
         if not (folder / _FILE).is_file():
             return None
         about = read_json(folder / _FILE)
-        parts = [
-            load_estimator(folder / f"network-{k}") if part is None else str(part)
-            for k, part in enumerate(about["parts"])
-        ]
+        parts: list[Part] = []
+        for k, part in enumerate(about["parts"]):
+            if isinstance(part, str):
+                parts.append(part)
+                continue
+            network, layer = load_estimator(folder / f"network-{k}"), part["layer"]
+            parts.append(network if layer is None else (network, layer))
         found = cls(parts, inputs)
         found.location = np.array(about["location"], np.float64)
         found.scale = np.array(about["scale"], np.float64)
@@ -170,7 +182,15 @@ def _read_learned(path: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
     return learned
 
 
-def _check_network(network: Estimator, inputs: Inputs) -> None:
+def _network(part: Estimator | tuple[Estimator, str]) -> tuple[Estimator, str | None]:
+    return part if isinstance(part, tuple) else (part, None)
+
+
+def _said(network: Estimator, layer: str | None) -> str:
+    return f"network {network.fingerprint}" + (f", layer {layer}" if layer else "")
+
+
+def _check_network(network: Estimator, layer: str | None, inputs: Inputs) -> None:
     if not hasattr(network, "features") or not network.inputs.bands:
         raise ModelError(
             "Only a trained network of images has features to learn from.",
@@ -185,6 +205,11 @@ def _check_network(network: Estimator, inputs: Inputs) -> None:
             allowed=inputs.scalars or "no scalars",
             hint=f"inputs.scalars = {list(network.inputs.scalars)}",
         )
+    if layer is not None:
+        own = network.inputs
+        images = np.empty((0, own.size, own.size, len(own.bands)), np.float32)
+        scalars = np.empty((0, len(own.scalars)), np.float32) if own.scalars else None
+        features_of(network, images, scalars, layer)
 
 
 class _ImagesOf:

@@ -144,10 +144,14 @@ class Calibrated:
         return samples
 
     def features(
-        self, images: NDArray[np.floating], scalars: NDArray[np.floating] | None = None
+        self,
+        images: NDArray[np.floating],
+        scalars: NDArray[np.floating] | None = None,
+        *,
+        layer: str | None = None,
     ) -> NDArray[np.float32]:
-        """Features of the estimator, of shape (n, d)."""
-        return features_of(self.estimator, images, scalars)
+        """Features of the estimator, of shape (n, d); see `KerasEstimator.features`."""
+        return features_of(self.estimator, images, scalars, layer)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write a folder with ``estimator.json``, the remaps, and a folder for the estimator.

@@ -20,9 +20,9 @@ from astrocnn.estimators import _skops
 from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
 from astrocnn.estimators._classical_target import METHODS, check_target, learn, tell
 from astrocnn.estimators._folder import read_json, write_json
-from astrocnn.estimators._image_features import ImageFeatures
+from astrocnn.estimators._image_features import ImageFeatures, Part
 from astrocnn.estimators._threads import each_in_a_thread, for_independent_parts
-from astrocnn.estimators.base import ABOUT, Estimator
+from astrocnn.estimators.base import ABOUT
 from astrocnn.imaging import Inputs
 from astrocnn.models import in_blocks
 from astrocnn.tasks import Task, storage
@@ -51,11 +51,11 @@ class ClassicalEstimator:
         scalars, `fit` measures them on the training rows.
     method : str
         Name of a module in ``astrocnn/estimators/methods``.
-    features : sequence of str or Estimator
+    features : sequence of str, Estimator, or tuple of Estimator and str
         What the method sees of an image: families of `astrocnn.features`, such as "hog" (those that
-        learn from images first take up to 1000 of the training rows), and trained networks, whose
-        penultimate features are taken.  Such a network must not have been taught by objects on
-        which this estimator is tested.
+        learn from images first take up to 1000 of the training rows), and trained networks: what
+        goes into their heads, or what the layer named beside them makes.  Such a network must not
+        have been taught by objects on which this estimator is tested.
 
     Other Parameters
     ----------------
@@ -85,7 +85,7 @@ class ClassicalEstimator:
         task: Task,
         inputs: Inputs,
         method: str = "boosted_trees",
-        features: Sequence[str | Estimator] = (),
+        features: Sequence[Part] = (),
         *,
         options: Mapping[str, Any] | None = None,
         seed: int = 0,

@@ -214,10 +214,14 @@ class Ensemble:
         }
 
     def features(
-        self, images: NDArray[np.floating], scalars: NDArray[np.floating] | None = None
+        self,
+        images: NDArray[np.floating],
+        scalars: NDArray[np.floating] | None = None,
+        *,
+        layer: str | None = None,
     ) -> NDArray[np.float32]:
-        """Features of the first member, of shape (n, d)."""
-        return features_of(self.members[0], images, scalars)
+        """Features of the first member, of shape (n, d); see `KerasEstimator.features`."""
+        return features_of(self.members[0], images, scalars, layer)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write a folder with ``estimator.json`` and a folder for each member.

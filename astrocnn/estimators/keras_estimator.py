@@ -109,7 +109,7 @@ class KerasEstimator:
         self.seed = seed
         self.origin_: dict[str, Any] | None = None
         self._forwards: dict[tuple[Any, ...], Forward] = {}
-        self._features: dict[str, Features] = {}
+        self._features: dict[tuple[str, str | None], Features] = {}
 
     @property
     def precision(self) -> str:
@@ -324,9 +324,13 @@ class KerasEstimator:
         }
 
     def features(
-        self, images: NDArray[np.floating], scalars: NDArray[np.floating] | None = None
+        self,
+        images: NDArray[np.floating],
+        scalars: NDArray[np.floating] | None = None,
+        *,
+        layer: str | None = None,
     ) -> NDArray[np.float32]:
-        """What the network makes of objects before its heads turn it into parameters.
+        """What the network makes of objects on the way to its answers.
 
         Without dropout, and in the precision of predictions; no row depends on another.
 
@@ -334,18 +338,27 @@ class KerasEstimator:
         ----------
         images, scalars
             As for `sample`.
+        layer : str, optional
+            Name of any layer, whose maps are averaged over their pixels; by default what the heads
+            turn into parameters.
 
         Returns
         -------
         ndarray of shape (n, d)
+
+        Raises
+        ------
+        ModelError
+            If there is no such layer; the message lists all.
         """
         self._require_trained()
         images, scalars = check_arrays(self.inputs, images, scalars)
-        if self.precision not in self._features:
+        key = (self.precision, layer)
+        if key not in self._features:
             exact = self.precision == "float32"
             model = self.model_ if exact else with_precision(self.model_, self.precision)
-            self._features[self.precision] = Features(model, self.inputs)
-        return self._features[self.precision].of(images, scalars)
+            self._features[key] = Features(model, self.inputs, layer)
+        return self._features[key].of(images, scalars)
 
     def drawing(self, draws: int = 20, seed: int = 0) -> keras.Model:
         """The network as one that answers with its draws, for methods that look inside.

@@ -9,7 +9,13 @@ from __future__ import annotations
 from astrocnn.explain.methods.class_image import class_image
 from astrocnn.explain.methods.deconvnet import deconvnet
 from astrocnn.explain.methods.deep_dream import deep_dream
-from astrocnn.explain.methods.embedding import Embedding, embed, embedding, layer_vectors
+from astrocnn.explain.methods.embedding import (
+    Embedding,
+    cut_after,
+    embed,
+    embedding,
+    layer_vectors,
+)
 from astrocnn.explain.methods.feature_maps import feature_maps
 from astrocnn.explain.methods.grad_cam import grad_cam
 from astrocnn.explain.methods.integrated_gradients import (
@@ -39,6 +45,7 @@ __all__ = [
     "TopActivations",
     "Uncertainty",
     "class_image",
+    "cut_after",
     "deconvnet",
     "deep_dream",
     "embed",

@@ -166,13 +166,17 @@ def estimator_of(config: RunConfig, task: Task, inputs: Inputs) -> Estimator:
     return Ensemble.of(task, inputs, section.architecture, members=section.members, **how)
 
 
-def _features_from(config: RunConfig, name: str) -> str | Estimator:
-    """A family of features, or the network of another run that learned from the same split."""
+def _features_from(config: RunConfig, name: str) -> str | Estimator | tuple[Estimator, str]:
+    """A family of features, or the network of another run that learned from the same split,
+    with the name of a layer if one is meant.
+    """
     if not name.startswith(NETWORK):
         return name
-    home = RunDirectory.open(expand(name.removeprefix(NETWORK), config.root))
+    folder, _, layer = name.removeprefix(NETWORK).partition("#")
+    home = RunDirectory.open(expand(folder, config.root))
     _check_split(config, home)
-    return _network_in(home)
+    network = _network_in(home)
+    return (network, layer) if layer else network
 
 
 def start_of(config: RunConfig) -> Estimator | None:

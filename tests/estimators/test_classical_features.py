@@ -10,6 +10,8 @@ import pytest
 from astrocnn.datasets import d4_views
 from astrocnn.errors import ConfigError, InputsError, ModelError
 from astrocnn.estimators import ClassicalEstimator, KerasEstimator, load_estimator
+from astrocnn.explain import layer_vectors
+from astrocnn.explain._layers import last_maps
 from astrocnn.features import compute
 from astrocnn.features import fit as fit_features
 from astrocnn.imaging import Inputs
@@ -102,7 +104,7 @@ def test_scalars_stand_beside_features(task, bare, shards, images):
 
 
 def test_features_of_a_network_join_the_others(task, inputs, shards, images, tmp_path):
-    network = KerasEstimator(task, inputs, "plain8", seed=1)
+    network = KerasEstimator(task, inputs, "plain8", {"width": 0.25}, seed=1)
     with pytest.raises(ModelError, match="not been trained"):
         ClassicalEstimator(task, inputs, "knn", (network,)).fit(shards, TRAIN)
     network.fit(shards, TRAIN, np.arange(90, 120), epochs=1)
@@ -122,6 +124,34 @@ def test_features_of_a_network_join_the_others(task, inputs, shards, images, tmp
     np.testing.assert_array_equal(
         again.sample(some, ebv)["morphology"], hybrid.sample(some, ebv)["morphology"]
     )
+
+
+def test_features_of_any_layer_of_a_network(task, inputs, shards, images, tmp_path):
+    network = KerasEstimator(task, inputs, "lenet", seed=1)
+    network.fit(shards, TRAIN, np.arange(90, 120), epochs=1)
+    layer = last_maps(network.model_)
+    normalized = network.inputs.normalization.apply(images)
+    expected = layer_vectors(network.model_, normalized, layer)
+    np.testing.assert_allclose(network.features(images, layer=layer), expected, atol=1e-5)
+    before_heads = network.features(images)
+    assert before_heads.shape[1] != expected.shape[1]
+
+    bare = Inputs(BANDS, SIZE, pixel_scale=0.5, unit="nJy")
+    hybrid = ClassicalEstimator(task, bare, "knn", (network, (network, layer), "gini_m20"))
+    hybrid.fit(shards, TRAIN)
+    seen = hybrid.features(images) * hybrid._seen.scale + hybrid._seen.location
+    both = np.hstack([before_heads, expected])
+    np.testing.assert_allclose(seen[:, : both.shape[1]], both, rtol=1e-4, atol=1e-4)
+    assert hybrid.facts["Features"].count(f", layer {layer}") == 1
+    hybrid.save(tmp_path / "model")
+    again = load_estimator(tmp_path / "model")
+    assert again.fingerprint == hybrid.fingerprint
+    np.testing.assert_array_equal(again.features(images), hybrid.features(images))
+
+    with pytest.raises(ModelError, match=f"(?s)no layer '{layer}x'.*{layer} .*did you mean"):
+        ClassicalEstimator(task, bare, "knn", ((network, f"{layer}x"),))
+    with pytest.raises(ModelError, match="no layers"):
+        ClassicalEstimator(task, bare, "knn", ((hybrid, layer),))
 
 
 def test_features_learn_from_the_training_rows_only(task, bare, shards, images, tmp_path):

@@ -131,6 +131,9 @@ def test_a_run_of_features_and_of_a_network(home):
     other = ("--set", 'model.features=["cnn:run"]', "--set", "split.seed=1")
     said = words(astrocnn("train", home / "hybrid.toml", *other, "--out", home / "x", code=2))
     assert "another split" in said
+    other = ("--set", 'model.features=["cnn:run#no_such"]')
+    said = words(astrocnn("train", home / "hybrid.toml", *other, "--out", home / "y", code=2))
+    assert "The network has no layer 'no_such'" in said
     other = ("--set", 'model.features=["colours"]')
     said = words(astrocnn("train", home / "hybrid.toml", *other, "--out", home / "x", code=2))
     assert "did you mean 'colors'" in said

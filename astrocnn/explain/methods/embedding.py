@@ -22,7 +22,7 @@ from astrocnn.explain._layers import layer_output
 from astrocnn.explain._network import arrays_for, in_blocks
 from astrocnn.plugins import nearest
 
-__all__ = ["Embedding", "embed", "embedding", "layer_vectors"]
+__all__ = ["Embedding", "cut_after", "embed", "embedding", "layer_vectors"]
 
 _METHODS = ("pca", "tsne", "umap")
 _FEWEST = {"pca": 2, "tsne": 4, "umap": 4}
@@ -118,15 +118,35 @@ def layer_vectors(
         If there is no such layer; the message lists all with their shapes.
     """
     arrays = arrays_for(model, images, scalars)
+    cut = cut_after(model, layer)
+    return in_blocks(compiled(lambda x: cut(x, training=False)), arrays, batch_size)[0]
+
+
+def cut_after(model: keras.Model, layer: str | None = None) -> keras.Model:
+    """The network up to a layer: what it answers is one vector per object.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Any network.
+    layer : str, optional
+        Name of any layer, whose maps are averaged over their pixels; what goes into the heads by
+        default.
+
+    Returns
+    -------
+    keras.Model
+        From the same inputs to an array of shape (n, d), float32, sharing the weights.
+
+    Raises
+    ------
+    ModelError
+        If there is no such layer; the message lists all with their shapes.
+    """
     made = _before_heads(model) if layer is None else layer_output(model, layer)
-    cut = keras.Model(model.input, made)
+    values = ops.cast(made, "float32")
     pixels = tuple(range(1, len(made.shape) - 1))
-
-    def vectors(x: dict[str, Any]) -> Any:
-        values = ops.cast(cut(x, training=False), "float32")
-        return ops.mean(values, axis=pixels) if pixels else values
-
-    return in_blocks(compiled(vectors), arrays, batch_size)[0]
+    return keras.Model(model.input, ops.mean(values, axis=pixels) if pixels else values)
 
 
 def embed(vectors: Any, *, method: str = "pca", seed: int = 0) -> Embedding:
