@@ -140,6 +140,8 @@ class Explanations:
         mixtures of bands; the bands by default.
     orientation : str
         Where the sky lies on the images, if all are alike: "N up, E left".
+    unit : str
+        Of the images.
     """
 
     bands: Sequence[str]
@@ -148,3 +150,4 @@ class Explanations:
     pixel_scale: float | None = None
     channels: Sequence[str] = ()
     orientation: str = ""
+    unit: str = ""

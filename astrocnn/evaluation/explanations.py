@@ -20,26 +20,28 @@ _ENOUGH = 24
 _NAMES = {"grad_cam": "Grad-CAM", "smooth_grad": "SmoothGrad", "deconvnet": "DeconvNet"}
 
 _MEANINGS = {
-    "saliency": "The gradient: how the number changes with each pixel. Noisy, and blind to what "
-    "the network takes for granted.",
-    "smooth_grad": "The gradient, averaged over copies of the image with noise added.",
+    "saliency": "The gradient: where more light would raise the number (red) or lower it (blue). "
+    "Noisy, and blind to what the network takes for granted.",
+    "smooth_grad": "The gradient, averaged over copies of the image with a little noise added.",
     "grad_cam": "The last maps of the network, weighted by their gradient: coarse, and only what "
-    "speaks for the number.",
+    "speaks for the number. It may be nothing at all.",
     "integrated_gradients": "What each pixel adds, compared with empty sky. All pixels together "
     "make up the difference of the two numbers.",
     "occlusion": "What the number loses when a square around the pixel is filled with sky noise.",
-    "deconvnet": "The strongest answers of a layer, sent back through the filters to the pixels.",
+    "deconvnet": "The filter of the last maps that speaks most for the number, sent back from its "
+    "strongest place to the pixels: light (red) and darkness (blue) that it answers to, in "
+    "proportion to its answer, not in units of the number.",
 }
 
 _CHECKS = {
     "Deletion": "pixels are filled with sky noise, those first that matter most to the map. The "
-    "mean area by which its curve lies below that of random orders, and for how many objects it "
-    "does.",
-    "Insertion": "the same while the pixels come back, and the area above random orders.",
-    "Random weights": "rank correlation with the map of a network that has learned nothing. A map "
-    "of what was learned is far from 1.",
-    "Image shifted": "correlation with the map of the image moved by one pixel, after moving it "
-    "back. A stable map is near 1.",
+    "area by which its curve is ahead of that of random orders on the way to the number of empty "
+    "sky, in units of the number: the mean, and for how many objects it is ahead.",
+    "Insertion": "the same while the pixels come back, on the way to the number of the image.",
+    "Random weights": "median rank correlation with the map of a network that has learned nothing, "
+    "over a few of the objects. A map of what was learned is far from 1.",
+    "Image shifted": "median correlation with the map of the image moved by one pixel, after "
+    "moving it back. A stable map is near 1.",
     "In the region": "part of the attribution that falls where the cause is known to be; beside "
     "it the part that would fall there by area, and how often the highest pixel does.",
 }
@@ -67,9 +69,10 @@ def chapters(found: Explanations) -> list[Chapter]:
 def _looked(found: Explanations) -> Chapter:
     text = [
         "Maps of the pixels that spoke for a number of the answer. Red spoke for more of it, blue "
-        "for less. The number below a map is what its full color means; the gray line on it is "
-        "the outline of the object, five times the noise above the sky; the line on the second "
-        "image holds half of the map of one method.",
+        "for less; what a method says of each band is added up. The number below a map is what its "
+        "full color means: maps with small numbers say little. The gray line on it is the outline "
+        "of the object, five times the noise above the sky; the line on the second image holds "
+        "half of the map of one method.",
         "Methods answer different questions, and a map that pleases the eye may still be wrong: "
         "read it with the checks that follow.",
     ]
@@ -99,7 +102,7 @@ def _sheets(found: Explanations, one: Looked) -> list[Picture]:
             band_names=found.bands,
             pixel_scale=found.pixel_scale,
             contour=_name(_outlined(maps)),
-            foot=found.orientation,
+            foot="; ".join(words for words in (one.output, found.orientation) if words),
         )
         caption = f"{one.output}: where each method sees it."
         seen = "; ".join(label.replace("\n", ", ") for label in one.labels[part])
@@ -119,7 +122,7 @@ def _by_band(found: Explanations, one: Looked) -> list[Picture]:
             band_names=found.bands,
             channel_names=_names(found, next(iter(maps.values())).shape[-1]),
             pixel_scale=found.pixel_scale,
-            title=label,
+            title=f"{label}\n{one.output}",
         )
         caption = f"{one.output}, band by band; the bands of a method share one scale."
         pictures.append(Picture(figure, caption, f"{label}: {caption}", True))
@@ -157,16 +160,19 @@ def _believed(found: Explanations) -> Chapter | None:
             figure = figures.deletion_insertion(curves, ylabel=one.output)
             caption = (
                 f"{start}mean over objects while pixels are filled with sky noise in the order of "
-                "a map (left), or come back in it (right). A map that has found what matters falls "
-                "and rises sooner than random order (gray: the spread of single random orders)."
+                "a map (left), or come back in it (right). A map that has found what matters comes "
+                "to the number of empty sky, and back to that of the image, sooner than random "
+                "order (gray: the spread of single random orders)."
             )
             pictures.append(_picture(figure, caption))
         if one.randomization:
             named = {_name(name): values for name, values in one.randomization.items()}
             figure = figures.randomization_stages(one.stages, named)
+            known = max(np.isfinite(np.asarray(v)).any(axis=1).sum() for v in named.values())
             caption = (
                 f"{start}likeness of maps to those of a network whose layers got random weights, "
-                "from the output down. A map that stays as it was shows the image, not what the "
+                f"from the output down. Medians of at most {known} objects, with the range from "
+                "16 % to 84 % of them. A map that stays as it was shows the image, not what the "
                 "network has learned."
             )
             pictures.append(_picture(figure, caption))
@@ -188,10 +194,12 @@ def _checks(one: Looked) -> Table | None:
         columns.setdefault(column, {})[method] = words
 
     for name, curve in one.curves.items():
-        for kind, sign in (("deletion", -1), ("insertion", 1)):
-            x = np.asarray(curve.fraction, float)
+        x, whole = np.asarray(curve.fraction, float), np.asarray(curve.deletion, float)
+        # Of some numbers, such as an uncertainty, empty sky has more than an object.
+        way = np.sign(whole[:, -1] - whole[:, 0])
+        for kind, sign in (("deletion", 1), ("insertion", -1)):
             areas = [np.trapezoid(getattr(curve, k), x) for k in (kind, f"random_{kind}")]
-            gain = sign * (areas[0] - areas[1])
+            gain = sign * way * (areas[0] - areas[1])
             better = int(np.sum(gain > 0))
             said = f"{np.mean(gain):.3g} ({better} of {len(gain)})"
             put(kind.capitalize(), name, said)
@@ -233,8 +241,8 @@ def _learned(found: Explanations, one: Learned) -> Chapter | None:
             )
             part = ", those that vary most," if np.shape(maps)[-1] > _FILTERS else ""
             caption = (
-                f"What the filters of {layer}{part} make of one image: the number of each, counted "
-                "from 0, and what full color means."
+                f"What the filters of {layer}{part} make of the first object: the number of each, "
+                "counted from 0, and what full color means."
             )
             pictures.append(_picture(figure, caption, raster=True))
     for top in one.top[:_LAYERS]:
@@ -259,7 +267,10 @@ def _made(found: Explanations, one: Learned) -> list[Picture]:
     if one.class_images:
         bands = np.shape(next(iter(one.class_images.values())))[-1]
         figure = figures.class_images(
-            one.class_images, band_names=_names(found, bands), pixel_scale=found.pixel_scale
+            one.class_images,
+            band_names=_names(found, bands),
+            pixel_scale=found.pixel_scale,
+            unit=found.unit,
         )
         caption = (
             "The image that each class likes most. It is no typical member: it is what an image "
@@ -267,7 +278,7 @@ def _made(found: Explanations, one: Learned) -> list[Picture]:
         )
         pictures.append(_picture(figure, caption, raster=True))
     if one.dreams is not None:
-        figure = figures.dream(*one.dreams, pixel_scale=found.pixel_scale)
+        figure = figures.dream(*one.dreams, pixel_scale=found.pixel_scale, unit=found.unit)
         caption = (
             "Images before and after they were changed so that a layer answers more; the "
             "difference is the mean over bands."
@@ -286,6 +297,7 @@ def _map_of_objects(one: Learned) -> list[Picture]:
             one.points,
             colors=values,
             color_label=label,
+            names=("first component", "second component") if "PCA" in one.method else ("", ""),
             # Once is enough to see which objects lie where.
             thumbnails=one.thumbnails if i == 0 else None,
         )

@@ -151,7 +151,7 @@ def write(
     diagnosed : sequence of Diagnosed
         One for each number explained.
     learned : Learned, optional
-        What the network has learned.
+        What the network has learned; its image is that of the first object.
     cards : sequence of Card
         Provenance, for the primary header of each file.
     embedded : (ndarray, ndarray), optional
@@ -168,7 +168,8 @@ def write(
         write_hdus(folder / TABLE, cards, [table, *(hdu for hdu in others if hdu is not None)])
         _write_csv(folder / "diagnostics.csv", table)
     if learned is not None:
-        more = network_hdus(learned, objects.bands, objects.channels, objects.unit)
+        first = [("OBJID", str(i), "identifier of the object") for i in objects.ids[:1]]
+        more = network_hdus(learned, objects.bands, objects.channels, objects.unit, first)
         if learned.points is not None and embedded is not None:
             more.append(embedding_hdu(learned, *embedded))
         bands = [(f"BAND{b}", name, "") for b, name in enumerate(objects.bands, start=1)]

@@ -22,7 +22,11 @@ __all__ = ["embedding_hdu", "learned_from", "network_hdus"]
 
 
 def network_hdus(
-    learned: Learned, bands: Sequence[str], channels: Sequence[str], unit: str | None
+    learned: Learned,
+    bands: Sequence[str],
+    channels: Sequence[str],
+    unit: str | None,
+    about: Sequence[Card] = (),
 ) -> list[Any]:
     """HDUs of ``network.fits``.
 
@@ -36,6 +40,8 @@ def network_hdus(
         What the channels of the first layer's kernels are.
     unit : str, optional
         Of the images.
+    about : sequence of Card
+        On the object of which there are feature maps.
     """
     names: list[Card] = [(f"BAND{b}", name, "") for b, name in enumerate(bands, start=1)]
     inputs: list[Card] = [(f"BAND{b}", name, "") for b, name in enumerate(channels, start=1)]
@@ -46,9 +52,10 @@ def network_hdus(
         said = ["Kernels of the first convolution: filter, channel, y, x."]
         found.append(image_hdu("KERNELS", values, [NO_UNIT, *inputs], comments=said))
     if learned.image is not None:
-        found.append(image_hdu("OBJECT", np.moveaxis(learned.image, -1, 0), flux))
+        cards = [*flux, *about]
+        found.append(image_hdu("OBJECT", np.moveaxis(learned.image, -1, 0), cards))
     for number, (layer, maps) in enumerate(learned.maps.items(), start=1):
-        cards: list[Card] = [NO_UNIT, ("LAYER", layer, "name of the layer")]
+        cards = [NO_UNIT, ("LAYER", layer, "name of the layer")]
         said = ["What each filter of the layer makes of OBJECT: filter, y, x."]
         values = np.moveaxis(maps, -1, 0)
         found.append(image_hdu("FEATURES", values, cards, number=number, comments=said))

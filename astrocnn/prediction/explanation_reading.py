@@ -55,8 +55,11 @@ def read(
             cards = _cards(hdus)
             learned = learned_from(hdus, images)
             about["bands"] = _bands(hdus[0].header)
+            units = [hdu.header["BUNIT"] for hdu in hdus if hdu.header.get("BUNIT")]
+            about["unit"] = units[0] if units else ""
     if (folder / TABLE).is_file():
-        looked, about, cards = _tables(folder)
+        looked, others, cards = _tables(folder)
+        about |= others
     shown = Explanations(
         looked=tuple(looked), learned=learned, pixel_scale=pixel_scale, **{"bands": (), **about}
     )
@@ -67,7 +70,9 @@ def words(identifier: Any, label: str, said: str) -> str:
     """What stands beside an object: its identifier, its label and the prediction."""
     text = str(identifier)
     text = text if len(text) <= 20 else f"{text[:8]}...{text[-8:]}"
-    return "\n".join(part for part in (text, label and f"label {label}", said) if part)
+    said = said.replace("+-", "\u00b1")
+    parts = (text, label and f"label {label}", said and f"predicted {said}")
+    return "\n".join(part for part in parts if part)
 
 
 def _tables(folder: Path) -> tuple[list[Looked], dict[str, Any], dict[str, Any]]:

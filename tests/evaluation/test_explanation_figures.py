@@ -125,6 +125,14 @@ def test_channels_that_are_no_bands_have_no_image_above_them():
     assert [len(axes.images) for axes in figure.axes] == [1, 0, 1, 1]
 
 
+def test_a_map_of_nothing_says_so():
+    images = galaxies(2, 3)
+    maps = {"cam": np.zeros(images.shape[:3])}
+    maps["cam"][1] = 0.25
+    said = words(figures.attribution_sheet(images, maps, labels=["a", "b"], band_names=BANDS[3]))
+    assert {"0 everywhere", "0.25"} <= set(said)
+
+
 @pytest.mark.parametrize("value", [0.0, -2.0, np.nan])
 def test_maps_that_are_the_same_everywhere_are_drawn_in_silence(value):
     images = galaxies(2, 3)
@@ -452,7 +460,8 @@ def told(n=7, bands=3):
 
 def test_chapters_tell_all_there_is(tmp_path):
     looked, learned = told()
-    found = chapters(Explanations(BANDS[3], [looked], learned, 0.3))
+    how = {"orientation": "N up, E left", "unit": "nJy"}
+    found = chapters(Explanations(BANDS[3], [looked], learned, 0.3, **how))
     titles = [chapter.title for chapter in found]
     assert titles == [
         "What the network looks at",
@@ -476,8 +485,20 @@ def test_chapters_tell_all_there_is(tmp_path):
     assert cells["Peak inside"] == "6 of 7"
     assert sum(line.startswith(("Deletion:", "In the region:")) for line in second.text) == 2
     assert len(second.figures) == 2 and len(third.figures) == 7
+    (sheet, *_) = (picture.figure for picture in first.figures)
+    assert "logit of morphology = spiral; N up, E left" in words(sheet)
+    assert "flux [nJy]" in words(third.figures[3].figure)
     path = write_report(tmp_path / "report.html", title="one", chapters=found)
     assert path.read_text().count("<figure") == 14
+
+
+def test_numbers_that_grow_when_the_object_goes_are_checked_as_well():
+    looked, _ = told()
+    rising = SimpleNamespace(**{name: -values for name, values in vars(curve(7)).items()})
+    rising.fraction = curve(7).fraction
+    other = Looked("variance", looked.images, looked.maps, looked.labels, {"grad_cam": rising})
+    rows = [chapters(Explanations(BANDS[3], [one]))[1].tables[0].rows[0] for one in (looked, other)]
+    assert rows[0][:2] == rows[1][:2]  # by deletion; these insertions end elsewhere
 
 
 def test_chapters_leave_out_what_there_is_not():

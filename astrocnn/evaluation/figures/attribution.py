@@ -28,7 +28,8 @@ from astrocnn.evaluation.figures.style import COLORS, styled
 __all__ = ["attribution_by_band", "attribution_sheet"]
 
 _LINE: dict[str, Any] = {"colors": [COLORS[4]], "linewidths": 0.9}
-_FAINT: dict[str, Any] = {"colors": ["0.35"], "linewidths": 0.5}
+_LINES = "0.85", "0.35"
+"""Grays of the isophote: on dark colors that begin at zero, and on those about white."""
 
 
 @styled
@@ -68,7 +69,7 @@ def attribution_sheet(
     contour : str, optional
         Method of the outline; the first by default.
     foot : str
-        A line below, for instance "N up, E left" where that is so.
+        A line below: the number explained, or "N up, E left" where that is so.
 
     Raises
     ------
@@ -103,10 +104,11 @@ def attribution_sheet(
         for cell, values in zip(row[2:], sums.values(), strict=True):
             top = limit(values[i] if scale == "object" else values)
             draw_map(cell, values[i], top, is_signed(values), images.shape[1:3])
-            outline(cell, *light, **_FAINT)
+            outline(cell, *light, colors=_LINES[is_signed(values)], linewidths=0.5)
             if scale == "object":
                 sign = "\u00b1" if is_signed(values) else ""
-                cell.set_xlabel(f"{sign}{short(top)}", fontsize=7, labelpad=1.5)
+                said = f"{sign}{short(top)}" if np.nan_to_num(values[i]).any() else "0 everywhere"
+                cell.set_xlabel(said, fontsize=7, labelpad=1.5)
     for cell, title in zip(axes[0], ("image", f"outline: {contour}", *sums), strict=True):
         cell.set_title(_broken(title, side), fontsize=8, pad=3)
     for column, values in zip(axes.T[2:], sums.values(), strict=True):
@@ -147,7 +149,7 @@ def attribution_by_band(
     pixel_scale : float, optional
         [arcsec/pixel]; gives a scale bar.
     title : str
-        Above the figure.
+        Above the figure, of one line or several.
 
     Raises
     ------
@@ -168,7 +170,7 @@ def attribution_by_band(
     side = min(1.35, 6.2 / columns)
     rows = len(found) + 1
     figure = Figure(
-        figsize=(side * columns + 0.9, side * rows + 0.25 + 0.2 * bool(title)),
+        figsize=(side * columns + 0.9, side * rows + 0.25 + 0.2 * len(title.splitlines())),
         layout="constrained",
     )
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)  # type: ignore[union-attr, call-arg]
@@ -187,7 +189,7 @@ def attribution_by_band(
         top, signed = limit(values), is_signed(values)
         for j, cell in enumerate(row):
             draw_map(cell, values[..., j], top, signed, images.shape[1:3])
-            outline(cell, *light, **_FAINT)
+            outline(cell, *light, colors=_LINES[signed], linewidths=0.5)
         row[0].set_ylabel(_broken(name, side), fontsize=8)
         bar(row[-1], top, signed)
     axes[0, 0].set_ylabel("image", fontsize=8)

@@ -19,7 +19,11 @@ __all__ = ["class_images"]
 
 @styled
 def class_images(
-    images: Mapping[str, Any], *, band_names: Sequence[str], pixel_scale: float | None = None
+    images: Mapping[str, Any],
+    *,
+    band_names: Sequence[str],
+    pixel_scale: float | None = None,
+    unit: str = "",
 ) -> Figure:
     """One row a class: its color picture, from three bands on, and each band about zero.
 
@@ -33,6 +37,8 @@ def class_images(
         One for each band.
     pixel_scale : float, optional
         [arcsec/pixel]; gives a scale bar.
+    unit : str
+        Of the images; stands below.
 
     Raises
     ------
@@ -54,7 +60,10 @@ def class_images(
     colored = len(band_names) >= 3
     columns = len(band_names) + colored
     side = min(1.3, 6.1 / columns)
-    figure = Figure(figsize=(side * columns + 0.95, side * len(found) + 0.25), layout="constrained")
+    figure = Figure(
+        figsize=(side * columns + 0.95, side * len(found) + 0.25 + 0.15 * bool(unit)),
+        layout="constrained",
+    )
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)  # type: ignore[union-attr, call-arg]
     axes = figure.subplots(len(found), columns, squeeze=False)
     for row, (name, image) in zip(axes, found.items(), strict=True):
@@ -73,4 +82,6 @@ def class_images(
         cell.set_title(title, pad=3)
     if pixel_scale:
         scale_bar(axes[0, 0], next(iter(found.values())).shape[1], pixel_scale)
+    if unit:
+        figure.supxlabel(f"flux [{unit}]", fontsize=7.5)
     return figure

@@ -24,6 +24,7 @@ def dream(
     labels: Any = None,
     title: str = "",
     pixel_scale: float | None = None,
+    unit: str = "",
 ) -> Figure:
     """Each image above what became of it, both in one stretch, and their difference.
 
@@ -37,6 +38,8 @@ def dream(
         Above the figure: the layer, for instance.
     pixel_scale : float, optional
         [arcsec/pixel]; gives a scale bar.
+    unit : str
+        Of the images; stands below.
 
     Raises
     ------
@@ -52,7 +55,10 @@ def dream(
     n = len(before)
     side = min(1.5, 6.1 / n)
     figure = Figure(
-        figsize=(side * n + 0.95, 3 * side + 0.2 * bool(title) + 0.2 * (labels is not None)),
+        figsize=(
+            side * n + 0.95,
+            3 * side + 0.2 * bool(title) + 0.2 * (labels is not None) + 0.15 * bool(unit),
+        ),
         layout="constrained",
     )
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)  # type: ignore[union-attr, call-arg]
@@ -77,4 +83,6 @@ def dream(
         scale_bar(axes[0, 0], before.shape[2], pixel_scale)
     if title:
         figure.suptitle(title, fontsize=9)
+    if unit:
+        figure.supxlabel(f"difference of flux [{unit}]", fontsize=7.5)
     return figure

@@ -72,7 +72,7 @@ def top_plate(
     wide, high = (side + 0.04) * pair + 0.1, side + 0.22
     size = wide * columns, high * rows + 0.22
     figure = Figure(figsize=size)
-    figure.text(0.5, 1 - 0.03 / size[1], f"{layer}: {len(counts)} filters", va="top", ha="center")
+    figure.text(0.5, 1 - 0.03 / size[1], f"{len(counts)} filters of {layer}", va="top", ha="center")
     for i, row in enumerate(patches):
         across = int(np.ceil(counts[i] ** 0.5))
         parts = [shared_rgb(row)]
