@@ -128,7 +128,8 @@ def _names(text: str | None) -> list[str]:
 def _show(part: Any) -> None:
     from rich.console import Console
 
-    Console(highlight=False).print(part)
+    # Texts come from files and users: brackets in them are brackets.
+    Console(highlight=False, markup=False).print(part)
 
 
 def _tell(parts: Iterable[Any]) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from astropy.table import Table
-from rich.markup import escape
 from rich.table import Table as Shown
 
 from astrocnn.atomic import replacing, write_bytes
@@ -141,7 +140,7 @@ def line_of(folder: SearchFolder, trial: TrialFolder) -> str:
     """A sentence on a trial that has just ended."""
     one = found_in(folder, trial)
     if one.state == "failed":
-        return escape(f"trial {trial.number} failed: {one.said.splitlines()[0]}")
+        return f"trial {trial.number} failed: {one.said.splitlines()[0]}"
     how = f"epoch {one.epoch} of {one.epochs}, {one.seconds:.0f} s"
     end = ", pruned" if one.state == "pruned" else ""
     return f"trial {trial.number}: {folder.search.objective} {one.objective:.4g} ({how}){end}"
@@ -164,6 +163,6 @@ def shown_table(folder: SearchFolder, found: Sequence[Found]) -> Shown:
             value + mark,
             f"{one.epoch or ''}/{one.epochs}",
             f"{one.seconds:.0f}",
-            *(escape(said(v)) for v in one.values.values()),
+            *(said(v) for v in one.values.values()),
         )
     return table

@@ -85,7 +85,7 @@ def run(folders: Sequence[Path]) -> Iterator[Table | str]:
     table.add_column("tested", justify="right")
     for k, (one, full, statistic) in enumerate(zip(found, whole, statistics, strict=True), 1):
         score = bootstrap({one.score: statistic}, n)[one.score]
-        shown = f"{value_of(score)} {interval_of(score)}".rstrip().replace("[", r"\[")
+        shown = f"{value_of(score)} {interval_of(score)}".rstrip()
         table.add_row(str(k), one.name, shown, str(len(full.ids)))
     yield table
 
@@ -179,4 +179,4 @@ def _right(one: _Evaluated) -> NDArray[np.bool_]:
 
 def _signed(score: Score) -> str:
     sign = "+" if math.isfinite(score.value) and score.value > 0 else ""
-    return f"{sign}{value_of(score)} {interval_of(score)}".rstrip().replace("[", r"\[")
+    return f"{sign}{value_of(score)} {interval_of(score)}".rstrip()

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from astrocnn.datasets import labels
 from astrocnn.runs.assemble import splits_of
@@ -69,8 +69,8 @@ def run(config: RunConfig, out: Path) -> tuple[Table, bool, Path | None]:
     title = {"title": config.title, "title_justify": "left", "title_style": "bold"}
     table = Table(show_header=False, **title)
     for finding in findings:
-        mark = "[green]ok[/]" if finding.good else "[red]look[/]"
-        table.add_row(mark, finding.what, escape(finding.said))
+        mark = Text("ok", "green") if finding.good else Text("look", "red")
+        table.add_row(mark, finding.what, finding.said)
     return table, all(finding.good for finding in findings), figure
 
 

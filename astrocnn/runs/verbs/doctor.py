@@ -49,7 +49,7 @@ def _core() -> Table:
     table.add_row("bfloat16 on the CPU (AMX)", _tiles())
     gpus = tf.config.list_physical_devices("GPU")
     table.add_row(
-        "GPUs", ", ".join(gpu.name for gpu in gpus) or r"none; astrocnn\[gpu] brings CUDA"
+        "GPUs", ", ".join(gpu.name for gpu in gpus) or "none; astrocnn[gpu] brings CUDA"
     )
     data = os.environ.get("ASTROCNN_DATA")
     if data is None:
@@ -64,7 +64,7 @@ def _optional() -> Table:
     table = _table("optional")
     for package, (extra, purpose) in _EXTRAS.items():
         there = importlib.util.find_spec(package) is not None
-        table.add_row(package, purpose, "yes" if there else rf"pip install 'astrocnn\[{extra}]'")
+        table.add_row(package, purpose, "yes" if there else f"pip install 'astrocnn[{extra}]'")
     for program in ("fitsverify", "stilts"):
         there = shutil.which(program) is not None
         table.add_row(program, "checks of the written tables", "yes" if there else "not found")

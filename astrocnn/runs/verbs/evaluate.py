@@ -142,6 +142,6 @@ def _tables(
                 next((s for s in b if (s.target, s.name) == (target, found.name)), None)
                 for b in baselines.values()
             ]
-            mine = f"{value_of(found)} {interval_of(found)}".rstrip().replace("[", r"\[")
+            mine = f"{value_of(found)} {interval_of(found)}".rstrip()
             table.add_row(name_of(found.name), mine, *(value_of(s) if s else "" for s in others))
         yield table
