@@ -44,6 +44,12 @@ def test_the_chain_from_tiles_to_the_report(home):
     assert not re.search(r"""(src|href)=["']?https?:""", page)  # nothing is fetched
 
 
+def test_brackets_are_shown_as_they_are(home):
+    said = astrocnn("check", home / "run.toml", "--set", 'title="flux [red] a\\\\[b]"')
+    assert "flux [red] a\\[b]" in said
+    assert "direction [dimensionless]." in astrocnn("list", "features")
+
+
 def test_training_twice_says_so_and_another_run_is_refused(home):
     assert "trained already" in astrocnn("train", home / "run.toml", "--out", home / "run")
     said = astrocnn(
