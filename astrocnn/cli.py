@@ -52,12 +52,16 @@ class _Verbs(TyperGroup):
                 code = 141
             except OSError as error:
                 code = _fail(_refused(error))
-            except MemoryError as error:
+            except Exception as error:
+                # TensorFlow's own class is known by its name, for it is not imported here.
+                if type(error).__name__ not in ("MemoryError", "ResourceExhaustedError"):
+                    raise
                 code = _fail(
                     AstrocnnError(
                         "There is not enough memory.",
-                        received=str(error) or None,
-                        hint="smaller stamps (inputs.size) or batches (training.batch_size)",
+                        received=(str(error).splitlines() or [""])[0] or None,
+                        hint="smaller stamps (inputs.size) or batches (training.batch_size), "
+                        "fewer draws (prediction.draws)",
                     )
                 )
         raise SystemExit(code)

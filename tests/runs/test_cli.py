@@ -11,8 +11,11 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from astropy.io import fits
 from astropy.table import Table
+
+from astrocnn.runs.verbs import doctor
 
 from .command import RUN, astrocnn
 
@@ -48,6 +51,16 @@ def test_brackets_are_shown_as_they_are(home):
     said = astrocnn("check", home / "run.toml", "--set", 'title="flux [red] a\\\\[b]"')
     assert "flux [red] a\\[b]" in said
     assert "direction [dimensionless]." in astrocnn("list", "features")
+
+
+def test_a_lack_of_memory_is_a_sentence_whoever_says_so(monkeypatch):
+    def lacking(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating [9,9]\nmore")
+
+    monkeypatch.setattr(doctor, "run", lacking)
+    said = astrocnn("doctor", code=2)
+    assert "not enough memory" in said and "OOM when allocating [9,9]" in said
+    assert "more" not in said and "training.batch_size" in said
 
 
 def test_training_twice_says_so_and_another_run_is_refused(home):
