@@ -126,7 +126,10 @@ def _folder(run: Path, out: Path | None) -> Path:
 
 
 def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
+    found = [name.strip() for name in (text or "").split(",") if name.strip()]
+    if text is not None and not found:
+        raise typer.BadParameter("There is no name in it; leave the option out for the usual ones.")
+    return found
 
 
 def _show(part: Any) -> None:
@@ -416,7 +419,7 @@ def show(
 @app.command("list")
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(help="tasks, architectures, families, flags ...")
+        str | None, typer.Argument(help="tasks, architectures, options, optimizers ...")
     ] = None,
 ) -> None:
     """List what can be named in a run file."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from astrocnn.errors import TrainingError
+from astrocnn.progress import track
 from astrocnn.training.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -175,7 +176,8 @@ def find_learning_rate(
     rates = np.geomspace(low, high, steps)
     found = LearningRates(rates[:0], np.empty(0), max(0.0, 1 - _MEMORY / steps))
     try:
-        for loss in _sweep(model, data, losses, method, rates, loss_weights or {}):
+        sweep = _sweep(model, data, losses, method, rates, loss_weights or {})
+        for loss in track(sweep, "trying learning rates", steps):
             if not np.isfinite(loss):
                 found = replace(found, diverged=True)
                 break

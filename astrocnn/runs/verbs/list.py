@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
+import re
 from collections.abc import Iterator
 
 from rich.table import Table
 
 from astrocnn.errors import ConfigError
 from astrocnn.flags import Flag
+from astrocnn.models.options import ALLOWED, Options
 from astrocnn.plugins import names, nearest
+from astrocnn.training import OPTIMIZERS, SCHEDULES
 
 __all__ = ["KINDS", "run"]
 
@@ -25,21 +29,48 @@ KINDS = {
 
 
 def run(kind: str | None = None) -> Iterator[Table]:
-    """Tables of components, with the first sentence of what each says of itself."""
-    known = [*KINDS, "flags"]
+    """Tables of names, with the first sentence of what each says of itself."""
+    others = {
+        "options": _options,
+        "optimizers": _optimizers,
+        "schedules": _schedules,
+        "flags": _flags,
+    }
+    known = [*KINDS, *others]
     if kind is not None and kind not in known:
         raise ConfigError(
             f"There is no list of '{kind}'.", allowed=known, hint=nearest(kind, known)
         )
     for wanted in known if kind is None else [kind]:
         table = Table(title=wanted, title_justify="left", title_style="bold", show_header=False)
-        if wanted == "flags":
-            for flag in Flag:
-                table.add_row(str(int(flag)), str(flag.name), flag.sentence)
-        else:
-            for name in names(KINDS[wanted]):
-                table.add_row(name, _first_sentence(f"{KINDS[wanted]}.{name}"))
+        for row in others[wanted]() if wanted in others else _components(KINDS[wanted]):
+            table.add_row(*row)
         yield table
+
+
+def _components(package: str) -> Iterator[tuple[str, ...]]:
+    for name in names(package):
+        yield name, _first_sentence(f"{package}.{name}")
+
+
+def _options() -> Iterator[tuple[str, ...]]:
+    """Those of ``[model.options]``, from where they are documented."""
+    told = re.findall(r"^(\w+) : .*\n((?: .*\n)+)", inspect.cleandoc(Options.__doc__ or ""), re.M)
+    for name, text in told:
+        sentence = re.sub(r" \[\d\]_", "", " ".join(text.split())).replace("`", "")
+        yield name, ", ".join(ALLOWED.get(name, ())), sentence
+
+
+def _optimizers() -> Iterator[tuple[str, ...]]:
+    return ((name,) for name in OPTIMIZERS)
+
+
+def _schedules() -> Iterator[tuple[str, ...]]:
+    return ((name,) for name in SCHEDULES)
+
+
+def _flags() -> Iterator[tuple[str, ...]]:
+    return ((str(int(flag)), str(flag.name), flag.sentence) for flag in Flag)
 
 
 def _first_sentence(module: str) -> str:

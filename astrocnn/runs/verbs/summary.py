@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rich import box
 from rich.table import Table
 
 from astrocnn.errors import ConfigError
 from astrocnn.runs.assemble import catalog_of, network_of, source_of, survey_of, task_of
-from astrocnn.runs.config import RunConfig, check_names
+from astrocnn.runs.config import RunConfig
 from astrocnn.runs.quiet import import_tensorflow
 
 __all__ = ["run"]
@@ -22,7 +23,6 @@ def run(config: RunConfig) -> Iterator[Table | str]:
     ConfigError
         If the run has no network.
     """
-    check_names(config)
     if config.model.method is not None:
         raise ConfigError(
             "This run has no network to summarize.", received=f"method '{config.model.method}'"
@@ -36,20 +36,22 @@ def run(config: RunConfig) -> Iterator[Table | str]:
     model = network_of(config, task_of(config), source)
     scale = source.pixel_scale
     title = f"{config.model.architecture}: {model.count_params():,} parameters"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for name in ("layer", "output", "parameters", "multiply-adds", "sees (pixels)", "arcsec", "kB"):
+    # Narrow, so that a line of a deep network is a line of a terminal of 80 columns.
+    shape = {"box": box.SIMPLE_HEAD, "pad_edge": False}
+    table = Table(title=title, title_justify="left", title_style="bold", **shape)
+    for name in ("layer", "output", "parameters", "multiply-adds", "sees px", "arcsec", "kB"):
         table.add_column(name, justify="left" if name in ("layer", "output") else "right")
     layers = summarize_layers(model)
     for layer in layers:
         field = layer.receptive_field
         table.add_row(
             layer.name,
-            " x ".join(map(str, layer.output_shape)),
+            "x".join(map(str, layer.output_shape)),
             f"{layer.parameters:,}" if layer.parameters else "",
             f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
             "" if field is None else str(field),
             "" if field is None or scale is None else f"{field * scale:.1f}",
-            f"{layer.memory / 1000:.1f}",
+            f"{layer.memory / 1000:,.1f}",
         )
     yield table
     adds, memory = (sum(getattr(layer, f) for layer in layers) for f in ("multiply_adds", "memory"))
