@@ -14,6 +14,8 @@ from astrocnn.evaluation.report import Chapter, Picture, Table
 __all__ = ["Explanations", "Learned", "Looked", "TopFilters", "chapters"]
 
 _ON_A_SHEET, _SHEETS, _BY_BAND, _LAYERS, _FILTERS = 6, 4, 2, 3, 16
+_LITTLE = 0.1
+"""Part of the differences between objects below which pixels hardly count."""
 _ENOUGH = 24
 """Objects from which on shares are also drawn along a column."""
 
@@ -76,6 +78,7 @@ def _looked(found: Explanations) -> Chapter:
         "Methods answer different questions, and a map that pleases the eye may still be wrong: "
         "read it with the checks that follow.",
     ]
+    text += [words for one in found.looked if (words := _weight(one))]
     methods = dict.fromkeys(name for one in found.looked for name in one.maps)
     rows = [[_name(name), _MEANINGS[name]] for name in methods if name in _MEANINGS]
     tables = [Table(["Method", "What its map says"], rows)] if rows else []
@@ -85,6 +88,26 @@ def _looked(found: Explanations) -> Chapter:
         pictures += _by_band(found, one)
         pictures += _shares(found, one)
     return Chapter("What the network looks at", text, pictures, tables)
+
+
+def _weight(one: Looked) -> str:
+    """How much of the number is in the pixels at all, where it was found out."""
+    if not one.curves:
+        return ""
+    curve = np.asarray(next(iter(one.curves.values())).deletion, float)
+    whole, empty = curve[:, 0], curve[:, -1]
+    change, spread = float(np.median(np.abs(whole - empty))), float(np.std(whole))
+    said = (
+        f"The pixels together: filled with sky noise they change the {one.output} by {change:.2g} "
+        f"in the median of these objects, from {np.median(whole):.3g} to {np.median(empty):.3g}."
+    )
+    if change < _LITTLE * spread:
+        said += (
+            f" That is little beside the differences between the objects (standard deviation "
+            f"{spread:.2g}): the network decides by other things than pixels, such as its scalars, "
+            "and these maps show the little that is left."
+        )
+    return said
 
 
 def _sheets(found: Explanations, one: Looked) -> list[Picture]:
@@ -275,6 +298,9 @@ def _made(found: Explanations, one: Learned) -> list[Picture]:
         caption = (
             "The image that each class likes most. It is no typical member: it is what an image "
             "would have to add up to for the network to be surest."
+            if len(one.class_images) > 1
+            else "The image of which the network says the largest value. It is no typical object, "
+            "nor need there be one like it."
         )
         pictures.append(_picture(figure, caption, raster=True))
     if one.dreams is not None:

@@ -223,6 +223,7 @@ def _object_hdus(objects: Objects, k: int, diagnosed: Sequence[Diagnosed]) -> An
                 ("OUTPUT", one.outputs[k], "the number that is explained"),
                 ("SCORE", float(one.scores[k]), "its value"),
                 ("SAID", one.said[k], "prediction"),
+                ("LABEL", one.label[k], "label, empty where there is none"),
             ]
             by_band = values.ndim == 3
             yield image_hdu(

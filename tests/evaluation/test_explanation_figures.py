@@ -501,6 +501,20 @@ def test_numbers_that_grow_when_the_object_goes_are_checked_as_well():
     assert rows[0][:2] == rows[1][:2]  # by deletion; these insertions end elsewhere
 
 
+@pytest.mark.parametrize("change, little", [(0.125, True), (0.25, False)])
+def test_pixels_that_hardly_count_are_named(change, little):
+    looked, _ = told()
+    curves = curve(7)
+    # Numbers from 0 to 6, of which the standard deviation is 2.
+    curves.deletion = np.arange(7.0)[:, None] + np.linspace(0, change, 6)
+    one = Looked("mean of z", looked.images, looked.maps, looked.labels, {"grad_cam": curves})
+    text = " ".join(chapters(Explanations(BANDS[3], [one]))[0].text)
+    assert (
+        f"mean of z by {change:.2g} in the median" in text and f"from 3 to {3 + change:.3g}" in text
+    )
+    assert ("standard deviation 2): the network decides by other things" in text) == little
+
+
 def test_chapters_leave_out_what_there_is_not():
     looked, _ = told(2, 1)
     bare = Looked(looked.output, looked.images, looked.maps, looked.labels)

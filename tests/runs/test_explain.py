@@ -227,9 +227,10 @@ def test_what_cannot_be_done_is_said(home):
     run = home / "run"
     with pytest.raises(ConfigError, match="no method 'oclusion'") as error:
         told(run, methods=["oclusion"])
-    assert "occlusion" in str(error.value)
+    assert "did you mean 'occlusion'" in str(error.value) and "None" not in str(error.value)
     with pytest.raises(ConfigError, match="no target 'z'"):
         told(run, targets=["z"])
+    assert "no name in it" in words(astrocnn("explain", run, "--objects", "", code=2))
     with pytest.raises(ConfigError, match="one way"):
         told(run, objects=["1"], per_class=1)
     known = int(Shards.open(run / "shards").ids[5])

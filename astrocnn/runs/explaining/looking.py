@@ -275,7 +275,9 @@ def methods_of(
     for name in named:
         if name not in known:
             raise ConfigError(
-                f"There is no method '{name}'.", allowed=known, hint=plugins.nearest(name, known)
+                f"There is no method '{name}'.",
+                allowed=tuple(known),
+                hint=plugins.nearest(name, known),
             )
     asked = tuple(dict.fromkeys(named))
     # One file may do both: a name then asks for the map.
