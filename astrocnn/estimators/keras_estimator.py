@@ -79,7 +79,7 @@ class KerasEstimator:
         Of the last `fit`.
     bfloat16_change_ : float
         Largest change of a probability by bfloat16, measured at the end of `fit`; infinite where
-        bfloat16 does not work.
+        bfloat16 does not work, or `precision` is not "auto".
 
     Raises
     ------
@@ -254,11 +254,11 @@ class KerasEstimator:
         )
         self._adopt(model)
         self.history_: History = history
-        rows = (train if held_out is None else np.asarray(validation))[:_VALIDATION_ROWS]
-        scalars = shards.scalars(self.inputs.scalars)[rows] if self.inputs.scalars else None
-        images = shards.images(rows) if self.inputs.bands else np.empty((len(rows), 0, 0, 0))
         self.bfloat16_change_ = np.inf
-        if bfloat16_works():
+        if self.asked_precision == "auto" and bfloat16_works():
+            rows = (train if held_out is None else np.asarray(validation))[:_VALIDATION_ROWS]
+            scalars = shards.scalars(self.inputs.scalars)[rows] if self.inputs.scalars else None
+            images = shards.images(rows) if self.inputs.bands else np.empty((len(rows), 0, 0, 0))
             self.bfloat16_change_ = largest_change(model, self.task, self.inputs, images, scalars)
         return self
 
