@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.errors import ModelError
 from astrocnn.estimators._forward import Forward, compiled
 from astrocnn.explain import cut_after
 from astrocnn.imaging import Inputs
 
-__all__ = ["Features", "features_of"]
+__all__ = ["Features"]
 
 
 class Features(Forward):
@@ -53,25 +51,3 @@ class Features(Forward):
         if not len(images):
             return np.empty((0, self._width), np.float32)
         return self(images, scalars)["features"][0]
-
-
-def features_of(
-    estimator: Any, images: Any, scalars: Any, layer: str | None
-) -> NDArray[np.float32]:
-    """Features of an estimator that may have none.
-
-    Raises
-    ------
-    ModelError
-        If it has none, or a layer is meant and it has no layers.
-    """
-    measure = getattr(estimator, "features", None)
-    chosen = {} if layer is None else {"layer": layer}
-    if measure is None or not chosen.keys() <= inspect.signature(measure).parameters.keys():
-        raise ModelError(
-            "This estimator has no layers." if chosen else "This estimator has no features.",
-            received=type(estimator).__name__,
-            hint="features on the way to the answers are for networks",
-        )
-    found: NDArray[np.float32] = measure(images, scalars, **chosen)
-    return found

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.errors import ModelError
-from astrocnn.estimators._features import features_of
 from astrocnn.estimators._folder import read_json, write_json
-from astrocnn.estimators.base import Estimator, load_estimator
+from astrocnn.estimators.base import Estimator, features_of, load_estimator
 from astrocnn.features import FEATURES, compute
 from astrocnn.features import fit as fit_features
 from astrocnn.imaging import Inputs

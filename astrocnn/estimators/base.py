@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -18,7 +19,7 @@ from astrocnn.tasks import Task
 if TYPE_CHECKING:
     from astrocnn.datasets import Shards
 
-__all__ = ["ABOUT", "VIEWS", "Estimator", "load_estimator"]
+__all__ = ["ABOUT", "VIEWS", "Estimator", "features_of", "load_estimator"]
 
 ABOUT = "estimator.json"
 """File of a saved estimator that says of which kind it is."""
@@ -117,6 +118,28 @@ class Estimator(Protocol):
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> Estimator:
         """Read what `save` wrote."""
+
+
+def features_of(
+    estimator: Any, images: Any, scalars: Any, layer: str | None
+) -> NDArray[np.float32]:
+    """Features of an estimator that may have none.
+
+    Raises
+    ------
+    ModelError
+        If it has none, or a layer is meant and it has no layers.
+    """
+    measure = getattr(estimator, "features", None)
+    chosen = {} if layer is None else {"layer": layer}
+    if measure is None or not chosen.keys() <= inspect.signature(measure).parameters.keys():
+        raise ModelError(
+            "This estimator has no layers." if chosen else "This estimator has no features.",
+            received=type(estimator).__name__,
+            hint="features on the way to the answers are for networks",
+        )
+    found: NDArray[np.float32] = measure(images, scalars, **chosen)
+    return found
 
 
 def load_estimator(directory: str | os.PathLike[str]) -> Estimator:

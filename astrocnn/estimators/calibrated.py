@@ -17,9 +17,8 @@ from astrocnn import calibration, plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.calibration import Calibration, Remap
 from astrocnn.errors import ConfigError
-from astrocnn.estimators._features import features_of
 from astrocnn.estimators._folder import write_json
-from astrocnn.estimators.base import ABOUT, Estimator, load_estimator
+from astrocnn.estimators.base import ABOUT, Estimator, features_of, load_estimator
 from astrocnn.imaging import Inputs
 from astrocnn.tasks import Task
 

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.errors import ModelError
-from astrocnn.estimators._features import features_of
 from astrocnn.estimators._folder import read_json, write_json
-from astrocnn.estimators.base import ABOUT, Estimator, load_estimator
+from astrocnn.estimators.base import ABOUT, Estimator, features_of, load_estimator
 from astrocnn.imaging import Inputs
 from astrocnn.tasks import Task
 
