@@ -99,19 +99,23 @@ class LearningRates:
         """Loss of each batch, its moving average, and the suggestion."""
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+        begin = self._first - 1  # before it the average follows each batch
+        settled = self.smoothed[begin:]
+        figure = Figure(figsize=(5.6, 3.6), layout="constrained")
         axis = figure.subplots()
-        axis.plot(self.rates, self.losses, ".", ms=4, color="0.7", label="each batch")
-        axis.plot(self.rates, self.smoothed, color="#4477aa", label="moving average")
+        small = 4 if len(self) < 500 else 2
+        axis.plot(self.rates, self.losses, ".", ms=small, color="0.75", label="each batch")
+        axis.plot(self.rates[begin:], settled, color="#4477aa", label="moving average")
         if self.suggestion is not None:
             label = f"suggestion {self.suggestion:.1e}"
             axis.axvline(self.suggestion, color="#ee6677", ls="--", label=label)
-        low, high = self.smoothed.min(), max(self.smoothed[0], np.median(self.smoothed))
+        low, high = settled.min(), max(settled[0], np.median(settled))
         room = 0.5 * (high - low) + 0.05 * abs(high) + 1e-12
+        bottom = max(low - room, 0) if self.losses.min() >= 0 else low - room
         axis.set(xscale="log", xlabel="learning rate", ylabel="training loss")
-        axis.set_ylim(low - room, high + room)
+        axis.set_ylim(bottom, high + 2 * room)
         axis.grid(alpha=0.25)
-        axis.legend(frameon=False)
+        figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize="small")
         return figure
 
 
