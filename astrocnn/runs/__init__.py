@@ -1,11 +1,26 @@
 """Run files, run directories and the verbs of the command line.
 
-The only code that has ever seen a configuration.
+The only code that has ever seen a configuration.  Names are resolved on first use, so that a
+mistake in a run file is told at once.
 """
 
 from __future__ import annotations
 
-from astrocnn.runs.config import RunConfig, load_run, parse_run
-from astrocnn.runs.directory import RunDirectory
+from typing import TYPE_CHECKING
+
+from astrocnn.plugins import lazy
+
+if TYPE_CHECKING:
+    from astrocnn.runs.config import RunConfig, load_run, parse_run
+    from astrocnn.runs.directory import RunDirectory
 
 __all__ = ["RunConfig", "RunDirectory", "load_run", "parse_run"]
+
+_HOME = {
+    "RunConfig": "config",
+    "RunDirectory": "directory",
+    "load_run": "config",
+    "parse_run": "config",
+}
+
+__getattr__ = lazy(__name__, _HOME)

@@ -35,6 +35,7 @@ __all__ = [
     "catalog_of",
     "check_columns",
     "check_draws",
+    "check_runs",
     "estimator_of",
     "fit_options_of",
     "inputs_of",
@@ -173,9 +174,7 @@ def _features_from(config: RunConfig, name: str) -> str | Estimator | tuple[Esti
     if not name.startswith(NETWORK):
         return name
     folder, _, layer = name.removeprefix(NETWORK).partition("#")
-    home = RunDirectory.open(expand(folder, config.root))
-    _check_split(config, home)
-    network = _network_in(home)
+    network = _network_in(_trained_run(config, folder, "model.features"))
     return (network, layer) if layer else network
 
 
@@ -194,9 +193,57 @@ def start_of(config: RunConfig) -> Estimator | None:
     folder = Path(expand(config.transfer.start, config.root))
     if (folder / ABOUT).is_file():
         return load_estimator(folder)
-    home = RunDirectory.open(folder)
-    _check_split(config, home, elsewhere=True)
-    return _network_in(home)
+    return _network_in(_trained_run(config, config.transfer.start, "transfer.start"))
+
+
+def check_runs(config: RunConfig) -> None:
+    """Refuse trained networks that are not where the run file says, or were taught by objects of
+    this test: all at once, without a look into the networks.
+
+    Raises
+    ------
+    ConfigError
+        With the folders that were looked at.
+    """
+    from astrocnn.estimators.base import ABOUT
+
+    wanted = [
+        ("model.features", name.removeprefix(NETWORK).partition("#")[0])
+        for name in config.model.features
+        if name.startswith(NETWORK)
+    ]
+    if config.transfer is not None:
+        start = config.transfer.start
+        if not (Path(expand(start, config.root)) / ABOUT).is_file():
+            wanted.append(("transfer.start", start))
+    wrong = []
+    for place, folder in wanted:
+        try:
+            _trained_run(config, folder, place)
+        except ConfigError as error:
+            wrong.append(error)
+    if len(wrong) > 1:
+        raise ConfigError("\n".join(map(str, wrong)))
+    if wrong:
+        raise wrong[0]
+
+
+def _trained_run(config: RunConfig, folder: str, place: str) -> RunDirectory:
+    """The run directory that a run file names, with a network that knows no object of this test."""
+    path = Path(expand(folder, config.root))
+    home = RunDirectory(path)
+    for file, lacks in ((home.config_file, "no config.toml"), (home.model, "no trained model")):
+        if not file.exists():
+            there = f"it holds {lacks}" if path.is_dir() else "there is no such folder"
+            raise ConfigError(
+                f"{place}: '{folder}' is not the directory of a trained run; {there}.",
+                received=str(path),
+                hint=None
+                if Path(folder).is_absolute()
+                else f"paths in a run file count from its own folder, {config.root}",
+            )
+    _check_split(config, home, elsewhere=place == "transfer.start")
+    return home
 
 
 def _network_in(home: RunDirectory) -> Estimator:
@@ -253,16 +300,10 @@ def splits_of(config: RunConfig, catalog: Catalog, content: np.ndarray | None = 
 
 
 def options_of(config: RunConfig) -> Options:
-    """Block options of the network; unknown ones are refused with the nearest name."""
+    """Block options of the network."""
     from astrocnn.models import Options
 
-    known = [field.name for field in fields(Options)]
-    for name in config.model.options:
-        if name not in known:
-            raise ConfigError(
-                f"model.options: there is no '{name}'.", allowed=known, hint=nearest(name, known)
-            )
-    return Options(**config.model.options)
+    return Options.from_dict(config.model.options)
 
 
 def check_columns(config: RunConfig, table: Table) -> None:
@@ -274,20 +315,21 @@ def check_columns(config: RunConfig, table: Table) -> None:
         With the nearest name.
     """
     cut, names = config.evaluation.cut, table.colnames
-    wanted = [("by", column) for column in config.evaluation.by]
+    wanted = [("evaluation.by", column) for column in config.evaluation.by]
+    if config.calibration.by is not None:
+        wanted.append(("calibration.by", config.calibration.by))
     if cut is not None and not (cut == PEAK and cut not in names):
-        wanted.append(("cut", cut))
+        wanted.append(("evaluation.cut", cut))
     for key, column in wanted:
         if column not in names:
             raise ConfigError(
-                f"evaluation.{key} names no column of the catalogue: '{column}'.",
-                allowed=[PEAK, *names] if key == "cut" else names,
+                f"{key} names no column of the catalogue: '{column}'.",
+                allowed=[PEAK, *names] if key == "evaluation.cut" else names,
                 hint=nearest(column, names),
             )
         if table[column].dtype.kind not in "iuf":
             raise ConfigError(
-                f"evaluation.{key} needs a column of numbers; "
-                f"'{column}' holds {table[column].dtype}."
+                f"{key} needs a column of numbers; '{column}' holds {table[column].dtype}."
             )
 
 
@@ -356,7 +398,9 @@ def optimizer_of(config: RunConfig) -> Optimizer:
     from astrocnn.training import Optimizer
 
     section = config.training
-    decay = {"weight_decay": section.weight_decay} if section.weight_decay else {}
+    options = dict(section.parameters or {})
+    if section.weight_decay:
+        options["weight_decay"] = section.weight_decay
     return Optimizer(
         section.optimizer,
         section.learning_rate,
@@ -365,7 +409,7 @@ def optimizer_of(config: RunConfig) -> Optimizer:
         floor=section.floor,
         average=section.average,
         clip_norm=section.clip_norm,
-        options=decay,
+        options=options,
     )
 
 

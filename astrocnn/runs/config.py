@@ -8,12 +8,10 @@ everything below takes plain arguments.
 
 from __future__ import annotations
 
-import math
-import re
 import tomllib
-from dataclasses import fields
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import (
@@ -22,14 +20,17 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from astrocnn.errors import ConfigError
+from astrocnn.errors import ConfigError, TrainingError
+from astrocnn.models import Options
 from astrocnn.plugins import names, nearest
-from astrocnn.runs.searching.ranges import Range
-from astrocnn.runs.searching.space import grid_size
+from astrocnn.runs.mistakes import Section, tell
+from astrocnn.runs.searching.section import SearchSection
+from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
 
 __all__ = ["NETWORK", "RunConfig", "dump_run", "load_run", "parse_run"]
 
@@ -38,10 +39,20 @@ NETWORK = "cnn:"
 """What goes in ``model.features`` before the run directory of a trained network."""
 
 
-class Section(BaseModel):
-    """A table of the run file: unknown keys are refused, values never change."""
+def _one_of(known: Callable[[], Sequence[str]], *, but: str | None = None) -> AfterValidator:
+    """Refuse a name that does not exist, unless it begins in a certain way."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    def check(name: str) -> str:
+        if name not in known() and not (but and name.startswith(but)):
+            hint = nearest(name, known()) or f"known: {', '.join(known())}"
+            raise ValueError(f"there is no '{name}'; {hint}")
+        return name
+
+    return AfterValidator(check)
+
+
+def _component(package: str, **how: Any) -> AfterValidator:
+    return _one_of(lambda: names(package), **how)
 
 
 class CatalogSection(Section):
@@ -86,7 +97,7 @@ class TaskSection(BaseModel):
     """The task's name; its other keys are the arguments of the task itself."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
-    name: str
+    name: Annotated[str, _component("astrocnn.tasks")]
 
     @property
     def options(self) -> dict[str, Any]:
@@ -96,11 +107,11 @@ class TaskSection(BaseModel):
 class ModelSection(Section):
     """A network (an architecture and its block options), several, or a classical method."""
 
-    architecture: str | None = None
+    architecture: Annotated[str, _component("astrocnn.models.architectures")] | None = None
     members: int = Field(1, ge=1)
-    method: str | None = None
-    features: tuple[str, ...] = ()
-    options: dict[str, Any] = {}
+    method: Annotated[str, _component("astrocnn.estimators.methods")] | None = None
+    features: tuple[Annotated[str, _component("astrocnn.features", but=NETWORK)], ...] = ()
+    options: dict[str, Any] = Field({})
 
     @model_validator(mode="before")
     @classmethod
@@ -114,6 +125,24 @@ class ModelSection(Section):
         if values.get("members", 1) != 1:
             raise ValueError("members are for networks: a classical method has none")
         return values
+
+    @field_validator("options")
+    @classmethod
+    def _each_by_itself(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """What several options mean together is known when the layers are made."""
+        wrong = []
+        for name, value in options.items():
+            try:
+                if info.data.get("method", "") is None and name != "groups":
+                    Options.from_dict({name: value})
+            except ConfigError as error:
+                more = error.hint or f"allowed: {error.allowed}"
+                got = "" if error.received is None else f"received {error.received}; "
+                what = error.what[0].lower() + error.what[1:].rstrip(".")
+                wrong.append(f"{what} ({got}{more})")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return options
 
 
 class AugmentationSection(Section):
@@ -129,22 +158,39 @@ class AugmentationSection(Section):
 
 
 class TrainingSection(Section):
-    """How the weights are found."""
+    """How the weights are found.
+
+    `parameters` are those of the optimizer itself: ``{ momentum = 0.95 }``.
+    """
 
     epochs: int = Field(40, ge=1)
     batch_size: int = Field(64, ge=1)
-    optimizer: str = "adam"
+    optimizer: Annotated[str, _one_of(lambda: OPTIMIZERS)] = "adam"
     learning_rate: float = Field(1e-3, gt=0)
-    schedule: str = "constant"
+    schedule: Annotated[str, _one_of(lambda: SCHEDULES)] = "constant"
     warmup: float = Field(0.0, ge=0)
     floor: float = Field(0.01, ge=0, le=1)
     average: float | None = Field(None, gt=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
+    parameters: dict[str, bool | float] | None = None
     clip_norm: float | None = Field(None, gt=0)
     patience: int = Field(10, ge=0)
     class_weights: bool = False
     strategy: Literal["auto", "one", "mirrored", "multiworker"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
+
+    @field_validator("parameters")
+    @classmethod
+    def _of_the_optimizer(
+        cls, parameters: dict[str, bool | float] | None, info: ValidationInfo
+    ) -> dict[str, bool | float] | None:
+        if parameters and "optimizer" in info.data:
+            try:
+                Optimizer(info.data["optimizer"], options=parameters)
+            except TrainingError as error:
+                known = f"allowed: {', '.join(PARAMETERS[info.data['optimizer']])}"
+                raise ValueError(f"{error.what.rstrip('.')}; {error.hint or known}") from None
+        return parameters
 
 
 class TransferSection(Section):
@@ -158,7 +204,7 @@ class TransferSection(Section):
     start: str
     frozen_epochs: int = Field(5, ge=0)
     rate: float = Field(0.1, ge=0)
-    rates: dict[str, Annotated[float, Field(ge=0)]] = {}
+    rates: dict[str, Annotated[float, Field(ge=0)]] = Field({})
 
 
 class PredictionSection(Section):
@@ -200,112 +246,6 @@ class EvaluationSection(Section):
 
     cut: str | None = None
     by: tuple[str, ...] = ()
-
-
-def _varied(path: str) -> str:
-    """A dotted path that a search may vary: one that leaves objects, labels and scores alone."""
-    head, *rest = path.split(".")
-    free = [name for name in RunConfig.model_fields if name not in _SAME_IN_ALL_TRIALS]
-    if head in _SAME_IN_ALL_TRIALS:
-        raise ValueError(f"'{head}' is the same in all trials; vary {', '.join(free)}")
-    known, at = free, []
-    for part in (head, *rest):
-        if part not in known:
-            where = f" in {'.'.join(at)}" if at else ""
-            hint = nearest(part, known) or f"known: {', '.join(known) or 'nothing'}"
-            raise ValueError(f"there is no '{part}'{where}; {hint}")
-        at.append(part)
-        known = _option_names() if at == ["model", "options"] else _fields_at(tuple(at))
-    return path
-
-
-def _option_names() -> list[str]:
-    from astrocnn.models import Options
-
-    return [field.name for field in fields(Options)]
-
-
-_SAME_IN_ALL_TRIALS = (
-    *("title", "root", "catalog", "survey", "split", "task"),
-    *("prediction", "calibration", "selection", "evaluation", "search"),
-)
-_MOST_POINTS = 1000
-
-
-class SearchSection(Section):
-    """Which values of the run 'search' tries, and how it chooses them."""
-
-    sampler: Literal["random", "grid", "tpe"] = "random"
-    trials: int | None = Field(None, ge=1, le=10000)
-    seed: int = Field(0, ge=0, lt=2**63)
-    objective: str = "val_loss"
-    startup: int | None = Field(None, ge=1)
-    pruning: bool = False
-    prune_after: int | None = Field(None, ge=1)
-    hours: float | None = Field(None, gt=0)
-    space: dict[Annotated[str, AfterValidator(_varied)], Range]
-
-    @property
-    def count(self) -> int:
-        """How many trials there are."""
-        if self.sampler == "grid":
-            return grid_size(self.space)
-        return self.trials or 20
-
-    @field_validator("space", mode="before")
-    @classmethod
-    def _flat(cls, space: Any) -> Any:
-        """Paths may be written with or without quotation marks, as keys or as tables."""
-        if not isinstance(space, dict):
-            return space
-        flat: dict[str, Any] = {}
-
-        def add(tables: dict[str, Any], prefix: str) -> None:
-            for key, value in tables.items():
-                path = f"{prefix}{key}"
-                inner = isinstance(value, dict) and value
-                if inner and all(isinstance(v, dict) for v in value.values()):
-                    add(value, f"{path}.")
-                elif inner and isinstance(flat.get(path), dict):
-                    flat[path] = {**flat[path], **value}
-                else:
-                    flat[path] = value
-
-        add(space, "")
-        return flat
-
-    @model_validator(mode="after")
-    def _makes_sense(self) -> SearchSection:
-        wrong = list(self._mistakes())
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        return self
-
-    def _mistakes(self) -> Any:
-        if not self.space:
-            yield "the space is empty: give at least one value to vary"
-        if self.sampler == "grid":
-            most = self.trials or _MOST_POINTS
-            if self.count > most:
-                sides = " x ".join(str(len(one.grid())) for one in self.space.values())
-                yield (
-                    f"the grid has {self.count:,} points ({sides}), and {most:,} are allowed: "
-                    "give fewer points, or sampler = 'random'"
-                )
-        else:
-            fixed = [name for name, one in self.space.items() if one.points is not None]
-            if fixed:
-                yield f"points are for a grid, not for sampler = '{self.sampler}' ({fixed[0]})"
-            size = math.prod(one.size for one in self.space.values())
-            if self.space and size < self.count:
-                yield (
-                    f"the space has only {size:.0f} points, and there are {self.count} trials: "
-                    "give fewer trials, or sampler = 'grid'"
-                )
-        if self.startup is not None and self.sampler != "tpe":
-            yield f"startup is for sampler = 'tpe', not '{self.sampler}'"
-        if self.prune_after is not None and not self.pruning:
-            yield "prune_after is of no use without pruning = true"
 
 
 class RunConfig(Section):
@@ -406,7 +346,7 @@ def parse_run(raw: dict[str, Any], where: str = "the run") -> RunConfig:
     try:
         return RunConfig.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(_all_mistakes(error, where)) from None
+        raise ConfigError(tell(error, RunConfig, where)) from None
 
 
 def dump_run(config: RunConfig) -> str:
@@ -455,74 +395,3 @@ def _override(raw: dict[str, Any], text: str) -> None:
         if not isinstance(table, dict):
             raise ConfigError(f"'{folder}' is a value, not a table.", received=text)
     table[leaf] = parsed
-
-
-def _all_mistakes(error: ValidationError, where: str) -> str:
-    found: dict[str, list[str]] = {}
-    for mistake in error.errors(include_url=False):
-        place = _place(mistake["loc"])
-        if mistake["type"] == "extra_forbidden":
-            known = _fields_at(mistake["loc"][:-1])
-            hint = nearest(str(mistake["loc"][-1]), known)
-            said = f"is not known; {hint or 'known here: ' + ', '.join(known)}"
-        elif mistake["type"] == "missing":
-            said = "is needed and absent"
-        else:
-            message = mistake["msg"].removeprefix("Value error, ")
-            said = f"{message[0].lower()}{message[1:]}"
-            if not isinstance(mistake["input"], dict):  # a whole table is not worth repeating
-                said += f" (received {mistake['input']!r})"
-            if mistake["type"] == "literal_error":
-                known = re.findall("'([^']*)'", mistake["ctx"]["expected"])
-                hint = nearest(str(mistake["input"]), known)
-                said += f"; {hint}" if hint else ""
-        found.setdefault(place, []).append(said)
-    lines = [f"  {place or 'file'}: {'; or '.join(said)}" for place, said in found.items()]
-    count = "One mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-    return f"{count} in {where}:\n" + "\n".join(lines)
-
-
-def _place(loc: tuple[Any, ...]) -> str:
-    """The path of a value; pydantic adds which of several types it tried."""
-    parts = [str(part) for part in loc if part != "[key]"]
-    while len(parts) > 1 and re.fullmatch(r"bool|int|float|str|literal\[.*", parts[-1]):
-        parts.pop()
-    return ".".join(parts)
-
-
-def _fields_at(place: tuple[Any, ...]) -> list[str]:
-    model: Any = RunConfig
-    for part in place:
-        if part not in model.model_fields:  # the name of an entry of a table
-            continue
-        annotation = model.model_fields[part].annotation
-        model = next((a for a in (annotation, *get_args(annotation)) if _is_model(a)), None)
-        if model is None:
-            return []
-    return list(model.model_fields)
-
-
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def check_names(config: RunConfig) -> None:
-    """Refuse a task, an architecture or a method that does not exist, with the nearest name."""
-    wanted = [
-        ("astrocnn.tasks", config.task.name, "task.name"),
-        ("astrocnn.models.architectures", config.model.architecture, "model.architecture"),
-        ("astrocnn.estimators.methods", config.model.method, "model.method"),
-        *(
-            ("astrocnn.features", name, "model.features")
-            for name in config.model.features
-            if not name.startswith(NETWORK)
-        ),
-    ]
-    for package, name, place in wanted:
-        if name is None:
-            continue
-        known = names(package)
-        if name not in known:
-            raise ConfigError(
-                f"{place}: there is no '{name}'.", allowed=known, hint=nearest(name, known)
-            )

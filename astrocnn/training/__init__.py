@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from astrocnn.training.imbalance import class_weights
     from astrocnn.training.inference import predict
     from astrocnn.training.lr_finder import LearningRates, find_learning_rate
-    from astrocnn.training.optimizers import OPTIMIZERS, SCHEDULES, Optimizer
+    from astrocnn.training.optimizers import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
     from astrocnn.training.precision import (
         PRECISIONS,
         bfloat16_works,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OPTIMIZERS",
+    "PARAMETERS",
     "PRECISIONS",
     "SCHEDULES",
     "STRATEGIES",
@@ -48,6 +49,7 @@ __all__ = [
 
 _HOME = {
     "OPTIMIZERS": "optimizers",
+    "PARAMETERS": "optimizers",
     "PRECISIONS": "precision",
     "SCHEDULES": "optimizers",
     "STRATEGIES": "strategies",

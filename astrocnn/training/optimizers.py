@@ -13,7 +13,7 @@ from astrocnn.training.schedules import SCHEDULES, factor
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["OPTIMIZERS", "SCHEDULES", "Optimizer"]
+__all__ = ["OPTIMIZERS", "PARAMETERS", "SCHEDULES", "Optimizer"]
 
 _KERAS: dict[str, tuple[str, dict[str, Any]]] = {
     "sgd": ("SGD", {}),
@@ -26,6 +26,18 @@ _KERAS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 OPTIMIZERS: tuple[str, ...] = tuple(_KERAS)
 """Names accepted by `Optimizer`."""
+
+_OWN = {
+    "SGD": ("momentum", "nesterov"),
+    "Adagrad": ("initial_accumulator_value", "epsilon"),
+    "RMSprop": ("rho", "momentum", "epsilon", "centered"),
+    "Adam": ("beta_1", "beta_2", "epsilon", "amsgrad"),
+    "AdamW": ("beta_1", "beta_2", "epsilon", "amsgrad"),
+}
+PARAMETERS: dict[str, tuple[str, ...]] = {
+    name: (*_OWN[keras_name], "weight_decay") for name, (keras_name, _) in _KERAS.items()
+}
+"""Names that the options of each optimizer may have, beside those of `Optimizer` itself."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,7 @@ class Optimizer:
         Validate, and end with, an exponential moving average of the weights that keeps this
         share of itself at each update, such as 0.999.
     options : dict
-        Further arguments of the Keras optimizer, such as ``{"weight_decay": 1e-4}``.
+        The numbers of the method, by the names in `PARAMETERS`: ``{"beta_2": 0.99}``.
 
     References
     ----------
@@ -84,6 +96,13 @@ class Optimizer:
             if value not in known:
                 raise TrainingError(
                     f"There is no {kind} '{value}'.", allowed=known, hint=nearest(value, known)
+                )
+        for option in self.options:
+            if option not in (known := PARAMETERS[self.name]):
+                raise TrainingError(
+                    f"The optimizer '{self.name}' has no option '{option}'.",
+                    allowed=known,
+                    hint=nearest(option, known),
                 )
         for label, number, allowed, good in (
             ("learning_rate", self.learning_rate, "above 0", self.learning_rate > 0),

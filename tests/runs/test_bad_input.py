@@ -139,7 +139,8 @@ def test_wrong_arguments(home, tmp_path, command, said):
             "model.options={width=0.4, activation='maxout', normalization='group', groups=4}",
             "2 options of the network cannot be as given",
         ),
-        ("training.optimizer=adamm", "did you mean 'adam'"),
+        ("split.by=morpology", "did you mean 'morphology'"),
+        ("calibration.by=mag_q", "did you mean 'mag_"),
     ],
 )
 def test_check_and_train_find_it_before_anything_is_cut(home, tmp_path, override, said):

@@ -7,6 +7,7 @@ import tomllib
 import pytest
 
 from astrocnn.errors import ConfigError
+from astrocnn.runs.assemble import optimizer_of
 from astrocnn.runs.config import dump_run, load_run, parse_run
 
 GOOD = {
@@ -31,7 +32,7 @@ def test_all_mistakes_in_one_message():
     wrong = {
         "catalog": {"fle": "x"},
         "survey": {},
-        "task": {"name": "m"},
+        "task": {"name": "quality"},
         "training": {"epoch": 3, "epochs": 0},
         "split": {"fractions": [0.5, 0.1, 0.1]},
     }
@@ -47,6 +48,23 @@ def test_all_mistakes_in_one_message():
         "sum to 1",
     ):
         assert said in message
+
+
+def test_parameters_of_the_optimizer():
+    nesterov = {"optimizer": "nesterov", "parameters": {"momentum": 0.95}, "weight_decay": 1e-4}
+    config = parse_run({**GOOD, "training": nesterov})
+    assert parse_run(tomllib.loads(dump_run(config))) == config
+    assert optimizer_of(config).options == {"momentum": 0.95, "weight_decay": 1e-4}
+    # A run without them is written as it was before there were any.
+    assert "parameters" not in tomllib.loads(dump_run(parse_run(GOOD)))["training"]
+    for wrong, said in (
+        ({"parameters": {"beta_3": 0.9}}, "did you mean 'beta_"),
+        ({"parameters": {"momentum": 0.9}}, "allowed: beta_1, beta_2"),
+        ({"momentum": 0.9}, "it belongs in [training.parameters]: training.parameters.momentum"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            parse_run({**GOOD, "training": wrong})
+        assert said in str(caught.value)
 
 
 def test_overrides_are_toml_values(tmp_path):
@@ -72,6 +90,53 @@ def test_survey_file_is_taken_in_with_its_own_root(tmp_path):
     config = load_run(run)
     assert config.survey == {"name": "sky", "root": str(tmp_path / "surveys")}
     assert config.root == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"model": {"width": 0.5}}, "model.width: is not known; it belongs in [model.options]"),
+        ({"model": {"head_droput": 0.5}}, "did you mean 'options.head_dropout'?"),
+        ({"training": {"draws": 5}}, "it belongs in [prediction]: prediction.draws"),
+        ({"training": {"titel": "x", "epochs": 0}}, "2 mistakes"),
+        ({"epochs": 3}, "it belongs in [training]: training.epochs"),
+        ({"inputs": {"title": "x"}}, "at the top of the file, before any table: title"),
+        ({"learning_rat": 3}, "did you mean 'training.learning_rate'?"),
+        ({"model": {"zzzz": 1}}, "known here: architecture, members, method, features, options"),
+        (
+            {"search": {"space": {"model.width": {"choices": [1, 2]}}}},
+            "there is no 'width' in model; it belongs in [model.options]: model.options.width",
+        ),
+    ],
+)
+def test_an_unknown_name_is_sent_to_its_place(section, said):
+    with pytest.raises(ConfigError) as caught:
+        parse_run({**GOOD, **section})
+    assert said in str(caught.value)
+
+
+def test_names_and_single_options_are_judged_with_all_the_rest():
+    wrong = {
+        "task": {"name": "morfology"},
+        "model": {
+            "architecture": "plain9",
+            "options": {"activation": "reluu", "widht": 1, "width": -1, "groups": 4},
+        },
+        "training": {"optimizer": "adamm", "schedule": "cosin", "epochs": 0},
+    }
+    with pytest.raises(ConfigError) as caught:
+        parse_run({**GOOD, **wrong})
+    message = str(caught.value)
+    assert message.startswith("6 mistakes")
+    for right in ("morphology", "plain8", "relu", "width", "adam", "cosine"):
+        assert f"did you mean '{right}'?" in message
+    assert "received -1; allowed: a number from 0 up" in message
+    # Options of a method are its own, and so are networks among its features.
+    wrong = {"method": "svn", "features": ["hogg", "cnn:runs/other"], "options": {"widht": 1}}
+    with pytest.raises(ConfigError) as caught:
+        parse_run({**GOOD, "model": wrong})
+    message = str(caught.value)
+    assert message.startswith("2 mistakes") and "'svm'" in message and "'hog'" in message
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,32 @@ def test_a_start_that_does_not_fit_is_refused(home, tmp_path, more, words):
 
 def test_a_start_must_be_there(home, tmp_path):
     run = ("train", home / "run.toml", "--out", tmp_path / "x")
-    assert "is not a run directory" in astrocnn(*run, "--from", tmp_path, code=2)
+    assert "it holds no config.toml" in astrocnn(*run, "--from", tmp_path, code=2)
     assert "transfer.start: is needed" in astrocnn(*run, "--set", "transfer.rate=1", code=2)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_method_is_refused_before_images_are_read(home, tmp_path, monkeypatch):
+    run = (home / "run.toml").read_text().replace("options = { width = 0.25 }", "")
+    run = run.replace('architecture = "plain8"', 'method = "svm"\nfeatures = ["cnn:other", "hog"]')
+    (home / "svm.toml").write_text(run)
+    # What follows is from no run file's folder: paths count from that of the run file.
+    monkeypatch.chdir(tmp_path)
+    train = ("train", home / "svm.toml", "--out", tmp_path / "x")
+    said = " ".join(astrocnn(*train, code=2).split())
+    assert "'other' is not the directory of a trained run; there is no such folder" in said
+    assert str(home / "other") in said and f"from its own folder, {home}" in said
+    two = ("--set", "model.features=['cnn:other#conv1', 'cnn:sky']")
+    said = " ".join(astrocnn(*train, *two, code=2).split())
+    assert "no such folder" in said and "'sky' is not" in said and "no config.toml" in said
+    hog = ("--set", "model.features=['hog']", "--set", "prediction.draws=0")
+    assert "did you mean 'gamma'" in astrocnn(*train, *hog, "--set", "model.options.gama=1", code=2)
+    said = astrocnn(*train, "--set", "model.features=[]", "--set", "prediction.draws=0", code=2)
+    assert "takes scalars only" in said
+    said = astrocnn(
+        "check", home / "svm.toml", "--set", "model.features=['cnn:run', 'hog']", code=1
+    )
+    assert "features: network" in " ".join(said.split()) and "has no draws" in said
     assert not (tmp_path / "x").exists()
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrocnn.errors import TrainingError
-from astrocnn.training import OPTIMIZERS, SCHEDULES, Optimizer
+from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
 from astrocnn.training.schedules import PLATEAU_EPOCHS, drops_on_plateaus
 
 
@@ -129,5 +129,16 @@ def test_a_wrong_setting_is_named(arguments, words):
 
 
 def test_an_option_the_optimizer_does_not_have_is_refused():
+    with pytest.raises(TrainingError, match="did you mean 'momentum'"):
+        Optimizer("sgd", options={"momentun": 0.5})
+    with pytest.raises(TrainingError, match="'sgd' has no option 'beta_1'"):
+        Optimizer("sgd", options={"beta_1": 0.5})
     with pytest.raises(TrainingError, match="refuses its options"):
-        Optimizer("sgd", options={"beta_7": 1.0}).build()
+        Optimizer("sgd", options={"momentum": 7.0}).build()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_parameter_reaches_the_optimizer(name):
+    given = {key: key in ("nesterov", "centered", "amsgrad") or 0.125 for key in PARAMETERS[name]}
+    built = Optimizer(name, options=given).build().get_config()
+    assert {key: built[key] for key in given} == given

@@ -11,14 +11,13 @@ from typing import Any
 from astrocnn.catalog import Catalog
 from astrocnn.errors import AstrocnnError, ConfigError, MissingDependency
 from astrocnn.families import ClassFamily
-from astrocnn.models import Options
-from astrocnn.models.options import ALLOWED
 from astrocnn.plugins import nearest
 from astrocnn.runs.assemble import (
     augmentation_of,
     catalog_of,
     check_columns,
     check_draws,
+    check_runs,
     inputs_of,
     network_of,
     optimizer_of,
@@ -27,9 +26,10 @@ from astrocnn.runs.assemble import (
     survey_of,
     task_of,
 )
-from astrocnn.runs.config import RunConfig, SearchSection, check_names
+from astrocnn.runs.config import RunConfig
 from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.searching.folder import SearchFolder
+from astrocnn.runs.searching.section import SearchSection
 from astrocnn.runs.searching.space import known_values
 from astrocnn.tasks import Task
 
@@ -64,20 +64,20 @@ def check(folder: SearchFolder) -> None:
         what = "choose trials" if search.sampler == "tpe" else "stop trials early"
         raise MissingDependency("optuna", "search", what)
     mistakes = list(_of_the_run(config, search))
-    check_names(config)
+    check_runs(config)
     task = task_of(config)
     mistakes += _of_the_objective(search, task)
     refused: Refusals = {}
     for name, one in search.space.items():
         for value in one.ends():
             label = _said({name: value})
-            _try(refused, label, lambda n=name, v=value: _alone(folder.config_of({n: v}), n))
+            _try(refused, label, lambda n=name, v=value: folder.config_of({n: v}))
     runs = _Runs(folder, refused)
-    runs.check(lambda run: (check_names(run), options_of(run)))
+    runs.check(options_of)
+    runs.check(optimizer_of, lambda run: run.training.model_dump(mode="json"))
     _refuse(mistakes, refused)
 
     import_tensorflow()
-    runs.check(optimizer_of, lambda run: run.training.model_dump(mode="json"))
     catalog = _try(refused, "all trials", lambda: _labelled(config, task))
     if catalog is not None:
         runs.check(lambda run: _build(run, task, catalog), _seen, most=_MOST_NETWORKS)
@@ -116,14 +116,6 @@ def _of_the_objective(search: SearchSection, task: Task) -> Iterator[str]:
             f"search.objective: there is no '{search.objective}'; known: {', '.join(known)}"
             + (f"; {hint}" if hint else "")
         )
-
-
-def _alone(run: RunConfig, name: str) -> None:
-    """Refuse a name that does not exist, whatever else a trial sets."""
-    check_names(run)
-    option = name.removeprefix("model.options.")
-    if option in ALLOWED:
-        Options.from_dict({option: run.model.options[option]})
 
 
 class _Runs:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from astrocnn.catalog import SPLITS, Catalog
 from astrocnn.errors import AstrocnnError, ConfigError
@@ -30,7 +30,7 @@ from astrocnn.runs.assemble import (
     survey_of,
     task_of,
 )
-from astrocnn.runs.config import RunConfig, check_names
+from astrocnn.runs.config import RunConfig
 from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.tasks import Task
 
@@ -63,14 +63,13 @@ def run(config: RunConfig) -> tuple[Table, bool]:
     table = Table(title=config.title, title_justify="left", title_style="bold", show_header=False)
     good = True
     for finding in _findings(config):
-        mark = "[green]ok[/]" if finding.good else "[red]wrong[/]"
-        table.add_row(mark, finding.what, escape(finding.said))
+        mark = Text("ok", "green") if finding.good else Text("wrong", "red")
+        table.add_row(mark, finding.what, finding.said)
         good &= finding.good
     return table, good
 
 
 def _findings(config: RunConfig) -> Iterator[Finding]:
-    yield _attempt("names", lambda: (check_names(config), "task and architecture exist"))[1]
     catalog, finding = _attempt("catalogue", lambda: _catalog(config))
     yield finding
     task, finding = _attempt("task", lambda: _task(config))
@@ -92,6 +91,8 @@ def _findings(config: RunConfig) -> Iterator[Finding]:
         yield finding
         _, finding = _attempt("training", lambda: _training(config, source, task))
         yield finding
+    else:
+        yield _attempt("method", lambda: _method(config, source, task))[1]
     if model is not None and config.transfer is not None:
         yield _attempt("start", lambda: _start(config, source, task))[1]
     if model is not None or config.model.method is not None:
@@ -189,6 +190,11 @@ def _network(config: RunConfig, source: Source, task: Task) -> tuple[Any, str]:
     seen += [f"{len(inputs.scalars)} scalars"] if inputs.scalars else []
     said = f"{config.model.architecture}: {' and '.join(seen)}, "
     return model, said + f"{model.count_params():,} parameters"
+
+
+def _method(config: RunConfig, source: Source, task: Task) -> tuple[None, str]:
+    facts = estimator_of(config, task, inputs_of(config, source)).facts
+    return None, "; ".join(f"{name.lower()}: {said}" for name, said in facts.items())
 
 
 def _start(config: RunConfig, source: Source, task: Task) -> tuple[None, str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from rich.markup import escape
 
 from astrocnn.catalog import Catalog
 from astrocnn.datasets import Shards, write_shards
@@ -14,7 +13,7 @@ from astrocnn.errors import ImageError
 from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.imaging import open_source
 from astrocnn.runs.assemble import catalog_of, inputs_of, source_of, survey_of
-from astrocnn.runs.config import RunConfig, check_names
+from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 
 __all__ = ["make_shards", "run"]
@@ -28,7 +27,7 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
     shards, problems = make_shards(config, folder)
     yield f"{len(shards)} objects in {folder.shards}"
     yield from tally_flags(shards)
-    yield from map(escape, problems)
+    yield from problems
 
 
 def make_shards(config: RunConfig, folder: RunDirectory) -> tuple[Shards, list[str]]:
@@ -46,7 +45,6 @@ def make_shards(config: RunConfig, folder: RunDirectory) -> tuple[Shards, list[s
     ImageError
         If not a single object has an image.
     """
-    check_names(config)
     catalog = catalog_of(config)
     source = source_of(survey_of(config), catalog, config.inputs.size)
     problems: list[str] = getattr(source, "problems", [])

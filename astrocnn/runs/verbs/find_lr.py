@@ -20,7 +20,7 @@ from astrocnn.runs.assemble import (
     options_of,
     task_of,
 )
-from astrocnn.runs.config import RunConfig, check_names
+from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.cutouts import make_shards
@@ -31,7 +31,7 @@ __all__ = ["Beginning", "begin", "run", "save_figure"]
 
 # Small batches are noisy: the more of them, so that the average always sees as many objects.
 _STEPS = 120
-_OBJECTS = 4000
+_OBJECTS = 2000
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,6 @@ def begin(config: RunConfig, folder: RunDirectory) -> Beginning:
     TrainingError
         If no object of the training split has a label.
     """
-    check_names(config)
     if config.model.method is not None:
         raise ConfigError(
             "This run has no network.",

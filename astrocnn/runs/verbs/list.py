@@ -14,7 +14,7 @@ from astrocnn.errors import ConfigError
 from astrocnn.flags import Flag
 from astrocnn.models.options import ALLOWED, Options
 from astrocnn.plugins import names, nearest
-from astrocnn.training import OPTIMIZERS, SCHEDULES
+from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES
 
 __all__ = ["KINDS", "run"]
 
@@ -62,7 +62,8 @@ def _options() -> Iterator[tuple[str, ...]]:
 
 
 def _optimizers() -> Iterator[tuple[str, ...]]:
-    return ((name,) for name in OPTIMIZERS)
+    """With their parameters in ``[training.parameters]``."""
+    return ((name, ", ".join(PARAMETERS[name])) for name in OPTIMIZERS)
 
 
 def _schedules() -> Iterator[tuple[str, ...]]:

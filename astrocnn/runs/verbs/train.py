@@ -16,6 +16,7 @@ from astrocnn.runs.assemble import (
     catalog_of,
     check_columns,
     check_draws,
+    check_runs,
     estimator_of,
     fit_options_of,
     inputs_of,
@@ -28,7 +29,7 @@ from astrocnn.runs.assemble import (
     survey_of,
     task_of,
 )
-from astrocnn.runs.config import RunConfig, check_names
+from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.cutouts import make_shards
@@ -50,7 +51,7 @@ def run(
     `cut` the shards must be there; `callbacks` are called with the history after each epoch of a
     network.
     """
-    check_names(config)
+    check_runs(config)
     task = task_of(config)
     # What is wrong with the labels is known before hours of cutting.
     catalog = catalog_of(config)
@@ -59,19 +60,24 @@ def run(
         catalog.numbers(name)
     check_columns(config, catalog.table)
 
+    splits_of(config, catalog)
+    if config.model.method is None:
+        options_of(config), optimizer_of(config)
+
     import_tensorflow()
     from astrocnn.training.replicas import wait_for_all
     from astrocnn.training.strategies import is_chief, strategy
 
-    if config.model.method is None:
-        options_of(config), optimizer_of(config)  # their mistakes, too, before hours of cutting
     # Other workers can only be joined before TensorFlow is used.
     where = strategy(config.training.strategy)
     start = start_of(config)
     if cut and not RunDirectory(out).model.exists():
         # What layers cannot do is known before hours of cutting, and leaves no folder.
         source = source_of(survey_of(config), catalog, config.inputs.size)
+        inputs = inputs_of(config, source)
+        estimator_of(config, task, inputs), fit_options_of(config, task, inputs)
         if config.model.method is None:
+            optimizer_of(config).build()
             network_of(config, task, source)
         check_draws(config, task, source)
     if is_chief(where):
