@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -30,6 +29,14 @@ def broken(home, tmp_path) -> Path:
     return Path(shutil.copytree(home / "run", tmp_path / "run"))
 
 
+@pytest.fixture(scope="module")
+def scored(home, tmp_path_factory) -> Path:
+    """The run directory with the scores of its network."""
+    run = Path(shutil.copytree(home / "run", tmp_path_factory.mktemp("scored") / "run"))
+    astrocnn("evaluate", run)
+    return run
+
+
 @pytest.mark.parametrize(
     ("file", "content", "verb"),
     [
@@ -40,8 +47,8 @@ def broken(home, tmp_path) -> Path:
         ("evaluation/samples.npz", "text", "evaluate"),
     ],
 )
-def test_damaged_files_of_a_run_are_named(broken, file, content, verb):
-    astrocnn("evaluate", broken)
+def test_damaged_files_of_a_run_are_named(scored, tmp_path, file, content, verb):
+    broken = shutil.copytree(scored, tmp_path / "run")
     (broken / file).write_text(content)
     said = words(astrocnn("report", broken, code=2))
     assert f"{file} is damaged" in said and f"run 'astrocnn {verb}' again" in said
@@ -194,45 +201,54 @@ def test_square_brackets_survive_the_table_of_findings(home):
 
 
 def test_a_typo_costs_no_tensorflow(home):
-    script = (
-        "import sys; from astrocnn.cli import main\n"
-        "try: main()\n"
-        "except SystemExit as end: print(end.code, 'tensorflow' in sys.modules)"
-    )
-    for command in (
+    """One process for all, since what one brings along is still there after the next."""
+    commands = [
         ("check", home / "none.toml"),
         ("train", home / "run.toml", "--set", "training.epoch=3"),
         ("predict", home / "run", "--worker", "3/2"),
         ("evaluate", home / "none"),
         ("report", home),
-    ):
-        done = subprocess.run(
-            [sys.executable, "-c", script, *map(str, command)], capture_output=True, text=True
-        )
-        assert done.stdout.split() == ["2", "False"], (command, done.stderr)
+    ]
+    script = (
+        "import json, sys; from astrocnn.cli import main\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    sys.argv = ['astrocnn', *words]\n"
+        "    try: main()\n"
+        "    except SystemExit as end: print(words[0], end.code, 'tensorflow' in sys.modules)\n"
+    )
+    given = json.dumps([[str(word) for word in words] for words in commands])
+    done = subprocess.run([sys.executable, "-c", script, given], capture_output=True, text=True)
+    expected = [f"{words[0]} 2 False" for words in commands]
+    assert done.stdout.splitlines() == expected, done.stderr
+
+
+INTERRUPTED = """
+import signal
+from astrocnn.training import backup
+from astrocnn.cli import main
+
+# A shell that started the tests in the background made them and their children deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+save = backup.Backup.save
+
+def save_and_press(self, state):
+    save(self, state)
+    signal.raise_signal(signal.SIGINT)
+
+backup.Backup.save = save_and_press
+main()
+"""
 
 
 def test_interrupted_training_says_how_to_continue(home, tmp_path):
+    """Ctrl-C, pressed when the first epoch is safe."""
     out = tmp_path / "out"
-    # Many short epochs: the training cannot end between its first backup and the signal.
-    options = ["--out", out, "--set", "training.epochs=60", "--set", "training.patience=0"]
-    command = [sys.executable, "-m", "astrocnn.cli", "train", home / "run.toml", *options]
-    command = [str(word) for word in command]
-    # A shell that started the tests in the background made them and their children deaf to Ctrl-C
-    process = subprocess.Popen(
-        command,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.time() + 120
-    while not (out / "backup/state.npz").exists() and process.poll() is None:
-        assert time.time() < deadline
-        time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "Interrupted" in said and "Traceback" not in said
-    astrocnn("train", home / "run.toml", *options)
-    lines = (out / "history.csv").read_text().splitlines()
-    assert len(lines) == 61
+    options = ["train", home / "run.toml", "--out", out, "--set", "training.epochs=3"]
+    command = [sys.executable, "-c", INTERRUPTED, *map(str, options)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 130, done.stderr
+    assert "Interrupted" in done.stderr and "Traceback" not in done.stderr
+    assert (out / "backup/state.npz").exists() and not (out / "model").exists()
+    astrocnn(*options)
+    assert len((out / "history.csv").read_text().splitlines()) == 4
+    assert (out / "model").exists()

@@ -71,9 +71,15 @@ def test_training_twice_says_so_and_another_run_is_refused(home):
     assert "training.epochs" in said and "another run" in said
 
 
-def test_killed_predictions_give_the_same_table(home):
-    whole = home / "whole.fits"
-    astrocnn("predict", home / "run", "--out", whole, "--draws", 3)
+@pytest.fixture(scope="module")
+def whole(home):
+    """Predictions with three draws, made in one go."""
+    out = home / "whole.fits"
+    astrocnn("predict", home / "run", "--out", out, "--draws", 3)
+    return out
+
+
+def test_killed_predictions_give_the_same_table(home, whole):
     other = home / "killed.fits"
     command = [sys.executable, "-m", "astrocnn.cli", "predict", home / "run", "--out", other]
     process = subprocess.Popen([*map(str, command), "--draws", "3"], stderr=subprocess.DEVNULL)
@@ -88,9 +94,8 @@ def test_killed_predictions_give_the_same_table(home):
     assert predictions(whole) == predictions(other)
 
 
-def test_workers_and_formats(home):
-    whole, parts = home / "one.fits", home / "many.csv"
-    astrocnn("predict", home / "run", "--out", whole, "--draws", 3)
+def test_workers_and_formats(home, whole):
+    parts = home / "many.csv"
     assert "missing" in astrocnn(
         "predict", home / "run", "--out", parts, "--draws", 3, "--worker", "2/2"
     )
