@@ -1,6 +1,7 @@
-"""One process of a distributed training: ``python -m training.distributed KIND FILE``.
+"""One process of a distributed training: ``python -m training.distributed KIND FILE ...``.
 
-KIND is "one", "mirrored" (on two logical CPU devices) or "multiworker" (with ``TF_CONFIG``).
+KIND is "one", "mirrored" (on two logical CPU devices) or "multiworker" (with ``TF_CONFIG``);
+several pairs of KIND and FILE are several trainings, one after the other.
 """
 
 from __future__ import annotations
@@ -16,10 +17,6 @@ from .networks import LOSSES, batches, network, sample
 
 
 def main(kind: str, path: str) -> None:
-    if kind == "mirrored":
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        halves = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
-        tf.config.set_logical_device_configuration(cpu, halves)
     where = strategy(kind)
     found: dict[str, np.ndarray] = {"replicas": np.array(where.num_replicas_in_sync)}
 
@@ -59,4 +56,9 @@ def main(kind: str, path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if "mirrored" in sys.argv:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        halves = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
+        tf.config.set_logical_device_configuration(cpu, halves)
+    for kind, path in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        main(kind, path)

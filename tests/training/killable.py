@@ -1,4 +1,4 @@
-"""A training to be killed: ``python -m training.killable FOLDER SECONDS_PER_EPOCH``."""
+"""Trainings to be killed: ``python -m training.killable SECONDS_PER_EPOCH FOLDER ...``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from astrocnn.training import Optimizer, fit
+from astrocnn.training import History, Optimizer, fit
 
 from .networks import LOSSES, batches, network
 
 
 def main(folder: Path, delay: float) -> None:
+    epochs: list[int] = []
+
+    def pause(history: History) -> None:
+        epochs.append(len(history))
+        time.sleep(delay)
+
     model = network(dropout=0.3, batch_norm=True)
     fit(
         model,
@@ -24,11 +30,12 @@ def main(folder: Path, delay: float) -> None:
         optimizer=Optimizer("adam", 0.02, schedule="cosine"),
         backup=folder / "backup",
         history_file=folder / "history.csv",
-        callbacks=[lambda history: time.sleep(delay)],
+        callbacks=[pause],
         strategy="one",
     )
-    np.savez(folder / "weights.npz", *model.get_weights())
+    np.savez(folder / "weights.npz", *model.get_weights(), epochs=epochs)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]))
+    for name in sys.argv[2:]:
+        main(Path(name), float(sys.argv[1]))

@@ -15,9 +15,9 @@ import pytest
 TESTS = Path(__file__).parents[1]
 
 
-def _start(kind: str, path: Path, **environment: str) -> subprocess.Popen:
+def _start(*kinds_and_paths: str | Path, **environment: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "training.distributed", kind, str(path)],
+        [sys.executable, "-m", "training.distributed", *map(str, kinds_and_paths)],
         cwd=TESTS,
         env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"} | environment,
         stderr=subprocess.PIPE,
@@ -28,12 +28,12 @@ def _start(kind: str, path: Path, **environment: str) -> subprocess.Popen:
 def _finish(processes: list[subprocess.Popen]) -> None:
     try:
         for process in processes:
-            _, errors = process.communicate(timeout=150)
+            _, errors = process.communicate(timeout=400)
             assert process.returncode == 0, errors[-3000:]
     finally:
         for process in processes:
             process.kill()
-            process.wait()
+            process.communicate()
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:
@@ -42,10 +42,16 @@ def _load(path: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory) -> dict[str, np.ndarray]:
-    path = tmp_path_factory.mktemp("alone") / "alone.npz"
-    _finish([_start("one", path)])
-    return _load(path)
+def alone_and_mirrored(tmp_path_factory) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Trained by one process, since TensorFlow is slow to start."""
+    alone, mirrored = (tmp_path_factory.mktemp("one") / f"{n}.npz" for n in ("alone", "two"))
+    _finish([_start("one", alone, "mirrored", mirrored)])
+    return _load(alone), _load(mirrored)
+
+
+@pytest.fixture(scope="module")
+def alone(alone_and_mirrored) -> dict[str, np.ndarray]:
+    return alone_and_mirrored[0]
 
 
 def _free_ports(n: int) -> list[int]:
@@ -75,9 +81,9 @@ def _assert_same_training(found: dict[str, np.ndarray], alone: dict[str, np.ndar
         np.testing.assert_allclose(found[name], found[f"{name} locally"], atol=1e-6)
 
 
-def test_two_devices_follow_the_path_of_one(tmp_path, alone):
-    _finish([_start("mirrored", tmp_path / "two.npz")])
-    _assert_same_training(_load(tmp_path / "two.npz"), alone)
+def test_two_devices_follow_the_path_of_one(alone_and_mirrored):
+    alone, mirrored = alone_and_mirrored
+    _assert_same_training(mirrored, alone)
 
 
 @pytest.mark.slow
