@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ _LITTLE = 0.1
 """Part of the differences between objects below which pixels hardly count."""
 _ENOUGH = 24
 """Objects from which on shares are also drawn along a column."""
+
+_CURVES = ("deletion", "insertion", "random_deletion", "random_insertion")
 
 _NAMES = {"grad_cam": "Grad-CAM", "smooth_grad": "SmoothGrad", "deconvnet": "DeconvNet"}
 
@@ -99,7 +102,8 @@ def _weight(one: Looked) -> str:
     change, spread = float(np.median(np.abs(whole - empty))), float(np.std(whole))
     said = (
         f"The pixels together: filled with sky noise they change the {one.output} by {change:.2g} "
-        f"in the median of these objects, from {np.median(whole):.3g} to {np.median(empty):.3g}."
+        f"in the median of these objects; of the images it is {np.median(whole):.3g}, of empty sky "
+        f"{np.median(empty):.3g}."
     )
     if change < _LITTLE * spread:
         said += (
@@ -159,7 +163,8 @@ def _shares(found: Explanations, one: Looked) -> list[Picture]:
     names = _names(found, next(iter(shares.values())).shape[-1])
     caption = (
         f"{one.output}: part of the absolute attribution in each band. Medians of the objects, "
-        "with the range from 16 % to 84 % of them; dotted, all bands alike."
+        "with the range from 16 % to 84 % of them; dotted, all bands alike. Integrated gradients "
+        "count what a band adds, gradients how steep the number is in it."
     )
     pictures = [Picture(figures.band_shares(shares, band_names=names), caption, caption)]
     if one.along is not None and np.isfinite(one.along[1]).sum() >= _ENOUGH:
@@ -179,7 +184,7 @@ def _believed(found: Explanations) -> Chapter | None:
         if table is not None:
             tables.append(table)
         if one.curves:
-            curves = {_name(name): values for name, values in one.curves.items()}
+            curves, turned = _one_way(one.curves)
             figure = figures.deletion_insertion(curves, ylabel=one.output)
             caption = (
                 f"{start}mean over objects while pixels are filled with sky noise in the order of "
@@ -187,6 +192,11 @@ def _believed(found: Explanations) -> Chapter | None:
                 "to the number of empty sky, and back to that of the image, sooner than random "
                 "order (gray: the spread of single random orders)."
             )
+            if turned:
+                caption += (
+                    f" Of {turned} of {len(one.labels)} objects empty sky changes the number the "
+                    "other way; it counts with the other sign."
+                )
             pictures.append(_picture(figure, caption))
         if one.randomization:
             named = {_name(name): values for name, values in one.randomization.items()}
@@ -209,6 +219,27 @@ def _believed(found: Explanations) -> Chapter | None:
     return Chapter("Can the maps be believed?", text, pictures, tables)
 
 
+def _one_way(curves: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Curves by what is said of their methods, all on one way, and how many had to be turned.
+
+    The mean of a curve that falls and of one that rises would say nothing of either.
+    """
+    way = _way(next(iter(curves.values())))
+    sign = np.where(way == -np.sign(way.sum() or -1), -1.0, 1.0)[:, None]
+    made = {}
+    for method, curve in curves.items():
+        spreads = {name: getattr(curve, name, None) for name in (f"{k}_std" for k in _CURVES[2:])}
+        turned = {name: sign * np.asarray(getattr(curve, name), float) for name in _CURVES}
+        made[_name(method)] = SimpleNamespace(fraction=curve.fraction, **turned, **spreads)
+    return made, int((sign < 0).sum())
+
+
+def _way(curve: Any) -> Any:
+    """Whether empty sky has more of the number than the image (1), or less (-1)."""
+    values = np.asarray(curve.deletion, float)
+    return np.sign(values[:, -1] - values[:, 0])
+
+
 def _checks(one: Looked) -> Table | None:
     """One row a method, one column a check that was made."""
     columns: dict[str, dict[str, str]] = {}
@@ -217,9 +248,8 @@ def _checks(one: Looked) -> Table | None:
         columns.setdefault(column, {})[method] = words
 
     for name, curve in one.curves.items():
-        x, whole = np.asarray(curve.fraction, float), np.asarray(curve.deletion, float)
         # Of some numbers, such as an uncertainty, empty sky has more than an object.
-        way = np.sign(whole[:, -1] - whole[:, 0])
+        x, way = np.asarray(curve.fraction, float), _way(curve)
         for kind, sign in (("deletion", 1), ("insertion", -1)):
             areas = [np.trapezoid(getattr(curve, k), x) for k in (kind, f"random_{kind}")]
             gain = sign * way * (areas[0] - areas[1])

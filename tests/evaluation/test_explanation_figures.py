@@ -501,6 +501,22 @@ def test_numbers_that_grow_when_the_object_goes_are_checked_as_well():
     assert rows[0][:2] == rows[1][:2]  # by deletion; these insertions end elsewhere
 
 
+def test_curves_that_go_opposite_ways_do_not_cancel():
+    looked, _ = told()
+    falling = curve(7)
+    mixed = SimpleNamespace(**vars(falling))
+    sign = np.where(np.arange(7) < 5, 1.0, -1.0)[:, None]
+    for name in ("deletion", "insertion", "random_deletion", "random_insertion"):
+        setattr(mixed, name, sign * getattr(falling, name))
+    drawn = []
+    for one in (falling, mixed):
+        shown = Looked("logit", looked.images, looked.maps, looked.labels, {"grad_cam": one})
+        (picture,) = chapters(Explanations(BANDS[3], [shown]))[1].figures
+        drawn.append([line.get_ydata() for axes in picture.figure.axes for line in axes.lines])
+        assert ("Of 2 of 7 objects" in picture.caption) == (len(drawn) == 2)
+    np.testing.assert_allclose(*drawn)
+
+
 @pytest.mark.parametrize("change, little", [(0.125, True), (0.25, False)])
 def test_pixels_that_hardly_count_are_named(change, little):
     looked, _ = told()
@@ -509,9 +525,8 @@ def test_pixels_that_hardly_count_are_named(change, little):
     curves.deletion = np.arange(7.0)[:, None] + np.linspace(0, change, 6)
     one = Looked("mean of z", looked.images, looked.maps, looked.labels, {"grad_cam": curves})
     text = " ".join(chapters(Explanations(BANDS[3], [one]))[0].text)
-    assert (
-        f"mean of z by {change:.2g} in the median" in text and f"from 3 to {3 + change:.3g}" in text
-    )
+    assert f"mean of z by {change:.2g} in the median" in text
+    assert f"of the images it is 3, of empty sky {3 + change:.3g}." in text
     assert ("standard deviation 2): the network decides by other things" in text) == little
 
 

@@ -42,7 +42,7 @@ def shared_rgb(
             noise[i] = 1.4826 * np.median(np.abs(values - middle))
     white = np.where(white > black, white - black, 1.0)
     # Faint images are drawn nearly linear, lest their noise shine.
-    soft = float(np.clip(4 * np.mean(noise / white), 0.06, 1.0))
+    soft = float(np.clip(4 * np.mean(noise / white), 0.01, 1.0))
     out = []
     for image in images:
         x = np.maximum((np.asarray(image, np.float64)[..., bands] - black) / white, 0.0)
