@@ -336,7 +336,12 @@ def explain(
         int | None, typer.Option(min=1, help="Instead, some of each predicted class (2).")
     ] = None,
     methods: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="Methods (some of each kind).")
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Methods, such as occlusion or deep_dream (some of each kind; a wrong name lists "
+            "all).",
+        ),
     ] = None,
     target: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="Targets (that of the headline).")
@@ -348,7 +353,10 @@ def explain(
         bool, typer.Option("--checks/--no-checks", help="Whether the maps can be believed.")
     ] = True,
 ) -> None:
-    """Look inside: which pixels decided, can one believe it, what the network has learned."""
+    """Look inside: which pixels decided, can one believe it, what the network has learned.
+
+    Replaces what was explained before.
+    """
     from astrocnn.runs.verbs import explain as verb
 
     _tell(
