@@ -113,7 +113,9 @@ def test_it_rises_for_stamps_unlike_those_that_a_network_knows(tmp_path):
     table = Table({"id": np.arange(400), "kind": np.where(wide, "galaxy", "star")})
     shards = write_shards(tmp_path / "s", Catalog.from_table(table), ArraySource(images, ("r",)))
     task = make("morphology", classes=("galaxy", "star"), column="kind")
-    network = KerasEstimator(task, shards.inputs, "lenet", options={"width": 0.5})
+    network = KerasEstimator(
+        task, shards.inputs, "lenet", options={"width": 0.5}, precision="float32"
+    )
     network.fit(shards, np.arange(150), epochs=2, optimizer="adam", strategy="one")
     novelty = Novelty.fit(network.features(images[150:300]))
 

@@ -28,7 +28,8 @@ def inside(shards, inputs):
         Target("bright", Gaussian(-1.0, 2.0, n_bins=10, chapter="regression"), "bright"),
     )
     task = Task("two", targets, "width.crps")
-    estimator = KerasEstimator(task, inputs, "lenet", options={"head_dropout": 0.3})
+    how = {"options": {"head_dropout": 0.3}, "precision": "float32"}
+    estimator = KerasEstimator(task, inputs, "lenet", **how)
     with pytest.warns(UserWarning, match="outside the range"):
         estimator.fit(shards, np.arange(90), np.arange(90, 120), epochs=1, strategy="one")
     return estimator

@@ -104,7 +104,8 @@ def test_scalars_stand_beside_features(task, bare, shards, images):
 
 
 def test_features_of_a_network_join_the_others(task, inputs, shards, images, tmp_path):
-    network = KerasEstimator(task, inputs, "plain8", {"width": 0.25}, seed=1)
+    how = {"options": {"width": 0.25}, "precision": "float32"}
+    network = KerasEstimator(task, inputs, "plain8", seed=1, **how)
     with pytest.raises(ModelError, match="not been trained"):
         ClassicalEstimator(task, inputs, "knn", (network,)).fit(shards, TRAIN)
     network.fit(shards, TRAIN, np.arange(90, 120), epochs=1)

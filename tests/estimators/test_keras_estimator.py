@@ -13,21 +13,23 @@ from astrocnn.estimators import KerasEstimator, keras_estimator, load_estimator
 from astrocnn.estimators._rounding import largest_change
 from astrocnn.imaging import Inputs
 from astrocnn.tasks import make
+from astrocnn.training.precision import bfloat16_works
 
 from .conftest import BANDS, SIZE, images_and_classes
 
 TRAIN, VALIDATION = np.arange(90), np.arange(90, 120)
 
 
-def _fit(task, inputs, shards, **options):
-    estimator = KerasEstimator(task, inputs, "lenet", options={"head_dropout": 0.3}, seed=3)
+def _fit(task, inputs, shards, precision="float32", **options):
+    how = {"options": {"head_dropout": 0.3}, "precision": precision, "seed": 3}
+    estimator = KerasEstimator(task, inputs, "lenet", **how)
     arguments = {"epochs": 3, "strategy": "one", **options}
     return estimator.fit(shards, TRAIN, VALIDATION, **arguments)
 
 
 @pytest.fixture(scope="module")
 def fitted(task, inputs, shards):
-    return _fit(task, inputs, shards)
+    return _fit(task, inputs, shards, precision="auto")
 
 
 def test_it_is_the_network_on_normalized_images(fitted, inputs):
@@ -80,6 +82,9 @@ def test_the_seed_decides_everything(fitted, task, inputs, shards):
     losses = again.history_["val_loss"]
     assert set(again.history_.columns) >= {"morphology_accuracy", "val_bright_accuracy"}
     assert losses[-1] < losses[0]
+    # Bfloat16 is tried where nobody has decided.
+    assert again.bfloat16_change_ == np.inf
+    assert not bfloat16_works() or 0 < fitted.bfloat16_change_ < 0.1
 
 
 def test_an_interrupted_fit_ends_with_the_same_weights(fitted, task, inputs, shards, tmp_path):
@@ -106,14 +111,18 @@ def test_augmentation_and_balance_change_the_training(fitted, task, inputs, shar
 
 def test_a_normalization_is_measured_when_there_is_none(task, shards):
     bare = Inputs(BANDS, SIZE, pixel_scale=0.5, unit="nJy", mask_channel=True)
-    estimator = KerasEstimator(task, bare, "lenet").fit(shards, TRAIN, epochs=1, strategy="one")
+    estimator = KerasEstimator(task, bare, "lenet", precision="float32").fit(
+        shards, TRAIN, epochs=1, strategy="one"
+    )
     assert estimator.inputs.normalization.mask_channel
     values = estimator.inputs.normalization.apply(shards.images(TRAIN))[..., :2]
     assert abs(values.mean()) < 0.05
 
 
 def test_draws_without_dropout_are_an_error(task, inputs, shards):
-    estimator = KerasEstimator(task, inputs, "lenet").fit(shards, TRAIN, epochs=1, strategy="one")
+    estimator = KerasEstimator(task, inputs, "lenet", precision="float32").fit(
+        shards, TRAIN, epochs=1, strategy="one"
+    )
     with pytest.raises(ModelError, match=r"[Dd]ropout"):
         estimator.sample(images_and_classes(3)[0], draws=2)
     assert np.isfinite(estimator.sample(images_and_classes(3)[0])["bright"]).all()
@@ -129,7 +138,9 @@ def test_scalars_reach_the_network(task, inputs, shards):
     with_ebv = Inputs(
         BANDS, SIZE, pixel_scale=0.5, scalars=("ebv",), normalization=inputs.normalization
     )
-    estimator = KerasEstimator(task, with_ebv, "lenet").fit(shards, TRAIN, epochs=1, strategy="one")
+    estimator = KerasEstimator(task, with_ebv, "lenet", precision="float32").fit(
+        shards, TRAIN, epochs=1, strategy="one"
+    )
     images = images_and_classes(5)[0]
     low = estimator.sample(images, np.zeros((5, 1)))["morphology"]
     high = estimator.sample(images, np.full((5, 1), 20.0))["morphology"]
@@ -140,7 +151,7 @@ def test_scalars_reach_the_network(task, inputs, shards):
 
 def test_reflections_are_left_out_when_they_change_a_label(inputs, shards, task):
     winding = make("morphology", classes=("galaxy", "star"), column="kind", symmetric=False)
-    estimator = KerasEstimator(winding, inputs, "lenet").fit(
+    estimator = KerasEstimator(winding, inputs, "lenet", precision="float32").fit(
         shards, TRAIN, epochs=1, strategy="one"
     )
     images = images_and_classes(8)[0]

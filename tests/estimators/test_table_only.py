@@ -39,7 +39,8 @@ def fitted(request, catalog, tmp_path_factory):
     shards = write_shards(tmp_path_factory.mktemp("shards"), catalog, NoImages(N), INPUTS)
     if request.param == "knn":
         return ClassicalEstimator(TASK, INPUTS, "knn").fit(shards, TRAIN)
-    network = KerasEstimator(TASK, INPUTS, "ann", options={"width": 8}, seed=2)
+    how = {"options": {"width": 8}, "precision": "float32"}
+    network = KerasEstimator(TASK, INPUTS, "ann", seed=2, **how)
     return network.fit(
         shards, TRAIN, VALIDATION, epochs=25, batch_size=32, strategy="one", optimizer="adam"
     )

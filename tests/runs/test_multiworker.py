@@ -42,7 +42,7 @@ def test_two_workers_share_one_run_directory(home, tmp_path):
     ]
     try:
         for process in processes:
-            said, errors = process.communicate(timeout=150)
+            said, errors = process.communicate(timeout=400)
             assert process.returncode == 0, errors[-3000:]
             assert f"trained: {out / 'model'}" in "".join(said.splitlines())
     finally:

@@ -50,6 +50,7 @@ learning_rate = 2e-3
 
 [prediction]
 draws = 3
+precision = "float32"
 """
 FRACTIONS = {
     "elliptical": (0.85, 0.10, 0.05),
