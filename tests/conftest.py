@@ -23,9 +23,20 @@ settings.register_profile("astrocnn", deadline=None, derandomize=True, max_examp
 settings.load_profile("astrocnn")
 
 
+_LONG = ("test_notebooks", "runs/", "training/", "estimators/", "test_readme")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The file that takes longest comes first: one process has it while others do the rest."""
-    items.sort(key=lambda item: "test_notebooks" not in item.nodeid)
+    """Files that take long come first: with short ones at the end no process waits for another.
+
+    One process has the notebooks while another does all runs, so that these share one network.
+    """
+    place = {f"tests/{name}": k for k, name in enumerate(_LONG)}
+    items.sort(
+        key=lambda item: next(
+            (k for at, k in place.items() if item.nodeid.startswith(at)), len(_LONG)
+        )
+    )
 
 
 def _real_data_folder() -> Path | None:
