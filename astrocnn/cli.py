@@ -218,7 +218,10 @@ def search(
     overrides: Overrides = [],  # noqa: B006
     workers: Annotated[int, typer.Option(min=1, help="Processes that train trials.")] = 1,
 ) -> None:
-    """Try many values of a run, and rank them by the validation loss; it continues like train."""
+    """Try many values of a run, and rank them by the validation loss; it continues like train.
+
+    What to vary stands in the run file, under \\[search.space].
+    """
     from astrocnn.runs.config import load_run
     from astrocnn.runs.verbs import search as verb
 

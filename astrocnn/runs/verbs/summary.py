@@ -55,4 +55,8 @@ def run(config: RunConfig) -> Iterator[Table | str]:
         )
     yield table
     adds, memory = (sum(getattr(layer, f) for layer in layers) for f in ("multiply_adds", "memory"))
-    yield f"{adds / 1e6:.4g} million multiply-adds and {memory / 1e6:.4g} MB an object"
+    yield f"{_millions(adds)} million multiply-adds and {_millions(memory)} MB an object"
+
+
+def _millions(value: int) -> str:
+    return f"{value / 1e6:,.0f}" if value >= 1e8 else f"{value / 1e6:.3g}"
