@@ -66,7 +66,7 @@ class Uncertainty:
         """What it is, for the axis of a figure."""
         if is_quantity(self.target.family):
             return f"variance over draws of the mean of {self.target.name}"
-        return f"mutual information of {self.target.name}"
+        return f"mutual information of {self.target.name} [nat]"
 
     def nodes(self, model: keras.Model) -> Any:
         """The draws for the target.

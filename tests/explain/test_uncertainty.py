@@ -139,7 +139,7 @@ def test_the_network_behind_the_draws_forgets():
 
 
 def test_labels_say_what_is_explained():
-    assert Uncertainty(TARGETS["shape"]).label == "mutual information of shape"
+    assert Uncertainty(TARGETS["shape"]).label == "mutual information of shape [nat]"
     assert Uncertainty(TARGETS["z"]).label == "variance over draws of the mean of z"
 
 
