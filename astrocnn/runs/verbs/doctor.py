@@ -48,9 +48,7 @@ def _core() -> Table:
     table.add_row("memory", _memory())
     table.add_row("bfloat16 on the CPU (AMX)", _tiles())
     gpus = tf.config.list_physical_devices("GPU")
-    table.add_row(
-        "GPUs", ", ".join(gpu.name for gpu in gpus) or "none; astrocnn[gpu] brings CUDA"
-    )
+    table.add_row("GPUs", ", ".join(gpu.name for gpu in gpus) or "none; astrocnn[gpu] brings CUDA")
     data = os.environ.get("ASTROCNN_DATA")
     if data is None:
         said = "not set: run files of pipelines/ that use real data need it"
