@@ -183,6 +183,25 @@ def test_pasquet19_has_the_weights_its_paper_counts(published):
     assert {"conv1", "concat5", "dense1"} <= before
 
 
+def test_pasquet19_listens_to_images_beside_colors(two_targets):
+    """At the start, the images of other objects change an answer more than other colors do."""
+
+    def changed_by(name, **options):
+        keras.utils.set_random_seed(0)
+        how = {"size": 32, "n_channels": 5, "n_scalars": 6}
+        model = build("pasquet19", two_targets, options=Options(width=0.25, **options), **how)
+        blurred = images(32, 4, 5).repeat(8, axis=1).repeat(8, axis=2)  # unlike noise, it lasts
+        x = {"image": blurred, "scalars": images(32, 1, 6)[:, 0, 0]}
+        other = {**x, name: x[name][::-1]}
+        answers = [np.hstack(list(model.predict(v, verbose=0).values())) for v in (x, other)]
+        return np.std(answers[1] - answers[0])
+
+    assert changed_by("image") > 1.5 * changed_by("scalars")
+    # As the paper has it, with the start of its time, they are drowned.
+    old = {"initializer": "glorot"}
+    assert changed_by("image", **old) < 0.7 * changed_by("scalars", **old)
+
+
 def test_alexnet_differs_from_the_original_by_its_groups():
     # Krizhevsky+12, section 3.5: kernels of 5x5x48, 3x3x192 and 3x3x192 instead of all maps.
     halved = 25 * 48 * 256 + 9 * 192 * 384 + 9 * 192 * 256
