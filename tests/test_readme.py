@@ -26,8 +26,8 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 def block(language: str, containing: str) -> str:
     """The one code block of a language that holds a text."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-    (found,) = (text for text in blocks if containing in text)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    (found,) = (text for spoken, text in blocks if spoken == language and containing in text)
     return found
 
 
