@@ -139,8 +139,9 @@ def _fill(header: fits.Header, cards: Sequence[Card], comments: Sequence[str]) -
         if value is None or (isinstance(value, float) and not np.isfinite(value)):
             continue
         kept = text_of(value) if isinstance(value, str) else value
-        long = isinstance(kept, str) and len(kept) > 60
-        header[keyword] = (kept, "" if long else comment)
+        # A value leaves its comment what room there is, and none of a comment is better than half.
+        taken = len(str(fits.Card(keyword, kept)).rstrip()) + len(" / ")
+        header[keyword] = (kept, comment if taken + len(comment) <= fits.Card.length else "")
     if any(len(str(value)) > 66 for value in header.values()) and "LONGSTRN" not in header:
         header["LONGSTRN"] = ("OGIP 1.0", "long strings are continued")
     for sentence in comments:

@@ -22,6 +22,7 @@ from astrocnn.prediction.explanation_files import (
     file_name,
     write,
 )
+from astrocnn.prediction.explanation_hdus import write_hdus
 from astrocnn.runs.explaining.looking import map_methods
 
 IDS = {
@@ -198,6 +199,18 @@ def test_fitsverify_has_no_complaint(written):
     for path in paths:
         done = subprocess.run(["fitsverify", "-q", path], capture_output=True, text=True)
         assert "verification OK" in done.stdout, done.stdout
+
+
+def test_a_value_of_any_length_comes_back_with_its_comment_or_without(tmp_path):
+    """Cards of 80 characters: no warning, no half a comment, the value whole."""
+    comment = "the number that is explained"
+    values = {f"K{n}": "it's"[: n % 5] + "x" * (n - n % 5) for n in range(100)}
+    cards = [(key, value, comment) for key, value in values.items()]
+    write_hdus(tmp_path / "a.fits", cards, [])
+    header = fits.getheader(tmp_path / "a.fits")
+    assert {key: header[key] for key in values} == values
+    assert {header.comments[key] for key in values} == {comment, ""}
+    assert header.comments["K36"] == comment
 
 
 def test_names_of_files_differ_where_identifiers_do():
