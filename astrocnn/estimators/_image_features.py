@@ -21,7 +21,7 @@ from astrocnn.imaging import Inputs
 
 __all__ = ["ImageFeatures", "Part"]
 
-Part = str | Estimator | tuple[Estimator, str]
+Part = str | Estimator | tuple[Estimator, str | None]
 """A family of features, or a network, of which one layer may be meant."""
 
 _FILE = "features.json"
@@ -50,7 +50,7 @@ class ImageFeatures:
     """
 
     def __init__(self, parts: Sequence[Part], inputs: Inputs) -> None:
-        self.parts = tuple(parts)
+        self.parts = tuple(p if isinstance(p, (str, tuple)) else (p, None) for p in parts)
         self._inputs = inputs
         self.location = np.empty(0)
         self.scale = np.empty(0)
@@ -59,14 +59,12 @@ class ImageFeatures:
             if isinstance(part, str):
                 plugins.load(FEATURES, part)
             else:
-                _check_network(*_network(part), inputs)
+                _check_network(*part, inputs)
 
     @property
     def words(self) -> tuple[str, ...]:
         """What each part is: the family, or the fingerprint of the network."""
-        return tuple(
-            part if isinstance(part, str) else _said(*_network(part)) for part in self.parts
-        )
+        return tuple(part if isinstance(part, str) else _said(*part) for part in self.parts)
 
     @property
     def learns(self) -> bool:
@@ -91,7 +89,7 @@ class ImageFeatures:
                 scale = self._inputs.pixel_scale
                 found.append(compute(part, images, scale, fitted=self.learned)[0])
                 continue
-            network, layer = _network(part)
+            network, layer = part
             names = network.inputs.scalars
             some = None
             if names:
@@ -122,7 +120,7 @@ class ImageFeatures:
             if isinstance(part, str):
                 parts.append(part)
                 continue
-            network, layer = _network(part)
+            network, layer = part
             parts.append({"layer": layer})
             network.save(folder / f"network-{k}")
         about: dict[str, Any] = {
@@ -141,13 +139,12 @@ class ImageFeatures:
         if not (folder / _FILE).is_file():
             return None
         about = read_json(folder / _FILE)
-        parts: list[Part] = []
-        for k, part in enumerate(about["parts"]):
-            if isinstance(part, str):
-                parts.append(part)
-                continue
-            network, layer = load_estimator(folder / f"network-{k}"), part["layer"]
-            parts.append(network if layer is None else (network, layer))
+        parts: list[Part] = [
+            part
+            if isinstance(part, str)
+            else (load_estimator(folder / f"network-{k}"), part["layer"])
+            for k, part in enumerate(about["parts"])
+        ]
         found = cls(parts, inputs)
         found.location = np.array(about["location"], np.float64)
         found.scale = np.array(about["scale"], np.float64)
@@ -179,10 +176,6 @@ def _read_learned(path: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
             hint="copy the folder again, or train again",
         ) from error
     return learned
-
-
-def _network(part: Estimator | tuple[Estimator, str]) -> tuple[Estimator, str | None]:
-    return part if isinstance(part, tuple) else (part, None)
 
 
 def _said(network: Estimator, layer: str | None) -> str:

@@ -173,9 +173,15 @@ def _features_from(config: RunConfig, name: str) -> str | Estimator | tuple[Esti
     """
     if not name.startswith(NETWORK):
         return name
-    folder, _, layer = name.removeprefix(NETWORK).partition("#")
+    folder, layer = _run_and_layer(name)
     network = _network_in(_trained_run(config, folder, "model.features"))
     return (network, layer) if layer else network
+
+
+def _run_and_layer(name: str) -> tuple[str, str]:
+    """The folder and the layer, if one is meant, of ``cnn:DIR#LAYER``."""
+    folder, _, layer = name.removeprefix(NETWORK).partition("#")
+    return folder, layer
 
 
 def start_of(config: RunConfig) -> Estimator | None:
@@ -208,7 +214,7 @@ def check_runs(config: RunConfig) -> None:
     from astrocnn.estimators.base import ABOUT
 
     wanted = [
-        ("model.features", name.removeprefix(NETWORK).partition("#")[0])
+        ("model.features", _run_and_layer(name)[0])
         for name in config.model.features
         if name.startswith(NETWORK)
     ]

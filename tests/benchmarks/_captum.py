@@ -8,17 +8,18 @@ passes that it cannot do without.
 from __future__ import annotations
 
 import json
-import statistics
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
 import captum.attr
 import torch
 from torch import nn
 
+from tests.benchmarks._table import seconds
+
 __all__: list[str] = []
+
+_REPEATS = 3
 
 
 def _chain(layers: list[dict[str, Any]]) -> nn.Sequential:
@@ -38,16 +39,6 @@ def _chain(layers: list[dict[str, Any]]) -> nn.Sequential:
         if about.get("activation") == "relu":
             made += [nn.ReLU()]
     return nn.Sequential(*made)
-
-
-def _median(job: Callable[[], Any], repeats: int = 3) -> float:
-    job()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        job()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def main(about: dict[str, Any]) -> dict[str, float]:
@@ -79,17 +70,19 @@ def main(about: dict[str, Any]) -> dict[str, float]:
     strides = (bands, about["stride"], about["stride"])
     integrated = captum.attr.IntegratedGradients(model)
     return {
-        "forward": _median(forward),
-        "occlusion": _median(
+        "forward": seconds(forward, _REPEATS),
+        "occlusion": seconds(
             lambda: hidden.attribute(
                 images, square, strides, target=1, perturbations_per_eval=max(1, batch // n)
-            )
+            ),
+            _REPEATS,
         ),
-        "backward": _median(backward),
-        "integrated": _median(
+        "backward": seconds(backward, _REPEATS),
+        "integrated": seconds(
             lambda: integrated.attribute(
                 images, target=1, n_steps=about["points"], internal_batch_size=batch
-            )
+            ),
+            _REPEATS,
         ),
     }
 
