@@ -28,6 +28,7 @@ from astrocnn.estimators.base import ABOUT
 from astrocnn.families import ClassFamily
 from astrocnn.imaging import Inputs
 from astrocnn.models import Options, body, with_precision
+from astrocnn.models.auxiliary import with_auxiliary_heads
 from astrocnn.models.build import build
 from astrocnn.models.drawing import drawing
 from astrocnn.tasks import Task, storage
@@ -223,9 +224,13 @@ class KerasEstimator:
         if validation is not None and len(validation):
             held_out = dataset(rows=validation, batch_size=256, **common)
         targets = self.task.targets
+        trained, auxiliary = with_auxiliary_heads(model, self.task, self.options)
+        importance = {t.name: t.weight for t in targets}
+        for output, target in auxiliary.items():
+            importance[output] = self.options.auxiliary * importance[target]
         classes = [t.name for t in targets if isinstance(t.family, ClassFamily)]
         history = fit(
-            model,
+            trained,
             _Epochs(
                 rows=train,
                 batch_size=batch_size,
@@ -236,7 +241,8 @@ class KerasEstimator:
             ),
             held_out,
             losses={t.name: t.family.loss for t in targets},
-            loss_weights={t.name: t.weight for t in targets},
+            loss_weights=importance,
+            auxiliary=auxiliary,
             metrics={name: {"accuracy": _accuracy} for name in classes},
             class_weights=self._class_weights(shards, train) if balance else None,
             epochs=epochs,

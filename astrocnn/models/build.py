@@ -11,6 +11,7 @@ import keras
 from keras import layers
 
 from astrocnn.errors import ModelError
+from astrocnn.models.auxiliary import check_auxiliary
 from astrocnn.models.blocks import Block
 from astrocnn.models.options import Options, refuse
 from astrocnn.models.sizes import ImageTooSmall
@@ -160,7 +161,7 @@ def _assemble(
     block = Block(options)
     features = module.features(inputs.get("image"), inputs.get("scalars"), block)
     features = block.head_dropout(features, getattr(module, "HEAD_DROPOUT", 0.0))
-    refuse(block.mistakes)
+    refuse([*block.mistakes, *check_auxiliary(architecture, options)])
     taken = {layer.name for layer in keras.Model(inputs, features).layers}
     outputs = {}
     for name, units in heads.items():

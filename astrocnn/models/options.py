@@ -76,6 +76,9 @@ class Options:
         First layers of the networks made for photographs: ``"large"`` shrinks images of 112
         pixels and more at once, ``"small"`` keeps the resolution of small stamps.  Chosen by the
         size when None.
+    auxiliary : float
+        Weight of the losses of auxiliary heads, which answer from the middle of the network and
+        exist in training only, for networks of a paper that has them: ``"googlenet"``, with 0.3.
     readout : str, optional
         What feature maps become before the dense layers or the head: ``"flatten"``, all their
         pixels, or the ``"average"`` or ``"max"`` of each map [5]_, which ask for fewer weights and
@@ -110,6 +113,7 @@ class Options:
     dilation: int = 1
     width: float = 1.0
     stem: str | None = None
+    auxiliary: float = 0.0
     readout: str | None = None
 
     def __post_init__(self) -> None:
@@ -134,6 +138,7 @@ class Options:
             yield from _outside("head_dropout", self.head_dropout, 1.0)
         yield from _outside("spatial_dropout", self.spatial_dropout, 1.0)
         yield from _outside("l2", self.l2, None)
+        yield from _outside("auxiliary", self.auxiliary, None)
         yield from _outside("width", self.width, None)
         if self.width == 0:
             yield ConfigError("A network of width 0 has no layers.", received=self.width)

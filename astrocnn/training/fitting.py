@@ -45,6 +45,7 @@ def fit(
     class_weights: Mapping[str, np.ndarray] | None = None,
     loss_weights: Mapping[str, float] | None = None,
     metrics: Mapping[str, Mapping[str, PerObject]] | None = None,
+    auxiliary: Mapping[str, str] | None = None,
     monitor: str | None = None,
     min_delta: float = 0.0,
     strategy: str | tf.distribute.Strategy = "auto",
@@ -89,9 +90,12 @@ def fit(
     class_weights : mapping of target to ndarray, optional
         See `class_weights`.
     loss_weights : mapping of target to float, optional
-        Importance of each target, 1 unless named.
+        Importance of each target and auxiliary output, 1 unless named.
     metrics : mapping of target to mapping of name to function, optional
         Further values per object of (encoded, raw), averaged into the history.
+    auxiliary : mapping of output to target, optional
+        Outputs that learn from the labels of a target beside its own, and are not validated: see
+        `astrocnn.models.auxiliary.with_auxiliary_heads`.
     monitor : str, optional
         Column to be made small: "val_loss", or "loss" without validation.
     min_delta : float
@@ -132,7 +136,9 @@ def fit(
     where = strategy if isinstance(strategy, tf.distribute.Strategy) else strategy_of(strategy)
     precision = resolve_precision(precision)
     method = Optimizer(optimizer) if isinstance(optimizer, str) else optimizer
-    objective = Objective(losses, loss_weights or {}, class_weights or {}, metrics or {})
+    objective = Objective(
+        losses, loss_weights or {}, class_weights or {}, metrics or {}, auxiliary or {}
+    )
     objective.check(model.output if isinstance(model.output, dict) else ())
     watched = monitor or ("val_loss" if validation is not None else "loss")
     best = Best(watched, patience, min_delta)

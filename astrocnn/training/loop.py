@@ -103,7 +103,7 @@ class Loop:
         if validation is not None:
             self.fed_validation = feed(validation, self.where)
             spec = self.fed_validation.element_spec
-            self.evaluate = evaluation_step(self.model, self.objective, self.where, spec)
+            self.evaluate = evaluation_step(self.model, self.objective.judged, self.where, spec)
         self.opened_at = start
 
     def _enter(self, number: int) -> None:
@@ -155,7 +155,7 @@ class Loop:
         average_statistics(self.model, self.where)
         walking = self._take_averaged_weights()
         if self.fed_validation is not None:
-            sums = Sums(self.objective)
+            sums = Sums(self.objective.judged)
             for batch in self.fed_validation:
                 sums.add(self.evaluate(batch))
                 if len(sums.pending) >= _FETCH_EVERY:

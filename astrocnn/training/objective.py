@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,17 +35,31 @@ class Objective:
         See `class_weights`; used in training, not in evaluation.
     metrics : mapping of target to mapping of name to function
         Further values per object, averaged with the object weights.
+    auxiliary : mapping of output to target
+        Outputs beside that of a target that learn from its labels by its loss, with a loss weight
+        of their own, and are not judged.
     """
 
     losses: Mapping[str, PerObject]
     loss_weights: Mapping[str, float] = field(default_factory=dict)
     class_weights: Mapping[str, np.ndarray] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, PerObject]] = field(default_factory=dict)
+    auxiliary: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def targets(self) -> tuple[str, ...]:
         """Names of the targets."""
         return tuple(self.losses)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs that learn: the targets, then the auxiliary ones."""
+        return (*self.losses, *self.auxiliary)
+
+    @property
+    def judged(self) -> Objective:
+        """The same without auxiliary outputs."""
+        return replace(self, auxiliary={})
 
     def check(self, outputs: Iterable[str]) -> None:
         """Compare with the names of a network's outputs.
@@ -58,7 +72,9 @@ class Objective:
         outputs = tuple(outputs)
         for what, names, known in (
             ("loss", self.losses, outputs),
-            ("loss weight", self.loss_weights, self.targets),
+            ("loss weight", self.loss_weights, self.outputs),
+            ("auxiliary loss", self.auxiliary, outputs),
+            ("auxiliary loss", self.auxiliary.values(), self.targets),
             ("class weights", self.class_weights, self.targets),
             ("metrics", self.metrics, self.targets),
         ):
@@ -72,21 +88,22 @@ class Objective:
 
     def columns(self) -> list[tuple[str, str]]:
         """(target, quantity) of each element of the sums."""
-        pairs = [(t, "loss") for t in self.targets]
+        pairs = [(output, "loss") for output in self.outputs]
         return pairs + [(t, m) for t in self.targets for m in self.metrics.get(t, {})]
 
     def sums(self, y: Any, weights: Any, raw: Any, training: bool) -> tuple[list[Any], list[Any]]:
-        """Weighted sums over the local batch: of each column, and of the weights per target."""
+        """Weighted sums over the local batch: of each column, and of the weights per output."""
         totals, values = [], {}
-        for target in self.targets:
+        for name in self.outputs:
+            target = self.auxiliary.get(name, name)
             weight, encoded = labels(y, weights, target)
             if training and target in self.class_weights:
                 weight *= _object_weights(encoded, self.class_weights[target])
-            output = tf.cast(raw[target], tf.float32)
-            values[target, "loss"] = tf.reduce_sum(weight * self.losses[target](encoded, output))
-            for name, metric in self.metrics.get(target, {}).items():
-                value = tf.cast(metric(encoded, output), tf.float32)
-                values[target, name] = tf.reduce_sum(weight * value)
+            answer = tf.cast(raw[name], tf.float32)
+            values[name, "loss"] = tf.reduce_sum(weight * self.losses[target](encoded, answer))
+            for quantity, metric in self.metrics.get(name, {}).items():
+                value = tf.cast(metric(encoded, answer), tf.float32)
+                values[name, quantity] = tf.reduce_sum(weight * value)
             totals.append(tf.reduce_sum(weight))
         return [values[column] for column in self.columns()], totals
 
@@ -117,7 +134,7 @@ class Sums:
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
         self.columns = objective.columns()
-        self.total = np.zeros(len(self.columns) + len(objective.targets) + 3)
+        self.total = np.zeros(len(self.columns) + len(objective.outputs) + 3)
         self.steps = 0
         self.pending: list[Any] = []
 
@@ -139,11 +156,11 @@ class Sums:
     def labelled(self) -> float:
         """Sum of the weights of all objects and targets."""
         n = len(self.columns)
-        return float(self.total[n : n + len(self.objective.targets)].sum())
+        return float(self.total[n : n + len(self.objective.outputs)].sum())
 
     def means(self, prefix: str = "") -> dict[str, float]:
         """Averages over the epoch, by column of the history; "loss" is NaN without any label."""
-        n, targets = len(self.columns), self.objective.targets
+        n, targets = len(self.columns), self.objective.outputs
         norms = dict(zip(targets, self.total[n : n + len(targets)], strict=True))
         with np.errstate(invalid="ignore"):
             mean = {

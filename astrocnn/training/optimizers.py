@@ -58,7 +58,7 @@ class Optimizer:
     Other Parameters
     ----------------
     floor : float
-        Factor reached at the end of training.
+        Smallest factor on the learning rate; most schedules reach it at the end of training.
     clip_norm : float, optional
         Gradients whose norm over all weights is greater are scaled down to it.
     average : float, optional
@@ -135,8 +135,12 @@ class Optimizer:
         rising = self.warmup * steps_per_epoch
         if step < rising:
             return self.learning_rate * step / rising
-        t = min(1.0, (step - rising) / max(1.0, steps_per_epoch * epochs - rising))
-        return self.learning_rate * factor(self.schedule, t, self.floor, drops)
+        since = step - rising
+        t = min(1.0, since / max(1.0, steps_per_epoch * epochs - rising))
+        warmups = since / (steps_per_epoch * max(1.0, self.warmup))
+        return self.learning_rate * factor(
+            self.schedule, t, self.floor, drops=drops, warmups=warmups
+        )
 
     def build(self) -> keras.Optimizer:
         """The Keras optimizer, with a learning rate that is set before each update.

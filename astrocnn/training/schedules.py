@@ -33,10 +33,6 @@ def _cosine(t: float, floor: float) -> float:
     return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * t))
 
 
-def _inverse_sqrt(t: float, floor: float) -> float:
-    return 1.0 / math.sqrt(1.0 + t * (floor**-2 - 1.0)) if floor else float(t == 0)
-
-
 def _step(t: float, floor: float) -> float:
     done = min(int(_STEPS * t), _STEPS - 1)
     return floor ** (done / (_STEPS - 1))
@@ -51,7 +47,7 @@ def _one_cycle(t: float, floor: float) -> float:
 _FUNCTIONS: dict[str, Callable[[float, float], float]] = {
     "constant": _constant,
     "exponential": _exponential,
-    "inverse_sqrt": _inverse_sqrt,
+    "inverse_sqrt": _constant,
     "step": _step,
     "cosine": _cosine,
     "one_cycle": _one_cycle,
@@ -61,30 +57,39 @@ SCHEDULES: tuple[str, ...] = tuple(_FUNCTIONS)
 """Names of the learning-rate schedules."""
 
 
-def factor(schedule: str, t: float, floor: float, drops: int = 0) -> float:
+def factor(
+    schedule: str, t: float, floor: float, *, drops: int = 0, warmups: float = 0.0
+) -> float:
     """What the highest learning rate is multiplied with.
 
     Parameters
     ----------
     schedule : str
-        One of `SCHEDULES`.  "exponential" falls by the same factor each epoch, "inverse_sqrt" as
-        one over the square root of t, "step" in three equal parts, "cosine" along half a cosine;
-        "one_cycle" rises from the floor during the first three tenths and falls along a cosine;
-        all of them end at the floor.  "plateau" waits for the validation loss.
+        One of `SCHEDULES`.  "exponential" falls by the same factor each epoch, "step" in three
+        equal parts, "cosine" along half a cosine; "one_cycle" rises from the floor during the
+        first three tenths and falls along a cosine; all of them end at the floor.
+        "inverse_sqrt" falls as one over the square root of the updates made, whatever the length
+        of the training, and "plateau" waits for the validation loss; the floor is their limit.
     t : float
         Fraction of training done, 0 to 1.
     floor : float
         Factor at the end.
     drops : int
         Plateaus so far, for "plateau": see `drops_on_plateaus`.
+    warmups : float
+        How many times as long as the warm-up (an epoch, if that was shorter) training has gone on
+        since, for "inverse_sqrt".
 
     References
     ----------
     Loshchilov & Hutter 2017 (arXiv:1608.03983), equation 5: the cosine.
     Smith & Topin 2017 (arXiv:1708.07120), section 3: one cycle.
+    Vaswani et al. 2017 (arXiv:1706.03762), equation 3: the inverse square root.
     """
     if schedule == "plateau":
         return max(floor, PLATEAU_FACTOR**drops)
+    if schedule == "inverse_sqrt":
+        return max(floor, 1.0 / math.sqrt(1.0 + warmups))
     return _FUNCTIONS[schedule](t, floor)
 
 

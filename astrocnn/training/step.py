@@ -22,8 +22,7 @@ def training_step(
 ) -> Callable[[Any], Any]:
     """A function of one fed batch that updates the weights and returns a vector for `Sums`."""
     replicas = where.num_replicas_in_sync
-    n_targets = len(objective.targets)
-    importance = [float(objective.loss_weights.get(t, 1.0)) for t in objective.targets]
+    importance = [float(objective.loss_weights.get(name, 1.0)) for name in objective.outputs]
 
     def on_replica(batch: Any) -> Any:
         x, y, weights = batch
@@ -36,8 +35,8 @@ def training_step(
                 norms = context.all_reduce(tf.distribute.ReduceOp.SUM, norms)
             penalty = _penalty(model)
             loss = penalty / replicas
-            for i in range(n_targets):
-                loss += importance[i] * tf.math.divide_no_nan(weighted[i], norms[i])
+            for i, share in enumerate(importance):
+                loss += share * tf.math.divide_no_nan(weighted[i], norms[i])
         variables = [v.value for v in model.trainable_variables]
         gradients = tape.gradient(loss, variables)
         if clip_norm is not None:

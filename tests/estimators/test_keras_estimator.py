@@ -222,3 +222,21 @@ def test_a_failed_save_leaves_what_was_there(fitted, tmp_path, monkeypatch):
         raise RuntimeError
     assert (tmp_path / "model" / "model.keras").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_an_estimator_trains_with_them_and_keeps_a_network_without(task, shards, inputs, tmp_path):
+    estimator = KerasEstimator(task, inputs, "googlenet", options={"width": 0.0625, "auxiliary": 0.3})
+    rows = np.arange(len(shards))
+    estimator.fit(shards, rows[:-8], rows[-8:], epochs=2, batch_size=8)
+    assert set(estimator.model_.output) == {t.name for t in task.targets}
+    assert not [x.name for x in estimator.model_.layers if "auxiliary" in x.name]
+    row = estimator.history_.rows[-1]
+    shares = {f"{t.name}_auxiliary{n}": 0.3 for t in task.targets for n in (1, 2)}
+    shares |= {t.name: 1.0 for t in task.targets}
+    total = sum(share * row[f"{name}_loss"] for name, share in shares.items())
+    assert row["loss"] == pytest.approx(total, rel=1e-5)
+    assert [key for key in row if key.startswith("val_") and "auxiliary" in key] == []
+    estimator.save(tmp_path / "estimator")
+    again = KerasEstimator.load(tmp_path / "estimator")
+    assert again.fingerprint == estimator.fingerprint
+    again.fit(shards, rows[:-8], rows[-8:], epochs=1, batch_size=8)

@@ -69,10 +69,16 @@ def test_step_falls_in_three_equal_parts_and_inverse_sqrt_as_its_name_says():
     method = Optimizer("sgd", 1.0, schedule="step", floor=0.01)
     rates = [method.rate(step, steps_per_epoch=3, epochs=3) for step in range(9)]
     np.testing.assert_allclose(rates, [1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01])
-    method = Optimizer("sgd", 1.0, schedule="inverse_sqrt", floor=0.1)
-    t = np.linspace(0, 1, 5)
-    rates = [method.rate(step, steps_per_epoch=4, epochs=1) for step in range(5)]
-    np.testing.assert_allclose(np.power(rates, -2.0), 1 + 99 * t)
+    # Vaswani et al. 2017, equation 3: from the end of the warm-up, the root of its length over
+    # that of the training so far, however long the training will be.
+    for warmup, unit in ((0.0, 4), (0.5, 4), (3.0, 12)):
+        method = Optimizer("sgd", 1.0, schedule="inverse_sqrt", warmup=warmup, floor=0.1)
+        start = round(4 * warmup)
+        since = np.array([0, 1, 7, 40])
+        for epochs in (5, 50):
+            rates = [method.rate(start + s, steps_per_epoch=4, epochs=epochs) for s in since]
+            np.testing.assert_allclose(rates, (1 + since / unit) ** -0.5)
+    assert method.rate(10**6, steps_per_epoch=4, epochs=10**6) == 0.1
 
 
 def test_one_cycle_rises_to_the_highest_rate_and_falls_to_the_floor():

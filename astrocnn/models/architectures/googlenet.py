@@ -15,10 +15,12 @@ Images of fewer than 112 pixels would be one pixel wide before the last modules:
 convolution steps by one pixel and the first pooling is left out, with the same parameters;
 ``Options(stem=...)`` overrules the choice.
 
-Not taken: the two auxiliary classifiers, which train the middle of the network by losses of their
-own.  They would be heads that exist in training only, where every head here is a target of the task
-with its output columns; ``Options(normalization="batch")`` serves the same end, as Ioffe & Szegedy
-2015 found.  Nor the normalization over neighboring maps near the input.
+``Options(auxiliary=0.3)`` trains with the two auxiliary classifiers of the paper, after the first
+and the fourth module of the second group: 5x5 average pooling of stride 3, 1x1 with 128 filters, a
+dense layer of 1024, dropout of 0.7 and a head.  They are left away after the training.  Ioffe &
+Szegedy 2015 found ``Options(normalization="batch")`` to serve the same end.
+
+Not taken: the normalization over neighboring maps near the input.
 
 References
 ----------
@@ -34,10 +36,13 @@ from astrocnn.models.architectures.base import Reference
 if TYPE_CHECKING:
     from astrocnn.models.blocks import Block
 
-__all__ = ["HEAD_DROPOUT", "REFERENCE", "features"]
+__all__ = ["AUXILIARY", "HEAD_DROPOUT", "REFERENCE", "auxiliary", "features"]
 
 REFERENCE = Reference("Szegedy et al. 2015, without auxiliary heads", 224, 3, 1000, 6_998_552)
 HEAD_DROPOUT = 0.4
+
+AUXILIARY = ("concat3", "concat6")
+"""Layers from whose maps auxiliary heads answer."""
 
 # Filters of 1x1; of 1x1 before 3x3, and 3x3; of 1x1 before 5x5, and 5x5; after the pooling.
 _MODULES = {
@@ -65,6 +70,14 @@ def features(image: Any, scalars: Any, block: Block) -> Any:
         for filters in modules:
             x = _inception(x, filters, block)
     return block.global_pool(x, scalars)
+
+
+def auxiliary(maps: Any, block: Block) -> Any:
+    """What an auxiliary head makes of the maps in the middle; shape (batch, 1024)."""
+    x = block.pool(maps, min(5, int(maps.shape[1])), strides=3, kind="average")
+    x = block.conv(x, 128, 1, initializer="he_normal")
+    x = block.dense(block.flatten(x), 1024, initializer="he_normal")
+    return block.dropout(x, 0.7)
 
 
 def _inception(x: Any, filters: tuple[int, ...], block: Block) -> Any:
