@@ -224,8 +224,9 @@ def test_a_failed_save_leaves_what_was_there(fitted, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_an_estimator_trains_with_them_and_keeps_a_network_without(task, shards, inputs, tmp_path):
-    estimator = KerasEstimator(task, inputs, "googlenet", options={"width": 0.0625, "auxiliary": 0.3})
+def test_auxiliary_heads_train_and_leave(task, shards, inputs, tmp_path):
+    options = {"width": 0.0625, "auxiliary": 0.3}
+    estimator = KerasEstimator(task, inputs, "googlenet", options=options)
     rows = np.arange(len(shards))
     estimator.fit(shards, rows[:-8], rows[-8:], epochs=2, batch_size=8)
     assert set(estimator.model_.output) == {t.name for t in task.targets}
