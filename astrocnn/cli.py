@@ -342,12 +342,23 @@ def explain(
         str | None,
         typer.Option(
             metavar="NAME,...",
-            help="Methods, such as occlusion or deep_dream (some of each kind; a wrong name lists "
-            "all).",
+            help="Methods, such as occlusion or deep_dream (some of each kind); 'astrocnn list "
+            "explain' names all.",
         ),
     ] = None,
     target: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="Targets (that of the headline).")
+    ] = None,
+    of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="What to explain, in place of the predicted class and the mean: a class, an "
+            "interval such as 0.1,0.3, or layer:NAME#CHANNEL.",
+        ),
+    ] = None,
+    square: Annotated[
+        int | None, typer.Option(min=1, help="Side of the square of occlusion (pixel).")
     ] = None,
     uncertainty: Annotated[
         bool, typer.Option("--uncertainty", help="Also map what the draws disagree about.")
@@ -370,6 +381,8 @@ def explain(
             per_class=per_class,
             methods=_names(methods),
             targets=_names(target),
+            of=of,
+            square=square,
             uncertainty=uncertainty,
             checks=checks,
         )

@@ -26,7 +26,9 @@ from tests.benchmarks._table import Row
 
 __all__ = ["rows"]
 
-BATCH, STEPS, EPOCHS, TURNS = 32, 2, 4, 2
+BATCH, STEPS, TURNS = 32, 2, 3
+EPOCHS, PACE = (3, 12), 3e11
+"""Fewest and most epochs of a turn, and the multiply-adds it should have at least."""
 FAMILY = Categorical(("smooth", "spiral", "artifact"))
 TASK = SimpleNamespace(targets=(SimpleNamespace(name="shape", family=FAMILY),))
 NETWORKS: dict[str, tuple[int, int, Options]] = {
@@ -58,19 +60,20 @@ def _compare(name: str) -> list[Row]:
     data = _data(size, bands)
     start = model.get_weights()
     theirs = ours = np.inf
-    for _ in range(TURNS):
-        model.set_weights(start)
-        theirs = min(theirs, _keras(model, data))
-        model.set_weights(start)
-        ours = min(ours, _ours(model, data, "float32"))
     n = BATCH * STEPS
     work = 3 * n * sum(layer.multiply_adds for layer in summarize_layers(model))
+    epochs = 1 + int(np.clip(PACE / work, *EPOCHS))
+    for _ in range(TURNS):
+        model.set_weights(start)
+        theirs = min(theirs, _keras(model, data, epochs))
+        model.set_weights(start)
+        ours = min(ours, _ours(model, data, epochs, "float32"))
     title = f"training, {name}, {size}x{size}x{bands}" + _width(options)
     note = f"{1e3 * ours / n:.2f} ms an object, {work / ours / 1e9:.0f} Gmac/s"
     found = [Row(title, "Keras fit", ours / theirs, "<= 1.05", note)]
     if has_fast_bfloat16():
         model.set_weights(start)
-        short = _ours(model, data, "bfloat16")
+        short = _ours(model, data, epochs, "bfloat16")
         note = f"{1e3 * short / n:.2f} ms an object"
         found.append(Row(f"{title}, bfloat16", "float32", short / ours, "< 1", note))
     return found
@@ -101,16 +104,16 @@ class _Clock(keras.callbacks.Callback):
         self.times.append(time.perf_counter() - self.start)
 
 
-def _keras(model: keras.Model, data: tf.data.Dataset) -> float:
+def _keras(model: keras.Model, data: tf.data.Dataset, epochs: int) -> float:
     clock = _Clock()
     loss = {"shape": keras.losses.CategoricalCrossentropy(from_logits=True)}
     model.compile(keras.optimizers.Adam(1e-4), loss, jit_compile=False)
-    model.fit(data, epochs=EPOCHS, verbose=0, callbacks=[clock])
+    model.fit(data, epochs=epochs, verbose=0, callbacks=[clock])
     return min(clock.times[1:])
 
 
-def _ours(model: keras.Model, data: tf.data.Dataset, precision: str) -> float:
+def _ours(model: keras.Model, data: tf.data.Dataset, epochs: int, precision: str) -> float:
     losses = {"shape": FAMILY.loss}
-    how = {"losses": losses, "epochs": EPOCHS, "strategy": "one", "precision": precision}
+    how = {"losses": losses, "epochs": epochs, "strategy": "one", "precision": precision}
     history = fit(model, data, **how)
     return float(min(history["seconds"][1:]))

@@ -231,6 +231,14 @@ def test_what_cannot_be_done_is_said(home):
     with pytest.raises(ConfigError, match="no target 'z'"):
         told(run, targets=["z"])
     assert "no name in it" in words(astrocnn("explain", run, "--objects", "", code=2))
+    with pytest.raises(ModelError, match="no layer 'conv99'"):
+        told(run, of="layer:conv99")
+    with pytest.raises(ModelError, match="no such class"):
+        told(run, of="spirl")
+    with pytest.raises(ModelError, match="larger than the image"):
+        told(run, methods=["occlusion"], square=999)
+    with pytest.raises(ConfigError, match="one target"):
+        told(run, targets=["a", "b"], of="a")
     with pytest.raises(ConfigError, match="one way"):
         told(run, objects=["1"], per_class=1)
     known = int(Shards.open(run / "shards").ids[5])
@@ -334,6 +342,30 @@ def test_redshifts_with_scalars_and_masks(home, tmp_path, no_figures):
     with fits.open(run / "explanations/network.fits") as hdus:
         assert hdus["CLASS_IMAGES"].data.shape == (1, 4, 16, 16)
         assert "color2" in hdus["EMBEDDING"].columns.names
+    # Probabilities of two halves of the range, and their maps, add up to one and to nothing.
+    maps, scores = [], []
+    for half in ("0,0.3", "0.3,0.6"):
+        told(run, per_class=1, methods=["occlusion"], checks=False, of=half, square=16)
+        found = Table.read(run / "explanations/diagnostics.fits", hdu=1)
+        assert set(found["output"]) == {f"probability of {half.replace(',', ' < z < ')}"}
+        scores.append(np.asarray(found["score"]))
+        maps.append(
+            [fits.getdata(run / "explanations/objects" / f, "OCCLUSION") for f in found["file"]]
+        )
+    np.testing.assert_allclose(scores[0] + scores[1], 1, rtol=1e-5)
+    np.testing.assert_allclose(maps[0], -np.asarray(maps[1]), atol=1e-6)
+    # One square hides all of the image: all pixels lose the same.
+    assert np.ptp(maps[0], axis=(-2, -1)).max() == 0
+
+
+def test_a_class_or_a_layer_in_place_of_the_answer(home, no_figures, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(home / "run", run)
+    classes = task_of(RunDirectory.open(run).config()).targets[0].family.classes
+    for of, said in ((classes[1], f"= {classes[1]}"), ("layer:conv1#0", "of conv1, channel 0")):
+        told(run, per_class=1, methods=["saliency"], checks=False, of=of)
+        table = Table.read(run / "explanations/diagnostics.fits", hdu=1)
+        assert len(table) > 1 and all(output.endswith(said) for output in table["output"])
 
 
 def test_a_classical_method_has_nothing_to_look_into(home):

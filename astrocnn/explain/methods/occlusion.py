@@ -20,7 +20,7 @@ from astrocnn.explain._sky import filling
 from astrocnn.explain._variations import scores_of_variations
 from astrocnn.explain.output import Explained
 
-__all__ = ["Occlusion", "occlusion", "pixel_map"]
+__all__ = ["Occlusion", "check_square", "occlusion", "pixel_map"]
 
 
 class Occlusion(NamedTuple):
@@ -100,13 +100,8 @@ def occlusion(
     height, width = arrays["image"].shape[1:3]
     size = max(1, min(height, width) // 8) if size is None else size
     stride = max(1, size // 2) if stride is None else stride
-    check_counts(size=size, stride=stride)
-    if size > min(height, width):
-        raise ModelError(
-            "The square that hides is larger than the image.",
-            received=f"{size} pixels a side",
-            allowed=f"at most {min(height, width)}",
-        )
+    check_counts(stride=stride)
+    check_square(size, height, width)
     arrays["fill"] = filling(arrays["image"], fill, seed)
     top, left = (_places(length, size, stride) for length in (height, width))
     # The first variation is the image itself: a square beyond its border.
@@ -132,11 +127,31 @@ def pixel_map(
     output: Explained,
     *,
     scalars: Any = None,
+    size: int | None = None,
     batch_size: int = 64,
 ) -> NDArray[np.float32]:
     """Mean drop over the squares that hide each pixel, of shape (n, height, width)."""
-    found = occlusion(model, images, output, scalars=scalars, batch_size=batch_size)
+    found = occlusion(model, images, output, scalars=scalars, size=size, batch_size=batch_size)
     return found.on_pixels(*np.shape(images)[1:3])
+
+
+def check_square(size: int | None, height: int, width: int) -> None:
+    """Refuse a square that does not fit on the image, in pixels.
+
+    Raises
+    ------
+    ModelError
+        If it is larger than the image, or smaller than a pixel.
+    """
+    if size is None:
+        return
+    check_counts(size=size)
+    if size > min(height, width):
+        raise ModelError(
+            "The square that hides is larger than the image.",
+            received=f"{size} pixels a side",
+            allowed=f"at most {min(height, width)}",
+        )
 
 
 def _places(length: int, size: int, stride: int) -> NDArray[np.int32]:

@@ -15,6 +15,7 @@ from astrocnn.errors import ConfigError, ModelError
 from astrocnn.evaluation.explained import Looked
 from astrocnn.explain import METHODS, Explained, integrated_gradients, smooth_grad
 from astrocnn.explain.checks import DeletionInsertion, band_share, deletion, randomization, shift
+from astrocnn.explain.methods.occlusion import check_square
 from astrocnn.explain.own_answer import Asked, numbers
 
 __all__ = ["CHECKS", "MAPS", "Behind", "Maps", "map_methods", "methods_of"]
@@ -74,6 +75,13 @@ class Maps:
         Names of `CHECKS` to be made of each map.
     behind : Behind, optional
         Where what is asked answers with draws: the network behind it.
+    square : int, optional
+        Side of the square that hides a part of the image [pixel]: see `occlusion`.
+
+    Raises
+    ------
+    ModelError
+        If the square is larger than the image.
     """
 
     def __init__(
@@ -83,7 +91,10 @@ class Maps:
         methods: Sequence[str],
         checks: Sequence[str] = (),
         behind: Behind | None = None,
+        square: int | None = None,
     ) -> None:
+        check_square(square, *images.shape[1:3])
+        self.square = square
         self.checks = tuple(checks)
         self.behind = behind
         self.images = images
@@ -142,7 +153,7 @@ class Maps:
                 self.residuals[method] = self._joined([w.residual for w in whole])
             else:
                 self.maps[method] = self._gather(
-                    lambda one, images: _method(method)(
+                    lambda one, images: self._method(method)(
                         one.model, images, one.output, scalars=one.scalars
                     )
                 )
@@ -219,9 +230,18 @@ class Maps:
         def made(model: Any, given: Any, output: Explained, **how: Any) -> Array:
             if model is one.model and given is images:
                 return self.maps[method][one.rows]
-            return _method(method)(model, given, output, **how)
+            return self._method(method)(model, given, output, **how)
 
         return made
+
+    def _method(self, name: str) -> Callable[..., Array]:
+        """``pixel_map`` of a method, with the numbers of draws and steps that are used here."""
+        if name == "integrated_gradients":
+            return _attribution
+        if name == "smooth_grad":
+            return partial(smooth_grad, draws=_DRAWS)
+        found: Callable[..., Array] = plugins.load(METHODS, name).pixel_map
+        return partial(found, size=self.square) if name == "occlusion" else found
 
     def _gather(self, of: Callable[[Asked, Array], Array]) -> Array:
         return self._joined([of(one, self.images[one.rows]) for one in self.asked])
@@ -235,16 +255,6 @@ class Maps:
 
 _IG: Mapping[str, Any] = {"draws": 2, "steps": 24}
 _DRAWS = 16
-
-
-def _method(name: str) -> Callable[..., Array]:
-    """``pixel_map`` of a method, with the numbers of draws and steps that are used here."""
-    if name == "integrated_gradients":
-        return _attribution
-    if name == "smooth_grad":
-        return partial(smooth_grad, draws=_DRAWS)
-    found: Callable[..., Array] = plugins.load(METHODS, name).pixel_map
-    return found
 
 
 def _attribution(model: Any, images: Array, output: Explained, **how: Any) -> Array:

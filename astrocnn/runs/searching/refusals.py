@@ -17,7 +17,6 @@ from astrocnn.runs.assemble import (
     catalog_of,
     check_columns,
     check_draws,
-    check_runs,
     inputs_of,
     network_of,
     optimizer_of,
@@ -31,6 +30,7 @@ from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.searching.folder import SearchFolder
 from astrocnn.runs.searching.section import SearchSection
 from astrocnn.runs.searching.space import known_values
+from astrocnn.runs.trained_runs import check_runs
 from astrocnn.tasks import Task
 
 __all__ = ["check"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,27 +25,19 @@ from astrocnn.runs.assemble import (
     optimizer_of,
     source_of,
     splits_of,
-    start_of,
     survey_of,
     task_of,
 )
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.quiet import import_tensorflow
+from astrocnn.runs.trained_runs import start_of
 from astrocnn.tasks import Task
+from astrocnn.training.diagnostics import Finding
 
-__all__ = ["Finding", "run"]
+__all__ = ["run"]
 
 _TRIED = 64
 _SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at: whether it is good, and what was seen."""
-
-    what: str
-    good: bool
-    said: str
 
 
 def run(config: RunConfig) -> tuple[Table, bool]:

@@ -50,6 +50,8 @@ def run(
     per_class: int | None = None,
     methods: Sequence[str] = (),
     targets: Sequence[str] = (),
+    of: str | None = None,
+    square: int | None = None,
     uncertainty: bool = False,
     checks: bool = True,
 ) -> Iterator[str]:
@@ -70,6 +72,11 @@ def run(
         By name; some of each kind by default.
     targets : sequence of str
         Of the task; that of the headline by default.
+    of : str, optional
+        The number that is explained, in place of the predicted class and the mean: see
+        `astrocnn.runs.explaining.parts.number_of`.
+    square : int, optional
+        Side of the square by which occlusion hides parts of the image [pixel].
     uncertainty : bool
         Also map what the draws disagree about.
     checks : bool
@@ -78,9 +85,11 @@ def run(
     Raises
     ------
     ConfigError
-        If there is no such method or target, or objects are chosen in two ways.
+        If there is no such method or target, objects are chosen in two ways, or one number is to be
+        explained of several targets.
     ModelError
-        If there is no network, or it looks at no image.
+        If there is no network, or it looks at no image, there is no such number, or the square is
+        larger than the image.
     CatalogError
         If an object is not in the catalogue.
     PredictionError
@@ -88,6 +97,8 @@ def run(
     """
     if bool(objects) + (most_uncertain is not None) + (per_class is not None) > 1:
         raise ConfigError("Objects are chosen in one way.", allowed="one of the three options")
+    if of is not None and len(targets) > 1:
+        raise ConfigError("One number is explained of one target.", received=", ".join(targets))
     home = RunDirectory.open(folder)
     config = home.config()
     shards = Shards.open(home.require(home.shards, "cutouts"))
@@ -96,7 +107,7 @@ def run(
     import_tensorflow()
     from astrocnn.runs.explaining.learning import Whole, wholes_of
     from astrocnn.runs.explaining.looking import CHECKS, methods_of
-    from astrocnn.runs.explaining.parts import answer, disagreement
+    from astrocnn.runs.explaining.parts import answer, disagreement, number_of
     from astrocnn.runs.explaining.subject import subject_of
     from astrocnn.runs.explaining.told import Told
 
@@ -105,6 +116,7 @@ def run(
     names = tuple(targets) or (inside.task.headline.partition(".")[0],)
     for name in names:
         inside.task.target(name)
+    number = None if of is None else number_of(of, inside.task.target(names[0]))
     mapping, knowing = methods_of(methods, wholes_of())
     test = labelled_rows(config, shards, inside.task)["test"]
     told = Told(home, config, estimator, shards)
@@ -113,11 +125,16 @@ def run(
     yield from inside.remarks
 
     made = CHECKS if checks else ()
-    parts = [answer(inside, told, name, rows, mapping, made) for name in names if mapping]
+    common = (inside, told)
+    parts = [
+        answer(*common, name, rows, mapping, made, number=number, square=square)
+        for name in names
+        if mapping
+    ]
     if uncertainty and mapping:
         draws, seed = config.prediction.draws or 20, config.seed
         parts += [
-            disagreement(inside, told, name, rows, mapping, made, draws=draws, seed=seed)
+            disagreement(*common, name, rows, mapping, made, draws=draws, seed=seed, square=square)
             for name in names
         ]
     few = test[:_POINTS]

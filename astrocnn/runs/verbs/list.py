@@ -25,6 +25,7 @@ KINDS = {
     "methods": "astrocnn.estimators.methods",
     "features": "astrocnn.features",
     "artefacts": "astrocnn.simulation.artefacts",
+    "explain": "astrocnn.explain.methods",
 }
 
 

@@ -16,7 +16,6 @@ from astrocnn.runs.assemble import (
     catalog_of,
     check_columns,
     check_draws,
-    check_runs,
     estimator_of,
     fit_options_of,
     inputs_of,
@@ -25,13 +24,13 @@ from astrocnn.runs.assemble import (
     options_of,
     source_of,
     splits_of,
-    start_of,
     survey_of,
     task_of,
 )
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.quiet import import_tensorflow
+from astrocnn.runs.trained_runs import check_runs, start_of
 from astrocnn.runs.verbs.cutouts import make_shards
 from astrocnn.tasks import Task
 
