@@ -10,8 +10,10 @@ READY  := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/astrocnn demo --out runs/demo
 
+# One thread a process: with more they would take the cores from each other.
 test: lint
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
+	  $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .
