@@ -15,7 +15,6 @@ from astropy.wcs import WCS
 from astrocnn.evaluation.explained import Learned, Looked, TopFilters
 from astrocnn.prediction import explanation_reading
 from astrocnn.prediction.explanation_files import (
-    CURVES,
     PIXELS,
     Diagnosed,
     Objects,
@@ -23,6 +22,7 @@ from astrocnn.prediction.explanation_files import (
     write,
 )
 from astrocnn.prediction.explanation_hdus import write_hdus
+from astrocnn.prediction.explanation_tables import CURVES
 from astrocnn.runs.explaining.looking import map_methods
 
 IDS = {

@@ -65,7 +65,7 @@ class Maps:
     Parameters
     ----------
     images : ndarray of shape (n, height, width, n_channels)
-        Normalized.
+        Normalized; one pixel high for scalars alone.
     asked : sequence of Asked
         The number for all objects, in one batch or several.
     methods : sequence of str
@@ -97,6 +97,7 @@ class Maps:
         self.randomization: dict[str, Array] = {}
         self.stages: tuple[str, ...] = ()
         self.left_out: dict[str, str] = {}
+        self._strips = images.shape[1] == 1
 
     def work(self) -> list[tuple[str, Callable[[], None]]]:
         """What is to be done, a step at a time, each with its name."""
@@ -149,8 +150,12 @@ class Maps:
         except ModelError as error:
             self.left_out[method] = error.what
             return
-        if self.maps[method].ndim == 4:
-            self.shares[method] = band_share(self.maps[method])
+        made = self.maps[method]
+        if self._strips:
+            # Scalars are to the answer what bands are.
+            self.shares[method] = band_share(made.reshape(len(made), 1, 1, -1))
+        elif made.ndim == 4:
+            self.shares[method] = band_share(made)
 
     def _check(self, method: str, check: Callable[[str], None]) -> None:
         if method in self.maps:
@@ -192,7 +197,9 @@ class Maps:
 
     def _randomization(self, method: str) -> None:
         n = len(self.images)
-        chosen = np.unique(np.linspace(0, n - 1, min(n, _FORGETFUL)).round().astype(int))
+        # With few numbers each to be ranked, all objects.
+        count = n if self._strips else min(n, _FORGETFUL)
+        chosen = np.unique(np.linspace(0, n - 1, count).round().astype(int))
         values: Array | None = None
         for one in self.asked:
             mine = np.flatnonzero(np.isin(one.rows, chosen))

@@ -80,7 +80,7 @@ def run(
     ConfigError
         If there is no such method or target, or objects are chosen in two ways.
     ModelError
-        If there is no network, or it looks at no image.
+        If there is no network.
     CatalogError
         If an object is not in the catalogue.
     PredictionError
@@ -221,6 +221,7 @@ def _left_behind(
         bands=shards.bands,
         channels=inside.channels,
         unit=shards.unit,
+        scalars=inside.alone(rows),
     )
     cards: list[tuple[str, Any, str]] = [
         ("ORIGIN", f"astrocnn {__version__}", "software"),

@@ -127,7 +127,9 @@ def inside_chapters(home: RunDirectory, shards: Shards, network: str) -> list[Ch
         return []
     with home.reading(home.explanations, "explain") as path:
         found, cards = explanation_reading.read(
-            path, pixel_scale=shards.pixel_scale, images=shards.images
+            path,
+            pixel_scale=shards.pixel_scale,
+            images=shards.images if shards.bands else None,
         )
     return chapters_on(found) if cards.get("NETSHA") == network else None
 
@@ -148,15 +150,16 @@ def _data(config: RunConfig, shards: Shards, task: Task) -> Chapter:
     tallies = {name: task.tally(*labels(shards, task, rows[name])) for name in SPLITS}
     number = splits_of(config, shards.catalog, shards.content)
     counts = {name: int(np.sum(number == i)) for i, name in enumerate(SPLITS)}
-    scale = "unknown" if shards.pixel_scale is None else f"{shards.pixel_scale:.4g} arcsec"
-    facts = {
-        "Catalogue": config.catalog.file,
-        "Survey": (config.survey or {}).get("name", "none"),
-        "Bands": ", ".join(shards.bands),
-        "Stamp": f"{shards.size} x {shards.size} pixels of {scale}",
-        "Unit": shards.unit or "as in the files",
-        "Split by": config.split.by,
-    }
+    facts = {"Catalogue": config.catalog.file}
+    if shards.bands:
+        scale = "unknown" if shards.pixel_scale is None else f"{shards.pixel_scale:.4g} arcsec"
+        facts |= {
+            "Survey": (config.survey or {}).get("name", "none"),
+            "Bands": ", ".join(shards.bands),
+            "Stamp": f"{shards.size} x {shards.size} pixels of {scale}",
+            "Unit": shards.unit or "as in the files",
+        }
+    facts["Split by"] = config.split.by
     return data_chapter(splits=tallies, rows=counts, flags=shards.flags, facts=facts)
 
 
