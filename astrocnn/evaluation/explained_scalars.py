@@ -61,8 +61,6 @@ def chapter_on_scalars(found: Explanations, scalars: Scalars) -> Chapter:
         }
         if added:
             pictures += (_few if few else _many)(one, scalars, added)
-        if few:
-            pictures += _shares(one, scalars)
     return Chapter("What the network looks at", text, pictures, tables)
 
 
@@ -79,6 +77,7 @@ def _few(one: Looked, scalars: Scalars, added: dict[str, NDArray[Any]]) -> list[
             "each object, colored by the value of the input."
         )
         pictures.append(Picture(figure, caption, caption, False, True))
+    pictures += _shares(one, scalars)
     words = np.array(
         [
             [_value(*told) for told in zip(scalars.names, row, scalars.units, strict=True)]

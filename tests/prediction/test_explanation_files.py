@@ -23,7 +23,7 @@ from astrocnn.prediction.explanation_files import (
 )
 from astrocnn.prediction.explanation_hdus import write_hdus
 from astrocnn.prediction.explanation_tables import CURVES
-from astrocnn.runs.explaining.looking import map_methods
+from astrocnn.runs.explaining.methods import map_methods
 
 IDS = {
     "numbers": np.array([-(2**62), 7], np.int64),

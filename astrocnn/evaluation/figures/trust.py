@@ -181,7 +181,8 @@ def _over_all(found: Mapping[str, Any], band_names: Sequence[str]) -> Figure:
     axes.axhline(100 / len(band_names), color="0.4", ls=":", lw=1, label="all alike")
     aslant: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
     # Names that would touch one another at this width.
-    axes.set_xticks(x, band_names, **(aslant if _crowded(band_names, 12 * width) else {}))
+    crowded = len(band_names) * (2 + max(map(len, band_names))) > 12 * width
+    axes.set_xticks(x, band_names, **(aslant if crowded else {}))
     axes.tick_params(axis="x", length=0)
     axes.set(ylabel="part of the attribution [%]", ylim=(0, None))
     figure.legend(loc="outside upper center", ncols=2 if width < 5 else 4)
@@ -211,14 +212,10 @@ def _along(
     figure.supxlabel(label, fontsize=9.5)
     figure.supylabel("part of the attribution [%]", fontsize=9.5)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    columns = 4 if _crowded(labels, 60) else 7
+    # As many as have room beside one another, with their symbols.
+    columns = int(np.clip(95 // (6 + max(map(len, labels), default=0)), 1, 7))
     figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), columns))
     return figure
-
-
-def _crowded(names: Sequence[str], room: float) -> bool:
-    """Whether the longest of some names, side by side, take more than so many letters."""
-    return len(names) * (2 + max(map(len, names), default=0)) > room
 
 
 def _lines(

@@ -95,7 +95,8 @@ def run(
 
     import_tensorflow()
     from astrocnn.runs.explaining.learning import Whole, wholes_of
-    from astrocnn.runs.explaining.looking import CHECKS, methods_of
+    from astrocnn.runs.explaining.looking import CHECKS
+    from astrocnn.runs.explaining.methods import methods_of
     from astrocnn.runs.explaining.parts import answer, disagreement
     from astrocnn.runs.explaining.subject import subject_of
     from astrocnn.runs.explaining.told import Told
