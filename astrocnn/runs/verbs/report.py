@@ -22,6 +22,7 @@ from astrocnn.evaluation.background import (
     training_chapter,
 )
 from astrocnn.evaluation.calibrated import calibration_chapter
+from astrocnn.evaluation.explained import FEW
 from astrocnn.evaluation.explanations import chapters as chapters_on
 from astrocnn.evaluation.report import Chapter
 from astrocnn.evaluation.selecting import selection_chapter
@@ -204,8 +205,9 @@ def _model(estimator: Any) -> Chapter:
     if inputs.bands:
         facts["Input"] = " x ".join(str(n) for n in inputs.shape)
         facts["Normalization"] = inputs.normalization.stretch
-    if inputs.scalars:
-        facts["Scalars"] = ", ".join(inputs.scalars)
+    if names := inputs.scalars:
+        many = f"{len(names)}, {names[0]} to {names[-1]}"
+        facts["Scalars"] = ", ".join(names) if len(names) <= FEW else many
     layers = [
         (layer.name, type(layer).__name__, _shape(layer), layer.count_params())
         for layer in _network(estimator)
