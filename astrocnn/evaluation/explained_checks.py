@@ -84,8 +84,8 @@ def chapter_on_checks(found: Explanations) -> Chapter | None:
             caption = (
                 f"{start}likeness of maps to those of a network whose layers got random weights, "
                 f"from the output down. Medians of at most {known} objects, with the range from "
-                f"16 % to 84 % of them. A map that stays as it was shows the {say['image']}, not what "
-                "the network has learned."
+                "16 % to 84 % of them. A map that stays as it was shows "
+                f"the {say['image']}, not what the network has learned."
             )
             pictures.append(_picture(figure, caption))
     if not (pictures or tables):
