@@ -57,7 +57,9 @@ SCHEDULES: tuple[str, ...] = tuple(_FUNCTIONS)
 """Names of the learning-rate schedules."""
 
 
-def factor(schedule: str, t: float, floor: float, *, drops: int = 0, warmups: float = 0.0) -> float:
+def factor(
+    schedule: str, t: float, floor: float, *, drops: int = 0, warmups: float = 0.0
+) -> float:
     """What the highest learning rate is multiplied with.
 
     Parameters
