@@ -367,7 +367,7 @@ def explain(
         bool, typer.Option("--checks/--no-checks", help="Whether the maps can be believed.")
     ] = True,
 ) -> None:
-    """Look inside: which pixels decided, can one believe it, what the network has learned.
+    """Look inside: which pixels or inputs decided, can one believe it, what was learned.
 
     Replaces what was explained before.
     """

@@ -6,7 +6,37 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Explanations", "Learned", "Looked", "TopFilters"]
+__all__ = ["FEW", "Explanations", "Learned", "Looked", "Scalars", "TopFilters", "method_name"]
+
+FEW = 30
+"""Scalars up to which each has its name in figures and a column in tables; more are a spectrum."""
+
+_NAMES = {"grad_cam": "Grad-CAM", "smooth_grad": "SmoothGrad", "deconvnet": "DeconvNet"}
+
+
+def method_name(method: str) -> str:
+    """What stands in figures and tables for a method."""
+    return _NAMES.get(method, method.replace("_", " "))
+
+
+@dataclass(frozen=True, eq=False)
+class Scalars:
+    """What a network takes that looks at no image; maps of it are one pixel high.
+
+    Parameters
+    ----------
+    names, units : sequence of str of length n_scalars
+        Of each scalar; an empty unit where there is none.
+    values : ndarray of shape (n, n_scalars)
+        As in the catalogue.
+    standardized : ndarray of shape (n, n_scalars)
+        As the network takes them: less the mean of the training set, in its standard deviations.
+    """
+
+    names: Sequence[str]
+    units: Sequence[str]
+    values: Any
+    standardized: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,9 +49,9 @@ class Looked:
         The number explained: the `label` of an `astrocnn.explain.Output`, or words where it is
         another one for each object ("logit of the predicted class").
     images : ndarray of shape (n, height, width, n_bands)
-        Flux, NaN where there is no data.
+        Flux, NaN where there is no data; of no use where the network takes scalars alone.
     maps : mapping of str to ndarray of shape (n, height, width) or (n, height, width, n_bands)
-        Of each method, by its name.
+        Of each method, by its name; of scalars, images one pixel high.
     labels : sequence of str
         What is said beside each object: identifier, truth, prediction; lines broken by ``\\n``.
     curves : mapping of str to object, optional
@@ -34,7 +64,7 @@ class Looked:
     shifts : mapping of str to ndarray of shape (n,), optional
         Correlation with the map of the image moved by one pixel.
     shares : mapping of str to ndarray of shape (n, n_bands), optional
-        Part of the attribution in each band.
+        Part of the attribution in each band, or of each scalar.
     along : (str, ndarray of shape (n,)), optional
         Words for the axis and values to draw the shares against: the redshift, for instance.
     pointing : mapping of str to object, optional
@@ -142,6 +172,8 @@ class Explanations:
         Where the sky lies on the images, if all are alike: "N up, E left".
     unit : str
         Of the images.
+    scalars : Scalars, optional
+        Of the objects that were looked at, if the network takes them and no image.
     """
 
     bands: Sequence[str]
@@ -151,3 +183,4 @@ class Explanations:
     channels: Sequence[str] = ()
     orientation: str = ""
     unit: str = ""
+    scalars: Scalars | None = None

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from astrocnn.evaluation import figures
-from astrocnn.evaluation.explained import Explanations, Learned, Looked, TopFilters
+from astrocnn.evaluation.explained import (
+    Explanations,
+    Learned,
+    Looked,
+    TopFilters,
+    method_name,
+)
+from astrocnn.evaluation.explained_checks import chapter_on_checks
+from astrocnn.evaluation.explained_scalars import chapter_on_scalars
 from astrocnn.evaluation.report import Chapter, Picture, Table
 
 __all__ = ["Explanations", "Learned", "Looked", "TopFilters", "chapters"]
@@ -19,10 +26,6 @@ _LITTLE = 0.1
 """Part of the differences between objects below which pixels hardly count."""
 _ENOUGH = 24
 """Objects from which on shares are also drawn along a column."""
-
-_CURVES = ("deletion", "insertion", "random_deletion", "random_insertion")
-
-_NAMES = {"grad_cam": "Grad-CAM", "smooth_grad": "SmoothGrad", "deconvnet": "DeconvNet"}
 
 _MEANINGS = {
     "saliency": "The gradient: where more light would raise the number (red) or lower it (blue). "
@@ -36,19 +39,6 @@ _MEANINGS = {
     "deconvnet": "The filter of the last maps that speaks most for the number, sent back from its "
     "strongest place to the pixels: light (red) and darkness (blue) that it answers to, in "
     "proportion to its answer, not in units of the number.",
-}
-
-_CHECKS = {
-    "Deletion": "pixels are filled with sky noise, those first that matter most to the map. The "
-    "area by which its curve is ahead of that of random orders on the way to the number of empty "
-    "sky, in units of the number: the mean, and for how many objects it is ahead.",
-    "Insertion": "the same while the pixels come back, on the way to the number of the image.",
-    "Random weights": "median rank correlation with the map of a network that has learned nothing, "
-    "over a few of the objects. A map of what was learned is far from 1.",
-    "Image shifted": "median correlation with the map of the image moved by one pixel, after "
-    "moving it back. A stable map is near 1.",
-    "In the region": "part of the attribution that falls where the cause is known to be; beside "
-    "it the part that would fall there by area, and how often the highest pixel does.",
 }
 
 
@@ -65,8 +55,11 @@ def chapters(found: Explanations) -> list[Chapter]:
     list of Chapter
         Those of the three that have something to say.
     """
-    looked = _looked(found) if found.looked else None
-    believed = _believed(found)
+    looked = None
+    if found.looked:
+        alone = found.scalars is not None
+        looked = chapter_on_scalars(found, found.scalars) if alone else _looked(found)
+    believed = chapter_on_checks(found)
     learned = _learned(found, found.learned) if found.learned is not None else None
     return [chapter for chapter in (looked, believed, learned) if chapter is not None]
 
@@ -83,7 +76,7 @@ def _looked(found: Explanations) -> Chapter:
     ]
     text += [words for one in found.looked if (words := _weight(one))]
     methods = dict.fromkeys(name for one in found.looked for name in one.maps)
-    rows = [[_name(name), _MEANINGS[name]] for name in methods if name in _MEANINGS]
+    rows = [[method_name(name), _MEANINGS[name]] for name in methods if name in _MEANINGS]
     tables = [Table(["Method", "What its map says"], rows)] if rows else []
     pictures = []
     for one in found.looked:
@@ -124,11 +117,11 @@ def _sheets(found: Explanations, one: Looked) -> list[Picture]:
         part = slice(start, min(start + _ON_A_SHEET, count))
         figure = figures.attribution_sheet(
             np.asarray(one.images)[part],
-            {_name(name): values[part] for name, values in maps.items()},
+            {method_name(name): values[part] for name, values in maps.items()},
             labels=one.labels[part],
             band_names=found.bands,
             pixel_scale=found.pixel_scale,
-            contour=_name(_outlined(maps)),
+            contour=method_name(_outlined(maps)),
             foot="; ".join(words for words in (one.output, found.orientation) if words),
         )
         caption = f"{one.output}: where each method sees it."
@@ -145,7 +138,7 @@ def _by_band(found: Explanations, one: Looked) -> list[Picture]:
         label = one.labels[i].replace("\n", ", ")
         figure = figures.attribution_by_band(
             np.asarray(one.images)[i],
-            {_name(name): values[i] for name, values in maps.items()},
+            {method_name(name): values[i] for name, values in maps.items()},
             band_names=found.bands,
             channel_names=_names(found, next(iter(maps.values())).shape[-1]),
             pixel_scale=found.pixel_scale,
@@ -157,7 +150,7 @@ def _by_band(found: Explanations, one: Looked) -> list[Picture]:
 
 
 def _shares(found: Explanations, one: Looked) -> list[Picture]:
-    shares = {_name(name): np.asarray(values) for name, values in one.shares.items()}
+    shares = {method_name(name): np.asarray(values) for name, values in one.shares.items()}
     if not shares:
         return []
     names = _names(found, next(iter(shares.values())).shape[-1])
@@ -172,109 +165,6 @@ def _shares(found: Explanations, one: Looked) -> list[Picture]:
         caption = f"{one.output}: the same along {one.along[0]}."
         pictures.append(_picture(figure, caption))
     return pictures
-
-
-def _believed(found: Explanations) -> Chapter | None:
-    pictures: list[Picture] = []
-    tables: list[Table] = []
-    several = len(found.looked) > 1
-    for one in found.looked:
-        start = f"{one.output}: " if several else ""
-        table = _checks(one)
-        if table is not None:
-            tables.append(table)
-        if one.curves:
-            curves, turned = _one_way(one.curves)
-            figure = figures.deletion_insertion(curves, ylabel=one.output)
-            caption = (
-                f"{start}mean over objects while pixels are filled with sky noise in the order of "
-                "a map (left), or come back in it (right). A map that has found what matters comes "
-                "to the number of empty sky, and back to that of the image, sooner than random "
-                "order (gray: the spread of single random orders)."
-            )
-            if turned:
-                caption += (
-                    f" Of {turned} of {len(one.labels)} objects empty sky changes the number the "
-                    "other way; it counts with the other sign."
-                )
-            pictures.append(_picture(figure, caption))
-        if one.randomization:
-            named = {_name(name): values for name, values in one.randomization.items()}
-            figure = figures.randomization_stages(one.stages, named)
-            known = max(np.isfinite(np.asarray(v)).any(axis=1).sum() for v in named.values())
-            caption = (
-                f"{start}likeness of maps to those of a network whose layers got random weights, "
-                f"from the output down. Medians of at most {known} objects, with the range from "
-                "16 % to 84 % of them. A map that stays as it was shows the image, not what the "
-                "network has learned."
-            )
-            pictures.append(_picture(figure, caption))
-    if not (pictures or tables):
-        return None
-    text = [
-        "Each check can fail a map; none can prove it right. Numbers are over the objects above."
-    ]
-    columns = {column for table in tables for column in table.columns}
-    text += [f"{name}: {words}" for name, words in _CHECKS.items() if name in columns]
-    return Chapter("Can the maps be believed?", text, pictures, tables)
-
-
-def _one_way(curves: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    """Curves by what is said of their methods, all on one way, and how many had to be turned.
-
-    The mean of a curve that falls and of one that rises would say nothing of either.
-    """
-    way = _way(next(iter(curves.values())))
-    sign = np.where(way == -np.sign(way.sum() or -1), -1.0, 1.0)[:, None]
-    made = {}
-    for method, curve in curves.items():
-        spreads = {name: getattr(curve, name, None) for name in (f"{k}_std" for k in _CURVES[2:])}
-        turned = {name: sign * np.asarray(getattr(curve, name), float) for name in _CURVES}
-        made[_name(method)] = SimpleNamespace(fraction=curve.fraction, **turned, **spreads)
-    return made, int((sign < 0).sum())
-
-
-def _way(curve: Any) -> Any:
-    """Whether empty sky has more of the number than the image (1), or less (-1)."""
-    values = np.asarray(curve.deletion, float)
-    return np.sign(values[:, -1] - values[:, 0])
-
-
-def _checks(one: Looked) -> Table | None:
-    """One row a method, one column a check that was made."""
-    columns: dict[str, dict[str, str]] = {}
-
-    def put(column: str, method: str, words: str) -> None:
-        columns.setdefault(column, {})[method] = words
-
-    for name, curve in one.curves.items():
-        # Of some numbers, such as an uncertainty, empty sky has more than an object.
-        x, way = np.asarray(curve.fraction, float), _way(curve)
-        for kind, sign in (("deletion", 1), ("insertion", -1)):
-            areas = [np.trapezoid(getattr(curve, k), x) for k in (kind, f"random_{kind}")]
-            gain = sign * way * (areas[0] - areas[1])
-            better = int(np.sum(gain > 0))
-            said = f"{np.mean(gain):.3g} ({better} of {len(gain)})"
-            put(kind.capitalize(), name, said)
-    for name, values in one.randomization.items():
-        put("Random weights", name, _middle(np.asarray(values)[:, -1]))
-    for name, values in one.shifts.items():
-        put("Image shifted", name, _middle(values))
-    for name, hits in one.pointing.items():
-        put("In the region", name, _percent(hits.inside))
-        put("By area", name, _percent(hits.expected))
-        known = np.asarray(hits.hit, float)
-        known = known[np.isfinite(known)]
-        put("Peak inside", name, f"{known.sum():.3g} of {len(known)}")
-    methods = dict.fromkeys(name for cells in columns.values() for name in cells)
-    if not methods:
-        return None
-    rows = [
-        [_name(name), *(cells.get(name, "\u2013") for cells in columns.values())]
-        for name in methods
-    ]
-    caption = f"{one.output}: checks of the maps"
-    return Table(["Method", *columns], rows, caption, numeric=True)
 
 
 def _learned(found: Explanations, one: Learned) -> Chapter | None:
@@ -376,27 +266,9 @@ def _outlined(maps: Mapping[str, Any]) -> str:
     return "integrated_gradients" if "integrated_gradients" in maps else next(iter(maps))
 
 
-def _name(method: str) -> str:
-    return _NAMES.get(method, method.replace("_", " "))
-
-
 def _names(found: Explanations, count: int) -> Sequence[str]:
     """Names of bands or channels, or their numbers if there are others than known."""
     for names in (found.channels, found.bands):
         if len(names) == count:
             return names
     return [str(i) for i in range(count)]
-
-
-def _middle(values: Any) -> str:
-    """Median of what is known."""
-    known = np.asarray(values, float)
-    known = known[np.isfinite(known)]
-    return f"{np.median(known):.2f}" if known.size else "\u2013"
-
-
-def _percent(values: Any) -> str:
-    """Mean of what is known."""
-    known = np.asarray(values, float)
-    known = known[np.isfinite(known)]
-    return f"{100 * known.mean():.0f}\u00a0%" if known.size else "\u2013"

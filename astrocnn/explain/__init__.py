@@ -1,7 +1,8 @@
 """See inside a network: what it learned, and which pixels made it decide so.
 
 A method is a file in ``methods/``: a function of a Keras model, normalized images and the `Output`
-to be explained that returns arrays.  Figures are made elsewhere.
+to be explained that returns arrays.  A network of scalars is seen as one of images by `as_strip`.
+Figures are made elsewhere.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from astrocnn.explain.methods.top_activations import (
 )
 from astrocnn.explain.methods.weights import weights
 from astrocnn.explain.output import Explained, Output, Response
+from astrocnn.explain.strip import as_strip
 from astrocnn.explain.uncertainty import Uncertainty
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "Response",
     "TopActivations",
     "Uncertainty",
+    "as_strip",
     "class_image",
     "cut_after",
     "deconvnet",

@@ -31,7 +31,7 @@ def image_shape(model: keras.Model) -> tuple[int, int, int]:
         raise ModelError(
             f"The network '{model.name}' takes no image, so that there are no pixels to explain.",
             received=tuple(inputs) if isinstance(inputs, dict) else type(inputs).__name__,
-            hint="take a network with the input 'image'",
+            hint="take one with the input 'image'; as_strip makes such of a network of scalars",
         )
     _, height, width, channels = inputs["image"].shape
     return int(height), int(width), int(channels)

@@ -17,7 +17,8 @@ def sky(images: NDArray[np.float32], draws: int, seed: int) -> NDArray[np.float3
     """Pictures of sky without an object, as deep as each image.
 
     Level and standard deviation are those of the border, by band; the pattern of a draw is the
-    same for all images, so that no outcome depends on their order.
+    same for all images, so that no outcome depends on their order.  Strips of scalars (`as_strip`)
+    have no border: their one sky is zero, the mean of the training set.
 
     Parameters
     ----------
@@ -32,6 +33,8 @@ def sky(images: NDArray[np.float32], draws: int, seed: int) -> NDArray[np.float3
     -------
     ndarray of shape (n, draws, height, width, n_channels)
     """
+    if images.shape[1] == 1:
+        return np.zeros_like(images)[:, None]
     patterns = np.random.default_rng(seed).standard_normal((draws, *images.shape[1:]), np.float32)
     spread = np.nan_to_num(sky_noise(images)).astype(np.float32)[:, None, None, None, :]
     return sky_level(images)[:, None, None, None, :] + spread * patterns

@@ -12,9 +12,11 @@ import numpy as np
 from astropy.io import fits
 
 from astrocnn.evaluation.explained import Explanations, Looked
-from astrocnn.prediction.explanation_files import CURVES, NETWORK, OBJECTS, TABLE
+from astrocnn.prediction.explanation_files import NETWORK, OBJECTS, TABLE
 from astrocnn.prediction.explanation_hdus import in_native_order
 from astrocnn.prediction.explanation_network import learned_from
+from astrocnn.prediction.explanation_scalars import scalars_from
+from astrocnn.prediction.explanation_tables import CURVES
 
 __all__ = ["read", "words"]
 
@@ -83,7 +85,8 @@ def _tables(folder: Path) -> tuple[list[Looked], dict[str, Any], dict[str, Any]]
         curves = _columns(hdus["CURVES"]) if "CURVES" in hdus else None
         forgot = _columns(hdus["RANDOMIZATION"]) if "RANDOMIZATION" in hdus else None
     first = (table["part"] == 1) & (table["method"] == table["method"][0])
-    pictures, bands, channels, maps, orientation = _objects(folder, table["file"][first])
+    pictures, maps, about = _objects([folder / OBJECTS / name for name in table["file"][first]])
+    shares = [name for name in table if name.startswith(_SHARE)]
     looked = []
     for part in np.unique(table["part"]):
         mine = table["part"] == part
@@ -107,15 +110,13 @@ def _tables(folder: Path) -> tuple[list[Looked], dict[str, Any], dict[str, Any]]
                 randomization=randomization,
                 shifts=_known({m: table["shift"][where[m]] for m in methods}),
                 shares=_known(
-                    {
-                        m: np.stack([table[c][where[m]] for c in table if c.startswith(_SHARE)], 1)
-                        for m in methods
-                    }
+                    {m: np.stack([table[c][where[m]] for c in shares], 1) for m in methods}
+                    if shares
+                    else {}
                 ),
                 along=None if along is None else (along, table["along"][here]),
             )
         )
-    about = {"bands": bands, "channels": channels, "orientation": orientation}
     return looked, about, cards
 
 
@@ -134,15 +135,16 @@ def _columns(hdu: Any) -> dict[str, Any]:
     return found
 
 
-def _objects(
-    folder: Path, files: Any
-) -> tuple[Any, tuple[str, ...], tuple[str, ...], dict[Any, Any], str]:
+def _objects(paths: list[Path]) -> tuple[Any, dict[Any, Any], dict[str, Any]]:
+    """Images, maps by method and part, and what is known of all objects."""
+    if (alone := scalars_from(paths)) is not None:
+        return None, alone[1], {"scalars": alone[0], "channels": alone[0].names}
     pictures, north = [], []
     maps: dict[tuple[str, int], list[Any]] = {}
     bands: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
-    for name in files:
-        with fits.open(folder / OBJECTS / name, memmap=False) as hdus:
+    for path in paths:
+        with fits.open(path, memmap=False) as hdus:
             pictures.append(np.moveaxis(in_native_order(hdus["IMAGE"].data), 0, -1))
             bands = _bands(hdus["IMAGE"].header)
             north.append(_is_north_up(hdus["IMAGE"].header))
@@ -154,7 +156,9 @@ def _objects(
                 key = (hdu.header["METHOD"], hdu.header.get("EXTVER", 1))
                 maps.setdefault(key, []).append(values)
     stacked = {key: np.stack(v) for key, v in maps.items()}
-    return np.stack(pictures), bands, channels, stacked, "N up, E left" if all(north) else ""
+    orientation = "N up, E left" if all(north) else ""
+    about = {"bands": bands, "channels": channels, "orientation": orientation}
+    return np.stack(pictures), stacked, about
 
 
 def _is_north_up(header: Any) -> bool:

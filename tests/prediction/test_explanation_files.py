@@ -15,7 +15,6 @@ from astropy.wcs import WCS
 from astrocnn.evaluation.explained import Learned, Looked, TopFilters
 from astrocnn.prediction import explanation_reading
 from astrocnn.prediction.explanation_files import (
-    CURVES,
     PIXELS,
     Diagnosed,
     Objects,
@@ -23,7 +22,8 @@ from astrocnn.prediction.explanation_files import (
     write,
 )
 from astrocnn.prediction.explanation_hdus import write_hdus
-from astrocnn.runs.explaining.looking import map_methods
+from astrocnn.prediction.explanation_tables import CURVES
+from astrocnn.runs.explaining.methods import map_methods
 
 IDS = {
     "numbers": np.array([-(2**62), 7], np.int64),

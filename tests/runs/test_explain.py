@@ -19,16 +19,14 @@ from astrocnn.datasets import Shards
 from astrocnn.errors import CatalogError, ConfigError, ModelError
 from astrocnn.estimators import Calibrated, ClassicalEstimator, Ensemble, load_estimator
 from astrocnn.prediction import explanation_reading
-from astrocnn.runs.assemble import estimator_of, survey_of, task_of
+from astrocnn.runs.assemble import survey_of, task_of
 from astrocnn.runs.config import load_run
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.explaining.subject import subject_of
 from astrocnn.runs.verbs import explain, report
-from astrocnn.runs.verbs.cutouts import make_shards
-from astrocnn.runs.verbs.train import trained_inputs
 from astrocnn.simulation import simulate_quality
 
-from .command import astrocnn
+from .command import astrocnn, untrained
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,24 +37,6 @@ def words(text: str) -> str:
 
 def told(folder, **how) -> str:
     return words(" ".join(str(line) for line in explain.run(folder, **how)))
-
-
-def untrained(folder: Path, text: str) -> Path:
-    """A run whose network has the weights it began with, which can be explained as well."""
-    (folder / "run.toml").write_text(text)
-    config = load_run(folder / "run.toml")
-    home = RunDirectory.create(folder / "run", config)
-    make_shards(config, home)
-    shards = Shards.open(home.shards)
-    task = task_of(config)
-    inputs = trained_inputs(config, shards, np.arange(len(shards)))
-    if inputs.scalars:
-        inputs = inputs.with_scalars_of(shards.scalars(inputs.scalars))
-    network = estimator_of(config, task, inputs)
-    network._adopt(network._untrained())
-    network.bfloat16_change_ = 1.0
-    network.save(home.model)
-    return home.path
 
 
 @pytest.fixture

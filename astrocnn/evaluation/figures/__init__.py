@@ -21,6 +21,7 @@ from astrocnn.evaluation.figures.embedding import embedding_figure
 from astrocnn.evaluation.figures.examples import densities
 from astrocnn.evaluation.figures.feature_montage import feature_montage
 from astrocnn.evaluation.figures.gallery import band_levels, gallery, rgb
+from astrocnn.evaluation.figures.inputs import input_bars, input_summary
 from astrocnn.evaluation.figures.kernels import kernel_mosaic
 from astrocnn.evaluation.figures.parallel import parallel_coordinates
 from astrocnn.evaluation.figures.pit import credible_sets, pit_histogram, qq
@@ -33,6 +34,7 @@ from astrocnn.evaluation.figures.selection import (
     ranking_areas,
 )
 from astrocnn.evaluation.figures.sheet import sheet
+from astrocnn.evaluation.figures.spectrum import spectra, spectrum_summary
 from astrocnn.evaluation.figures.stacked import stacked
 from astrocnn.evaluation.figures.stacks import stacks
 from astrocnn.evaluation.figures.style import STYLE, png, styled, svg
@@ -66,6 +68,8 @@ __all__ = [
     "error_rate",
     "feature_montage",
     "gallery",
+    "input_bars",
+    "input_summary",
     "kernel_mosaic",
     "learning_curve",
     "parallel_coordinates",
@@ -83,6 +87,8 @@ __all__ = [
     "risk_coverage",
     "roc",
     "sheet",
+    "spectra",
+    "spectrum_summary",
     "stacked",
     "stacks",
     "styled",

@@ -21,7 +21,7 @@ _RANDOM = "0.45"
 
 @styled
 def deletion_insertion(curves: Mapping[str, Any], *, ylabel: str = "output") -> Figure:
-    """Mean output while the most important pixels go, and while they come, beside random orders.
+    """Mean output while what matters most goes, and while it comes, beside random orders.
 
     The gray band is the spread of single random orders, where it is known.
 
@@ -57,7 +57,7 @@ def deletion_insertion(curves: Mapping[str, Any], *, ylabel: str = "output") -> 
             y = _mean([getattr(found, kind)])
             style = {"color": COLORS[i % len(COLORS)], "marker": _MARKERS[i % len(_MARKERS)]}
             axes.plot(x, y, ms=3.2, markevery=max(1, len(x) // 10), label=name, **style)
-        axes.set(xlabel=f"most important pixels {done} [%]", xlim=(0, 100))
+        axes.set(xlabel=f"{done}, most important first [%]", xlim=(0, 100))
     panels[0].set_ylabel(ylabel, fontsize=9.5 if len(ylabel) < 36 else 8)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 5))
@@ -179,7 +179,10 @@ def _over_all(found: Mapping[str, Any], band_names: Sequence[str]) -> Figure:
         error = [middle - low, high - middle]
         axes.errorbar(place, middle, error, fmt="none", ecolor="0.2", elinewidth=0.9, capsize=1.5)
     axes.axhline(100 / len(band_names), color="0.4", ls=":", lw=1, label="all alike")
-    axes.set_xticks(x, band_names)
+    aslant: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    # Names that would touch one another at this width.
+    crowded = len(band_names) * (2 + max(map(len, band_names))) > 12 * width
+    axes.set_xticks(x, band_names, **(aslant if crowded else {}))
     axes.tick_params(axis="x", length=0)
     axes.set(ylabel="part of the attribution [%]", ylim=(0, None))
     figure.legend(loc="outside upper center", ncols=2 if width < 5 else 4)
@@ -209,7 +212,9 @@ def _along(
     figure.supxlabel(label, fontsize=9.5)
     figure.supylabel("part of the attribution [%]", fontsize=9.5)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 7))
+    # As many as have room beside one another, with their symbols.
+    columns = int(np.clip(95 // (6 + max(map(len, labels), default=0)), 1, 7))
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), columns))
     return figure
 
 

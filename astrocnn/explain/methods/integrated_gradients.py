@@ -75,7 +75,8 @@ def integrated_gradients(
         Standardized; they stay as they are on the way.
     baseline : str
         The image without an object: ``"sky"``, noise as in the border of the image, the mean over
-        several draws of it, ``"blurred"``, smoothed by an eighth of the image, or ``"zero"``.
+        several draws of it (zero for strips of scalars), ``"blurred"``, smoothed by an eighth of
+        the image, or ``"zero"``.
     draws : int
         Of the noise; the other baselines have one.
     steps : int

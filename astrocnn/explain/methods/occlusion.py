@@ -74,13 +74,14 @@ def occlusion(
     scalars : array_like of shape (n, n_scalars), optional
         Standardized.
     size : int, optional
-        Pixels a side of the square; an eighth of the image by default.
+        Pixels a side of the square; an eighth of the image by default, or a thirty-second of a
+        strip of scalars, of which the square is a part as long.
     stride : int, optional
         Pixels from one place to the next; half the square by default.  A last place touches the
         far border.
     fill : str
-        What is put in the square: ``"sky"``, noise as in the border of the image, ``"mean"``,
-        the mean of each band, or ``"zero"``.
+        What is put in the square: ``"sky"``, noise as in the border of the image (zero for strips
+        of scalars), ``"mean"``, the mean of each band, or ``"zero"``.
     seed : int
         Of the noise.
     batch_size : int
@@ -98,7 +99,8 @@ def occlusion(
     """
     arrays = arrays_for(model, images, scalars)
     height, width = arrays["image"].shape[1:3]
-    size = max(1, min(height, width) // 8) if size is None else size
+    usual = min(height, width) // 8 if height > 1 else width // 32
+    size = max(1, usual) if size is None else size
     stride = max(1, size // 2) if stride is None else stride
     check_counts(stride=stride)
     check_square(size, height, width)
@@ -136,24 +138,27 @@ def pixel_map(
 
 
 def check_square(size: int | None, height: int, width: int) -> None:
-    """Refuse a square that does not fit on the image, in pixels.
+    """Refuse a square that is larger than the image, in pixels.
+
+    On an image one pixel high it is cut to the image.
 
     Raises
     ------
     ModelError
-        If it is larger than the image, or smaller than a pixel.
+        If it is larger, or smaller than a pixel.
     """
     if size is None:
         return
     check_counts(size=size)
-    if size > min(height, width):
+    longest = min(height, width) if height > 1 else width
+    if size > longest:
         raise ModelError(
             "The square that hides is larger than the image.",
             received=f"{size} pixels a side",
-            allowed=f"at most {min(height, width)}",
+            allowed=f"at most {longest}",
         )
 
 
 def _places(length: int, size: int, stride: int) -> NDArray[np.int32]:
-    last = length - size
+    last = max(length - size, 0)
     return np.unique(np.append(np.arange(0, last + 1, stride), last)).astype(np.int32)

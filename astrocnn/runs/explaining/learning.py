@@ -179,6 +179,8 @@ def _layers(model: Any, *parts: float) -> list[str]:
 def _class_image(whole: Whole) -> dict[str, Any]:
     """The image that each class likes most; of a quantity, the one with the largest mean."""
     inside = whole.subject
+    if not inside.inputs.bands:
+        raise ModelError("The network looks at no image, so that it likes none most.")
     target = inside.task.target(whole.target)
     like, scalars = inside.arrays(whole.rows[:_LIKE])
     found = {}

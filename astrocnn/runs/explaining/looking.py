@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,17 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn import plugins
-from astrocnn.errors import ConfigError, ModelError
+from astrocnn.errors import ModelError
 from astrocnn.evaluation.explained import Looked
 from astrocnn.explain import METHODS, Explained, integrated_gradients, smooth_grad
 from astrocnn.explain.checks import DeletionInsertion, band_share, deletion, randomization, shift
 from astrocnn.explain.methods.occlusion import check_square
 from astrocnn.explain.own_answer import Asked, numbers
 
-__all__ = ["CHECKS", "MAPS", "Behind", "Maps", "map_methods", "methods_of"]
-
-MAPS = ("integrated_gradients", "occlusion", "grad_cam", "smooth_grad", "deconvnet")
-"""Methods whose maps are made when none are named."""
+__all__ = ["CHECKS", "Behind", "Maps"]
 
 CHECKS = ("deletion", "shift", "randomization")
 """Checks of a map; the share of each band costs nothing and is always there."""
@@ -33,12 +30,6 @@ _STAGES = 3
 _STEPS, _ORDERS = 12, 3
 
 Array = NDArray[Any]
-
-
-def map_methods() -> tuple[str, ...]:
-    """Names of the methods that lay a map on the pixels."""
-    known = plugins.names(METHODS)
-    return tuple(name for name in known if hasattr(plugins.load(METHODS, name), "pixel_map"))
 
 
 class Behind(NamedTuple):
@@ -66,11 +57,11 @@ class Maps:
     Parameters
     ----------
     images : ndarray of shape (n, height, width, n_channels)
-        Normalized.
+        Normalized; one pixel high for scalars alone.
     asked : sequence of Asked
         The number for all objects, in one batch or several.
     methods : sequence of str
-        Names from `map_methods`.
+        Names from `astrocnn.runs.explaining.methods.map_methods`.
     checks : sequence of str
         Names of `CHECKS` to be made of each map.
     behind : Behind, optional
@@ -143,9 +134,10 @@ class Maps:
     def _map(self, method: str) -> None:
         try:
             if method == "integrated_gradients":
+                how = _effort(self.images)
                 whole = [
                     integrated_gradients(
-                        one.model, self.images[one.rows], one.output, scalars=one.scalars, **_IG
+                        one.model, self.images[one.rows], one.output, scalars=one.scalars, **how
                     )
                     for one in self.asked
                 ]
@@ -160,8 +152,12 @@ class Maps:
         except ModelError as error:
             self.left_out[method] = error.what
             return
-        if self.maps[method].ndim == 4:
-            self.shares[method] = band_share(self.maps[method])
+        made = self.maps[method]
+        if _is_strip(self.images):
+            # Scalars are to the answer what bands are.
+            self.shares[method] = band_share(made.reshape(len(made), 1, 1, -1))
+        elif made.ndim == 4:
+            self.shares[method] = band_share(made)
 
     def _check(self, method: str, check: Callable[[str], None]) -> None:
         if method in self.maps:
@@ -203,7 +199,9 @@ class Maps:
 
     def _randomization(self, method: str) -> None:
         n = len(self.images)
-        chosen = np.unique(np.linspace(0, n - 1, min(n, _FORGETFUL)).round().astype(int))
+        # Of scalars each has few numbers to be ranked, and they are soon computed.
+        count = min(n, (8 if _is_strip(self.images) else 1) * _FORGETFUL)
+        chosen = np.unique(np.linspace(0, n - 1, count).round().astype(int))
         values: Array | None = None
         for one in self.asked:
             mine = np.flatnonzero(np.isin(one.rows, chosen))
@@ -253,45 +251,17 @@ class Maps:
         return joined
 
 
-_IG: Mapping[str, Any] = {"draws": 2, "steps": 24}
 _DRAWS = 16
 
 
+def _effort(images: Array) -> dict[str, int]:
+    """Draws of the sky and steps of integrated gradients; scalars have no sky, and are quick."""
+    return {"steps": 128} if _is_strip(images) else {"draws": 2, "steps": 24}
+
+
+def _is_strip(images: Array) -> bool:
+    return bool(images.shape[1] == 1)
+
+
 def _attribution(model: Any, images: Array, output: Explained, **how: Any) -> Array:
-    return integrated_gradients(model, images, output, **_IG, **how).attribution
-
-
-def methods_of(
-    named: Sequence[str], wholes: Mapping[str, bool]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Methods that were named, or the usual ones: with maps, and of the network as a whole.
-
-    Parameters
-    ----------
-    named : sequence of str
-        None for the usual ones.
-    wholes : mapping of str to bool
-        Methods of the network as a whole, and whether they are usual.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such method; the message holds the nearest name.
-    """
-    maps = map_methods()
-    if not named:
-        return MAPS, tuple(name for name, usual in wholes.items() if usual)
-    known = dict.fromkeys((*maps, *wholes))
-    for name in named:
-        if name not in known:
-            raise ConfigError(
-                f"There is no method '{name}'.",
-                allowed=tuple(known),
-                hint=plugins.nearest(name, known),
-            )
-    asked = tuple(dict.fromkeys(named))
-    # One file may do both: a name then asks for the map.
-    return (
-        tuple(name for name in asked if name in maps),
-        tuple(name for name in asked if name not in maps),
-    )
+    return integrated_gradients(model, images, output, **_effort(images), **how).attribution

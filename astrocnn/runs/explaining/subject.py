@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.catalog.catalog import terms
 from astrocnn.datasets import Shards
 from astrocnn.errors import ModelError
+from astrocnn.evaluation.explained import FEW, Scalars
 from astrocnn.imaging import Inputs
 from astrocnn.tasks import Task
 
@@ -23,14 +26,14 @@ __all__ = ["Subject", "innermost", "subject_of"]
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A trained network with the images it learned from.
+    """A trained network with the images, or the scalars alone, it learned from.
 
     Parameters
     ----------
     network : KerasEstimator
         Its model gives raw outputs by target.
     shards : Shards
-        Images of all rows.
+        Images and scalars of all rows.
     remarks : tuple of str
         What a reader should know of the choice of the network.
     """
@@ -39,10 +42,15 @@ class Subject:
     shards: Shards
     remarks: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def model(self) -> keras.Model:
-        """From normalized images and standardized scalars to raw outputs by target."""
-        return self.network.model_
+        """From normalized images and standardized scalars to raw outputs by target.
+
+        Scalars alone are images one pixel high.
+        """
+        from astrocnn.explain import as_strip
+
+        return self.network.model_ if self.inputs.bands else as_strip(self.network.model_)
 
     @property
     def task(self) -> Task:
@@ -56,25 +64,42 @@ class Subject:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """What the last axis of a normalized image counts."""
-        bands = self.inputs.bands
+        """What the last axis of a normalized image counts; of scalars alone their names, if few."""
+        bands, scalars = self.inputs.bands, self.inputs.scalars
+        if not bands:
+            return scalars if len(scalars) <= FEW else ()
         whitened = self.inputs.normalization and self.inputs.normalization.whitening is not None
         first = tuple(f"mixture {b + 1}" for b in range(len(bands))) if whitened else bands
         return (*first, *(f"mask of {b}" for b in bands)) if self.inputs.mask_channel else first
 
     def arrays(self, rows: Any) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Normalized images and standardized scalars of some rows, as the network takes them."""
+        """Normalized images and standardized scalars of some rows, as `model` takes them."""
+        if (alone := self.alone(rows)) is not None:
+            return alone.standardized[:, None, :, None], None
         assert self.inputs.normalization is not None
         images = np.asarray(
             self.inputs.normalization.apply(self.shards.images(np.asarray(rows))), np.float32
         )
-        return images, self.scalars(rows)
+        return images, None if (found := self._scalars(rows)) is None else found.standardized
 
-    def scalars(self, rows: Any) -> NDArray[np.float32] | None:
-        """Standardized scalars of some rows; None where the network takes none."""
-        if not self.inputs.scalars:
+    def alone(self, rows: Any) -> Scalars | None:
+        """Scalars of some rows, if the network takes them and no image."""
+        return None if self.inputs.bands else self._scalars(rows)
+
+    def _scalars(self, rows: Any) -> Scalars | None:
+        names = self.inputs.scalars
+        if not names:
             return None
-        return self.inputs.standardize(self.shards.scalars(self.inputs.scalars)[np.asarray(rows)])
+        values = self.shards.scalars(names)[np.asarray(rows)]
+        units = [self._unit(name) for name in names]
+        return Scalars(names, units, values, self.inputs.standardize(values))
+
+    def _unit(self, name: str) -> str:
+        """Of a column, or of a difference of two that have the same."""
+        table = self.shards.catalog.table
+        known = [term for term in terms(name, table.colnames) if term in table.colnames]
+        units = {str(table[term].unit or "") for term in known}
+        return units.pop() if len(units) == 1 else ""
 
     def flux(self, normalized: Any) -> NDArray[np.float32]:
         """Images in flux from normalized ones."""
@@ -108,7 +133,7 @@ def subject_of(estimator: Estimator, shards: Shards) -> Subject:
     Raises
     ------
     ModelError
-        If there is no network, or it looks at no image.
+        If there is no network.
     """
     from astrocnn.estimators import Ensemble, KerasEstimator
 
@@ -125,11 +150,5 @@ def subject_of(estimator: Estimator, shards: Shards) -> Subject:
             received=found.facts.get("Method", type(found).__name__),
             allowed="a run with model.architecture",
             hint="'astrocnn report' shows what a classical method learned as far as that goes",
-        )
-    if not found.inputs.bands:
-        raise ModelError(
-            "This network looks at no image, so that there are no pixels to explain.",
-            received=f"scalars: {', '.join(found.inputs.scalars)}",
-            allowed="a run with bands",
         )
     return Subject(found, shards, tuple(remarks))

@@ -88,8 +88,7 @@ def run(
         If there is no such method or target, objects are chosen in two ways, or one number is to be
         explained of several targets.
     ModelError
-        If there is no network, or it looks at no image, there is no such number, or the square is
-        larger than the image.
+        If there is no network, no such number, or the square is larger than the image.
     CatalogError
         If an object is not in the catalogue.
     PredictionError
@@ -106,7 +105,8 @@ def run(
 
     import_tensorflow()
     from astrocnn.runs.explaining.learning import Whole, wholes_of
-    from astrocnn.runs.explaining.looking import CHECKS, methods_of
+    from astrocnn.runs.explaining.looking import CHECKS
+    from astrocnn.runs.explaining.methods import methods_of
     from astrocnn.runs.explaining.parts import answer, disagreement, number_of
     from astrocnn.runs.explaining.subject import subject_of
     from astrocnn.runs.explaining.told import Told
@@ -238,6 +238,7 @@ def _left_behind(
         bands=shards.bands,
         channels=inside.channels,
         unit=shards.unit,
+        scalars=inside.alone(rows),
     )
     cards: list[tuple[str, Any, str]] = [
         ("ORIGIN", f"astrocnn {__version__}", "software"),

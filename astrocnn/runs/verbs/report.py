@@ -22,6 +22,7 @@ from astrocnn.evaluation.background import (
     training_chapter,
 )
 from astrocnn.evaluation.calibrated import calibration_chapter
+from astrocnn.evaluation.explained import FEW
 from astrocnn.evaluation.explanations import chapters as chapters_on
 from astrocnn.evaluation.report import Chapter
 from astrocnn.evaluation.selecting import selection_chapter
@@ -127,7 +128,9 @@ def inside_chapters(home: RunDirectory, shards: Shards, network: str) -> list[Ch
         return []
     with home.reading(home.explanations, "explain") as path:
         found, cards = explanation_reading.read(
-            path, pixel_scale=shards.pixel_scale, images=shards.images
+            path,
+            pixel_scale=shards.pixel_scale,
+            images=shards.images if shards.bands else None,
         )
     return chapters_on(found) if cards.get("NETSHA") == network else None
 
@@ -148,15 +151,16 @@ def _data(config: RunConfig, shards: Shards, task: Task) -> Chapter:
     tallies = {name: task.tally(*labels(shards, task, rows[name])) for name in SPLITS}
     number = splits_of(config, shards.catalog, shards.content)
     counts = {name: int(np.sum(number == i)) for i, name in enumerate(SPLITS)}
-    scale = "unknown" if shards.pixel_scale is None else f"{shards.pixel_scale:.4g} arcsec"
-    facts = {
-        "Catalogue": config.catalog.file,
-        "Survey": (config.survey or {}).get("name", "none"),
-        "Bands": ", ".join(shards.bands),
-        "Stamp": f"{shards.size} x {shards.size} pixels of {scale}",
-        "Unit": shards.unit or "as in the files",
-        "Split by": config.split.by,
-    }
+    facts = {"Catalogue": config.catalog.file}
+    if shards.bands:
+        scale = "unknown" if shards.pixel_scale is None else f"{shards.pixel_scale:.4g} arcsec"
+        facts |= {
+            "Survey": (config.survey or {}).get("name", "none"),
+            "Bands": ", ".join(shards.bands),
+            "Stamp": f"{shards.size} x {shards.size} pixels of {scale}",
+            "Unit": shards.unit or "as in the files",
+        }
+    facts["Split by"] = config.split.by
     return data_chapter(splits=tallies, rows=counts, flags=shards.flags, facts=facts)
 
 
@@ -201,8 +205,9 @@ def _model(estimator: Any) -> Chapter:
     if inputs.bands:
         facts["Input"] = " x ".join(str(n) for n in inputs.shape)
         facts["Normalization"] = inputs.normalization.stretch
-    if inputs.scalars:
-        facts["Scalars"] = ", ".join(inputs.scalars)
+    if names := inputs.scalars:
+        many = f"{len(names)}, {names[0]} to {names[-1]}"
+        facts["Scalars"] = ", ".join(names) if len(names) <= FEW else many
     layers = [
         (layer.name, type(layer).__name__, _shape(layer), layer.count_params())
         for layer in _network(estimator)
