@@ -54,7 +54,7 @@ def as_strip(model: keras.Model) -> keras.Model:
             hint="one that takes an image is explained as it is",
         )
     n = int(model.input["scalars"].shape[-1])
-    image = layers.Input((1, n, 1))
+    image = layers.Input((1, n, 1), name="image")
     made = graph_of(model)._run_through_graph(
         [layers.Reshape((n,))(image)],
         call_fn=lambda layer, *args, **kwargs: layer(*args, **kwargs),
