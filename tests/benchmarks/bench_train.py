@@ -26,9 +26,9 @@ from tests.benchmarks._table import Row
 
 __all__ = ["rows"]
 
-BATCH, STEPS, TURNS = 32, 2, 3
-EPOCHS, PACE = (3, 12), 3e11
-"""Fewest and most epochs of a turn, and the multiply-adds it should have at least."""
+BATCH, EPOCHS, TURNS = 32, 5, 3
+STEPS, PACE = (2, 50), 3e10
+"""Fewest and most batches of an epoch, and the multiply-adds it should have at least."""
 FAMILY = Categorical(("smooth", "spiral", "artifact"))
 TASK = SimpleNamespace(targets=(SimpleNamespace(name="shape", family=FAMILY),))
 NETWORKS: dict[str, tuple[int, int, Options]] = {
@@ -57,23 +57,22 @@ def _compare(name: str) -> list[Row]:
     size, bands, options = NETWORKS[name]
     keras.utils.set_random_seed(0)
     model = build(name, TASK, size=size, n_channels=bands, options=options)
-    data = _data(size, bands)
+    each = 3 * sum(layer.multiply_adds for layer in summarize_layers(model))
+    n = BATCH * int(np.clip(PACE / (BATCH * each), *STEPS))
+    data, work = _data(n, size, bands), n * each
     start = model.get_weights()
     theirs = ours = np.inf
-    n = BATCH * STEPS
-    work = 3 * n * sum(layer.multiply_adds for layer in summarize_layers(model))
-    epochs = 1 + int(np.clip(PACE / work, *EPOCHS))
     for _ in range(TURNS):
         model.set_weights(start)
-        theirs = min(theirs, _keras(model, data, epochs))
+        theirs = min(theirs, _keras(model, data))
         model.set_weights(start)
-        ours = min(ours, _ours(model, data, epochs, "float32"))
+        ours = min(ours, _ours(model, data, "float32"))
     title = f"training, {name}, {size}x{size}x{bands}" + _width(options)
     note = f"{1e3 * ours / n:.2f} ms an object, {work / ours / 1e9:.0f} Gmac/s"
     found = [Row(title, "Keras fit", ours / theirs, "<= 1.05", note)]
     if has_fast_bfloat16():
         model.set_weights(start)
-        short = _ours(model, data, epochs, "bfloat16")
+        short = _ours(model, data, "bfloat16")
         note = f"{1e3 * short / n:.2f} ms an object"
         found.append(Row(f"{title}, bfloat16", "float32", short / ours, "< 1", note))
     return found
@@ -83,9 +82,8 @@ def _width(options: Options) -> str:
     return "" if options.width == 1 else f", width {options.width:g}"
 
 
-def _data(size: int, bands: int) -> tf.data.Dataset:
+def _data(n: int, size: int, bands: int) -> tf.data.Dataset:
     rng = np.random.default_rng(0)
-    n = BATCH * STEPS
     x = {"image": rng.normal(size=(n, size, size, bands)).astype("float32")}
     y = {"shape": np.eye(3, dtype="float32")[rng.integers(3, size=n)]}
     weights = {"shape": np.ones(n, "float32")}
@@ -104,16 +102,16 @@ class _Clock(keras.callbacks.Callback):
         self.times.append(time.perf_counter() - self.start)
 
 
-def _keras(model: keras.Model, data: tf.data.Dataset, epochs: int) -> float:
+def _keras(model: keras.Model, data: tf.data.Dataset) -> float:
     clock = _Clock()
     loss = {"shape": keras.losses.CategoricalCrossentropy(from_logits=True)}
     model.compile(keras.optimizers.Adam(1e-4), loss, jit_compile=False)
-    model.fit(data, epochs=epochs, verbose=0, callbacks=[clock])
+    model.fit(data, epochs=EPOCHS, verbose=0, callbacks=[clock])
     return min(clock.times[1:])
 
 
-def _ours(model: keras.Model, data: tf.data.Dataset, epochs: int, precision: str) -> float:
+def _ours(model: keras.Model, data: tf.data.Dataset, precision: str) -> float:
     losses = {"shape": FAMILY.loss}
-    how = {"losses": losses, "epochs": epochs, "strategy": "one", "precision": precision}
+    how = {"losses": losses, "epochs": EPOCHS, "strategy": "one", "precision": precision}
     history = fit(model, data, **how)
     return float(min(history["seconds"][1:]))
