@@ -37,10 +37,16 @@ def scores_of_variations(
     batch_size : int
         Images at once.
     """
-    step = compiled(lambda x: score({**x, "image": vary(x, x["variation"])}))
+    taken = _taken(arrays, variations)
+
+    def of(i: Any, j: Any) -> Any:
+        x = taken(i, j)
+        return score({**x, "image": vary(x, x["variation"])})
+
+    step = compiled(of)
     found = np.empty((len(arrays["image"]), len(variations)), np.float32)
-    for i, j, made in _of_pairs(step, arrays, variations, batch_size):
-        found[i, j] = made
+    for i, j, kept in _pairs(*found.shape, batch_size):
+        found[i[:kept], j[:kept]] = ops.convert_to_numpy(step(i, j))[:kept]
     return found
 
 
@@ -57,30 +63,46 @@ def gradients_of_variations(
     `shares`, of shape (m,), are the weights; all else is as in `scores_of_variations`.
     """
 
-    def slopes(x: dict[str, Any]) -> Any:
+    taken = _taken(arrays, variations)
+
+    def of(i: Any, j: Any) -> Any:
+        x = taken(i, j)
+
         def at(image: Any) -> tuple[Any, Any]:
             return score({**x, "image": image}), image
 
         return gradient(at, vary(x, x["variation"]))[2]
 
+    step = compiled(of)
     total = np.zeros(arrays["image"].shape, np.float64)
-    for i, j, made in _of_pairs(compiled(slopes), arrays, variations, batch_size):
-        first = np.flatnonzero(np.diff(i, prepend=-1))
-        total[i[first]] += np.add.reduceat(
-            made * shares[j].astype(np.float64)[:, None, None, None], first
+    for i, j, kept in _pairs(len(total), len(variations), batch_size):
+        made = (
+            ops.convert_to_numpy(step(i, j))[:kept]
+            * shares.astype(np.float64)[j[:kept], None, None, None]
         )
+        first = np.flatnonzero(np.diff(i[:kept], prepend=-1))
+        total[i[first]] += np.add.reduceat(made, first)
     return total.astype(np.float32)
 
 
-def _of_pairs(
-    step: Callable[[dict[str, Any]], Any], arrays: Arrays, variations: NDArray[Any], batch_size: int
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]]:
-    """Outcomes of `step` for pairs of an object and a variation: which pairs, and what was made."""
-    n, m = len(arrays["image"]), len(variations)
+def _pairs(
+    n: int, m: int, batch_size: int
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32], int]]:
+    """Blocks of pairs of an object and a variation, and how many of a block count."""
     size = even_blocks(n * m, batch_size)
     for start in range(0, n * m, size):
         # The last block is filled up, so that the step is traced once.
         i, j = np.divmod(np.minimum(np.arange(start, start + size), n * m - 1), m)
-        made = step({name: a[i] for name, a in arrays.items()} | {"variation": variations[j]})
-        kept = min(size, n * m - start)
-        yield i[:kept], j[:kept], ops.convert_to_numpy(made)[:kept]
+        yield i.astype(np.int32), j.astype(np.int32), min(size, n * m - start)
+
+
+def _taken(arrays: Arrays, variations: NDArray[Any]) -> Callable[[Any, Any], dict[str, Any]]:
+    """The arrays of k objects with a variation for each, taken inside of the graph."""
+    held = {name: ops.convert_to_tensor(a) for name, a in arrays.items()}
+    varied = ops.convert_to_tensor(variations)
+
+    def taken(i: Any, j: Any) -> dict[str, Any]:
+        own = {name: ops.take(a, i, axis=0) for name, a in held.items()}
+        return own | {"variation": ops.take(varied, j, axis=0)}
+
+    return taken
