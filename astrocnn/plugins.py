@@ -10,22 +10,28 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from astrocnn.errors import ConfigError
 
-__all__ = ["lazy", "load", "names", "nearest"]
+__all__ = ["folder", "lazy", "load", "names", "nearest"]
+
+
+def folder(package: str) -> Path:
+    """Where the modules of a package of this project lie."""
+    return Path(__file__).parent.joinpath(*package.split(".")[1:])
 
 
 def names(package: str) -> tuple[str, ...]:
     """Names of the components in a package, sorted.
 
     Modules whose name begins with an underscore, the module ``base`` and folders are not
-    components.  Nothing but the package itself is imported.
+    components.  Nothing is imported.
     """
-    path = importlib.import_module(package).__path__
-    found = (module.name for module in pkgutil.iter_modules(path) if not module.ispkg)
+    path = folder(package)
+    found = (module.name for module in pkgutil.iter_modules([str(path)]) if not module.ispkg)
     return tuple(sorted(n for n in found if n != "base" and not n.startswith("_")))
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import inspect
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.table import Table
 
 from astrocnn.errors import ConfigError
 from astrocnn.flags import Flag
 from astrocnn.models.options import ALLOWED, Options
-from astrocnn.plugins import names, nearest
+from astrocnn.plugins import folder, names, nearest
 from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES
 
 __all__ = ["KINDS", "run"]
@@ -51,7 +51,7 @@ def run(kind: str | None = None) -> Iterator[Table]:
 
 def _components(package: str) -> Iterator[tuple[str, ...]]:
     for name in names(package):
-        yield name, _first_sentence(f"{package}.{name}")
+        yield name, _first_sentence(folder(package) / f"{name}.py")
 
 
 def _options() -> Iterator[tuple[str, ...]]:
@@ -75,11 +75,7 @@ def _flags() -> Iterator[tuple[str, ...]]:
     return ((str(int(flag)), str(flag.name), flag.sentence) for flag in Flag)
 
 
-def _first_sentence(module: str) -> str:
+def _first_sentence(module: Path) -> str:
     """Read from the source: listing imports nothing."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        return ""
-    with open(spec.origin, encoding="utf-8") as stream:
-        text = ast.get_docstring(ast.parse(stream.read())) or ""
+    text = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
     return " ".join(text.split("\n\n")[0].split())
