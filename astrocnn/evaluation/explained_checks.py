@@ -76,7 +76,7 @@ def chapter_on_checks(found: Explanations) -> Chapter | None:
                     f" Of {turned} of {len(one.labels)} objects {say['empty']} changes "
                     "the number the other way, and what it changes counts with the other sign."
                 )
-            pictures.append(_picture(figure, caption))
+            pictures.append(Picture.of(figure, caption))
         if one.randomization:
             named = {method_name(name): values for name, values in one.randomization.items()}
             figure = figures.randomization_stages(one.stages, named)
@@ -87,7 +87,7 @@ def chapter_on_checks(found: Explanations) -> Chapter | None:
                 "16 % to 84 % of them. A map that stays as it was shows "
                 f"the {say['image']}, not what the network has learned."
             )
-            pictures.append(_picture(figure, caption))
+            pictures.append(Picture.of(figure, caption))
     if not (pictures or tables):
         return None
     text = [
@@ -158,10 +158,6 @@ def _checks(one: Looked) -> Table | None:
     ]
     caption = f"{one.output}: checks of the maps"
     return Table(["Method", *columns], rows, caption, numeric=True)
-
-
-def _picture(figure: Any, caption: str) -> Picture:
-    return Picture(figure, caption, caption, False, figure.get_size_inches()[0] > 6)
 
 
 def _middle(values: Any) -> str:

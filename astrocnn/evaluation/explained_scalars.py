@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,16 @@ from numpy.typing import NDArray
 
 from astrocnn.evaluation import figures
 from astrocnn.evaluation.explained import FEW, Explanations, Looked, Scalars, method_name
+from astrocnn.evaluation.explained_shares import share_pictures
 from astrocnn.evaluation.report import Chapter, Picture, Table
 
 __all__ = ["chapter_on_scalars"]
 
 _BARS, _SPECTRA, _SHEETS = 45, 3, 4
 """Bars of a method and spectra on a sheet, and sheets."""
+
 _LINES = 10
 """Scalars up to which the share of each is drawn along a column."""
-_ENOUGH = 24
 
 _MEANINGS = {
     "integrated_gradients": "What each input adds, compared with its mean in the training set. All "
@@ -77,7 +79,8 @@ def _few(one: Looked, scalars: Scalars, added: dict[str, NDArray[Any]]) -> list[
             "each object, colored by the value of the input."
         )
         pictures.append(Picture(figure, caption, caption, False, True))
-    pictures += _shares(one, scalars)
+    lines = one if len(scalars.names) <= _LINES else replace(one, along=None)
+    pictures += share_pictures(lines, _minus(scalars.names), "on each input")
     words = np.array(
         [
             [_value(*told) for told in zip(scalars.names, row, scalars.units, strict=True)]
@@ -118,25 +121,6 @@ def _many(one: Looked, scalars: Scalars, added: dict[str, NDArray[Any]]) -> list
             "by the number in the legend."
         )
         pictures.append(_sheet(one, part, figure, said))
-    return pictures
-
-
-def _shares(one: Looked, scalars: Scalars) -> list[Picture]:
-    shares = {method_name(method): np.asarray(values) for method, values in one.shares.items()}
-    if not shares:
-        return []
-    caption = (
-        f"{one.output}: part of the absolute attribution on each input. Medians of the objects, "
-        "with the range from 16 % to 84 % of them; dotted, all inputs alike."
-    )
-    names = _minus(scalars.names)
-    figure = figures.band_shares(shares, band_names=names)
-    pictures = [Picture(figure, caption, caption)]
-    known = one.along is not None and np.isfinite(one.along[1]).sum() >= _ENOUGH
-    if known and one.along is not None and len(scalars.names) <= _LINES:
-        figure = figures.band_shares(shares, band_names=names, along=one.along)
-        caption = f"{one.output}: the same along {one.along[0]}."
-        pictures.append(Picture(figure, caption, caption, False, True))
     return pictures
 
 

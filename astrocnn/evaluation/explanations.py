@@ -17,6 +17,7 @@ from astrocnn.evaluation.explained import (
 )
 from astrocnn.evaluation.explained_checks import chapter_on_checks
 from astrocnn.evaluation.explained_scalars import chapter_on_scalars
+from astrocnn.evaluation.explained_shares import share_pictures
 from astrocnn.evaluation.report import Chapter, Picture, Table
 
 __all__ = ["Explanations", "Learned", "Looked", "TopFilters", "chapters"]
@@ -24,8 +25,7 @@ __all__ = ["Explanations", "Learned", "Looked", "TopFilters", "chapters"]
 _ON_A_SHEET, _SHEETS, _BY_BAND, _LAYERS, _FILTERS = 6, 4, 2, 3, 16
 _LITTLE = 0.1
 """Part of the differences between objects below which pixels hardly count."""
-_ENOUGH = 24
-"""Objects from which on shares are also drawn along a column."""
+_OF_BANDS = " Integrated gradients count what a band adds, gradients how steep the number is in it."
 
 _MEANINGS = {
     "saliency": "The gradient: where more light would raise the number (red) or lower it (blue). "
@@ -82,7 +82,9 @@ def _looked(found: Explanations) -> Chapter:
     for one in found.looked:
         pictures += _sheets(found, one)
         pictures += _by_band(found, one)
-        pictures += _shares(found, one)
+        if one.shares:
+            names = _names(found, np.shape(next(iter(one.shares.values())))[-1])
+            pictures += share_pictures(one, names, "in each band", _OF_BANDS)
     return Chapter("What the network looks at", text, pictures, tables)
 
 
@@ -149,24 +151,6 @@ def _by_band(found: Explanations, one: Looked) -> list[Picture]:
     return pictures
 
 
-def _shares(found: Explanations, one: Looked) -> list[Picture]:
-    shares = {method_name(name): np.asarray(values) for name, values in one.shares.items()}
-    if not shares:
-        return []
-    names = _names(found, next(iter(shares.values())).shape[-1])
-    caption = (
-        f"{one.output}: part of the absolute attribution in each band. Medians of the objects, "
-        "with the range from 16 % to 84 % of them; dotted, all bands alike. Integrated gradients "
-        "count what a band adds, gradients how steep the number is in it."
-    )
-    pictures = [Picture(figures.band_shares(shares, band_names=names), caption, caption)]
-    if one.along is not None and np.isfinite(one.along[1]).sum() >= _ENOUGH:
-        figure = figures.band_shares(shares, band_names=names, along=one.along)
-        caption = f"{one.output}: the same along {one.along[0]}."
-        pictures.append(_picture(figure, caption))
-    return pictures
-
-
 def _learned(found: Explanations, one: Learned) -> Chapter | None:
     pictures: list[Picture] = []
     if one.kernels is not None:
@@ -176,7 +160,7 @@ def _learned(found: Explanations, one: Learned) -> Chapter | None:
             "Kernels of the first convolution: the patterns it looks for, a column for each "
             "filter, a row for each band, all in one scale."
         )
-        pictures.append(_picture(figure, caption, raster=True))
+        pictures.append(Picture.of(figure, caption, raster=True))
     if one.image is not None:
         for layer, maps in list(one.maps.items())[:_LAYERS]:
             figure = figures.feature_montage(
@@ -187,7 +171,7 @@ def _learned(found: Explanations, one: Learned) -> Chapter | None:
                 f"What the filters of {layer}{part} make of the first object: the number of each, "
                 "counted from 0, and what full color means."
             )
-            pictures.append(_picture(figure, caption, raster=True))
+            pictures.append(Picture.of(figure, caption, raster=True))
     for top in one.top[:_LAYERS]:
         figure = figures.top_plate(
             top.patches, top.reconstructions, top.values, layer=top.layer, channels=top.channels
@@ -198,7 +182,7 @@ def _learned(found: Explanations, one: Learned) -> Chapter | None:
         )
         beside = "" if top.reconstructions is None else beside
         caption = f"Where the filters of {top.layer} answer most, and how strongly.{beside}"
-        pictures.append(_picture(figure, caption, raster=True))
+        pictures.append(Picture.of(figure, caption, raster=True))
     pictures += _made(found, one) + _map_of_objects(one)
     text = ["What the network as a whole answers to, whatever the single object."]
     return Chapter("What the network has learned", text, pictures) if pictures else None
@@ -222,14 +206,14 @@ def _made(found: Explanations, one: Learned) -> list[Picture]:
             else "The image of which the network says the largest value. It is no typical object, "
             "nor need there be one like it."
         )
-        pictures.append(_picture(figure, caption, raster=True))
+        pictures.append(Picture.of(figure, caption, raster=True))
     if one.dreams is not None:
         figure = figures.dream(*one.dreams, pixel_scale=found.pixel_scale, unit=found.unit)
         caption = (
             "Images before and after they were changed so that a layer answers more; the "
             "difference is the mean over bands."
         )
-        pictures.append(_picture(figure, caption, raster=True))
+        pictures.append(Picture.of(figure, caption, raster=True))
     return pictures
 
 
@@ -253,12 +237,8 @@ def _map_of_objects(one: Learned) -> list[Picture]:
             f"Objects as the last layer before the answer sees them, in two dimensions{how}{by}. "
             "What lies close is alike to the network."
         )
-        pictures.append(_picture(figure, caption, raster=True))
+        pictures.append(Picture.of(figure, caption, raster=True))
     return pictures
-
-
-def _picture(figure: Any, caption: str, *, raster: bool = False) -> Picture:
-    return Picture(figure, caption, caption, raster, figure.get_size_inches()[0] > 6)
 
 
 def _outlined(maps: Mapping[str, Any]) -> str:

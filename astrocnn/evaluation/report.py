@@ -47,6 +47,14 @@ class Picture:
     raster: bool = False
     wide: bool = False
 
+    @classmethod
+    def of(
+        cls, figure: Figure, caption: str, *, alt: str | None = None, raster: bool = False
+    ) -> Picture:
+        """A picture that takes the whole width of the page if its figure is wide enough for it."""
+        alt = caption if alt is None else alt
+        return cls(figure, caption, alt, raster, wide=figure.get_size_inches()[0] > 6)
+
     @functools.cached_property
     def source(self) -> str:
         """The figure as a data address, drawn once."""

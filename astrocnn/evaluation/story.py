@@ -201,7 +201,7 @@ def figure_chapters(
 def _picture(figure: Any, kind: str, name: str, words: str) -> Picture:
     caption = f"{name}: {words}"
     alt = f"{kind.replace('_', ' ')} of {name}. {caption}"
-    return Picture(figure, caption, alt, wide=figure.get_size_inches()[0] > 6)
+    return Picture.of(figure, caption, alt=alt)
 
 
 def crowd_of(task: Task) -> list[str]:

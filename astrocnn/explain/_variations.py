@@ -62,7 +62,6 @@ def gradients_of_variations(
 
     `shares`, of shape (m,), are the weights; all else is as in `scores_of_variations`.
     """
-
     taken = _taken(arrays, variations)
 
     def of(i: Any, j: Any) -> Any:
@@ -75,11 +74,9 @@ def gradients_of_variations(
 
     step = compiled(of)
     total = np.zeros(arrays["image"].shape, np.float64)
+    weights = shares.astype(np.float64)[:, None, None, None]
     for i, j, kept in _pairs(len(total), len(variations), batch_size):
-        made = (
-            ops.convert_to_numpy(step(i, j))[:kept]
-            * shares.astype(np.float64)[j[:kept], None, None, None]
-        )
+        made = ops.convert_to_numpy(step(i, j))[:kept] * weights[j[:kept]]
         first = np.flatnonzero(np.diff(i[:kept], prepend=-1))
         total[i[first]] += np.add.reduceat(made, first)
     return total.astype(np.float32)
