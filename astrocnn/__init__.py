@@ -17,7 +17,7 @@ from astrocnn.flags import Flag
 from astrocnn.plugins import lazy
 
 if TYPE_CHECKING:
-    from astrocnn.tasks import Task
+    from astrocnn.targets import Task
 
 __version__ = "0.1.0"
 
@@ -29,8 +29,8 @@ _HOME = {
     "open_source": "imaging",
     "Inputs": "imaging",
     "Normalization": "imaging",
-    "Task": "tasks",
-    "Target": "tasks",
+    "Task": "targets",
+    "Target": "targets",
     "Shards": "datasets",
     "write_shards": "datasets",
     "split_rows": "datasets",
@@ -59,7 +59,7 @@ def task(name: str, **options: Any) -> Task:
     Parameters
     ----------
     name : str
-        A module of `astrocnn.tasks`: ``"morphology"``, ``"quality"`` ...
+        A module of `astrocnn.targets.tasks`: ``"morphology"``, ``"quality"`` ...
     **options
         The arguments of its ``task`` function.
 
@@ -68,7 +68,7 @@ def task(name: str, **options: Any) -> Task:
     ConfigError
         If there is no such task, with the nearest name.
     """
-    from astrocnn.tasks import make
+    from astrocnn.targets import make
 
     return make(name, **options)
 

@@ -134,7 +134,7 @@ from astrocnn.simulation.artefacts import Camera
 from astrocnn.simulation.pixels import add_noise, draw_objects
 from astrocnn.simulation.population import draw_object
 from astrocnn.simulation.presets import preset_named
-from astrocnn.tasks import Task, make
+from astrocnn.targets import Task, make
 from astrocnn.training import Optimizer
 
 KINDS = ("cosmic_ray", "satellite_trail", "ghost")

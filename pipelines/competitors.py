@@ -27,7 +27,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astrocnn.atomic import write_text
-from astrocnn.evaluation.figures.style import COLORS, COLUMN, styled
+from astrocnn.report.style import COLORS, COLUMN, styled
 
 HERE = Path(__file__).parent
 TITLES = {"ztf": "ZTF star or galaxy", "gz1": "Galaxy Zoo 1, three classes"}

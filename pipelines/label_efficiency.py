@@ -55,11 +55,11 @@ from astrocnn.atomic import write_text
 from astrocnn.catalog import Catalog, read_catalog
 from astrocnn.datasets import D4, Shards, labels, split_rows, write_shards
 from astrocnn.estimators import KerasEstimator, load_estimator
-from astrocnn.evaluation.figures.style import COLORS, COLUMN, styled
 from astrocnn.imaging import ArraySource, Survey, open_source
 from astrocnn.metrics import average, bootstrap
+from astrocnn.report.style import COLORS, COLUMN, styled
 from astrocnn.simulation import simulate_stamps
-from astrocnn.tasks import Task, make
+from astrocnn.targets import Task, make
 from astrocnn.training import Optimizer
 
 COUNTS = (10, 20, 50, 100, 200, 500)

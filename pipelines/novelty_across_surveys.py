@@ -48,13 +48,13 @@ from astrocnn.calibration import Novelty
 from astrocnn.catalog import Catalog, read_catalog
 from astrocnn.datasets import D4, split_rows, write_shards
 from astrocnn.estimators import Estimator, KerasEstimator, load_estimator
-from astrocnn.evaluation.figures.gallery import rgb
-from astrocnn.evaluation.figures.style import COLORS, styled
 from astrocnn.imaging import ArraySource, Survey, open_source, read_survey
 from astrocnn.metrics import Ranking, bootstrap
+from astrocnn.report.gallery import rgb
+from astrocnn.report.style import COLORS, styled
 from astrocnn.simulation import PRESETS, Preset, SimulatedBand, inject, simulate_stamps
 from astrocnn.simulation.artefacts import Camera
-from astrocnn.tasks import make
+from astrocnn.targets import make
 from astrocnn.training import Optimizer
 
 SIZE = 20

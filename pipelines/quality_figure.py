@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from astrocnn import metrics
 from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import Shards, labels
-from astrocnn.evaluation.figures.gallery import scale_bar
-from astrocnn.evaluation.figures.style import COLORS, NO_DATA, styled
 from astrocnn.metrics import Ranking
+from astrocnn.report.gallery import scale_bar
+from astrocnn.report.style import COLORS, NO_DATA, styled
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.simulation.artefacts import ARTEFACTS
 

@@ -63,7 +63,7 @@ from astrocnn.metrics import Ranking
 from astrocnn.simulation import inject, simulate_stamps
 from astrocnn.simulation.artefacts import ARTEFACTS, Camera
 from astrocnn.simulation.presets import preset_named
-from astrocnn.tasks import make
+from astrocnn.targets import make
 from astrocnn.training import Optimizer
 
 SIZE, DRAWS, RESAMPLES = 32, 20, 2000

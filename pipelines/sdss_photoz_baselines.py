@@ -47,7 +47,7 @@ from astrocnn.metrics import (
     pit_ks,
     sigma_mad,
 )
-from astrocnn.tasks import make
+from astrocnn.targets import make
 from astrocnn.training import Optimizer
 
 BANDS = ("u", "g", "r", "i", "z")

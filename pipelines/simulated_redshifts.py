@@ -60,10 +60,10 @@ from astrocnn.calibration import calibrate
 from astrocnn.catalog import read_catalog
 from astrocnn.datasets import D4, Shards, labels, split_rows, write_shards
 from astrocnn.estimators import Calibrated, KerasEstimator, load_estimator
-from astrocnn.evaluation.figures.style import COLORS, COLUMN, styled
 from astrocnn.imaging import Inputs, NoImages, open_source, read_survey
+from astrocnn.report.style import COLORS, COLUMN, styled
 from astrocnn.simulation.redshift import RedshiftSurvey, catalog_posterior, simulate_redshift
-from astrocnn.tasks import make
+from astrocnn.targets import make
 from astrocnn.training import Optimizer
 
 SCALARS = ("mag_u - mag_g", "mag_g - mag_r", "mag_r - mag_i", "mag_i - mag_z", "mag_r", "ebv")

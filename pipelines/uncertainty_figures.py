@@ -13,8 +13,8 @@ from scipy.stats import binom
 
 from astrocnn import metrics
 from astrocnn.calibration import Calibration, ConformalSets
-from astrocnn.evaluation.figures.gallery import rgb
-from astrocnn.evaluation.figures.style import COLORS, styled
+from astrocnn.report.gallery import rgb
+from astrocnn.report.style import COLORS, styled
 
 __all__ = ["draw_classes", "draw_readme", "draw_redshifts"]
 

@@ -72,7 +72,7 @@ from astrocnn.imaging import Inputs, NoImages, open_source, read_survey
 from astrocnn.simulation import CLASSES, simulate
 from astrocnn.simulation.redshift import RedshiftSurvey, draw_galaxies
 from astrocnn.simulation.redshift.photometry import asinh_magnitude
-from astrocnn.tasks import Task, make
+from astrocnn.targets import Task, make
 from astrocnn.training import Optimizer
 
 MEMBERS, DRAWS = 4, 50

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.families import QuantityFamily
-from astrocnn.families._density import quantiles as quantiles_of
+from astrocnn.targets import QuantityFamily
+from astrocnn.targets.families._density import quantiles as quantiles_of
 
 __all__ = ["mean_masses", "quantiles"]
 

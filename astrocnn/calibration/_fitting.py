@@ -18,7 +18,7 @@ from astrocnn.calibration.conformal_sets import ConformalSets
 from astrocnn.calibration.novelty import Novelty
 from astrocnn.calibration.pit_remap import PitRemap
 from astrocnn.calibration.temperature import Temperature
-from astrocnn.families import ClassFamily, Family, QuantityFamily
+from astrocnn.targets import ClassFamily, Family, QuantityFamily
 
 __all__ = ["REMAPS", "calibrate", "remap_for"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from astrocnn import metrics
 from astrocnn.calibration._densities import mean_masses
 from astrocnn.calibration.base import Remap, labelled, mean_over_draws
-from astrocnn.families import ClassFamily, Family, QuantityFamily
+from astrocnn.targets import ClassFamily, Family, QuantityFamily
 
 __all__ = ["by_chance", "divide", "held_out", "scores"]
 

@@ -12,8 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.column import Column
 from astrocnn.errors import PredictionError
-from astrocnn.families import Family, OutputColumn
+from astrocnn.targets import Family
 
 __all__ = ["Extra", "Remap", "labelled", "mean_over_draws", "too_few"]
 
@@ -75,7 +76,7 @@ class Extra(Protocol):
     def fingerprint(self) -> str:
         """Digest of what was learned: equal for extras that say the same."""
 
-    def columns(self) -> tuple[OutputColumn, ...]:
+    def columns(self) -> tuple[Column, ...]:
         """Descriptions of what `compute` returns."""
 
     def compute(self, batch: Any) -> dict[str, NDArray[Any]]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from astrocnn.calibration._conformal import check_levels, digest, percent, quantile, rows_needed
 from astrocnn.calibration._densities import quantiles
 from astrocnn.calibration.base import labelled, too_few
+from astrocnn.column import Column
 from astrocnn.errors import ConfigError, PredictionError
-from astrocnn.families import OutputColumn, QuantityFamily
+from astrocnn.targets import QuantityFamily
 
 __all__ = ["ConformalIntervals", "examples"]
 
@@ -138,11 +139,11 @@ class ConformalIntervals:
         """Digest of target, levels, constants and bins."""
         return digest(self.to_dict())
 
-    def columns(self) -> tuple[OutputColumn, ...]:
+    def columns(self) -> tuple[Column, ...]:
         """For each level the ends of the interval."""
         within = f" in each bin of {self.by}" if self.by else ""
         return tuple(
-            OutputColumn(
+            Column(
                 f"{self.prefix}_conf{percent(level)}_{end}",
                 "f4",
                 "",

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from astrocnn.calibration._conformal import check_levels, digest, percent, quantile
 from astrocnn.calibration.base import labelled, mean_over_draws
+from astrocnn.column import Column
 from astrocnn.errors import PredictionError
-from astrocnn.families import ClassFamily, OutputColumn
+from astrocnn.targets import ClassFamily
 
 __all__ = ["ConformalSets", "examples"]
 
@@ -116,16 +117,16 @@ class ConformalSets:
         """Digest of target, levels and cutoffs."""
         return digest(self.to_dict())
 
-    def columns(self) -> tuple[OutputColumn, ...]:
+    def columns(self) -> tuple[Column, ...]:
         """For each level the names of the classes in the set, joined by '+', and their number."""
         width = len("+".join(self.classes))
         found = []
         for level in self.levels:
             name = f"{self.prefix}_set{percent(level)}"
             text = f"Classes of which one is right with {100 * level:g} % coverage"
-            found.append(OutputColumn(name, f"U{width}", "", "meta.code.class", text))
+            found.append(Column(name, f"U{width}", "", "meta.code.class", text))
             said = f"Number of classes in {name}"
-            found.append(OutputColumn(f"{name}_size", "i2", "", "meta.number", said))
+            found.append(Column(f"{name}_size", "i2", "", "meta.number", said))
         return tuple(found)
 
     def compute(self, batch: Any) -> dict[str, NDArray[Any]]:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
 from astrocnn.calibration.base import too_few
+from astrocnn.column import Column
 from astrocnn.errors import ModelError, PredictionError
-from astrocnn.families import OutputColumn
 
 __all__ = ["Novelty", "examples"]
 
@@ -128,17 +128,17 @@ class Novelty:
             total.update(np.ascontiguousarray(array).tobytes())
         return total.hexdigest()
 
-    def columns(self) -> tuple[OutputColumn, ...]:
+    def columns(self) -> tuple[Column, ...]:
         """The score and the distance."""
         return (
-            OutputColumn(
+            Column(
                 "novelty",
                 "f4",
                 "",
                 "stat.value",
                 "Fraction of validation objects nearer to what the model knows (1: stranger)",
             ),
-            OutputColumn(
+            Column(
                 "novelty_distance",
                 "f4",
                 "",

@@ -13,8 +13,8 @@ from scipy.special import ndtr, ndtri
 
 from astrocnn.calibration.base import labelled, mean_over_draws, too_few
 from astrocnn.errors import ConfigError
-from astrocnn.families import Family, QuantityFamily
-from astrocnn.families.binned import Binned
+from astrocnn.targets import Family, QuantityFamily
+from astrocnn.targets.families.binned import Binned
 
 __all__ = ["PitRemap", "examples"]
 

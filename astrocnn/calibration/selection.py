@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from astrocnn.calibration._conformal import digest
 from astrocnn.calibration.base import labelled, too_few
+from astrocnn.column import Column
 from astrocnn.errors import ConfigError, PredictionError
-from astrocnn.families import OutputColumn
 from astrocnn.metrics import Ranking, change_prior, wilson
 
 __all__ = ["Selection", "examples"]
@@ -219,14 +219,14 @@ class Selection:
             f"{said} on {self.n_usable} usable and {self.n_spoilt} spoilt validation objects"
         )
 
-    def columns(self) -> tuple[OutputColumn, ...]:
+    def columns(self) -> tuple[Column, ...]:
         """``selected``, ``rejected_for`` and, with a prior, the probability that it makes."""
         low = f"{self.prefix} probability low"
         width = max(len(low), len("+".join(name for name, _ in self.reasons)))
         text = f"1: {self.prefix}_p reaches {self.threshold:.6g}; 0: it does not; -1: not predicted"
         found = [
-            OutputColumn("selected", "i2", "", "meta.code", text),
-            OutputColumn(
+            Column("selected", "i2", "", "meta.code", text),
+            Column(
                 "rejected_for",
                 f"U{width}",
                 "",
@@ -237,7 +237,7 @@ class Selection:
         if self.prior is not None:
             said = f"Probability of yes where a share of {self.prior:g} is"
             name = f"{self.prefix}_p_prior"
-            found.append(OutputColumn(name, "f4", "", "stat.probability", said))
+            found.append(Column(name, "f4", "", "stat.probability", said))
         return tuple(found)
 
     def compute(self, batch: Any) -> dict[str, NDArray[Any]]:

@@ -12,8 +12,8 @@ from scipy.optimize import minimize_scalar
 
 from astrocnn.calibration.base import labelled, mean_over_draws, too_few
 from astrocnn.errors import ConfigError
-from astrocnn.families import ClassFamily, Family
 from astrocnn.metrics import log_loss
+from astrocnn.targets import ClassFamily, Family
 
 __all__ = ["Temperature", "examples"]
 
@@ -39,7 +39,7 @@ class Temperature:
 
     Examples
     --------
-    >>> from astrocnn.families import Categorical
+    >>> from astrocnn.targets import Categorical
     >>> family = Categorical(("star", "galaxy"))
     >>> p = np.array([[[0.9, 0.1]]])
     >>> Temperature(2.0).apply(family, p).round(3).tolist()

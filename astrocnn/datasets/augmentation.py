@@ -14,7 +14,7 @@ from astrocnn.datasets.photometry import BandDropout, Gain, Noise
 from astrocnn.errors import ConfigError
 from astrocnn.imaging import Inputs
 from astrocnn.plugins import nearest
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 
 __all__ = ["Augmentation", "Step", "augmentation_from", "compose"]
 

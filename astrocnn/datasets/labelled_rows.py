@@ -11,7 +11,7 @@ from astrocnn.catalog import SPLITS, group_keys, split_of
 from astrocnn.datasets.shards import Shards
 from astrocnn.datasets.usable_rows import usable
 from astrocnn.imaging import Inputs
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

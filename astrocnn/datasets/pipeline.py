@@ -15,7 +15,7 @@ from astrocnn.datasets.labelled_rows import labels
 from astrocnn.datasets.shards import Shards
 from astrocnn.errors import ConfigError, InputsError
 from astrocnn.imaging import Inputs
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 
 __all__ = ["dataset"]
 

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.errors import ModelError, TrainingError
-from astrocnn.families import ClassFamily
-from astrocnn.families.base import QuantityFamily
-from astrocnn.tasks import Target
+from astrocnn.targets import ClassFamily, Target
+from astrocnn.targets.families.base import QuantityFamily
 
 __all__ = ["METHODS", "check_target", "learn", "tell"]
 

@@ -16,7 +16,7 @@ from astrocnn.datasets.symmetry import ELEMENTS
 from astrocnn.estimators._arrays import check_views
 from astrocnn.imaging import Inputs
 from astrocnn.models import Stochastic, in_blocks
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 
 __all__ = ["Forward", "compiled"]
 

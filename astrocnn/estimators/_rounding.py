@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.estimators._forward import Forward
-from astrocnn.families import ClassFamily, QuantityFamily
 from astrocnn.imaging import Inputs
 from astrocnn.models import with_precision
-from astrocnn.tasks import Task
+from astrocnn.targets import ClassFamily, QuantityFamily, Task
 
 __all__ = ["largest_change"]
 

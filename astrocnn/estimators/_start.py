@@ -10,7 +10,7 @@ import keras
 from astrocnn.errors import ModelError
 from astrocnn.imaging import Inputs
 from astrocnn.models.transfer import Seen, transfer
-from astrocnn.tasks import Task, storage
+from astrocnn.targets import Task, storage
 
 __all__ = ["begin", "facts_of"]
 

@@ -14,7 +14,7 @@ from astrocnn import plugins
 from astrocnn.errors import ModelError
 from astrocnn.estimators._folder import read_json
 from astrocnn.imaging import Inputs
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 
 if TYPE_CHECKING:
     from astrocnn.datasets import Shards

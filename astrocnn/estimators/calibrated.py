@@ -20,7 +20,7 @@ from astrocnn.errors import ConfigError
 from astrocnn.estimators._folder import write_json
 from astrocnn.estimators.base import ABOUT, Estimator, features_of, load_estimator
 from astrocnn.imaging import Inputs
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 
 if TYPE_CHECKING:
     from astrocnn.datasets import Shards

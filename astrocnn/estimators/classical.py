@@ -25,7 +25,7 @@ from astrocnn.estimators._threads import each_in_a_thread, for_independent_parts
 from astrocnn.estimators.base import ABOUT
 from astrocnn.imaging import Inputs
 from astrocnn.models import in_blocks
-from astrocnn.tasks import Task, storage
+from astrocnn.targets import Task, storage
 
 __all__ = ["ESTIMATOR", "METHODS", "ClassicalEstimator", "example"]
 

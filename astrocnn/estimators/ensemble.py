@@ -17,7 +17,7 @@ from astrocnn.errors import ModelError
 from astrocnn.estimators._folder import read_json, write_json
 from astrocnn.estimators.base import ABOUT, Estimator, features_of, load_estimator
 from astrocnn.imaging import Inputs
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 
 if TYPE_CHECKING:
     from astrocnn.datasets import Shards

@@ -25,13 +25,12 @@ from astrocnn.estimators._network import read_network, write_network
 from astrocnn.estimators._rounding import largest_change
 from astrocnn.estimators._start import begin, facts_of
 from astrocnn.estimators.base import ABOUT
-from astrocnn.families import ClassFamily
 from astrocnn.imaging import Inputs
 from astrocnn.models import Options, body, with_precision
 from astrocnn.models.auxiliary import with_auxiliary_heads
 from astrocnn.models.build import build
 from astrocnn.models.drawing import drawing
-from astrocnn.tasks import Task, storage
+from astrocnn.targets import ClassFamily, Task, storage
 from astrocnn.training import History, Optimizer, class_weights, fit
 from astrocnn.training import strategy as strategy_of
 from astrocnn.training.precision import (

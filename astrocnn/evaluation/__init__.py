@@ -9,9 +9,9 @@ from __future__ import annotations
 from astrocnn.evaluation.baselines import Cut, Majority, fit_cut, fit_majority, peak_brightness
 from astrocnn.evaluation.compare import baseline_scores
 from astrocnn.evaluation.priors import fit_mean, fit_neighbors, fit_prior
-from astrocnn.evaluation.report import Chapter, Headline, Picture, Table, write_report
 from astrocnn.evaluation.scores import headline, read_scores, score, write_scores
-from astrocnn.evaluation.stamps import Stamp
+from astrocnn.report.page import Chapter, Headline, Picture, Table, write_report
+from astrocnn.report.stamps import Stamp
 
 __all__ = [
     "Chapter",

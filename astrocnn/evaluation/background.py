@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from astrocnn.evaluation import figures
-from astrocnn.evaluation.report import Chapter, Picture, Table
 from astrocnn.flags import Flag
+from astrocnn.report.page import Chapter, Picture, Table
 
 __all__ = ["data_chapter", "model_chapter", "provenance_chapter", "training_chapter"]
 

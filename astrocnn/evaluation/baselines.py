@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
 from astrocnn.errors import PredictionError
-from astrocnn.families import ClassFamily
-from astrocnn.tasks import Target
+from astrocnn.targets import ClassFamily, Target
 
 __all__ = ["Cut", "Majority", "fit_cut", "fit_majority", "peak_brightness"]
 

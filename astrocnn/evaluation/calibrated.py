@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.evaluation.figures.calibration import pit_compared, reliability_compared
-from astrocnn.evaluation.report import Chapter, Picture, Table
-from astrocnn.evaluation.words import name_of
-from astrocnn.families import ClassFamily, Family, QuantityFamily
+from astrocnn.report.labels import name_of
+from astrocnn.report.page import Chapter, Picture, Table
+from astrocnn.targets import ClassFamily, Family, QuantityFamily
 
 __all__ = ["calibration_chapter", "judged"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from astrocnn import plugins
 from astrocnn.evaluation.scores import score
 from astrocnn.metrics import Score
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 
 __all__ = ["baseline_scores"]
 

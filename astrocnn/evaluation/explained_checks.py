@@ -10,7 +10,7 @@ import numpy as np
 
 from astrocnn.evaluation import figures
 from astrocnn.evaluation.explained import Explanations, Looked, method_name
-from astrocnn.evaluation.report import Chapter, Picture, Table
+from astrocnn.report.page import Chapter, Picture, Table
 
 __all__ = ["chapter_on_checks"]
 

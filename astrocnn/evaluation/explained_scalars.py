@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from astrocnn.evaluation import figures
 from astrocnn.evaluation.explained import FEW, Explanations, Looked, Scalars, method_name
 from astrocnn.evaluation.explained_shares import share_pictures
-from astrocnn.evaluation.report import Chapter, Picture, Table
+from astrocnn.report.page import Chapter, Picture, Table
 
 __all__ = ["chapter_on_scalars"]
 

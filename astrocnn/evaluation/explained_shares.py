@@ -8,7 +8,7 @@ import numpy as np
 
 from astrocnn.evaluation import figures
 from astrocnn.evaluation.explained import Looked, method_name
-from astrocnn.evaluation.report import Picture
+from astrocnn.report.page import Picture
 
 __all__ = ["share_pictures"]
 

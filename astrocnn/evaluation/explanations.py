@@ -18,7 +18,7 @@ from astrocnn.evaluation.explained import (
 from astrocnn.evaluation.explained_checks import chapter_on_checks
 from astrocnn.evaluation.explained_scalars import chapter_on_scalars
 from astrocnn.evaluation.explained_shares import share_pictures
-from astrocnn.evaluation.report import Chapter, Picture, Table
+from astrocnn.report.page import Chapter, Picture, Table
 
 __all__ = ["Explanations", "Learned", "Looked", "TopFilters", "chapters"]
 

@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation.quantities import family_of
 from astrocnn.metrics import dirichlet_multinomial_nll
-from astrocnn.tasks import Target
+from astrocnn.targets import Target
 
 __all__ = ["Neighbors", "Prior", "fit_mean", "fit_neighbors", "fit_prior", "fit_votes"]
 

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation.sample import matched
-from astrocnn.families import QuantityFamily
 from astrocnn.metrics import Densities
 from astrocnn.metrics.pit import pit
-from astrocnn.tasks import Target
+from astrocnn.targets import QuantityFamily, Target
 
 __all__ = ["Quantities", "family_of", "measured"]
 
@@ -97,7 +96,7 @@ def measured(target: Target, encoded: Any, weight: Any, samples: Any) -> Quantit
     masses = np.empty((len(rows), len(edges) - 1))
     below = np.empty(len(rows))
     stacked = np.zeros((len(samples), len(edges) - 1))
-    columns = {c.suffix: np.empty(len(rows)) for c in family.columns()}
+    columns = {c.name: np.empty(len(rows)) for c in family.columns()}
     for part in _parts(len(rows), len(samples) * len(edges)):
         chosen = samples[:, rows[part]]
         each = family.masses(chosen)

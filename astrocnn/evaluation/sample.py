@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.errors import PredictionError
-from astrocnn.families import ClassFamily
-from astrocnn.tasks import Target
+from astrocnn.targets import ClassFamily, Target
 
 __all__ = ["Sample", "counted", "matched", "scorable"]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from astrocnn import atomic, plugins
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.metrics import Score
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 
 __all__ = ["headline", "read_scores", "score", "write_scores"]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from astrocnn.calibration.selection import Selection
-from astrocnn.evaluation.report import Chapter, Table
-from astrocnn.tasks import Task
+from astrocnn.report.page import Chapter, Table
+from astrocnn.targets import Task
 
 __all__ = ["selection_chapter"]
 

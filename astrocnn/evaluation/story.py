@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.evaluation import figures
-from astrocnn.evaluation.report import Chapter, Headline, Picture, Table
 from astrocnn.evaluation.scores import headline as find_headline
-from astrocnn.evaluation.words import (
+from astrocnn.metrics import Score
+from astrocnn.report.labels import (
     class_of,
     interval_of,
     is_of_class,
@@ -21,8 +21,8 @@ from astrocnn.evaluation.words import (
     name_of,
     value_of,
 )
-from astrocnn.metrics import Score
-from astrocnn.tasks import Target, Task
+from astrocnn.report.page import Chapter, Headline, Picture, Table
+from astrocnn.targets import Target, Task
 
 __all__ = [
     "crowd_of",

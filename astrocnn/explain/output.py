@@ -12,8 +12,8 @@ from keras import ops
 
 from astrocnn.errors import ModelError
 from astrocnn.explain._layers import layer_output
-from astrocnn.families import Binned, Gaussian, Mixture
 from astrocnn.plugins import nearest
+from astrocnn.targets import Binned, Gaussian, Mixture
 
 __all__ = ["Explained", "Output", "Response"]
 
@@ -54,7 +54,7 @@ class Output:
     Examples
     --------
     >>> from types import SimpleNamespace
-    >>> from astrocnn.families import Binned, Bernoulli
+    >>> from astrocnn.targets import Binned, Bernoulli
     >>> quality = SimpleNamespace(name="quality", family=Bernoulli())
     >>> float(Output(quality).number(np.array([[1.5]]))[0])
     1.5

@@ -50,7 +50,7 @@ class Uncertainty:
     Two draws, certain of the opposite: one bit.
 
     >>> from types import SimpleNamespace
-    >>> from astrocnn.families import Bernoulli
+    >>> from astrocnn.targets import Bernoulli
     >>> quality = SimpleNamespace(name="quality", family=Bernoulli())
     >>> round(float(Uncertainty(quality).number(np.array([[[99.0], [-99.0]]]))[0]), 6)
     0.693147

@@ -52,7 +52,7 @@ class FamilyLoss(keras.losses.Loss):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FamilyLoss:
         """Rebuild from `get_config`; only families of astrocnn are loaded."""
-        kind = getattr(load("astrocnn.families", config["module"]), config["family"])
+        kind = getattr(load("astrocnn.targets.families", config["module"]), config["family"])
         arguments = {key: _frozen(value) for key, value in config["arguments"].items()}
         return cls(kind(**arguments), name=config["name"])
 

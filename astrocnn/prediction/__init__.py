@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from astrocnn.column import Column
 from astrocnn.prediction.batch import Batch, Extra
 from astrocnn.prediction.engine import predict
 from astrocnn.prediction.pdf import PDF_FORMS, read_pdf
@@ -10,7 +11,6 @@ from astrocnn.prediction.plan import Plan, parse_worker
 from astrocnn.prediction.rows import predict_rows
 from astrocnn.prediction.selecting import Cleaned, cleaned, write_cleaned
 from astrocnn.prediction.table import TableWriter
-from astrocnn.prediction.table_column import TableColumn
 from astrocnn.prediction.table_export import to_csv, to_parquet
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "Cleaned",
     "Extra",
     "Plan",
-    "TableColumn",
+    "Column",
     "TableWriter",
     "cleaned",
     "parse_worker",

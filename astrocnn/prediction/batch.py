@@ -10,8 +10,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from astrocnn.catalog import Catalog
+    from astrocnn.column import Column
     from astrocnn.estimators import Estimator
-    from astrocnn.tasks import OutputColumn
 
 __all__ = ["Batch", "Extra"]
 
@@ -58,7 +58,7 @@ class Extra(Protocol):
     fingerprint: str
     """Digest of all that its columns depend on beside the batch."""
 
-    def columns(self) -> tuple[OutputColumn, ...]:
+    def columns(self) -> tuple[Column, ...]:
         """Descriptions of its columns."""
 
     def compute(self, batch: Batch) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astrocnn.catalog import CatalogWarning
+from astrocnn.column import ascii_text
 from astrocnn.errors import PredictionError
 from astrocnn.estimators.base import VIEWS
 from astrocnn.imaging import NoImages
@@ -27,7 +28,6 @@ from astrocnn.prediction.batch import Extra
 from astrocnn.prediction.layout import Layout
 from astrocnn.prediction.plan import Plan, parse_worker
 from astrocnn.prediction.rows import predict_part
-from astrocnn.prediction.table_column import ascii_text
 from astrocnn.progress import track
 
 if TYPE_CHECKING:

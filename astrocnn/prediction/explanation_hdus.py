@@ -11,12 +11,12 @@ import numpy as np
 from astropy.io import fits
 
 from astrocnn.atomic import replacing
-from astrocnn.prediction.table_column import TableColumn, ascii_text
+from astrocnn.column import Column, ascii_text
 
 __all__ = [
     "NO_UNIT",
     "Card",
-    "Column",
+    "Values",
     "image_hdu",
     "in_native_order",
     "table_hdu",
@@ -26,7 +26,7 @@ __all__ = [
 
 Card = tuple[str, Any, str]
 """Keyword, value, comment."""
-Column = tuple[Any, str, str]
+Values = tuple[Any, str, str]
 """Values, unit, description."""
 NO_UNIT: Card = ("BUNIT", "", "none: the pixels have no dimension")
 """Of logits, probabilities, redshifts and responses; FITS knows neither "1" nor "nat" as a unit."""
@@ -70,7 +70,7 @@ def image_hdu(
 
 def table_hdu(
     name: str,
-    columns: Mapping[str, Column],
+    columns: Mapping[str, Values],
     cards: Sequence[Card] = (),
     *,
     number: int = 1,
@@ -82,7 +82,7 @@ def table_hdu(
     ----------
     name : str
         EXTNAME, in capitals.
-    columns : mapping of str to Column
+    columns : mapping of str to Values
         By name, all of the same length.
     cards, number, comments
         As for `image_hdu`.
@@ -90,7 +90,7 @@ def table_hdu(
     made, said = [], []
     for key, (values, unit, description) in columns.items():
         array = np.asarray(values)
-        declared = TableColumn.like(key, array)
+        declared = Column.like(key, array)
         n = len(array)
         stored = np.empty(n, dtype=declared.stored)
         stored[...] = declared.encode(array, n)

@@ -12,7 +12,7 @@ from astrocnn.evaluation.explained import Learned, TopFilters
 from astrocnn.prediction.explanation_hdus import (
     NO_UNIT,
     Card,
-    Column,
+    Values,
     image_hdu,
     in_native_order,
     table_hdu,
@@ -78,7 +78,7 @@ def network_hdus(
 def embedding_hdu(learned: Learned, ids: Any, rows: Any) -> Any:
     """The table EMBEDDING: where each object lies, and what it may be colored by."""
     points = np.asarray(learned.points, np.float64)
-    columns: dict[str, Column] = {
+    columns: dict[str, Values] = {
         "id": (np.asarray(ids), "", "identifier"),
         "row": (np.asarray(rows, np.int64), "", "row of the catalogue, from 0"),
         "x": (points[:, 0], "", "first coordinate"),

@@ -10,7 +10,7 @@ import numpy as np
 from astropy.io import fits
 
 from astrocnn.evaluation.explained import Scalars
-from astrocnn.prediction.explanation_hdus import Card, Column, in_native_order, table_hdu
+from astrocnn.prediction.explanation_hdus import Card, Values, in_native_order, table_hdu
 
 __all__ = ["SCALARS", "scalars_from", "scalars_hdu"]
 
@@ -47,7 +47,7 @@ def scalars_hdu(
         (np.asarray(scalars.units), "", "unit of value"),
         (np.asarray(scalars.standardized[k], np.float32), "", "less mean, by standard deviation"),
     )
-    columns: dict[str, Column] = dict(zip(_OWN, own, strict=True))
+    columns: dict[str, Values] = dict(zip(_OWN, own, strict=True))
     for method, values in maps.items():
         made = np.asarray(values[k], np.float32).ravel()
         columns[method] = (made, "", SCALARS.get(method, ""))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from astrocnn.prediction.explanation_hdus import Card, Column, table_hdu
-from astrocnn.prediction.table_column import fits_name
+from astrocnn.column import fits_name
+from astrocnn.prediction.explanation_hdus import Card, Values, table_hdu
 
 if TYPE_CHECKING:
     from astrocnn.prediction.explanation_files import Diagnosed, Objects
@@ -57,7 +57,7 @@ def _diagnostics(objects: Objects, diagnosed: Sequence[Diagnosed], files: Sequen
         blank = np.full(n, np.nan)
         return np.concatenate([np.asarray(blank if (v := of(*b)) is None else v) for b in blocks])
 
-    columns: dict[str, Column] = {"id": (each(objects.ids), "", "identifier")}
+    columns: dict[str, Values] = {"id": (each(objects.ids), "", "identifier")}
     if objects.ra is not None:
         columns["ra"] = (each(np.asarray(objects.ra, float)), "deg", "right ascension")
         columns["dec"] = (each(np.asarray(objects.dec, float)), "deg", "declination")
@@ -122,7 +122,7 @@ def _curves(diagnosed: Sequence[Diagnosed]) -> Any:
         return None
     n, steps = np.shape(known[0].deletion)
     blank = np.full((n, steps), np.nan)
-    columns: dict[str, Column] = {}
+    columns: dict[str, Values] = {}
     for name in CURVES:
         found = [one.looked.curves.get(m) for _, one, m in blocks]
         values = np.concatenate([blank if c is None else getattr(c, name) for c in found])
@@ -145,7 +145,7 @@ def _randomization(diagnosed: Sequence[Diagnosed]) -> Any:
     if not parts:
         return None
     found = [np.array(column) for column in zip(*parts, strict=True)]
-    columns: dict[str, Column] = {
+    columns: dict[str, Values] = {
         "part": (found[0].astype(np.int16), "", "as in DIAGNOSTICS"),
         "method": (found[1], "", "how the maps were made"),
         "stage": (found[2], "", "the layer from which on weights are random"),

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from astrocnn.column import Column
 from astrocnn.errors import PredictionError
 from astrocnn.prediction.batch import Extra
 from astrocnn.prediction.extras import absent_values
 from astrocnn.prediction.pdf import Plane, planes_of
-from astrocnn.prediction.table_column import TableColumn
 
 if TYPE_CHECKING:
     from astrocnn.catalog import Catalog
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FLAGS", "ROW", "Layout"]
 
-FLAGS = TableColumn("flags", "int32", ucd="meta.code", description="bit mask, see FLAGn cards")
-ROW = TableColumn("ROW", "int64", description="row of the catalogue, from 0")
+FLAGS = Column("flags", "int32", ucd="meta.code", description="bit mask, see FLAGn cards")
+ROW = Column("ROW", "int64", description="row of the catalogue, from 0")
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class Layout:
 
     Attributes
     ----------
-    own : tuple of TableColumn
+    own : tuple of Column
         Those of the catalogue.
-    predicted : tuple of TableColumn
+    predicted : tuple of Column
         Flags, those of the task, those of the extras.
     planes : tuple of Plane
         Densities.
     """
 
-    own: tuple[TableColumn, ...]
-    predicted: tuple[TableColumn, ...]
+    own: tuple[Column, ...]
+    predicted: tuple[Column, ...]
     planes: tuple[Plane, ...]
 
     @classmethod
@@ -52,7 +52,7 @@ class Layout:
             If two columns have the same name, an extra has no value for rows without a
             prediction, or the form of the densities makes no sense.
         """
-        own = tuple(TableColumn.like(*column) for column in catalog.role_columns())
+        own = tuple(Column.like(*column) for column in catalog.role_columns())
         told = [("the task", estimator.task.columns())]
         for extra in extras:
             absent_values(extra)
@@ -62,16 +62,13 @@ class Layout:
         predicted = [FLAGS]
         for whose, columns in told:
             for column in columns:
-                declared = TableColumn(
-                    column.name, column.dtype, column.unit, column.ucd, column.description
-                )
-                predicted.append(declared)
-                other = taken.get(declared.name.lower())
+                predicted.append(column)
+                other = taken.get(column.name.lower())
                 if other is not None:
                     raise PredictionError(
-                        f"Two columns would have the name '{declared.name}' (FITS ignores case).",
+                        f"Two columns would have the name '{column.name}' (FITS ignores case).",
                         received=f"one of {other}, one of {whose}",
                         hint="rename a target, or a column of the catalogue or of the extra",
                     )
-                taken[declared.name.lower()] = whose
+                taken[column.name.lower()] = whose
         return cls(own, tuple(predicted), planes_of(estimator.task, pdf))

@@ -11,13 +11,13 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
+from astrocnn.column import fits_name
 from astrocnn.errors import PredictionError
 from astrocnn.prediction.layout import ROW, Layout
 from astrocnn.prediction.pdf.plane import ERROR
 from astrocnn.prediction.plan import Plan
 from astrocnn.prediction.rows import Predicted
 from astrocnn.prediction.table import TableWriter
-from astrocnn.prediction.table_column import fits_name
 
 if TYPE_CHECKING:
     from astrocnn.catalog import Catalog

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astrocnn.errors import PredictionError
-from astrocnn.families import QuantityFamily
 from astrocnn.flags import Flag
 from astrocnn.prediction import extras as extra_columns
 from astrocnn.prediction.batch import Batch, Extra
 from astrocnn.prediction.pdf import Plane
+from astrocnn.targets import QuantityFamily
 
 if TYPE_CHECKING:
     from astrocnn.catalog import Catalog
     from astrocnn.estimators import Estimator
     from astrocnn.imaging import Cutouts
-    from astrocnn.tasks import Task
+    from astrocnn.targets import Task
 
 __all__ = ["SAMPLE_BYTES", "Predicted", "predict_part", "predict_rows", "scalars_of"]
 

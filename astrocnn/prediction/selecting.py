@@ -12,10 +12,10 @@ import numpy as np
 from astropy.table import Table
 
 from astrocnn.catalog import Catalog
+from astrocnn.column import Column, ascii_text, fits_name
 from astrocnn.errors import PredictionError
 from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.prediction.table import TableWriter
-from astrocnn.prediction.table_column import TableColumn, ascii_text, fits_name
 
 __all__ = ["Cleaned", "cleaned", "write_cleaned"]
 
@@ -133,7 +133,7 @@ def write_cleaned(
     other = out.with_name(f"{out.stem}-rejected.fits") if rejected is None else Path(rejected)
     for path, table, name in ((other, made.rejected, "REJECTED"), (out, made.selected, "CATALOG")):
         columns = {key: table[key] for key in table.colnames}
-        layout = [TableColumn.like(key, column) for key, column in columns.items()]
+        layout = [Column.like(key, column) for key, column in columns.items()]
         with TableWriter(path, layout, len(table), cards, name=name) as writer:
             writer.put(np.arange(len(table)), columns)
     return out, other

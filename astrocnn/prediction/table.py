@@ -20,10 +20,10 @@ import numpy as np
 from astropy.io import fits
 
 from astrocnn.atomic import replacing
+from astrocnn.column import Column, fits_name
 from astrocnn.errors import PredictionError
 from astrocnn.prediction import checksum
 from astrocnn.prediction.record_file import RecordFile
-from astrocnn.prediction.table_column import TableColumn, fits_name
 from astrocnn.prediction.table_header import (
     extra_table,
     image_header,
@@ -43,7 +43,7 @@ class _Unit:
     """One extension: where it lies in the file, and how much of it is written."""
 
     header: fits.Header
-    columns: list[TableColumn]
+    columns: list[Column]
     record: np.dtype
     start: int = 0
     data_start: int = 0
@@ -61,8 +61,7 @@ class TableWriter:
     Parameters
     ----------
     path : path
-    columns : sequence of TableColumn
-        Or of any objects with ``name``, ``dtype``, ``unit``, ``ucd`` and ``description``.
+    columns : sequence of Column
     n_rows : int
     cards : sequence of (keyword, value, comment), optional
         Cards of the primary header.
@@ -83,7 +82,7 @@ class TableWriter:
     --------
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
-    >>> columns = [TableColumn("ID", "int64", ucd="meta.id"), TableColumn("p", "float32")]
+    >>> columns = [Column("ID", "int64", ucd="meta.id"), Column("p", "float32")]
     >>> with TableWriter(folder / "p.fits", columns, 3, [("SEED", 0, "seed of the draws")]) as w:
     ...     w.put(np.array([2, 0]), {"ID": np.array([9, -7]), "p": np.array([0.5, np.nan])})
     ...     w.put(np.array([1]), {"ID": np.array([8]), "p": np.array([0.25])})
@@ -94,7 +93,7 @@ class TableWriter:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        columns: Sequence[Any],
+        columns: Sequence[Column],
         n_rows: int,
         cards: Sequence[tuple[str, Any, str]] = (),
         *,
@@ -104,7 +103,7 @@ class TableWriter:
     ) -> None:
         self.path = Path(path)
         self.n_rows = int(n_rows)
-        declared = [_declared(column) for column in columns]
+        declared = list(columns)
         _refuse_repeated([c.name for c in declared] + [fits_name(i.name) for i in images])
         _refuse_repeated([name, *(i.name for i in images), *(tables or ())])
         record = np.dtype([(c.name, c.stored) for c in declared])
@@ -112,7 +111,7 @@ class TableWriter:
         header = table_header(name, declared, self.n_rows, record.itemsize)
         self._units.append(_Unit(header, declared, record))
         for image in images:
-            plane = TableColumn(image.name, image.dtype, image.unit, shape=image.shape)
+            plane = Column(image.name, image.dtype, image.unit, shape=image.shape)
             header = image_header(image, plane, self.n_rows)
             self._units.append(_Unit(header, [plane], np.dtype([(plane.name, plane.stored)])))
         self._tail = [extra_table(key, value) for key, value in (tables or {}).items()]
@@ -245,20 +244,6 @@ class TableWriter:
                 if full
                 else None,
             ) from error
-
-
-def _declared(column: Any) -> TableColumn:
-    if isinstance(column, TableColumn):
-        return column
-    return TableColumn(
-        column.name,
-        column.dtype,
-        column.unit or "",
-        column.ucd or "",
-        column.description or "",
-        tuple(getattr(column, "shape", ())),
-        bool(getattr(column, "nullable", False)),
-    )
 
 
 def _array(values: Any) -> np.ndarray:

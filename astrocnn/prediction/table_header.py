@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from astrocnn.column import Column, ascii_text
 from astrocnn.errors import PredictionError
 from astrocnn.prediction import checksum
-from astrocnn.prediction.table_column import TableColumn, ascii_text
 from astrocnn.prediction.table_image import TableImage
 
 __all__ = ["extra_table", "image_header", "primary_header", "seal", "table_header"]
@@ -42,9 +42,7 @@ def primary_header(cards: Sequence[tuple[str, Any, str]]) -> fits.Header:
     return _summed(header)
 
 
-def table_header(
-    name: str, columns: Sequence[TableColumn], n_rows: int, row_bytes: int
-) -> fits.Header:
+def table_header(name: str, columns: Sequence[Column], n_rows: int, row_bytes: int) -> fits.Header:
     """Header of the table extension."""
     definitions = fits.ColDefs([column.fits_column() for column in columns])
     header = fits.BinTableHDU.from_columns(definitions, nrows=0, name=name).header
@@ -64,7 +62,7 @@ def table_header(
     return _summed(header)
 
 
-def image_header(image: TableImage, plane: TableColumn, n_rows: int) -> fits.Header:
+def image_header(image: TableImage, plane: Column, n_rows: int) -> fits.Header:
     """Header of an image extension of shape (n_rows, *plane.shape)."""
     header = fits.ImageHDU(name=image.name).header
     header["BITPIX"] = BITPIX[plane.stored.base.str[1:]]
@@ -90,7 +88,7 @@ def image_header(image: TableImage, plane: TableColumn, n_rows: int) -> fits.Hea
 
 def extra_table(name: str, columns: Mapping[str, Any]) -> bytes:
     """A small table extension, whole."""
-    declared = [TableColumn.like(key, np.asanyarray(value)) for key, value in columns.items()]
+    declared = [Column.like(key, np.asanyarray(value)) for key, value in columns.items()]
     rows = len(next(iter(columns.values())))
     data = np.empty(rows, dtype=[(c.name, c.stored) for c in declared])
     for column, value in zip(declared, columns.values(), strict=True):

@@ -21,7 +21,7 @@ from astrocnn.imaging.paths import cache_folder, expand
 from astrocnn.plugins import load, nearest
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.trained_runs import features_from
-from astrocnn.tasks import Task, make
+from astrocnn.targets import Task, make
 
 if TYPE_CHECKING:
     from astrocnn.datasets.augmentation import Augmentation

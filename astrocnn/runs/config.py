@@ -97,7 +97,7 @@ class TaskSection(BaseModel):
     """The task's name; its other keys are the arguments of the task itself."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
-    name: Annotated[str, _component("astrocnn.tasks")]
+    name: Annotated[str, _component("astrocnn.targets.tasks")]
 
     @property
     def options(self) -> dict[str, Any]:

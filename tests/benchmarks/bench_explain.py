@@ -24,9 +24,9 @@ import numpy as np
 import tensorflow as tf
 
 from astrocnn.explain import Output, integrated_gradients, occlusion
-from astrocnn.families import Categorical
 from astrocnn.models import Options, with_precision
 from astrocnn.models.build import build
+from astrocnn.targets import Categorical
 from astrocnn.training import has_fast_bfloat16
 from tests.benchmarks._table import Row
 

@@ -19,7 +19,7 @@ from astropy.table import Table
 from astrocnn.catalog import Catalog
 from astrocnn.imaging import Cutouts, Inputs
 from astrocnn.prediction import predict
-from astrocnn.tasks import make
+from astrocnn.targets import make
 
 n, size, bands = int(sys.argv[1]), 16, ("g", "r")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from astrocnn.prediction import TableColumn, TableWriter
+from astrocnn.prediction import Column, TableWriter
 from tests.benchmarks._table import Row, seconds
 
 ROWS = 10_000_000
@@ -24,11 +24,11 @@ FEW = 1_000_000
 CHUNK = 65_536
 NAMES = [f"morphology_p_{i}" for i in range(11)]
 COLUMNS = [
-    TableColumn("OBJECT_ID", "int64", ucd="meta.id;meta.main"),
-    TableColumn("RA", "float64", "deg", "pos.eq.ra;meta.main"),
-    TableColumn("DEC", "float64", "deg", "pos.eq.dec;meta.main"),
-    TableColumn("flags", "int32", ucd="meta.code"),
-    *(TableColumn(name, "float32", description="a probability") for name in NAMES),
+    Column("OBJECT_ID", "int64", ucd="meta.id;meta.main"),
+    Column("RA", "float64", "deg", "pos.eq.ra;meta.main"),
+    Column("DEC", "float64", "deg", "pos.eq.dec;meta.main"),
+    Column("flags", "int32", ucd="meta.code"),
+    *(Column(name, "float32", description="a probability") for name in NAMES),
 ]
 ROW_BYTES = 72
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import SimpleNamespace
 import keras, numpy as np, tensorflow as tf
 from astrocnn.explain import deconvnet, patches, top_activations
-from astrocnn.families import Categorical
+from astrocnn.targets import Categorical
 from astrocnn.models.build import build
 
 n, size, bands, block, layer = int(sys.argv[1]), 69, 3, 500, "pool2"

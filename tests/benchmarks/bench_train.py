@@ -17,10 +17,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from astrocnn.families import Categorical
 from astrocnn.models import Options
 from astrocnn.models.build import build
 from astrocnn.models.summary import summarize_layers
+from astrocnn.targets import Categorical
 from astrocnn.training import fit, has_fast_bfloat16
 from tests.benchmarks._table import Row
 

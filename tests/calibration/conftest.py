@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from astrocnn.families import Categorical
-from astrocnn.families.binned import Binned
-from astrocnn.families.gaussian import Gaussian
-from astrocnn.tasks import Target, Task
+from astrocnn.targets import Categorical, Target, Task
+from astrocnn.targets.families.binned import Binned
+from astrocnn.targets.families.gaussian import Gaussian
 
 CLASSES = ("elliptical", "spiral", "edge-on")
 KIND = Target("kind", Categorical(CLASSES), "kind")

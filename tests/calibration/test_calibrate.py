@@ -19,8 +19,7 @@ from astrocnn.calibration import (
 )
 from astrocnn.calibration._halves import by_chance, scores
 from astrocnn.errors import ModelError, PredictionError
-from astrocnn.families import Bernoulli
-from astrocnn.tasks import Target, Task
+from astrocnn.targets import Bernoulli, Target, Task
 
 from .conftest import KIND, TASK, Z, classes, gaussians
 

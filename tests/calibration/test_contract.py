@@ -9,7 +9,7 @@ import pytest
 
 from astrocnn import plugins
 from astrocnn.calibration import Calibration, Extra, Remap, read, remap_for, write
-from astrocnn.families import ClassFamily, QuantityFamily
+from astrocnn.targets import ClassFamily, QuantityFamily
 
 from .conftest import KIND, Z_BINNED, Z, classes, gaussians
 

@@ -102,7 +102,7 @@ def test_it_rises_for_stamps_unlike_those_that_a_network_knows(tmp_path):
     from astrocnn.datasets import write_shards
     from astrocnn.estimators import KerasEstimator
     from astrocnn.imaging import ArraySource
-    from astrocnn.tasks import make
+    from astrocnn.targets import make
 
     rng = np.random.default_rng(5)
     y, x = np.mgrid[:32, :32] - 15.5

@@ -7,8 +7,8 @@ from scipy.stats import kstest, norm
 from astrocnn.calibration import PitRemap
 from astrocnn.calibration._densities import mean_masses, quantiles
 from astrocnn.errors import ConfigError, PredictionError
-from astrocnn.families.binned import Binned
 from astrocnn.metrics import Densities, held
+from astrocnn.targets.families.binned import Binned
 
 from .conftest import Z_BINNED, Z, gaussians
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from astrocnn.calibration.selection import Selection, examples
 from astrocnn.errors import ConfigError, PredictionError
-from astrocnn.tasks import make
+from astrocnn.targets import make
 
 TASK = make("quality", reasons={"ghost": "has_ghost", "trail": "has_trail"})
 

@@ -7,7 +7,7 @@ from scipy.special import expit, softmax
 from astrocnn import metrics
 from astrocnn.calibration import Temperature
 from astrocnn.errors import ConfigError, PredictionError
-from astrocnn.families import Bernoulli
+from astrocnn.targets import Bernoulli
 
 from .conftest import CLASSES, KIND, classes
 

@@ -19,8 +19,7 @@ from astrocnn.datasets import (
 )
 from astrocnn.datasets.geometry import Moves
 from astrocnn.errors import ConfigError
-from astrocnn.families import Categorical
-from astrocnn.tasks import Target, Task
+from astrocnn.targets import Categorical, Target, Task
 
 SEED = tf.constant([5, 6], tf.int32)
 HANDS = Task(

@@ -9,7 +9,7 @@ from astrocnn.catalog import Catalog, split_of
 from astrocnn.datasets import labels, split_rows, write_shards
 from astrocnn.errors import CatalogError
 from astrocnn.imaging import ArraySource
-from astrocnn.tasks.morphology import task as morphology
+from astrocnn.targets.tasks.morphology import task as morphology
 
 from .conftest import N
 

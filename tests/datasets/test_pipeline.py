@@ -9,7 +9,7 @@ import tensorflow as tf
 from astrocnn.datasets import D4, Noise, Rotation, d4_views, dataset, fit_normalization
 from astrocnn.errors import CatalogError, ConfigError, InputsError
 from astrocnn.imaging import Inputs, Normalization
-from astrocnn.tasks.morphology import task as morphology
+from astrocnn.targets.tasks.morphology import task as morphology
 
 from .conftest import BANDS, INPUTS, N
 

@@ -15,7 +15,7 @@ from astrocnn.datasets import Shards, dataset, split_rows, usable, write_shards
 from astrocnn.errors import CatalogError, ConfigError, InputsError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Inputs, NoImages
-from astrocnn.tasks.morphology import task as morphology
+from astrocnn.targets.tasks.morphology import task as morphology
 
 N = 40
 TASK = morphology(classes=("elliptical", "spiral"), column="kind")

@@ -10,7 +10,7 @@ from astrocnn.catalog import Catalog
 from astrocnn.datasets import Shards, fit_normalization, write_shards
 from astrocnn.estimators import Estimator
 from astrocnn.imaging import ArraySource, Inputs
-from astrocnn.tasks import Task, make
+from astrocnn.targets import Task, make
 
 SIZE, BANDS = 32, ("g", "r")
 

@@ -9,12 +9,12 @@ from astrocnn.calibration import Novelty, PitRemap, Temperature, calibrate
 from astrocnn.catalog import Catalog
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.estimators import Calibrated, KerasEstimator, load_estimator
-from astrocnn.families.binned import Binned
-from astrocnn.families.gaussian import Gaussian
 from astrocnn.flags import Flag
 from astrocnn.imaging.cutouts import Cutouts
 from astrocnn.prediction.rows import predict_rows
-from astrocnn.tasks import Target, Task
+from astrocnn.targets import Target, Task
+from astrocnn.targets.families.binned import Binned
+from astrocnn.targets.families.gaussian import Gaussian
 
 from .conftest import images_and_classes
 

@@ -20,10 +20,9 @@ from astrocnn.datasets import Shards, write_shards
 from astrocnn.errors import ConfigError, ModelError, TrainingError
 from astrocnn.estimators import ClassicalEstimator, _threads, load_estimator
 from astrocnn.estimators.classical import METHODS
-from astrocnn.families import Binned, Family, Gaussian, Mixture
 from astrocnn.imaging import Inputs, NoImages
 from astrocnn.metrics import deviation, outlier_fraction, sigma_mad
-from astrocnn.tasks import Target, Task, make
+from astrocnn.targets import Binned, Family, Gaussian, Mixture, Target, Task, make
 
 NAMES = plugins.names(METHODS)
 OF_NUMBERS = tuple(n for n in NAMES if hasattr(plugins.load(METHODS, n), "values"))

@@ -13,7 +13,7 @@ from astrocnn.estimators import KerasEstimator, keras_estimator, load_estimator
 from astrocnn.estimators._rounding import largest_change
 from astrocnn.imaging import Inputs
 from astrocnn.models.architectures import lenet
-from astrocnn.tasks import make
+from astrocnn.targets import make
 from astrocnn.training.precision import bfloat16_works
 
 from .conftest import BANDS, SIZE, images_and_classes

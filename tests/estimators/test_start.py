@@ -11,7 +11,7 @@ from astrocnn.datasets import write_shards
 from astrocnn.errors import ModelError, TrainingError
 from astrocnn.estimators import Ensemble, KerasEstimator, load_estimator
 from astrocnn.imaging import ArraySource, Inputs
-from astrocnn.tasks import make
+from astrocnn.targets import make
 from astrocnn.training import Optimizer
 
 from .conftest import SIZE, images_and_classes

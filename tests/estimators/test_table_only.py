@@ -13,7 +13,7 @@ from astrocnn.estimators import ClassicalEstimator, KerasEstimator, load_estimat
 from astrocnn.flags import Flag
 from astrocnn.imaging import ArraySource, Inputs, NoImages
 from astrocnn.prediction import predict
-from astrocnn.tasks import make
+from astrocnn.targets import make
 
 N, TRAIN, VALIDATION = 600, np.arange(400), np.arange(400, 500)
 INPUTS = Inputs((), 0, scalars=("mag_g", "mag_r"))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from astrocnn.tasks import make
+from astrocnn.targets import make
 
 CLASSES = ("elliptical", "spiral", "edge_on")
 

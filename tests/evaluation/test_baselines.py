@@ -17,8 +17,7 @@ from astrocnn.evaluation import (
     peak_brightness,
     score,
 )
-from astrocnn.families import Bernoulli, Binned, Categorical, Gaussian
-from astrocnn.tasks import Target, Task
+from astrocnn.targets import Bernoulli, Binned, Categorical, Gaussian, Target, Task
 
 
 def accuracy_of(cut, x, labels):

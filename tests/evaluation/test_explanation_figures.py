@@ -21,7 +21,7 @@ from astrocnn.evaluation.figures.maps import (
     tiles,
 )
 from astrocnn.evaluation.figures.shades import shared_rgb, signed_rgb
-from astrocnn.evaluation.figures.style import NO_DATA
+from astrocnn.report.style import NO_DATA
 
 BANDS = {1: ["VIS"], 3: ["g", "r", "i"], 7: ["u", "g", "r", "i", "z", "Y", "J"]}
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation import Stamp, figures
 from astrocnn.evaluation.chapters import classification
-from astrocnn.evaluation.figures.style import COLORS, NO_DATA
 from astrocnn.metrics import Ranking
+from astrocnn.report.style import COLORS, NO_DATA
 
 
 def words(figure):

@@ -14,8 +14,7 @@ from astrocnn.errors import PredictionError
 from astrocnn.evaluation import baseline_scores, figures, score, story
 from astrocnn.evaluation.chapters import redshift, regression
 from astrocnn.evaluation.quantities import measured
-from astrocnn.families import Bernoulli, Binned, Gaussian, Mixture
-from astrocnn.tasks import Target, Task
+from astrocnn.targets import Bernoulli, Binned, Gaussian, Mixture, Target, Task
 
 LOW, HIGH = 0.0, 0.4
 N, DRAWS = 800, 5

@@ -11,7 +11,7 @@ from astrocnn.evaluation import score, story
 from astrocnn.evaluation.chapters import classification
 from astrocnn.evaluation.selecting import selection_chapter
 from astrocnn.metrics import wilson
-from astrocnn.tasks import make
+from astrocnn.targets import make
 
 REASONS = ("ghost", "edge", "blend", "defocus")
 N = 400

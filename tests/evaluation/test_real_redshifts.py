@@ -7,8 +7,7 @@ import pytest
 from sklearn.neighbors import NearestNeighbors
 
 from astrocnn.evaluation.chapters import redshift
-from astrocnn.families import Binned
-from astrocnn.tasks import Target
+from astrocnn.targets import Binned, Target
 
 
 @pytest.mark.real_data

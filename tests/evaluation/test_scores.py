@@ -10,9 +10,9 @@ from sklearn import metrics as oracle
 from astrocnn import plugins
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.evaluation import headline, read_scores, score, write_scores
-from astrocnn.evaluation.words import interval_of, value_of
 from astrocnn.metrics import Score
-from astrocnn.tasks import make
+from astrocnn.report.labels import interval_of, value_of
+from astrocnn.targets import make
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def by_name(scores, target):
 
 
 def test_every_family_has_its_chapter():
-    families = "astrocnn.families"
+    families = "astrocnn.targets.families"
     chapters = {
         f.chapter
         for name in plugins.names(families)

@@ -6,8 +6,7 @@ from scipy import stats
 
 from astrocnn.evaluation import baseline_scores, score
 from astrocnn.evaluation.chapters import votes
-from astrocnn.families import DirichletMultinomial
-from astrocnn.tasks import Target, Task
+from astrocnn.targets import DirichletMultinomial, Target, Task
 
 ANSWERS = ("smooth", "featured", "artifact")
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from astrocnn.explain import Output
-from astrocnn.families import Bernoulli, Binned, Categorical
+from astrocnn.targets import Bernoulli, Binned, Categorical
 
 SIZE, BANDS = 9, 2
 CLASSES = ("smooth", "spiral", "artifact")

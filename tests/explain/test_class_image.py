@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from astrocnn.errors import InputsError, ModelError
 from astrocnn.explain import Output, Response, class_image
 from astrocnn.explain._looks import Looks
-from astrocnn.families import Categorical
+from astrocnn.targets import Categorical
 
 from .networks import CLASSES, SPIRAL, make_images, target
 

@@ -9,8 +9,8 @@ import pytest
 
 from astrocnn.errors import ModelError
 from astrocnn.explain import METHODS, Output
-from astrocnn.families import Categorical
 from astrocnn.plugins import load, names
+from astrocnn.targets import Categorical
 
 from .networks import CLASSES, target
 

@@ -9,7 +9,7 @@ from keras import layers
 
 from astrocnn.errors import ModelError
 from astrocnn.explain import Output, saliency, smooth_grad
-from astrocnn.families import Categorical
+from astrocnn.targets import Categorical
 
 from .networks import BANDS, CLASSES, SIZE, SPIRAL, target
 

@@ -33,7 +33,7 @@ from astrocnn.explain import (
 )
 from astrocnn.explain.checks import deletion
 from astrocnn.explain.methods.deconvnet import deconvnet
-from astrocnn.families import Categorical
+from astrocnn.targets import Categorical
 
 SIZE, BANDS, CLASS = 12, 2, 1
 OUTPUT = Output(SimpleNamespace(name="shape", family=Categorical(("a", "b", "c"))), "b")

@@ -8,7 +8,8 @@ import pytest
 
 from astrocnn.errors import ModelError
 from astrocnn.explain import Output, Response
-from astrocnn.families import (
+from astrocnn.plugins import load, names
+from astrocnn.targets import (
     Bernoulli,
     Binned,
     Categorical,
@@ -16,11 +17,11 @@ from astrocnn.families import (
     Gaussian,
     Mixture,
 )
-from astrocnn.plugins import load, names
 
 from .networks import CLASSES, SPIRAL, target
 
-FAMILIES = [f for n in names("astrocnn.families") for f in load("astrocnn.families", n).examples()]
+PLACE = "astrocnn.targets.families"
+FAMILIES = [f for n in names(PLACE) for f in load(PLACE, n).examples()]
 CLASS_FAMILIES = [f for f in FAMILIES if hasattr(f, "classes")]
 QUANTITIES = [f for f in FAMILIES if not hasattr(f, "classes")]
 

@@ -12,7 +12,7 @@ from astrocnn.errors import ModelError
 from astrocnn.explain import Output, saliency
 from astrocnn.explain.checks import randomization
 from astrocnn.explain.own_answer import numbers, own_answers
-from astrocnn.families import Bernoulli, Categorical, Gaussian
+from astrocnn.targets import Bernoulli, Categorical, Gaussian
 
 CLASSES = ("spiral", "edge_on", "star")
 

@@ -23,11 +23,11 @@ from astrocnn.explain import (
 )
 from astrocnn.explain.checks import deletion, randomization
 from astrocnn.explain.own_answer import own_answers
-from astrocnn.families import Binned
 from astrocnn.models import Options
 from astrocnn.models.build import ARCHITECTURES, build
 from astrocnn.models.drawing import drawing
 from astrocnn.plugins import load, names
+from astrocnn.targets import Binned
 
 from .networks import CLASSES, SPIRAL, target
 

@@ -10,13 +10,14 @@ from keras import layers
 from astrocnn.errors import ModelError
 from astrocnn.explain import Output, Uncertainty, integrated_gradients, occlusion, saliency
 from astrocnn.explain.checks import randomization
-from astrocnn.families import Bernoulli, Binned, Categorical
 from astrocnn.models.drawing import drawing
 from astrocnn.plugins import load, names
+from astrocnn.targets import Bernoulli, Binned, Categorical
 
 from .networks import CLASSES, make_images, target
 
-FAMILIES = [f for n in names("astrocnn.families") for f in load("astrocnn.families", n).examples()]
+PLACE = "astrocnn.targets.families"
+FAMILIES = [f for n in names(PLACE) for f in load(PLACE, n).examples()]
 DRAWS = 6
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from astrocnn.families.bernoulli import Bernoulli
-from astrocnn.families.categorical import Categorical
 from astrocnn.models.build import ARCHITECTURES, build
 from astrocnn.models.options import Options
 from astrocnn.plugins import load
+from astrocnn.targets.families.bernoulli import Bernoulli
+from astrocnn.targets.families.categorical import Categorical
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from astrocnn.families.bernoulli import Bernoulli
-from astrocnn.families.categorical import Categorical
 from astrocnn.models.losses import loss_for
+from astrocnn.targets.families.bernoulli import Bernoulli
+from astrocnn.targets.families.categorical import Categorical
 
 
 def test_objects_without_a_label_do_not_dilute_the_loss():

@@ -7,7 +7,7 @@ import pytest
 from astrocnn.errors import ConfigError
 from astrocnn.models import Options, count_parameters
 from astrocnn.models.build import build
-from astrocnn.tasks import make
+from astrocnn.targets import make
 
 
 def test_half_the_width_by_the_layer_formula():

@@ -11,11 +11,11 @@ import pytest
 from astropy.table import Table
 
 from astrocnn.catalog import Catalog
-from astrocnn.families import Categorical
-from astrocnn.families.binned import Binned
+from astrocnn.column import Column
 from astrocnn.imaging import ArraySource, Inputs
 from astrocnn.prediction import plan as plan_module
-from astrocnn.tasks import OutputColumn, Target, Task
+from astrocnn.targets import Categorical, Target, Task
+from astrocnn.targets.families.binned import Binned
 
 SIZE, BANDS = 4, ("g", "r")
 BROKEN = 7
@@ -58,8 +58,8 @@ class Brightness:
 
     def columns(self):
         return (
-            OutputColumn("brightness", "f4", "", "phot.flux", "Sum of the pixels"),
-            OutputColumn("side", "U6", "", "meta.code", "Half of the sky"),
+            Column("brightness", "f4", "", "phot.flux", "Sum of the pixels"),
+            Column("side", "U6", "", "meta.code", "Half of the sky"),
         )
 
     def compute(self, batch):
@@ -80,9 +80,9 @@ class Counted:
 
     def columns(self):
         return (
-            OutputColumn("n_samples", "i8", "", "meta.number", "Number of samples"),
-            OutputColumn("n_modes", "i2", "", "meta.number", "Number of modes"),
-            OutputColumn("selected", "bool", "", "meta.code", "Whether z is low"),
+            Column("n_samples", "i8", "", "meta.number", "Number of samples"),
+            Column("n_modes", "i2", "", "meta.number", "Number of modes"),
+            Column("selected", "bool", "", "meta.code", "Whether z is low"),
         )
 
     def compute(self, batch):

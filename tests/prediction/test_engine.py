@@ -15,7 +15,7 @@ from astrocnn.flags import Flag
 from astrocnn.imaging import ArraySource, Inputs
 from astrocnn.prediction import Plan, parse_worker, predict, predict_rows
 from astrocnn.prediction import plan as plan_module
-from astrocnn.tasks import make
+from astrocnn.targets import make
 
 N, SIZE, BANDS = 300, 4, ("g", "r")
 

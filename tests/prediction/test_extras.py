@@ -8,12 +8,12 @@ from astropy.io import fits
 from astropy.table import Table
 
 from astrocnn import plugins
+from astrocnn.column import Column
 from astrocnn.errors import PredictionError
 from astrocnn.flags import Flag
 from astrocnn.prediction import predict, predict_rows
 from astrocnn.prediction.extras import absent_values
 from astrocnn.prediction.layout import Layout
-from astrocnn.tasks import OutputColumn
 
 
 def test_columns_follow_those_of_the_task_and_are_absent_where_nothing_was_predicted(
@@ -116,7 +116,7 @@ class Odd:
     fingerprint = "odd"
 
     def __init__(self, dtype="f4", values=None, name="odd", given=None, **more):
-        self.declared = OutputColumn(name, dtype, "", "", "")
+        self.declared = Column(name, dtype, "", "", "")
         self.values, self.given = values, given or name
         self.__dict__.update(more)
 

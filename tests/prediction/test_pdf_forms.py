@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrocnn.errors import PredictionError
-from astrocnn.families import Bernoulli, binned, gaussian, mixture
-from astrocnn.families.binned import Binned
-from astrocnn.families.gaussian import Gaussian
 from astrocnn.prediction.pdf import PDF_FORMS, Plane, planes_of
 from astrocnn.prediction.pdf.form import largest_error
 from astrocnn.prediction.pdf.plane import FORMS, rounded_up
 from astrocnn.prediction.pdf.quantiles import LEVELS
-from astrocnn.tasks import Target, Task
+from astrocnn.targets import Bernoulli, Target, Task, binned, gaussian, mixture
+from astrocnn.targets.families.binned import Binned
+from astrocnn.targets.families.gaussian import Gaussian
 
 NAMES = sorted(FORMS)
 

@@ -16,7 +16,7 @@ from astrocnn.flags import Flag
 from astrocnn.imaging import Inputs
 from astrocnn.prediction import predict
 from astrocnn.prediction.selecting import cleaned, write_cleaned
-from astrocnn.tasks import make
+from astrocnn.targets import make
 
 
 def predictions(ids, verdict, why=None, flags=None) -> Table:

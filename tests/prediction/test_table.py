@@ -13,27 +13,28 @@ import numpy as np
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from astropy import table as astropy_table
 from astropy.io import fits
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import MaskedColumn, Table
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from astrocnn.catalog import Catalog, read_catalog
+from astrocnn.column import ascii_text
 from astrocnn.errors import PredictionError
 from astrocnn.prediction import (
-    TableColumn,
+    Column,
     TableWriter,
     checksum,
     record_file,
     to_csv,
     to_parquet,
 )
-from astrocnn.prediction.table_column import ascii_text
 from astrocnn.prediction.table_image import TableImage
 
-ID = TableColumn("OBJECT_ID", "int64", ucd="meta.id;meta.main", description="identifier")
-P = TableColumn("p_spiral", "float32", ucd="stat.probability", description="probability")
+ID = Column("OBJECT_ID", "int64", ucd="meta.id;meta.main", description="identifier")
+P = Column("p_spiral", "float32", ucd="stat.probability", description="probability")
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +42,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("written")
 
 
-def _full(n: int) -> tuple[list[TableColumn], dict[str, np.ndarray]]:
+def _full(n: int) -> tuple[list[Column], dict[str, np.ndarray]]:
     rng = np.random.default_rng(3)
     columns = [
         ID,
-        TableColumn("RA", "float64", "deg", "pos.eq.ra;meta.main", "right ascension"),
-        TableColumn("DEC", "float64", "deg", "pos.eq.dec;meta.main", "declination"),
-        TableColumn("flags", "int32", ucd="meta.code", description="bit mask " * 12),
-        TableColumn("votes-smooth or features", "int16", nullable=True),
+        Column("RA", "float64", "deg", "pos.eq.ra;meta.main", "right ascension"),
+        Column("DEC", "float64", "deg", "pos.eq.dec;meta.main", "declination"),
+        Column("flags", "int32", ucd="meta.code", description="bit mask " * 12),
+        Column("votes-smooth or features", "int16", nullable=True),
         P,
-        TableColumn("class", "U9", ucd="meta.code.class"),
-        TableColumn("is_star", "bool", nullable=True),
-        TableColumn("quantiles", "float32", shape=(3,)),
-        TableColumn("matrix", "int32", shape=(2, 3)),
-        TableColumn("tags", "U4", shape=(2,)),
+        Column("class", "U9", ucd="meta.code.class"),
+        Column("is_star", "bool", nullable=True),
+        Column("quantiles", "float32", shape=(3,)),
+        Column("matrix", "int32", shape=(2, 3)),
+        Column("tags", "U4", shape=(2,)),
     ]
     values = {
         "OBJECT_ID": rng.integers(-(2**63), 2**63 - 1, n),
@@ -96,7 +97,9 @@ def written(folder: Path) -> tuple[Path, dict[str, np.ndarray]]:
         n,
         cards,
         images=[TableImage("PDF", (7,), unit="", description="p(z) on the grid of PDF_GRID")],
-        tables={"PDF_GRID": {"z": Column(np.linspace(0, 1, 7), description="redshift")}},
+        tables={
+            "PDF_GRID": {"z": astropy_table.Column(np.linspace(0, 1, 7), description="redshift")}
+        },
     ) as writer:
         order = rng.permutation(n)
         for start in range(0, n, 77):
@@ -290,7 +293,7 @@ def test_numbers_of_every_type_round_trip(
         given_values = np.ma.MaskedArray(values, mask=mask)
     order = np.array(data.draw(st.permutations(range(n))))
     path = folder / "numbers.fits"
-    with TableWriter(path, [TableColumn("x", dtype, nullable=masked)], n) as writer:
+    with TableWriter(path, [Column("x", dtype, nullable=masked)], n) as writer:
         for part in np.array_split(order, data.draw(st.integers(1, 4))):
             writer.put(part, {"x": given_values[part]})
     with fits.open(path, checksum=True) as hdus:
@@ -310,7 +313,7 @@ def test_numbers_of_every_type_round_trip(
 )
 def test_any_text_is_written_as_printable_ascii(texts: list[str], folder: Path) -> None:
     values = np.array(texts, dtype=str)
-    column = TableColumn.like("name", values)
+    column = Column.like("name", values)
     path = folder / "texts.fits"
     with TableWriter(path, [column], len(texts)) as writer:
         writer.put(np.arange(len(texts)), {"name": values})
@@ -368,7 +371,7 @@ def test_the_catalogue_comes_out_as_given(tmp_path: Path) -> None:
     catalog = Catalog.from_table(given_table, id="OBJECT-ID")
     own = catalog.role_columns()
     path = tmp_path / "own.fits"
-    layout = [TableColumn.like(name, column, ucd) for name, column, ucd in own]
+    layout = [Column.like(name, column, ucd) for name, column, ucd in own]
     with TableWriter(path, layout, 4) as writer:
         for rows in (np.array([3, 1]), np.array([0, 2])):
             writer.put(rows, {name: column[rows] for name, column, _ in own})
@@ -384,7 +387,7 @@ def test_the_catalogue_comes_out_as_given(tmp_path: Path) -> None:
 def test_text_identifiers_keep_their_zeros(tmp_path: Path) -> None:
     ids = np.array(["007", "12345678901234567890123", "NGC–1"])
     path = tmp_path / "ids.fits"
-    with TableWriter(path, [TableColumn.like("id", ids)], 3) as writer:
+    with TableWriter(path, [Column.like("id", ids)], 3) as writer:
         writer.put(np.arange(3), {"id": ids})
     assert read_catalog(path).ids.tolist() == ["007", "12345678901234567890123", "NGC\\u20131"]
 
@@ -437,15 +440,15 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
         (ID, np.array([1.0, 2.0]), "values of type float64"),
         (ID, np.ma.MaskedArray([1, 2], mask=[0, 1]), "nullable=True"),
         (ID, np.array([1, 2, 3]), "wrong shape"),
-        (TableColumn("n", "int16"), np.array([0, 40000]), "integers from 0 to 40000"),
-        (TableColumn("n", "int16", nullable=True), np.array([0, -32768]), "stands for a missing"),
-        (TableColumn("n", "float32"), np.array([2**24 + 1, 0]), "rounds"),
-        (TableColumn("t", "U3"), np.array(["abc", "spiral"]), "longer than 3 characters: 'spiral'"),
-        (TableColumn("v", "float32", shape=(2,)), np.zeros(2), "wrong shape"),
+        (Column("n", "int16"), np.array([0, 40000]), "integers from 0 to 40000"),
+        (Column("n", "int16", nullable=True), np.array([0, -32768]), "stands for a missing"),
+        (Column("n", "float32"), np.array([2**24 + 1, 0]), "rounds"),
+        (Column("t", "U3"), np.array(["abc", "spiral"]), "longer than 3 characters: 'spiral'"),
+        (Column("v", "float32", shape=(2,)), np.zeros(2), "wrong shape"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(
-    column: TableColumn, values: np.ndarray, says: str, tmp_path: Path
+    column: Column, values: np.ndarray, says: str, tmp_path: Path
 ) -> None:
     with (
         pytest.raises(PredictionError, match=says),
@@ -479,12 +482,12 @@ def test_wrong_rows_and_forgotten_values_are_refused(
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: TableColumn("x", "object"), "a FITS table does not hold"),
-        (lambda: TableColumn("x", "complex64"), "a FITS table does not hold"),
-        (lambda: TableColumn("x", "no_type"), "a FITS table does not hold"),
-        (lambda: TableColumn("x", "f4", ucd="stat.median;src.redshift.phot"), "invalid UCD"),
-        (lambda: TableColumn("x", "f4", ucd="stat.entropy"), "invalid UCD"),
-        (lambda: TableWriter("t.fits", [ID, TableColumn("object-id", "f4")], 1), "same name"),
+        (lambda: Column("x", "object"), "a FITS table does not hold"),
+        (lambda: Column("x", "complex64"), "a FITS table does not hold"),
+        (lambda: Column("x", "no_type"), "a FITS table does not hold"),
+        (lambda: Column("x", "f4", ucd="stat.median;src.redshift.phot"), "invalid UCD"),
+        (lambda: Column("x", "f4", ucd="stat.entropy"), "invalid UCD"),
+        (lambda: TableWriter("t.fits", [ID, Column("object-id", "f4")], 1), "same name"),
         (lambda: TableWriter("t.fits", [ID], 1, [("seed", 1, "")]), "no valid keyword"),
         (lambda: TableWriter("t.fits", [ID], 1, [("CHECKSUM", "1", "")]), "no valid keyword"),
         (lambda: TableWriter("t.fits", [ID], 1, [("A", {"b": 1}, "")]), "cannot hold"),

@@ -8,9 +8,8 @@ from astropy.table import Table
 
 from astrocnn.catalog import Catalog, Roles
 from astrocnn.errors import CatalogError
-from astrocnn.families import Binned, Categorical
 from astrocnn.runs.explaining.objects import Predicted, named, some_of_each, uncertain
-from astrocnn.tasks import Target, Task
+from astrocnn.targets import Binned, Categorical, Target, Task
 
 
 def catalog(ids) -> Catalog:

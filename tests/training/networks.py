@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from astrocnn.families import Bernoulli, Categorical
+from astrocnn.targets import Bernoulli, Categorical
 
 FAMILIES = {"kind": Categorical(("a", "b", "c")), "barred": Bernoulli()}
 LOSSES = {name: family.loss for name, family in FAMILIES.items()}

@@ -14,12 +14,12 @@ from scipy.stats import cramervonmises, kstwo
 from astrocnn import metrics
 from astrocnn.evaluation.priors import Neighbors, Prior, fit_neighbors, fit_prior
 from astrocnn.evaluation.quantities import Quantities, family_of, measured
-from astrocnn.evaluation.stamps import Stamp
 from astrocnn.metrics import Score
 from astrocnn.metrics.density import MASS_FLOOR
 from astrocnn.metrics.intervals import Statistic
 from astrocnn.metrics.pit import PIT_FLOOR
-from astrocnn.tasks import Target
+from astrocnn.report.stamps import Stamp
+from astrocnn.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

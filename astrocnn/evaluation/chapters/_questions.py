@@ -9,7 +9,7 @@ import numpy as np
 
 from astrocnn.evaluation.sample import Sample, scorable
 from astrocnn.metrics import Ranking
-from astrocnn.tasks import Target
+from astrocnn.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

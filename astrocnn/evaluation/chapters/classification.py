@@ -22,12 +22,11 @@ from astrocnn.evaluation.chapters._class_words import (
 )
 from astrocnn.evaluation.chapters._questions import probability_of_yes, together
 from astrocnn.evaluation.sample import Sample, scorable
-from astrocnn.evaluation.stamps import Stamp
-from astrocnn.families import ClassFamily
 from astrocnn.metrics import Ranking, Score
 from astrocnn.metrics.calibration import NLL_FLOOR
 from astrocnn.metrics.intervals import Statistic
-from astrocnn.tasks import Target
+from astrocnn.report.stamps import Stamp
+from astrocnn.targets import ClassFamily, Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,10 +12,10 @@ from astrocnn import metrics
 from astrocnn.evaluation.chapters import _numbers
 from astrocnn.evaluation.chapters._numbers import POINTS, baselines, by_number
 from astrocnn.evaluation.quantities import Quantities, measured
-from astrocnn.evaluation.stamps import Stamp
 from astrocnn.metrics import Score
 from astrocnn.metrics.intervals import Statistic
-from astrocnn.tasks import Target
+from astrocnn.report.stamps import Stamp
+from astrocnn.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

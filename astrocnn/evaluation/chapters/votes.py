@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from astrocnn import metrics
 from astrocnn.evaluation.priors import Prior, fit_votes
 from astrocnn.evaluation.sample import matched
-from astrocnn.evaluation.stamps import Stamp
 from astrocnn.metrics import Score
 from astrocnn.metrics.intervals import Statistic
-from astrocnn.tasks import Target
+from astrocnn.report.stamps import Stamp
+from astrocnn.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

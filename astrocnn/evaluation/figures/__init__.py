@@ -20,7 +20,6 @@ from astrocnn.evaluation.figures.dream import dream
 from astrocnn.evaluation.figures.embedding import embedding_figure
 from astrocnn.evaluation.figures.examples import densities
 from astrocnn.evaluation.figures.feature_montage import feature_montage
-from astrocnn.evaluation.figures.gallery import band_levels, gallery, rgb
 from astrocnn.evaluation.figures.inputs import input_bars, input_summary
 from astrocnn.evaluation.figures.kernels import kernel_mosaic
 from astrocnn.evaluation.figures.parallel import parallel_coordinates
@@ -37,7 +36,6 @@ from astrocnn.evaluation.figures.sheet import sheet
 from astrocnn.evaluation.figures.spectrum import spectra, spectrum_summary
 from astrocnn.evaluation.figures.stacked import stacked
 from astrocnn.evaluation.figures.stacks import stacks
-from astrocnn.evaluation.figures.style import STYLE, png, styled, svg
 from astrocnn.evaluation.figures.top_plate import top_plate
 from astrocnn.evaluation.figures.trend import deviations, error_rate
 from astrocnn.evaluation.figures.trust import (
@@ -46,6 +44,8 @@ from astrocnn.evaluation.figures.trust import (
     randomization_stages,
 )
 from astrocnn.evaluation.figures.votes import vote_fractions
+from astrocnn.report.gallery import band_levels, gallery, rgb
+from astrocnn.report.style import STYLE, png, styled, svg
 
 __all__ = [
     "STYLE",

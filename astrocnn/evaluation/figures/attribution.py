@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.gallery import rgb, scale_bar
 from astrocnn.evaluation.figures.maps import (
     bar,
     bare,
@@ -23,7 +22,8 @@ from astrocnn.evaluation.figures.maps import (
     over_bands,
     short,
 )
-from astrocnn.evaluation.figures.style import COLORS, styled
+from astrocnn.report.gallery import rgb, scale_bar
+from astrocnn.report.style import COLORS, styled
 
 __all__ = ["attribution_by_band", "attribution_sheet"]
 

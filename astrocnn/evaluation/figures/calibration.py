@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import binom, kstwo
 
 from astrocnn import metrics
-from astrocnn.evaluation.figures.style import COLORS, COLUMN, styled
+from astrocnn.report.style import COLORS, COLUMN, styled
 
 __all__ = ["pit_compared", "reliability_compared"]
 

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.gallery import scale_bar
 from astrocnn.evaluation.figures.maps import bar, bare, draw_map, limit
 from astrocnn.evaluation.figures.shades import signed_rgb
-from astrocnn.evaluation.figures.style import styled
+from astrocnn.report.gallery import scale_bar
+from astrocnn.report.style import styled
 
 __all__ = ["class_images"]
 

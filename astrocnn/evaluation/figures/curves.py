@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from astrocnn import metrics
-from astrocnn.evaluation.figures.style import COLORS, COLUMN, new, styled
 from astrocnn.metrics import Ranking
+from astrocnn.report.style import COLORS, COLUMN, new, styled
 
 __all__ = ["completeness_purity", "entropy", "learning_curve", "risk_coverage", "roc"]
 

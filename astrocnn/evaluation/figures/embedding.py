@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.gallery import rgb
 from astrocnn.evaluation.figures.maps import bare
-from astrocnn.evaluation.figures.style import COLORS, COLUMN, styled
+from astrocnn.report.gallery import rgb
+from astrocnn.report.style import COLORS, COLUMN, styled
 
 __all__ = ["embedding_figure"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.style import COLORS, styled
+from astrocnn.report.style import COLORS, styled
 
 __all__ = ["densities"]
 

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.gallery import rgb
 from astrocnn.evaluation.figures.maps import bar, bare, colored, is_signed, limit, short, tiles
-from astrocnn.evaluation.figures.style import styled
+from astrocnn.report.gallery import rgb
+from astrocnn.report.style import styled
 
 __all__ = ["feature_montage"]
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation.figures.maps import bar, bare, colored, limit, tiles
-from astrocnn.evaluation.figures.style import styled
+from astrocnn.report.style import styled
 
 __all__ = ["kernel_mosaic"]
 

@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from astrocnn.evaluation.figures.style import NO_DATA
+from astrocnn.report.style import NO_DATA
 
 __all__ = [
     "bar",

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.style import COLORS, COLUMN, styled
+from astrocnn.report.style import COLORS, COLUMN, styled
 
 __all__ = ["parallel_coordinates"]
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from scipy.stats import binom
 
 from astrocnn import metrics
-from astrocnn.evaluation.figures.style import COLORS, COLUMN, new, styled
+from astrocnn.report.style import COLORS, COLUMN, new, styled
 
 __all__ = ["credible_sets", "pit_histogram", "qq"]
 

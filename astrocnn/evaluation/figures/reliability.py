@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astrocnn import metrics
-from astrocnn.evaluation.figures.style import COLORS, COLUMN, styled
+from astrocnn.report.style import COLORS, COLUMN, styled
 
 __all__ = ["reliability"]
 

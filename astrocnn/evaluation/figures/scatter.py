@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 
-from astrocnn.evaluation.figures.style import COLORS, COLUMN, styled
+from astrocnn.report.style import COLORS, COLUMN, styled
 
 __all__ = ["against_truth"]
 

@@ -12,8 +12,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from astrocnn import metrics
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.style import COLORS, COLUMN, new, styled
 from astrocnn.metrics import Ranking
+from astrocnn.report.style import COLORS, COLUMN, new, styled
 
 __all__ = ["completeness_fpr", "precision_recall", "probability_along", "ranking_areas"]
 

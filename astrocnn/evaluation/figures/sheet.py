@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.gallery import scale_bar
-from astrocnn.evaluation.figures.style import COLORS, NO_DATA, styled
+from astrocnn.report.gallery import scale_bar
+from astrocnn.report.style import COLORS, NO_DATA, styled
 
 __all__ = ["sheet"]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation.figures.inputs import checked
 from astrocnn.evaluation.figures.maps import short
-from astrocnn.evaluation.figures.style import COLORS, styled
+from astrocnn.report.style import COLORS, styled
 
 __all__ = ["along_names", "spectra", "spectrum_summary"]
 

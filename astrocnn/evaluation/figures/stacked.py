@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from astrocnn.evaluation.figures.style import COLORS, COLUMN, styled
+from astrocnn.report.style import COLORS, COLUMN, styled
 
 __all__ = ["stacked"]
 

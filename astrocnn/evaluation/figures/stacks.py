@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.gallery import rgb, scale_bar
-from astrocnn.evaluation.figures.style import NO_DATA, styled
+from astrocnn.report.gallery import rgb, scale_bar
+from astrocnn.report.style import NO_DATA, styled
 
 __all__ = ["stacks"]
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation.figures.maps import bare, limit, short, tiles
 from astrocnn.evaluation.figures.shades import shared_rgb, signed_rgb
-from astrocnn.evaluation.figures.style import styled
+from astrocnn.report.style import styled
 
 __all__ = ["top_plate"]
 

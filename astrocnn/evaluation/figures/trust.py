@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.style import COLORS, COLUMN, new, styled
+from astrocnn.report.style import COLORS, COLUMN, new, styled
 
 __all__ = ["band_shares", "deletion_insertion", "randomization_stages"]
 

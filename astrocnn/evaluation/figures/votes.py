@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astrocnn import metrics
-from astrocnn.evaluation.figures.style import COLORS, styled
+from astrocnn.report.style import COLORS, styled
 
 __all__ = ["vote_fractions"]
 

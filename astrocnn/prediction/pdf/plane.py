@@ -12,12 +12,11 @@ from astropy.units import Unit
 from numpy.typing import NDArray
 
 from astrocnn.errors import PredictionError
-from astrocnn.families import QuantityFamily
 from astrocnn.plugins import nearest
 from astrocnn.prediction.pdf import float32, int16, quantiles
 from astrocnn.prediction.pdf.form import Form, largest_error
 from astrocnn.prediction.table_image import TableImage
-from astrocnn.tasks import Target, Task
+from astrocnn.targets import QuantityFamily, Target, Task
 
 __all__ = ["ERROR", "FORMS", "PDF_FORMS", "Plane", "planes_of"]
 
@@ -151,7 +150,7 @@ class Plane:
         return total / len(samples)
 
     def _unit(self) -> str:
-        units = {c.suffix: c.unit for c in self.target.family.columns()}
+        units = {c.name: c.unit for c in self.target.family.columns()}
         return units.get("mean", "")
 
 

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from astrocnn.catalog import Catalog
 from astrocnn.errors import CatalogError
-from astrocnn.families import ClassFamily
 from astrocnn.plugins import nearest
-from astrocnn.tasks import Task
+from astrocnn.targets import ClassFamily, Task
 
 __all__ = ["Predicted", "named", "some_of_each", "uncertain"]
 

@@ -14,7 +14,7 @@ from astrocnn.datasets import Shards
 from astrocnn.errors import ModelError
 from astrocnn.evaluation.explained import FEW, Scalars
 from astrocnn.imaging import Inputs
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 
 if TYPE_CHECKING:
     import keras

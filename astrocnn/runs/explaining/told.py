@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from astrocnn.datasets import Shards, labels
 from astrocnn.evaluation import read_scores
-from astrocnn.families import ClassFamily
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.explaining.objects import Predicted
+from astrocnn.targets import ClassFamily
 
 if TYPE_CHECKING:
     from astrocnn.estimators import Estimator

@@ -10,7 +10,6 @@ from typing import Any
 
 from astrocnn.catalog import Catalog
 from astrocnn.errors import AstrocnnError, ConfigError, MissingDependency
-from astrocnn.families import ClassFamily
 from astrocnn.plugins import nearest
 from astrocnn.runs.assemble import (
     augmentation_of,
@@ -31,7 +30,7 @@ from astrocnn.runs.searching.folder import SearchFolder
 from astrocnn.runs.searching.section import SearchSection
 from astrocnn.runs.searching.space import known_values
 from astrocnn.runs.trained_runs import check_runs
-from astrocnn.tasks import Task
+from astrocnn.targets import ClassFamily, Task
 
 __all__ = ["check"]
 

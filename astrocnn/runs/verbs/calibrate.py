@@ -15,7 +15,7 @@ from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import Shards, labels
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation.calibrated import judged
-from astrocnn.evaluation.words import name_of
+from astrocnn.report.labels import name_of
 from astrocnn.runs.assemble import task_of
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.quiet import import_tensorflow

@@ -31,7 +31,7 @@ from astrocnn.runs.assemble import (
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.trained_runs import start_of
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 from astrocnn.training.diagnostics import Finding
 
 __all__ = ["run"]

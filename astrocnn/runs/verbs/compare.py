@@ -17,13 +17,12 @@ from astrocnn import plugins
 from astrocnn.datasets import Shards, labels
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.evaluation.sample import scorable
-from astrocnn.evaluation.words import interval_of, name_of, value_of
-from astrocnn.families import ClassFamily
 from astrocnn.metrics import Score, bootstrap, mcnemar, paired_difference
 from astrocnn.metrics.intervals import Statistic
+from astrocnn.report.labels import interval_of, name_of, value_of
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.quiet import import_tensorflow
-from astrocnn.tasks import Target
+from astrocnn.targets import ClassFamily, Target
 
 __all__ = ["run"]
 

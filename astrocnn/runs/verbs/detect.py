@@ -11,8 +11,8 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table, vstack
 
 from astrocnn.atomic import replacing
-from astrocnn.detection import detect_sources
 from astrocnn.errors import CatalogError, ConfigError
+from astrocnn.imaging.detection import detect_sources
 from astrocnn.imaging.masking import bad_pixels, decoder
 from astrocnn.imaging.planes import Plane
 from astrocnn.imaging.tiles import BandTiles, open_band

@@ -14,14 +14,14 @@ from astrocnn.datasets import Shards, labels
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation import baseline_scores, headline, peak_brightness, score, write_scores
 from astrocnn.evaluation.story import crowd_of, side_by_side
-from astrocnn.evaluation.words import interval_of, is_of_class, name_of, value_of
 from astrocnn.metrics import Score
+from astrocnn.report.labels import interval_of, is_of_class, name_of, value_of
 from astrocnn.runs.assemble import PEAK, check_columns
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.train import labelled_rows
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 
 __all__ = ["run"]
 

@@ -25,7 +25,7 @@ from astrocnn.runs.verbs import report
 from astrocnn.runs.verbs.train import labelled_rows
 
 if TYPE_CHECKING:
-    from astrocnn.evaluation.report import Chapter
+    from astrocnn.report.page import Chapter
     from astrocnn.runs.explaining.learning import Whole
     from astrocnn.runs.explaining.parts import Part
     from astrocnn.runs.explaining.subject import Subject

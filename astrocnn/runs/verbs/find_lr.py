@@ -25,7 +25,7 @@ from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.cutouts import make_shards
 from astrocnn.runs.verbs.train import labelled_rows, trained_inputs
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 
 __all__ = ["Beginning", "begin", "run", "save_figure"]
 

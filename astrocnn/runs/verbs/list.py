@@ -19,8 +19,8 @@ from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES
 __all__ = ["KINDS", "run"]
 
 KINDS = {
-    "tasks": "astrocnn.tasks",
-    "families": "astrocnn.families",
+    "tasks": "astrocnn.targets.tasks",
+    "families": "astrocnn.targets.families",
     "architectures": "astrocnn.models.architectures",
     "methods": "astrocnn.estimators.methods",
     "features": "astrocnn.features",

@@ -24,7 +24,6 @@ from astrocnn.evaluation.background import (
 from astrocnn.evaluation.calibrated import calibration_chapter
 from astrocnn.evaluation.explained import FEW
 from astrocnn.evaluation.explanations import chapters as chapters_on
-from astrocnn.evaluation.report import Chapter
 from astrocnn.evaluation.selecting import selection_chapter
 from astrocnn.evaluation.story import (
     figure_chapters,
@@ -33,13 +32,14 @@ from astrocnn.evaluation.story import (
     scores_chapter,
 )
 from astrocnn.prediction import explanation_reading
+from astrocnn.report.page import Chapter
 from astrocnn.runs.assemble import splits_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.explaining.subject import innermost
 from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.train import labelled_rows
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 
 __all__ = ["inside_chapters", "run"]
 

@@ -32,7 +32,7 @@ from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.trained_runs import check_runs, start_of
 from astrocnn.runs.verbs.cutouts import make_shards
-from astrocnn.tasks import Task
+from astrocnn.targets import Task
 
 __all__ = ["labelled_rows", "run", "taught_rows", "trained_inputs"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from astrocnn.families import Family
+from astrocnn.targets import Family
 from astrocnn.training.diagnostics.finding import Finding
 
 __all__ = ["check_initial_loss"]

@@ -1,0 +1,30 @@
+"""Predictive distributions of one quantity: label encoding, head, loss, summaries, columns.
+
+One family a file.  Importing this folder imports no Keras; `activate` and `loss` do when called.
+"""
+
+from __future__ import annotations
+
+from astrocnn.targets.families._labels import as_text
+from astrocnn.targets.families._numbers import as_numbers
+from astrocnn.targets.families.base import ClassFamily, Family, QuantityFamily
+from astrocnn.targets.families.bernoulli import Bernoulli
+from astrocnn.targets.families.binned import Binned
+from astrocnn.targets.families.categorical import Categorical
+from astrocnn.targets.families.dirichlet_multinomial import DirichletMultinomial
+from astrocnn.targets.families.gaussian import Gaussian
+from astrocnn.targets.families.mixture import Mixture
+
+__all__ = [
+    "Bernoulli",
+    "Binned",
+    "Categorical",
+    "ClassFamily",
+    "DirichletMultinomial",
+    "Family",
+    "Gaussian",
+    "Mixture",
+    "QuantityFamily",
+    "as_numbers",
+    "as_text",
+]

@@ -1,0 +1,157 @@
+"""One of several named classes: softmax head, cross-entropy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.column import Column
+from astrocnn.errors import ConfigError
+from astrocnn.targets.families._draws import moments
+from astrocnn.targets.families._labels import as_text, match, unknown_labels
+from astrocnn.targets.families._names import check_distinct, checked_names, column_name
+
+__all__ = ["Categorical", "examples"]
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """Exactly one of K mutually exclusive classes.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        At least two names, in the order of the network's outputs.
+
+    Examples
+    --------
+    >>> family = Categorical(("elliptical", "spiral"))
+    >>> family.encode(["spiral", ""])[0].tolist()
+    [[0.0, 1.0], [0.0, 0.0]]
+    """
+
+    classes: tuple[str, ...]
+    chapter: ClassVar[str] = "classification"
+
+    def __post_init__(self) -> None:
+        names = checked_names(self.classes, "class")
+        object.__setattr__(self, "classes", names)
+        if len(names) < 2:
+            raise ConfigError(
+                "A classification needs at least two classes.",
+                received=names,
+                hint="for a yes/no question use a question (family bernoulli)",
+            )
+        check_distinct((column.name for column in self.columns()), names, "class")
+
+    @property
+    def units(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def initial_loss(self) -> float:
+        """Cross-entropy of a uniform guess, log K [nat]."""
+        return math.log(self.units)
+
+    def encode(
+        self, values: Any, missing: Any = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """One-hot labels; all zero, with weight 0, where there is none.
+
+        Raises
+        ------
+        CatalogError
+            If a label is not one of the classes.
+        """
+        text, none = as_text(values, missing)
+        place = match(text, self.classes)
+        unknown = (place < 0) & ~none
+        if unknown.any():
+            raise unknown_labels(
+                text, unknown, self.classes, 'map the value to a class, or to "" for "no label"'
+            )
+        encoded = np.zeros((len(text), self.units), np.float32)
+        rows = np.flatnonzero(~none)
+        encoded[rows, place[rows]] = 1.0
+        return encoded, (~none).astype(np.float32)
+
+    def activate(self, raw: Any) -> Any:
+        """Softmax over the last axis."""
+        from keras import ops
+
+        return ops.softmax(ops.cast(raw, "float32"), axis=-1)
+
+    def loss(self, encoded: Any, raw: Any) -> Any:
+        """Cross-entropy, minus the sum over k of y_k log p_k [nat]."""
+        from keras import ops
+
+        log_p = ops.log_softmax(ops.cast(raw, "float32"), axis=-1)
+        return -ops.sum(ops.cast(encoded, "float32") * log_p, axis=-1)
+
+    def summarize(self, samples: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
+        """Mean and spread of each probability, the most probable class, and entropies."""
+        m = moments(samples)
+        out: dict[str, NDArray[Any]] = {}
+        for k, name in enumerate(self.classes):
+            out[f"p_{column_name(name)}"] = m.mean[:, k].astype(np.float32)
+        for k, name in enumerate(self.classes):
+            out[f"p_{column_name(name)}_std"] = m.std[:, k].astype(np.float32)
+        known = np.all(np.isfinite(m.mean), axis=1)
+        best = np.argmax(np.where(np.expand_dims(known, 1), m.mean, 0.0), axis=1)
+        names = np.array(self.classes)
+        out["class"] = np.where(known, names[best], np.array("", names.dtype)).astype(names.dtype)
+        out["entropy"] = m.entropy.astype(np.float32)
+        out["mutual_info"] = m.mutual_info.astype(np.float32)
+        return out
+
+    def columns(self) -> tuple[Column, ...]:
+        """Descriptions of what `summarize` returns."""
+        width = max(len(name) for name in self.classes)
+        p, std = "stat.probability", "stat.stdev;stat.probability"
+        return (
+            *(
+                Column(
+                    f"p_{column_name(c)}", "f4", "", p, f"Probability of class {c}, mean over draws"
+                )
+                for c in self.classes
+            ),
+            *(
+                Column(f"p_{column_name(c)}_std", "f4", "", std, f"Spread over draws of P({c})")
+                for c in self.classes
+            ),
+            Column("class", f"U{width}", "", "meta.code.class", "Most probable class"),
+            Column("entropy", "f4", "", "stat.value", "Predictive entropy H[mean p] in nat"),
+            Column(
+                "mutual_info", "f4", "", "stat.value", "H[mean p] - mean H[p] in nat (epistemic)"
+            ),
+        )
+
+    def tally(self, encoded: NDArray[np.floating], weight: NDArray[np.floating]) -> dict[str, int]:
+        """Number of labelled objects of each class."""
+        counts = np.asarray(encoded)[np.asarray(weight) > 0].sum(axis=0)
+        return {name: round(float(n)) for name, n in zip(self.classes, counts, strict=True)}
+
+    def to_probabilities(self, samples: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The samples themselves."""
+        return samples
+
+    def from_probabilities(self, probabilities: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The probabilities themselves."""
+        return probabilities
+
+    def to_truth(self, encoded: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The one-hot labels themselves."""
+        return encoded
+
+
+def examples() -> tuple[Categorical, ...]:
+    """Instances for the contract tests."""
+    return (
+        Categorical(("star", "galaxy")),
+        Categorical(("elliptical", "spiral", "edge-on", "merger of two")),
+    )

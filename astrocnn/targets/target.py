@@ -1,0 +1,186 @@
+"""One predicted quantity and the column of the catalogue that holds its labels."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.errors import AstrocnnWarning, CatalogError, ConfigError
+from astrocnn.targets.families import Family, as_text
+
+__all__ = ["Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One predicted quantity.
+
+    Parameters
+    ----------
+    name : str
+        Prefix of its columns and name of the network's output; begins with a letter.
+    family : Family
+        Its predictive distribution.
+    column : str or tuple of str
+        Label column in the catalogue; for votes, one column for each answer.
+    map : mapping of str to str, optional
+        Value in the catalogue to label.  An empty label means "no label"; the key ``"*"``
+        catches every value that is neither a key nor already a label.
+    weight : float
+        Share of this target in the loss.
+    symmetric : bool
+        False when a mirror image has another label (handedness of spirals): augmentation must
+        then not flip.
+    total : str, optional
+        Column with the number of all votes, which those for the answers must not exceed.
+    depends_on : str, optional
+        ``"question.answer"`` of another target: who chose it was asked this question.
+    """
+
+    name: str
+    family: Family
+    column: str | tuple[str, ...]
+    map: Mapping[str, str] | None = None
+    weight: float = 1.0
+    symmetric: bool = True
+    total: str | None = None
+    depends_on: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.column, str):
+            object.__setattr__(self, "column", tuple(self.column))
+            if len(self.column) != self.family.units or self.map is not None:
+                raise ConfigError(
+                    f"Target '{self.name}' needs one column for each of its "
+                    f"{self.family.units} answers, and no map.",
+                    received=self.column,
+                )
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name.replace("-", "_")):
+            raise ConfigError(
+                "The name of a target must begin with a letter and hold letters, digits, '-', '_'.",
+                received=repr(self.name),
+            )
+        if not (np.isfinite(self.weight) and self.weight > 0):
+            raise ConfigError(
+                f"The weight of target '{self.name}' must be a positive number.",
+                received=self.weight,
+            )
+        if self.map is not None:
+            clean = {_key(k): "" if v is None else _key(v) for k, v in self.map.items()}
+            object.__setattr__(self, "map", clean)
+            try:
+                self.family.encode(sorted(set(clean.values())))
+            except CatalogError as error:
+                raise ConfigError(
+                    f"The map of target '{self.name}' leads to a label it does not have.",
+                    received=error.received,
+                    allowed=error.allowed,
+                    hint=error.hint,
+                ) from error
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """Columns of the catalogue that `encode` takes, in order; that of the total comes last."""
+        columns = (self.column,) if isinstance(self.column, str) else self.column
+        return columns if self.total is None else (*columns, self.total)
+
+    @property
+    def prefix(self) -> str:
+        """Name of the target as columns carry it."""
+        return self.name.replace("-", "_")
+
+    def encode(
+        self, values: Any, missing: Any = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Encode the labels; see `astrocnn.targets.families.Family.encode`.
+
+        Parameters
+        ----------
+        values : array_like of shape (n,) or (n, k)
+            Labels; with several `label_columns`, one column for each.
+        missing : array_like of bool, optional
+            True where there is no label, in the shape of `values`.
+
+        Raises
+        ------
+        CatalogError
+            If a label is neither mapped nor known, naming the column, or votes exceed their total.
+
+        Warns
+        -----
+        AstrocnnWarning
+            If labels lie outside the range of the family, naming the column.
+        """
+        try:
+            if self.total is not None:
+                values, missing = self._within_total(values, missing)
+            if self.map is not None:
+                values, missing = self._mapped(values, missing)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", AstrocnnWarning)
+                encoded = self.family.encode(values, missing)
+        except CatalogError as error:
+            raise CatalogError(
+                f"{self._where}: {error.what}",
+                received=error.received,
+                allowed=error.allowed,
+                hint=error.hint,
+            ) from error
+        for found in caught:
+            warnings.warn(f"{self._where}: {found.message}", found.category, stacklevel=2)
+        return encoded
+
+    @property
+    def _where(self) -> str:
+        word = "Column" if len(self.label_columns) == 1 else "Columns"
+        return f"{word} {', '.join(repr(c) for c in self.label_columns)}"
+
+    def _within_total(self, values: Any, missing: Any) -> tuple[Any, Any]:
+        """The votes without the last column, their total, which they must not exceed."""
+        *votes, total = np.moveaxis(np.asarray(values, np.float64), 1, 0)
+        lacking = None if missing is None else np.asarray(missing, bool)
+        # A comparison with NaN, a total that is not known, is false.
+        bad = np.sum(votes, axis=0) > total
+        if lacking is not None:
+            bad &= ~lacking.any(axis=1)
+        if bad.any():
+            first = np.flatnonzero(bad)[:5]
+            raise CatalogError(
+                f"{int(bad.sum())} objects have more votes than their total says.",
+                received=[f"row {i}: {sum(v[i] for v in votes):g} of {total[i]:g}" for i in first],
+                hint="give the column of the total of this question, or leave it out",
+            )
+        return np.stack(votes, axis=1), None if lacking is None else lacking[:, :-1]
+
+    def _mapped(self, values: Any, missing: Any) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
+        assert self.map is not None
+        text, none = as_text(values, missing)
+        words, inverse = np.unique(text, return_inverse=True)
+        labels = []
+        for word in words.tolist():
+            label = self.map.get(word, word)
+            if word not in self.map and "*" in self.map and word and not self._knows(word):
+                label = self.map["*"]
+            labels.append(label)
+        mapped = np.array(labels, dtype=str)[inverse] if len(text) else text
+        return mapped, none | (mapped == "")
+
+    def _knows(self, word: str) -> bool:
+        try:
+            with warnings.catch_warnings():
+                # What lies outside a range is counted where the whole column is read.
+                warnings.simplefilter("ignore", AstrocnnWarning)
+                self.family.encode([word])
+        except CatalogError:
+            return False
+        return True
+
+
+def _key(value: object) -> str:
+    return str(as_text(np.array([value], dtype=object))[0][0])

@@ -1,0 +1,1 @@
+"""Kinds of tasks: one file each, with a function ``task(**options) -> Task``."""
