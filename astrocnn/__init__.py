@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import astrocnn.backend  # noqa: F401  # sets the backend before a user imports keras
 from astrocnn.errors import AstrocnnError
 from astrocnn.flags import Flag
 from astrocnn.plugins import lazy

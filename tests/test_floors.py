@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "astrocnn"
 FLOORS = {
-    **dict.fromkeys(["errors", "plugins", "flags", "atomic", "progress", "column"], 0),
+    **dict.fromkeys(["errors", "plugins", "flags", "atomic", "progress", "column", "backend"], 0),
     **dict.fromkeys(["catalog", "imaging", "metrics"], 1),
     **dict.fromkeys(["targets", "features", "report"], 2),
     **dict.fromkeys(["datasets", "models", "simulation"], 3),
@@ -70,7 +71,13 @@ def test_imports_point_downwards(path):
 def test_networks_are_backend_neutral(folder):
     for path in (PACKAGE / folder).rglob("*.py"):
         if path != PACKAGE / "explain" / "_gradients.py":  # where a gradient is taken
-            assert "tensorflow" not in external(path), path
+            assert not re.search(r"from astrocnn.backend import .*\btf\b", path.read_text()), path
+
+
+def test_keras_is_imported_in_one_place():
+    for path in MODULES:
+        if path.name != "backend.py":
+            assert not external(path) & {"keras", "tensorflow"}, path
 
 
 def test_no_dumping_ground():

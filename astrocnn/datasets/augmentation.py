@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol
 
-import tensorflow as tf
-
+from astrocnn.backend import tf
 from astrocnn.datasets.geometry import D4, Affine, Moves, Rotation, Shift, Zoom
 from astrocnn.datasets.photometry import BandDropout, Gain, Noise
 from astrocnn.errors import ConfigError

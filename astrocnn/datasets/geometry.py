@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import ClassVar
 
-import tensorflow as tf
-
+from astrocnn.backend import tf
 from astrocnn.datasets.resampling import Edges, Placement, chain, resample
 from astrocnn.datasets.symmetry import ELEMENTS, d4_tables
 from astrocnn.errors import ConfigError, InputsError

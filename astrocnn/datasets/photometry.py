@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import tensorflow as tf
-
+from astrocnn.backend import tf
 from astrocnn.errors import ConfigError
 from astrocnn.imaging import Inputs
 

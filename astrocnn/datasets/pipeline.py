@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from astrocnn.backend import tf
 from astrocnn.datasets.augmentation import Augmentation, Step, augmentation_from, compose
 from astrocnn.datasets.gathering import loader, normalizer
 from astrocnn.datasets.geometry import D4

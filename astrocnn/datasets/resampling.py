@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-import tensorflow as tf
+from astrocnn.backend import tf
 
 __all__ = ["Edges", "chain", "resample"]
 

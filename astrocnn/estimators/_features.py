@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras
 from astrocnn.estimators._forward import Forward, compiled
-from astrocnn.explain import cut_after
 from astrocnn.imaging import Inputs
+from astrocnn.models.layer_access import cut_after
 
 __all__ = ["Features"]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras, tf
 from astrocnn.datasets import d4_views
 from astrocnn.datasets.symmetry import ELEMENTS
 from astrocnn.estimators._arrays import check_views
@@ -96,8 +96,6 @@ def _activated(
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as a graph of the backend, where compiling pays (not XLA on a CPU)."""
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
         # TensorFlow counts tracings by code object and takes many networks for one that is traced
         # again and again; a partial object has no code, so that each is counted by itself.
         return tf.function(functools.partial(function), autograph=False)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-import keras
-
+from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 
 __all__ = ["read_network", "write_network"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras
 from astrocnn.estimators._forward import Forward
 from astrocnn.imaging import Inputs
 from astrocnn.models import with_precision

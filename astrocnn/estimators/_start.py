@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import keras
-
+from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 from astrocnn.imaging import Inputs
 from astrocnn.models.transfer import Seen, transfer

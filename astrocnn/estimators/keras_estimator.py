@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
+from astrocnn.backend import keras
 from astrocnn.datasets import Shards, dataset, fit_normalization, labels
 from astrocnn.errors import ModelError
 from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars

@@ -12,7 +12,6 @@ from astrocnn.explain.methods.deconvnet import deconvnet
 from astrocnn.explain.methods.deep_dream import deep_dream
 from astrocnn.explain.methods.embedding import (
     Embedding,
-    cut_after,
     embed,
     embedding,
     layer_vectors,
@@ -48,7 +47,6 @@ __all__ = [
     "Uncertainty",
     "as_strip",
     "class_image",
-    "cut_after",
     "deconvnet",
     "deep_dream",
     "embed",

@@ -25,9 +25,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import keras
-from keras import layers, ops, tree
-
+from astrocnn.backend import keras, layers, ops
 from astrocnn.errors import ModelError
 from astrocnn.explain._gradients import with_backward
 
@@ -92,7 +90,7 @@ def with_rule(model: keras.Model, rule: str) -> Callable[[dict[str, Any]], Any]:
             vars(operation)["activation"] = own
 
     def walk(graph: Any, inputs: Any) -> Any:
-        return graph._run_through_graph(tree.flatten(inputs), call_fn=call)
+        return graph._run_through_graph(keras.tree.flatten(inputs), call_fn=call)
 
     return lambda x: walk(graph, {name: x[name] for name in model.input})
 

@@ -6,8 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import keras
-
+from astrocnn.backend import keras, tf
 from astrocnn.errors import ModelError
 
 __all__ = ["compiled", "gradient", "with_backward"]
@@ -81,6 +80,5 @@ def _tensorflow() -> Any:
             received=keras.backend.backend(),
             hint="KERAS_BACKEND=tensorflow; a saved network loads under any backend",
         )
-    import tensorflow as tf
 
     return tf

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
 from astrocnn.explain.output import Response
 

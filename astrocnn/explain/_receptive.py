@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
-from keras import layers
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras, layers
 from astrocnn.errors import ModelError
 from astrocnn.explain._backward import graph_of
 from astrocnn.explain._network import image_shape

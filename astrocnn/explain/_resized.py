@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-from keras import layers, tree
-
+from astrocnn.backend import keras, layers
 from astrocnn.errors import ModelError
 
 __all__ = ["resized"]
@@ -49,4 +47,4 @@ def resized(cut: Any, height: int, width: int) -> keras.Model:
             allowed=f"{image.shape[1]} x {image.shape[2]} pixels, for what follows a flattening",
             hint="fewer octaves, or a layer with maps",
         ) from error
-    return keras.Model(tree.pack_sequence_as(cut._inputs_struct, inputs), made)
+    return keras.Model(keras.tree.pack_sequence_as(cut._inputs_struct, inputs), made)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from astrocnn.backend import ops
 from astrocnn.explain._gradients import compiled, gradient
 from astrocnn.explain._network import even_blocks
 

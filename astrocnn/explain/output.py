@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import keras
 import numpy as np
-from keras import ops
 
+from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
-from astrocnn.explain._layers import layer_output
+from astrocnn.models.layer_access import layer_output
 from astrocnn.plugins import nearest
 from astrocnn.targets import Binned, Gaussian, Mixture
 

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras, ops
 from astrocnn.explain._gradients import compiled
 from astrocnn.explain._network import arrays_for, in_blocks, scorer
 from astrocnn.explain.output import Explained, Output

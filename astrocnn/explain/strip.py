@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import keras
-from keras import layers
-
+from astrocnn.backend import keras, layers
 from astrocnn.errors import ModelError
 from astrocnn.explain._backward import graph_of
 

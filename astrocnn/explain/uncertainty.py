@@ -12,9 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-from keras import ops
-
+from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
 from astrocnn.explain.output import Output, is_quantity
 

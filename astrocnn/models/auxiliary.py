@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Protocol
 
-import keras
-from keras import layers
-
+from astrocnn.backend import keras, layers
 from astrocnn.errors import ConfigError
 from astrocnn.models.blocks import Block
 from astrocnn.models.options import Options

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import ops
 from astrocnn.errors import ModelError
 
 __all__ = ["BLOCK", "in_blocks"]
@@ -69,6 +70,5 @@ def in_blocks(
 def _numpy(value: Any) -> NDArray[Any]:
     if isinstance(value, np.ndarray):
         return value
-    from keras import ops
 
     return ops.convert_to_numpy(value)

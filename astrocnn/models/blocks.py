@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from keras import initializers, layers, regularizers
-
+from astrocnn.backend import keras, layers
 from astrocnn.errors import ModelError
 from astrocnn.models.elementwise import LayerScale, Maxout
 from astrocnn.models.joins import Joins
@@ -268,14 +267,14 @@ class Block(Joins):
     def _initializer(self, name: str) -> Any:
         name = self.options.initializer or name
         if name == "constant":
-            return initializers.Constant(_CONSTANT)
+            return keras.initializers.Constant(_CONSTANT)
         return _LAWS.get(name, name)
 
     def _scaled(self, count: int) -> int:
         return max(1, round(count * self.options.width))
 
     def _penalty(self) -> Any:
-        return regularizers.L2(self.options.l2) if self.options.l2 else None
+        return keras.regularizers.L2(self.options.l2) if self.options.l2 else None
 
     @staticmethod
     def _fits(x: Any, window: int, padding: str) -> None:

@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Protocol
 
-import keras
-from keras import layers
-
+from astrocnn.backend import keras, layers
 from astrocnn.errors import ModelError
 from astrocnn.models.auxiliary import check_auxiliary
 from astrocnn.models.blocks import Block

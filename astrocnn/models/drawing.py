@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-from keras import layers, ops
-
+from astrocnn.backend import keras, layers, ops
 from astrocnn.models.stochastic import Stochastic
 
 __all__ = ["drawing"]

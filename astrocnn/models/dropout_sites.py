@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from keras import layers
-
+from astrocnn.backend import layers
 from astrocnn.errors import ModelError
 
 __all__ = ["HINT", "DropoutSite", "fits_bfloat16", "holds_dropout", "mask_shape"]

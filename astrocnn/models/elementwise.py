@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-from keras import initializers, layers, ops
+from astrocnn.backend import keras, layers, ops
 
 __all__ = ["LayerScale", "Maxout"]
 
@@ -46,7 +45,9 @@ class LayerScale(layers.Layer):
     def build(self, input_shape: Any) -> None:
         """Make the factors."""
         self.factor = self.add_weight(
-            shape=(input_shape[-1],), initializer=initializers.Constant(self.initial), name="factor"
+            shape=(input_shape[-1],),
+            initializer=keras.initializers.Constant(self.initial),
+            name="factor",
         )
 
     def call(self, x: Any) -> Any:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from keras import layers
-
+from astrocnn.backend import layers
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.models.options import Options
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-import keras
-
+from astrocnn.backend import keras
 from astrocnn.plugins import load
 
 __all__ = ["FamilyLoss", "loss_for"]

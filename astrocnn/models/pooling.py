@@ -13,9 +13,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import keras
-from keras import layers, ops
-
+from astrocnn.backend import keras, layers, ops
 from astrocnn.models.sizes import extent
 
 __all__ = ["L2Pooling", "SumPooling", "pooling_layer"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-
+from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 
 __all__ = ["PRECISIONS", "with_precision"]

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import keras
-from keras import layers, tree
-
+from astrocnn.backend import keras, layers
 from astrocnn.errors import ModelError
 from astrocnn.models.dropout_sites import (
     HINT,
@@ -120,14 +118,14 @@ class _Cut:
                     received=type(operation).__name__,
                     hint=HINT,
                 )
-            return self.run(_functional(operation), tree.flatten(args[0]))
+            return self.run(_functional(operation), keras.tree.flatten(args[0]))
         # A layer built into the graph with training=True would be stochastic or move its
         # statistics in every pass.
         if "training" in kwargs:
             kwargs["training"] = False
-        random = any(id(t) in self.random for t in tree.flatten((args, kwargs)))
+        random = any(id(t) in self.random for t in keras.tree.flatten((args, kwargs)))
         if random:
-            args, kwargs = tree.map_structure(self._enter, (args, kwargs))
+            args, kwargs = keras.tree.map_structure(self._enter, (args, kwargs))
         return self._note(operation(*args, **kwargs), random)
 
     def _mask(self, layer: Any, x: Any) -> Any:
@@ -157,7 +155,7 @@ class _Cut:
         return self.boundary[id(value)][1]
 
     def _note(self, result: Any, random: bool) -> Any:
-        for tensor in tree.flatten(result):
+        for tensor in keras.tree.flatten(result):
             # Kept alive, for an id may be used again after a tensor is gone.
             self._alive.append(tensor)
             if random:
@@ -185,9 +183,9 @@ def _functional(model: Any) -> Any:
 def _as_dict(outputs: Any, model: Any) -> dict[str, Any]:
     if isinstance(outputs, dict):
         return dict(outputs)
-    flat = tree.flatten(outputs)
+    flat = keras.tree.flatten(outputs)
     return dict(zip(_functional(model).output_names, flat, strict=True))
 
 
 def _packed(model: Any, inputs: list[Any]) -> Any:
-    return tree.pack_sequence_as(_functional(model)._inputs_struct, inputs)
+    return keras.tree.pack_sequence_as(_functional(model)._inputs_struct, inputs)

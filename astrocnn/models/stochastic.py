@@ -16,10 +16,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 
+from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
 from astrocnn.models.masks import keep_masks
 from astrocnn.models.splitting import split

@@ -11,9 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import keras
-from keras import layers, tree
-
+from astrocnn.backend import keras, layers
 from astrocnn.errors import ModelError
 
 __all__ = ["LayerSummary", "summarize_layers"]
@@ -105,7 +103,7 @@ def summarize_layers(model: keras.Model) -> list[LayerSummary]:
                     hint="summarize it by itself",
                 )
             before = [seen[id(t)] for t in node.input_tensors]
-            output = tree.flatten(node.outputs)[0]
+            output = keras.tree.flatten(node.outputs)[0]
             sight = _sight(layer, before, output)
             seen.update((id(t), sight) for t in node.outputs)
             # A layer used twice has its weights once, and costs each time.

@@ -17,11 +17,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
-from keras import initializers, layers, ops, regularizers
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras, layers, ops
 from astrocnn.errors import ModelError
 
 __all__ = ["ORIENTATIONS", "D4Conv", "act_on_array", "product"]
@@ -127,8 +126,8 @@ class D4Conv(layers.Layer):
         self.filters, self.kernel_size = int(filters), int(kernel_size)
         self.padding, self.dilation_rate, self.use_bias = padding, int(dilation_rate), use_bias
         self.activation = keras.activations.get(activation)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         if padding == "same" and self.kernel_size % 2 == 0:
             raise ModelError(
                 "A padded kernel with an even number of pixels a side has no center to turn about.",
@@ -191,8 +190,8 @@ class D4Conv(layers.Layer):
             "dilation_rate": self.dilation_rate,
             "use_bias": self.use_bias,
             "activation": keras.activations.serialize(self.activation),
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "kernel_regularizer": regularizers.serialize(self.kernel_regularizer),
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }
 
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 
 __all__ = ["Seen", "Transferred", "body", "transfer"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import Table
 
+from astrocnn.backend import keras
 from astrocnn.catalog import Catalog, group_keys, read_catalog, sky_keys, split_of
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.imaging import Inputs, Source, Survey, open_source, unpack
@@ -275,8 +276,6 @@ def check_draws(config: RunConfig, task: Task, source: Any) -> None:
             return
         what, others = f"The method '{method}' has no draws.", ""
     else:
-        import keras
-
         layers = network_of(config, task, source).layers
         if any(isinstance(x, keras.layers.Dropout) and x.rate > 0 for x in layers):
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow as tf
+from astrocnn.backend import tf
 
 __all__ = ["feed"]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-import keras
 import numpy as np
-import tensorflow as tf
 
+from astrocnn.backend import keras, tf
 from astrocnn.errors import TrainingError
 from astrocnn.models import with_precision
 from astrocnn.training.backup import Backup

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
+from astrocnn.backend import keras, tf
 from astrocnn.models import with_precision
 from astrocnn.training.feeding import feed
 from astrocnn.training.strategies import strategy as strategy_of

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
-
+from astrocnn.backend import tf
 from astrocnn.errors import TrainingError
 from astrocnn.training.backup import State
 from astrocnn.training.best import Best

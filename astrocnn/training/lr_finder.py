@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
+from astrocnn.backend import tf
 from astrocnn.errors import TrainingError
 from astrocnn.progress import track
 from astrocnn.training.optimizers import Optimizer
@@ -210,7 +211,6 @@ def _sweep(
     loss_weights: Mapping[str, float],
 ) -> Iterator[float]:
     """Loss before the update with each rate, infinite where it is no number."""
-    import tensorflow as tf
 
     from astrocnn.training.objective import Objective, Sums
     from astrocnn.training.step import training_step

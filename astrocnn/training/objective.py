@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from astrocnn.backend import tf
 from astrocnn.errors import TrainingError
 
 __all__ = ["Objective", "PerObject", "Sums", "labels"]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from astrocnn.backend import keras
 from astrocnn.errors import TrainingError
 from astrocnn.plugins import nearest
 from astrocnn.training.schedules import SCHEDULES, factor
-
-if TYPE_CHECKING:
-    import keras
 
 __all__ = ["OPTIMIZERS", "PARAMETERS", "SCHEDULES", "Optimizer"]
 
@@ -148,7 +146,6 @@ class Optimizer:
         Clipping is left out: Keras clips the gradient of each replica by itself, so that two
         replicas would not follow the path of one.  The training loop clips their sum.
         """
-        import keras
 
         keras_name, defaults = _KERAS[self.name]
         if self.average is not None:

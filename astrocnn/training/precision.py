@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from astrocnn import atomic
+from astrocnn.backend import tf
 from astrocnn.errors import TrainingError
 from astrocnn.imaging.paths import cache_folder
 from astrocnn.plugins import nearest
@@ -29,7 +30,6 @@ PRECISIONS: tuple[str, ...] = ("float32", "bfloat16", "auto")
 
 _LIMIT = "ONEDNN_MAX_CPU_ISA"
 _TRIAL = """
-import tensorflow as tf
 a = tf.ones((64, 64), tf.bfloat16)
 tf.matmul(a, a)
 """
@@ -41,7 +41,6 @@ def has_fast_bfloat16() -> bool:
 
     True with a GPU of compute capability 8 or more, or without a GPU on a CPU with AMX tiles.
     """
-    import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from astrocnn.backend import tf
 from astrocnn.errors import TrainingError
 
 __all__ = [

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import tensorflow as tf
-
+from astrocnn.backend import tf
 from astrocnn.training.objective import Objective, labels
 
 __all__ = ["evaluation_step", "training_step"]

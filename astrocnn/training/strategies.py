@@ -5,13 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import os
-from typing import TYPE_CHECKING
 
+from astrocnn.backend import tf
 from astrocnn.errors import TrainingError
 from astrocnn.plugins import nearest
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 __all__ = ["STRATEGIES", "is_chief", "strategy"]
 
@@ -46,7 +43,6 @@ def strategy(name: str = "auto") -> tf.distribute.Strategy:
             allowed=STRATEGIES,
             hint=nearest(name, STRATEGIES),
         )
-    import tensorflow as tf
 
     if name == "auto":
         name = "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "one"
@@ -59,7 +55,6 @@ def strategy(name: str = "auto") -> tf.distribute.Strategy:
 # other's: there is one of each.
 @functools.cache
 def _mirrored() -> tf.distribute.Strategy:
-    import tensorflow as tf
 
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])
@@ -68,7 +63,6 @@ def _mirrored() -> tf.distribute.Strategy:
 @functools.cache
 def _multiworker() -> tf.distribute.Strategy:
     _check_tf_config()
-    import tensorflow as tf
 
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()

@@ -11,10 +11,10 @@ from astrocnn.datasets import d4_views
 from astrocnn.errors import ConfigError, InputsError, ModelError
 from astrocnn.estimators import ClassicalEstimator, KerasEstimator, load_estimator
 from astrocnn.explain import layer_vectors
-from astrocnn.explain._layers import last_maps
 from astrocnn.features import compute
 from astrocnn.features import fit as fit_features
 from astrocnn.imaging import Inputs
+from astrocnn.models.layer_access import last_maps
 
 from .conftest import BANDS, SIZE, images_and_classes
 

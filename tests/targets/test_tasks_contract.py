@@ -10,7 +10,7 @@ import pytest
 from astropy.io.votable.ucd import check_ucd
 from astropy.table import MaskedColumn, Table
 
-from astrocnn import plugins, tasks
+from astrocnn import plugins, targets
 from astrocnn.errors import AstrocnnWarning, CatalogError, ConfigError
 from astrocnn.targets import (
     Bernoulli,
@@ -66,7 +66,7 @@ def test_every_task_is_made_by_name(name, options):
     assert isinstance(task, Task)
     assert task.name == name
     assert task.headline.partition(".")[0] in task.names
-    assert tasks.storage.from_dict(json.loads(json.dumps(tasks.storage.to_dict(task)))) == task
+    assert targets.storage.from_dict(json.loads(json.dumps(targets.storage.to_dict(task)))) == task
     samples = {
         t.name: np.asarray(t.family.activate(np.zeros((3, 4, t.family.units), np.float32)))
         for t in task.targets
@@ -351,4 +351,4 @@ def test_columns_of_two_targets_must_not_collide():
 
 def test_unknown_task():
     with pytest.raises(ConfigError, match="no 'morpholgy' among the tasks"):
-        tasks.make("morpholgy")
+        targets.make("morpholgy")

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
 from astrocnn.explain._network import arrays_for, check_counts, scorer
 from astrocnn.explain._sky import filling

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 from astrocnn.explain._network import arrays_for, check_counts
 from astrocnn.explain.checks._maps import checked, spearman

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 from astrocnn.explain._network import arrays_for
 from astrocnn.explain.checks._maps import checked, pearson

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 from astrocnn.explain._gradients import compiled, gradient
 from astrocnn.explain._looks import Looks

@@ -11,19 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
 from astrocnn.explain._backward import with_rule
 from astrocnn.explain._gradients import compiled, gradient
-from astrocnn.explain._layers import last_maps, layer_output
 from astrocnn.explain._network import arrays_for, in_blocks
 from astrocnn.explain._places import check_channels, check_places, flat_maps, map_shape, to_pixels
 from astrocnn.explain._receptive import receptive_field
 from astrocnn.explain.output import Explained, Response
+from astrocnn.models.layer_access import last_maps, layer_output
 
 __all__ = ["deconvnet", "pixel_map"]
 

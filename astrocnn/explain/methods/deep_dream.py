@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
 from astrocnn.explain._gradients import compiled, gradient
 from astrocnn.explain._network import arrays_for, check_counts, in_blocks

@@ -11,18 +11,17 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras
 from astrocnn.errors import InputsError, MissingDependency, ModelError
 from astrocnn.explain._gradients import compiled
-from astrocnn.explain._layers import layer_output
 from astrocnn.explain._network import arrays_for, in_blocks
+from astrocnn.models.layer_access import cut_after
 from astrocnn.plugins import nearest
 
-__all__ = ["Embedding", "cut_after", "embed", "embedding", "layer_vectors"]
+__all__ = ["Embedding", "embed", "embedding", "layer_vectors"]
 
 _METHODS = ("pca", "tsne", "umap")
 _FEWEST = {"pca": 2, "tsne": 4, "umap": 4}
@@ -122,33 +121,6 @@ def layer_vectors(
     return in_blocks(compiled(lambda x: cut(x, training=False)), arrays, batch_size)[0]
 
 
-def cut_after(model: keras.Model, layer: str | None = None) -> keras.Model:
-    """The network up to a layer: what it answers is one vector per object.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Any network.
-    layer : str, optional
-        Name of any layer, whose maps are averaged over their pixels; what goes into the heads by
-        default.
-
-    Returns
-    -------
-    keras.Model
-        From the same inputs to an array of shape (n, d), float32, sharing the weights.
-
-    Raises
-    ------
-    ModelError
-        If there is no such layer; the message lists all with their shapes.
-    """
-    made = _before_heads(model) if layer is None else layer_output(model, layer)
-    values = ops.cast(made, "float32")
-    pixels = tuple(range(1, len(made.shape) - 1))
-    return keras.Model(model.input, ops.mean(values, axis=pixels) if pixels else values)
-
-
 def embed(vectors: Any, *, method: str = "pca", seed: int = 0) -> Embedding:
     """Lay out vectors that are known already, such as ``estimator.features(images)``.
 
@@ -239,15 +211,3 @@ def _umap(x: NDArray[np.float64], seed: int) -> Any:
     neighbors = min(_NEIGHBORS, len(x) - 1)
     # One thread, without which a seed decides nothing.
     return UMAP(n_neighbors=neighbors, random_state=seed, n_jobs=1).fit_transform(x)
-
-
-def _before_heads(model: keras.Model) -> Any:
-    head = model.outputs[0]._keras_history
-    made = head.operation._inbound_nodes[head.node_index].input_tensors
-    if len(made) != 1:
-        raise ModelError(
-            f"The network '{model.name}' has no single layer before its answers.",
-            received=f"{len(made)} before '{head.operation.name}'",
-            hint="name a layer",
-        )
-    return made[0]

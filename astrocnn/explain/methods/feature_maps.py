@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras
 from astrocnn.explain._gradients import compiled
-from astrocnn.explain._layers import layer_output
 from astrocnn.explain._network import arrays_for, in_blocks
+from astrocnn.models.layer_access import layer_output
 
 __all__ = ["feature_maps"]
 

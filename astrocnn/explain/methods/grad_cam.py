@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
 from astrocnn.explain._gradients import compiled, gradient
-from astrocnn.explain._layers import last_maps, layer_output
 from astrocnn.explain._network import arrays_for, in_blocks
 from astrocnn.explain.output import Explained
+from astrocnn.models.layer_access import last_maps, layer_output
 
 __all__ = ["grad_cam", "pixel_map"]
 

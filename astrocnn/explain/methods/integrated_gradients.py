@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 from astrocnn.explain._gradients import compiled
 from astrocnn.explain._network import arrays_for, check_counts, in_blocks, scorer

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras
 from astrocnn.explain._gradients import compiled, gradient
 from astrocnn.explain._network import arrays_for, in_blocks, scorer
 from astrocnn.explain.output import Explained

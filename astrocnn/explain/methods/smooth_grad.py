@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 from astrocnn.explain._network import arrays_for, check_counts, scorer
 from astrocnn.explain._variations import gradients_of_variations

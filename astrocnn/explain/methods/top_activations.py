@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras, ops
 from astrocnn.errors import InputsError, ModelError
 from astrocnn.explain._gradients import compiled
-from astrocnn.explain._layers import layer_output
 from astrocnn.explain._network import arrays_for, check_counts
 from astrocnn.explain._places import check_channels, flat_maps, to_pixels
 from astrocnn.explain._receptive import receptive_field
+from astrocnn.models.layer_access import layer_output
 
 __all__ = ["TopActivations", "patches", "top_activations"]
 

@@ -7,12 +7,12 @@ Krizhevsky, Sutskever & Hinton 2012, NeurIPS, figure 3.
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras
 from astrocnn.errors import ModelError
-from astrocnn.explain._layers import convolutions, find_layer
+from astrocnn.models.layer_access import convolutions, find_layer
 
 __all__ = ["weights"]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras
 from astrocnn.errors import InputsError, ModelError
 from astrocnn.evaluation.explained import TopFilters
 from astrocnn.explain import Output, Response, feature_maps, weights

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn import plugins
+from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 from astrocnn.evaluation.explained import Looked
 from astrocnn.explain import METHODS, Explained, integrated_gradients, smooth_grad

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import keras
 from astrocnn.catalog.catalog import terms
 from astrocnn.datasets import Shards
 from astrocnn.errors import ModelError
@@ -17,8 +18,6 @@ from astrocnn.imaging import Inputs
 from astrocnn.targets import Task
 
 if TYPE_CHECKING:
-    import keras
-
     from astrocnn.estimators import Estimator, KerasEstimator
 
 __all__ = ["Subject", "innermost", "subject_of"]

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from astrocnn.backend import load_tensorflow
 from astrocnn.catalog import Catalog
 from astrocnn.errors import AstrocnnError, ConfigError, MissingDependency
 from astrocnn.plugins import nearest
@@ -25,7 +26,6 @@ from astrocnn.runs.assemble import (
     task_of,
 )
 from astrocnn.runs.config import RunConfig
-from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.searching.folder import SearchFolder
 from astrocnn.runs.searching.section import SearchSection
 from astrocnn.runs.searching.space import known_values
@@ -76,7 +76,7 @@ def check(folder: SearchFolder) -> None:
     runs.check(optimizer_of, lambda run: run.training.model_dump(mode="json"))
     _refuse(mistakes, refused)
 
-    import_tensorflow()
+    load_tensorflow()
     catalog = _try(refused, "all trials", lambda: _labelled(config, task))
     if catalog is not None:
         runs.check(lambda run: _build(run, task, catalog), _seen, most=_MOST_NETWORKS)

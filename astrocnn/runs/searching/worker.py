@@ -14,10 +14,10 @@ from typing import Any
 
 from joblib import cpu_count
 
+from astrocnn.backend import keras, load_tensorflow
 from astrocnn.datasets.shards import MANIFEST, Shards
 from astrocnn.errors import AstrocnnError, ConfigError, ModelError, TrainingError
 from astrocnn.runs.config import RunConfig, load_run
-from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.searching.folder import SearchFolder
 from astrocnn.runs.searching.space import known_values
 from astrocnn.runs.searching.trial import Outcome, TrialFolder
@@ -105,7 +105,6 @@ def _train(
 
 def _forget() -> None:
     """Give back what Keras keeps of a network that is no longer needed."""
-    import keras
 
     keras.utils.clear_session(free_memory=False)
     gc.collect()
@@ -185,7 +184,7 @@ def _main(path: str, n: int, mouth: Any) -> None:
     with open(os.devnull, "w") as nowhere:
         sys.stderr = nowhere
         try:
-            import_tensorflow()
+            load_tensorflow()
             config = load_run(Path(path) / "search.toml")
             for _ in work(SearchFolder(path, config), orphaned):
                 pass

@@ -10,6 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from astrocnn.atomic import replacing
+from astrocnn.backend import load_tensorflow
 from astrocnn.calibration import Calibration, calibrate, held_out, remap_for, write
 from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import Shards, labels
@@ -18,7 +19,6 @@ from astrocnn.evaluation.calibrated import judged
 from astrocnn.report.labels import name_of
 from astrocnn.runs.assemble import task_of
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.train import labelled_rows
 
 __all__ = ["run"]
@@ -41,7 +41,7 @@ def run(folder: Path) -> Iterator[Table | str]:
     shards = Shards.open(home.require(home.shards, "cutouts"))
     model = home.require(home.model, "train")
 
-    import_tensorflow()
+    load_tensorflow()
     from astrocnn.estimators import load_estimator
 
     estimator = load_estimator(model)

@@ -10,6 +10,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from astrocnn.backend import load_tensorflow
 from astrocnn.catalog import SPLITS, Catalog
 from astrocnn.errors import AstrocnnError, ConfigError
 from astrocnn.flags import UNUSABLE, Flag
@@ -29,7 +30,6 @@ from astrocnn.runs.assemble import (
     task_of,
 )
 from astrocnn.runs.config import RunConfig
-from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.trained_runs import start_of
 from astrocnn.targets import Task
 from astrocnn.training.diagnostics import Finding
@@ -50,7 +50,7 @@ def run(config: RunConfig) -> tuple[Table, bool]:
     good : bool
         Whether the run can start.
     """
-    import_tensorflow()
+    load_tensorflow()
     table = Table(title=config.title, title_justify="left", title_style="bold", show_header=False)
     good = True
     for finding in _findings(config):

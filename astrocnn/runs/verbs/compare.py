@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from astrocnn import plugins
+from astrocnn.backend import load_tensorflow
 from astrocnn.datasets import Shards, labels
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.evaluation.sample import scorable
@@ -21,7 +22,6 @@ from astrocnn.metrics import Score, bootstrap, mcnemar, paired_difference
 from astrocnn.metrics.intervals import Statistic
 from astrocnn.report.labels import interval_of, name_of, value_of
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.targets import ClassFamily, Target
 
 __all__ = ["run"]
@@ -68,7 +68,7 @@ def run(folders: Sequence[Path]) -> Iterator[Table | str]:
     """
     if len(folders) < 2:
         raise ConfigError("A comparison needs two runs.", received=f"{len(folders)}")
-    import_tensorflow()
+    load_tensorflow()
     whole = [_read(folder) for folder in folders]
     ids = reduce(np.intersect1d, [found.usable for found in whole])
     _check_alike(whole, len(ids))

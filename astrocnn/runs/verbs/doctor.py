@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from astrocnn.runs.quiet import import_tensorflow
+from astrocnn.backend import keras, load_tensorflow, tf
 
 __all__ = ["run"]
 
@@ -27,7 +27,7 @@ _EXTRAS = {
 
 def run() -> Iterator[Table]:
     """Tables of versions, processors, accelerators and optional packages."""
-    import_tensorflow()
+    load_tensorflow()
     yield _core()
     yield _optional()
 
@@ -37,8 +37,6 @@ def _table(title: str) -> Table:
 
 
 def _core() -> Table:
-    import keras
-    import tensorflow as tf
 
     table = _table("this machine")
     for name in ("astrocnn", "tensorflow", "keras", "numpy", "astropy"):

@@ -9,6 +9,7 @@ import numpy as np
 from rich.table import Table
 
 from astrocnn.atomic import replacing
+from astrocnn.backend import load_tensorflow
 from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import Shards, labels
 from astrocnn.errors import PredictionError
@@ -19,7 +20,6 @@ from astrocnn.report.labels import interval_of, is_of_class, name_of, value_of
 from astrocnn.runs.assemble import PEAK, check_columns
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.train import labelled_rows
 from astrocnn.targets import Task
 
@@ -40,7 +40,7 @@ def run(folder: Path) -> Iterator[Table | str]:
     run_folder.require(run_folder.model, "train")
     check_columns(config, shards.objects)
 
-    import_tensorflow()
+    load_tensorflow()
     estimator, extras = run_folder.estimator()
     task = estimator.task
     rows = labelled_rows(config, shards, task)

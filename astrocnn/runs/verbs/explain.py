@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from astrocnn import __version__
 from astrocnn.atomic import replacing_folder, sha256, write_bytes
+from astrocnn.backend import load_tensorflow
 from astrocnn.datasets import Shards, usable
 from astrocnn.errors import AstrocnnError, ConfigError, PredictionError
 from astrocnn.evaluation.figures import png
@@ -20,7 +21,6 @@ from astrocnn.progress import track
 from astrocnn.runs.assemble import catalog_of, survey_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs import report
 from astrocnn.runs.verbs.train import labelled_rows
 
@@ -103,7 +103,7 @@ def run(
     shards = Shards.open(home.require(home.shards, "cutouts"))
     home.require(home.model, "train")
 
-    import_tensorflow()
+    load_tensorflow()
     from astrocnn.runs.explaining.learning import Whole, wholes_of
     from astrocnn.runs.explaining.looking import CHECKS
     from astrocnn.runs.explaining.methods import methods_of

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from astrocnn.atomic import replacing
+from astrocnn.backend import keras, load_tensorflow
 from astrocnn.datasets import Shards
 from astrocnn.errors import ConfigError, TrainingError
 from astrocnn.imaging import Inputs
@@ -22,7 +23,6 @@ from astrocnn.runs.assemble import (
 )
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.cutouts import make_shards
 from astrocnn.runs.verbs.train import labelled_rows, trained_inputs
 from astrocnn.targets import Task
@@ -76,8 +76,7 @@ def begin(config: RunConfig, folder: RunDirectory) -> Beginning:
             hint="give an architecture in [model]",
         )
     task = task_of(config)
-    import_tensorflow()
-    import keras
+    load_tensorflow()
 
     options_of(config), optimizer_of(config)
     shards, _ = make_shards(config, folder)

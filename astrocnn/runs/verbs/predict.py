@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from astrocnn.atomic import sha256
+from astrocnn.backend import load_tensorflow
 from astrocnn.errors import ConfigError
 from astrocnn.imaging.paths import expand
 from astrocnn.prediction import parse_worker, to_csv, to_parquet, to_qp
@@ -13,7 +14,6 @@ from astrocnn.prediction import predict as predict_catalog
 from astrocnn.runs.assemble import catalog_of, choose_bands, source_of, survey_from, survey_of
 from astrocnn.runs.config import RunConfig, read_survey_file
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.quiet import import_tensorflow
 
 __all__ = ["run"]
 
@@ -59,7 +59,7 @@ def run(
     objects = catalog_of(config, catalog)
     images = survey_of(config) if survey is None else survey_from(read_survey_file(survey), Path())
 
-    import_tensorflow()
+    load_tensorflow()
     estimator, extras = run_folder.estimator()
     if images is not None:
         images = choose_bands(images, estimator.inputs.bands)

@@ -11,6 +11,7 @@ import numpy as np
 
 from astrocnn import __version__, calibration
 from astrocnn.atomic import sha256
+from astrocnn.backend import load_tensorflow
 from astrocnn.calibration.selection import Selection
 from astrocnn.catalog import SPLITS
 from astrocnn.datasets import Shards, labels
@@ -37,7 +38,6 @@ from astrocnn.runs.assemble import splits_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.explaining.subject import innermost
-from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.verbs.train import labelled_rows
 from astrocnn.targets import Task
 
@@ -66,7 +66,7 @@ def run(folder: Path, *, inside: Sequence[Chapter] | None = None) -> Iterator[st
     with home.reading(home.scores, "evaluate") as path:
         scores, baselines, about = read_scores(path)
 
-    import_tensorflow()
+    load_tensorflow()
     estimator, extras = home.estimator()
     task = estimator.task
     test, samples = home.kept_draws(task.names)

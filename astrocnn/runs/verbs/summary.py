@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from rich import box
 from rich.table import Table
 
+from astrocnn.backend import load_tensorflow
 from astrocnn.errors import ConfigError
 from astrocnn.runs.assemble import catalog_of, network_of, source_of, survey_of, task_of
 from astrocnn.runs.config import RunConfig
-from astrocnn.runs.quiet import import_tensorflow
 
 __all__ = ["run"]
 
@@ -30,7 +30,7 @@ def run(config: RunConfig) -> Iterator[Table | str]:
     catalog = catalog_of(config)
     source = source_of(survey_of(config), catalog, config.inputs.size)
 
-    import_tensorflow()
+    load_tensorflow()
     from astrocnn.models.summary import summarize_layers
 
     model = network_of(config, task_of(config), source)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from astrocnn.backend import load_tensorflow
 from astrocnn.catalog import SPLITS
 from astrocnn.datasets import Shards, fit_normalization, labels, split_rows
 from astrocnn.errors import TrainingError
@@ -29,7 +30,6 @@ from astrocnn.runs.assemble import (
 )
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.quiet import import_tensorflow
 from astrocnn.runs.trained_runs import check_runs, start_of
 from astrocnn.runs.verbs.cutouts import make_shards
 from astrocnn.targets import Task
@@ -63,7 +63,7 @@ def run(
     if config.model.method is None:
         options_of(config), optimizer_of(config)
 
-    import_tensorflow()
+    load_tensorflow()
     from astrocnn.training.replicas import wait_for_all
     from astrocnn.training.strategies import is_chief, strategy
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from astrocnn.backend import ops
 from astrocnn.targets.families._density import cell
 from astrocnn.targets.families._quantity import Quantity, mean_of
 
@@ -41,7 +42,6 @@ def _head(raw: Any, components: int) -> tuple[Any, Any, Any]:
     deviations of half such a part: a nearly even density.  The log variance is bent, not cut, so
     that its gradient never vanishes where training is alive.
     """
-    from keras import ops
 
     raw = ops.cast(raw, "float32")
     logits, offset, log_variance = (
@@ -55,7 +55,6 @@ def _head(raw: Any, components: int) -> tuple[Any, Any, Any]:
 
 def activate(raw: Any, components: int, low: float, high: float) -> Any:
     """Weights, means and standard deviations from raw output of shape (..., 3 K)."""
-    from keras import ops
 
     log_weight, mean, log_std = _head(raw, components)
     half = 0.5 * (high - low)
@@ -68,7 +67,6 @@ def negative_log_likelihood(
     encoded: Any, raw: Any, components: int, low: float, high: float
 ) -> Any:
     """Minus the log density of the label, per half range [nat], of shape (n,)."""
-    from keras import ops
 
     log_weight, mean, log_std = _head(raw, components)
     half = 0.5 * (high - low)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from astrocnn.backend import ops
+
 __all__ = ["log_gamma"]
 
 _SHIFT = 6
@@ -21,7 +23,6 @@ def log_gamma(x: Any) -> Any:
     ----------
     Abramowitz & Stegun 1964, equations 6.1.15 and 6.1.41.
     """
-    from keras import ops
 
     x = ops.cast(x, "float32")
     small = x < _ENOUGH

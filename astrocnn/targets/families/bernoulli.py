@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import ops
 from astrocnn.column import Column
 from astrocnn.errors import CatalogError
 from astrocnn.targets.families._draws import moments
@@ -101,13 +102,11 @@ class Bernoulli:
 
     def activate(self, raw: Any) -> Any:
         """Logistic function."""
-        from keras import ops
 
         return ops.sigmoid(ops.cast(raw, "float32"))
 
     def loss(self, encoded: Any, raw: Any) -> Any:
         """Binary cross-entropy from the logit x, softplus(x) - x y [nat]."""
-        from keras import ops
 
         x = ops.cast(raw, "float32")
         return ops.sum(ops.softplus(x) - x * ops.cast(encoded, "float32"), axis=-1)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import ops
 from astrocnn.errors import ConfigError
 from astrocnn.targets.families._kernel import smoothed_histogram
 from astrocnn.targets.families._quantity import Quantity, mean_of
@@ -79,13 +80,11 @@ class Binned(Quantity):
 
     def activate(self, raw: Any) -> Any:
         """Softmax over the bins."""
-        from keras import ops
 
         return ops.softmax(ops.cast(raw, "float32"), axis=-1)
 
     def loss(self, encoded: Any, raw: Any) -> Any:
         """Minus the log probability of the label's bin [nat], or the CRPS [range]."""
-        from keras import ops
 
         raw = ops.cast(raw, "float32")
         value = ops.cast(encoded, "float32")[:, 0]
@@ -104,7 +103,6 @@ class Binned(Quantity):
         (a^2 + a b + b^2) / 3 per width.  The label cuts its bin in two; in all others one of the
         two parts has no width, so that one formula serves them all.
         """
-        from keras import ops
 
         upper = ops.cumsum(masses, axis=-1)
         lower = upper - masses

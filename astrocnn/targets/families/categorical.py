@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import ops
 from astrocnn.column import Column
 from astrocnn.errors import ConfigError
 from astrocnn.targets.families._draws import moments
@@ -82,13 +83,11 @@ class Categorical:
 
     def activate(self, raw: Any) -> Any:
         """Softmax over the last axis."""
-        from keras import ops
 
         return ops.softmax(ops.cast(raw, "float32"), axis=-1)
 
     def loss(self, encoded: Any, raw: Any) -> Any:
         """Cross-entropy, minus the sum over k of y_k log p_k [nat]."""
-        from keras import ops
 
         log_p = ops.log_softmax(ops.cast(raw, "float32"), axis=-1)
         return -ops.sum(ops.cast(encoded, "float32") * log_p, axis=-1)

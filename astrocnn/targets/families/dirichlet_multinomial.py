@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import ops
 from astrocnn.column import Column
 from astrocnn.errors import CatalogError, ConfigError
 from astrocnn.targets.families._beta import mixture_quantile
@@ -120,14 +121,12 @@ class DirichletMultinomial:
 
     def activate(self, raw: Any) -> Any:
         """Concentrations, 1 + 99 sigmoid(x - log 98): 2 for x = 0, which knows little."""
-        from keras import ops
 
         shifted = ops.cast(raw, "float32") - math.log(_LARGEST - 2.0)
         return 1.0 + (_LARGEST - 1.0) * ops.sigmoid(shifted)
 
     def loss(self, encoded: Any, raw: Any) -> Any:
         """Minus the log probability of the votes, binomial coefficients included [nat]."""
-        from keras import ops
 
         votes = ops.cast(encoded, "float32")
         alpha = self.activate(raw)

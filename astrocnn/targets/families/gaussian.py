@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.backend import ops
 from astrocnn.targets.families import _gaussians
 from astrocnn.targets.families._gaussians import Gaussians
 
@@ -84,7 +85,6 @@ class Gaussian(Gaussians):
 
 def _with_weight(raw: Any) -> Any:
     """The same raw output with the logit of the one component before it."""
-    from keras import ops
 
     raw = ops.cast(raw, "float32")
     return ops.concatenate([ops.zeros_like(raw[..., :1]), raw], axis=-1)

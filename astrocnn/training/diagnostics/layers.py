@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from astrocnn.backend import keras, tf
 from astrocnn.training.diagnostics.finding import Finding
 
 if TYPE_CHECKING:
@@ -53,8 +54,6 @@ def layer_statistics(
     list of LayerStatistics
         The inputs are left out.
     """
-    import keras
-    import tensorflow as tf
 
     from astrocnn.training.objective import Objective
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from astrocnn.backend import keras, tf
 from astrocnn.targets import Family
 from astrocnn.training.diagnostics.finding import Finding
 
@@ -41,8 +42,6 @@ def check_overfit(
     -------
     Finding
     """
-    import keras
-    import tensorflow as tf
 
     from astrocnn.training.objective import Objective
 

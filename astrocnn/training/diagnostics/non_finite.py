@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from astrocnn.backend import keras
 from astrocnn.training.diagnostics.finding import Finding
 
 __all__ = ["check_finite"]
@@ -25,7 +26,6 @@ def check_finite(model: Any, x: Any) -> Finding:
     -------
     Finding
     """
-    import keras
 
     for name, value in x.items():
         count = int(np.count_nonzero(~np.isfinite(value)))

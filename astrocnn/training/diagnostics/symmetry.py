@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from astrocnn.backend import tf
 from astrocnn.training.diagnostics.finding import Finding
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ def check_symmetry(model: Any, batch: Any, losses: Mapping[str, PerObject]) -> F
     -------
     Finding
     """
-    import tensorflow as tf
 
     from astrocnn.training.objective import Objective
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-
+from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
 from astrocnn.plugins import nearest
 
-__all__ = ["convolutions", "find_layer", "last_maps", "layer_output"]
+__all__ = ["convolutions", "cut_after", "find_layer", "last_maps", "layer_output"]
 
 
 def find_layer(model: keras.Model, name: str) -> Any:
@@ -103,3 +102,42 @@ def _shapes(model: Any, layer: Any) -> list[tuple[int, ...]]:
 
 def _said(model: Any, layer: Any) -> str:
     return " and ".join(str(shape) for shape in _shapes(model, layer))
+
+
+def cut_after(model: keras.Model, layer: str | None = None) -> keras.Model:
+    """The network up to a layer: what it answers is one vector per object.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Any network.
+    layer : str, optional
+        Name of any layer, whose maps are averaged over their pixels; what goes into the heads by
+        default.
+
+    Returns
+    -------
+    keras.Model
+        From the same inputs to an array of shape (n, d), float32, sharing the weights.
+
+    Raises
+    ------
+    ModelError
+        If there is no such layer; the message lists all with their shapes.
+    """
+    made = _before_heads(model) if layer is None else layer_output(model, layer)
+    values = ops.cast(made, "float32")
+    pixels = tuple(range(1, len(made.shape) - 1))
+    return keras.Model(model.input, ops.mean(values, axis=pixels) if pixels else values)
+
+
+def _before_heads(model: keras.Model) -> Any:
+    head = model.outputs[0]._keras_history
+    made = head.operation._inbound_nodes[head.node_index].input_tensors
+    if len(made) != 1:
+        raise ModelError(
+            f"The network '{model.name}' has no single layer before its answers.",
+            received=f"{len(made)} before '{head.operation.name}'",
+            hint="name a layer",
+        )
+    return made[0]
