@@ -18,7 +18,7 @@ from astropy.wcs import WCS
 from astrocnn.datasets import Shards
 from astrocnn.errors import CatalogError, ConfigError, ModelError
 from astrocnn.estimators import Calibrated, ClassicalEstimator, Ensemble, load_estimator
-from astrocnn.prediction import explanation_reading
+from astrocnn.explain import explanation_reading
 from astrocnn.runs.assemble import survey_of, task_of
 from astrocnn.runs.config import load_run
 from astrocnn.runs.directory import RunDirectory

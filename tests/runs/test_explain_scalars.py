@@ -12,8 +12,8 @@ from astropy.table import Table
 
 from astrocnn.datasets import Shards
 from astrocnn.estimators import load_estimator
-from astrocnn.evaluation.explanations import chapters
-from astrocnn.prediction import explanation_reading
+from astrocnn.explain import explanation_reading
+from astrocnn.explain.explanations import chapters
 from astrocnn.runs.verbs import explain, report
 
 from .command import astrocnn, untrained

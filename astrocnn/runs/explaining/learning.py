@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras
 from astrocnn.errors import InputsError, ModelError
-from astrocnn.evaluation.explained import TopFilters
 from astrocnn.explain import Output, Response, feature_maps, weights
+from astrocnn.explain.explained import TopFilters
 from astrocnn.explain.methods.class_image import class_image
 from astrocnn.explain.methods.deconvnet import deconvnet
 from astrocnn.explain.methods.deep_dream import deep_dream
@@ -233,7 +233,7 @@ LEARNED: dict[str, Callable[[Whole], dict[str, Any]]] = {
     "embedding": _embedding,
     "deep_dream": _deep_dream,
 }
-"""Fields of `astrocnn.evaluation.explanations.Learned`, by method."""
+"""Fields of `astrocnn.explain.explanations.Learned`, by method."""
 
 _OF_MANY = ("top_activations", "class_image", "embedding")
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from astrocnn import plugins
 from astrocnn.backend import keras
 from astrocnn.errors import ModelError
-from astrocnn.evaluation.explained import Looked
 from astrocnn.explain import METHODS, Explained, integrated_gradients, smooth_grad
 from astrocnn.explain.checks import DeletionInsertion, band_share, deletion, randomization, shift
+from astrocnn.explain.explained import Looked
 from astrocnn.explain.methods.occlusion import check_square
 from astrocnn.explain.own_answer import Asked, numbers
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.explain import Explained, Output, Response
+from astrocnn.explain.explanation_files import Diagnosed
+from astrocnn.explain.explanation_reading import words
 from astrocnn.explain.own_answer import Asked, OwnAnswer, own_answers
 from astrocnn.explain.uncertainty import Uncertainty
 from astrocnn.models.drawing import drawing
-from astrocnn.prediction.explanation_files import Diagnosed
-from astrocnn.prediction.explanation_reading import words
 from astrocnn.runs.explaining.looking import CHECKS, Behind, Maps
 from astrocnn.runs.explaining.subject import Subject
 from astrocnn.runs.explaining.told import Told

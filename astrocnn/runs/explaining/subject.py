@@ -13,7 +13,7 @@ from astrocnn.backend import keras
 from astrocnn.catalog.catalog import terms
 from astrocnn.datasets import Shards
 from astrocnn.errors import ModelError
-from astrocnn.evaluation.explained import FEW, Scalars
+from astrocnn.explain.explained import FEW, Scalars
 from astrocnn.imaging import Inputs
 from astrocnn.targets import Task
 

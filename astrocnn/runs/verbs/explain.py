@@ -220,7 +220,7 @@ def _left_behind(
     fields: dict[str, Any],
 ) -> Iterator[str]:
     """Write files, figures and report."""
-    from astrocnn.evaluation.explained import Learned
+    from astrocnn.explain.explained import Learned
     from astrocnn.prediction import explanation_files as files
 
     shards = inside.shards

@@ -23,8 +23,6 @@ from astrocnn.evaluation.background import (
     training_chapter,
 )
 from astrocnn.evaluation.calibrated import calibration_chapter
-from astrocnn.evaluation.explained import FEW
-from astrocnn.evaluation.explanations import chapters as chapters_on
 from astrocnn.evaluation.selecting import selection_chapter
 from astrocnn.evaluation.story import (
     figure_chapters,
@@ -32,7 +30,9 @@ from astrocnn.evaluation.story import (
     headline_of,
     scores_chapter,
 )
-from astrocnn.prediction import explanation_reading
+from astrocnn.explain import explanation_reading
+from astrocnn.explain.explained import FEW
+from astrocnn.explain.explanations import chapters as chapters_on
 from astrocnn.report.page import Chapter
 from astrocnn.runs.assemble import splits_of
 from astrocnn.runs.config import RunConfig

@@ -12,17 +12,17 @@ from astropy import units
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from astrocnn.evaluation.explained import Learned, Looked, TopFilters
-from astrocnn.prediction import explanation_reading
-from astrocnn.prediction.explanation_files import (
+from astrocnn.explain import explanation_reading
+from astrocnn.explain.explained import Learned, Looked, TopFilters
+from astrocnn.explain.explanation_files import (
     PIXELS,
     Diagnosed,
     Objects,
     file_name,
     write,
 )
-from astrocnn.prediction.explanation_hdus import write_hdus
-from astrocnn.prediction.explanation_tables import CURVES
+from astrocnn.explain.explanation_hdus import write_hdus
+from astrocnn.explain.explanation_tables import CURVES
 from astrocnn.runs.explaining.methods import map_methods
 
 IDS = {

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from astrocnn.evaluation.explained import Learned, TopFilters
-from astrocnn.prediction.explanation_hdus import (
+from astrocnn.explain.explained import Learned, TopFilters
+from astrocnn.explain.explanation_hdus import (
     NO_UNIT,
     Card,
     Values,

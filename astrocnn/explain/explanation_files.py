@@ -22,16 +22,16 @@ import numpy as np
 from astropy.table import Table
 
 from astrocnn.atomic import replacing
-from astrocnn.evaluation.explained import Learned, Looked, Scalars
-from astrocnn.prediction.explanation_hdus import (
+from astrocnn.explain.explained import Learned, Looked, Scalars
+from astrocnn.explain.explanation_hdus import (
     NO_UNIT,
     Card,
     image_hdu,
     write_hdus,
 )
-from astrocnn.prediction.explanation_network import embedding_hdu, network_hdus
-from astrocnn.prediction.explanation_scalars import scalars_hdu
-from astrocnn.prediction.explanation_tables import tables
+from astrocnn.explain.explanation_network import embedding_hdu, network_hdus
+from astrocnn.explain.explanation_scalars import scalars_hdu
+from astrocnn.explain.explanation_tables import tables
 
 __all__ = [
     "NETWORK",

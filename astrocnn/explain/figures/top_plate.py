@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.maps import bare, limit, short, tiles
-from astrocnn.evaluation.figures.shades import shared_rgb, signed_rgb
+from astrocnn.explain.figures.maps import bare, limit, short, tiles
+from astrocnn.explain.figures.shades import shared_rgb, signed_rgb
 from astrocnn.report.style import styled
 
 __all__ = ["top_plate"]

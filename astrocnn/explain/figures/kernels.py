@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.maps import bar, bare, colored, limit, tiles
+from astrocnn.explain.figures.maps import bar, bare, colored, limit, tiles
 from astrocnn.report.style import styled
 
 __all__ = ["kernel_mosaic"]

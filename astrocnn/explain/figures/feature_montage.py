@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.maps import bar, bare, colored, is_signed, limit, short, tiles
+from astrocnn.explain.figures.maps import bar, bare, colored, is_signed, limit, short, tiles
 from astrocnn.report.gallery import rgb
 from astrocnn.report.style import styled
 

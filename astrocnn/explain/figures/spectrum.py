@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.inputs import checked
-from astrocnn.evaluation.figures.maps import short
+from astrocnn.explain.figures.inputs import checked
+from astrocnn.explain.figures.maps import short
 from astrocnn.report.style import COLORS, styled
 
 __all__ = ["along_names", "spectra", "spectrum_summary"]

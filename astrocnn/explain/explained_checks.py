@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from astrocnn.evaluation import figures
-from astrocnn.evaluation.explained import Explanations, Looked, method_name
+from astrocnn.explain import figures
+from astrocnn.explain.explained import Explanations, Looked, method_name
 from astrocnn.report.page import Chapter, Picture, Table
 
 __all__ = ["chapter_on_checks"]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from astrocnn.column import fits_name
-from astrocnn.prediction.explanation_hdus import Card, Values, table_hdu
+from astrocnn.explain.explanation_hdus import Card, Values, table_hdu
 
 if TYPE_CHECKING:
-    from astrocnn.prediction.explanation_files import Diagnosed, Objects
+    from astrocnn.explain.explanation_files import Diagnosed, Objects
 
 __all__ = ["CURVES", "tables"]
 

@@ -10,9 +10,9 @@ import numpy as np
 from astropy.units import Unit
 from numpy.typing import NDArray
 
-from astrocnn.evaluation import figures
-from astrocnn.evaluation.explained import FEW, Explanations, Looked, Scalars, method_name
-from astrocnn.evaluation.explained_shares import share_pictures
+from astrocnn.explain import figures
+from astrocnn.explain.explained import FEW, Explanations, Looked, Scalars, method_name
+from astrocnn.explain.explained_shares import share_pictures
 from astrocnn.report.page import Chapter, Picture, Table
 
 __all__ = ["chapter_on_scalars"]

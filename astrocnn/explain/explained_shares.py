@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from astrocnn.evaluation import figures
-from astrocnn.evaluation.explained import Looked, method_name
+from astrocnn.explain import figures
+from astrocnn.explain.explained import Looked, method_name
 from astrocnn.report.page import Picture
 
 __all__ = ["share_pictures"]

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from astrocnn.evaluation.explained import Explanations, Looked
-from astrocnn.prediction.explanation_files import NETWORK, OBJECTS, TABLE
-from astrocnn.prediction.explanation_hdus import in_native_order
-from astrocnn.prediction.explanation_network import learned_from
-from astrocnn.prediction.explanation_scalars import scalars_from
-from astrocnn.prediction.explanation_tables import CURVES
+from astrocnn.explain.explained import Explanations, Looked
+from astrocnn.explain.explanation_files import NETWORK, OBJECTS, TABLE
+from astrocnn.explain.explanation_hdus import in_native_order
+from astrocnn.explain.explanation_network import learned_from
+from astrocnn.explain.explanation_scalars import scalars_from
+from astrocnn.explain.explanation_tables import CURVES
 
 __all__ = ["read", "words"]
 
@@ -31,7 +31,7 @@ def read(
     pixel_scale: float | None = None,
     images: Callable[[Any], Any] | None = None,
 ) -> tuple[Explanations, dict[str, Any]]:
-    """The inverse of `astrocnn.prediction.explanation_files.write`.
+    """The inverse of `astrocnn.explain.explanation_files.write`.
 
     Parameters
     ----------

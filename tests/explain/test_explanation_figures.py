@@ -8,10 +8,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation import figures, write_report
-from astrocnn.evaluation.explanations import Explanations, Learned, Looked, TopFilters, chapters
-from astrocnn.evaluation.figures.embedding import placed
-from astrocnn.evaluation.figures.maps import (
+from astrocnn.explain import figures
+from astrocnn.explain.explanations import Explanations, Learned, Looked, TopFilters, chapters
+from astrocnn.explain.figures.embedding import placed
+from astrocnn.explain.figures.maps import (
     holding,
     is_signed,
     isophote,
@@ -20,7 +20,8 @@ from astrocnn.evaluation.figures.maps import (
     short,
     tiles,
 )
-from astrocnn.evaluation.figures.shades import shared_rgb, signed_rgb
+from astrocnn.explain.figures.shades import shared_rgb, signed_rgb
+from astrocnn.report.page import write_report
 from astrocnn.report.style import NO_DATA
 
 BANDS = {1: ["VIS"], 3: ["g", "r", "i"], 7: ["u", "g", "r", "i", "z", "Y", "J"]}

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from astrocnn.evaluation.explained import Scalars
-from astrocnn.prediction.explanation_hdus import Card, Values, in_native_order, table_hdu
+from astrocnn.explain.explained import Scalars
+from astrocnn.explain.explanation_hdus import Card, Values, in_native_order, table_hdu
 
 __all__ = ["SCALARS", "scalars_from", "scalars_hdu"]
 
@@ -39,7 +39,7 @@ def scalars_hdu(
     maps : mapping of str to ndarray of shape (n, 1, n_scalars) or (n, 1, n_scalars, 1)
         Of all objects, by method.
     cards, number
-        As for `astrocnn.prediction.explanation_hdus.image_hdu`.
+        As for `astrocnn.explain.explanation_hdus.image_hdu`.
     """
     own = (
         (np.asarray(scalars.names), "", "name of the input"),

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.maps import bar, bare, draw_map, limit
-from astrocnn.evaluation.figures.shades import shared_rgb
+from astrocnn.explain.figures.maps import bar, bare, draw_map, limit
+from astrocnn.explain.figures.shades import shared_rgb
 from astrocnn.report.gallery import scale_bar
 from astrocnn.report.style import NO_DATA, styled
 

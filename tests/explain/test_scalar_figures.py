@@ -8,10 +8,10 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation import figures
-from astrocnn.evaluation.explained import Scalars
-from astrocnn.evaluation.explanations import Explanations, Looked, chapters
-from astrocnn.evaluation.figures.inputs import LESS, MORE
+from astrocnn.explain import figures
+from astrocnn.explain.explained import Scalars
+from astrocnn.explain.explanations import Explanations, Looked, chapters
+from astrocnn.explain.figures.inputs import LESS, MORE
 
 NAMES = ["g", "g - r", "size"]
 

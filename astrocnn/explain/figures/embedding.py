@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.maps import bare
+from astrocnn.explain.figures.maps import bare
 from astrocnn.report.gallery import rgb
 from astrocnn.report.style import COLORS, COLUMN, styled
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from astrocnn.evaluation import figures
-from astrocnn.evaluation.explained import (
+from astrocnn.explain import figures
+from astrocnn.explain.explained import (
     Explanations,
     Learned,
     Looked,
     TopFilters,
     method_name,
 )
-from astrocnn.evaluation.explained_checks import chapter_on_checks
-from astrocnn.evaluation.explained_scalars import chapter_on_scalars
-from astrocnn.evaluation.explained_shares import share_pictures
+from astrocnn.explain.explained_checks import chapter_on_checks
+from astrocnn.explain.explained_scalars import chapter_on_scalars
+from astrocnn.explain.explained_shares import share_pictures
 from astrocnn.report.page import Chapter, Picture, Table
 
 __all__ = ["Explanations", "Learned", "Looked", "TopFilters", "chapters"]

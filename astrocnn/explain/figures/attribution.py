@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.figures.maps import (
+from astrocnn.explain.figures.maps import (
     bar,
     bare,
     draw_map,
