@@ -116,12 +116,12 @@ class Odd:
     fingerprint = "odd"
 
     def __init__(self, dtype="f4", values=None, name="odd", given=None, **more):
-        self.declared = Column(name, dtype, "", "", "")
+        self.name, self.dtype = name, dtype
         self.values, self.given = values, given or name
         self.__dict__.update(more)
 
     def columns(self):
-        return (self.declared,)
+        return (Column(self.name, self.dtype),)
 
     def compute(self, batch):
         return {self.given: np.zeros(len(batch)) if self.values is None else self.values}
@@ -134,9 +134,9 @@ class Odd:
         (Odd(name="ra"), "one of the catalogue, one of Odd"),
         (Odd(name="flags"), "one of the table itself, one of Odd"),
         (Odd(name="odd"), "'odd'.*one of Odd, one of Odd"),
-        (Odd("u2"), "cannot hold its absent value"),
+        (Odd("u2"), "a type a FITS table does not hold"),
         (Odd("i2", absent={"odd": 40000}), "cannot hold its absent value"),
-        (Odd("c8", name="c"), "wrong values"),
+        (Odd("c8", name="c"), "a type a FITS table does not hold"),
     ],
 )
 def test_impossible_columns_are_refused_before_any_work(fake, tmp_path, extra, said):

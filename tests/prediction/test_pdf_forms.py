@@ -14,7 +14,8 @@ from astrocnn.prediction.pdf import PDF_FORMS, Plane, planes_of
 from astrocnn.prediction.pdf.form import largest_error
 from astrocnn.prediction.pdf.plane import FORMS, rounded_up
 from astrocnn.prediction.pdf.quantiles import LEVELS
-from astrocnn.targets import Bernoulli, Target, Task, binned, gaussian, mixture
+from astrocnn.targets import Bernoulli, Target, Task
+from astrocnn.targets.families import binned, gaussian, mixture
 from astrocnn.targets.families.binned import Binned
 from astrocnn.targets.families.gaussian import Gaussian
 
