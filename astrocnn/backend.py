@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from astrocnn.errors import AstrocnnError
 
-__all__ = ["keras", "layers", "load_tensorflow", "ops", "tf"]
+__all__ = ["get_versions", "keras", "layers", "load_tensorflow", "ops", "tf"]
 
 if "keras" not in sys.modules:
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -91,3 +91,12 @@ def _require_tensorflow_backend() -> None:
         config.set_floatx("float32")
     if config.image_data_format() != "channels_last":
         config.set_image_data_format("channels_last")
+
+
+def get_versions() -> dict[str, str]:
+    """Versions of TensorFlow and Keras, from the modules themselves.
+
+    The metadata of the installed distribution would not do: TensorFlow also comes as
+    ``tensorflow-cpu`` and under other names.
+    """
+    return {"tensorflow": tf.__version__, "keras": keras.__version__}

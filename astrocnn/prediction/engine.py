@@ -7,7 +7,6 @@ When all parts are there, whoever finishes merges them into one table in the cat
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -128,7 +127,7 @@ def predict(
         size * size * bands * 4,
         origin.facts(estimator, catalog, identity, extras, way),
     )
-    if out.is_file() and parts.fingerprint_of(out) == plan.fingerprint:
+    if _is_finished(out, plan):
         return out
     _refuse_to_replace(out)
     _warn_of_escapes(catalog.ids)
@@ -149,13 +148,24 @@ def predict(
             planes=layout.planes,
         )
         parts.write(plan, folder, part, predicted, layout)
+    if _is_finished(out, plan):  # by another process with the same parts
+        parts.remove(plan, folder)
+        return out
     if not all(plan.path(folder, part).is_file() for part in range(len(plan))):
         return None
     cards = origin.cards(estimator, plan.fingerprint, identity, extras, way)
-    parts.merge(plan, folder, out, catalog, layout, cards)
-    if worker[1] == 1:
-        shutil.rmtree(folder)
+    try:
+        parts.merge(plan, folder, out, catalog, layout, cards)
+    except (OSError, PredictionError):
+        # Of several workers that see the last part appear, one has merged and removed them.
+        if not _is_finished(out, plan):
+            raise
+    parts.remove(plan, folder)
     return out
+
+
+def _is_finished(out: Path, plan: Plan) -> bool:
+    return out.is_file() and parts.fingerprint_of(out) == plan.fingerprint
 
 
 def _read_ahead(source: Source, plan: Plan, todo: list[int]) -> Iterator[tuple[int, Cutouts]]:

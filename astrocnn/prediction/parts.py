@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from astrocnn.prediction.table import TableWriter
 if TYPE_CHECKING:
     from astrocnn.catalog import Catalog
 
-__all__ = ["exists", "fingerprint_of", "merge", "write"]
+__all__ = ["exists", "fingerprint_of", "merge", "remove", "write"]
 
 ROWS = 65536
 
@@ -111,6 +112,15 @@ def merge(
                 writer.put(np.asarray(records["ROW"], dtype=np.int64), values)
         for name, error in errors.items():
             writer.set_card(name, ERROR, error)
+
+
+def remove(plan: Plan, folder: Path) -> None:
+    """Remove the parts of a finished table, and their folder if nothing else is in it."""
+    for part in range(len(plan)):
+        plan.path(folder, part).unlink(missing_ok=True)
+    # Another worker may have removed it, and what a user keeps there stays.
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _is_whole(path: Path) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from typing import TYPE_CHECKING
 
+from astrocnn import __version__
+from astrocnn.backend import get_versions
 from astrocnn.flags import Flag
 from astrocnn.prediction.batch import Extra
 from astrocnn.prediction.plan import digest
@@ -69,11 +69,10 @@ def cards(
     way: Mapping[str, object],
 ) -> list[tuple[str, object, str]]:
     """Cards of the primary header."""
-    with warnings.catch_warnings():
-        versions = {name: metadata.version(name) for name in ("astrocnn", "tensorflow", "keras")}
+    versions = get_versions()
     found: list[tuple[str, object, str]] = [
         ("FPRINT", fingerprint, "fingerprint of the prediction"),
-        ("ORIGIN", f"astrocnn {versions['astrocnn']}", "software"),
+        ("ORIGIN", f"astrocnn {__version__}", "software"),
         ("TFVER", versions["tensorflow"], "TensorFlow version"),
         ("KERASVER", versions["keras"], "Keras version"),
         ("NDRAWS", way["draws"], "stochastic forward passes (0: deterministic)"),

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from astrocnn import calibration
+from astrocnn import __version__, calibration
 from astrocnn.atomic import write_text
+from astrocnn.backend import get_versions
 from astrocnn.errors import AstrocnnError, ConfigError
 from astrocnn.runs.config import RunConfig, dump_run, load_run
 
@@ -217,17 +218,14 @@ def differences(old: RunConfig, new: RunConfig) -> list[str]:
 
 
 def _environment() -> dict[str, Any]:
-    packages = ("astrocnn", "tensorflow", "keras", "numpy", "astropy", "scikit-learn", "scipy")
+    libraries = ("numpy", "astropy", "scikit-learn", "scipy")
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "processor": platform.machine(),
-        "packages": {name: _version(name) for name in packages},
+        "packages": {
+            "astrocnn": __version__,
+            **get_versions(),
+            **{name: metadata.version(name) for name in libraries},
+        },
     }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None

@@ -8,11 +8,10 @@ import hashlib
 import os
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 from astrocnn import atomic
-from astrocnn.backend import tf
+from astrocnn.backend import get_versions, tf
 from astrocnn.errors import TrainingError
 from astrocnn.imaging.paths import cache_folder
 from astrocnn.plugins import nearest
@@ -86,7 +85,7 @@ def cpu_has_tiles() -> bool:
 def _verdict_file() -> Path:
     boot = Path("/proc/sys/kernel/random/boot_id")
     started = boot.read_text(encoding="ascii") if boot.is_file() else ""
-    about = (started, metadata.version("tensorflow"), os.environ.get(_LIMIT, ""))
+    about = (started, get_versions()["tensorflow"], os.environ.get(_LIMIT, ""))
     return cache_folder() / f"bfloat16-{hashlib.sha256(repr(about).encode()).hexdigest()[:16]}"
 
 

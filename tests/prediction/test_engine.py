@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from importlib import metadata
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -9,11 +12,13 @@ from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 
+import astrocnn
+from astrocnn.backend import keras, tf
 from astrocnn.catalog import Catalog, CatalogWarning
 from astrocnn.errors import InputsError, PredictionError
 from astrocnn.flags import Flag
 from astrocnn.imaging import ArraySource, Inputs
-from astrocnn.prediction import Plan, parse_worker, predict, predict_rows
+from astrocnn.prediction import Plan, parse_worker, parts, predict, predict_rows
 from astrocnn.prediction import plan as plan_module
 from astrocnn.targets import make
 
@@ -267,3 +272,68 @@ def test_identifiers_that_fits_cannot_hold_are_named(tmp_path):
         out = predict(Mean(), Catalog.from_table(table), source_of(images), tmp_path / "p.fits")
     found = Table.read(out)["id"].tolist()
     assert [name.encode().decode("unicode_escape") for name in found] == ["a", "źródło", "c"]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations((1, 2, 3))))
+def test_the_last_of_several_workers_merges_and_removes_the_parts(tmp_path, order):
+    catalog, images = objects()
+    out = tmp_path / "p.fits"
+    results = [
+        predict(Mean(), catalog, source_of(images), out, draws=2, worker=(i, 3)) for i in order
+    ]
+    assert results == [None, None, out]
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("after", ["predict", "merge"])
+def test_a_worker_that_is_overtaken_returns_the_finished_table(tmp_path, monkeypatch, after):
+    catalog, images = objects()
+    out = tmp_path / "p.fits"
+
+    def overtake():
+        monkeypatch.undo()
+        monkeypatch.setattr(plan_module, "_ROWS_AT_MOST", 64)
+        predict(Mean(), catalog, source_of(images), out)
+
+    slow = Mean()
+    if after == "predict":
+        sample = slow.sample
+
+        def sample_late(*arguments, **options):
+            if slow.calls == 4:
+                overtake()
+            return sample(*arguments, **options)
+
+        slow.sample = sample_late
+    else:
+        merge = parts.merge
+
+        def merge_late(*arguments):
+            overtake()
+            merge(*arguments)
+
+        monkeypatch.setattr(parts, "merge", merge_late)
+    assert predict(slow, catalog, source_of(images), out) == out
+    assert list(tmp_path.iterdir()) == [out]
+    assert len(Table.read(out)) == N
+
+
+def test_files_of_others_among_the_parts_stay(tmp_path):
+    catalog, images = objects()
+    notes = tmp_path / "p.fits.parts" / "notes.txt"
+    notes.parent.mkdir()
+    notes.write_text("mine")
+    predict(Mean(), catalog, source_of(images), tmp_path / "p.fits")
+    assert [path.name for path in notes.parent.iterdir()] == ["notes.txt"]
+    assert notes.read_text() == "mine"
+
+
+def test_no_distribution_has_to_be_called_tensorflow(tmp_path, monkeypatch):
+    def refuse(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", refuse)
+    catalog, images = objects()
+    header = fits.getheader(predict(Mean(), catalog, source_of(images), tmp_path / "p.fits"))
+    assert header["TFVER"] == tf.__version__ and header["KERASVER"] == keras.__version__
+    assert header["ORIGIN"] == f"astrocnn {astrocnn.__version__}"

@@ -6,12 +6,14 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
+import astropy
+import numpy as np
 from rich.table import Table
 
-from astrocnn.backend import keras, load_tensorflow, tf
+from astrocnn import __version__
+from astrocnn.backend import get_versions, keras, load_tensorflow, tf
 
 __all__ = ["run"]
 
@@ -39,8 +41,9 @@ def _table(title: str) -> Table:
 def _core() -> Table:
 
     table = _table("this machine")
-    for name in ("astrocnn", "tensorflow", "keras", "numpy", "astropy"):
-        table.add_row(name, metadata.version(name))
+    libraries = {"numpy": np.__version__, "astropy": astropy.__version__}
+    for name, version in {"astrocnn": __version__, **get_versions(), **libraries}.items():
+        table.add_row(name, version)
     table.add_row("Keras backend", keras.backend.backend())
     table.add_row("processor cores", str(os.cpu_count()))
     table.add_row("memory", _memory())
