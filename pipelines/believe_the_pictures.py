@@ -219,7 +219,9 @@ def taught(
         folder / "stamps", Catalog.from_table(truth, id="id"), ArraySource(images, bands)
     )
     train, validation = np.split(np.arange(len(truth)), [5 * len(truth) // 6])
-    inputs = Inputs.of(shards).with_normalization(fit_normalization(shards, train, "asinh"))
+    inputs = Inputs.from_source(shards).with_normalization(
+        fit_normalization(shards, train, "asinh")
+    )
     network = KerasEstimator(task, inputs, "plain8", options={"width": 0.25})
     network.fit(
         shards,

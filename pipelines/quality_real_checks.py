@@ -55,7 +55,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from astrocnn.calibration import Novelty
-from astrocnn.catalog import Catalog, split_of
+from astrocnn.catalog import Catalog, assign_splits
 from astrocnn.datasets import D4, fit_normalization, write_shards
 from astrocnn.estimators import KerasEstimator, load_estimator
 from astrocnn.imaging import ArraySource, Inputs
@@ -87,7 +87,7 @@ def taught(out: Path, n: int, epochs: int) -> tuple[KerasEstimator, NDArray, Tab
     """The network, and simulated stamps it has not learned from with their truth."""
     images, truth = simulated(n, seed=21)
     truth["id"] = np.arange(n)
-    rows = split_of(truth["id"], fractions=(0.8, 0.1, 0.1))
+    rows = assign_splits(truth["id"], fractions=(0.8, 0.1, 0.1))
     test = np.flatnonzero(rows == 2)
     if (out / "model").exists():
         return load_estimator(out / "model"), images[test], truth[test]
@@ -96,7 +96,7 @@ def taught(out: Path, n: int, epochs: int) -> tuple[KerasEstimator, NDArray, Tab
     shards = write_shards(out / "stamps", Catalog.from_table(truth, id="id"), source)
     train, validation = np.flatnonzero(rows == 0), np.flatnonzero(rows == 1)
     norm = fit_normalization(shards, train, "asinh", mask_channel=True)
-    inputs = Inputs.of(shards, mask_channel=True).with_normalization(norm)
+    inputs = Inputs.from_source(shards, mask_channel=True).with_normalization(norm)
     network = KerasEstimator(task, inputs, "plain8", options={"width": 0.5, "dropout": 0.5})
     network.fit(
         shards,

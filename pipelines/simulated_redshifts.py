@@ -196,7 +196,9 @@ def forecasts(
         simulate_redshift(sky, n_objects=n_objects, seed=0, survey=survey, workers=None)
     catalog = read_catalog(sky / "catalog.fits")
     source = open_source(read_survey(sky / "survey.toml"), catalog.ra, catalog.dec, size=SIZE)
-    both = write_shards(folder / "stamps", catalog, source, Inputs.of(source, scalars=SCALARS))
+    both = write_shards(
+        folder / "stamps", catalog, source, Inputs.from_source(source, scalars=SCALARS)
+    )
     plain = Inputs((), 0, scalars=SCALARS)
     colors = write_shards(folder / "table", catalog, NoImages(len(catalog)), plain)
     rows = split_rows(both, TASK, fractions=FRACTIONS)

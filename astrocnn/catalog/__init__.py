@@ -7,17 +7,19 @@ that is already in memory.  Identifiers are int64 or text and never pass through
 
 from __future__ import annotations
 
-from astrocnn.catalog.catalog import Catalog, CatalogWarning, Roles
+from astrocnn.catalog.catalog import Catalog
 from astrocnn.catalog.readers import read_catalog
-from astrocnn.catalog.splits import SPLITS, group_keys, sky_keys, split_of
+from astrocnn.catalog.roles import Roles
+from astrocnn.catalog.splits import SPLITS, assign_splits, compute_sky_keys, group_duplicates
+from astrocnn.catalog.validation import CatalogWarning
 
 __all__ = [
     "SPLITS",
     "Catalog",
     "CatalogWarning",
     "Roles",
-    "group_keys",
+    "group_duplicates",
     "read_catalog",
-    "sky_keys",
-    "split_of",
+    "compute_sky_keys",
+    "assign_splits",
 ]

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.table import Column, Table
+from astropy.table import Column, MaskedColumn, Table
 
-from astrocnn.catalog.aliases import ALIASES, POSITIONS, find, resolve
-from astrocnn.catalog.coordinates import CatalogWarning, positions
-from astrocnn.catalog.identifiers import identifiers
-from astrocnn.catalog.missing import check_missing, mask_declared, suspects
-from astrocnn.catalog.native_table import as_table, native
+from astrocnn.catalog.roles import ALIASES, Roles, choose_roles, resolve_column, split_difference
+from astrocnn.catalog.validation import (
+    find_sentinels,
+    mask_missing,
+    validate_identifiers,
+    validate_missing,
+    validate_positions,
+)
 from astrocnn.errors import CatalogError
 from astrocnn.flags import Flag
 
-__all__ = ["Catalog", "CatalogWarning", "Roles", "choose_roles", "terms"]
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Which column is the identifier and which, if any, are the coordinates."""
-
-    id: str
-    ra: str | None = None
-    dec: str | None = None
+__all__ = ["Catalog", "convert_to_native", "convert_to_table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +72,7 @@ class Catalog:
         table : Table or mapping of str to array
             An astropy table, a pandas data frame, or columns by name.
         id, ra, dec : str, optional
-            Column names; by default found through `astrocnn.catalog.aliases`.
+            Column names; by default found through `astrocnn.catalog.roles`.
         missing : iterable of float, optional
             Numbers that mean "no value", such as (99.0, -99.0): masked in every column of
             numbers but identifier and position.  An empty one declares that there are none.
@@ -99,19 +94,21 @@ class Catalog:
         >>> catalog.ids.tolist(), catalog.flags.tolist()
         ([7, -3], [0, 1])
         """
-        table = native(as_table(table))
+        table = convert_to_native(convert_to_table(table))
         roles = choose_roles(table.colnames, id=id, ra=ra, dec=dec)
         if not len(table):
             raise CatalogError("The catalogue has no rows.", allowed="at least one object")
         if missing is not None:
-            missing = check_missing(missing)
-            mask_declared(table, missing, (roles.id, roles.ra, roles.dec))
+            missing = validate_missing(missing)
+            mask_missing(table, missing, (roles.id, roles.ra, roles.dec))
         flags = np.zeros(len(table), dtype=np.int32)
         ra_deg = dec_deg = None
         if roles.ra is not None and roles.dec is not None:
-            ra_deg, dec_deg, bad = positions(table, roles.ra, roles.dec)
+            ra_deg, dec_deg, bad = validate_positions(table, roles.ra, roles.dec)
             flags[bad] |= Flag.BAD_COORDINATES
-        return cls(table, roles, identifiers(table, roles.id), ra_deg, dec_deg, flags, missing)
+        return cls(
+            table, roles, validate_identifiers(table, roles.id), ra_deg, dec_deg, flags, missing
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -154,7 +151,7 @@ class Catalog:
             If there is no such column.
         """
         role = getattr(self.roles, name, None) if name in ALIASES else None
-        data = self.table[role or resolve(name, self.table.colnames)]
+        data = self.table[role or resolve_column(name, self.table.colnames)]
         values = np.asarray(np.ma.getdata(data))
         missing = np.array(np.ma.getmaskarray(data))
         if values.dtype.kind in "fc":
@@ -183,7 +180,7 @@ class Catalog:
         CatalogError
             If there is no such column, or it does not hold one number per row.
         """
-        first, *second = terms(name, self.table.colnames)
+        first, *second = split_difference(name, self.table.colnames)
         if second:
             return self.numbers(first) - self.numbers(*second)
         values, missing = self.column(name)
@@ -206,12 +203,12 @@ class Catalog:
         Raises
         ------
         CatalogError
-            Naming columns, values and counts (see `astrocnn.catalog.missing.suspects`).
+            Naming columns, values and counts (see `astrocnn.catalog.validation.find_sentinels`).
         """
         if self.missing is not None:
             return
-        columns = [term for name in names for term in terms(name, self.table.colnames)]
-        found = {name: suspects(self.numbers(name)) for name in dict.fromkeys(columns)}
+        columns = [term for name in names for term in split_difference(name, self.table.colnames)]
+        found = {name: find_sentinels(self.numbers(name)) for name in dict.fromkeys(columns)}
         if any(found.values()):
             values = sorted({value for counts in found.values() for value in counts})
             raise CatalogError(
@@ -247,51 +244,77 @@ class Catalog:
         return column
 
 
-def choose_roles(
-    names: list[str], *, id: str | None = None, ra: str | None = None, dec: str | None = None
-) -> Roles:
-    """Roles of the columns of a table, given or found by the alias table.
-
-    Raises
-    ------
-    CatalogError
-        If a name does not exist, no identifier is found, or only one coordinate is.
-    """
-    chosen = resolve(id, names, "identifier column") if id is not None else find("id", names)
-    if chosen is None:
-        raise CatalogError(
-            "No column of the catalogue is known as an identifier.",
-            received=names,
-            allowed=[a.upper() for a in ALIASES["id"]],
-            hint="name it: id='column' in Python, id = \"column\" under [catalog] in a run file",
-        )
-    if ra is None and dec is None:
-        for pair in POSITIONS:
-            found = [next((n for n in names if n.lower() == alias), None) for alias in pair]
-            if None not in found:
-                return Roles(chosen, *found)
-        if find("ra", names) is None and find("dec", names) is None:
-            return Roles(chosen)
-        if find("ra", names) is not None and find("dec", names) is not None:
-            return Roles(chosen, find("ra", names), find("dec", names))
-    found_ra = resolve(ra or "ra", names, "right ascension column")
-    found_dec = resolve(dec or "dec", names, "declination column")
-    return Roles(chosen, found_ra, found_dec)
+def convert_to_table(data: object) -> Table:
+    """An astropy table from whatever is one; columns are not copied without need."""
+    if isinstance(data, Table):
+        return Table(data, copy=False)
+    if type(data).__module__.startswith("pandas"):
+        return Table({str(n): _from_pandas(data[n]) for n in data.columns})  # type: ignore[attr-defined, index]
+    return Table(data)
 
 
-def terms(name: str, columns: Sequence[str]) -> list[str]:
-    """The column, or the two columns of a difference, that a scalar is made from.
+def _from_pandas(series: object) -> np.ma.MaskedArray | np.ndarray:
+    """A pandas column without the float that pandas would use for missing integers."""
+    missing = series.isna().to_numpy(dtype=bool)  # type: ignore[attr-defined]
+    kind = getattr(series.dtype, "kind", "O")  # type: ignore[attr-defined]
+    if kind in "iub":
+        dtype = getattr(series.dtype, "numpy_dtype", series.dtype)  # type: ignore[attr-defined]
+        values = series.to_numpy(dtype=dtype, na_value=0)  # type: ignore[attr-defined]
+    elif kind == "f":
+        return series.to_numpy(dtype=float, na_value=np.nan)  # type: ignore[attr-defined]
+    else:
+        values = series.to_numpy(dtype=object, na_value=None)  # type: ignore[attr-defined]
+    return np.ma.MaskedArray(values, mask=missing) if missing.any() else values
 
-    Parameters
-    ----------
-    name : str
-        Name of a column, or two of them around a minus sign between blanks.
-    columns : sequence of str
-        Names that exist: a column whose own name holds a minus sign is that column.
 
-    Examples
-    --------
-    >>> terms("g - r", ["g", "r"]), terms("g-r", ["g-r"])
-    (['g', 'r'], ['g-r'])
-    """
-    return [name] if name in columns else name.split(" - ", 1)
+def convert_to_native(table: Table) -> Table:
+    """The same table in native byte order, with text as str; nothing copied without need."""
+    for name in table.colnames:
+        column = table[name]
+        if not isinstance(column, Column):
+            continue
+        if column.dtype.kind == "O":
+            table.replace_column(name, _text_column(column))
+        elif column.dtype.kind == "S":
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                table.replace_column(name, column.__class__(_decoded(column), **_about(column)))
+        elif not column.dtype.isnative:
+            values = column.astype(column.dtype.newbyteorder("="))
+            table.replace_column(name, values)
+    return table
+
+
+def _about(column: Column) -> dict[str, object]:
+    return {
+        "name": column.name,
+        "unit": column.unit,
+        "description": column.description,
+        "meta": column.meta,
+    }
+
+
+def _decoded(column: Column) -> np.ndarray:
+    data = np.ma.getdata(column)
+    try:
+        text = np.strings.decode(data, "utf-8")
+    except UnicodeDecodeError:
+        text = np.strings.decode(data, "latin-1")
+    mask = np.ma.getmaskarray(column)
+    return np.ma.MaskedArray(text, mask=mask) if mask.any() else text
+
+
+def _text_column(column: Column) -> Column:
+    """Objects that are texts or None become a (masked) text column; others stay objects."""
+    values = np.ma.getdata(column)
+    flat = values.reshape(-1).tolist()
+    missing = np.ma.getmaskarray(column).reshape(-1)
+    missing = missing | np.array([v is None for v in flat], dtype=bool)
+    if not all(gone or isinstance(v, (str, bytes)) for v, gone in zip(flat, missing, strict=True)):
+        return column
+    text = ["" if gone else v for v, gone in zip(flat, missing, strict=True)]
+    text = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in text]
+    array = np.array(text, dtype=str).reshape(values.shape) if text else np.empty(0, dtype="U1")
+    if missing.any():
+        return MaskedColumn(array, mask=missing.reshape(values.shape), **_about(column))
+    return Column(array, **_about(column))

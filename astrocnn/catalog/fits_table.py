@@ -15,14 +15,14 @@ from astropy.table import Column, MaskedColumn, Table
 from astrocnn.errors import CatalogError
 from astrocnn.plugins import nearest
 
-__all__ = ["blocks", "read"]
+__all__ = ["read_blocks", "read_fits_table"]
 
 BLOCK = 2880
 BLOCK_BYTES = 1 << 22
 UNSIGNED = {"i2": 2**15, "i4": 2**31, "i8": 2**63}
 
 
-def read(
+def read_fits_table(
     path: Path,
     opener: Callable[[], BinaryIO],
     hdu: int | str | None,
@@ -62,7 +62,7 @@ def read(
     return Table([_column(data[c.name], c, c in raw, comments) for c in chosen])
 
 
-def blocks(
+def read_blocks(
     path: str | os.PathLike[str], hdu: int | str | None = None, rows: int = 65536
 ) -> Iterator[Table]:
     """All columns of a FITS table, some rows at a time, in memory that does not grow.
@@ -83,7 +83,7 @@ def blocks(
     Raises
     ------
     CatalogError
-        As `read`, and for columns of variable length.
+        As `read_fits_table`, and for columns of variable length.
     """
     path = Path(path)
     with path.open("rb") as stream, fits.open(stream, memmap=False) as hdus:

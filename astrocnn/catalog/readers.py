@@ -15,11 +15,11 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from astrocnn.catalog import fits_table, text_table
-from astrocnn.catalog.aliases import resolve
-from astrocnn.catalog.catalog import Catalog, choose_roles
+from astrocnn.catalog.catalog import Catalog
+from astrocnn.catalog.roles import choose_roles, resolve_column
 from astrocnn.errors import CatalogError
 
-__all__ = ["read_catalog", "sniff"]
+__all__ = ["read_catalog", "detect_format"]
 
 FORMATS = ("FITS", "VOTable", "ECSV", "CSV", "TSV", "text in columns", "Parquet")
 Choose = Callable[[Sequence[str]], list[str]]
@@ -72,17 +72,17 @@ def read_catalog(
         if columns is None:
             return list(names)
         roles = choose_roles(list(names), id=id, ra=ra, dec=dec)
-        wanted = [roles.id, roles.ra, roles.dec, *(resolve(c, names) for c in columns)]
+        wanted = [roles.id, roles.ra, roles.dec, *(resolve_column(c, names) for c in columns)]
         return list(dict.fromkeys(name for name in wanted if name is not None))
 
-    kind, opener = sniff(path)
+    kind, opener = detect_format(path)
     if hdu is not None and kind != "FITS":
         raise CatalogError(
             f"'{path.name}' is a {kind} file and has no HDUs.", received=f"hdu = {hdu!r}"
         )
     try:
         if kind == "FITS":
-            table = fits_table.read(path, opener, hdu, choose)
+            table = fits_table.read_fits_table(path, opener, hdu, choose)
         elif kind == "VOTable":
             table = _votable(opener, choose)
         elif kind == "ECSV":
@@ -101,7 +101,7 @@ def read_catalog(
     return Catalog.from_table(table, id=id, ra=ra, dec=dec, missing=missing)
 
 
-def sniff(path: Path) -> tuple[str, Callable[[], BinaryIO]]:
+def detect_format(path: Path) -> tuple[str, Callable[[], BinaryIO]]:
     """The format of a file, and a function that opens its uncompressed content.
 
     Raises

@@ -9,12 +9,12 @@ import numpy as np
 
 from astrocnn.errors import ConfigError
 
-__all__ = ["SPLITS", "group_keys", "sky_keys", "split_of"]
+__all__ = ["SPLITS", "group_duplicates", "compute_sky_keys", "assign_splits"]
 
 SPLITS = ("train", "validation", "test")
 
 
-def split_of(
+def assign_splits(
     keys: np.ndarray | Sequence[int] | Sequence[str],
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
     seed: int = 0,
@@ -27,7 +27,7 @@ def split_of(
     Parameters
     ----------
     keys : array of int or str, shape (n,)
-        Identifiers, or `sky_keys`, or `group_keys`; rows of one key share a split.
+        Identifiers, or `compute_sky_keys`, or `group_duplicates`; rows of one key share a split.
     fractions : (float, float, float)
         Expected parts of `SPLITS`; they add up to 1.
     seed : int
@@ -64,7 +64,7 @@ def split_of(
     return chosen[inverse.reshape(-1)]
 
 
-def sky_keys(ra: np.ndarray, dec: np.ndarray, resolution: float = 1.0) -> np.ndarray:
+def compute_sky_keys(ra: np.ndarray, dec: np.ndarray, resolution: float = 1.0) -> np.ndarray:
     """Keys by position: objects in one patch of the sky share a key, hence a split.
 
     Patches are the HEALPix pixels (nested order) of the smallest size not below `resolution`.
@@ -111,7 +111,7 @@ def sky_keys(ra: np.ndarray, dec: np.ndarray, resolution: float = 1.0) -> np.nda
     return keys
 
 
-def group_keys(keys: np.ndarray, contents: np.ndarray) -> np.ndarray:
+def group_duplicates(keys: np.ndarray, contents: np.ndarray) -> np.ndarray:
     """Keys in which rows with the same content share one key: the smallest of theirs.
 
     Rows that shared a key before still do: two sky patches joined by a duplicate become one.

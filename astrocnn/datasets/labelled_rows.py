@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from astrocnn.catalog import SPLITS, group_keys, split_of
+from astrocnn.catalog import SPLITS, assign_splits, group_duplicates
 from astrocnn.datasets.shards import Shards
 from astrocnn.datasets.usable_rows import usable
 from astrocnn.imaging import Inputs
@@ -71,8 +71,8 @@ def split_rows(
     seed : int
         Another seed, another division.
     split : ndarray of int of shape (n_rows,), optional
-        Split of every row of the shards as `astrocnn.catalog.split_of` gives it, for instance by
-        `sky_keys`.  By default a hash of the identifier decides, so that a row keeps its
+        Split of every row of the shards as `astrocnn.catalog.assign_splits` gives it, for instance
+        by `compute_sky_keys`.  By default a hash of the identifier decides, so that a row keeps its
         split when others come or go, and byte-identical images share one.
 
     Returns
@@ -88,7 +88,7 @@ def split_rows(
         If no row has images.
     """
     if split is None:
-        split = split_of(group_keys(shards.ids, shards.content), fractions, seed)
+        split = assign_splits(group_duplicates(shards.ids, shards.content), fractions, seed)
     _, weights = labels(shards, task)
     labelled = np.any([weight > 0 for weight in weights.values()], axis=0)
     rows, _ = usable(shards, shards.inputs if inputs is None else inputs)

@@ -12,7 +12,7 @@ from astropy.table import Column, Table
 
 from astrocnn import atomic
 from astrocnn.catalog import Catalog, Roles
-from astrocnn.catalog.catalog import terms
+from astrocnn.catalog.roles import split_difference
 from astrocnn.datasets import shard_file
 from astrocnn.datasets.columns import StoredColumn, decode
 from astrocnn.datasets.symmetry import UPSIDE_DOWN, d4_tables
@@ -213,7 +213,7 @@ class Shards:
         return np.stack([self._number(name) for name in names], axis=1).astype(np.float32)
 
     def _number(self, name: str) -> np.ndarray:
-        first, *second = terms(name, self.objects.colnames)
+        first, *second = split_difference(name, self.objects.colnames)
         if second:
             return self._number(first) - self._number(*second)
         values, missing = self.column(name)

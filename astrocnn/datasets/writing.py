@@ -92,7 +92,7 @@ def write_shards(
     """
     directory = Path(directory)
     if inputs is None:
-        inputs = Inputs.of(source)
+        inputs = Inputs.from_source(source)
     inputs.check(source)
     order = np.asarray(source.order(), np.int64)
     if not np.array_equal(np.sort(order), np.arange(len(catalog))):

@@ -31,7 +31,7 @@ def with_scalars(
     scalars = shards.scalars(inputs.scalars)[rows]
     known = np.isfinite(scalars).all(axis=1)
     if not inputs.scalar_location:
-        inputs = inputs.with_scalars_of(scalars[known] if known.any() else scalars)
+        inputs = inputs.with_scalar_statistics(scalars[known] if known.any() else scalars)
     return rows[known], inputs
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.explain._sky import sky_level
-from astrocnn.imaging.sky_noise import sky_noise
+from astrocnn.imaging.background import estimate_sky_noise
 
 __all__ = ["Looks"]
 
@@ -47,7 +47,7 @@ class Looks(NamedTuple):
         of a rectangle.
         """
         level = np.median(sky_level(images), axis=0)
-        noise = np.median(np.nan_to_num(sky_noise(images)), axis=0)
+        noise = np.median(np.nan_to_num(estimate_sky_noise(images)), axis=0)
         light = (images - level).astype(np.float64)
         channels = light.shape[-1]
         by_place = (light**2).mean(axis=(0, 3)) - np.mean(noise**2)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.errors import ModelError
-from astrocnn.imaging.sky_noise import sky_noise
+from astrocnn.imaging.background import estimate_sky_noise
 
 __all__ = ["filling", "sky"]
 
@@ -36,7 +36,7 @@ def sky(images: NDArray[np.float32], draws: int, seed: int) -> NDArray[np.float3
     if images.shape[1] == 1:
         return np.zeros_like(images)[:, None]
     patterns = np.random.default_rng(seed).standard_normal((draws, *images.shape[1:]), np.float32)
-    spread = np.nan_to_num(sky_noise(images)).astype(np.float32)[:, None, None, None, :]
+    spread = np.nan_to_num(estimate_sky_noise(images)).astype(np.float32)[:, None, None, None, :]
     return sky_level(images)[:, None, None, None, :] + spread * patterns
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from astrocnn.features._growth import Shape, asymmetry_about, shape_of
+from astrocnn.features.base import Shape, asymmetry_about, measure_shape
 
 __all__ = ["measure", "names"]
 
@@ -36,8 +36,8 @@ def names(size: int, n_bands: int) -> tuple[str, ...]:
 
 def measure(image: NDArray[np.float64], pixel_scale: float | None = None) -> NDArray[np.float64]:
     """Features of one image of shape (size, size, n_bands)."""
-    shape = shape_of(image)
-    r20, r50, r80 = (shape.radius_of(share) for share in (0.2, 0.5, 0.8))
+    shape = measure_shape(image)
+    r20, r50, r80 = (shape.compute_radius(share) for share in (0.2, 0.5, 0.8))
     if not r20 > 0:
         return np.full(5, np.nan)
     scale = 1.0 if pixel_scale is None else pixel_scale

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.features._sky import sky_and_noise
+from astrocnn.features.base import estimate_sky
 
 __all__ = ["measure", "names"]
 
@@ -39,7 +39,7 @@ def names(size: int, n_bands: int) -> tuple[str, ...]:
 def measure(image: NDArray[np.float64], pixel_scale: float | None = None) -> NDArray[np.float64]:
     """Features of one image of shape (size, size, n_bands)."""
     n_bands = image.shape[-1]
-    sky, noise = np.array([sky_and_noise(image[..., i]) for i in range(n_bands)]).T
+    sky, noise = np.array([estimate_sky(image[..., i]) for i in range(n_bands)]).T
     light = image - sky
     magnitudes = [_magnitude(light[..., i], noise[i]) for i in range(n_bands)]
     hues = [

@@ -28,8 +28,7 @@ from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
 from astrocnn.errors import ConfigError
-from astrocnn.features._display import stretched
-from astrocnn.features._sky import plane, sky_and_noise
+from astrocnn.features.base import estimate_sky, plane, stretched
 
 __all__ = ["fit", "measure", "names"]
 
@@ -94,7 +93,7 @@ def _described(image: NDArray[np.float64]) -> NDArray[np.float64]:
     gray = stretched(image).mean(axis=-1)
     every = daisy(gray, step, radius, rings=2, histograms=6, orientations=8, normalization="l2")
     light = plane(image)
-    sky, noise = sky_and_noise(light)
+    sky, noise = estimate_sky(light)
     around = uniform_filter(np.where(np.isfinite(light), light - sky, 0.0), 2 * step + 1)
     bright = around[radius:-radius:step, radius:-radius:step] > _SIGNIFICANT * noise
     return every[bright] if bright.any() else every.reshape(-1, every.shape[-1])

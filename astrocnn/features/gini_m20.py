@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from astrocnn.features._growth import Shape, shape_of
+from astrocnn.features.base import Shape, measure_shape
 
 __all__ = ["gini", "m20", "measure", "names"]
 
@@ -32,7 +32,7 @@ def names(size: int, n_bands: int) -> tuple[str, ...]:
 
 def measure(image: NDArray[np.float64], pixel_scale: float | None = None) -> NDArray[np.float64]:
     """Features of one image of shape (size, size, n_bands)."""
-    shape = shape_of(image)
+    shape = measure_shape(image)
     chosen = _pixels(shape)
     flux = shape.light[chosen]
     y, x = np.nonzero(chosen)

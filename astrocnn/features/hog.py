@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from skimage.feature import hog
 
 from astrocnn.errors import ConfigError
-from astrocnn.features._display import stretched
+from astrocnn.features.base import stretched
 
 __all__ = ["measure", "names"]
 

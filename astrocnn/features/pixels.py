@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from astrocnn.features._sky import sky_and_noise
+from astrocnn.features.base import estimate_sky
 
 __all__ = ["fit", "measure", "names"]
 
@@ -45,7 +45,7 @@ def fit(images: Sequence[NDArray[np.float64]], seed: int = 0) -> dict[str, NDArr
         ``softening`` of shape (n_bands,) [unit of the images], ``mean`` of shape (p,),
         ``directions`` of shape (32, p), and ``share`` of shape (32,), of the variance.
     """
-    noise = [[sky_and_noise(band)[1] for band in np.moveaxis(i, -1, 0)] for i in images]
+    noise = [[estimate_sky(band)[1] for band in np.moveaxis(i, -1, 0)] for i in images]
     softening = _medians(np.array(noise)).astype(np.float32)
     x = np.stack([_vector(image, softening) for image in images])
     mean = x.mean(axis=0)
@@ -92,7 +92,7 @@ def _vector(image: NDArray[np.float64], softening: NDArray[np.floating]) -> NDAr
         one = image[..., band]
         known = np.isfinite(one)
         if known.any():
-            sky = sky_and_noise(one)[0]
+            sky = estimate_sky(one)[0]
             out[known, band] = np.arcsinh((one[known] - sky) / (_SOFT * softening[band]))
     return out.ravel()
 

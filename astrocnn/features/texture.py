@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
 
-from astrocnn.features._display import stretched
+from astrocnn.features.base import stretched
 
 __all__ = ["measure", "names"]
 

@@ -1,4 +1,4 @@
-"""Cutting: windows of a plane copied into a stack, and what a stack says about its rows."""
+"""Cutting: windows of a plane copied into a stack, pixels without data, and flags."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ import numpy as np
 
 from astrocnn.errors import ImageError
 from astrocnn.flags import Flag
+from astrocnn.imaging.planes import Scaling
+from astrocnn.imaging.survey import Band
 
 __all__ = [
     "Cutouts",
+    "NO_DATA_RMS",
     "Windows",
-    "corners",
+    "find_bad_pixels",
+    "compute_corners",
+    "build_decoder",
     "drop_infinite",
-    "empty_stack",
-    "gather",
-    "overlap",
-    "row_flags",
+    "allocate_stack",
+    "copy_windows",
+    "count_overlap",
+    "compute_flags",
 ]
 
 
@@ -44,7 +49,7 @@ class Cutouts:
         return len(self.images)
 
 
-def empty_stack(shape: tuple[int, int, int, int], out: np.ndarray | None = None) -> np.ndarray:
+def allocate_stack(shape: tuple[int, int, int, int], out: np.ndarray | None = None) -> np.ndarray:
     """A stack to write cutouts to: `out` when it fits, else a new one.
 
     Raises
@@ -63,7 +68,7 @@ def empty_stack(shape: tuple[int, int, int, int], out: np.ndarray | None = None)
     return out
 
 
-def corners(position: np.ndarray, size: int) -> np.ndarray:
+def compute_corners(position: np.ndarray, size: int) -> np.ndarray:
     """First pixel of a window of `size` pixels around a position along one axis.
 
     The rounding is that of `astropy.nddata.Cutout2D`: ceil(position - size / 2).  NaN gives a
@@ -73,13 +78,13 @@ def corners(position: np.ndarray, size: int) -> np.ndarray:
     return np.clip(first, -1e9, 1e9).astype(np.int64)
 
 
-def overlap(first: np.ndarray, size: int, length: int) -> np.ndarray:
+def count_overlap(first: np.ndarray, size: int, length: int) -> np.ndarray:
     """How many of `size` pixels from `first` on lie within an axis of `length` pixels."""
     inside = np.minimum(first + size, length) - np.maximum(first, 0)
     return np.maximum(inside, 0)
 
 
-def gather(
+def copy_windows(
     plane: np.ndarray,
     x0: np.ndarray,
     y0: np.ndarray,
@@ -116,7 +121,7 @@ def gather(
 
 
 class Windows:
-    """Windows of one plane, to be copied one by one; see `gather` for the parameters.
+    """Windows of one plane, to be copied one by one; see `copy_windows` for the parameters.
 
     Cutting all bands of an object before the next one, which this makes possible, is half as
     expensive as cutting band by band, because the cutout stays in the fastest cache.
@@ -197,7 +202,7 @@ def drop_infinite(images: np.ndarray, rows: np.ndarray | None = None) -> np.ndar
     return counts
 
 
-def row_flags(
+def compute_flags(
     no_data: np.ndarray, outside: np.ndarray, n_pixels: int, covered: np.ndarray | None = None
 ) -> np.ndarray:
     """Flags that follow from counts of pixels.
@@ -228,3 +233,53 @@ def row_flags(
     ):
         flags[where.any(axis=1)] |= flag.value
     return flags
+
+
+NO_DATA_RMS = 1e15
+"""Noise from which on a pixel has no data; Euclid writes about 1e16."""
+
+
+def find_bad_pixels(role: str, values: np.ndarray, band: Band) -> np.ndarray:
+    """Where the pixels of a weight, noise or mask plane say that there are no data.
+
+    Parameters
+    ----------
+    role : {"weight", "rms", "mask"}
+        What the plane is.
+    values : ndarray
+        Its pixels.
+    band : Band
+        Holds the bad bits and bad values of its mask.
+
+    Returns
+    -------
+    ndarray of bool, of the same shape
+    """
+    if role == "weight":
+        return ~(values > 0)
+    if role == "rms":
+        return ~((values > 0) & (values < NO_DATA_RMS))
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values, nan=-1).astype(np.int64)
+    if band.bad_bits is None and not band.bad_values:
+        return values != 0
+    bad = np.isin(values, band.bad_values)
+    if band.bad_bits is not None:
+        bad |= (values & values.dtype.type(band.bad_bits)) != 0
+    return bad
+
+
+def build_decoder(
+    scaling: Scaling | None, valid_range: tuple[float, float] | None
+) -> Callable[[np.ndarray], np.ndarray] | None:
+    """What to do to stored pixels to have values, NaN outside the valid range; None if nothing."""
+    if valid_range is None:
+        return scaling
+    low, high = valid_range
+
+    def decode(stored: np.ndarray) -> np.ndarray:
+        values = stored if scaling is None else scaling(stored)
+        with np.errstate(invalid="ignore"):
+            return np.where((values >= low) & (values <= high), values, np.nan)
+
+    return decode

@@ -13,7 +13,7 @@ from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from astrocnn.errors import ConfigError, ImageError, MissingDependency
-from astrocnn.imaging.background import background_and_noise
+from astrocnn.imaging.background import estimate_background
 
 __all__ = ["detect_sources"]
 
@@ -111,7 +111,7 @@ def detect_sources(
             "The image has no celestial coordinate system.", received=", ".join(wcs.axis_type_names)
         )
     data, noise, bad = _planes(image, rms, mask)
-    background, measured = background_and_noise(data, bad, box)
+    background, measured = estimate_background(data, bad, box)
     noise = measured if noise is None else noise
     data = np.where(bad, 0.0, data - background)
     smooth = _smoothed(data, bad, smoothing)

@@ -24,7 +24,7 @@ from typing import Any
 
 from astrocnn.errors import ImageError
 
-__all__ = ["Cards", "HeaderUnit", "matching_unit", "read_whole", "scan", "unpacked"]
+__all__ = ["Cards", "HeaderUnit", "select_unit", "read_decompressed", "scan_headers", "unpacked"]
 
 BLOCK = 2880
 CARD = 80
@@ -103,7 +103,7 @@ class HeaderUnit:
         return f"HDU {self.index}" + (f" ('{self.name}')" if self.name else "")
 
 
-def scan(read: Read, size: int, path: Path) -> Iterator[HeaderUnit]:
+def scan_headers(read: Read, size: int, path: Path) -> Iterator[HeaderUnit]:
     """Yield the header units one after another, reading headers only.
 
     Parameters
@@ -134,7 +134,7 @@ def scan(read: Read, size: int, path: Path) -> Iterator[HeaderUnit]:
         offset, index = stop, index + 1
 
 
-def matching_unit(
+def select_unit(
     units: Iterator[HeaderUnit], hdu: int | str | Mapping[str, Any] | None, path: Path
 ) -> HeaderUnit:
     """The unit that a number, a name or header cards select; by default the first image.
@@ -171,7 +171,7 @@ def matching_unit(
     )
 
 
-def read_whole(path: Path) -> bytes:
+def read_decompressed(path: Path) -> bytes:
     """All bytes of a file, decompressed when it is gzip, bzip2 or xz.
 
     Raises

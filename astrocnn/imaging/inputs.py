@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from astrocnn.errors import ConfigError, InputsError
 from astrocnn.flags import UNUSABLE, Flag
-from astrocnn.imaging.differences import image_differences
 from astrocnn.imaging.normalization import Normalization
 
-__all__ = ["Inputs"]
+__all__ = ["Inputs", "SCALE_TOLERANCE", "find_image_differences"]
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,12 @@ class Inputs:
         that is given.
     scalar_location, scalar_scale : tuple of float
         Subtracted from, and divided into, each scalar; empty until they have been fitted on the
-        training split (`with_scalars_of`), and then scalars enter as they are.
+        training split (`with_scalar_statistics`), and then scalars enter as they are.
 
     Examples
     --------
     >>> inputs = Inputs(bands=(), size=0, scalars=("mag_r",))
-    >>> inputs = inputs.with_scalars_of(np.array([[17.0], [19.0], [np.nan]]))
+    >>> inputs = inputs.with_scalar_statistics(np.array([[17.0], [19.0], [np.nan]]))
     >>> inputs.standardize(np.array([[20.0]])).tolist()
     [[2.0]]
     """
@@ -127,7 +126,7 @@ class Inputs:
             )
 
     @classmethod
-    def of(
+    def from_source(
         cls, source: Any, *, scalars: tuple[str, ...] = (), mask_channel: bool = False
     ) -> Inputs:
         """The inputs of a model that takes what a source gives, before a normalization is fitted.
@@ -143,7 +142,7 @@ class Inputs:
         --------
         >>> import numpy as np
         >>> from astrocnn.imaging import ArraySource
-        >>> Inputs.of(ArraySource(np.zeros((3, 8, 8, 2)), ("g", "r"), unit="nJy")).shape
+        >>> Inputs.from_source(ArraySource(np.zeros((3, 8, 8, 2)), ("g", "r"), unit="nJy")).shape
         (8, 8, 2)
         """
         return cls(
@@ -184,7 +183,7 @@ class Inputs:
             return Flag.SCALAR_MISSING
         return UNUSABLE if self.mask_channel else UNUSABLE | Flag.BAND_MISSING
 
-    def with_scalars_of(self, scalars: NDArray[np.floating]) -> Inputs:
+    def with_scalar_statistics(self, scalars: NDArray[np.floating]) -> Inputs:
         """The same inputs carrying mean and standard deviation of some scalars.
 
         Parameters
@@ -242,7 +241,7 @@ class Inputs:
         InputsError
             Listing every difference.
         """
-        differences = image_differences(self, other) if self.bands else []
+        differences = find_image_differences(self, other) if self.bands else []
         if isinstance(other, Inputs) and other.scalars != self.scalars:
             differences.append(
                 f"scalars: got ({', '.join(other.scalars)}), expected ({', '.join(self.scalars)})"
@@ -280,3 +279,59 @@ class Inputs:
     def from_json(cls, text: str) -> Inputs:
         """The inverse of `to_json`."""
         return cls.from_dict(json.loads(text))
+
+
+SCALE_TOLERANCE = 0.01
+"""Largest relative difference of two pixel scales that count as the same."""
+
+
+def find_image_differences(expected: Any, got: Any) -> list[str]:
+    """Every difference, a sentence each; what one side does not know is not compared.
+
+    Parameters
+    ----------
+    expected : Inputs
+        Has bands.
+    got : Source, Shards or Inputs
+        Anything with ``bands``.
+    """
+    found = _band_differences(expected.bands, tuple(got.bands))
+    size = getattr(got, "size", None)
+    if size is not None and int(size) != expected.size:
+        found.append(f"size: the images have {size} pixels a side, expected {expected.size}")
+    scale = getattr(got, "pixel_scale", None)
+    known = scale is not None and expected.pixel_scale is not None
+    ratio = float(scale) / expected.pixel_scale if known else 1.0  # type: ignore[arg-type]
+    if abs(ratio - 1) > SCALE_TOLERANCE:
+        found.append(
+            f"pixel scale: {scale:.6g} arcsec/pixel, expected {expected.pixel_scale:.6g} "
+            f"(within {SCALE_TOLERANCE:.0%})"
+        )
+    unit = getattr(got, "unit", None)
+    if expected.unit is not None and unit is not None and not _same_unit(expected.unit, str(unit)):
+        found.append(f"unit: the images are in '{unit}', expected '{expected.unit}'")
+    return found
+
+
+def _band_differences(expected: tuple[str, ...], got: tuple[str, ...]) -> list[str]:
+    if got == expected:
+        return []
+    if sorted(got) == sorted(expected):
+        return [f"bands: in the order {', '.join(got)}, expected {', '.join(expected)}"]
+    parts = [f"bands: got {', '.join(got)}, expected {', '.join(expected)}"]
+    if missing := [band for band in expected if band not in got]:
+        parts.append(f"missing {', '.join(missing)}")
+    if extra := [band for band in got if band not in expected]:
+        parts.append(f"not expected {', '.join(extra)}")
+    return ["; ".join(parts)]
+
+
+def _same_unit(first: str, second: str) -> bool:
+    if first == second:
+        return True
+    from astropy import units
+
+    try:
+        return bool(units.Unit(first) == units.Unit(second))
+    except (ValueError, TypeError):
+        return False

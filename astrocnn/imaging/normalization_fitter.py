@@ -7,13 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from astrocnn.errors import ConfigError, InputsError
-from astrocnn.imaging.moments import Moments
+from astrocnn.imaging.background import estimate_sky_noise
 from astrocnn.imaging.normalization import STRETCHES, Normalization, compress
-from astrocnn.imaging.pixel_sample import PixelSample
-from astrocnn.imaging.sky_noise import sky_noise
 from astrocnn.plugins import nearest
 
-__all__ = ["NormalizationFitter"]
+__all__ = ["Moments", "NormalizationFitter", "PixelSample"]
 
 SAMPLE_PIXELS = 1 << 18
 WARM_UP_IMAGES = 512
@@ -113,7 +111,7 @@ class NormalizationFitter:
         if self._softening is None:
             room = self._warm_up - sum(map(len, self._held))
             self._held.append(np.array(images[:room], np.float32))
-            self._noises.append(sky_noise(self._held[-1]))
+            self._noises.append(estimate_sky_noise(self._held[-1]))
             images = images[room:]
             if sum(map(len, self._held)) == self._warm_up:
                 self._settle()
@@ -253,3 +251,120 @@ def _spread(values: np.ndarray) -> float:
     if len(known) == 0:
         return 0.0
     return _mad(known) or float(known.std())
+
+
+class Moments:
+    """Count, mean and co-moments over bands, updated block by block.
+
+    Parameters
+    ----------
+    n_bands : int
+        Columns of the blocks.
+    complete : bool
+        Use only the pixels that have data in every band, as a covariance needs.
+
+    References
+    ----------
+    Chan, Golub & LeVeque 1983, The American Statistician 37, 242, equations 2.1a and 2.1b.
+    """
+
+    def __init__(self, n_bands: int, complete: bool = False) -> None:
+        self.complete = complete
+        self.count = np.zeros(n_bands)
+        self.mean = np.zeros(n_bands)
+        self.comoment = np.zeros((n_bands, n_bands))
+
+    def update(self, block: np.ndarray) -> None:
+        """Take in a block of shape (n, n_bands); values that are not finite are left out."""
+        valid = np.isfinite(block)
+        if self.complete:
+            valid &= valid.all(axis=1, keepdims=True)
+        count = valid.sum(axis=0).astype(np.float64)
+        total = np.where(valid, block, 0.0).sum(axis=0)
+        mean = total / np.maximum(count, 1.0)
+        deviation = np.where(valid, block - mean, 0.0)
+        self._merge(count, mean, deviation.T @ deviation)
+
+    def _merge(self, count: np.ndarray, mean: np.ndarray, comoment: np.ndarray) -> None:
+        together = np.maximum(self.count + count, 1.0)
+        delta = mean - self.mean
+        weight = self.count * count / together
+        # Off the diagonal the weight is meant for `complete`, where all counts are equal.
+        self.comoment += comoment + np.outer(delta, delta) * np.sqrt(np.outer(weight, weight))
+        self.mean = self.mean + delta * count / together
+        self.count = self.count + count
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Population variance of each band."""
+        result: np.ndarray = np.diag(self.comoment) / np.maximum(self.count, 1.0)
+        return result
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Population covariance, meaningful when `complete`."""
+        result: np.ndarray = self.comoment / max(float(self.count.min()), 1.0)
+        return result
+
+
+class PixelSample:
+    """Keep the `size` pixels with the smallest hash of (seed, ordinal in the stream).
+
+    A pixel stays or goes by its position in the stream alone, so that the sample does not
+    depend on the chunks in which the stream arrived.
+
+    Parameters
+    ----------
+    size : int
+        Pixels to keep; a pixel has a value in each band.
+    seed : int
+        Another seed, another sample.
+    """
+
+    def __init__(self, size: int, seed: int = 0) -> None:
+        self.size = size
+        self._salt = _mix(np.array([seed % 2**63], np.uint64))
+        self._seen = 0
+        self._limit = np.iinfo(np.uint64).max
+        self._hashes: list[np.ndarray] = []
+        self._pixels: list[np.ndarray] = []
+        self._held = 0
+
+    def update(self, pixels: np.ndarray) -> None:
+        """Look at the next pixels, an array of shape (n, n_bands)."""
+        ordinals = np.arange(self._seen, self._seen + len(pixels), dtype=np.uint64)
+        self._seen += len(pixels)
+        hashes = _mix(ordinals + self._salt)
+        chosen = np.flatnonzero(hashes <= self._limit)
+        self._hashes.append(hashes[chosen])
+        self._pixels.append(pixels[chosen])
+        self._held += len(chosen)
+        if self._held > 2 * self.size:
+            self._shrink()
+
+    def values(self) -> np.ndarray:
+        """The sample so far, an array of shape (min(n, size), n_bands)."""
+        self._shrink()
+        return self._pixels[0]
+
+    def _shrink(self) -> None:
+        hashes, pixels = np.concatenate(self._hashes), np.concatenate(self._pixels)
+        order = np.argsort(hashes)[: self.size]
+        self._hashes, self._pixels = [hashes[order]], [pixels[order]]
+        self._held = len(order)
+        if self._held == self.size:
+            self._limit = hashes[order[-1]]
+
+
+def _mix(values: np.ndarray) -> np.ndarray:
+    """The finalizer of SplitMix64, a bijection of 64-bit integers that looks random.
+
+    References
+    ----------
+    Steele, Lea & Flood 2014, OOPSLA, "Fast splittable pseudorandom number generators", fig. 14.
+    """
+    z = values + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    result: np.ndarray = z ^ (z >> np.uint64(31))
+    return result

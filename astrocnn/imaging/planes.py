@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import mmap
+import threading
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from astrocnn.errors import ImageError
-from astrocnn.imaging.hdus import Cards, HeaderUnit, matching_unit, read_whole, scan
+from astrocnn.imaging.hdus import Cards, HeaderUnit, read_decompressed, scan_headers, select_unit
 
-__all__ = ["Plane", "Scaling", "find_plane", "planes_in", "scaling_of"]
+__all__ = ["Plane", "PlaneCache", "Scaling", "find_plane", "find_planes", "read_scaling"]
 
 _FIRST = "name another hdu, or none to take the first image of the file"
 _ALL = (slice(None), slice(None))
@@ -103,7 +105,7 @@ class Plane:
     @cached_property
     def scaling(self) -> Scaling | None:
         """How to decode pixels of `load`; None when they are values already."""
-        return None if self.unit.kind == "compressed" else scaling_of(self.unit)
+        return None if self.unit.kind == "compressed" else read_scaling(self.unit)
 
     @property
     def decoded_bytes(self) -> int:
@@ -138,7 +140,7 @@ class Plane:
         if self.unit.kind == "compressed":
             return self._decompress()
         if self.whole:
-            buffer: Any = read_whole(self.path)
+            buffer: Any = read_decompressed(self.path)
         else:
             with open(self.path, "rb") as stream:
                 buffer = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
@@ -160,7 +162,7 @@ class Plane:
         from astropy.io import fits
 
         if self.whole:
-            return fits.open(io.BytesIO(read_whole(self.path)))
+            return fits.open(io.BytesIO(read_decompressed(self.path)))
         return fits.open(self.path, memmap=True)
 
 
@@ -214,15 +216,15 @@ def find_plane(
     with stream:
         whole = stream.read(2) in (b"\x1f\x8b", b"BZ", b"\xfd7")
         if whole:
-            data = read_whole(path)
-            return planes_in(data, path, [(hdu, plane)], whole=True)[0]
+            data = read_decompressed(path)
+            return find_planes(data, path, [(hdu, plane)], whole=True)[0]
 
         def read(offset: int, length: int) -> bytes:
             stream.seek(offset)
             return stream.read(length)
 
-        units = _Replay(scan(read, size, path))
-        unit = matching_unit(iter(units), hdu, path)
+        units = _Replay(scan_headers(read, size, path))
+        unit = select_unit(iter(units), hdu, path)
     if unit.stop > size:
         raise ImageError(
             f"The file {path} is truncated: {unit.title} needs {unit.stop} bytes and the file"
@@ -231,22 +233,22 @@ def find_plane(
     return _plane(path, unit, plane, whole, units.seen[0].cards)
 
 
-def planes_in(
+def find_planes(
     data: bytes,
     path: Path,
     wanted: list[tuple[int | str | Mapping[str, Any] | None, int | None]],
     whole: bool = False,
 ) -> list[Plane]:
     """Find several planes, each an (hdu, plane) pair, in the bytes of one file."""
-    units = _Replay(scan(lambda at, n: data[at : at + n], len(data), path))
+    units = _Replay(scan_headers(lambda at, n: data[at : at + n], len(data), path))
     found = []
     for hdu, plane in wanted:
-        unit = matching_unit(iter(units), hdu, path)
+        unit = select_unit(iter(units), hdu, path)
         found.append(_plane(path, unit, plane, whole, units.seen[0].cards))
     return found
 
 
-def scaling_of(unit: HeaderUnit) -> Scaling | None:
+def read_scaling(unit: HeaderUnit) -> Scaling | None:
     """The scaling that a header asks for; None when the stored numbers are the values.
 
     Raises
@@ -326,3 +328,50 @@ def _image_axes(
             f"The image in {where} has no plane {plane}.", allowed=f"0 to {shape[bands] - 1}"
         )
     return [axis for axis in long if axis != bands], {bands: plane}
+
+
+class PlaneCache:
+    """Least recently used planes are forgotten first; each is loaded by one thread only.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Memory for decoded planes; the plane in use may exceed it.
+    max_planes : int
+        Mapped files cost a file handle each, of which a process has about a thousand.
+    """
+
+    def __init__(self, max_bytes: int = 1 << 30, max_planes: int = 128) -> None:
+        self.max_bytes = max_bytes
+        self.max_planes = max_planes
+        self._lock = threading.Lock()
+        self._planes: OrderedDict[tuple[object, ...], np.ndarray] = OrderedDict()
+        self._sizes: dict[tuple[object, ...], int] = {}
+        self._loading: dict[tuple[object, ...], threading.Lock] = {}
+
+    def get(self, plane: Plane) -> np.ndarray:
+        """The stored numbers of a plane."""
+        key = (plane.path, plane.unit.index, str(plane.take))
+        with self._lock:
+            if key in self._planes:
+                self._planes.move_to_end(key)
+                return self._planes[key]
+            loading = self._loading.setdefault(key, threading.Lock())
+        with loading:
+            with self._lock:
+                if key in self._planes:
+                    return self._planes[key]
+            array = plane.load()
+            with self._lock:
+                self._planes[key] = array
+                self._sizes[key] = plane.decoded_bytes
+                self._loading.pop(key, None)
+                self._shrink()
+            return array
+
+    def _shrink(self) -> None:
+        while len(self._planes) > 1 and (
+            len(self._planes) > self.max_planes or sum(self._sizes.values()) > self.max_bytes
+        ):
+            key, _ = self._planes.popitem(last=False)
+            del self._sizes[key]

@@ -1,4 +1,4 @@
-"""Bringing a band to another pixel grid with its flux conserved.
+"""Bringing images to another pixel grid with their flux conserved.
 
 The pixels of an image hold flux.  A resampled pixel is the surface brightness at its place
 times its own area, so that the sum over an object stays what it was.  Where the image has finer
@@ -16,16 +16,19 @@ Turkowski 1990, Graphics Gems I, 147 (windowed sinc filters).
 
 from __future__ import annotations
 
-import numpy as np
+from functools import lru_cache
 
-__all__ = ["GridMap", "nodes", "resample"]
+import numpy as np
+from scipy.sparse import csr_array
+
+__all__ = ["GridMap", "compute_nodes", "resample", "resize"]
 
 N_NODES = 5
 MARGIN = 4
 """Pixels around the mapped area that the widest kernel needs."""
 
 
-def nodes(size: int) -> tuple[np.ndarray, np.ndarray]:
+def compute_nodes(size: int) -> tuple[np.ndarray, np.ndarray]:
     """Offsets x, y in the target cutout at which the map must be known, each of shape (25,)."""
     at = _chebyshev(size)
     y, x = np.meshgrid(at, at, indexing="ij")
@@ -215,3 +218,50 @@ def _lagrange(size: int, at: np.ndarray, derivative: bool = False) -> np.ndarray
     else:
         basis = np.polynomial.chebyshev.chebvander(t, N_NODES - 1)
     return basis @ np.linalg.inv(vandermonde)
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Bring a square image to another number of pixels; values are averaged, not summed.
+
+    To fewer pixels it is the exact mean over the area of each new pixel (anti-aliased); to more
+    pixels it is linear interpolation.
+
+    Parameters
+    ----------
+    image : ndarray of shape (side, side)
+        NaN means no data.
+    size : int
+        New side [pixel].
+
+    Returns
+    -------
+    ndarray of shape (size, size)
+        NaN where less than half of the new pixel has data.
+    """
+    weights = _weights(image.shape[0], size)
+    missing = np.isnan(image)
+    if not missing.any():
+        return _both_axes(weights, image)
+    total = _both_axes(weights, np.where(missing, 0, image))
+    share = _both_axes(weights, (~missing).astype(float))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(share >= 0.5 - 1e-9, total / share, np.nan)
+
+
+def _both_axes(weights: csr_array, image: np.ndarray) -> np.ndarray:
+    return (weights @ (weights @ image).T).T
+
+
+@lru_cache(maxsize=16)
+def _weights(side: int, size: int) -> csr_array:
+    """Matrix (size, side) whose rows sum to one; a few pixels in each, so it is kept sparse."""
+    old = np.arange(side)
+    if size < side:
+        edges = np.linspace(0, side, size + 1)
+        low = np.maximum(edges[:-1, None], old)
+        high = np.minimum(edges[1:, None], old + 1)
+        weights = np.clip(high - low, 0, None)
+    else:
+        at = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)
+        weights = np.clip(1 - np.abs(at[:, None] - old), 0, None)
+    return csr_array(weights / weights.sum(axis=1, keepdims=True))

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from astrocnn.errors import ConfigError
 from astrocnn.imaging import photometry
-from astrocnn.imaging.paths import expand, with_band
+from astrocnn.imaging.files import expand_path, replace_band
 from astrocnn.plugins import nearest
 
 __all__ = ["Band", "RESAMPLINGS", "Survey", "read_survey"]
@@ -89,7 +89,7 @@ class Band:
             low, high = self.valid_range
             object.__setattr__(self, "valid_range", (float(low), float(high)))
         if self.unit is not None:
-            photometry.parse(self.unit)
+            photometry.parse_unit(self.unit)
         if isinstance(self.zero_point, int):
             object.__setattr__(self, "zero_point", float(self.zero_point))
 
@@ -143,41 +143,41 @@ class Survey:
     def __post_init__(self) -> None:
         object.__setattr__(self, "bands", tuple(self.bands))
         names = [band.name for band in self.bands]
-        troubles = []
+        problems = []
         if not names:
-            troubles.append("it has no bands")
+            problems.append("it has no bands")
         if len(set(names)) < len(names):
-            troubles.append(f"band names repeat: {', '.join(names)}")
+            problems.append(f"band names repeat: {', '.join(names)}")
         if self.kind not in ("tiles", "stamps"):
-            troubles.append(f"kind = '{self.kind}' is neither 'tiles' nor 'stamps'")
+            problems.append(f"kind = '{self.kind}' is neither 'tiles' nor 'stamps'")
         if self.reference is not None and self.reference not in names:
-            troubles.append(f"reference = '{self.reference}' is not one of its bands")
+            problems.append(f"reference = '{self.reference}' is not one of its bands")
         if self.resampling not in RESAMPLINGS:
-            troubles.append(
+            problems.append(
                 f"resampling = '{self.resampling}' is not one of {', '.join(RESAMPLINGS)}"
             )
         for key in ("pixel_scale", "crop"):
             value = getattr(self, key)
             if value is not None and not value > 0:
-                troubles.append(f"{key} = {value} is not positive")
+                problems.append(f"{key} = {value} is not positive")
         if self.kind == "tiles" and self.crop is not None:
-            troubles.append("crop applies to stamps only")
+            problems.append("crop applies to stamps only")
         zero_points = [band.zero_point is not None for band in self.bands]
         if self.unit is None and any(zero_points):
             if all(zero_points):
                 object.__setattr__(self, "unit", "nJy")
             else:
-                troubles.append(
+                problems.append(
                     "some bands have a zero_point and others have none; give it for all, or"
                     " give the survey a unit and the other bands theirs"
                 )
         if self.unit is not None:
-            photometry.parse(self.unit)
+            photometry.parse_unit(self.unit)
             if any(b.zero_point is not None or b.unit is not None for b in self.bands):
-                found = (photometry.trouble(band, self.unit) for band in self.bands)
-                troubles += [sentence for sentence in found if sentence]
-        if troubles:
-            raise ConfigError(f"The survey '{self.name}' is not usable: {'; '.join(troubles)}.")
+                found = (_unit_problem(band, self.unit) for band in self.bands)
+                problems += [sentence for sentence in found if sentence]
+        if problems:
+            raise ConfigError(f"The survey '{self.name}' is not usable: {'; '.join(problems)}.")
 
     @property
     def band_names(self) -> tuple[str, ...]:
@@ -220,6 +220,26 @@ class Survey:
         return _from_dict(cls, mapping, Path(root))
 
 
+def _unit_problem(band: Band, unit: str) -> str | None:
+    """Why a band cannot be brought to a unit, as a clause; None if it can."""
+    if band.flux_scale == 0:
+        return f"band '{band.name}' has flux_scale 0"
+    if band.zero_point is None and band.unit is None:
+        if band.flux_scale == 1.0:
+            return (
+                f"band '{band.name}' needs a zero_point, a unit or a flux_scale to be brought "
+                f"to {unit}"
+            )
+        return None
+    try:
+        # Any magnitude and any area will do: only the kind of the units is looked at.
+        magnitude = 25.0 if band.zero_point is not None else None
+        photometry.compute_factor(unit, band.unit, magnitude, pixel_area=1e-12)
+    except (ValueError, ConfigError) as error:
+        return f"band '{band.name}' cannot be brought to {unit} ({error})"
+    return None
+
+
 def read_survey(path: str | Path) -> Survey:
     """Read a survey from a TOML file; its relative paths are relative to that file.
 
@@ -249,7 +269,7 @@ def _from_dict(cls: type[Survey], mapping: Mapping[str, Any], root: Path) -> Sur
     own_keys = {field.name for field in fields(cls)}
     # `unit` of the survey is the common unit and is no default for the bands' own.
     defaults = {k: v for k, v in mapping.items() if k in band_keys - own_keys}
-    troubles = [
+    problems = [
         _unknown(key, "survey", band_keys | own_keys)
         for key in mapping
         if key not in band_keys | own_keys
@@ -264,15 +284,15 @@ def _from_dict(cls: type[Survey], mapping: Mapping[str, Any], root: Path) -> Sur
         table = {"name": item} if isinstance(item, str) else dict(item)
         table = {**defaults, **table}
         name = table.get("name")
-        troubles += [_unknown(k, f"band '{name}'", band_keys) for k in table if k not in band_keys]
+        problems += [_unknown(k, f"band '{name}'", band_keys) for k in table if k not in band_keys]
         missing = [k for k in ("name", "image") if k not in table]
         if missing:
-            troubles.append(f"band '{name}' has no '{missing[0]}'")
-        if not missing and not troubles:
-            bands.append(Band(**_resolved(with_band(table, str(name)), root)))
-    if troubles:
+            problems.append(f"band '{name}' has no '{missing[0]}'")
+        if not missing and not problems:
+            bands.append(Band(**_resolved(replace_band(table, str(name)), root)))
+    if problems:
         raise ConfigError(
-            f"The survey '{mapping.get('name', '')}' is not usable: {'; '.join(troubles)}."
+            f"The survey '{mapping.get('name', '')}' is not usable: {'; '.join(problems)}."
         )
     own = {k: v for k, v in mapping.items() if k in own_keys and k != "bands"}
     return cls(**{"name": "survey", **own, "bands": tuple(bands)})
@@ -282,9 +302,9 @@ def _resolved(table: dict[str, Any], root: Path) -> dict[str, Any]:
     for role in ("image", "weight", "rms", "mask"):
         value = table.get(role)
         if isinstance(value, str):
-            table[role] = expand(value, root)
+            table[role] = expand_path(value, root)
         elif value is not None:
-            table[role] = tuple(expand(str(v), root) for v in value)
+            table[role] = tuple(expand_path(str(v), root) for v in value)
     return table
 
 

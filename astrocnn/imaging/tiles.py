@@ -6,12 +6,12 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from astrocnn.errors import ImageError
-from astrocnn.imaging.paths import tile_files
+from astrocnn.imaging.files import find_files
 from astrocnn.imaging.planes import Plane, find_plane
-from astrocnn.imaging.skygrid import SkyGrid, separation, unit_vectors
+from astrocnn.imaging.sky_grid import SkyGrid, compute_separation, compute_unit_vectors
 from astrocnn.imaging.survey import Band
 
-__all__ = ["BandTiles", "assign", "open_band"]
+__all__ = ["BandTiles", "assign_tiles", "open_band"]
 
 CHUNK = 500_000
 """Objects that are matched to tiles at a time, which bounds the memory."""
@@ -51,7 +51,7 @@ def open_band(band: Band) -> BandTiles:
     """
     planes: dict[str, list[Plane]] = {}
     for role, (patterns, hdu) in band.planes().items():
-        found = tile_files(patterns, f"the {role} of band '{band.name}'")
+        found = find_files(patterns, f"the {role} of band '{band.name}'")
         plane = band.plane if role == "image" else None
         planes[role] = [
             find_plane(path, named if hdu is None else hdu, plane) for path, named in found
@@ -71,10 +71,10 @@ def open_band(band: Band) -> BandTiles:
                     received=f"{other.title}: {other.shape[1]} x {other.shape[0]}",
                     allowed=f"{image.shape[1]} x {image.shape[0]}",
                 )
-    return BandTiles(band, planes, [SkyGrid.of(plane) for plane in images])
+    return BandTiles(band, planes, [SkyGrid.from_plane(plane) for plane in images])
 
 
-def assign(grids: list[SkyGrid], ra: np.ndarray, dec: np.ndarray, size: float) -> np.ndarray:
+def assign_tiles(grids: list[SkyGrid], ra: np.ndarray, dec: np.ndarray, size: float) -> np.ndarray:
     """The tile in which each object is farthest from an edge.
 
     Parameters
@@ -117,7 +117,7 @@ def _deepest(
     dec: np.ndarray,
     size: float,
 ) -> np.ndarray:
-    vectors = unit_vectors(ra, dec)
+    vectors = compute_unit_vectors(ra, dec)
     best = np.full(len(ra), -1, np.int32)
     depth = np.full(len(ra), -np.inf)
     for tile, rows in _candidates(tree, reach, vectors):
@@ -158,7 +158,7 @@ def _candidates(
     result = []
     for index in range(n_tiles):
         mine = row[edges[index] : edges[index + 1]]
-        mine = mine[separation(vectors[mine], tree.data[index]) <= reach[index]]
+        mine = mine[compute_separation(vectors[mine], tree.data[index]) <= reach[index]]
         if len(mine):
             result.append((index, mine))
     return result

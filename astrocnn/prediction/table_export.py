@@ -12,7 +12,7 @@ import numpy as np
 from astropy.table import Table
 
 from astrocnn.atomic import replacing
-from astrocnn.catalog.fits_table import blocks
+from astrocnn.catalog.fits_table import read_blocks
 from astrocnn.prediction.pdf.reading import open_densities
 
 __all__ = ["to_csv", "to_parquet"]
@@ -45,7 +45,7 @@ def to_csv(
 
     with replacing(out) as temporary, temporary.open("wb") as stream:
         writer = None
-        for block in blocks(table, hdu, ROWS):
+        for block in read_blocks(table, hdu, ROWS):
             batch = pa.table(dict(_flat_columns(block)))
             writer = writer or csv.CSVWriter(stream, batch.schema)
             writer.write_table(batch)
@@ -82,7 +82,7 @@ def to_parquet(
     with replacing(out) as temporary, open_densities(table) as found:
         densities = {d.image.name: d for d in found.values()} if hdu == "PREDICTIONS" else {}
         writer, start = None, 0
-        for block in blocks(table, hdu, ROWS):
+        for block in read_blocks(table, hdu, ROWS):
             names = [*block.colnames, *densities]
             about = [_about(block[name]) for name in block.colnames]
             about += [{"centers": json.dumps(d.centers.tolist())} for d in densities.values()]

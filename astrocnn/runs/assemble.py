@@ -15,10 +15,16 @@ import numpy as np
 from astropy.table import Table
 
 from astrocnn.backend import keras
-from astrocnn.catalog import Catalog, group_keys, read_catalog, sky_keys, split_of
+from astrocnn.catalog import (
+    Catalog,
+    assign_splits,
+    compute_sky_keys,
+    group_duplicates,
+    read_catalog,
+)
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.imaging import Inputs, Source, Survey, open_source, unpack
-from astrocnn.imaging.paths import cache_folder, expand
+from astrocnn.imaging.files import cache_folder, expand_path
 from astrocnn.plugins import load, nearest
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.trained_runs import features_from
@@ -56,7 +62,7 @@ PEAK = "peak"
 def catalog_of(config: RunConfig, path: str | Path | None = None) -> Catalog:
     """The catalogue of a run, or another file with the same roles."""
     section = config.catalog
-    file = expand(section.file, config.root) if path is None else str(path)
+    file = expand_path(section.file, config.root) if path is None else str(path)
     roles = {"id": section.id, "ra": section.ra, "dec": section.dec}
     more = {} if section.missing is None else {"missing": section.missing}
     return read_catalog(file, hdu=section.hdu, **roles, **more)
@@ -84,7 +90,7 @@ def survey_from(mapping: Mapping[str, Any], root: Path) -> Survey:
     root = Path(mapping.pop("root", root))
     archive = mapping.pop("archive", None)
     if archive is not None:
-        path = Path(expand(archive, root)).resolve()
+        path = Path(expand_path(archive, root)).resolve()
         name = f"{path.name.split('.')[0]}-{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
         root = unpack(path, cache_folder() / name)
     return Survey.from_dict(mapping, root)
@@ -134,7 +140,7 @@ def task_of(config: RunConfig) -> Task:
 def inputs_of(config: RunConfig, source: Source) -> Inputs:
     """The inputs of a run, before the normalization is fitted."""
     section = config.inputs
-    return Inputs.of(source, scalars=section.scalars, mask_channel=section.mask_channel)
+    return Inputs.from_source(source, scalars=section.scalars, mask_channel=section.mask_channel)
 
 
 def estimator_of(config: RunConfig, task: Task, inputs: Inputs) -> Estimator:
@@ -186,14 +192,14 @@ def splits_of(config: RunConfig, catalog: Catalog, content: np.ndarray | None = 
     if section.by == "sky":
         if catalog.ra is None or catalog.dec is None:
             raise ConfigError("Splits by sky need a catalogue with positions.", received="sky")
-        keys = sky_keys(catalog.ra, catalog.dec, resolution=section.resolution)
+        keys = compute_sky_keys(catalog.ra, catalog.dec, resolution=section.resolution)
     elif section.by == "id":
         keys = catalog.ids
     else:
         keys, _ = catalog.column(section.by)
     if content is not None:
-        keys = group_keys(keys, content)
-    return split_of(keys, fractions=section.fractions, seed=section.seed)
+        keys = group_duplicates(keys, content)
+    return assign_splits(keys, fractions=section.fractions, seed=section.seed)
 
 
 def options_of(config: RunConfig) -> Options:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astrocnn.errors import ConfigError
-from astrocnn.imaging.paths import expand
+from astrocnn.imaging.files import expand_path
 from astrocnn.runs.config import NETWORK, RunConfig
 from astrocnn.runs.directory import RunDirectory
 
@@ -45,7 +45,7 @@ def start_of(config: RunConfig) -> Estimator | None:
         return None
     from astrocnn.estimators.base import ABOUT, load_estimator
 
-    folder = Path(expand(config.transfer.start, config.root))
+    folder = Path(expand_path(config.transfer.start, config.root))
     if (folder / ABOUT).is_file():
         return load_estimator(folder)
     return _network_in(_trained_run(config, config.transfer.start, "transfer.start"))
@@ -69,7 +69,7 @@ def check_runs(config: RunConfig) -> None:
     ]
     if config.transfer is not None:
         start = config.transfer.start
-        if not (Path(expand(start, config.root)) / ABOUT).is_file():
+        if not (Path(expand_path(start, config.root)) / ABOUT).is_file():
             wanted.append(("transfer.start", start))
     wrong = []
     for place, folder in wanted:
@@ -85,7 +85,7 @@ def check_runs(config: RunConfig) -> None:
 
 def _trained_run(config: RunConfig, folder: str, place: str) -> RunDirectory:
     """The run directory that a run file names, with a network that knows no object of this test."""
-    path = Path(expand(folder, config.root))
+    path = Path(expand_path(folder, config.root))
     home = RunDirectory(path)
     for file, lacks in ((home.config_file, "no config.toml"), (home.model, "no trained model")):
         if not file.exists():
@@ -113,7 +113,7 @@ def _check_split(config: RunConfig, home: RunDirectory, *, elsewhere: bool = Fal
     With `elsewhere` one of another catalogue is fine.
     """
     other = home.config()
-    files = [expand(c.catalog.file, c.root) for c in (config, other)]
+    files = [expand_path(c.catalog.file, c.root) for c in (config, other)]
     alike = Path(files[0]).resolve() == Path(files[1]).resolve()
     if (alike and config.split != other.split) or not (alike or elsewhere):
         raise ConfigError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from astrocnn import atomic
 from astrocnn.backend import get_versions, tf
 from astrocnn.errors import TrainingError
-from astrocnn.imaging.paths import cache_folder
+from astrocnn.imaging.files import cache_folder
 from astrocnn.plugins import nearest
 
 __all__ = [

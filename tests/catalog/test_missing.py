@@ -7,7 +7,7 @@ import pytest
 from astropy.table import MaskedColumn, Table
 
 from astrocnn.catalog import Catalog, read_catalog
-from astrocnn.catalog.missing import SENTINELS, suspects
+from astrocnn.catalog.validation import SENTINELS, find_sentinels
 from astrocnn.errors import CatalogError
 
 
@@ -68,16 +68,16 @@ def test_undeclared_sentinels_are_refused_with_their_count() -> None:
 @pytest.mark.parametrize("sentinel", SENTINELS)
 def test_each_usual_sentinel_is_found_where_it_stands_alone(sentinel: float) -> None:
     values = np.random.default_rng(0).normal(20.0, 1.0, 1000)
-    assert suspects(values) == {}
+    assert find_sentinels(values) == {}
     values[[3, 500]] = sentinel
     values[7] = np.nan
-    assert suspects(values) == {sentinel: 2}
+    assert find_sentinels(values) == {sentinel: 2}
 
 
 def test_a_number_among_its_like_is_a_number() -> None:
-    assert suspects(np.arange(101.0)) == {}  # percentages
-    assert suspects(np.linspace(-150.0, 150.0, 301)) == {}
-    assert suspects(np.full(3, 99.0)) == {99.0: 3}
+    assert find_sentinels(np.arange(101.0)) == {}  # percentages
+    assert find_sentinels(np.linspace(-150.0, 150.0, 301)) == {}
+    assert find_sentinels(np.full(3, 99.0)) == {99.0: 3}
 
 
 @pytest.mark.parametrize("missing", ["99", [np.nan], ["many"], 99.0])

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrocnn.catalog import read_catalog
-from astrocnn.catalog.fits_table import blocks
+from astrocnn.catalog.fits_table import read_blocks
 from astrocnn.errors import CatalogError
 
 
@@ -346,7 +346,7 @@ def test_fits_in_small_blocks_and_an_ascii_table(
 def test_blocks_are_the_table_in_pieces(folder: Path) -> None:
     table = Table({"ID": np.arange(10), "name": [f"n{i}" for i in range(10)]})
     table.write(folder / "pieces.fits", overwrite=True)
-    pieces = list(blocks(folder / "pieces.fits", rows=4))
+    pieces = list(read_blocks(folder / "pieces.fits", rows=4))
     assert [len(p) for p in pieces] == [4, 4, 2]
     assert np.concatenate([p["name"] for p in pieces]).tolist() == table["name"].tolist()
 

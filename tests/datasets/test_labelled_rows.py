@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astrocnn.catalog import Catalog, split_of
+from astrocnn.catalog import Catalog, assign_splits
 from astrocnn.datasets import labels, split_rows, write_shards
 from astrocnn.errors import CatalogError
 from astrocnn.imaging import ArraySource
@@ -33,7 +33,7 @@ def test_every_good_row_is_in_one_split_and_no_other_row_is(shards) -> None:
     together = np.concatenate(parts)
     assert sorted(together) == [row for row in range(N) if row not in LEFT_OUT]
     assert all(len(part) > 3 and np.all(np.diff(part) > 0) for part in parts)
-    by_id = split_of(shards.ids, (0.5, 0.25, 0.25))
+    by_id = assign_splits(shards.ids, (0.5, 0.25, 0.25))
     alone = [part[part != 6] for part in parts]  # 6 is a copy of 5 and follows it or leads it
     for number, part in enumerate(alone):
         part = part[part != 5]
@@ -46,7 +46,7 @@ def test_identical_images_share_a_split_whatever_the_seed(shards) -> None:
         halves = (0.5, 0.0, 0.5)
         parts = split_rows(shards, TASK, fractions=halves, seed=seed)
         assert [np.isin([5, 6], part).sum() for part in parts if np.isin(5, part)] == [2]
-        apart += len(set(split_of(shards.ids, halves, seed)[[5, 6]])) - 1
+        apart += len(set(assign_splits(shards.ids, halves, seed)[[5, 6]])) - 1
     assert apart > 3, "without the grouping they would have been parted"
 
 

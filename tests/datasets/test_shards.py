@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from astrocnn.catalog import group_keys
+from astrocnn.catalog import group_duplicates
 from astrocnn.datasets import Shards, d4_views, usable, write_shards
 from astrocnn.errors import CatalogError, InputsError
 from astrocnn.flags import Flag
@@ -58,7 +58,7 @@ def test_content_marks_duplicates_and_nothing_else(shards: Shards) -> None:
     content = shards.content
     assert content[5] == content[6] and content[4] == ""
     assert len(np.unique(content)) == N - 1
-    keys = group_keys(shards.ids, content)
+    keys = group_duplicates(shards.ids, content)
     assert keys[5] == keys[6] and len(np.unique(keys)) == N - 1
 
 

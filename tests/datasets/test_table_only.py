@@ -91,7 +91,7 @@ def test_undeclared_sentinels_are_refused_before_anything_is_written(tmp_path) -
 
 def test_batches_are_standardized_scalars_without_images(bare: Shards) -> None:
     rows = usable(bare, INPUTS)[0]
-    inputs = INPUTS.with_scalars_of(bare.scalars(INPUTS.scalars)[rows])
+    inputs = INPUTS.with_scalar_statistics(bare.scalars(INPUTS.scalars)[rows])
     data = dataset(bare, rows, TASK, inputs, batch_size=15, shuffle=True, seed=3)
     batches = list(data)
     assert [len(y["morphology"]) for _, y, _ in batches] == [15, 15, 8] and len(data) == 3

@@ -12,10 +12,9 @@ from astropy.nddata import Cutout2D
 from astropy.wcs import WCS, DistortionLookupTable
 from PIL import Image
 
-from astrocnn.imaging import ArraySource, Band, NoImages, Survey, TileSource, cutout_wcs, unpack
-from astrocnn.imaging.cutout_wcs import window_wcs
-from astrocnn.imaging.skygrid import SkyGrid
-from astrocnn.imaging.stamp_source import StampSource
+from astrocnn.imaging import ArraySource, Band, NoImages, Survey, TileSource, get_cutout_wcs, unpack
+from astrocnn.imaging.sky_grid import SkyGrid, build_window_wcs
+from astrocnn.imaging.sources.stamps import StampSource
 
 from .test_skygrid import sip_header, tpv_header
 
@@ -47,7 +46,7 @@ def test_a_slice_of_a_tile_is_where_cutout2d_says(tmp_path, header, size):
     source = TileSource(Survey("s", (Band("g", str(tmp_path / "t.fits")),)), ra, dec, size)
     x, y = wcs.all_world2pix(ra, dec, 0)
     for row in range(3):
-        found = cutout_wcs(source, row)
+        found = get_cutout_wcs(source, row)
         cut = Cutout2D(
             np.zeros(SHAPE), (x[row], y[row]), size, wcs=wcs, mode="partial", fill_value=np.nan
         )
@@ -68,7 +67,7 @@ def test_the_header_carries_the_distortion(tmp_path, header):
     wcs = tile(tmp_path / "t.fits", header)
     ra, dec = places(wcs)
     source = TileSource(Survey("s", (Band("g", str(tmp_path / "t.fits")),)), ra, dec, 24)
-    found = cutout_wcs(source, 1)
+    found = get_cutout_wcs(source, 1)
     read = WCS(found.to_header(relax=True))
     x, y = np.meshgrid([0.0, 11, 23], [0.0, 12, 23])
     whole_x, whole_y = wcs.all_world2pix(*found.all_pix2world(x, y, 0), 0)
@@ -84,7 +83,7 @@ def test_on_a_tangent_plane_the_object_is_the_center(tmp_path, header):
     source = TileSource(survey, ra, dec, 20)
     x = y = np.array([0.0, 9.5, 19.0])
     for row in range(3):
-        found = cutout_wcs(source, row)
+        found = get_cutout_wcs(source, row)
         np.testing.assert_allclose(found.all_world2pix(ra[row], dec[row], 0), 9.5, atol=1e-3)
         told = source._tangent.to_sky(ra[row : row + 1], dec[row : row + 1], x - 9.5, y - 9.5)
         np.testing.assert_allclose(found.all_pix2world(x, y, 0), np.concatenate(told), rtol=1e-10)
@@ -94,7 +93,7 @@ def test_objects_that_no_tile_covers_are_nowhere(tmp_path, make_wcs):
     wcs = tile(tmp_path / "t.fits", make_wcs(shape=SHAPE).to_header())
     ra, dec = np.append(places(wcs)[0], 210.0), np.append(places(wcs)[1], np.nan)
     source = TileSource(Survey("s", (Band("g", str(tmp_path / "t.fits")),)), ra, dec, 8)
-    assert cutout_wcs(source, 0) is not None and cutout_wcs(source, 3) is None
+    assert get_cutout_wcs(source, 0) is not None and get_cutout_wcs(source, 3) is None
 
 
 @pytest.mark.parametrize("form", ["CD", "PC"])
@@ -105,7 +104,7 @@ def test_stamps_keep_their_own_coordinates(tmp_path, header, form, size, crop):
         header = WCS(header).to_header()
     fits.PrimaryHDU(np.zeros((21, 22), "f4"), header).writeto(tmp_path / "0.fits")
     survey = Survey("s", (Band("g", str(tmp_path / "{id}.fits")),), kind="stamps", crop=crop)
-    found = cutout_wcs(StampSource(survey, {"id": np.array([0])}, size), 0)
+    found = get_cutout_wcs(StampSource(survey, {"id": np.array([0])}, size), 0)
     side = crop or size
     step = side / size
     p = np.array([0.0, size / 3, size - 1.0])
@@ -121,7 +120,7 @@ def test_tables_of_distortions_become_a_tangent_plane(tmp_path, make_wcs):
     bend = (4 * (x**2 - y * x)).astype("f4")
     wcs.cpdis1 = DistortionLookupTable(bend, (1, 1), (1, 1), (10, 10))
     grid = SkyGrid(wcs, SHAPE)
-    found = window_wcs(grid, 60, 130, 16)
+    found = build_window_wcs(grid, 60, 130, 16)
     x, y = (v.ravel() for v in np.meshgrid([0.0, 7.5, 15.0], [0.0, 7.5, 15.0]))
     here = SkyCoord(*found.all_pix2world(x, y, 0), unit="deg")
     there = SkyCoord(*grid.to_sky(x + 60, y + 130), unit="deg")
@@ -138,9 +137,9 @@ def test_what_has_no_coordinates_has_no_wcs(tmp_path):
     for name in ("{id}.jpg", "{id}.fits", "{id}.absent"):
         band = Band("g", str(tmp_path / name), plane=0 if "jpg" in name else None)
         source = StampSource(Survey("s", (band,), kind="stamps"), {"id": np.array([0])}, 8)
-        assert cutout_wcs(source, 0) is None
-    assert cutout_wcs(NoImages(2), 0) is None
-    assert cutout_wcs(ArraySource(np.zeros((2, 8, 8)), ["g"]), 0) is None
+        assert get_cutout_wcs(source, 0) is None
+    assert get_cutout_wcs(NoImages(2), 0) is None
+    assert get_cutout_wcs(ArraySource(np.zeros((2, 8, 8)), ["g"]), 0) is None
 
 
 @pytest.mark.real_data
@@ -148,7 +147,7 @@ def test_stamps_of_ztf_keep_their_distortion(real_data, tmp_path):
     (packed,) = (real_data / "ztf_star_galaxy").glob("*.tar.gz")
     path = min(unpack(packed, tmp_path / "ztf").rglob("*.fits"))
     survey = Survey("ztf", (Band("i", str(path)),), kind="stamps")
-    found = cutout_wcs(StampSource(survey, {"id": np.array([0])}, 20), 0)
+    found = get_cutout_wcs(StampSource(survey, {"id": np.array([0])}, 20), 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         header = fits.getheader(path)

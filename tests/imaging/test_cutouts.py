@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from astrocnn.flags import Flag, describe
 from astrocnn.imaging import Band, Survey, TileSource
-from astrocnn.imaging.cutouts import corners, drop_infinite, gather, overlap, row_flags
+from astrocnn.imaging.cutouts import (
+    compute_corners,
+    compute_flags,
+    copy_windows,
+    count_overlap,
+    drop_infinite,
+)
 
 DTYPES = (">f4", "<f4", ">f8", ">i2", "u1", ">i4", "<i8")
 
@@ -41,11 +47,11 @@ def test_windows_equal_cutout2d(x, y, half, size, dtype, strided):
     data = np.random.default_rng(0).uniform(0, 200, (31, 37)).astype(dtype)
     out = np.zeros((2, size, size, 3), np.float32)
     target = out[..., 1] if strided else np.zeros((2, size, size), np.float32)
-    x0, y0 = corners(np.array([x]), size), corners(np.array([y]), size)
-    gather(data, x0, y0, target, into=np.array([1]))
+    x0, y0 = compute_corners(np.array([x]), size), compute_corners(np.array([y]), size)
+    copy_windows(data, x0, y0, target, into=np.array([1]))
     np.testing.assert_array_equal(target[1], oracle(data, x, y, size))
     assert not target[0].any(), "another row was touched"
-    inside = overlap(x0, size, 37) * overlap(y0, size, 31)
+    inside = count_overlap(x0, size, 37) * count_overlap(y0, size, 31)
     assert inside[0] == np.isfinite(target[1]).sum()
 
 
@@ -144,5 +150,5 @@ def test_infinite_pixels_become_no_data_and_are_counted():
     ],
 )
 def test_flags_of_pixel_counts(no_data, outside, covered, flags):
-    got = row_flags(np.array([no_data]), np.array([outside]), 16, np.array([covered], bool))[0]
+    got = compute_flags(np.array([no_data]), np.array([outside]), 16, np.array([covered], bool))[0]
     assert got == flags, describe(got)

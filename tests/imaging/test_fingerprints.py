@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from astrocnn.imaging import Survey, open_source
-from astrocnn.imaging.fingerprints import digest_of, some_of
+from astrocnn.imaging.files import compute_digest, sample_rows
 
 
 def test_content_counts_and_place_does_not(tmp_path):
@@ -18,25 +18,25 @@ def test_content_counts_and_place_does_not(tmp_path):
     first.write_bytes(np.random.default_rng(0).bytes(200_000))
     (tmp_path / "b").mkdir()
     copy = shutil.copy(first, tmp_path / "b" / "tile.bin")
-    whole = digest_of("r", [first])
-    assert digest_of("r", [copy]) == whole
-    assert digest_of("g", [first]) != whole
+    whole = compute_digest("r", [first])
+    assert compute_digest("r", [copy]) == whole
+    assert compute_digest("g", [first]) != whole
     cut = tmp_path / "b" / "tile.bin"
     cut.write_bytes(first.read_bytes()[:-1])
-    assert digest_of("r", [cut]) != whole
+    assert compute_digest("r", [cut]) != whole
     changed = bytearray(first.read_bytes())
     changed[-1] ^= 1
     cut.write_bytes(changed)
-    assert digest_of("r", [cut]) != whole
-    missing = digest_of("r", [tmp_path / "none" / "tile.bin"])
+    assert compute_digest("r", [cut]) != whole
+    missing = compute_digest("r", [tmp_path / "none" / "tile.bin"])
     empty = tmp_path / "b" / "tile.bin"
     empty.write_bytes(b"")
-    assert len({missing, whole, digest_of("r", [empty])}) == 3
+    assert len({missing, whole, compute_digest("r", [empty])}) == 3
 
 
 @pytest.mark.parametrize("n", [0, 1, 31, 33, 10**6])
 def test_some_are_spread_over_all(n):
-    some = some_of(n)
+    some = sample_rows(n)
     assert len(some) == min(n, 32) == len(set(some.tolist()))
     if n:
         assert some[0] == 0 and some[-1] == n - 1

@@ -31,7 +31,7 @@ def test_json_round_trip_is_exact() -> None:
 
 
 def test_inputs_of_a_source_accept_it_and_no_other() -> None:
-    own = Inputs.of(source(size=32), scalars=("ebv",), mask_channel=True)
+    own = Inputs.from_source(source(size=32), scalars=("ebv",), mask_channel=True)
     assert own == Inputs(
         ("g", "r", "i"), 32, pixel_scale=0.2, unit="nJy", scalars=("ebv",), mask_channel=True
     )
@@ -115,7 +115,7 @@ def test_inputs_without_bands_look_at_no_image() -> None:
     assert Inputs.from_json(TABLE.to_json()) == TABLE
     TABLE.check(NoImages(3))
     TABLE.check(source(size=64))
-    assert Inputs.of(NoImages(3), scalars=TABLE.scalars) == TABLE
+    assert Inputs.from_source(NoImages(3), scalars=TABLE.scalars) == TABLE
     with pytest.raises(InputsError, match=r"got \(ebv\), expected \(mag_g, mag_r\)"):
         TABLE.check(INPUTS)
     with pytest.raises(InputsError, match="missing g, r, i"):
@@ -142,7 +142,7 @@ def test_scalars_are_brought_to_mean_0_and_spread_1() -> None:
     rng = np.random.default_rng(2)
     values = rng.normal([20.0, -3.0], [2.0, 1e-3], (500, 2))
     values[3, 0] = np.nan
-    fitted = TABLE.with_scalars_of(values)
+    fitted = TABLE.with_scalar_statistics(values)
     z = fitted.standardize(values)
     assert z.dtype == np.float32 and np.isnan(z[3, 0])
     np.testing.assert_allclose(np.nanmean(z, axis=0), 0, atol=1e-5)
@@ -153,12 +153,12 @@ def test_scalars_are_brought_to_mean_0_and_spread_1() -> None:
 
 def test_a_constant_scalar_keeps_its_scale_and_an_empty_one_is_refused() -> None:
     values = np.column_stack([np.full(50, 0.1), np.arange(50.0)])
-    fitted = TABLE.with_scalars_of(values.astype(np.float32))
+    fitted = TABLE.with_scalar_statistics(values.astype(np.float32))
     assert fitted.scalar_scale[0] == 1.0
     np.testing.assert_allclose(fitted.standardize(values)[:, 0], 0, atol=1e-6)
     values[:, 1] = np.nan
     with pytest.raises(InputsError, match="mag_r"):
-        TABLE.with_scalars_of(values)
+        TABLE.with_scalar_statistics(values)
 
 
 def test_inputs_stored_before_scalars_were_standardized_take_them_as_they_are() -> None:

@@ -10,11 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrocnn.errors import ConfigError, InputsError
-from astrocnn.imaging.moments import Moments
+from astrocnn.imaging.background import estimate_sky_noise
 from astrocnn.imaging.normalization import STRETCHES, Normalization, compress, expand
-from astrocnn.imaging.normalization_fitter import NormalizationFitter
-from astrocnn.imaging.pixel_sample import PixelSample
-from astrocnn.imaging.sky_noise import sky_noise
+from astrocnn.imaging.normalization_fitter import Moments, NormalizationFitter, PixelSample
 
 SIGMA = np.array([1.0, 5.0, 0.02])
 
@@ -124,7 +122,7 @@ def test_sky_noise_is_found_under_a_bright_source_and_becomes_the_softening() ->
 def test_sky_noise_of_an_image_without_data_is_nan() -> None:
     images = sky(n=3, size=16)
     images[1, :, :, 2] = np.nan
-    noise = sky_noise(images)
+    noise = estimate_sky_noise(images)
     assert np.isnan(noise[1, 2]) and np.isfinite(np.delete(noise.ravel(), 5)).all()
 
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrocnn.errors import ImageError
-from astrocnn.imaging.hdus import scan
-from astrocnn.imaging.planes import find_plane, planes_in
+from astrocnn.imaging.hdus import scan_headers
+from astrocnn.imaging.planes import find_plane, find_planes
 
 
 def values(path, hdu=None, plane=None) -> np.ndarray:
@@ -43,7 +43,7 @@ def test_any_hdu_list_agrees_with_astropy(data, tmp_path_factory):
             hdus.append(fits.BinTableHDU.from_columns([column]))
     fits.HDUList(hdus).writeto(path)
     raw = path.read_bytes()
-    units = list(scan(lambda at, n: raw[at : at + n], len(raw), path))
+    units = list(scan_headers(lambda at, n: raw[at : at + n], len(raw), path))
     with fits.open(path) as expected:
         assert len(units) == len(expected)
         for unit, hdu in zip(units, expected, strict=True):
@@ -161,7 +161,7 @@ def test_cards_fall_back_on_the_primary_header(tmp_path):
     primary.header["MAGZERO"], primary.header["EXPTIME"] = 30.27, "1.5D2"
     image.header["EXPTIME"] = 90.0
     fits.HDUList([primary, image]).writeto(tmp_path / "t.fits")
-    plane = planes_in((tmp_path / "t.fits").read_bytes(), tmp_path / "t.fits", [(None, None)])[0]
+    plane = find_planes((tmp_path / "t.fits").read_bytes(), tmp_path / "t.fits", [(None, None)])[0]
     assert plane.card("MAGZERO") == 30.27
     assert plane.card("EXPTIME") == 90.0
     assert plane.card("NOTHING") is None

@@ -13,7 +13,7 @@ from astrocnn.errors import ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import StampSource, Survey, TileSource, open_source, unpack
 from astrocnn.imaging.planes import find_plane
-from astrocnn.imaging.skygrid import SkyGrid
+from astrocnn.imaging.sky_grid import SkyGrid
 
 pytestmark = pytest.mark.real_data
 
@@ -65,9 +65,9 @@ def test_odd_files_are_read_rightly_or_refused(real_data, name, hdu):
         np.testing.assert_array_equal(got, hdus[plane.unit.index].data)
     if wcs_trouble:
         with pytest.raises(ImageError, match=wcs_trouble):
-            SkyGrid.of(plane)
+            SkyGrid.from_plane(plane)
         return
-    grid = SkyGrid.of(plane)
+    grid = SkyGrid.from_plane(plane)
     wcs = astropy_wcs(plane.header)
     x, y = np.meshgrid([0.0, grid.shape[1] / 2, grid.shape[1] - 1], [0.0, grid.shape[0] - 1])
     back = grid.to_pixel(*grid.to_sky(x, y))
@@ -209,7 +209,7 @@ def test_flux_is_conserved_within_two_percent(real_data, group):
         if band.name in FIELD["SDSS"]:
             continue
         plane = find_plane(band.image)
-        grid, data = SkyGrid.of(plane), plane.load().astype(float)
+        grid, data = SkyGrid.from_plane(plane), plane.load().astype(float)
         sub = 10
         for i in range(len(ra)):
             cx, cy = (float(v[0]) for v in grid.to_pixel(ra[i : i + 1], dec[i : i + 1]))
@@ -243,7 +243,7 @@ def test_a_stack_by_pixel_index_would_be_wrong(real_data):
     angles = []
     for name in ("r", "J"):
         band = next(b for b in survey.bands if b.name == name)
-        matrix = SkyGrid.of(find_plane(band.image)).matrix()
+        matrix = SkyGrid.from_plane(find_plane(band.image)).matrix()
         angles.append(np.degrees(np.arctan2(matrix[0, 1], matrix[1, 1])))
     assert abs(angles[0] - angles[1]) % 360 > 80
 
@@ -293,7 +293,7 @@ def test_legacy_survey_by_header_cards_with_invvar(real_data, tmp_path):
         for band in "grz"
     ]
     with fits.open(original) as hdus:
-        grid = SkyGrid.of(find_plane(original))
+        grid = SkyGrid.from_plane(find_plane(original))
         ra, dec = grid.to_sky(np.array([127.6]), np.array([127.6]))
         for file in (original, path):
             survey = Survey.from_dict({"image": str(file), "bands": bands, "unit": "nanomaggy"})
@@ -369,7 +369,7 @@ def test_hsc_cube_and_hst_on_one_grid(real_data):
         data = hdus[0].data
         total = float(data.sum())
     # The WCS is in FK5, which differs from ICRS by most of one of these small pixels.
-    hst = SkyGrid.of(find_plane(folder / "Cut_HST.fits"))
+    hst = SkyGrid.from_plane(find_plane(folder / "Cut_HST.fits"))
     ra, dec = hst.to_sky(np.array([124.6]), np.array([124.6]))
     coarse = open_source(Survey.from_dict({"bands": bands}, folder), ra, dec, size=60)
     image = coarse.read([0]).images[0]
@@ -455,4 +455,4 @@ def test_galaxy_zoo_pictures(real_data):
 def test_warnings_of_wcs_do_not_reach_the_user(real_data):
     with warnings.catch_warnings():
         warnings.simplefilter("error", FITSFixedWarning)
-        SkyGrid.of(find_plane(real_data / "odd_fits" / "sip-wcs.fits"))
+        SkyGrid.from_plane(find_plane(real_data / "odd_fits" / "sip-wcs.fits"))

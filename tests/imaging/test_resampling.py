@@ -9,13 +9,12 @@ from astropy.wcs import WCS
 
 from astrocnn.flags import Flag
 from astrocnn.imaging import RESAMPLINGS, Band, Survey, TileSource
-from astrocnn.imaging.resampling import GridMap, nodes, resample
-from astrocnn.imaging.resizing import resize
-from astrocnn.imaging.skygrid import SkyGrid
+from astrocnn.imaging.resampling import GridMap, compute_nodes, resample, resize
+from astrocnn.imaging.sky_grid import SkyGrid
 
 
 def linear_map(size: int, scale: float, angle: float = 0.0, shift=(20.0, 20.0)) -> GridMap:
-    dx, dy = nodes(size)
+    dx, dy = compute_nodes(size)
     c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     x = scale * (c * dx - s * dy) + shift[0]
     y = scale * (s * dx + c * dy) + shift[1]
@@ -139,7 +138,7 @@ def test_distorted_grids_follow_the_exact_map(tmp_path, make_wcs):
     header["A_ORDER"], header["B_ORDER"] = 3, 3
     header["A_2_0"], header["B_1_1"], header["A_0_3"] = 2e-4, -3e-4, 1e-6
     grid, target = SkyGrid(WCS(header), (200, 200)), SkyGrid(make_wcs(), (50, 60))
-    dx, dy = nodes(24)
+    dx, dy = compute_nodes(24)
     grid_map = GridMap(24, *grid.to_pixel(*target.to_sky(20 + dx[None], 15 + dy[None])))
     x, y = np.meshgrid(np.arange(24), np.arange(24))
     exact = grid.to_pixel(*target.to_sky(20.0 + x, 15.0 + y))

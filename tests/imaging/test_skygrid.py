@@ -13,8 +13,7 @@ from astrocnn.errors import ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Band, Survey, TileSource
 from astrocnn.imaging.planes import find_plane
-from astrocnn.imaging.skygrid import SkyGrid
-from astrocnn.imaging.target import TangentGrid, same_grid
+from astrocnn.imaging.sky_grid import SkyGrid, TangentGrid, same_grid
 
 
 def sip_header(strength: float = 2e-5) -> fits.Header:
@@ -154,7 +153,7 @@ def test_bad_coordinates_get_their_flag(tile, tmp_path):
 def test_no_wcs_is_a_sentence(tmp_path):
     fits.PrimaryHDU(np.zeros((5, 5), "f4")).writeto(tmp_path / "t.fits")
     with pytest.raises(ImageError, match="no celestial WCS"):
-        SkyGrid.of(find_plane(tmp_path / "t.fits"))
+        SkyGrid.from_plane(find_plane(tmp_path / "t.fits"))
 
 
 def test_same_grid_finds_whole_shifts_only(make_wcs):

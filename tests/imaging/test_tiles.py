@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from astrocnn.errors import ConfigError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Band, Source, Survey, TileSource, open_source
-from astrocnn.imaging.plane_cache import PlaneCache
-from astrocnn.imaging.planes import find_plane
-from astrocnn.imaging.skygrid import SkyGrid
-from astrocnn.imaging.tiles import assign
+from astrocnn.imaging.planes import PlaneCache, find_plane
+from astrocnn.imaging.sky_grid import SkyGrid
+from astrocnn.imaging.tiles import assign_tiles
 
 
 @given(seed=st.integers(0, 50), n_tiles=st.integers(1, 40))
@@ -34,7 +33,7 @@ def test_the_deepest_tile_equals_brute_force(make_wcs, seed, n_tiles):
     depth = np.stack([g.edge_distance(*g.to_pixel(ra, dec)) * g.pixel_scale for g in grids], axis=1)
     depth[~(depth > -8)] = -np.inf
     expected = np.where(np.isfinite(depth).any(axis=1), depth.argmax(axis=1), -1)
-    np.testing.assert_array_equal(assign(grids, ra, dec, 16.0), expected)
+    np.testing.assert_array_equal(assign_tiles(grids, ra, dec, 16.0), expected)
 
 
 def test_overlapping_tiles_and_rows_in_any_order(tile, tmp_path):

@@ -10,7 +10,7 @@ from astropy.table import Table
 
 from astrocnn.errors import PredictionError
 from astrocnn.imaging import Inputs
-from astrocnn.imaging.no_images import NoImages
+from astrocnn.imaging.source import NoImages
 from astrocnn.prediction import predict, read_pdf, rows, to_csv, to_parquet
 
 FORMS = ("float32", "int16", "quantiles")

@@ -80,7 +80,7 @@ def untrained(folder: Path, text: str) -> Path:
     task = task_of(config)
     inputs = trained_inputs(config, shards, np.arange(len(shards)))
     if inputs.scalars:
-        inputs = inputs.with_scalars_of(shards.scalars(inputs.scalars))
+        inputs = inputs.with_scalar_statistics(shards.scalars(inputs.scalars))
     network = estimator_of(config, task, inputs)
     network._adopt(network._untrained())
     network.bfloat16_change_ = 1.0

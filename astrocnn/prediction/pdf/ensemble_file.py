@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from astrocnn.atomic import replacing
-from astrocnn.catalog.fits_table import blocks
+from astrocnn.catalog.fits_table import read_blocks
 from astrocnn.errors import PredictionError
 from astrocnn.prediction.pdf.reading import choose, open_densities
 
@@ -74,7 +74,7 @@ def to_qp(
         if n == 0:
             raise PredictionError(f"'{table}' has no rows, and qp knows no empty ensemble.")
         groups = file = None
-        for block in blocks(table, "PREDICTIONS", ROWS):
+        for block in read_blocks(table, "PREDICTIONS", ROWS):
             rows = slice(start, start + len(block))
             ensemble = qp.hist.create_ensemble(
                 bins=densities.edges,

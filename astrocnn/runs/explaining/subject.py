@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.backend import keras
-from astrocnn.catalog.catalog import terms
+from astrocnn.catalog.roles import split_difference
 from astrocnn.datasets import Shards
 from astrocnn.errors import ModelError
 from astrocnn.explain.explained import FEW, Scalars
@@ -96,7 +96,7 @@ class Subject:
     def _unit(self, name: str) -> str:
         """Of a column, or of a difference of two that have the same."""
         table = self.shards.catalog.table
-        known = [term for term in terms(name, table.colnames) if term in table.colnames]
+        known = [term for term in split_difference(name, table.colnames) if term in table.colnames]
         units = {str(table[term].unit or "") for term in known}
         return units.pop() if len(units) == 1 else ""
 

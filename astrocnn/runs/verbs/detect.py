@@ -12,8 +12,8 @@ from astropy.table import Table, vstack
 
 from astrocnn.atomic import replacing
 from astrocnn.errors import CatalogError, ConfigError
+from astrocnn.imaging.cutouts import build_decoder, find_bad_pixels
 from astrocnn.imaging.detection import detect_sources
-from astrocnn.imaging.masking import bad_pixels, decoder
 from astrocnn.imaging.planes import Plane
 from astrocnn.imaging.tiles import BandTiles, open_band
 from astrocnn.plugins import nearest
@@ -85,7 +85,7 @@ def _on_tile(tiles: BandTiles, number: int, threshold: float, min_pixels: int) -
     bad = np.zeros(image.shape, bool)
     for role in ("weight", "mask"):
         if role in planes:
-            bad |= bad_pixels(role, _values(planes[role]), tiles.band)
+            bad |= find_bad_pixels(role, _values(planes[role]), tiles.band)
     rms = _values(planes["rms"]).astype(np.float64) if "rms" in planes else None
     return detect_sources(
         image,
@@ -99,7 +99,7 @@ def _on_tile(tiles: BandTiles, number: int, threshold: float, min_pixels: int) -
 
 def _values(plane: Plane, valid_range: tuple[float, float] | None = None) -> np.ndarray:
     stored = plane.load()
-    decode = decoder(plane.scaling, valid_range)
+    decode = build_decoder(plane.scaling, valid_range)
     values = stored if decode is None else decode(stored)
     return np.asarray(values, values.dtype.newbyteorder("="))
 

@@ -16,7 +16,7 @@ from astrocnn.backend import load_tensorflow
 from astrocnn.datasets import Shards, usable
 from astrocnn.errors import AstrocnnError, ConfigError, PredictionError
 from astrocnn.evaluation.figures import png
-from astrocnn.imaging import cutout_wcs, open_source
+from astrocnn.imaging import get_cutout_wcs, open_source
 from astrocnn.progress import track
 from astrocnn.runs.assemble import catalog_of, survey_of
 from astrocnn.runs.config import RunConfig
@@ -204,7 +204,7 @@ def _places(config: RunConfig, shards: Shards, rows: Rows) -> tuple[list[Any], s
         columns = {name: catalog.table[name][rows] for name in catalog.table.colnames}
         ra, dec = (None if v is None else v[rows] for v in (catalog.ra, catalog.dec))
         source = open_source(survey, ra=ra, dec=dec, columns=columns, size=shards.size)
-        return [cutout_wcs(source, k) for k in range(len(rows))], ""
+        return [get_cutout_wcs(source, k) for k in range(len(rows))], ""
     except (AstrocnnError, OSError, IndexError) as error:
         return none, f"without WCS: {getattr(error, 'what', error)}"
 

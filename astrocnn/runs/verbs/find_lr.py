@@ -88,7 +88,7 @@ def begin(config: RunConfig, folder: RunDirectory) -> Beginning:
         )
     inputs = trained_inputs(config, shards, rows["train"])
     if inputs.scalars and not inputs.scalar_location:
-        inputs = inputs.with_scalars_of(shards.scalars(inputs.scalars)[rows["train"]])
+        inputs = inputs.with_scalar_statistics(shards.scalars(inputs.scalars)[rows["train"]])
     keras.utils.set_random_seed(config.seed)
     return Beginning(task, shards, rows, inputs, network_of(config, task, shards))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from astrocnn.atomic import sha256
 from astrocnn.backend import load_tensorflow
 from astrocnn.errors import ConfigError
-from astrocnn.imaging.paths import expand
+from astrocnn.imaging.files import expand_path
 from astrocnn.prediction import parse_worker, to_csv, to_parquet, to_qp
 from astrocnn.prediction import predict as predict_catalog
 from astrocnn.runs.assemble import catalog_of, choose_bands, source_of, survey_from, survey_of
@@ -88,7 +88,7 @@ def run(
 
 
 def _refuse_catalog(path: Path, config: RunConfig, catalog: Path | None) -> None:
-    read = Path(expand(config.catalog.file, config.root)) if catalog is None else catalog
+    read = Path(expand_path(config.catalog.file, config.root)) if catalog is None else catalog
     if path.exists() and read.exists() and path.samefile(read):
         raise ConfigError(
             "The predictions would replace the catalogue they are made for.",

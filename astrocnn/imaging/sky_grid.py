@@ -13,14 +13,24 @@ from __future__ import annotations
 import hashlib
 import threading
 import warnings
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astrocnn.errors import ImageError
 from astrocnn.imaging.planes import Plane
 
-__all__ = ["SkyGrid", "separation", "unit_vectors"]
+__all__ = [
+    "SkyGrid",
+    "TangentGrid",
+    "get_cutout_wcs",
+    "same_grid",
+    "compute_separation",
+    "build_tangent_wcs",
+    "compute_unit_vectors",
+    "build_window_wcs",
+]
 
 ROUND_TRIP = 0.1
 """Largest disagreement [pixel] of sky -> pixel -> sky; beyond it the inversion has failed."""
@@ -67,7 +77,7 @@ class SkyGrid:
         self.key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @classmethod
-    def of(cls, plane: Plane) -> SkyGrid:
+    def from_plane(cls, plane: Plane) -> SkyGrid:
         """The grid of an image plane.
 
         Raises
@@ -170,9 +180,9 @@ class SkyGrid:
                     if lost is not None:
                         pixel[lost] = np.nan
             back = self.wcs.all_pix2world(pixel, 0)
-        off = separation(
-            unit_vectors(back[:, self._lon], back[:, 1 - self._lon]),
-            unit_vectors(world[:, self._lon], world[:, 1 - self._lon]),
+        off = compute_separation(
+            compute_unit_vectors(back[:, self._lon], back[:, 1 - self._lon]),
+            compute_unit_vectors(world[:, self._lon], world[:, 1 - self._lon]),
         )
         tolerance = ROUND_TRIP * np.radians(self.pixel_scale / 3600)
         pixel[~(off <= tolerance)] = np.nan
@@ -185,7 +195,7 @@ class SkyGrid:
         height, width = self.shape
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
         step = np.array([[0, 0], [0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]])
-        vectors = unit_vectors(*self.to_sky(*(middle + step).T))
+        vectors = compute_unit_vectors(*self.to_sky(*(middle + step).T))
         self.center = vectors[0]
         area = np.linalg.norm(np.cross(vectors[1] - vectors[2], vectors[3] - vectors[4]))
         if not (np.isfinite(area) and area > 0):
@@ -197,19 +207,19 @@ class SkyGrid:
             [np.stack([t, np.full(9, side)], 1) for side in (-0.5, 0.5)]
             + [np.stack([np.full(9, side), t], 1) for side in (-0.5, 0.5)]
         )
-        rim = unit_vectors(*self.to_sky(*(middle + border * [width, height]).T))
-        angles = separation(rim, self.center)
+        rim = compute_unit_vectors(*self.to_sky(*(middle + border * [width, height]).T))
+        angles = compute_separation(rim, self.center)
         radius = float(np.max(angles)) if np.isfinite(angles).all() else np.pi
         self.radius = np.pi if radius > np.pi / 2 else radius
 
 
-def unit_vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+def compute_unit_vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
     """Unit vectors of shape (n, 3) of positions [deg]."""
     lon, lat = np.radians(ra), np.radians(dec)
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
 
 
-def separation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def compute_separation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Angle between unit vectors [rad], accurate for the smallest ones."""
     return 2 * np.arcsin(np.clip(np.linalg.norm(a - b, axis=-1) / 2, 0, 1))
 
@@ -238,7 +248,202 @@ def _with_tables(plane: Plane) -> Any:
     from astropy.io import fits
     from astropy.wcs import WCS
 
-    from astrocnn.imaging.hdus import read_whole
+    from astrocnn.imaging.hdus import read_decompressed
 
-    with fits.open(io.BytesIO(read_whole(plane.path))) as hdus:
+    with fits.open(io.BytesIO(read_decompressed(plane.path))) as hdus:
         return WCS(plane.header, hdus)
+
+
+SAME = 1e-3
+"""Two grids whose pixels differ by less than this [pixel] everywhere are the same."""
+
+
+@dataclass(frozen=True)
+class TangentGrid:
+    """Tangent planes, each centered on its own object.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (2, 2)
+        Offsets east and north [arcsec] per pixel in x and y.
+    """
+
+    matrix: np.ndarray
+
+    @classmethod
+    def north_up(cls, scale: float) -> TangentGrid:
+        """North up, east left, with a pixel scale [arcsec]."""
+        return cls(np.array([[-scale, 0.0], [0.0, scale]]))
+
+    def to_sky(
+        self, ra: np.ndarray, dec: np.ndarray, x: np.ndarray, y: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Sky positions [deg] of pixel offsets from the objects.
+
+        Parameters
+        ----------
+        ra, dec : ndarray of shape (n,)
+            Objects [deg].
+        x, y : ndarray of shape (m,)
+            Offsets [pixel].
+
+        Returns
+        -------
+        ra, dec : ndarray of shape (n, m)
+
+        References
+        ----------
+        Calabretta & Greisen 2002, A&A 395, 1077, section 5.1.3 (gnomonic projection).
+        """
+        east, north = np.radians(self.matrix @ np.stack([x, y]) / 3600)
+        lon0, lat0 = np.radians(ra)[:, None], np.radians(dec)[:, None]
+        down = np.cos(lat0) - north * np.sin(lat0)
+        lon = lon0 + np.arctan2(east, down)
+        lat = np.arctan2(np.sin(lat0) + north * np.cos(lat0), np.hypot(east, down))
+        return np.degrees(lon) % 360, np.degrees(lat)
+
+
+def same_grid(target: object, other: object) -> tuple[int, int] | None:
+    """Whole-pixel shift (x, y) from one image grid to another; None when there is none.
+
+    Parameters
+    ----------
+    target, other : SkyGrid
+        Grids of two images.
+    """
+    if target is other or target.key == other.key:  # type: ignore[attr-defined]
+        return 0, 0
+    height, width = target.shape  # type: ignore[attr-defined]
+    y, x = np.meshgrid(np.linspace(0, height - 1, 5), np.linspace(0, width - 1, 5), indexing="ij")
+    there_x, there_y = other.to_pixel(*target.to_sky(x, y))  # type: ignore[attr-defined]
+    shift_x, shift_y = there_x - x, there_y - y
+    whole_x, whole_y = np.round(shift_x[2, 2]), np.round(shift_y[2, 2])
+    worst = np.maximum(np.abs(shift_x - whole_x), np.abs(shift_y - whole_y)).max()
+    return (int(whole_x), int(whole_y)) if worst < SAME else None
+
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+
+def get_cutout_wcs(source: Any, row: int) -> WCS | None:
+    """The celestial WCS of the pixels of one cutout.
+
+    Parameters
+    ----------
+    source : Source
+        Where the cutouts come from.
+    row : int
+        Which one.
+
+    Returns
+    -------
+    astropy.wcs.WCS or None
+        That of the reference band; None where the place on the sky is not known: pictures, arrays,
+        files without coordinates, objects that no tile covers.
+    """
+    of = getattr(source, "wcs", None)
+    return None if of is None else of(int(row))
+
+
+def build_window_wcs(grid: SkyGrid, x0: int, y0: int, size: int, step: float = 1.0) -> WCS:
+    """The WCS of a square window of an image.
+
+    Parameters
+    ----------
+    grid : SkyGrid
+        Of the whole image.
+    x0, y0 : int
+        First pixel of the window, which may lie outside.
+    size : int
+        Pixels a side of the cutout made of the window.
+    step : float
+        Side of a pixel of the cutout in pixels of the image.
+
+    Returns
+    -------
+    astropy.wcs.WCS
+        With the distortions (SIP, TPV) of the image.  Those in tables do not fit into the header of
+        a cutout: the tangent plane in its middle equals them there to first order.
+    """
+    from astropy.wcs import Sip
+
+    if _uses_tables(grid.wcs):
+        return _local(grid, x0, y0, size, step)
+    wcs = grid.wcs.deepcopy()
+    # Pixel p of the cutout, counted from 1, has its middle at first + (p - 1/2) step - 1/2.
+    first = np.array([x0, y0], float) + 0.5
+    wcs.wcs.crpix = (wcs.wcs.crpix - first) / step + 0.5
+    if step != 1:
+        if wcs.wcs.has_cd():
+            wcs.wcs.cd = wcs.wcs.cd * step
+        elif wcs.wcs.has_crota():
+            wcs.wcs.cdelt = wcs.wcs.cdelt * step
+        else:
+            # Not CDELT, which comes after the distortion of TPV.
+            wcs.wcs.pc = wcs.wcs.get_pc() * step
+    if wcs.sip is not None:
+        polynomials = [
+            None if p is None else _rescaled(p, step)
+            for p in (wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp)
+        ]
+        wcs.sip = Sip(*polynomials, (wcs.sip.crpix - first) / step + 0.5)
+    wcs.array_shape = (size, size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what astropy repairs was told of when it was opened
+        wcs.wcs.set()
+    return wcs
+
+
+def build_tangent_wcs(matrix: np.ndarray, ra: float, dec: float, size: int) -> WCS:
+    """The WCS of a tangent plane that touches the sky in the middle of a cutout.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (2, 2)
+        Offsets east and north [arcsec] per pixel in x and y.
+    ra, dec : float
+        ICRS position of the middle [deg].
+    size : int
+        Pixels a side.
+    """
+    from astropy.wcs import WCS
+
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.cunit = ["deg", "deg"]
+    wcs.wcs.radesys = "ICRS"
+    wcs.wcs.crval = [ra, dec]
+    wcs.wcs.crpix = [(size + 1) / 2] * 2
+    wcs.wcs.cd = np.asarray(matrix, float) / 3600
+    wcs.array_shape = (size, size)
+    wcs.wcs.set()
+    return wcs
+
+
+def _uses_tables(wcs: WCS) -> bool:
+    tables = (wcs.cpdis1, wcs.cpdis2, wcs.det2im1, wcs.det2im2)
+    in_tables = any(str(kind).endswith("-TAB") for kind in wcs.wcs.ctype)
+    return in_tables or any(table is not None for table in tables)
+
+
+def _local(grid: SkyGrid, x0: int, y0: int, size: int, step: float) -> WCS:
+    x, y = (first + (size * step - 1) / 2 for first in (x0, y0))
+    reach = size * step / 2
+    ra, dec = grid.to_sky(
+        np.array([x, x + reach, x - reach, x, x]), np.array([y, y, y, y + reach, y - reach])
+    )
+    # Gnomonic offsets of the four points from the middle.
+    lon, lat = np.radians(ra - ra[0]), np.radians(dec)
+    cosine = np.sin(lat[0]) * np.sin(lat) + np.cos(lat[0]) * np.cos(lat) * np.cos(lon)
+    east = np.cos(lat) * np.sin(lon) / cosine
+    north = (np.cos(lat[0]) * np.sin(lat) - np.sin(lat[0]) * np.cos(lat) * np.cos(lon)) / cosine
+    arcsec = np.degrees(np.stack([east, north])) * 3600
+    matrix = np.stack([arcsec[:, 1] - arcsec[:, 2], arcsec[:, 3] - arcsec[:, 4]], axis=1)
+    return build_tangent_wcs(matrix / (2 * reach) * step, float(ra[0]), float(dec[0]), size)
+
+
+def _rescaled(polynomial: np.ndarray, step: float) -> np.ndarray:
+    """A SIP polynomial in larger pixels: u = u' step, and its value in them, too."""
+    p = np.arange(len(polynomial))
+    return np.asarray(polynomial * step ** (p[:, None] + p[None, :] - 1.0))

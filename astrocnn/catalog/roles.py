@@ -1,4 +1,4 @@
-"""Names under which surveys store the same quantity: data, not code.
+"""Which columns hold what: roles, and the names under which surveys store the same quantity.
 
 All comparisons ignore case.  Within a quantity the order is the preference: a name that can mean
 only one thing stands before a short name that can mean several.
@@ -7,11 +7,20 @@ only one thing stands before a short name that can mean several.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from astrocnn.errors import CatalogError
 from astrocnn.plugins import nearest
 
-__all__ = ["ALIASES", "POSITIONS", "find", "resolve"]
+__all__ = [
+    "ALIASES",
+    "POSITIONS",
+    "Roles",
+    "choose_roles",
+    "find_column",
+    "resolve_column",
+    "split_difference",
+]
 
 POSITIONS: tuple[tuple[str, str], ...] = (
     ("ra", "dec"),
@@ -95,12 +104,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
 """Quantity -> column names, lower case, best first."""
 
 
-def find(quantity: str, names: Sequence[str]) -> str | None:
-    """The column that holds a quantity, or None.
+def find_column(quantity: str, names: Sequence[str]) -> str | None:
+    """Find the column that holds a quantity; None when there is none.
 
     A column ``z`` beside ``g``, ``r`` and ``i`` is a magnitude and never taken for a redshift.
 
-    >>> find("id", ["RA", "OBJECT_ID", "id"])
+    >>> find_column("id", ["RA", "OBJECT_ID", "id"])
     'OBJECT_ID'
     """
     by_lower: dict[str, str] = {}
@@ -114,8 +123,8 @@ def find(quantity: str, names: Sequence[str]) -> str | None:
     return None
 
 
-def resolve(name: str, names: Sequence[str], what: str = "column") -> str:
-    """The column meant by `name`: as spelt, else in another case, else by the alias table.
+def resolve_column(name: str, names: Sequence[str], what: str = "column") -> str:
+    """Find the column that a name means: as spelt, else in another case, else by the aliases.
 
     Raises
     ------
@@ -127,7 +136,7 @@ def resolve(name: str, names: Sequence[str], what: str = "column") -> str:
     same = [n for n in names if n.lower() == name.lower()]
     if len(same) == 1:
         return same[0]
-    known = find(name.lower(), names)
+    known = find_column(name.lower(), names)
     if known is not None:
         return known
     raise CatalogError(
@@ -135,3 +144,66 @@ def resolve(name: str, names: Sequence[str], what: str = "column") -> str:
         allowed=names,
         hint=nearest(name, names),
     )
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which column is the identifier and which, if any, are the coordinates."""
+
+    id: str
+    ra: str | None = None
+    dec: str | None = None
+
+
+def choose_roles(
+    names: list[str], *, id: str | None = None, ra: str | None = None, dec: str | None = None
+) -> Roles:
+    """Choose the columns of identifier and position, given or found by the alias table.
+
+    Raises
+    ------
+    CatalogError
+        If a name does not exist, no identifier is found, or only one coordinate is.
+    """
+    chosen = (
+        resolve_column(id, names, "identifier column")
+        if id is not None
+        else find_column("id", names)
+    )
+    if chosen is None:
+        raise CatalogError(
+            "No column of the catalogue is known as an identifier.",
+            received=names,
+            allowed=[a.upper() for a in ALIASES["id"]],
+            hint="name it: id='column' in Python, id = \"column\" under [catalog] in a run file",
+        )
+    if ra is None and dec is None:
+        for pair in POSITIONS:
+            found = [next((n for n in names if n.lower() == alias), None) for alias in pair]
+            if None not in found:
+                return Roles(chosen, *found)
+        if find_column("ra", names) is None and find_column("dec", names) is None:
+            return Roles(chosen)
+        if find_column("ra", names) is not None and find_column("dec", names) is not None:
+            return Roles(chosen, find_column("ra", names), find_column("dec", names))
+    found_ra = resolve_column(ra or "ra", names, "right ascension column")
+    found_dec = resolve_column(dec or "dec", names, "declination column")
+    return Roles(chosen, found_ra, found_dec)
+
+
+def split_difference(name: str, columns: Sequence[str]) -> list[str]:
+    """Split the name of a scalar into its column, or the two columns of a difference.
+
+    Parameters
+    ----------
+    name : str
+        Name of a column, or two of them around a minus sign between blanks.
+    columns : sequence of str
+        Names that exist: a column whose own name holds a minus sign is that column.
+
+    Examples
+    --------
+    >>> split_difference("g - r", ["g", "r"]), split_difference("g-r", ["g-r"])
+    (['g', 'r'], ['g-r'])
+    """
+    return [name] if name in columns else name.split(" - ", 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,18 +13,184 @@ import numpy as np
 from astrocnn.errors import CatalogError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
-from astrocnn.imaging.cutout_wcs import tangent_wcs, window_wcs
-from astrocnn.imaging.cutouts import Cutouts, corners, drop_infinite, empty_stack, row_flags
-from astrocnn.imaging.fingerprints import digest_of
-from astrocnn.imaging.plane_cache import PlaneCache
-from astrocnn.imaging.resampling import GridMap, nodes
-from astrocnn.imaging.skygrid import SkyGrid
-from astrocnn.imaging.survey import Survey
-from astrocnn.imaging.target import TangentGrid, same_grid
-from astrocnn.imaging.tile_job import Job, Stack
-from astrocnn.imaging.tiles import assign, open_band
+from astrocnn.imaging.cutouts import (
+    Cutouts,
+    Windows,
+    allocate_stack,
+    build_decoder,
+    compute_corners,
+    compute_flags,
+    copy_windows,
+    count_overlap,
+    drop_infinite,
+    find_bad_pixels,
+)
+from astrocnn.imaging.files import compute_digest
+from astrocnn.imaging.planes import Plane, PlaneCache
+from astrocnn.imaging.resampling import GridMap, compute_nodes, resample
+from astrocnn.imaging.sky_grid import (
+    SkyGrid,
+    TangentGrid,
+    build_tangent_wcs,
+    build_window_wcs,
+    same_grid,
+)
+from astrocnn.imaging.survey import Band, Survey
+from astrocnn.imaging.tiles import assign_tiles, open_band
 
-__all__ = ["TileSource"]
+__all__ = ["Job", "Stack", "TileSource"]
+
+SAMPLES = 1_000_000
+"""Pixels that are resampled at a time, which bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What a read fills: cutouts, and per row and band the pixels outside and the coverage."""
+
+    images: np.ndarray
+    no_data: np.ndarray
+    outside: np.ndarray
+    covered: np.ndarray
+
+
+@dataclass
+class Job:
+    """Objects of a group that one tile of one band covers.
+
+    Parameters
+    ----------
+    channel : int
+        Which band.
+    band : Band
+        The band.
+    planes : dict of str to Plane
+        The image and what marks bad pixels; empty when nothing covers the objects.
+    at : ndarray of shape (n,)
+        Positions in the group, ascending.
+    x0, y0 : ndarray of shape (n,), optional
+        First pixels of the windows, for a tile on the target grid.
+    grid_map : GridMap, optional
+        Map from the target, for a tile on another grid.
+    """
+
+    channel: int
+    band: Band
+    planes: dict[str, Plane]
+    at: np.ndarray
+    x0: np.ndarray | None = None
+    y0: np.ndarray | None = None
+    grid_map: GridMap | None = None
+    method: str = "lanczos3"
+    conserve: bool = True
+    factor: float = 1.0
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def is_slice(self) -> bool:
+        """Whether cutting is copying, without resampling."""
+        return self.x0 is not None
+
+    def windows(self, start: int, stop: int, size: int) -> Windows:
+        """Windows of the objects from `start` to `stop` of `at`, for a tile on the target grid."""
+        assert self.x0 is not None and self.y0 is not None
+        part = slice(start, stop)
+        decode = build_decoder(self.planes["image"].scaling, self.band.valid_range)
+        shape = (size, size)
+        image = self.arrays["image"]
+        return Windows(image, self.x0[part], self.y0[part], shape, decode, self.factor)
+
+    def run(self, start: int, stop: int, into: np.ndarray, stack: Stack, is_cut: bool) -> None:
+        """Fill the channel of those objects that stand from `start` to `stop` in the group.
+
+        With `is_cut` the pixels are there already, and only the bad ones are marked.
+        """
+        first, last = (int(k) for k in np.searchsorted(self.at, (start, stop)))
+        if first == last:
+            return
+        rows = into[self.at[first:last]]
+        size = stack.images.shape[1]
+        if not self.planes:
+            for row in rows.tolist():
+                stack.images[row, :, :, self.channel] = np.nan
+        elif self.grid_map is not None:
+            self._resample(slice(first, last), rows, stack)
+        else:
+            if not is_cut:
+                windows = self.windows(first, last, size)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    for k, row in enumerate(rows.tolist()):
+                        windows.copy(k, stack.images[row, :, :, self.channel])
+            self._mark(slice(first, last), rows, stack.images)
+
+    def count(self, into: np.ndarray, stack: Stack) -> None:
+        """Count the pixels outside the image; resampling has done so on the way."""
+        rows, size = into[self.at], stack.images.shape[1]
+        if not self.planes:
+            stack.outside[rows, self.channel] = size * size
+        elif self.x0 is not None and self.y0 is not None:
+            height, width = self.planes["image"].shape
+            inside = count_overlap(self.x0, size, width) * count_overlap(self.y0, size, height)
+            stack.outside[rows, self.channel] = size * size - inside
+            stack.covered[rows, self.channel] = inside > 0
+
+    def _mark(self, part: slice, rows: np.ndarray, images: np.ndarray) -> None:
+        assert self.x0 is not None and self.y0 is not None
+        bad = self._bad(self.x0[part], self.y0[part], images.shape[1])
+        if bad is not None:
+            for k in np.flatnonzero(bad.any(axis=(1, 2))).tolist():
+                images[rows[k], :, :, self.channel][bad[k]] = np.nan
+
+    def _bad(self, x0: np.ndarray, y0: np.ndarray, side: int) -> np.ndarray | None:
+        """Pixels of the windows that another plane marks; nothing is marked outside."""
+        total: np.ndarray | None = None
+        for role, array in self.arrays.items():
+            if role == "image":
+                continue
+            scaling = self.planes[role].scaling
+            probe = array[:1, :1] if scaling is None else scaling(array[:1, :1])
+            values = np.empty((len(x0), side, side), probe.dtype.newbyteorder("="))
+            copy_windows(array, x0, y0, values, decode=scaling, fill=0)
+            bad = find_bad_pixels(role, values, self.band)
+            total = bad if total is None else total | bad
+        return total
+
+    def _resample(self, part: slice, rows: np.ndarray, stack: Stack) -> None:
+        assert self.grid_map is not None
+        size = stack.images.shape[1]
+        steps = max(1, int(np.ceil(self.grid_map.ratio)))
+        at_once = max(1, SAMPLES // (size * steps) ** 2)
+        whole = self.grid_map[part]
+        for k in range(0, len(rows), at_once):
+            some = slice(k, k + at_once)
+            values, outside, covered = self._resampled(whole[some], size)
+            with np.errstate(over="ignore"):
+                for row, image in zip(rows[some].tolist(), values, strict=True):
+                    stack.images[row, :, :, self.channel] = image
+            stack.outside[rows[some], self.channel] = outside
+            stack.covered[rows[some], self.channel] = covered
+
+    def _resampled(self, grid_map: GridMap, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        image = self.arrays["image"]
+        height, width = image.shape
+        x0, y0, side = grid_map.bounds()
+        windows = np.empty((len(x0), side, side))
+        decode = build_decoder(self.planes["image"].scaling, self.band.valid_range)
+        copy_windows(image, x0, y0, windows, decode=decode)
+        windows[~np.isfinite(windows)] = np.nan
+        bad = self._bad(x0, y0, side)
+        if bad is not None:
+            windows[bad] = np.nan
+        values = resample(windows, x0, y0, grid_map, self.method, self.conserve) * self.factor
+        x, y = grid_map.at(np.arange(size))
+        edge = np.minimum(
+            np.minimum(x + 0.5, width - 0.5 - x), np.minimum(y + 0.5, height - 0.5 - y)
+        )
+        edge[~grid_map.ok] = -np.inf
+        # At the very edge a pixel has no value because its neighbors lie outside.
+        near = np.isnan(values) & (edge < max(1.0, grid_map.ratio))
+        return values, near.sum(axis=(1, 2)), (edge > 0).any(axis=(1, 2))
+
 
 BLOCK = 128
 """Objects that a thread cuts at a time, in all bands."""
@@ -92,9 +258,10 @@ class TileSource:
         self._fallback = TangentGrid(self._reference[0].matrix())
         self._factors = [
             [
-                photometry.factor(
-                    survey.unit, tiles.band, _zero_point(tiles.band, plane), grid.pixel_area
+                photometry.compute_factor(
+                    survey.unit, tiles.band.unit, _zero_point(tiles.band, plane), grid.pixel_area
                 )
+                * tiles.band.flux_scale
                 for plane, grid in zip(tiles.planes["image"], tiles.grids, strict=True)
             ]
             for tiles in self._tiles
@@ -112,7 +279,7 @@ class TileSource:
             by_key: dict[tuple[str, ...], np.ndarray] = {}
             for tiles in self._tiles:
                 if tiles.key not in by_key:
-                    by_key[tiles.key] = assign(
+                    by_key[tiles.key] = assign_tiles(
                         tiles.grids, self.ra, self.dec, self.size * (self.pixel_scale or 1.0)
                     )
             self._assigned = [by_key[tiles.key] for tiles in self._tiles]
@@ -122,7 +289,7 @@ class TileSource:
     def fingerprint(self) -> str:
         """Digest of the survey and of samples of its files."""
         planes = [p for t in self._tiles for found in t.planes.values() for p in found]
-        return digest_of(self.survey, dict.fromkeys(plane.path for plane in planes))
+        return compute_digest(self.survey, dict.fromkeys(plane.path for plane in planes))
 
     def order(self) -> np.ndarray:
         """Permutation of the rows that visits each tile once; rows without a tile come last."""
@@ -145,11 +312,11 @@ class TileSource:
         rows = np.asarray(rows, np.int64)
         shape = (len(rows), self.size, self.size, len(self.bands))
         counts = np.zeros((len(rows), len(self.bands)), np.int64)
-        stack = Stack(empty_stack(shape, out), counts, counts.copy(), counts.astype(bool))
+        stack = Stack(allocate_stack(shape, out), counts, counts.copy(), counts.astype(bool))
         with ThreadPoolExecutor(self.workers) as pool:
             for group in self._groups(rows):
                 self._cut(pool, group, stack)
-        flags = row_flags(stack.no_data, stack.outside, self.size**2, stack.covered)
+        flags = compute_flags(stack.no_data, stack.outside, self.size**2, stack.covered)
         good = _valid(self.ra[rows], self.dec[rows])
         flags[~good] = (flags[~good] | Flag.BAD_COORDINATES.value) & ~Flag.NO_COVERAGE.value
         no_data = (stack.no_data / self.size**2).astype(np.float32)
@@ -163,10 +330,12 @@ class TileSource:
         ra, dec = float(self.ra[row]), float(self.dec[row])
         tile = tiles[self.survey.reference_index]
         if self._tangent is not None or tile < 0:
-            return tangent_wcs((self._tangent or self._fallback).matrix, ra, dec, self.size)
+            return build_tangent_wcs((self._tangent or self._fallback).matrix, ra, dec, self.size)
         grid = self._reference[tile]
-        x0, y0 = (corners(at, self.size) for at in grid.to_pixel(np.array([ra]), np.array([dec])))
-        return window_wcs(grid, int(x0[0]), int(y0[0]), self.size)
+        x0, y0 = (
+            compute_corners(at, self.size) for at in grid.to_pixel(np.array([ra]), np.array([dec]))
+        )
+        return build_window_wcs(grid, int(x0[0]), int(y0[0]), self.size)
 
     def _groups(self, rows: np.ndarray) -> Any:
         """Yield the objects of each reference tile, low ones first, with their jobs."""
@@ -184,7 +353,7 @@ class TileSource:
         grid = self._reference[tile] if tile >= 0 else None
         if grid is not None:
             x, y = grid.to_pixel(ra, dec)
-            x0, y0 = corners(x, self.size), corners(y, self.size)
+            x0, y0 = compute_corners(x, self.size), compute_corners(y, self.size)
         else:
             x0 = y0 = np.zeros(len(rows), np.int64)
         sky: tuple[np.ndarray, np.ndarray] | None = None
@@ -221,7 +390,7 @@ class TileSource:
         x0: np.ndarray,
         y0: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        dx, dy = nodes(self.size)
+        dx, dy = compute_nodes(self.size)
         if grid is not None:
             return grid.to_sky(x0[:, None] + dx, y0[:, None] + dy)
         middle = (self.size - 1) / 2

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import string
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,17 +19,147 @@ import numpy as np
 from astrocnn.errors import CatalogError, ConfigError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
-from astrocnn.imaging.cutout_wcs import window_wcs
-from astrocnn.imaging.cutouts import Cutouts, drop_infinite, empty_stack, gather, row_flags
-from astrocnn.imaging.fingerprints import digest_of, some_of
-from astrocnn.imaging.masking import bad_pixels, decoder
-from astrocnn.imaging.paths import split_hdu
-from astrocnn.imaging.resizing import resize
-from astrocnn.imaging.skygrid import SkyGrid
-from astrocnn.imaging.stamp_file import StampFile, Wanted
+from astrocnn.imaging.cutouts import (
+    Cutouts,
+    allocate_stack,
+    build_decoder,
+    compute_flags,
+    copy_windows,
+    drop_infinite,
+    find_bad_pixels,
+)
+from astrocnn.imaging.files import compute_digest, sample_rows, split_hdu
+from astrocnn.imaging.hdus import unpacked
+from astrocnn.imaging.planes import Plane, Scaling, find_planes, stored
+from astrocnn.imaging.resampling import resize
+from astrocnn.imaging.sky_grid import SkyGrid, build_window_wcs
 from astrocnn.imaging.survey import Survey
 
-__all__ = ["StampSource"]
+__all__ = ["StampFile", "StampPlane", "StampSource", "Wanted"]
+
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A plane asked for, under a key of the caller."""
+
+    key: tuple[int, str]
+    hdu: int | str | Mapping[str, Any] | None
+    plane: int | None
+
+
+@dataclass(frozen=True)
+class StampPlane:
+    """Pixels as stored, and how to make values of them."""
+
+    array: np.ndarray
+    scaling: Scaling | None
+    title: str
+    card: Callable[[str], Any]
+    is_picture: bool = False
+
+
+class StampFile:
+    """Reading of one file."""
+
+    @staticmethod
+    def read(path: str, wanted: list[Wanted]) -> dict[tuple[int, str], StampPlane]:
+        """Read the planes asked for.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ImageError
+            If it is no image, is damaged, or lacks a plane.
+        """
+        data = _bytes(path)
+        if data.startswith(_PICTURES):
+            return _picture(data, path, wanted)
+        return _fits(data, Path(path), wanted)
+
+    @staticmethod
+    def plane(
+        path: str, hdu: int | str | Mapping[str, Any] | None, number: int | None
+    ) -> Plane | None:
+        """An image plane with its header; None in a picture, which has none.
+
+        Raises
+        ------
+        FileNotFoundError, ImageError
+            As for `read`.
+        """
+        data = _bytes(path)
+        if data.startswith(_PICTURES):
+            return None
+        plain = unpacked(data, Path(path))
+        return find_planes(plain, Path(path), [(hdu, number)], plain is not data)[0]
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read()
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise FileNotFoundError(path) from error
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ImageError(f"The file {path} cannot be read ({error}).") from error
+    if not data:
+        raise ImageError(f"The file {path} is empty.")
+    return data
+
+
+def _fits(data: bytes, path: Path, wanted: list[Wanted]) -> dict[tuple[int, str], StampPlane]:
+    plain = unpacked(data, path)
+    whole = plain is not data
+    found = find_planes(plain, path, [(w.hdu, w.plane) for w in wanted], whole)
+    result = {}
+    for one, plane in zip(wanted, found, strict=True):
+        if plane.unit.kind == "compressed":
+            array = plane.load()
+        else:
+            array = stored(plain, plane.unit, path)[plane.take]
+        result[one.key] = StampPlane(array, plane.scaling, plane.title, plane.card)
+    return result
+
+
+def _picture(data: bytes, path: str, wanted: list[Wanted]) -> dict[tuple[int, str], StampPlane]:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            picture: Image.Image = opened
+            if picture.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBA", "LA", "1"):
+                picture = picture.convert("L" if picture.mode in ("LA", "1") else "RGB")
+            pixels = np.asarray(picture)
+    except Exception as error:  # the decoders raise a score of different kinds
+        raise ImageError(f"The picture {path} is truncated or damaged ({error}).") from error
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    channels = pixels.shape[2]
+    images = [w for w in wanted if w.key[1] == "image"]
+    result = {}
+    for one in wanted:
+        plane = one.plane
+        if plane is None:
+            # Bands that share a picture and name no channel are its channels in order.
+            plane = images.index(one) if one in images and len(images) == channels else 0
+            if channels > 1 and len(images) != channels:
+                raise ImageError(
+                    f"The picture {path} has {channels} color channels.",
+                    allowed="'plane' 0 (red), 1 (green) or 2 (blue) for each band",
+                )
+        if channels == 1 and 0 <= plane < 3:
+            plane = 0  # a gray picture among color ones
+        if not 0 <= plane < channels:
+            raise ImageError(
+                f"The picture {path} has no channel {plane}.", allowed=f"0 to {channels - 1}"
+            )
+        result[one.key] = StampPlane(pixels[..., plane], None, path, lambda key: None, True)
+    return result
+
 
 BLOCK = 32
 MAX_PROBLEMS = 20
@@ -94,9 +226,10 @@ class StampSource:
             area = float(np.radians(survey.pixel_scale / 3600) ** 2)
         # Where the zero point is in the headers, this is the factor for zero point 0.
         self._factors = [
-            photometry.factor(
-                survey.unit, b, 0.0 if isinstance(b.zero_point, str) else b.zero_point, area
+            photometry.compute_factor(
+                survey.unit, b.unit, 0.0 if isinstance(b.zero_point, str) else b.zero_point, area
             )
+            * b.flux_scale
             for b in survey.bands
         ]
         self._conserve = [
@@ -113,9 +246,9 @@ class StampSource:
         for name, values in self._columns.items():
             names.update(f"{name}{values.dtype.str}{values.shape}".encode())
             names.update(np.ascontiguousarray(values).tobytes())
-        rows = some_of(self._length)
+        rows = sample_rows(self._length)
         files = [t.format_map(self._values(int(row))) for row in rows for t in self._files]
-        return digest_of((self.survey, names.hexdigest()), files)
+        return compute_digest((self.survey, names.hexdigest()), files)
 
     def order(self) -> np.ndarray:
         """Rows as they are, or rows of the same file together when files are shared."""
@@ -136,7 +269,7 @@ class StampSource:
         """
         rows = np.asarray(rows, np.int64)
         size = self.size
-        images = empty_stack((len(rows), size, size, len(self.bands)), out)
+        images = allocate_stack((len(rows), size, size, len(self.bands)), out)
         flags = np.zeros(len(rows), np.int32)
         outside = np.zeros((len(rows), len(self.bands)), np.int64)
         covered = np.ones(outside.shape, bool)
@@ -155,7 +288,7 @@ class StampSource:
         counts = drop_infinite(images)
         # A pixel that has no data and is not a hole lies outside the file.
         outside = np.where(outside < 0, counts, np.minimum(outside, counts))
-        derived = row_flags(counts, outside, size * size, covered)
+        derived = compute_flags(counts, outside, size * size, covered)
         flags |= derived & ~np.int32(Flag.NO_COVERAGE.value)
         return Cutouts(images, flags, (counts / size**2).astype(np.float32))
 
@@ -172,7 +305,7 @@ class StampSource:
             plane = StampFile.plane(
                 path.format_map(self._values(row)), named if hdu is None else hdu, band.plane
             )
-            grid = None if plane is None else SkyGrid.of(plane)
+            grid = None if plane is None else SkyGrid.from_plane(plane)
         except (FileNotFoundError, ImageError):
             return None
         if grid is None:
@@ -180,7 +313,7 @@ class StampSource:
         height, width = grid.shape
         side = self._side
         corner = ((width - side) // 2, (height - side) // 2)
-        return window_wcs(grid, *corner, self.size, side / self.size)
+        return build_window_wcs(grid, *corner, self.size, side / self.size)
 
     def _values(self, row: int) -> dict[str, Any]:
         return {name: _plain(values[row]) for name, values in self._columns.items()}
@@ -226,14 +359,14 @@ class StampSource:
         x0, y0 = (width - side) // 2, (height - side) // 2
         first = (np.array([x0]), np.array([y0]))
         factor = self._factor(b, main)
-        decode = decoder(main.scaling, band.valid_range)
+        decode = build_decoder(main.scaling, band.valid_range)
         direct = side == size
         window = out[None] if direct else np.empty((1, side, side))
         if direct and main.array.shape == out.shape and decode is None and factor == 1:
             with np.errstate(over="ignore", invalid="ignore"):
                 out[...] = main.array
         else:
-            gather(main.array, *first, window, decode=decode, factor=factor)
+            copy_windows(main.array, *first, window, decode=decode, factor=factor)
         for role, file in files.items():
             if role == "image":
                 continue
@@ -245,7 +378,7 @@ class StampSource:
                 )
             values = file.array if file.scaling is None else file.scaling(file.array)
             bad = np.zeros((1, side, side), bool)
-            gather(bad_pixels(role, values, band), *first, bad, fill=0)
+            copy_windows(find_bad_pixels(role, values, band), *first, bad, fill=0)
             window[bad] = np.nan
         padded = x0 < 0 or y0 < 0
         if padded:

@@ -1,10 +1,4 @@
-"""Center, curve of growth and Petrosian radius of the object in the middle of a stamp.
-
-References
-----------
-Petrosian 1976, ApJ 209, L1.  Blanton et al. 2001, AJ 121, 2358, section 3.2 (the ratio as SDSS
-measures it).  Conselice 2003, ApJS 147, 1, section 3 (center of least asymmetry).
-"""
+"""What families of features share: the sky, the image for the eye, and the object in the middle."""
 
 from __future__ import annotations
 
@@ -12,10 +6,74 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
-from astrocnn.features._sky import plane, sky_and_noise
+__all__ = ["Shape", "asymmetry_about", "plane", "measure_shape", "estimate_sky", "stretched"]
 
-__all__ = ["Shape", "asymmetry_about", "shape_of"]
+_MAD_OF_SIGMA = float(ndtri(0.75))
+
+
+def estimate_sky(image: NDArray[np.float64]) -> tuple[float, float]:
+    """Median of the border, and its scatter (MAD / 0.6745), of an image of shape (size, size).
+
+    The border is a tenth of the side wide, at least one pixel.  Without data there, the whole
+    image is taken; without any data both are NaN.
+    """
+    width = max(1, len(image) // 10)
+    inside = image[width:-width, width:-width]
+    border = np.ones(image.shape, bool)
+    if inside.size:
+        border[width:-width, width:-width] = False
+    values = image[border & np.isfinite(image)]
+    if not values.size:
+        values = image[np.isfinite(image)]
+    if not values.size:
+        return np.nan, np.nan
+    sky = float(np.median(values))
+    return sky, float(np.median(np.abs(values - sky))) / _MAD_OF_SIGMA
+
+
+def plane(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the bands that have data in each pixel, NaN where none has; (size, size)."""
+    known = np.isfinite(image)
+    count = known.sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(count, np.where(known, image, 0.0).sum(axis=-1) / count, np.nan)
+
+
+_SOFT = 3.0
+
+
+def stretched(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``asinh((image - sky) / (3 noise))`` of each band, then from 0 to 1; no data become the sky.
+
+    Parameters
+    ----------
+    image : ndarray of shape (size, size, n_bands)
+
+    Returns
+    -------
+    ndarray of shape (size, size, n_bands)
+        A band without spread or without data is 0.
+
+    References
+    ----------
+    Lupton et al. 2004, PASP 116, 133.
+    """
+    out = np.zeros(image.shape)
+    for band in range(image.shape[-1]):
+        one = image[..., band]
+        known = np.isfinite(one)
+        if not known.any():
+            continue
+        sky, noise = estimate_sky(one)
+        # Without noise at the border, a hundredth of the range stands in for it.
+        soft = _SOFT * noise if noise > 0 else float(np.ptp(one[known])) / 100
+        if soft > 0:
+            z = np.arcsinh((np.where(known, one, sky) - sky) / soft)
+            out[..., band] = (z - z.min()) / np.ptp(z)
+    return out
+
 
 _ETA = 0.2
 _OUT = 1.5
@@ -57,20 +115,20 @@ class Shape:
         """Of each pixel from the center [pixel]."""
         return _distance(self.light.shape, self.doubled)
 
-    def radius_of(self, share: float) -> float:
+    def compute_radius(self, share: float) -> float:
         """Radius [pixel] of the first circle that holds a share of the flux inside `outer`."""
         total = float(np.interp(np.pi * self.outer**2, self.areas, self.fluxes))
         return _first_above(self.areas, self.fluxes, share * total) if total > 0 else np.nan
 
 
-def shape_of(image: NDArray[np.float64]) -> Shape:
+def measure_shape(image: NDArray[np.float64]) -> Shape:
     """The object in the middle of an image of shape (size, size, n_bands).
 
     Where the brightness ratio does not fall to 0.2 inside the stamp, the Petrosian radius is that
     of the largest circle inside.
     """
     flat = plane(image)
-    sky, noise = sky_and_noise(flat)
+    sky, noise = estimate_sky(flat)
     light = flat - sky
     middle = (len(light) - 1, len(light) - 1)
     guess = _petrosian(*_growth(light, middle))

@@ -10,11 +10,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from astrocnn.errors import ConfigError, ImageError
-from astrocnn.imaging.cutouts import Cutouts, drop_infinite, empty_stack, row_flags
-from astrocnn.imaging.fingerprints import digest_of, some_of
+from astrocnn.imaging.cutouts import Cutouts, allocate_stack, compute_flags, drop_infinite
+from astrocnn.imaging.files import compute_digest, sample_rows
+from astrocnn.imaging.sources.stamps import StampSource
+from astrocnn.imaging.sources.tiles import TileSource
 from astrocnn.imaging.survey import Survey
 
-__all__ = ["ArraySource", "Source", "open_source"]
+__all__ = ["ArraySource", "NoImages", "Source", "open_source"]
 
 
 @runtime_checkable
@@ -117,9 +119,9 @@ class ArraySource:
     @property
     def fingerprint(self) -> str:
         """Digest of the names, the shape and the pixels of some objects."""
-        some = np.ascontiguousarray(self.images[some_of(len(self.images))])
+        some = np.ascontiguousarray(self.images[sample_rows(len(self.images))])
         pixels = hashlib.sha256(some.tobytes()).hexdigest()
-        return digest_of((self.bands, self.images.shape, some.dtype.str, pixels))
+        return compute_digest((self.bands, self.images.shape, some.dtype.str, pixels))
 
     def order(self) -> np.ndarray:
         """Rows as they are."""
@@ -128,12 +130,12 @@ class ArraySource:
     def read(self, rows: Any, out: np.ndarray | None = None) -> Cutouts:
         """Cutouts of the rows asked for, in that order, one for each; into `out` if given."""
         rows = np.asarray(rows, np.int64)
-        images = empty_stack((len(rows), *self.images.shape[1:]), out)
+        images = allocate_stack((len(rows), *self.images.shape[1:]), out)
         with np.errstate(over="ignore", invalid="ignore"):
             images[...] = self.images[rows]
         counts = drop_infinite(images)
         n_pixels = self.size**2
-        flags = row_flags(counts, np.zeros_like(counts), n_pixels)
+        flags = compute_flags(counts, np.zeros_like(counts), n_pixels)
         return Cutouts(images, flags, (counts / n_pixels).astype(np.float32))
 
 
@@ -167,8 +169,6 @@ def open_source(
     ImageError
         If a tile cannot be used.
     """
-    from astrocnn.imaging.stamp_source import StampSource
-    from astrocnn.imaging.tile_source import TileSource
 
     if isinstance(size, bool) or not isinstance(size, Real) or int(size) != size or size < 1:
         raise ConfigError("The size of the cutouts is a whole number of pixels.", received=size)
@@ -180,3 +180,44 @@ def open_source(
             hint="name the columns of ra and dec in [catalog]",
         )
     return TileSource(survey, ra, dec, int(size), **options)
+
+
+class NoImages:
+    """A `Source` of nothing, for models that take catalogue columns only.
+
+    Parameters
+    ----------
+    n : int
+        Rows of the catalogue.
+
+    Examples
+    --------
+    >>> NoImages(5).read([0, 3]).images.shape
+    (2, 0, 0, 0)
+    """
+
+    bands: tuple[str, ...] = ()
+    size: int = 0
+    pixel_scale: float | None = None
+    unit: str | None = None
+
+    def __init__(self, n: int) -> None:
+        self._n = int(n)
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the number of rows, which is all there is."""
+        return compute_digest(("no images", self._n))
+
+    def order(self) -> np.ndarray:
+        """Rows as they are."""
+        return np.arange(self._n, dtype=np.int64)
+
+    def read(self, rows: Any, out: np.ndarray | None = None) -> Cutouts:
+        """Images without a pixel, without any flag."""
+        n = len(np.asarray(rows, np.int64))
+        images = allocate_stack((n, 0, 0, 0), out)
+        return Cutouts(images, np.zeros(n, np.int32), np.zeros((n, 0), np.float32))

@@ -1,0 +1,1 @@
+"""Sources of cutouts, one kind of survey a file; see `astrocnn.imaging.source.Source`."""
