@@ -53,7 +53,7 @@ from numpy.typing import NDArray
 
 from astrocnn.atomic import write_text
 from astrocnn.catalog import Catalog, read_catalog
-from astrocnn.datasets import D4, Shards, labels, split_rows, write_shards
+from astrocnn.datasets import D4, Shards, read_labels, split_rows, write_shards
 from astrocnn.estimators import KerasEstimator, load_estimator
 from astrocnn.imaging import ArraySource, Survey, open_source
 from astrocnn.metrics import average, bootstrap
@@ -143,7 +143,7 @@ def chosen(
     shards: Shards, task: Task, pool: NDArray[np.integer], count: int, seed: int
 ) -> NDArray[np.integer]:
     """Rows with labels, as many of each class as of the other."""
-    encoded, _ = labels(shards, task, pool)
+    encoded, _ = read_labels(shards, task, pool)
     (label,) = (np.asarray(e).argmax(axis=1) for e in encoded.values())
     rng = np.random.default_rng(seed)
     each = [rng.permutation(pool[label == k])[: count // 2] for k in range(2)]
@@ -155,7 +155,7 @@ def right(
 ) -> NDArray[np.bool_]:
     """Whether the more probable class is the true one."""
     (samples,) = estimator.sample(shards.images(rows)).values()
-    encoded, _ = labels(shards, task, rows)
+    encoded, _ = read_labels(shards, task, rows)
     (truth,) = encoded.values()
     return samples[0].argmax(axis=1) == np.asarray(truth).argmax(axis=1)
 

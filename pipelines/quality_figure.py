@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from astrocnn import metrics
 from astrocnn.calibration.selection import Selection
-from astrocnn.datasets import Shards, labels
+from astrocnn.datasets import Shards, read_labels
 from astrocnn.metrics import Ranking
 from astrocnn.report.gallery import scale_bar
 from astrocnn.report.style import COLORS, NO_DATA, styled
@@ -63,7 +63,7 @@ def draw(folder: Path, survey: Path) -> Figure:
     with np.load(home.evaluation / "samples.npz") as kept:
         test, samples = kept["rows"], kept[f"target/{selection.target}"]
     p = samples.mean(axis=0, dtype=np.float64)[:, 0]
-    encoded, _ = labels(shards, estimator.task, test)
+    encoded, _ = read_labels(shards, estimator.task, test)
     usable = encoded[selection.target][:, 0] > 0.5
 
     figure = Figure(figsize=(7.1, 2.4), layout="constrained")

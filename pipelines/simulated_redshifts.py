@@ -58,7 +58,7 @@ from scipy.stats import binom, kstwo
 from astrocnn import metrics
 from astrocnn.calibration import calibrate
 from astrocnn.catalog import read_catalog
-from astrocnn.datasets import D4, Shards, labels, split_rows, write_shards
+from astrocnn.datasets import D4, Shards, read_labels, split_rows, write_shards
 from astrocnn.estimators import Calibrated, KerasEstimator, load_estimator
 from astrocnn.imaging import Inputs, NoImages, open_source, read_survey
 from astrocnn.report.style import COLORS, COLUMN, styled
@@ -171,7 +171,7 @@ def taught(
         start = time.monotonic()
         network, how = learner(name, shards, epochs, seed)
         network.fit(shards, rows[0], rows[1], backup=folder / "backup" / where.name, **how)
-        encoded, weights = labels(shards, TASK, rows[1])
+        encoded, weights = read_labels(shards, TASK, rows[1])
         made = calibrate(network, sampled(network, shards, rows[1]), encoded, weights)
         Calibrated(network, made.remaps).save(where)
         print(f"{name}: trained in {time.monotonic() - start:.0f} s, {made.remaps}", flush=True)

@@ -66,7 +66,7 @@ from uncertainty_figures import draw_classes, draw_readme, draw_redshifts
 from astrocnn import metrics
 from astrocnn.calibration import Calibration, ConformalSets, calibrate
 from astrocnn.catalog import Catalog, read_catalog
-from astrocnn.datasets import D4, Shards, labels, split_rows, write_shards
+from astrocnn.datasets import D4, Shards, read_labels, split_rows, write_shards
 from astrocnn.estimators import Ensemble, Estimator, load_estimator
 from astrocnn.imaging import Inputs, NoImages, open_source, read_survey
 from astrocnn.simulation import CLASSES, simulate
@@ -183,7 +183,7 @@ def compared(
     pixels = shards.images(rows) if ensemble.inputs.bands else None
     names = ensemble.inputs.scalars
     scalars = shards.scalars(names)[rows] if names else None
-    encoded, weights = labels(shards, ensemble.task, rows)
+    encoded, weights = read_labels(shards, ensemble.task, rows)
     y, w, n = encoded[target.name], weights[target.name], len(validation)
     for name, (estimator, draws) in predictors(ensemble).items():
         samples = estimator.sample(pixels, scalars, draws=draws)[target.name]

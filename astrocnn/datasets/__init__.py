@@ -21,11 +21,11 @@ _HOME = {
     "compose": "augmentation",
     "dataset": "pipeline",
     "d4_views": "symmetry",
-    "fit_normalization": "fitting",
-    "labels": "labelled_rows",
+    "fit_normalization": "pipeline",
+    "read_labels": "labels",
     "Shards": "shards",
-    "split_rows": "labelled_rows",
-    "usable": "usable_rows",
+    "split_rows": "labels",
+    "find_usable_rows": "labels",
     "write_shards": "writing",
 }
 __all__ = [
@@ -42,9 +42,9 @@ __all__ = [
     "d4_views",
     "dataset",
     "fit_normalization",
-    "labels",
+    "find_usable_rows",
     "split_rows",
-    "usable",
+    "read_labels",
     "write_shards",
 ]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from astrocnn.backend import tf
 
 __all__ = ["Edges", "chain", "resample"]
 
 Edges = Literal["reflect", "missing"]
-Placement = tuple[tf.Tensor, tf.Tensor]
+Placement: TypeAlias = "tuple[tf.Tensor, tf.Tensor]"
 """Matrices (n, 2, 2) and offsets (n, 2) that lead from a place (x, y) in the new image,
 counted from its middle, to the place in the old image [pixel]."""
 

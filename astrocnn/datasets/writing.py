@@ -1,7 +1,8 @@
-"""Cut every object of a catalogue once, into shards that survive an interruption."""
+"""Write the cutouts of a catalogue as shards; an interrupted run continues where it stopped."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +15,6 @@ from astrocnn import __version__, atomic
 from astrocnn.catalog import Catalog
 from astrocnn.datasets import shard_file
 from astrocnn.datasets.columns import StoredColumn, encode, fits_column, stored_names
-from astrocnn.datasets.fingerprint import CARDS, fingerprint_of
 from astrocnn.datasets.shards import MANIFEST, Shards
 from astrocnn.errors import CatalogError, ConfigError, InputsError
 from astrocnn.flags import Flag
@@ -25,7 +25,54 @@ from astrocnn.progress import track
 if TYPE_CHECKING:
     from astrocnn.imaging import Source
 
-__all__ = ["write_shards"]
+__all__ = ["CARDS", "fingerprint_of", "write_shards"]
+
+CARDS = {
+    "FP_INPUT": "bands, size, pixel scale or unit",
+    "FP_ROWS": "identifiers or positions",
+    "FP_TABLE": "columns of the catalogue or their values",
+    "FP_IMAGE": "image files",
+    "FP_PLAN": "rows per shard or their order",
+}
+"""Header cards, and what differs when one of them does."""
+
+
+def fingerprint_of(
+    catalog: Catalog,
+    source: Source,
+    inputs: Inputs,
+    columns: Sequence[tuple[StoredColumn, np.ndarray]],
+    order: np.ndarray,
+    rows_per_shard: int,
+) -> dict[str, str]:
+    """Digests by header card.
+
+    Parameters
+    ----------
+    columns : sequence of (StoredColumn, ndarray)
+        The identifier and the coordinates first, then the columns kept beside the images.
+    """
+    own = [pair for pair in columns if pair[0].stored in ("id", "ra", "dec")]
+    kept = [pair for pair in columns if pair[0].stored not in ("id", "ra", "dec")]
+    return {
+        "FP_INPUT": _digest(inputs.bands, inputs.size, inputs.pixel_scale, inputs.unit),
+        "FP_ROWS": _digest(*(part for pair in own for part in pair), catalog.flags),
+        "FP_TABLE": _digest(*(part for pair in kept for part in pair), inputs.scalars),
+        "FP_IMAGE": _digest(source.fingerprint),
+        "FP_PLAN": _digest(order, rows_per_shard),
+    }
+
+
+def _digest(*parts: Any) -> str:
+    total = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            total.update(f"{part.dtype.str}{part.shape}".encode())
+            total.update(np.ascontiguousarray(part).tobytes())
+        else:
+            total.update(repr(part).encode())
+    return total.hexdigest()
+
 
 MOST_ROWS = 4096
 MOST_BYTES = 128 << 20

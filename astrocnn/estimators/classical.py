@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
-from astrocnn.datasets import Shards, d4_views, labels
+from astrocnn.datasets import Shards, d4_views, read_labels
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.estimators import _skops
 from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
@@ -182,7 +182,7 @@ class ClassicalEstimator:
         x = self._joined(inputs, scalars, seen)
         complete = np.isfinite(x).all(axis=1)
         rows, x = rows[complete], x[complete]
-        encoded, weights = labels(shards, self.task, rows)
+        encoded, weights = read_labels(shards, self.task, rows)
         learned = hashlib.sha256(np.ascontiguousarray(x).tobytes())
         states = {}
         for target in self.task.targets:

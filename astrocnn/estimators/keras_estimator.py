@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.backend import keras
-from astrocnn.datasets import Shards, dataset, fit_normalization, labels
+from astrocnn.datasets import Shards, dataset, fit_normalization, read_labels
 from astrocnn.errors import ModelError
 from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
 from astrocnn.estimators._features import Features
@@ -27,9 +27,8 @@ from astrocnn.estimators._start import begin, facts_of
 from astrocnn.estimators.base import ABOUT
 from astrocnn.imaging import Inputs
 from astrocnn.models import Options, body, with_precision
-from astrocnn.models.auxiliary import with_auxiliary_heads
-from astrocnn.models.build import build
-from astrocnn.models.drawing import drawing
+from astrocnn.models.build import build, with_auxiliary_heads
+from astrocnn.models.monte_carlo_dropout import drawing
 from astrocnn.targets import ClassFamily, Task, storage
 from astrocnn.training import History, Optimizer, class_weights, fit
 from astrocnn.training import strategy as strategy_of
@@ -291,7 +290,7 @@ class KerasEstimator:
     def _class_weights(
         self, shards: Shards, rows: NDArray[np.integer]
     ) -> dict[str, NDArray[np.float64]]:
-        encoded, weights = labels(shards, self.task, rows)
+        encoded, weights = read_labels(shards, self.task, rows)
         return {
             t.name: class_weights(encoded[t.name], weights[t.name])
             for t in self.task.targets
@@ -378,7 +377,7 @@ class KerasEstimator:
         keras.Model
             From normalized images and standardized scalars to raw parameters of shape
             (n, draws, units) by target, in float32, sharing the weights of `model_`.  What a
-            gradient through it costs: see `astrocnn.models.drawing.drawing`.
+            gradient through it costs: see `astrocnn.models.monte_carlo_dropout.drawing`.
 
         Raises
         ------

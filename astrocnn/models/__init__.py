@@ -18,12 +18,11 @@ from astrocnn.models.options import Options
 from astrocnn.plugins import lazy
 
 if TYPE_CHECKING:
-    from astrocnn.models.batching import in_blocks
     from astrocnn.models.blocks import Block
     from astrocnn.models.build import count_parameters, smallest_size
     from astrocnn.models.losses import FamilyLoss, loss_for
+    from astrocnn.models.monte_carlo_dropout import Stochastic, in_blocks
     from astrocnn.models.precision import with_precision
-    from astrocnn.models.stochastic import Stochastic
     from astrocnn.models.summary import LayerSummary, summarize_layers
     from astrocnn.models.transfer import Seen, Transferred, body
 
@@ -49,11 +48,11 @@ _HOME = {
     "FamilyLoss": "losses",
     "LayerSummary": "summary",
     "Seen": "transfer",
-    "Stochastic": "stochastic",
+    "Stochastic": "monte_carlo_dropout",
     "Transferred": "transfer",
     "body": "transfer",
     "count_parameters": "build",
-    "in_blocks": "batching",
+    "in_blocks": "monte_carlo_dropout",
     "loss_for": "losses",
     "smallest_size": "build",
     "summarize_layers": "summary",

@@ -7,19 +7,35 @@ An architecture says what its paper says; a `Block` lets `Options` override it, 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 from astrocnn.backend import keras, layers
-from astrocnn.errors import ModelError
-from astrocnn.models.elementwise import LayerScale, Maxout
-from astrocnn.models.joins import Joins
+from astrocnn.errors import ConfigError, ModelError
+from astrocnn.models.custom_layers import (
+    D4Conv,
+    ImageTooSmall,
+    LayerScale,
+    Maxout,
+    extent,
+    pooling_layer,
+)
 from astrocnn.models.options import Options
-from astrocnn.models.pooling import pooling_layer
-from astrocnn.models.sizes import ImageTooSmall, extent
-from astrocnn.models.symmetry import D4Conv
 
 __all__ = ["Block"]
 
+_READOUTS = {
+    "average": {
+        3: layers.GlobalAveragePooling1D,
+        4: layers.GlobalAveragePooling2D,
+        5: layers.GlobalAveragePooling3D,
+    },
+    "max": {
+        3: layers.GlobalMaxPooling1D,
+        4: layers.GlobalMaxPooling2D,
+        5: layers.GlobalMaxPooling3D,
+    },
+}
 # By the rank of a tensor: spectra, images, and maps of the eight orientations of an image.
 _CONV = {3: layers.Conv1D, 4: layers.Conv2D}
 _SPATIAL = {3: layers.SpatialDropout1D, 4: layers.SpatialDropout2D, 5: layers.SpatialDropout3D}
@@ -28,7 +44,7 @@ _CONSTANT = 0.01
 _LAYERS_OF_THEIR_OWN = ("maxout", "prelu")
 
 
-class Block(Joins):
+class Block:
     """Makes layers for one network.
 
     Parameters
@@ -40,11 +56,24 @@ class Block(Joins):
     -----
     Tensors are (batch, height, width, channels), (batch, length, channels) for spectra, (batch,
     height, width, 8, channels) for maps of eight orientations, or (batch, channels).
+
+    What the options ask for and a layer cannot do is collected in `mistakes`, and the layer is made
+    without it, so that all mistakes can be reported at once.
     """
 
     def __init__(self, options: Options | None = None) -> None:
-        super().__init__(options)
+        self.options = options or Options()
+        self._count: Counter[str] = Counter()
+        self._impossible: dict[str, list[str]] = {}
         self._rates_used = 0
+
+    @property
+    def mistakes(self) -> list[ConfigError]:
+        """What the options asked for and the layers made so far cannot do."""
+        return [
+            ConfigError(f"{what}.", received=", ".join(where))
+            for what, where in self._impossible.items()
+        ]
 
     def conv(
         self,
@@ -205,6 +234,51 @@ class Block(Joins):
         )(x)
         return x if activation is None or inside else self.activate(x, activation)
 
+    def add(self, first: Any, second: Any) -> Any:
+        """Sum of two branches of one shape.
+
+        Raises
+        ------
+        ModelError
+            If the branches differ in shape.
+        """
+        if tuple(first.shape) != tuple(second.shape):
+            if self.options.activation == "maxout":
+                self._cannot(
+                    "activation = maxout halves the maps, which then cannot be added to a shortcut",
+                    f"{first.shape[-1]} maps and {second.shape[-1]}",
+                )
+                return second
+            raise _unequal(first, second)
+        return layers.Add(name=self._name("add"))([first, second])
+
+    def concatenate(self, *tensors: Any) -> Any:
+        """Branches side by side in the channels.
+
+        Raises
+        ------
+        ModelError
+            If the branches differ in height or width.
+        """
+        if len(tensors) == 1:
+            return tensors[0]
+        for other in tensors[1:]:
+            if tuple(other.shape[1:-1]) != tuple(tensors[0].shape[1:-1]):
+                raise _unequal(tensors[0], other)
+        return layers.Concatenate(name=self._name("concat"))(list(tensors))
+
+    def flatten(self, x: Any, scalars: Any = None) -> Any:
+        """Feature maps as one vector, with the scalar inputs joined to it."""
+        return self._join(self._read_out(x, "flatten"), scalars)
+
+    def global_pool(self, x: Any, scalars: Any = None) -> Any:
+        """Mean of each feature map, over the orientations too, with the scalar inputs joined."""
+        return self._join(self._read_out(x, "average"), scalars)
+
+    def reshape(self, x: Any, shape: tuple[int, ...]) -> Any:
+        """The same numbers in another shape (without the objects)."""
+        return layers.Reshape(shape, name=self._name("reshape"))(x)
+
     def scale(self, x: Any, initial: float = 1e-6) -> Any:
         """A trained factor for each channel, nearly silent at first."""
         return LayerScale(initial, name=self._name("scale"))(x)
@@ -276,6 +350,28 @@ class Block(Joins):
     def _penalty(self) -> Any:
         return keras.regularizers.L2(self.options.l2) if self.options.l2 else None
 
+    def _read_out(self, x: Any, kind: str) -> Any:
+        kind = self.options.readout or kind
+        if kind == "flatten" and len(x.shape) == 5:
+            self._cannot(
+                "readout = flatten keeps the orientations apart, which the network makes alike",
+                f"maps in {x.shape[-2]} orientations",
+            )
+            kind = "average"
+        if kind == "flatten":
+            return layers.Flatten(name=self._name("flatten"))(x)
+        return _READOUTS[kind][len(x.shape)](name=self._name("global_pool"))(x)
+
+    def _join(self, x: Any, scalars: Any) -> Any:
+        return x if scalars is None else self.concatenate(x, scalars)
+
+    def _cannot(self, what: str, where: str) -> None:
+        self._impossible.setdefault(what, []).append(where)
+
+    def _name(self, kind: str) -> str:
+        self._count[kind] += 1
+        return f"{kind}{self._count[kind]}"
+
     @staticmethod
     def _fits(x: Any, window: int, padding: str) -> None:
         side = min(int(n) for n in (x.shape[1:-1] if len(x.shape) < 5 else x.shape[1:3]))
@@ -283,3 +379,11 @@ class Block(Joins):
             raise ImageTooSmall(
                 f"A feature map of {side} pixels a side is smaller than the next window, {window}."
             )
+
+
+def _unequal(first: Any, second: Any) -> ModelError:
+    return ModelError(
+        "Two branches that are to be joined differ in shape.",
+        received=f"{tuple(first.shape[1:])} and {tuple(second.shape[1:])}",
+        hint="leave the option padding unset for networks of branches",
+    )

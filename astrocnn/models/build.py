@@ -1,34 +1,35 @@
-"""An architecture and a task become a Keras model."""
+"""Build a Keras model from an architecture and a task."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from astrocnn.backend import keras, layers
-from astrocnn.errors import ModelError
-from astrocnn.models.auxiliary import check_auxiliary
+from astrocnn.errors import ConfigError, ModelError
 from astrocnn.models.blocks import Block
+from astrocnn.models.custom_layers import ImageTooSmall
 from astrocnn.models.options import Options, refuse
-from astrocnn.models.sizes import ImageTooSmall
-from astrocnn.plugins import load
+from astrocnn.plugins import load, names
+from astrocnn.targets import Task
 
-__all__ = ["ARCHITECTURES", "build", "count_parameters", "smallest_size"]
+__all__ = [
+    "ARCHITECTURES",
+    "build",
+    "check_auxiliary",
+    "count_parameters",
+    "smallest_size",
+    "with_auxiliary_heads",
+]
 
 ARCHITECTURES = "astrocnn.models.architectures"
 """Package whose modules are the architectures."""
 
 
-class _Task(Protocol):
-    @property
-    def targets(self) -> Iterable[Any]: ...
-
-
 def build(
     architecture: str,
-    task: _Task,
+    task: Task,
     *,
     size: int,
     n_channels: int,
@@ -223,3 +224,70 @@ def _check(
                 received=repr(name),
                 allowed="a name that is not empty and has no '/'",
             )
+
+
+def with_auxiliary_heads(
+    model: keras.Model, task: Task, options: Options
+) -> tuple[keras.Model, dict[str, str]]:
+    """A network with its auxiliary heads, for training.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As `astrocnn.models.build.build` makes it; its layers are shared, so that it is trained
+        too, and remains without these heads.
+    task : Task
+        What `model` was built for.
+    options : Options
+        Likewise; without the option `auxiliary` the network is returned as it is.
+
+    Returns
+    -------
+    trained : keras.Model
+        With outputs for each place and target beside those of `model`.
+    answers : dict of str to str
+        The target that each of them answers.
+
+    References
+    ----------
+    Szegedy et al. 2015, CVPR (arXiv:1409.4842), section 5.
+    """
+    if not options.auxiliary:
+        return model, {}
+    module = load(ARCHITECTURES, model.name)
+    outputs, answers = dict(model.output), {}
+    for number, place in enumerate(module.AUXILIARY, 1):
+        features = module.auxiliary(model.get_layer(place).output, _Named(number, options))
+        for target in task.targets:
+            name = f"{target.name}_auxiliary{number}"
+            while name in outputs:
+                name += "_"
+            head = layers.Dense(target.family.units, dtype="float32", name=f"head_of_{name}")
+            outputs[name], answers[name] = head(features), target.name
+    return keras.Model(model.input, outputs, name=model.name), answers
+
+
+def check_auxiliary(architecture: str, options: Options) -> list[ConfigError]:
+    """What is wrong with the option `auxiliary` for an architecture."""
+    if not options.auxiliary or hasattr(load(ARCHITECTURES, architecture), "AUXILIARY"):
+        return []
+    able = [x for x in names(ARCHITECTURES) if hasattr(load(ARCHITECTURES, x), "AUXILIARY")]
+    return [
+        ConfigError(
+            f"The network '{architecture}' has no auxiliary heads.",
+            received=f"auxiliary = {options.auxiliary:g}",
+            allowed=able,
+            hint="leave auxiliary out",
+        )
+    ]
+
+
+class _Named(Block):
+    """Layers of one auxiliary head; the rates of dropout that are listed are not for them."""
+
+    def __init__(self, number: int, options: Options) -> None:
+        super().__init__(replace(options, dropout=1.0))
+        self._number = number
+
+    def _name(self, kind: str) -> str:
+        return f"auxiliary{self._number}_{super()._name(kind)}"

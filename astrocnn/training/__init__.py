@@ -16,9 +16,9 @@ from astrocnn.plugins import lazy
 if TYPE_CHECKING:
     from astrocnn.training.fitting import fit
     from astrocnn.training.history import History
-    from astrocnn.training.imbalance import class_weights
     from astrocnn.training.inference import predict
     from astrocnn.training.lr_finder import LearningRates, find_learning_rate
+    from astrocnn.training.objective import class_weights
     from astrocnn.training.optimizers import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
     from astrocnn.training.precision import (
         PRECISIONS,
@@ -56,7 +56,7 @@ _HOME = {
     "History": "history",
     "LearningRates": "lr_finder",
     "Optimizer": "optimizers",
-    "class_weights": "imbalance",
+    "class_weights": "objective",
     "find_learning_rate": "lr_finder",
     "fit": "fitting",
     "bfloat16_works": "precision",

@@ -13,18 +13,18 @@ from astrocnn.models import with_precision
 from astrocnn.training.backup import Backup
 from astrocnn.training.best import Best
 from astrocnn.training.history import History
+from astrocnn.training.layer_rates import Rules
 from astrocnn.training.loop import Data, Loop
 from astrocnn.training.objective import Objective, PerObject
 from astrocnn.training.optimizers import Optimizer
 from astrocnn.training.precision import resolve_precision
 from astrocnn.training.progress import report
-from astrocnn.training.rates import Rules
-from astrocnn.training.replicas import (
+from astrocnn.training.strategies import (
     check_agreement,
+    is_chief,
     seed_dropout,
     take_values_of_first_replica,
 )
-from astrocnn.training.strategies import is_chief
 from astrocnn.training.strategies import strategy as strategy_of
 
 __all__ = ["fit"]
@@ -94,7 +94,7 @@ def fit(
         Further values per object of (encoded, raw), averaged into the history.
     auxiliary : mapping of output to target, optional
         Outputs that learn from the labels of a target beside its own, and are not validated: see
-        `astrocnn.models.auxiliary.with_auxiliary_heads`.
+        `astrocnn.models.build.with_auxiliary_heads`.
     monitor : str, optional
         Column to be made small: "val_loss", or "loss" without validation.
     min_delta : float

@@ -8,7 +8,7 @@ import numpy as np
 
 from astrocnn.backend import keras, tf
 from astrocnn.models import with_precision
-from astrocnn.training.feeding import feed
+from astrocnn.training.strategies import feed
 from astrocnn.training.strategies import strategy as strategy_of
 
 __all__ = ["predict"]

@@ -10,15 +10,12 @@ from astrocnn.backend import tf
 from astrocnn.errors import TrainingError
 from astrocnn.training.backup import State
 from astrocnn.training.best import Best
-from astrocnn.training.feeding import feed
 from astrocnn.training.history import History
-from astrocnn.training.nan_guard import explain_non_finite
-from astrocnn.training.objective import Objective, Sums
-from astrocnn.training.optimizers import Optimizer
-from astrocnn.training.rates import Rules
-from astrocnn.training.replicas import average_statistics
-from astrocnn.training.schedules import drops_on_plateaus
+from astrocnn.training.layer_rates import Rules
+from astrocnn.training.objective import Objective, Sums, explain_non_finite
+from astrocnn.training.optimizers import Optimizer, drops_on_plateaus
 from astrocnn.training.step import evaluation_step, training_step
+from astrocnn.training.strategies import average_statistics, feed
 
 __all__ = ["Data", "Loop"]
 

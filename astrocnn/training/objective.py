@@ -1,4 +1,4 @@
-"""What is minimized, and its sums over an epoch."""
+"""The loss that is minimized, its sums over an epoch, and the weights of classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from astrocnn.backend import tf
 from astrocnn.errors import TrainingError
 
-__all__ = ["Objective", "PerObject", "Sums", "labels"]
+__all__ = ["Objective", "PerObject", "Sums", "class_weights", "explain_non_finite", "labels"]
 
 PerObject = Callable[[Any, Any], Any]
 """Of (encoded (n, k), raw (n, units)): a value per object, shape (n,)."""
@@ -178,3 +178,108 @@ class Sums:
             elif len(targets) > 1:
                 row[f"{prefix}{target}_loss"] = value
         return row
+
+
+def class_weights(
+    encoded: np.ndarray, weight: np.ndarray | None = None, beta: float = 1.0
+) -> np.ndarray:
+    """Weight of each class such that rare classes count as much as common ones.
+
+    With ``n_c`` the summed object weights of class c, the weight of the class is proportional to
+    ``(1 - beta) / (1 - beta**n_c)``, which is ``1 / n_c`` at beta = 1 (all classes balanced) and
+    equal for all classes at beta = 0.  The mean over the objects is 1, so that the learning rate
+    keeps its meaning.
+
+    Parameters
+    ----------
+    encoded : ndarray of shape (n, k)
+        One-hot labels, or fractions of votes; a single column means the probability of "yes".
+    weight : ndarray of shape (n,), optional
+        Weight of each object; 0 where the label is missing.
+    beta : float
+        From 0 (no balancing) to 1 (full balancing); 0.99 to 0.9999 in practice.
+
+    Returns
+    -------
+    ndarray of shape (k,), or (2,) for a single column: "no" and "yes"
+        A class without any object has weight 0.
+
+    Raises
+    ------
+    TrainingError
+        If no object has a label, or beta is not within 0 and 1.
+
+    References
+    ----------
+    Cui et al. 2019 (arXiv:1901.05555), equation 2: the effective number of samples.
+
+    Examples
+    --------
+    >>> class_weights(np.array([[1, 0], [1, 0], [1, 0], [0, 1]]))
+    array([0.66666667, 2.        ])
+    """
+    encoded = np.asarray(encoded, dtype=float)
+    if encoded.shape[1] == 1:
+        encoded = np.concatenate([1.0 - encoded, encoded], axis=1)
+    if not 0 <= beta <= 1:
+        raise TrainingError("beta is out of range.", received=beta, allowed="0 to 1")
+    weight = np.ones(len(encoded)) if weight is None else np.asarray(weight, dtype=float)
+    labelled = weight > 0
+    counts = (encoded[labelled] * weight[labelled, None]).sum(axis=0)
+    if not counts.sum() > 0:
+        raise TrainingError("No object has a label, so the classes cannot be weighted.")
+    present = counts > 0
+    effective = counts[present] if beta == 1 else (1 - beta ** counts[present]) / (1 - beta)
+    result = np.zeros(len(counts))
+    result[present] = 1.0 / effective
+    return result * counts.sum() / (result * counts).sum()
+
+
+def explain_non_finite(
+    vector: np.ndarray,
+    stage: str,
+    epoch: int,
+    batch: int,
+    learning_rate: float,
+    precision: str,
+) -> TrainingError:
+    """The error for a batch with values that are not numbers.
+
+    Parameters
+    ----------
+    vector : ndarray
+        Result of the training step; its last two numbers count the pixels or scalars and the
+        encoded labels of that batch that are not finite.
+    stage : {"training", "validation"}
+        In which pass.
+    epoch, batch : int
+        Where it happened, counted from 1.
+    learning_rate : float
+        As used for that batch.
+    precision : str
+        Arithmetic of the network.
+
+    Returns
+    -------
+    TrainingError
+        With the likely cause and what to try.
+    """
+    inputs, labels = (float(count) for count in vector[-2:])
+    if inputs > 0:
+        cause = f"{inputs:.0f} input values of this batch are NaN or infinite"
+        hint = (
+            "normalize the images (Normalization.apply fills pixels without data); look for "
+            "infinite pixels and for missing scalars"
+        )
+    elif labels > 0:
+        cause = f"{labels:.0f} label values of this batch are NaN or infinite"
+        hint = "give objects without a label the weight 0"
+    else:
+        cause = "the inputs and labels are finite but the loss is not, so the weights have run away"
+        hint = f"a lower learning rate (it was {learning_rate:.3g}), a warm-up, or clip_norm = 1"
+        if precision == "bfloat16":
+            hint += ", or precision float32"
+    return TrainingError(
+        f"The {stage} met values that are no numbers in epoch {epoch}, batch {batch}: {cause}.",
+        hint=hint,
+    )

@@ -1,16 +1,30 @@
-"""Where training runs: one device, all devices of this machine, or several machines."""
+"""Distribution of a training over one device, several devices, or several machines."""
 
 from __future__ import annotations
 
 import functools
 import json
 import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from astrocnn.backend import tf
 from astrocnn.errors import TrainingError
 from astrocnn.plugins import nearest
 
-__all__ = ["STRATEGIES", "is_chief", "strategy"]
+__all__ = [
+    "STRATEGIES",
+    "average_statistics",
+    "check_agreement",
+    "feed",
+    "is_chief",
+    "seed_dropout",
+    "strategy",
+    "take_values_of_first_replica",
+    "wait_for_all",
+]
 
 STRATEGIES: tuple[str, ...] = ("auto", "one", "mirrored", "multiworker")
 """Names accepted by `strategy`."""
@@ -122,3 +136,131 @@ def _check_tf_config() -> None:
         raise refuse(f"has a task type '{task['type']}' that its cluster does not have")
     if not (isinstance(task["index"], int) and 0 <= task["index"] < len(hosts)):
         raise refuse(f"has a task index outside 0 to {len(hosts) - 1}")
+
+
+def seed_dropout(model: Any, seed: int) -> None:
+    """Set the random states of all layers from one number."""
+    states = [v for v in model.non_trainable_variables if "seed_generator_state" in v.path]
+    for number, state in enumerate(states):
+        state.assign(np.random.SeedSequence([seed, number]).generate_state(2, np.uint32))
+
+
+def take_values_of_first_replica(model: Any, where: tf.distribute.Strategy) -> None:
+    """Give all replicas the values that the network has on the first worker.
+
+    Each worker built its own network, perhaps from another random seed.
+    """
+
+    def part(value: Any) -> Any:
+        first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
+        return tf.where(first, value, tf.zeros_like(value))
+
+    _assign_sums(model.weights, part, where)
+
+
+def average_statistics(model: Any, where: tf.distribute.Strategy) -> None:
+    """Give all replicas the mean of the running statistics of batch normalization.
+
+    Each replica has seen its own part of the batches only.  Those of frozen layers have not moved.
+    """
+    statistics = [w for x in model.layers if x.trainable for w in x.non_trainable_weights]
+    replicas = where.num_replicas_in_sync
+    _assign_sums(statistics, lambda value: value / tf.cast(replicas, value.dtype), where)
+
+
+def _assign_sums(
+    variables: list[Any], part: Callable[[Any], Any], where: tf.distribute.Strategy
+) -> None:
+    if where.num_replicas_in_sync == 1 or not variables:
+        return
+
+    @tf.function(autograph=False)
+    def sums() -> Any:
+        parts = where.run(lambda: [part(variable.value) for variable in variables])
+        return [where.reduce("SUM", value, axis=None) for value in parts]
+
+    for variable, value in zip(variables, sums(), strict=True):
+        variable.assign(value.numpy())
+
+
+def wait_for_all(where: tf.distribute.Strategy) -> None:
+    """Return when every worker has come this far; at once when there is only one."""
+    if where.num_replicas_in_sync > 1:
+        where.reduce("SUM", where.run(lambda: tf.constant(1.0)), axis=None)
+
+
+def check_agreement(where: tf.distribute.Strategy, epoch: int) -> None:
+    """Make sure that all workers continue from the same epoch.
+
+    Raises
+    ------
+    TrainingError
+        If they do not, as when each has a backup folder of its own.
+    """
+    replicas = where.num_replicas_in_sync
+    if replicas == 1:
+        return
+
+    def on_replica() -> Any:
+        return tf.constant(float(epoch)), tf.constant(float(epoch) ** 2)
+
+    mean, square = (
+        float(where.reduce("SUM", value, axis=None)) / replicas for value in where.run(on_replica)
+    )
+    if abs(square - mean**2) > 1e-6:
+        raise TrainingError(
+            "The workers do not continue from the same epoch.",
+            received=f"epoch {epoch} here, {mean:.3g} on average",
+            hint="the backup folder must be on a file system that all workers share",
+        )
+
+
+def feed(data: tf.data.Dataset, where: tf.distribute.Strategy) -> Any:
+    """Batches split over the replicas of a strategy.
+
+    Replica r of R receives the rows from ``r m`` to ``(r + 1) m`` of each batch of n rows, with
+    ``m = ceil(n / R)``.  Where these exceed n the last row is repeated with weight 0, so that no
+    replica is left with an empty batch (on which batch normalization yields NaN) and a ragged
+    last batch gives the gradient that one device would give.
+
+    Every worker reads the whole data set and keeps its own part, so the split does not depend on
+    how the data are stored.  The batches must be the same in all of them: seed the shuffling.
+
+    Parameters
+    ----------
+    data : tf.data.Dataset
+        Of ``(x, y, weights)``, dicts of tensors whose first axis is the batch.
+    where : tf.distribute.Strategy
+        The strategy.
+
+    Returns
+    -------
+    iterable
+        With one replica the data set itself, else one that yields values per replica.
+    """
+    replicas = where.num_replicas_in_sync
+    if replicas == 1:
+        return data
+
+    def for_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        local = replicas // context.num_input_pipelines
+        first = context.input_pipeline_id * local
+
+        def split(x: Any, y: Any, weights: Any) -> Any:
+            n = tf.shape(tf.nest.flatten(x)[0])[0]
+            part = (n + replicas - 1) // replicas
+            rows = tf.range(part)[None] + part * tf.range(first, first + local)[:, None]
+            inside = tf.minimum(rows, n - 1)
+
+            def cut(tensor: tf.Tensor) -> tf.Tensor:
+                return tf.gather(tensor, inside)
+
+            def cut_weight(weight: tf.Tensor) -> tf.Tensor:
+                return tf.where(rows < n, cut(weight), tf.zeros([], weight.dtype))
+
+            x, y = tf.nest.map_structure(cut, (x, y))
+            return x, y, tf.nest.map_structure(cut_weight, weights)
+
+        return data.map(split).unbatch().prefetch(2 * local)
+
+    return where.distribute_datasets_from_function(for_worker)

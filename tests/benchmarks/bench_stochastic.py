@@ -17,11 +17,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from astrocnn.models.batching import BLOCK
 from astrocnn.models.build import build
+from astrocnn.models.monte_carlo_dropout import BLOCK, Stochastic
 from astrocnn.models.options import Options
 from astrocnn.models.precision import with_precision
-from astrocnn.models.stochastic import Stochastic
 from astrocnn.training.precision import has_fast_bfloat16
 from tests.benchmarks._table import Row
 

@@ -21,7 +21,7 @@ def test_statistics_are_those_of_the_training_rows_alone(shards, images) -> None
 def test_softening_is_that_of_the_whole_split_not_of_its_first_tile(tmp_path, monkeypatch) -> None:
     """Noise 1 in the first half of the catalogue and 3 in the second; a small warm-up."""
     monkeypatch.setattr("astrocnn.imaging.normalization_fitter.WARM_UP_IMAGES", 201)
-    monkeypatch.setattr("astrocnn.datasets.fitting.WARM_UP_IMAGES", 201)
+    monkeypatch.setattr("astrocnn.datasets.pipeline.WARM_UP_IMAGES", 201)
     sigma = np.repeat([1.0, 3.0], 1000)[:, None, None, None]
     images = np.random.default_rng(0).normal(size=(2000, 10, 10, 1)) * sigma
     catalog = Catalog.from_table({"id": np.arange(2000)})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from astrocnn.catalog import Catalog, assign_splits
-from astrocnn.datasets import labels, split_rows, write_shards
+from astrocnn.datasets import read_labels, split_rows, write_shards
 from astrocnn.errors import CatalogError
 from astrocnn.imaging import ArraySource
 from astrocnn.targets.tasks.morphology import task as morphology
@@ -19,13 +19,13 @@ LEFT_OUT = {3, 4, 8, 9}  # no band i; no data at all; no scalar; no label
 
 def test_labels_are_those_of_the_rows_asked_for(shards) -> None:
     rows = np.array([9, 0, 7, 3])
-    encoded, weights = labels(shards, TASK, rows)
+    encoded, weights = read_labels(shards, TASK, rows)
     np.testing.assert_array_equal(weights["morphology"], [0, 1, 1, 1])
     np.testing.assert_array_equal(encoded["morphology"][1:], [[0, 1], [1, 0], [0, 1]])
-    everything, _ = labels(shards, TASK)
+    everything, _ = read_labels(shards, TASK)
     np.testing.assert_array_equal(everything["morphology"][rows], encoded["morphology"])
     with pytest.raises(CatalogError, match="no_such"):
-        labels(shards, morphology(classes=("a", "b"), column="no_such"))
+        read_labels(shards, morphology(classes=("a", "b"), column="no_such"))
 
 
 def test_every_good_row_is_in_one_split_and_no_other_row_is(shards) -> None:

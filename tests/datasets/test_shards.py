@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from astrocnn.catalog import group_duplicates
-from astrocnn.datasets import Shards, d4_views, usable, write_shards
+from astrocnn.datasets import Shards, d4_views, find_usable_rows, write_shards
 from astrocnn.errors import CatalogError, InputsError
 from astrocnn.flags import Flag
 from astrocnn.imaging import ArraySource, Inputs, Source
@@ -73,20 +73,20 @@ def test_flags_of_catalogue_images_and_scalars_come_together(tmp_path) -> None:
 
 
 def test_usable_rows_and_the_reasons_of_the_others(shards: Shards, tmp_path) -> None:
-    rows, reasons = usable(shards, INPUTS)
+    rows, reasons = find_usable_rows(shards, INPUTS)
     assert sorted(set(range(N)) - set(rows.tolist())) == [3, 4, 8]
     assert reasons[Flag.BAND_MISSING.sentence] == 2
     assert reasons[Flag.SCALAR_MISSING.sentence] == 1
     masked = Inputs(BANDS, 12, 0.2, "nJy", mask_channel=True)
-    rows, reasons = usable(shards, masked)
+    rows, reasons = find_usable_rows(shards, masked)
     assert sorted(set(range(N)) - set(rows.tolist())) == [4, 8]
     assert Flag.BAND_MISSING.sentence not in reasons
     empty = np.full((N, 12, 12, 3), np.nan)
     nothing = write_shards(tmp_path, make_catalog(), ArraySource(empty, BANDS), Inputs(BANDS, 12))
     with pytest.raises(InputsError, match="None of the 50 objects"):
-        usable(nothing, Inputs(BANDS, 12))
+        find_usable_rows(nothing, Inputs(BANDS, 12))
     with pytest.raises(InputsError, match="bands"):
-        usable(shards, Inputs(("g",), 12))
+        find_usable_rows(shards, Inputs(("g",), 12))
 
 
 def test_columns_by_their_own_names_and_by_role(shards: Shards, catalog) -> None:
@@ -123,8 +123,9 @@ def test_a_catalogue_without_coordinates(tmp_path) -> None:
 
 def test_reading_shards_does_not_import_tensorflow() -> None:
     code = (
-        "import sys, astrocnn.datasets as d; d.Shards, d.write_shards, d.usable, d.d4_views,"
-        "d.fit_normalization; print('tensorflow' in sys.modules or 'keras' in sys.modules)"
+        "import sys, astrocnn.datasets as d; d.Shards, d.write_shards, d.d4_views,"
+        "d.find_usable_rows, d.fit_normalization;"
+        "print('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from astrocnn.catalog import Catalog
-from astrocnn.datasets import Shards, dataset, split_rows, usable, write_shards
+from astrocnn.datasets import Shards, dataset, find_usable_rows, split_rows, write_shards
 from astrocnn.errors import CatalogError, ConfigError, InputsError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Inputs, NoImages
@@ -73,7 +73,7 @@ def test_finished_shards_are_not_written_again(bare: Shards) -> None:
 
 
 def test_a_row_without_a_scalar_is_kept_but_not_used(bare: Shards) -> None:
-    rows, reasons = usable(bare, INPUTS)
+    rows, reasons = find_usable_rows(bare, INPUTS)
     assert sorted(set(range(N)) - set(rows.tolist())) == [4, 9]
     assert reasons == {Flag.SCALAR_MISSING.sentence: 2}
     train, validation, test = split_rows(bare, TASK, INPUTS)
@@ -90,7 +90,7 @@ def test_undeclared_sentinels_are_refused_before_anything_is_written(tmp_path) -
 
 
 def test_batches_are_standardized_scalars_without_images(bare: Shards) -> None:
-    rows = usable(bare, INPUTS)[0]
+    rows = find_usable_rows(bare, INPUTS)[0]
     inputs = INPUTS.with_scalar_statistics(bare.scalars(INPUTS.scalars)[rows])
     data = dataset(bare, rows, TASK, inputs, batch_size=15, shuffle=True, seed=3)
     batches = list(data)
@@ -112,7 +112,7 @@ def test_batches_are_standardized_scalars_without_images(bare: Shards) -> None:
 def test_shards_with_images_serve_a_model_without(shards) -> None:
     rows = np.array([1, 2, 3, 4])  # 3 lacks a band, 4 has no data at all
     inputs = Inputs((), 0, scalars=("ebv",))
-    assert usable(shards, inputs)[0].tolist() == [i for i in range(len(shards)) if i != 8]
+    assert find_usable_rows(shards, inputs)[0].tolist() == [i for i in range(len(shards)) if i != 8]
     (x,) = dataset(shards, rows, None, inputs)
     np.testing.assert_array_equal(x["scalars"], shards.scalars(("ebv",))[rows])
 
@@ -121,7 +121,7 @@ def test_refusals(bare: Shards) -> None:
     with pytest.raises(ConfigError, match="no images to augment"):
         dataset(bare, [0], TASK, INPUTS, augmentation={"d4": True})
     with pytest.raises(InputsError, match="missing g"):
-        usable(bare, Inputs(("g",), 8))
+        find_usable_rows(bare, Inputs(("g",), 8))
     empty = Inputs((), 0, scalars=("none",))
     with pytest.raises(CatalogError, match="none"):
-        usable(bare, empty)
+        find_usable_rows(bare, empty)

@@ -15,9 +15,8 @@ from astrocnn.explain import METHODS, Response, deconvnet, feature_maps, weights
 from astrocnn.explain._receptive import receptive_field
 from astrocnn.models import Options, with_precision
 from astrocnn.models.build import ARCHITECTURES, build
-from astrocnn.models.drawing import drawing
-from astrocnn.models.elementwise import Maxout
-from astrocnn.models.pooling import L2Pooling, SumPooling
+from astrocnn.models.custom_layers import L2Pooling, Maxout, SumPooling
+from astrocnn.models.monte_carlo_dropout import drawing
 from astrocnn.plugins import load, names
 
 from .networks import BANDS, SIZE, SPIRAL, make_images

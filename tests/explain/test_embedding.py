@@ -12,7 +12,7 @@ from keras import layers
 from astrocnn.errors import InputsError, MissingDependency, ModelError
 from astrocnn.explain import embedding
 from astrocnn.explain.methods.embedding import embed, layer_vectors
-from astrocnn.models.drawing import drawing
+from astrocnn.models.monte_carlo_dropout import drawing
 
 from .networks import make_images
 

@@ -25,7 +25,7 @@ from astrocnn.explain.checks import deletion, randomization
 from astrocnn.explain.own_answer import own_answers
 from astrocnn.models import Options
 from astrocnn.models.build import ARCHITECTURES, build
-from astrocnn.models.drawing import drawing
+from astrocnn.models.monte_carlo_dropout import drawing
 from astrocnn.plugins import load, names
 from astrocnn.targets import Binned
 

@@ -10,7 +10,7 @@ from keras import layers
 from astrocnn.errors import ModelError
 from astrocnn.explain import Output, Uncertainty, integrated_gradients, occlusion, saliency
 from astrocnn.explain.checks import randomization
-from astrocnn.models.drawing import drawing
+from astrocnn.models.monte_carlo_dropout import drawing
 from astrocnn.plugins import load, names
 from astrocnn.targets import Bernoulli, Binned, Categorical
 

@@ -17,8 +17,8 @@ from astrocnn.models.architectures import convnext
 from astrocnn.models.blocks import Block
 from astrocnn.models.build import ARCHITECTURES, build, count_parameters, smallest_size
 from astrocnn.models.losses import loss_for
+from astrocnn.models.monte_carlo_dropout import Stochastic
 from astrocnn.models.options import Options
-from astrocnn.models.stochastic import Stochastic
 from astrocnn.plugins import load, names
 
 LISTED = names(ARCHITECTURES)

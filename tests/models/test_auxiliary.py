@@ -8,8 +8,13 @@ import pytest
 import tensorflow as tf
 
 from astrocnn.errors import ConfigError
-from astrocnn.models.auxiliary import with_auxiliary_heads
-from astrocnn.models.build import ARCHITECTURES, build, count_parameters, smallest_size
+from astrocnn.models.build import (
+    ARCHITECTURES,
+    build,
+    count_parameters,
+    smallest_size,
+    with_auxiliary_heads,
+)
 from astrocnn.models.options import Options
 from astrocnn.plugins import load, names
 from astrocnn.training import Optimizer, fit

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrocnn.errors import ModelError
-from astrocnn.models.batching import in_blocks
+from astrocnn.models.monte_carlo_dropout import in_blocks
 
 
 @given(n=st.integers(1, 40), block=st.integers(1, 17), axis=st.integers(0, 2))

@@ -12,8 +12,8 @@ from keras import ops
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.models.blocks import Block
 from astrocnn.models.build import build
+from astrocnn.models.monte_carlo_dropout import Stochastic
 from astrocnn.models.options import ALLOWED, Options
-from astrocnn.models.stochastic import Stochastic
 
 RNG = np.random.default_rng(2)
 

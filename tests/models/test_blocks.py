@@ -7,8 +7,8 @@ import pytest
 
 from astrocnn.errors import ModelError
 from astrocnn.models.blocks import Block
+from astrocnn.models.custom_layers import conv_parameters, extent
 from astrocnn.models.options import Options
-from astrocnn.models.sizes import conv_parameters, extent
 
 
 def test_a_5x5_convolution_of_three_bands_has_2432_parameters():

@@ -8,8 +8,7 @@ import pytest
 from keras import layers
 
 from astrocnn.errors import ModelError
-from astrocnn.models.drawing import drawing
-from astrocnn.models.stochastic import Stochastic
+from astrocnn.models.monte_carlo_dropout import Stochastic, drawing
 
 DRAWS = 12
 

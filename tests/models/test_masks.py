@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astrocnn.models.masks import keep_mask, keep_masks
+from astrocnn.models.monte_carlo_dropout import keep_mask, keep_masks
 
 
 def philox4x64(counter, key):

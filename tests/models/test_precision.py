@@ -8,8 +8,8 @@ import pytest
 
 from astrocnn.errors import ModelError
 from astrocnn.models.build import build
+from astrocnn.models.monte_carlo_dropout import Stochastic
 from astrocnn.models.precision import with_precision
-from astrocnn.models.stochastic import Stochastic
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,9 @@ import tensorflow as tf
 from keras import layers
 
 from astrocnn.errors import ModelError
-from astrocnn.models.batching import in_blocks
 from astrocnn.models.build import build
-from astrocnn.models.masks import keep_masks
+from astrocnn.models.monte_carlo_dropout import Stochastic, in_blocks, keep_masks
 from astrocnn.models.options import Options
-from astrocnn.models.stochastic import Stochastic
 
 RNG = np.random.default_rng(5)
 

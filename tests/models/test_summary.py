@@ -10,8 +10,8 @@ from keras import layers
 from astrocnn.errors import ModelError
 from astrocnn.models.blocks import Block
 from astrocnn.models.build import build, count_parameters
+from astrocnn.models.custom_layers import conv_parameters, extent
 from astrocnn.models.options import Options
-from astrocnn.models.sizes import conv_parameters, extent
 from astrocnn.models.summary import summarize_layers
 
 

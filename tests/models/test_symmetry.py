@@ -11,9 +11,9 @@ import pytest
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.models.blocks import Block
 from astrocnn.models.build import build
+from astrocnn.models.custom_layers import ORIENTATIONS, D4Conv, act_on_array, product
+from astrocnn.models.monte_carlo_dropout import Stochastic
 from astrocnn.models.options import ALLOWED, Options
-from astrocnn.models.stochastic import Stochastic
-from astrocnn.models.symmetry import ORIENTATIONS, D4Conv, act_on_array, product
 
 RNG = np.random.default_rng(4)
 ELEMENTS = range(ORIENTATIONS)

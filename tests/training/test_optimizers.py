@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from astrocnn.errors import TrainingError
 from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
-from astrocnn.training.schedules import PLATEAU_EPOCHS, drops_on_plateaus
+from astrocnn.training.optimizers import PLATEAU_EPOCHS, drops_on_plateaus
 
 
 def _walk(method: Optimizer, gradients: list[float]) -> list[float]:

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from astrocnn.errors import TrainingError
 from astrocnn.training import Optimizer, fit
+from astrocnn.training.layer_rates import Rules
 from astrocnn.training.optimizers import OPTIMIZERS
-from astrocnn.training.rates import Rules
 
 from .networks import LOSSES, batches, sample
 

@@ -15,7 +15,7 @@ from astrocnn.explain.explanation_files import Diagnosed
 from astrocnn.explain.explanation_reading import words
 from astrocnn.explain.own_answer import Asked, OwnAnswer, own_answers
 from astrocnn.explain.uncertainty import Uncertainty
-from astrocnn.models.drawing import drawing
+from astrocnn.models.monte_carlo_dropout import drawing
 from astrocnn.runs.explaining.looking import CHECKS, Behind, Maps
 from astrocnn.runs.explaining.subject import Subject
 from astrocnn.runs.explaining.told import Told

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.datasets import Shards, labels
+from astrocnn.datasets import Shards, read_labels
 from astrocnn.evaluation import read_scores
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
@@ -97,7 +97,7 @@ class Told:
         return made
 
     def _labels(self, target: str, rows: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        encoded, weights = labels(self.shards, self.estimator.task, np.asarray(rows))
+        encoded, weights = read_labels(self.shards, self.estimator.task, np.asarray(rows))
         return encoded[target], weights[target] > 0
 
     def _evaluated(self) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]] | None:

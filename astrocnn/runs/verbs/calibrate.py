@@ -13,7 +13,7 @@ from astrocnn.atomic import replacing
 from astrocnn.backend import load_tensorflow
 from astrocnn.calibration import Calibration, calibrate, held_out, remap_for, write
 from astrocnn.calibration.selection import Selection
-from astrocnn.datasets import Shards, labels
+from astrocnn.datasets import Shards, read_labels
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation.calibrated import judged
 from astrocnn.report.labels import name_of
@@ -60,7 +60,7 @@ def run(folder: Path) -> Iterator[Table | str]:
         seed=config.seed,
         views=config.prediction.views,
     )
-    encoded, weights = labels(shards, task, rows)
+    encoded, weights = read_labels(shards, task, rows)
     section = config.calibration
     by = None
     if section.by is not None:

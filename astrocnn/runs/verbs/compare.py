@@ -15,7 +15,7 @@ from rich.table import Table
 
 from astrocnn import plugins
 from astrocnn.backend import load_tensorflow
-from astrocnn.datasets import Shards, labels
+from astrocnn.datasets import Shards, read_labels
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.evaluation.sample import scorable
 from astrocnn.metrics import Score, bootstrap, mcnemar, paired_difference
@@ -120,7 +120,7 @@ def _read(folder: Path) -> _Evaluated:
     name, _, score = task.headline.partition(".")
     (target,) = (t for t in task.targets if t.name == name)
     rows, samples = home.kept_draws([name])
-    encoded, weights = labels(shards, task, rows)
+    encoded, weights = read_labels(shards, task, rows)
     told = (shards.ids[rows], encoded[name], weights[name], samples[name])
     return _Evaluated(str(folder), target, score, *told)
 

@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from astrocnn.datasets import labels
+from astrocnn.datasets import read_labels
 from astrocnn.runs.assemble import splits_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
@@ -77,12 +77,12 @@ def run(config: RunConfig, out: Path) -> tuple[Table, bool, Path | None]:
 def _labels(config: RunConfig, start: Beginning) -> Iterator[Finding]:
     shards, task = start.shards, start.task
     train = start.rows["train"]
-    for name, tally in task.tally(*labels(shards, task, train)).items():
+    for name, tally in task.tally(*read_labels(shards, task, train)).items():
         finding = check_balance(tally)
         yield Finding(finding.what, finding.good, f"{name}: {finding.said}")
     used = np.sort(np.concatenate(list(start.rows.values())))
     content = np.asarray(shards.content)[used]
-    encoded, weights = labels(shards, task, used)
+    encoded, weights = read_labels(shards, task, used)
     for name in task.names:
         finding = check_contradictions(content, encoded[name], weights[name])
         yield Finding(finding.what, finding.good, f"{name}: {finding.said}")

@@ -11,7 +11,7 @@ from rich.table import Table
 from astrocnn.atomic import replacing
 from astrocnn.backend import load_tensorflow
 from astrocnn.calibration.selection import Selection
-from astrocnn.datasets import Shards, labels
+from astrocnn.datasets import Shards, read_labels
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation import baseline_scores, headline, peak_brightness, score, write_scores
 from astrocnn.evaluation.story import crowd_of, side_by_side
@@ -57,14 +57,14 @@ def run(folder: Path) -> Iterator[Table | str]:
         views=config.prediction.views,
     )
     times = run_folder.count_test_scoring(estimator.fingerprint)
-    encoded, weights = labels(shards, task, test)
+    encoded, weights = read_labels(shards, task, test)
     kept = {f"target/{name}": values for name, values in samples.items()}
     with replacing(run_folder.evaluation / "samples.npz") as temporary, open(temporary, "wb") as to:
         np.savez(to, rows=test, **kept)
     scores = score(task, encoded, weights, samples, seed=config.seed)
     baselines, sentences = baseline_scores(
         task,
-        labels(shards, task, rows["train"]),
+        read_labels(shards, task, rows["train"]),
         (encoded, weights),
         number=_number(config, shards, rows),
         seed=config.seed,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from astrocnn import __version__
 from astrocnn.atomic import replacing_folder, sha256, write_bytes
 from astrocnn.backend import load_tensorflow
-from astrocnn.datasets import Shards, usable
+from astrocnn.datasets import Shards, find_usable_rows
 from astrocnn.errors import AstrocnnError, ConfigError, PredictionError
 from astrocnn.evaluation.figures import png
 from astrocnn.imaging import get_cutout_wcs, open_source
@@ -170,7 +170,7 @@ def _chosen(
     shards = inside.shards
     if objects:
         rows = named(shards.catalog, objects)
-        good, _ = usable(shards, inside.inputs)
+        good, _ = find_usable_rows(shards, inside.inputs)
         bad = np.setdiff1d(rows, good)
         if len(bad):
             raise PredictionError(

@@ -14,7 +14,7 @@ from astrocnn.atomic import sha256
 from astrocnn.backend import load_tensorflow
 from astrocnn.calibration.selection import Selection
 from astrocnn.catalog import SPLITS
-from astrocnn.datasets import Shards, labels
+from astrocnn.datasets import Shards, read_labels
 from astrocnn.evaluation import read_scores, write_report
 from astrocnn.evaluation.background import (
     data_chapter,
@@ -76,7 +76,7 @@ def run(folder: Path, *, inside: Sequence[Chapter] | None = None) -> Iterator[st
         yield "the explanations are of another network: run 'astrocnn explain' again"
     training = _training(home)
     provenance = _provenance(home, about)
-    encoded, weights = labels(shards, task, test)
+    encoded, weights = read_labels(shards, task, test)
     selections = [extra for extra in extras if isinstance(extra, Selection)]
     chapters = [
         scores_chapter(
@@ -148,7 +148,7 @@ def _by(config: RunConfig, shards: Shards, rows: np.ndarray) -> dict[str, np.nda
 
 def _data(config: RunConfig, shards: Shards, task: Task) -> Chapter:
     rows = labelled_rows(config, shards, task)
-    tallies = {name: task.tally(*labels(shards, task, rows[name])) for name in SPLITS}
+    tallies = {name: task.tally(*read_labels(shards, task, rows[name])) for name in SPLITS}
     number = splits_of(config, shards.catalog, shards.content)
     counts = {name: int(np.sum(number == i)) for i, name in enumerate(SPLITS)}
     facts = {"Catalogue": config.catalog.file}

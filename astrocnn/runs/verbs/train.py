@@ -10,7 +10,7 @@ import numpy as np
 
 from astrocnn.backend import load_tensorflow
 from astrocnn.catalog import SPLITS
-from astrocnn.datasets import Shards, fit_normalization, labels, split_rows
+from astrocnn.datasets import Shards, fit_normalization, read_labels, split_rows
 from astrocnn.errors import TrainingError
 from astrocnn.imaging import Inputs
 from astrocnn.runs.assemble import (
@@ -64,8 +64,7 @@ def run(
         options_of(config), optimizer_of(config)
 
     load_tensorflow()
-    from astrocnn.training.replicas import wait_for_all
-    from astrocnn.training.strategies import is_chief, strategy
+    from astrocnn.training.strategies import is_chief, strategy, wait_for_all
 
     # Other workers can only be joined before TensorFlow is used.
     where = strategy(config.training.strategy)
@@ -93,7 +92,7 @@ def run(
     check_draws(config, task, shards)
     rows = taught_rows(config, shards, task)
     yield ", ".join(f"{len(rows[name])} {name}" for name in SPLITS) + " objects with labels"
-    yield from _complaints(task, *labels(shards, task, rows["train"]))
+    yield from _complaints(task, *read_labels(shards, task, rows["train"]))
     estimator = estimator_of(config, task, trained_inputs(config, shards, rows["train"]))
     options = fit_options_of(config, task, estimator.inputs)
     if config.model.method is None:

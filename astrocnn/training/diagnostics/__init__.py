@@ -6,23 +6,23 @@ Questions about the labels are answered by plain arrays; those about the network
 
 from __future__ import annotations
 
-from astrocnn.training.diagnostics.finding import Finding
-from astrocnn.training.diagnostics.input_range import check_inputs
-from astrocnn.training.diagnostics.label_sanity import (
+from astrocnn.training.diagnostics.data_checks import (
+    Finding,
     check_balance,
     check_contradictions,
+    check_inputs,
     check_leakage,
 )
-from astrocnn.training.diagnostics.layers import (
+from astrocnn.training.diagnostics.network_checks import (
     LayerStatistics,
+    check_finite,
+    check_initial_loss,
     check_layers,
+    check_symmetry,
     draw_layers,
     layer_statistics,
 )
-from astrocnn.training.diagnostics.memorizing import check_overfit
-from astrocnn.training.diagnostics.non_finite import check_finite
-from astrocnn.training.diagnostics.start import check_initial_loss
-from astrocnn.training.diagnostics.symmetry import check_symmetry
+from astrocnn.training.diagnostics.overfit_check import check_overfit
 
 __all__ = [
     "Finding",

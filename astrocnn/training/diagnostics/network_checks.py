@@ -1,4 +1,4 @@
-"""What each layer passes on, forwards and backwards."""
+"""Checks of a network on one batch: initial loss, units, finite outputs, activations, gradients."""
 
 from __future__ import annotations
 
@@ -8,14 +8,148 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from astrocnn.backend import keras, tf
-from astrocnn.training.diagnostics.finding import Finding
+from astrocnn.targets import Family
+from astrocnn.training.diagnostics.data_checks import Finding
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from astrocnn.training.objective import PerObject
 
-__all__ = ["LayerStatistics", "check_layers", "draw_layers", "layer_statistics"]
+__all__ = [
+    "LayerStatistics",
+    "check_finite",
+    "check_initial_loss",
+    "check_layers",
+    "check_symmetry",
+    "draw_layers",
+    "layer_statistics",
+]
+
+
+def check_initial_loss(model: Any, batch: Any, families: Mapping[str, Family]) -> list[Finding]:
+    """Loss of each target before the first update against that of a head that knows nothing.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Untrained.
+    batch : tuple
+        ``(x, y, weights)``.
+    families : mapping of target to Family
+        Their `initial_loss` is expected: log K for K classes.
+
+    Returns
+    -------
+    list of Finding
+    """
+    from astrocnn.training.objective import labels
+
+    x, y, weights = batch
+    raw = model(x, training=False)
+    found = []
+    for name, family in families.items():
+        weight, encoded = labels(y, weights, name)
+        loss = np.asarray(family.loss(encoded, raw[name]), np.float64)
+        used = np.asarray(weight) > 0
+        expected = family.initial_loss
+        mean = float(loss[used].mean()) if used.any() else float("nan")
+        good = bool(abs(mean - expected) <= max(0.5 * abs(expected), 0.25))
+        said = f"{name}: {mean:.3f}, expected {expected:.3f}"
+        if not good:
+            said += ": look at the range of the inputs, the labels and the initializer"
+        found.append(Finding("initial loss", good, said))
+    return found
+
+
+def check_symmetry(model: Any, batch: Any, losses: Mapping[str, PerObject]) -> Finding:
+    """Units of one layer with equal weights and equal gradients: they stay equal for ever.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Untrained.
+    batch : tuple
+        ``(x, y, weights)``.
+    losses : mapping of target to function
+        Loss per object of (encoded, raw).
+
+    Returns
+    -------
+    Finding
+    """
+
+    from astrocnn.training.objective import Objective
+
+    x, y, weights = batch
+    with tf.GradientTape() as tape:
+        sums, totals = Objective(losses).sums(y, weights, model(x, training=False), training=False)
+        loss = tf.add_n([tf.math.divide_no_nan(s, t) for s, t in zip(sums, totals, strict=True)])
+    kernels = [v for v in model.trainable_variables if len(v.shape) > 1 and v.shape[-1] > 1]
+    gradients = tape.gradient(loss, [v.value for v in kernels], unconnected_gradients="zero")
+    alike = []
+    for variable, gradient in zip(kernels, gradients, strict=True):
+        columns = np.concatenate(
+            [_columns(variable.numpy()), _columns(np.asarray(gradient))], axis=0
+        )
+        units = columns.shape[1]
+        different = len(np.unique(np.round(columns, 6), axis=1).T)
+        if different < units:
+            alike.append(f"{variable.path} ({units} units, {different} different)")
+    if alike:
+        return Finding(
+            "symmetry",
+            False,
+            f"units are alike in {', '.join(alike)}: initialize at random ('he', 'glorot')",
+        )
+    return Finding("symmetry", True, f"no two units alike in {len(kernels)} layers")
+
+
+def _columns(values: np.ndarray) -> np.ndarray:
+    """Weights of each unit as a column, in units of the largest."""
+    flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
+    return flat / (np.abs(flat).max() or 1.0)
+
+
+def check_finite(model: Any, x: Any) -> Finding:
+    """Follow a batch through the network; names the first input or layer that has a NaN.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional.
+    x : mapping of str to array
+        Inputs of one batch.
+
+    Returns
+    -------
+    Finding
+    """
+
+    for name, value in x.items():
+        count = int(np.count_nonzero(~np.isfinite(value)))
+        if count:
+            return Finding(
+                "finite",
+                False,
+                f"input '{name}' holds {count} values that are NaN or infinite: look for infinite "
+                "pixels and missing scalars",
+            )
+    layers = [v for v in model.layers if not isinstance(v, keras.layers.InputLayer)]
+    outputs = keras.Model(model.inputs, [layer.output for layer in layers])(x, training=False)
+    for layer, value in zip(layers, outputs, strict=True):
+        if np.isfinite(np.asarray(value)).all():
+            continue
+        weights = all(np.isfinite(w).all() for w in layer.get_weights())
+        cause = "its inputs and weights are finite" if weights else "its weights are not finite"
+        return Finding(
+            "finite",
+            False,
+            f"layer '{layer.name}' is the first to yield NaN or infinity; {cause}: "
+            "a lower learning rate, clip_norm = 1, or precision float32",
+        )
+    return Finding("finite", True, f"all outputs of {len(layers)} layers")
+
 
 _RANGE = 1e3
 _DEAD = 0.5

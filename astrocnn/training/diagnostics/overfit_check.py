@@ -1,4 +1,4 @@
-"""Can the network learn a few examples by heart?"""
+"""Check that the network can overfit one small batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from astrocnn.backend import keras, tf
 from astrocnn.targets import Family
-from astrocnn.training.diagnostics.finding import Finding
+from astrocnn.training.diagnostics.data_checks import Finding
 
 __all__ = ["check_overfit"]
 

@@ -1,15 +1,68 @@
-"""Can the labels be learned, and is the test a test?"""
+"""Checks of the inputs and labels: range, contradictions, class balance, leakage."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.training.diagnostics.finding import Finding
+__all__ = ["Finding", "check_balance", "check_contradictions", "check_inputs", "check_leakage"]
 
-__all__ = ["check_balance", "check_contradictions", "check_leakage"]
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.
+
+    Parameters
+    ----------
+    what : str
+        The question in a word or two.
+    good : bool
+        Whether all is well.
+    said : str
+        What was seen, and what to do about it unless all is well.
+    """
+
+    what: str
+    good: bool
+    said: str
+
+
+_OFF_CENTER = 3.0
+_SPREAD = (0.05, 20.0)
+
+
+def check_inputs(x: Mapping[str, Any]) -> Finding:
+    """Mean and standard deviation of each channel after normalization: near 0 and 1.
+
+    Parameters
+    ----------
+    x : mapping of str to array of shape (n, ..., channels)
+        Inputs of one batch.
+
+    Returns
+    -------
+    Finding
+    """
+    told, good = [], True
+    for name, values in x.items():
+        table = np.asarray(values, np.float64)
+        table = table.reshape(-1, table.shape[-1])
+        mean, std = table.mean(axis=0), table.std(axis=0)
+        good &= bool(np.isfinite(mean).all() and (np.abs(mean) < _OFF_CENTER).all())
+        good &= bool(((std > _SPREAD[0]) & (std < _SPREAD[1])).all())
+        each = ", ".join(f"{m:.2f} +- {s:.2f}" for m, s in zip(mean, std, strict=True))
+        told.append(f"{name}: {each}")
+    if not good:
+        told.append(
+            "a channel is far from 0 +- 1 or constant: look at the stretch (inputs.stretch) and at "
+            "'astrocnn show'"
+        )
+    return Finding("inputs", good, "\n".join(told))
+
 
 _UNEVEN = 20
 

@@ -1,20 +1,16 @@
-"""Convolution that knows the eight rotations and reflections of the square, the group D4.
-
-A galaxy has no preferred orientation on the sky.  An ordinary convolution answers differently when
-the image is turned; here each filter is used in its eight orientations, so that turning the image
-turns the maps and permutes the orientations, exactly.  The mean over orientations and pixels then
-does not change at all.
-
-An element g = 4 m + r of the group mirrors the array left to right if m is 1, then turns it by
-r quarter turns (as ``numpy.rot90``).
+"""Layers that Keras does not have: D4 convolution, maxout, layer scale, sum and L2 pooling.
 
 References
 ----------
-Cohen & Welling 2016, ICML (arXiv:1602.07576), sections 6.1 to 6.3, equations 10 and 11.
+Cohen & Welling 2016, ICML (arXiv:1602.07576), sections 6.1 to 6.3, equations 10 and 11 (D4Conv).
+Goodfellow et al. 2013, ICML (arXiv:1302.4389), section 3 (Maxout).
+Touvron et al. 2021, ICCV (arXiv:2103.17239), section 2, equation 4 (LayerScale).
+Boureau, Ponce & LeCun 2010, ICML, 111, section 2 (norms between the mean and the maximum).
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,7 +19,217 @@ from numpy.typing import NDArray
 from astrocnn.backend import keras, layers, ops
 from astrocnn.errors import ModelError
 
-__all__ = ["ORIENTATIONS", "D4Conv", "act_on_array", "product"]
+__all__ = [
+    "D4Conv",
+    "ImageTooSmall",
+    "L2Pooling",
+    "LayerScale",
+    "Maxout",
+    "ORIENTATIONS",
+    "SumPooling",
+    "act_on_array",
+    "conv_parameters",
+    "extent",
+    "pooling_layer",
+    "product",
+]
+
+
+class ImageTooSmall(ModelError):
+    """The image has shrunk below the window of the next layer."""
+
+
+def extent(size: int, window: int, *, padding: int = 0, stride: int = 1) -> int:
+    """Pixels a side after a convolution or pooling, (W - F + 2P) / S + 1 rounded down.
+
+    Parameters
+    ----------
+    size : int
+        W, pixels a side before.
+    window : int
+        F, pixels a side of the kernel or the pooling window.
+    padding : int
+        P, pixels added on each side.
+    stride : int
+        S, step of the window [pixel].
+
+    Examples
+    --------
+    >>> extent(69, 6, padding=0, stride=1)
+    64
+    """
+    return (size - window + 2 * padding) // stride + 1
+
+
+def conv_parameters(window: int, channels: int, filters: int) -> int:
+    """Weights and biases of a convolution, (F F C_in + 1) C_out.
+
+    Examples
+    --------
+    >>> conv_parameters(5, 3, 32)
+    2432
+    """
+    return (window * window * channels + 1) * filters
+
+
+@keras.saving.register_keras_serializable(package="astrocnn")
+class Maxout(layers.Layer):
+    """The larger of each pair of neighbouring channels: from 2 n channels to n."""
+
+    def call(self, x: Any) -> Any:
+        """Tensor with half the channels."""
+        return ops.maximum(x[..., 0::2], x[..., 1::2])
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape with half the channels."""
+        return (*input_shape[:-1], input_shape[-1] // 2)
+
+
+@keras.saving.register_keras_serializable(package="astrocnn")
+class LayerScale(layers.Layer):
+    """A trained factor for each channel.
+
+    Parameters
+    ----------
+    initial : float
+        Value of all factors before training; a small one makes a residual branch silent at first.
+    """
+
+    def __init__(self, initial: float = 1e-6, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.initial = float(initial)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the factors."""
+        self.factor = self.add_weight(
+            shape=(input_shape[-1],),
+            initializer=keras.initializers.Constant(self.initial),
+            name="factor",
+        )
+
+    def call(self, x: Any) -> Any:
+        """Tensor of the same shape."""
+        return x * ops.cast(self.factor, x.dtype)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The same shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """What the layer is made from."""
+        return {**super().get_config(), "initial": self.initial}
+
+
+_KERAS = {
+    "max": {3: layers.MaxPooling1D, 4: layers.MaxPooling2D, 5: layers.MaxPooling3D},
+    "average": {3: layers.AveragePooling1D, 4: layers.AveragePooling2D, 5: layers.AveragePooling3D},
+}
+
+
+@keras.saving.register_keras_serializable(package="astrocnn")
+class SumPooling(layers.Layer):
+    """Sum over a window.
+
+    Parameters
+    ----------
+    pool_size : tuple of int
+        Window along each axis between the objects and the channels.
+    strides : tuple of int, optional
+        Step of the window; the window itself by default.
+    padding : str
+        ``"valid"`` or ``"same"``.
+    """
+
+    def __init__(
+        self,
+        pool_size: tuple[int, ...],
+        strides: tuple[int, ...] | None = None,
+        padding: str = "valid",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pool_size = tuple(pool_size)
+        self.strides = tuple(strides or pool_size)
+        self.padding = padding
+
+    def call(self, x: Any) -> Any:
+        """Tensor of shape (n, ..., channels), smaller."""
+        if self.padding == "same":
+            x = ops.pad(x, [(0, 0), *self._margins(x.shape), (0, 0)])
+        mean = ops.average_pool(x, self.pool_size, self.strides, "valid", "channels_last")
+        return mean * math.prod(self.pool_size)
+
+    def _margins(self, shape: Any) -> list[tuple[int, int]]:
+        margins = []
+        for size, window, step in zip(shape[1:-1], self.pool_size, self.strides, strict=True):
+            missing = max((math.ceil(size / step) - 1) * step + window - size, 0)
+            margins.append((missing // 2, missing - missing // 2))
+        return margins
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape after the pooling."""
+        sides = [
+            math.ceil(size / step) if self.padding == "same" else extent(size, window, stride=step)
+            for size, window, step in zip(
+                input_shape[1:-1], self.pool_size, self.strides, strict=True
+            )
+        ]
+        return (input_shape[0], *sides, input_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """What the layer is made from."""
+        return {
+            **super().get_config(),
+            "pool_size": self.pool_size,
+            "strides": self.strides,
+            "padding": self.padding,
+        }
+
+
+@keras.saving.register_keras_serializable(package="astrocnn")
+class L2Pooling(SumPooling):
+    """Square root of the sum of squares over a window; parameters as `SumPooling`."""
+
+    def call(self, x: Any) -> Any:
+        """Tensor of shape (n, ..., channels), smaller, nowhere negative."""
+        squares = super().call(x * x)
+        # The root has no derivative at 0, where dead units of a ReLU put many windows.
+        some = squares > 0
+        return ops.where(some, ops.sqrt(ops.where(some, squares, 1)), 0)
+
+
+def pooling_layer(
+    kind: str, rank: int, window: int, *, strides: int | None, padding: str, name: str
+) -> layers.Layer:
+    """A pooling layer for tensors of a rank.
+
+    Parameters
+    ----------
+    kind : str
+        ``"max"``, ``"average"``, ``"sum"`` or ``"l2"``.
+    rank : int
+        3 for spectra (n, length, channels), 4 for images, 5 for maps of eight orientations,
+        (n, height, width, 8, channels), which are not pooled together.
+    window : int
+        Pixels a side.
+    strides : int, optional
+        Step [pixel]; the window itself by default.
+    padding : str
+        ``"valid"`` or ``"same"``.
+    name : str
+        Of the layer.
+
+    Returns
+    -------
+    keras.layers.Layer
+    """
+    axes = 1 if rank == 3 else 2
+    ends = (1,) * (rank - 2 - axes)
+    size, steps = (window,) * axes + ends, (strides or window,) * axes + ends
+    if kind in _KERAS:
+        return _KERAS[kind][rank](size, strides=steps, padding=padding, name=name)
+    return {"sum": SumPooling, "l2": L2Pooling}[kind](size, steps, padding, name=name)
+
 
 ORIENTATIONS = 8
 """Elements of the group D4."""

@@ -1,4 +1,4 @@
-"""Labels of shards as a task encodes them, and which rows train, validate and test."""
+"""Encoded labels of shards, the rows that can be used, and the training, validation, test split."""
 
 from __future__ import annotations
 
@@ -9,17 +9,64 @@ import numpy as np
 
 from astrocnn.catalog import SPLITS, assign_splits, group_duplicates
 from astrocnn.datasets.shards import Shards
-from astrocnn.datasets.usable_rows import usable
+from astrocnn.errors import InputsError
+from astrocnn.flags import Flag
 from astrocnn.imaging import Inputs
 from astrocnn.targets import Task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["labels", "split_rows"]
+__all__ = ["read_labels", "split_rows", "find_usable_rows"]
 
 
-def labels(
+def find_usable_rows(shards: Shards, inputs: Inputs) -> tuple[np.ndarray, dict[str, int]]:
+    """Rows that can be trained on or predicted, and why the others cannot.
+
+    Parameters
+    ----------
+    shards : Shards
+    inputs : Inputs
+        With ``mask_channel`` a row may lack some bands, otherwise none; without bands it needs
+        no image, only its scalars.
+
+    Returns
+    -------
+    rows : ndarray of int64
+        Ascending.
+    reasons : dict of str to int
+        Number of rows left out, by sentence of `astrocnn.flags.Flag`; a row may count twice.
+
+    Raises
+    ------
+    InputsError
+        If no row is left.
+    """
+    inputs.check(shards)
+    flags = shards.flags.astype(np.int32)
+    if inputs.scalars:
+        flags[~np.isfinite(shards.scalars(inputs.scalars)).all(axis=1)] |= Flag.SCALAR_MISSING
+    refused = inputs.refused
+    if inputs.bands:
+        empty = np.asarray(shards.objects["no_data"]).min(axis=1) >= 1
+        flags[empty] |= Flag.NO_COVERAGE
+    bad = (flags & int(refused)) != 0
+    reasons = {
+        flag.sentence: int(((flags & flag.value) != 0).sum())
+        for flag in Flag
+        if flag.value & int(refused) and (flags & flag.value).any()
+    }
+    if bad.all():
+        raise InputsError(
+            f"None of the {len(flags)} objects has {'images' if inputs.bands else 'scalars'} "
+            "to work with.",
+            received="; ".join(f"{n} x {sentence}" for sentence, n in reasons.items()),
+            hint="'astrocnn check' compares the catalogue with the files and their coverage",
+        )
+    return np.flatnonzero(~bad), reasons
+
+
+def read_labels(
     shards: Shards, task: Task, rows: Any = slice(None)
 ) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
     """Labels of some rows by target, encoded, and their weights.
@@ -89,9 +136,9 @@ def split_rows(
     """
     if split is None:
         split = assign_splits(group_duplicates(shards.ids, shards.content), fractions, seed)
-    _, weights = labels(shards, task)
+    _, weights = read_labels(shards, task)
     labelled = np.any([weight > 0 for weight in weights.values()], axis=0)
-    rows, _ = usable(shards, shards.inputs if inputs is None else inputs)
+    rows, _ = find_usable_rows(shards, shards.inputs if inputs is None else inputs)
     rows = rows[labelled[rows]]
     train, validation, test = (rows[split[rows] == number] for number in range(len(SPLITS)))
     return train, validation, test

@@ -1,0 +1,323 @@
+"""Monte-Carlo dropout with consistent draws.
+
+Each draw is one sub-network: its masks are the same for every object and depend only on (seed,
+layer, draw).  Results therefore do not depend on the size or order of batches, on the number of
+workers, or on where a run was interrupted, and draws are joint over a whole catalogue.  The layers
+before the first dropout are computed once.  Batch normalization stays in inference mode.
+
+References
+----------
+Gal & Ghahramani 2016, ICML (arXiv:1506.02142), section 4.
+Kirsch et al. 2019, arXiv:1906.08158, section 3.3 (consistent dropout).
+Salmon et al. 2011, SC'11, "Parallel random numbers: as easy as 1, 2, 3" (Philox).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.backend import keras, layers, ops
+from astrocnn.errors import ModelError
+from astrocnn.models.dropout_split import split
+
+__all__ = ["BLOCK", "Stochastic", "drawing", "in_blocks", "keep_mask", "keep_masks"]
+
+
+def keep_mask(
+    seed: int, layer: str, draw: int, shape: tuple[int, ...], rate: float
+) -> NDArray[np.bool_]:
+    """The units one draw keeps in one layer.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the prediction.
+    layer : str
+        Name of the dropout layer.
+    draw : int
+        Number of the draw; a mask does not depend on how many draws there are.
+    shape : tuple of int
+        Shape of the mask, without the objects.
+    rate : float
+        Fraction of units dropped.
+
+    Returns
+    -------
+    ndarray of bool of that shape
+        True where a unit is kept.
+    """
+    digest = hashlib.blake2b(f"{int(seed)}/{layer}".encode(), digest_size=16).digest()
+    # The draw is the highest word of the counter, so that no two draws share a number.
+    generator = np.random.Philox(
+        key=np.frombuffer(digest, "<u8").astype(np.uint64),
+        counter=np.array([0, 0, 0, draw], np.uint64),
+    )
+    n = math.prod(shape)
+    bits = generator.random_raw((n + 1) // 2).astype("<u8", copy=False).view("<u4")[:n]
+    return (bits >= np.uint32(min(round(rate * 2**32), 2**32 - 1))).reshape(shape)
+
+
+def keep_masks(
+    seed: int, layer: str, draws: int, shape: tuple[int, ...], rate: float
+) -> NDArray[np.bool_]:
+    """The masks of draws 0, 1, ... of one layer, of shape (draws, *shape)."""
+    masks = np.empty((draws, *shape), bool)
+    for draw in range(draws):
+        masks[draw] = keep_mask(seed, layer, draw, shape, rate)
+    return masks
+
+
+_TOGETHER = 10
+"""Draws computed in one go when only vectors follow the first dropout."""
+
+
+class Stochastic:
+    """Draws from a network by consistent dropout.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional or Sequential, with Dropout or SpatialDropout layers.  Its weights are shared,
+        not copied, and it is left as it is.
+    draws : int
+        Number of draws, at least 1.
+    seed : int
+        Draw k of a seed is the same whatever the number of draws.
+
+    Raises
+    ------
+    ModelError
+        If the network has no dropout, or dropout of a kind that has no mask.
+
+    Notes
+    -----
+    Calling it is a pure function of tensors, which a backend may compile (``tf.function``,
+    ``jax.jit``).  Draws are looped over inside it, so that memory does not grow with their number
+    beyond the answers; where only vectors follow the first dropout, ten draws are taken at a time.
+
+    Row for row, answers have the same bits in any batch of one size; `astrocnn.models.in_blocks`
+    makes that hold for any number of rows.
+
+    Examples
+    --------
+    >>> import keras, numpy as np
+    >>> x = keras.Input((3,))
+    >>> y = keras.layers.Dense(1, name="y")(keras.layers.Dropout(0.5)(x))
+    >>> sample = Stochastic(keras.Model(x, y), draws=20, seed=1)
+    >>> tuple(sample(np.ones((7, 3), "float32"))["y"].shape)
+    (20, 7, 1)
+    """
+
+    def __init__(self, model: keras.Model, draws: int, seed: int = 0) -> None:
+        self._split = split(model)
+        if int(draws) < 1:
+            raise ModelError("There must be draws to draw.", received=draws, allowed="1 or more")
+        self.draws, self.seed = int(draws), int(seed)
+        vectors_only = all(
+            len(tensor.shape) == 2
+            for layer in self._split.suffix.layers
+            for tensor in keras.tree.flatten(layer.output)
+        )
+        # A fixed number, not `draws`: the bits of a draw must not depend on how many there are.
+        self._together = _TOGETHER if vectors_only else 1
+        groups = math.ceil(self.draws / self._together)
+        self._masks = []
+        for site in self._split.sites:
+            masks = keep_masks(
+                self.seed, site.layer, groups * self._together, site.shape, site.rate
+            )
+            masks = masks.reshape(groups, self._together, *site.shape)
+            self._masks.append(ops.convert_to_tensor(masks))
+        self._groups = np.arange(groups, dtype="int32")
+
+    def __call__(self, x: Any) -> dict[str, Any]:
+        """Draw for a batch.
+
+        Parameters
+        ----------
+        x : tensor, list or dict of tensors
+            What the network takes.
+
+        Returns
+        -------
+        dict of str to tensor of shape (n_draws, n, units)
+            Raw answers of the network by output name, float32 where its heads are.
+        """
+        once = self.prefix(x, training=False)
+        return self.after(list(once) if isinstance(once, (list, tuple)) else [once])
+
+    @property
+    def prefix(self) -> keras.Model:
+        """What runs once: the model from the network's inputs to what `after` takes."""
+        return self._split.prefix
+
+    @property
+    def suffix(self) -> keras.Model:
+        """What runs in every draw, masks among its inputs."""
+        return self._split.suffix
+
+    def after(self, once: list[Any]) -> dict[str, Any]:
+        """Draw from what `prefix` made of a batch; answers as those of a call."""
+        parts, g = self._split, self._together
+        fixed, constant = once[: parts.fixed], once[parts.fixed :]
+        n = ops.shape(once[0])[0]
+        if g > 1:
+            fixed = [ops.tile(tensor, (g, 1)) for tensor in fixed]
+
+        def draw(carry: Any, group: Any) -> tuple[Any, Any]:
+            masks = []
+            for site, kept in zip(parts.sites, self._masks, strict=True):
+                mask = ops.cast(ops.take(kept, group, axis=0), site.dtype)
+                mask = mask if site.gain == 1 else mask * site.gain
+                masks.append(mask if g == 1 else ops.repeat(mask, n, axis=0))
+            answers = parts.suffix([*fixed, *masks], training=False)
+            answers = {
+                key: ops.reshape(value, (g, -1, *value.shape[1:])) for key, value in answers.items()
+            }
+            return answers, answers
+
+        start = {
+            key: ops.zeros((g, n, *value.shape[1:]), dtype=value.dtype)
+            for key, value in parts.suffix.output.items()
+        }
+        _, answers = ops.scan(draw, start, ops.convert_to_tensor(self._groups))
+        samples = {
+            key: ops.reshape(value, (-1, n, *value.shape[3:]))[: self.draws]
+            for key, value in answers.items()
+        }
+        for name, value in zip(parts.constant, constant, strict=True):
+            samples[name] = ops.repeat(ops.expand_dims(value, 0), self.draws, axis=0)
+        return samples
+
+
+def drawing(model: keras.Model, draws: int, seed: int = 0) -> keras.Model:
+    """A model with the inputs of a network, whose answers are draws from it.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional or Sequential, with dropout.  Its weights are shared, not copied.
+    draws : int
+        Number of draws, at least 1.
+    seed : int
+        Those of `Stochastic` for the same seed.
+
+    Returns
+    -------
+    keras.Model
+        Functional; its outputs are a dict of shape (n, n_draws, units) by name.  The layers before
+        the first dropout keep their names in it, what follows is one layer, "draws".
+
+    Raises
+    ------
+    ModelError
+        If the network has no dropout, or dropout of a kind that has no mask.
+
+    Notes
+    -----
+    To answer, it takes the memory that `Stochastic` takes, which hardly grows with the draws.  A
+    gradient through it keeps what every layer after the first dropout makes, for each draw: with
+    dropout before the heads only, `draws` short vectors an object; with dropout between
+    convolutions, `draws` times the memory of a gradient through those convolutions, so that the
+    batches have to be as many times smaller.
+
+    Examples
+    --------
+    >>> import keras
+    >>> x = keras.Input((3,), name="image")
+    >>> y = keras.layers.Dense(1, name="y")(keras.layers.Dropout(0.5)(x))
+    >>> both = drawing(keras.Model({"image": x}, {"y": y}), draws=20)
+    >>> tuple(both({"image": np.ones((7, 3))})["y"].shape)
+    (7, 20, 1)
+    """
+    sampler = Stochastic(model, draws, seed)
+    prefix = sampler.prefix
+    return keras.Model(
+        prefix.input, _Draws(sampler, name="draws")(prefix.outputs), name=f"{model.name}_draws"
+    )
+
+
+class _Draws(layers.Layer):
+    """What follows the first dropout, once for each draw."""
+
+    def __init__(self, sampler: Stochastic, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sampler = sampler
+        # Named, so that its weights count as those of the model.
+        self.suffix = sampler.suffix
+
+    def call(self, once: Any) -> dict[str, Any]:
+        return {name: ops.moveaxis(v, 0, 1) for name, v in self.sampler.after(once).items()}
+
+    def compute_output_spec(self, once: Any) -> dict[str, Any]:
+        shapes = {name: (x.shape[1:], x.dtype) for name, x in self.suffix.output.items()}
+        constant = self.sampler._split.constant
+        # What dropout cannot reach comes last among the tensors made once.
+        for name, x in zip(constant, once[len(once) - len(constant) :], strict=True):
+            shapes[name] = (x.shape[1:], x.dtype)
+        return {
+            name: keras.KerasTensor((None, self.sampler.draws, *shape), dtype=dtype)
+            for name, (shape, dtype) in shapes.items()
+        }
+
+
+BLOCK = 64
+"""Objects evaluated together."""
+
+
+def in_blocks(
+    function: Callable[[dict[str, Any]], Mapping[str, Any]],
+    arrays: Mapping[str, NDArray[Any]],
+    *,
+    axis: int = 1,
+    block: int = BLOCK,
+) -> dict[str, NDArray[Any]]:
+    """Call a function on blocks of rows of one fixed size and join the answers.
+
+    Parameters
+    ----------
+    function : callable
+        From a dict of arrays of `block` rows to a dict of arrays or tensors with as many along
+        `axis`.
+    arrays : mapping of str to ndarray of shape (n, ...)
+        Its inputs; all of one length, at least one row.
+    axis : int
+        Where the objects are in the answers: 1 for samples of shape (n_draws, n, units).
+    block : int
+        Rows of each call.  The last block repeats its last row, and the repetitions are cut off.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The answers for the n rows.
+
+    Raises
+    ------
+    ModelError
+        If the arrays differ in length or are empty.
+    """
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) != 1 or 0 in lengths.values():
+        raise ModelError("The inputs of a network need one common length.", received=lengths)
+    n = next(iter(lengths.values()))
+    parts: list[dict[str, NDArray[Any]]] = []
+    for start in range(0, n, block):
+        rows = np.minimum(np.arange(start, start + block), n - 1)
+        whole = start + block <= n
+        piece = {k: a[start : start + block] if whole else a[rows] for k, a in arrays.items()}
+        wanted = [slice(None)] * axis + [slice(0, min(block, n - start))]
+        parts.append({k: _numpy(v)[tuple(wanted)] for k, v in function(piece).items()})
+    return {key: np.concatenate([part[key] for part in parts], axis=axis) for key in parts[0]}
+
+
+def _numpy(value: Any) -> NDArray[Any]:
+    if isinstance(value, np.ndarray):
+        return value
+
+    return ops.convert_to_numpy(value)
