@@ -50,7 +50,7 @@ from astrocnn.datasets import D4, split_rows, write_shards
 from astrocnn.estimators import Estimator, KerasEstimator, load_estimator
 from astrocnn.imaging import ArraySource, Survey, open_source, read_survey
 from astrocnn.metrics import Ranking, bootstrap
-from astrocnn.report.gallery import rgb
+from astrocnn.report.gallery import make_rgb
 from astrocnn.report.style import COLORS, styled
 from astrocnn.simulation import PRESETS, Preset, SimulatedBand, inject, simulate_stamps
 from astrocnn.simulation.artefacts import Camera
@@ -172,7 +172,7 @@ def draw(
         axes.set(xscale="log", xlim=(low, 1.05 * top), yticks=[])
         axes.set_ylim(0, 1.45 * share.max())
         near = np.argsort(np.abs(distance - np.quantile(distance, 0.6)))[:4]
-        for cell, picture in zip(cells[i], rgb(stamps[name][near]), strict=True):
+        for cell, picture in zip(cells[i], make_rgb(stamps[name][near]), strict=True):
             cell.imshow(picture, origin="lower", interpolation="nearest")
             cell.set_xticks([])
             cell.set_yticks([])

@@ -22,7 +22,7 @@ from astrocnn import metrics
 from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import Shards, read_labels
 from astrocnn.metrics import Ranking
-from astrocnn.report.gallery import scale_bar
+from astrocnn.report.gallery import add_scale_bar
 from astrocnn.report.style import COLORS, NO_DATA, styled
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.simulation.artefacts import ARTEFACTS
@@ -82,7 +82,7 @@ def draw(folder: Path, survey: Path) -> Figure:
                          transform=axes.transAxes)  # fmt: skip
         said.set_path_effects([effects.withStroke(linewidth=1.6, foreground="black")])
         if axes is grid[0, 0] and shards.pixel_scale:
-            scale_bar(axes, image.shape[1], shards.pixel_scale)
+            add_scale_bar(axes, image.shape[1], shards.pixel_scale)
     curve(right.subplots(), Ranking(usable, p), selection.threshold)
     return figure
 

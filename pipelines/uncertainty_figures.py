@@ -13,7 +13,7 @@ from scipy.stats import binom
 
 from astrocnn import metrics
 from astrocnn.calibration import Calibration, ConformalSets
-from astrocnn.report.gallery import rgb
+from astrocnn.report.gallery import make_rgb
 from astrocnn.report.style import COLORS, styled
 
 __all__ = ["draw_classes", "draw_readme", "draw_redshifts"]
@@ -175,7 +175,7 @@ def draw_readme(
     reliability(axes, before, after)
     axes.set(xlabel="probability of the chosen class", ylabel="fraction right")
     cells = right.subplots(2, 5)
-    for axes, row, picture in zip(cells.flat, chosen, rgb(pixels[chosen]), strict=True):
+    for axes, row, picture in zip(cells.flat, chosen, make_rgb(pixels[chosen]), strict=True):
         axes.imshow(picture, origin="lower", interpolation="nearest")
         axes.set_xticks([])
         axes.set_yticks([])

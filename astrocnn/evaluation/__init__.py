@@ -10,8 +10,8 @@ from astrocnn.evaluation.baselines import Cut, Majority, fit_cut, fit_majority, 
 from astrocnn.evaluation.compare import baseline_scores
 from astrocnn.evaluation.priors import fit_mean, fit_neighbors, fit_prior
 from astrocnn.evaluation.scores import headline, read_scores, score, write_scores
+from astrocnn.report.gallery import Stamp
 from astrocnn.report.page import Chapter, Headline, Picture, Table, write_report
-from astrocnn.report.stamps import Stamp
 
 __all__ = [
     "Chapter",

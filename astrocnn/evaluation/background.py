@@ -85,7 +85,7 @@ def training_chapter(
     facts: Mapping[str, object] | None = None,
 ) -> Chapter:
     """How it went, epoch by epoch."""
-    figure = figures.learning_curve(history, best_epoch)
+    figure = figures.plot_learning_curve(history, best_epoch)
     best = "" if best_epoch is None else f" The weights kept are those of epoch {best_epoch}."
     caption = f"Training and validation by epoch.{best}"
     tables = [_facts(facts)] if facts else []

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.evaluation.figures.calibration import pit_compared, reliability_compared
+from astrocnn.evaluation.figures import plot_pit_histogram, plot_reliability
 from astrocnn.report.labels import name_of
 from astrocnn.report.page import Chapter, Picture, Table
 from astrocnn.targets import ClassFamily, Family, QuantityFamily
@@ -81,10 +81,10 @@ def calibration_chapter(
     pictures = []
     for name, (before, after) in judged.items():
         if len(before) == 2:
-            figure = reliability_compared({"before": tuple(before), "after": tuple(after)})
+            figure = plot_reliability({"before": tuple(before), "after": tuple(after)})
             pictures.append(Picture(figure, f"{name}: {_RELIABILITY}", f"Reliability of {name}"))
         else:
-            figure = pit_compared({"before": before[0], "after": after[0]})
+            figure = plot_pit_histogram({"before": before[0], "after": after[0]})
             pictures.append(Picture(figure, f"{name}: {_PIT}", f"PIT of {name}"))
     columns = ("Score", "before", "after", "by chance alone")
     tables = [Table(columns, rows, "Validation objects", True)] if rows else []

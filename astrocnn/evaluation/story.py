@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn import plugins
-from astrocnn.evaluation import figures
 from astrocnn.evaluation.scores import headline as find_headline
 from astrocnn.metrics import Score
+from astrocnn.report.gallery import compute_band_levels, plot_gallery
 from astrocnn.report.labels import (
     class_of,
     interval_of,
@@ -201,7 +201,7 @@ def figure_chapters(
 def _picture(figure: Any, kind: str, name: str, words: str) -> Picture:
     caption = f"{name}: {words}"
     alt = f"{kind.replace('_', ' ')} of {name}. {caption}"
-    return Picture.of(figure, caption, alt=alt)
+    return Picture(figure, caption, alt=alt)
 
 
 def crowd_of(task: Task) -> list[str]:
@@ -275,10 +275,10 @@ def gallery_chapter(
             continue
         if chapter.GALLERY not in text:
             text.append(chapter.GALLERY)
-        levels = figures.band_levels(np.concatenate(list(images.values()))).tolist()
+        levels = compute_band_levels(np.concatenate(list(images.values()))).tolist()
         for kind, stamps in picked.items():
             labels = None if ids is None else [str(ids[s.row]) for s in stamps]
-            figure = figures.gallery(
+            figure = plot_gallery(
                 images[kind],
                 stamps,
                 pixel_scale=pixel_scale,
@@ -286,9 +286,9 @@ def gallery_chapter(
                 levels=levels,
                 labels=labels,
             )
-            seen = ", ".join(f"{s.label or 'no label'} called {s.said}" for s in stamps)
+            seen = ", ".join(f"{s.label or 'no label'} called {s.predicted}" for s in stamps)
             caption = f"{name}: the {kind}."
-            pictures.append(Picture(figure, caption, f"{caption} {seen}", True, True))
+            pictures.append(Picture(figure, caption, f"{caption} {seen}", raster=True))
     return Chapter("Galleries", text, pictures) if pictures else None
 
 

@@ -76,7 +76,7 @@ def chapter_on_checks(found: Explanations) -> Chapter | None:
                     f" Of {turned} of {len(one.labels)} objects {say['empty']} changes "
                     "the number the other way, and what it changes counts with the other sign."
                 )
-            pictures.append(Picture.of(figure, caption))
+            pictures.append(Picture(figure, caption))
         if one.randomization:
             named = {method_name(name): values for name, values in one.randomization.items()}
             figure = figures.randomization_stages(one.stages, named)
@@ -87,7 +87,7 @@ def chapter_on_checks(found: Explanations) -> Chapter | None:
                 "16 % to 84 % of them. A map that stays as it was shows "
                 f"the {say['image']}, not what the network has learned."
             )
-            pictures.append(Picture.of(figure, caption))
+            pictures.append(Picture(figure, caption))
     if not (pictures or tables):
         return None
     text = [

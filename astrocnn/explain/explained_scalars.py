@@ -78,7 +78,7 @@ def _few(one: Looked, scalars: Scalars, added: dict[str, NDArray[Any]]) -> list[
             f"object. Left, the mean of its absolute value over {len(one.labels)} objects; right, "
             "each object, colored by the value of the input."
         )
-        pictures.append(Picture(figure, caption, caption, False, True))
+        pictures.append(Picture(figure, caption))
     lines = one if len(scalars.names) <= _LINES else replace(one, along=None)
     pictures += share_pictures(lines, _minus(scalars.names), "on each input")
     words = np.array(
@@ -107,7 +107,7 @@ def _many(one: Looked, scalars: Scalars, added: dict[str, NDArray[Any]]) -> list
         "16 % to 84 % of them; below, the part of the absolute attribution that falls on each "
         "input, its mean over the objects."
     )
-    pictures = [Picture(figure, caption, caption, False, True)]
+    pictures = [Picture(figure, caption)]
     for part in _sheets(one.labels, _SPECTRA):
         figure = figures.spectra(
             scalars.values[part],
@@ -132,7 +132,7 @@ def _sheets(labels: Sequence[str], step: int) -> list[slice]:
 def _sheet(one: Looked, part: slice, figure: Any, said: str) -> Picture:
     caption = f"{one.output}: {said}"
     seen = "; ".join(_lines(one.labels[part]))
-    return Picture(figure, caption, f"{caption} {seen}", False, True)
+    return Picture(figure, caption, f"{caption} {seen}")
 
 
 def _lines(labels: Sequence[str]) -> list[str]:

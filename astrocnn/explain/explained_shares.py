@@ -41,5 +41,5 @@ def share_pictures(one: Looked, names: Sequence[str], each: str, note: str = "")
     pictures = [Picture(figures.band_shares(shares, band_names=names), caption, caption)]
     if one.along is not None and np.isfinite(one.along[1]).sum() >= _ENOUGH:
         figure = figures.band_shares(shares, band_names=names, along=one.along)
-        pictures.append(Picture.of(figure, f"{one.output}: the same along {one.along[0]}."))
+        pictures.append(Picture(figure, f"{one.output}: the same along {one.along[0]}."))
     return pictures

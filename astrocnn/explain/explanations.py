@@ -128,7 +128,7 @@ def _sheets(found: Explanations, one: Looked) -> list[Picture]:
         )
         caption = f"{one.output}: where each method sees it."
         seen = "; ".join(label.replace("\n", ", ") for label in one.labels[part])
-        pictures.append(Picture(figure, caption, f"{caption} {seen}", True, True))
+        pictures.append(Picture(figure, caption, f"{caption} {seen}", raster=True))
     return pictures
 
 
@@ -160,7 +160,7 @@ def _learned(found: Explanations, one: Learned) -> Chapter | None:
             "Kernels of the first convolution: the patterns it looks for, a column for each "
             "filter, a row for each band, all in one scale."
         )
-        pictures.append(Picture.of(figure, caption, raster=True))
+        pictures.append(Picture(figure, caption, raster=True))
     if one.image is not None:
         for layer, maps in list(one.maps.items())[:_LAYERS]:
             figure = figures.feature_montage(
@@ -171,7 +171,7 @@ def _learned(found: Explanations, one: Learned) -> Chapter | None:
                 f"What the filters of {layer}{part} make of the first object: the number of each, "
                 "counted from 0, and what full color means."
             )
-            pictures.append(Picture.of(figure, caption, raster=True))
+            pictures.append(Picture(figure, caption, raster=True))
     for top in one.top[:_LAYERS]:
         figure = figures.top_plate(
             top.patches, top.reconstructions, top.values, layer=top.layer, channels=top.channels
@@ -182,7 +182,7 @@ def _learned(found: Explanations, one: Learned) -> Chapter | None:
         )
         beside = "" if top.reconstructions is None else beside
         caption = f"Where the filters of {top.layer} answer most, and how strongly.{beside}"
-        pictures.append(Picture.of(figure, caption, raster=True))
+        pictures.append(Picture(figure, caption, raster=True))
     pictures += _made(found, one) + _map_of_objects(one)
     text = ["What the network as a whole answers to, whatever the single object."]
     return Chapter("What the network has learned", text, pictures) if pictures else None
@@ -206,14 +206,14 @@ def _made(found: Explanations, one: Learned) -> list[Picture]:
             else "The image of which the network says the largest value. It is no typical object, "
             "nor need there be one like it."
         )
-        pictures.append(Picture.of(figure, caption, raster=True))
+        pictures.append(Picture(figure, caption, raster=True))
     if one.dreams is not None:
         figure = figures.dream(*one.dreams, pixel_scale=found.pixel_scale, unit=found.unit)
         caption = (
             "Images before and after they were changed so that a layer answers more; the "
             "difference is the mean over bands."
         )
-        pictures.append(Picture.of(figure, caption, raster=True))
+        pictures.append(Picture(figure, caption, raster=True))
     return pictures
 
 
@@ -237,7 +237,7 @@ def _map_of_objects(one: Learned) -> list[Picture]:
             f"Objects as the last layer before the answer sees them, in two dimensions{how}{by}. "
             "What lies close is alike to the network."
         )
-        pictures.append(Picture.of(figure, caption, raster=True))
+        pictures.append(Picture(figure, caption, raster=True))
     return pictures
 
 

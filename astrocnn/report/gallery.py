@@ -1,26 +1,64 @@
-"""Image stamps with what is said about them."""
+"""Image stamps: color images, galleries of objects with predictions, all bands side by side."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.errors import PredictionError
-from astrocnn.report.stamps import Stamp
 from astrocnn.report.style import COLORS, NO_DATA, styled
 
-__all__ = ["gallery", "rgb", "scale_bar"]
+__all__ = [
+    "Stamp",
+    "add_scale_bar",
+    "compute_band_levels",
+    "make_rgb",
+    "plot_bands",
+    "plot_gallery",
+]
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """One object of a gallery.
+
+    Parameters
+    ----------
+    row : int
+        Its row in the arrays it was chosen from.
+    label : str
+        Its true class or value, empty if unknown.
+    predicted : str
+        Its predicted class or value.
+    detail : str
+        Second line of the caption, for instance the uncertainty.
+    is_error : bool
+        Whether the prediction counts as an error; marked in orange.
+    """
+
+    row: int
+    label: str
+    predicted: str
+    detail: str
+    is_error: bool
+
+    @property
+    def title(self) -> str:
+        """True and predicted label where they differ, else the prediction."""
+        if self.label in ("", self.predicted):
+            return self.predicted
+        return f"{self.label} \u2192 {self.predicted}"
 
 
 @styled
-def gallery(
-    images: Any,
+def plot_gallery(
+    images: ArrayLike,
     stamps: Sequence[Stamp],
     *,
     pixel_scale: float | None = None,
@@ -29,37 +67,37 @@ def gallery(
     columns: int = 6,
     labels: Sequence[str] | None = None,
 ) -> Figure:
-    """Stamps in rows, each with its label, prediction, probability and disagreement of draws.
+    """Stamps in rows, each with its true label, prediction and uncertainty; errors in orange.
 
     Parameters
     ----------
     images : ndarray of shape (n, height, width, n_bands)
         One image per stamp, NaN where there is no data.
     stamps : sequence of Stamp
-        What is said about them.
+        Their labels and predictions.
     pixel_scale : float, optional
-        [arcsec/pixel]; gives a scale bar.
+        [arcsec/pixel]; adds a scale bar.
     bands : sequence of int, optional
-        One band for gray, or the three for red, green and blue; chosen when left out.
+        One band for gray, or three for red, green and blue; see `make_rgb`.
     levels : sequence of float, optional
-        Brightness of each band that shall look white, see `band_levels`.
+        Brightness of each band shown as white, see `compute_band_levels`.
     columns : int
-        Stamps in a row.
+        Stamps per row.
     labels : sequence of str, optional
-        A line above each stamp, for instance its identifier.
+        Title of each stamp, for instance its identifier.
 
     Raises
     ------
     PredictionError
         If there is not one image per stamp.
     """
-    images = np.asarray(images)
-    if images.ndim != 4 or len(images) != len(stamps) or not len(stamps):
+    cutouts = np.asarray(images)
+    if cutouts.ndim != 4 or len(cutouts) != len(stamps) or not len(stamps):
         raise PredictionError(
-            "A gallery needs one image per object, and at least one.",
-            received=f"images of shape {images.shape}, {len(stamps)} objects",
+            "`images` must hold one image per stamp, and at least one.",
+            received=f"images of shape {cutouts.shape}, {len(stamps)} stamps",
         )
-    colored = rgb(images, bands, levels)
+    colored = make_rgb(cutouts, bands, levels)
     columns = min(columns, len(stamps))
     rows = -(-len(stamps) // columns)
     width = 7.1 / 6
@@ -74,19 +112,80 @@ def gallery(
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[:].set(
-            color=COLORS[1] if stamp.wrong else "0.6", lw=1.6 if stamp.wrong else 0.6
+            color=COLORS[1] if stamp.is_error else "0.6", lw=1.6 if stamp.is_error else 0.6
         )
         if labels is not None:
             axes.set_title(labels[i], fontsize=6, pad=2)
         axes.set_xlabel(_caption(stamp), fontsize=7, labelpad=2, linespacing=1.15)
-        axes.xaxis.label.set_color(COLORS[1] if stamp.wrong else "0.1")
+        axes.xaxis.label.set_color(COLORS[1] if stamp.is_error else "0.1")
         if pixel_scale and i == 0:
-            scale_bar(axes, images.shape[2], pixel_scale)
+            add_scale_bar(axes, cutouts.shape[2], pixel_scale)
     return figure
 
 
-def band_levels(images: Any) -> NDArray[np.float64]:
-    """Brightness of each band above its background, for equal colors in several galleries.
+@styled
+def plot_bands(
+    images: ArrayLike,
+    bands: Sequence[str],
+    *,
+    labels: Sequence[str] | None = None,
+    pixel_scale: float | None = None,
+) -> Figure:
+    """All bands of some objects, one row per object, with their color image.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, n_bands)
+        NaN where there is no data, shown in the color `NO_DATA`.
+    bands : sequence of str
+        Names of the bands.
+    labels : sequence of str, optional
+        Label of each object.
+    pixel_scale : float, optional
+        [arcsec/pixel]; adds a scale bar.
+
+    Raises
+    ------
+    PredictionError
+        If there is no image, or not one name per band.
+    """
+    cutouts = np.asarray(images, np.float64)
+    if cutouts.ndim != 4 or not len(cutouts) or cutouts.shape[-1] != len(bands):
+        raise PredictionError(
+            "`images` must hold at least one image, and `bands` one name per band.",
+            received=f"images of shape {cutouts.shape}, {len(bands)} names",
+        )
+    colored = len(bands) >= 3
+    columns = len(bands) + colored
+    side = min(1.1, 7.1 / columns)
+    figure = Figure(figsize=(side * columns, side * len(cutouts) + 0.25), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)  # type: ignore[union-attr, call-arg]
+    axes = figure.subplots(len(cutouts), columns, squeeze=False)
+    color = make_rgb(cutouts) if colored else None
+    for i, row in enumerate(axes):
+        for j, cell in enumerate(row):
+            if j < len(bands):
+                cell.imshow(
+                    make_rgb(cutouts[i : i + 1], [j])[0], origin="lower", interpolation="nearest"
+                )
+            elif color is not None:
+                cell.imshow(color[i], origin="lower", interpolation="nearest")
+            cell.set_xticks([])
+            cell.set_yticks([])
+            cell.spines[:].set(color="0.6", lw=0.5)
+            if i == 0:
+                cell.set_title(bands[j] if j < len(bands) else "color", pad=3)
+        if labels is not None:
+            row[0].set_ylabel(labels[i], fontsize=7)
+    if pixel_scale:
+        add_scale_bar(axes[0, 0], cutouts.shape[2], pixel_scale)
+    if not np.isfinite(cutouts).all():
+        figure.supxlabel("pink: no data", fontsize=7, color=NO_DATA)
+    return figure
+
+
+def compute_band_levels(images: ArrayLike) -> NDArray[np.float64]:
+    """Brightness of each band above its background, for the same colors in several galleries.
 
     Parameters
     ----------
@@ -101,54 +200,54 @@ def band_levels(images: Any) -> NDArray[np.float64]:
     return np.array([_brightest(x[..., b][~empty[..., b]]) for b in range(x.shape[-1])])
 
 
-def rgb(
-    images: Any, bands: Sequence[int] | None = None, levels: Sequence[float] | None = None
+def make_rgb(
+    images: ArrayLike, bands: Sequence[int] | None = None, levels: Sequence[float] | None = None
 ) -> NDArray[np.float64]:
-    """Color images with an asinh stretch that keeps the ratios of bands; gray below three bands.
+    """Color images with an asinh stretch that preserves band ratios; gray below three bands.
 
-    Every image is stretched for itself, between its median and its brightest pixels, softened at
-    four times its noise.  Bands are first brought to a common brightness over all images.
+    Each image has its own stretch, from its median to its brightest pixels, with a softening of
+    four times its noise.  Bands are first scaled to a common brightness over all images.
 
     Parameters
     ----------
     images : array_like of shape (n, height, width, n_bands)
         NaN where there is no data.
     bands : sequence of int, optional
-        One band, or three for red, green and blue.  When left out: last, middle and first of
+        One band, or three for red, green and blue.  By default the last, middle and first of
         three or more bands, else the first.
     levels : sequence of float of shape (n_bands,), optional
-        Brightness of each band that shall look white; measured on these images when left out.
+        Brightness of each band shown as white; by default measured on these images.
 
     Returns
     -------
     colored : ndarray of shape (n, height, width, 3)
-        Between 0 and 1; a pixel without data in any of the bands has the color `NO_DATA`.
+        Between 0 and 1; pixels without data in one of the bands have the color `NO_DATA`.
 
     Raises
     ------
     PredictionError
-        If the bands are neither one nor three of those there are.
+        If `bands` are not one or three of the bands.
 
     References
     ----------
     Lupton et al. (2004), PASP 116, 133.
     """
-    images = np.asarray(images, np.float64)
-    n_bands = images.shape[-1]
+    cutouts = np.asarray(images, np.float64)
+    n_bands = cutouts.shape[-1]
     if bands is None:
         bands = (n_bands - 1, n_bands // 2, 0) if n_bands >= 3 else (0,)
     if len(bands) not in (1, 3) or not all(0 <= b < n_bands for b in bands):
         raise PredictionError(
-            "A picture is made of one band or of three.", received=bands, allowed=range(n_bands)
+            "`bands` must be one or three band indices.", received=bands, allowed=range(n_bands)
         )
-    white = np.asarray(band_levels(images) if levels is None else levels)[list(bands)]
-    x, empty = _above_background(images[..., list(bands)])
-    # A wholly missing band leaves the others to speak, unless all are missing at that pixel.
-    wholly = empty.all(axis=(1, 2), keepdims=True)
-    lost = np.asarray((empty & ~wholly).any(axis=-1) | empty.all(axis=-1))
+    white = np.asarray(compute_band_levels(cutouts) if levels is None else levels)[list(bands)]
+    x, empty = _above_background(cutouts[..., list(bands)])
+    # A band that is missing altogether does not hide the others.
+    absent = empty.all(axis=(1, 2), keepdims=True)
+    lost = np.asarray((empty & ~absent).any(axis=-1) | empty.all(axis=-1))
     x = x * (white.mean() / white)
     intensity = x.mean(axis=-1)
-    out = np.empty((*images.shape[:3], 3))
+    out = np.empty((*cutouts.shape[:3], 3))
     for i, light in enumerate(intensity):
         good = light[~lost[i]]
         top = _brightest(good)
@@ -181,21 +280,21 @@ def _brightest(values: NDArray[np.float64]) -> float:
 
 
 def _caption(stamp: Stamp) -> str:
-    said = stamp.words
-    if len(said) > 22:
-        said = said.replace(" \u2192 ", "\n\u2192 ")
-    return f"{said}\n{stamp.detail}"
+    title = stamp.title
+    if len(title) > 22:
+        title = title.replace(" \u2192 ", "\n\u2192 ")
+    return f"{title}\n{stamp.detail}"
 
 
-def scale_bar(axes: Axes, width: int, pixel_scale: float) -> None:
-    """Draw a bar of a round angle in the lower left corner.
+def add_scale_bar(axes: Axes, width: int, pixel_scale: float) -> None:
+    """Add a bar of a round angle in the lower left corner.
 
     Parameters
     ----------
     axes : Axes
-        With an image drawn.
+        Axes of an image.
     width : int
-        Of the image [pixel].
+        Width of the image [pixel].
     pixel_scale : float
         [arcsec/pixel]
     """

@@ -1,7 +1,7 @@
-"""One self-contained HTML file that a person likes to read.
+"""One self-contained HTML file: chapters of text, tables and figures.
 
-No network, no script: figures are embedded, the page follows the reader's light or dark scheme
-and prints well.
+Figures are embedded and there is no script and no external resource, so the file can be mailed
+or archived.  The page follows the reader's light or dark scheme and prints well.
 """
 
 from __future__ import annotations
@@ -15,72 +15,73 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+import jinja2
 from matplotlib.figure import Figure
 
 from astrocnn import atomic
-from astrocnn.report.style import png, svg
+from astrocnn.report.style import render_png, render_svg
 
 __all__ = ["Chapter", "Headline", "Picture", "Table", "write_report"]
+
+_CSS_PIXELS_PER_INCH = 91
+_WIDE = 6.0
+"""Figures wider than this [inch] take the full width of the page."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A figure with its words.
+    """A figure with its caption.
 
     Parameters
     ----------
     figure : Figure
-        What is drawn.
+        The figure.
     caption : str
-        Stands below it.
-    alt : str
-        Says what is to be seen, for those who cannot see it.
+        Text below it.
+    alt : str, optional
+        Alternative text for readers who cannot see it; by default the caption.
     raster : bool
-        Embed pixels instead of lines; for images.
-    wide : bool
-        Take the whole width of the page.
+        Embed pixels instead of vector graphics; for images.
     """
 
     figure: Figure
     caption: str
-    alt: str
+    alt: str = ""
     raster: bool = False
-    wide: bool = False
 
-    @classmethod
-    def of(
-        cls, figure: Figure, caption: str, *, alt: str | None = None, raster: bool = False
-    ) -> Picture:
-        """A picture that takes the whole width of the page if its figure is wide enough for it."""
-        alt = caption if alt is None else alt
-        return cls(figure, caption, alt, raster, wide=figure.get_size_inches()[0] > 6)
+    @property
+    def alternative(self) -> str:
+        """Alternative text."""
+        return self.alt or self.caption
 
     @functools.cached_property
     def source(self) -> str:
-        """The figure as a data address, drawn once."""
+        """The figure as a data URL."""
         if self.raster:
-            return f"data:image/png;base64,{png(self.figure)}"
-        text = base64.b64encode(svg(self.figure).encode()).decode("ascii")
+            return f"data:image/png;base64,{render_png(self.figure)}"
+        text = base64.b64encode(render_svg(self.figure).encode()).decode("ascii")
         return f"data:image/svg+xml;base64,{text}"
 
     @property
-    def width(self) -> int:
-        """Natural width on the page [CSS pixel]."""
-        return round(self.figure.get_size_inches()[0] * 91)
+    def width(self) -> str:
+        """Width on the page, as CSS."""
+        inches = float(self.figure.get_size_inches()[0])
+        return "100%" if inches > _WIDE else f"{round(inches * _CSS_PIXELS_PER_INCH)}px"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; the first column names the row, with a remark after a line break.
+    """A table of text.
 
     Parameters
     ----------
     columns : sequence of str
         Headings.
     rows : sequence of sequence of str
-        Cells, as many as there are headings.
+        Cells, as many as there are headings.  The first column names the row; what follows a
+        line break in it is a remark in small print.
     caption : str
-        Stands above it.
+        Title of the table.
     numeric : bool
         Align all but the first column to the right.
     """
@@ -93,20 +94,20 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Chapter:
-    """A part of the report.
+    """One chapter of a report.
 
     Parameters
     ----------
     title : str
-        Its heading.
+        Heading.
     text : sequence of str
         Paragraphs.
     figures : sequence of Picture
-        Shown beside one another where there is room.
+        Side by side where the page is wide enough, after the tables.
     tables : sequence of Table
-        Shown after the text.
+        After the text.
     folded : bool
-        Long tables behind a line that opens them.
+        Hide the tables behind their captions until they are opened.
     """
 
     title: str
@@ -117,28 +118,28 @@ class Chapter:
 
     @property
     def anchor(self) -> str:
-        """Its place in the page."""
+        """Identifier of the chapter within the page."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
 
 @dataclass(frozen=True)
 class Headline:
-    """The number quoted first.
+    """The main result.
 
     Parameters
     ----------
     name, value, interval : str
-        What it is, its value, and its interval.
-    beside : sequence of (str, str, str)
+        Name of the score, its value and its confidence interval.
+    baselines : sequence of (str, str, str)
         Name, value and interval of each baseline.
     sentence : str
-        What it rests on.
+        The sample behind the score.
     """
 
     name: str
     value: str
     interval: str
-    beside: Sequence[tuple[str, str, str]] = ()
+    baselines: Sequence[tuple[str, str, str]] = ()
     sentence: str = ""
 
 
@@ -156,13 +157,13 @@ def write_report(
     Parameters
     ----------
     path : path-like
-        Where to.
+        File to write.
     title, subtitle : str
-        Of the page.
+        Title of the page.
     chapters : sequence of Chapter
-        In the order of reading; `astrocnn.evaluation.story` and ``background`` make the usual ones.
+        In reading order.
     headline : Headline, optional
-        The number quoted first.
+        The main result, shown first.
     footer : str
         Last line.
 
@@ -171,8 +172,6 @@ def write_report(
     path : Path
         The file.
     """
-    import jinja2
-
     text = resources.files("astrocnn.report").joinpath("templates/report.html").read_text("utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

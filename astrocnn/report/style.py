@@ -1,4 +1,4 @@
-"""One look for all figures: the width of a journal column, embedded glyphs, safe colours."""
+"""Style of all figures: width of a journal column, embedded glyphs, color-blind safe palette."""
 
 from __future__ import annotations
 
@@ -13,13 +13,22 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["COLORS", "COLUMN", "NO_DATA", "STYLE", "new", "png", "styled", "svg"]
+__all__ = [
+    "COLORS",
+    "COLUMN",
+    "NO_DATA",
+    "STYLE",
+    "new_figure",
+    "render_png",
+    "render_svg",
+    "styled",
+]
 
 COLUMN = 3.46
 """Width of one journal column [inch], 88 mm."""
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
-"""Okabe and Ito's palette, told apart also by the color-blind."""
+"""Palette of Okabe and Ito, safe for color-blind readers."""
 
 NO_DATA = (0.80, 0.47, 0.65)
 """Color of pixels without data."""
@@ -53,17 +62,17 @@ R = TypeVar("R")
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:
-    """Run a drawing function within `STYLE`, leaving matplotlib's settings as they were.
+    """Run a plotting function with `STYLE`, leaving matplotlib's settings unchanged.
 
     Parameters
     ----------
     function : callable
-        Makes a figure.
+        Returns a figure.
 
     Returns
     -------
     callable
-        With the same arguments.
+        Takes the same arguments.
     """
 
     @functools.wraps(function)
@@ -74,20 +83,20 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
-def new(width: float = COLUMN, height: float = COLUMN * 0.85) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes, apart from pyplot and its global state."""
+def new_figure(width: float = COLUMN, height: float = COLUMN * 0.85) -> tuple[Figure, Axes]:
+    """A figure with one axes, independent of pyplot and its global state."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
 
 @styled
-def svg(figure: Figure) -> str:
-    """A figure as SVG text, the same bytes each time.
+def render_svg(figure: Figure) -> str:
+    """Render a figure as SVG, with the same bytes each time.
 
     Parameters
     ----------
     figure : Figure
-        What to draw.
+        The figure.
 
     Returns
     -------
@@ -100,13 +109,13 @@ def svg(figure: Figure) -> str:
 
 
 @styled
-def png(figure: Figure, dpi: int = 200) -> str:
-    """A figure as base64 text of a PNG.
+def render_png(figure: Figure, dpi: int = 200) -> str:
+    """Render a figure as PNG in base64.
 
     Parameters
     ----------
     figure : Figure
-        What to draw.
+        The figure.
     dpi : int
         Resolution [pixel/inch].
 

@@ -9,6 +9,7 @@ from astrocnn.errors import PredictionError
 from astrocnn.evaluation import Stamp, figures
 from astrocnn.evaluation.chapters import classification
 from astrocnn.metrics import Ranking
+from astrocnn.report import make_rgb, plot_gallery, render_svg
 from astrocnn.report.style import COLORS, NO_DATA
 
 
@@ -31,13 +32,13 @@ def test_all_figures_of_a_target_are_drawn_the_same_each_time(case, name):
     again = classification.figures(*part(case, name))
     for kind, figure in drawn.items():
         assert isinstance(figure, Figure)
-        text = figures.svg(figure)
-        assert text.startswith("<svg") and text == figures.svg(again[kind])
+        text = render_svg(figure)
+        assert text.startswith("<svg") and text == render_svg(again[kind])
     assert dict(matplotlib.rcParams) == settings
 
 
 def test_confusion_says_counts_completeness_and_purity():
-    said = words(figures.confusion([[8, 2], [0, 0]], ("star", "galaxy")))
+    said = words(figures.plot_confusion_matrix([[8, 2], [0, 0]], ("star", "galaxy")))
     thin = "\u2009"
     assert f"8\n80{thin}%" in said
     assert f"100.0{thin}%" in said and f"80.0{thin}%" in said
@@ -48,27 +49,27 @@ def test_confusion_says_counts_completeness_and_purity():
 def test_reliability_draws_every_full_bin_with_its_count():
     p = np.r_[np.full(30, 0.9), np.full(10, 0.55)]
     happened = np.r_[np.ones(27), np.zeros(3), np.ones(5), np.zeros(5)].astype(bool)
-    figure = figures.reliability(p, happened, n_bins=10)
+    figure = figures.plot_reliability({"": (p, happened)}, n_bins=10)
     top, bottom = figure.axes
     (points,) = top.containers
     np.testing.assert_allclose(points[0].get_xydata(), [[0.55, 0.5], [0.9, 0.9]])
-    heights = [bar.get_height() for bar in bottom.patches]
-    assert heights == [0, 0, 0, 0, 0, 10, 0, 0, 30, 0]
-    assert "ECE = 0.013" in " ".join(words(figure))
+    (steps,) = bottom.patches
+    assert steps.get_data().values.tolist() == [0, 0, 0, 0, 0, 10, 0, 0, 30, 0]
+    assert "ECE 0.013" in " ".join(words(figure))
 
 
 def test_roc_names_the_area():
     y = np.array([False, False, True, True])
-    figure = figures.roc({"merger": Ranking(y, [0.1, 0.4, 0.35, 0.8])})
+    figure = figures.plot_roc({"merger": Ranking(y, [0.1, 0.4, 0.35, 0.8])})
     assert "merger (AUC 0.750)" in words(figure)
 
 
 def test_learning_curve_pairs_training_with_validation():
     history = {"epoch": [1, 2], "loss": [1, 0.5], "val_loss": [1, np.nan], "seconds": [3, 3]}
-    figure = figures.learning_curve(history, best_epoch=1)
+    figure = figures.plot_learning_curve(history, best_epoch=1)
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss"]
     assert {"training", "validation", "best epoch 1"} <= set(words(figure))
-    assert len(figures.learning_curve({"loss": [3.0, 2.0]}).axes) == 1
+    assert len(figures.plot_learning_curve({"loss": [3.0, 2.0]}).axes) == 1
 
 
 def test_gallery_says_what_is_wrong_and_how_large_it_is(case):
@@ -77,22 +78,22 @@ def test_gallery_says_what_is_wrong_and_how_large_it_is(case):
         Stamp(1, "a", "b", "p = 0.80", True),
         Stamp(2, "", "c", "p = 0.70", False),
     ]
-    figure = figures.gallery(case.images[:3], stamps, pixel_scale=0.5, labels=["7", "8", "9"])
+    figure = plot_gallery(case.images[:3], stamps, pixel_scale=0.5, labels=["7", "8", "9"])
     said = words(figure)
     assert {"a\np = 0.90", "a \u2192 b\np = 0.80", "c\np = 0.70"} <= set(said)
     orange = [axes.xaxis.label.get_color() == COLORS[1] for axes in figure.axes]
     assert orange == [False, True, False]
     assert "2\u2033" in said  # 16 pixels of 0.5 arcsec: at most 3.2 arcsec
     assert {"7", "8", "9"} <= set(said)
-    assert "2\u2033" not in words(figures.gallery(case.images[:3], stamps))
+    assert "2\u2033" not in words(plot_gallery(case.images[:3], stamps))
     bar = next(line for line in figure.axes[0].lines)
     assert np.ptp(bar.get_xdata()) == pytest.approx(2 / 0.5)
-    with pytest.raises(PredictionError, match="one image per object"):
-        figures.gallery(case.images[:2], stamps)
+    with pytest.raises(PredictionError, match="one image per stamp"):
+        plot_gallery(case.images[:2], stamps)
 
 
 def test_pixels_without_data_have_a_color_of_their_own(case):
-    colored = figures.rgb(case.images)
+    colored = make_rgb(case.images)
     assert colored.shape == (160, 16, 16, 3)
     assert np.isfinite(colored).all() and colored.min() >= 0 and colored.max() <= 1
     np.testing.assert_allclose(colored[5, :3], np.broadcast_to(NO_DATA, (3, 16, 3)))
@@ -100,12 +101,12 @@ def test_pixels_without_data_have_a_color_of_their_own(case):
 
 
 def test_one_or_two_bands_are_gray_and_three_keep_their_ratios(case):
-    gray = figures.rgb(case.images[..., :2])
+    gray = make_rgb(case.images[..., :2])
     good = ~np.isclose(gray, NO_DATA).all(axis=-1)
     np.testing.assert_array_equal(gray[good][:, 0], gray[good][:, 2])
     image = np.zeros((1, 20, 20, 3))
     image[0, 8:12, 8:12] = [1.0, 2.0, 4.0]
-    red, green, blue = figures.rgb(image, levels=[1.0, 1.0, 1.0])[0, 10, 10]
+    red, green, blue = make_rgb(image, levels=[1.0, 1.0, 1.0])[0, 10, 10]
     assert red > green > blue
     assert (red - 0.06) / (blue - 0.06) >= 2
 
@@ -116,14 +117,14 @@ def test_flat_empty_and_negative_images_are_drawn_in_silence():
     images[2] = -5.0
     images[3, ..., 1] = np.nan  # one band missing: the others speak
     images[3, 4, 4] = 9.0
-    colored = figures.rgb(images)
+    colored = make_rgb(images)
     assert np.isfinite(colored).all()
     np.testing.assert_allclose(colored[1], np.broadcast_to(NO_DATA, (8, 8, 3)))
     assert not np.isclose(colored[3, 4, 4], NO_DATA).all()
-    with pytest.raises(PredictionError, match="one band or of three"):
-        figures.rgb(images, bands=(0, 1))
-    with pytest.raises(PredictionError, match="one band or of three"):
-        figures.rgb(images, bands=(0, 1, 7))
+    with pytest.raises(PredictionError, match="one or three band indices"):
+        make_rgb(images, bands=(0, 1))
+    with pytest.raises(PredictionError, match="one or three band indices"):
+        make_rgb(images, bands=(0, 1, 7))
 
 
 def test_stamps_are_the_extremes(case):
@@ -138,7 +139,7 @@ def test_stamps_are_the_extremes(case):
     worst = np.where((weight > 0) & np.isfinite(entropy), p[np.arange(160), case.truth], 2)
     worst[p.argmax(axis=1) == case.truth] = 2
     assert [s.row for s in picked["most wrong"]] == np.argsort(worst)[:5].tolist()
-    assert all(s.wrong for s in picked["most wrong"])
+    assert all(s.is_error for s in picked["most wrong"])
     unlabelled = classification.stamps(target, encoded, 0 * weight, samples, count=5)
     assert unlabelled["most wrong"] == []
     assert {s.label for s in unlabelled["most certain"]} == {""}

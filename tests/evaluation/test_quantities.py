@@ -11,9 +11,10 @@ from scipy import stats
 
 from astrocnn import metrics
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation import baseline_scores, figures, score, story
+from astrocnn.evaluation import baseline_scores, score, story
 from astrocnn.evaluation.chapters import redshift, regression
 from astrocnn.evaluation.quantities import measured
+from astrocnn.report import render_svg
 from astrocnn.targets import Bernoulli, Binned, Gaussian, Mixture, Target, Task
 
 LOW, HIGH = 0.0, 0.4
@@ -218,9 +219,9 @@ def test_stamps_are_the_extremes(case):
     worst = case.keep[np.argsort(-dz)[:5]]
     assert [s.row for s in picked["most wrong"]] == worst.tolist()
     first = picked["most wrong"][0]
-    assert first.label == f"{case.truth[first.row]:.{len(first.said) - 2}f}"
-    assert first.wrong == (dz.max() > 0.05)
-    assert first.words == f"{first.label} → {first.said}"
+    assert first.label == f"{case.truth[first.row]:.{len(first.predicted) - 2}f}"
+    assert first.is_error == (dz.max() > 0.05)
+    assert first.title == f"{first.label} → {first.predicted}"
 
 
 def test_figures_of_redshifts(sure):
@@ -228,7 +229,7 @@ def test_figures_of_redshifts(sure):
     drawn = redshift.figures(*part(sure), {"r [mag]": mag, "empty": np.full(N, np.nan)})
     assert set(drawn) == {*redshift.CAPTIONS, "deviation_by_r [mag]"}
     for kind in ("against_truth", "pit", "stacked"):
-        assert figures.svg(drawn[kind]).startswith("<svg")
+        assert render_svg(drawn[kind]).startswith("<svg")
     steps = [p for p in drawn["pit"].axes[0].patches if isinstance(p, StepPatch)]
     counts = steps[0].get_data().values
     assert counts.mean() == pytest.approx(1)
@@ -303,7 +304,7 @@ def test_the_story_of_a_redshift_without_images(sure):
     assert any("mean of p(z)" in line for line in table.text)
     assert not any("mean of p(z)" in cell for row in table.tables[0].rows for cell in row)
     head = story.headline_of(case.task, scores, {"other": []})
-    assert head.name == "Scatter, sigma_MAD, z" and head.beside == []
+    assert head.name == "Scatter, sigma_MAD, z" and head.baselines == []
     assert "of the mean of p(z)" in head.sentence
 
 

@@ -234,7 +234,7 @@ def test_every_trial_is_a_plain_run(place):
         assert row["val_loss"] == min(losses) and row["epoch"] == np.argmin(losses) + 1
     best = int(table["trial"][0])
     assert (out / "best.toml").read_bytes() == (out / f"trials/{best:04d}/run.toml").read_bytes()
-    assert (out / "figures/parallel_coordinates.png").stat().st_size > 10000
+    assert (out / "figures/plot_parallel_coordinates.png").stat().st_size > 10000
 
 
 def test_shards_are_cut_once(place):
@@ -536,7 +536,7 @@ def test_parallel_coordinates_have_an_axis_for_each_value():
         "augmentation.d4": [True, False, "rotations"],
         "model.options": [{"width": 1}, {"width": 2}, {"width": 1}],
     }
-    figure = figures.parallel_coordinates(
+    figure = figures.plot_parallel_coordinates(
         values,
         [0.5, 0.2, 0.1],
         objective_name="val_loss",

@@ -18,7 +18,7 @@ from astrocnn.metrics import Score
 from astrocnn.metrics.density import MASS_FLOOR
 from astrocnn.metrics.intervals import Statistic
 from astrocnn.metrics.pit import PIT_FLOOR
-from astrocnn.report.stamps import Stamp
+from astrocnn.report.gallery import Stamp
 from astrocnn.targets import Target
 
 if TYPE_CHECKING:
@@ -180,10 +180,10 @@ def density_figures(target: Target, samples: Any, q: Quantities, stamps: Any) ->
     rows = np.array([stamp.row for _, stamp in shown], np.intp)
     place = np.searchsorted(q.rows, rows)
     return {
-        "pit": draw.pit_histogram(q.pit),
-        "qq": draw.qq(q.pit),
-        "credible": draw.credible_sets(*q.credible),
-        "examples": draw.densities(
+        "pit": draw.plot_pit_histogram({"": q.pit}),
+        "qq": draw.plot_qq({"": q.pit}),
+        "credible": draw.plot_credible_sets(*q.credible),
+        "examples": draw.plot_densities(
             family.masses(np.asarray(samples)[:, rows]),
             q.densities.edges,
             q.truth[place],
@@ -221,9 +221,9 @@ def objects(
             Stamp(
                 row=int(q.rows[i]),
                 label=f"{q.truth[i]:.{digits}f}" if labelled[i] else "",
-                said=f"{mean[i]:.{digits}f}",
+                predicted=f"{mean[i]:.{digits}f}",
                 detail=f"\u00b1 {spread[i]:.{digits}f}",
-                wrong=bool(labelled[i] and bad[i]),
+                is_error=bool(labelled[i] and bad[i]),
             )
             for i in rows
         ]

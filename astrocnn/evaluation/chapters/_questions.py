@@ -45,8 +45,8 @@ def together(parts: Sequence[tuple[Target, Any, Any, Any]]) -> dict[str, Figure]
     true = np.concatenate([ranking.positive for ranking in rankings.values()])
     words = {"xlabel": "probability of yes", "ylabel": "fraction yes"}
     return {
-        "questions_areas": draw.ranking_areas(rankings),
-        "questions_reliability": draw.reliability(said, true, **words),
+        "questions_areas": draw.plot_roc_areas(rankings),
+        "questions_reliability": draw.plot_reliability({"": (said, true)}, **words),
     }
 
 
@@ -82,7 +82,7 @@ def probability_of_yes(
             panels[log][panel] = (values[rows], probability[rows])
     ends = {True: "", False: "_linear"}
     return {
-        f"probability_along{ends[log]}": draw.probability_along(
+        f"probability_along{ends[log]}": draw.plot_probability_by_column(
             found, ylabel=f"probability of {name}", threshold=threshold, log=log
         )
         for log, found in panels.items()

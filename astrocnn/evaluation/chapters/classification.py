@@ -25,7 +25,7 @@ from astrocnn.evaluation.sample import Sample, scorable
 from astrocnn.metrics import Ranking, Score
 from astrocnn.metrics.calibration import NLL_FLOOR
 from astrocnn.metrics.intervals import Statistic
-from astrocnn.report.stamps import Stamp
+from astrocnn.report.gallery import Stamp
 from astrocnn.targets import ClassFamily, Target
 
 if TYPE_CHECKING:
@@ -184,18 +184,18 @@ def figures(
         name: np.asarray(column, np.float64)[sample.rows] for name, column in (by or {}).items()
     }
     return {
-        "confusion": draw.confusion(matrix, classes),
-        "roc": draw.roc(rankings),
-        "completeness_purity": draw.completeness_purity(rankings),
+        "confusion": draw.plot_confusion_matrix(matrix, classes),
+        "roc": draw.plot_roc(rankings),
+        "completeness_purity": draw.plot_completeness_purity(rankings),
         **(_of_a_cut(rankings[classes[1]], threshold) if len(classes) == 2 else {}),
-        "reliability": draw.reliability(mean.max(axis=1), right),
-        "risk_coverage": draw.risk_coverage(~right, doubt),
-        "entropy": draw.entropy(~right, doubt, len(classes)),
+        "reliability": draw.plot_reliability({"": (mean.max(axis=1), right)}),
+        "risk_coverage": draw.plot_risk_coverage(~right, doubt),
+        "entropy": draw.plot_entropy(~right, doubt, len(classes)),
     } | (
         probability_of_yes(sample, along, target.name, threshold)
         if len(classes) == 2
         else {
-            f"errors_by_{name}": draw.error_rate(~right, column, xlabel=name)
+            f"errors_by_{name}": draw.plot_error_rate(~right, column, xlabel=name)
             for name, column in along.items()
             if np.isfinite(column).any()
         }
@@ -228,9 +228,9 @@ def stamps(
             Stamp(
                 row=int(sample.rows[i]),
                 label=classes[sample.label[i]] if labelled[i] else "",
-                said=classes[sample.said[i]],
+                predicted=classes[sample.said[i]],
                 detail=_sureness(mean[i, sample.said[i]], spread[i, sample.said[i]]),
-                wrong=bool(wrong[i]),
+                is_error=bool(wrong[i]),
             )
             for i in chosen
         ]
@@ -256,8 +256,8 @@ def _of_a_cut(ranking: Ranking, threshold: float | None) -> dict[str, Figure]:
     from astrocnn.evaluation import figures as draw
 
     return {
-        "precision_recall": draw.precision_recall(ranking, threshold),
-        "completeness_fpr": draw.completeness_fpr(ranking, threshold),
+        "precision_recall": draw.plot_precision_recall(ranking, threshold),
+        "completeness_fpr": draw.plot_completeness_fpr(ranking, threshold),
     }
 
 

@@ -14,7 +14,7 @@ from astrocnn.evaluation.chapters._numbers import POINTS, baselines, by_number
 from astrocnn.evaluation.quantities import Quantities, measured
 from astrocnn.metrics import Score
 from astrocnn.metrics.intervals import Statistic
-from astrocnn.report.stamps import Stamp
+from astrocnn.report.gallery import Stamp
 from astrocnn.targets import Target
 
 if TYPE_CHECKING:
@@ -174,15 +174,15 @@ def figures(
     mean = q.columns["mean"]
     dz = metrics.deviation(mean, q.truth)
     out = {
-        "against_truth": draw.against_truth(mean, q.truth, said=_said(dz)),
-        "stacked": draw.stacked(q.stacked, q.densities.edges, q.truth),
-        "deviation_by_truth": draw.deviations(dz, q.truth, xlabel=r"$z_{\mathrm{spec}}$"),
-        "deviation_by_prediction": draw.deviations(dz, mean, xlabel=r"$z_{\mathrm{phot}}$"),
+        "against_truth": draw.plot_against_truth(mean, q.truth, text=_said(dz)),
+        "stacked": draw.plot_stacked_densities(q.stacked, q.densities.edges, q.truth),
+        "deviation_by_truth": draw.plot_errors(dz, q.truth, xlabel=r"$z_{\mathrm{spec}}$"),
+        "deviation_by_prediction": draw.plot_errors(dz, mean, xlabel=r"$z_{\mathrm{phot}}$"),
     }
     for name, column in (by or {}).items():
         along = np.asarray(column, np.float64)[q.rows]
         if np.isfinite(along).any():
-            out[f"deviation_by_{name}"] = draw.deviations(dz, along, xlabel=name)
+            out[f"deviation_by_{name}"] = draw.plot_errors(dz, along, xlabel=name)
     found = _numbers.picked(stamps(target, encoded, weight, samples, 4), q.rows)
     return out | _numbers.density_figures(target, samples, q, found)
 

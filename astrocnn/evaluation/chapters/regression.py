@@ -15,7 +15,7 @@ from astrocnn.evaluation.chapters._numbers import POINTS, baselines, by_number
 from astrocnn.evaluation.quantities import Quantities, measured
 from astrocnn.metrics import Score
 from astrocnn.metrics.intervals import Statistic
-from astrocnn.report.stamps import Stamp
+from astrocnn.report.gallery import Stamp
 from astrocnn.targets import Target
 
 if TYPE_CHECKING:
@@ -166,17 +166,19 @@ def figures(
     said = rf"RMSE = {np.sqrt((off**2).mean()):.3g}"
     words: dict[str, str] = {"symbol": r"\Delta"}
     out = {
-        "value_against_truth": draw.against_truth(
-            mean, q.truth, xlabel=f"true {name}", ylabel=f"predicted {name}", limits=(), said=said
+        "value_against_truth": draw.plot_against_truth(
+            mean, q.truth, xlabel=f"true {name}", ylabel=f"predicted {name}", limits=(), text=said
         ),
-        "stacked_values": draw.stacked(q.stacked, q.densities.edges, q.truth, xlabel=name),
-        "residual_by_truth": draw.deviations(off, q.truth, xlabel=f"true {name}", **words),
-        "residual_by_prediction": draw.deviations(off, mean, xlabel=f"predicted {name}", **words),
+        "stacked_values": draw.plot_stacked_densities(
+            q.stacked, q.densities.edges, q.truth, xlabel=name
+        ),
+        "residual_by_truth": draw.plot_errors(off, q.truth, xlabel=f"true {name}", **words),
+        "residual_by_prediction": draw.plot_errors(off, mean, xlabel=f"predicted {name}", **words),
     }
     for column, values in (by or {}).items():
         along = np.asarray(values, np.float64)[q.rows]
         if np.isfinite(along).any():
-            out[f"residual_by_{column}"] = draw.deviations(off, along, xlabel=column, **words)
+            out[f"residual_by_{column}"] = draw.plot_errors(off, along, xlabel=column, **words)
     found = _numbers.picked(stamps(target, encoded, weight, samples, 4), q.rows)
     return out | _numbers.density_figures(target, samples, q, found)
 

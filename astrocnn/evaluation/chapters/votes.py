@@ -15,7 +15,7 @@ from astrocnn.evaluation.priors import Prior, fit_votes
 from astrocnn.evaluation.sample import matched
 from astrocnn.metrics import Score
 from astrocnn.metrics.intervals import Statistic
-from astrocnn.report.stamps import Stamp
+from astrocnn.report.gallery import Stamp
 from astrocnn.targets import Target
 
 if TYPE_CHECKING:
@@ -214,8 +214,10 @@ def figures(
     ]
     before, within = metrics.votes_credible(v.votes, v.alpha)
     out = {
-        "fractions": draw.vote_fractions(v.said, v.seen, _answers(target), intervals=ends),
-        "credible_votes": draw.credible_sets(before.ravel(), within.ravel(), n=len(v.rows)),
+        "fractions": draw.plot_vote_fractions(v.said, v.seen, _answers(target), intervals=ends),
+        "credible_votes": draw.plot_credible_sets(
+            before.ravel(), within.ravel(), n_independent=len(v.rows)
+        ),
     }
     first = int(v.seen.mean(axis=0).argmax())
     name = _answers(target)[first]
@@ -224,7 +226,7 @@ def figures(
         if np.isfinite(along).any():
             off = v.said[:, first] - v.seen[:, first]
             words = rf"\Delta f(\mathrm{{{name}}})" if name.isalnum() else r"\Delta f"
-            out[f"{name}_by_{column}"] = draw.deviations(off, along, xlabel=column, symbol=words)
+            out[f"{name}_by_{column}"] = draw.plot_errors(off, along, xlabel=column, symbol=words)
     return out
 
 
@@ -250,10 +252,10 @@ def stamps(
             Stamp(
                 row=int(v.rows[i]),
                 label=answers[most_seen[i]] if voted[i] else "",
-                said=answers[most_said[i]],
+                predicted=answers[most_said[i]],
                 detail=f"{v.said[i, most_said[i]]:.2f} \u00b1 {spread[i, most_said[i]]:.2f}"
                 + (f" (votes {v.seen[i, most_said[i]]:.2f})" if voted[i] else ""),
-                wrong=bool(voted[i] and most_seen[i] != most_said[i]),
+                is_error=bool(voted[i] and most_seen[i] != most_said[i]),
             )
             for i in rows
         ]

@@ -1,69 +1,60 @@
-"""Figures for a paper and for the report, all in one style and apart from pyplot.
+"""Figures of predictions and their scores.
 
-Each function returns a `matplotlib.figure.Figure`; nothing is shown or saved.
+Each function returns a `matplotlib.figure.Figure`, drawn apart from pyplot; nothing is shown or
+saved.
 """
 
 from __future__ import annotations
 
-from astrocnn.evaluation.figures.calibration import pit_compared, reliability_compared
-from astrocnn.evaluation.figures.confusion import confusion
-from astrocnn.evaluation.figures.curves import (
-    completeness_purity,
-    entropy,
-    learning_curve,
-    risk_coverage,
-    roc,
+from astrocnn.evaluation.figures.calibration import (
+    plot_credible_sets,
+    plot_pit_histogram,
+    plot_qq,
+    plot_reliability,
 )
-from astrocnn.evaluation.figures.examples import densities
-from astrocnn.evaluation.figures.parallel import parallel_coordinates
-from astrocnn.evaluation.figures.pit import credible_sets, pit_histogram, qq
-from astrocnn.evaluation.figures.reliability import reliability
-from astrocnn.evaluation.figures.scatter import against_truth
+from astrocnn.evaluation.figures.classification import (
+    plot_completeness_purity,
+    plot_confusion_matrix,
+    plot_entropy,
+    plot_error_rate,
+    plot_risk_coverage,
+    plot_roc,
+    plot_vote_fractions,
+)
+from astrocnn.evaluation.figures.quantities import (
+    plot_against_truth,
+    plot_densities,
+    plot_errors,
+    plot_stacked_densities,
+)
 from astrocnn.evaluation.figures.selection import (
-    completeness_fpr,
-    precision_recall,
-    probability_along,
-    ranking_areas,
+    plot_completeness_fpr,
+    plot_precision_recall,
+    plot_probability_by_column,
+    plot_roc_areas,
 )
-from astrocnn.evaluation.figures.sheet import sheet
-from astrocnn.evaluation.figures.stacked import stacked
-from astrocnn.evaluation.figures.stacks import stacks
-from astrocnn.evaluation.figures.trend import deviations, error_rate
-from astrocnn.evaluation.figures.votes import vote_fractions
-from astrocnn.report.gallery import band_levels, gallery, rgb
-from astrocnn.report.style import STYLE, png, styled, svg
+from astrocnn.evaluation.figures.training import plot_learning_curve, plot_parallel_coordinates
 
 __all__ = [
-    "STYLE",
-    "against_truth",
-    "band_levels",
-    "completeness_fpr",
-    "completeness_purity",
-    "confusion",
-    "credible_sets",
-    "densities",
-    "deviations",
-    "entropy",
-    "error_rate",
-    "gallery",
-    "learning_curve",
-    "parallel_coordinates",
-    "pit_compared",
-    "pit_histogram",
-    "png",
-    "precision_recall",
-    "probability_along",
-    "qq",
-    "ranking_areas",
-    "reliability",
-    "reliability_compared",
-    "rgb",
-    "risk_coverage",
-    "roc",
-    "sheet",
-    "stacked",
-    "stacks",
-    "styled",
-    "svg",
-    "vote_fractions",
+    "plot_against_truth",
+    "plot_completeness_fpr",
+    "plot_completeness_purity",
+    "plot_confusion_matrix",
+    "plot_credible_sets",
+    "plot_densities",
+    "plot_entropy",
+    "plot_error_rate",
+    "plot_errors",
+    "plot_learning_curve",
+    "plot_parallel_coordinates",
+    "plot_pit_histogram",
+    "plot_precision_recall",
+    "plot_probability_by_column",
+    "plot_qq",
+    "plot_reliability",
+    "plot_risk_coverage",
+    "plot_roc",
+    "plot_roc_areas",
+    "plot_stacked_densities",
+    "plot_vote_fractions",
 ]

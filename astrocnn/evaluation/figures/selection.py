@@ -1,48 +1,55 @@
-"""Selecting objects: what a threshold keeps and lets through, and what is hard to see."""
+"""Selection by a probability threshold: purity, completeness and contamination."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from numpy.typing import ArrayLike, NDArray
 
 from astrocnn import metrics
 from astrocnn.errors import PredictionError
 from astrocnn.metrics import Ranking
-from astrocnn.report.style import COLORS, COLUMN, new, styled
+from astrocnn.report.style import COLORS, COLUMN, new_figure, styled
 
-__all__ = ["completeness_fpr", "precision_recall", "probability_along", "ranking_areas"]
+__all__ = [
+    "plot_completeness_fpr",
+    "plot_precision_recall",
+    "plot_probability_by_column",
+    "plot_roc_areas",
+]
 
-_LEAST_IN_BIN = 8
+_MIN_IN_BIN = 8
 
 
 @styled
-def precision_recall(ranking: Ranking, threshold: float | None = None) -> Figure:
+def plot_precision_recall(ranking: Ranking, threshold: float | None = None) -> Figure:
     """Purity against completeness, with a 95 % Wilson band and the threshold in use.
 
     Parameters
     ----------
     ranking : Ranking
-        Usable objects, for instance, are the positive ones.
+        The positive objects are those to select, for instance usable images.
     threshold : float, optional
         Smallest probability that is selected.
     """
     tp, fp = ranking.counts()
     complete, pure = ranking.completeness_purity()
     low, high = metrics.wilson(tp, tp + fp)
-    share = float(ranking.positive.mean())
-    figure, axes = new()
+    base_rate = float(ranking.positive.mean())
+    figure, axes = new_figure()
     axes.fill_between(complete, low, high, color=COLORS[0], alpha=0.2, lw=0, step="pre")
     area = float(ranking.average_precision())
     axes.step(complete, pure, where="pre", color=COLORS[0], label=f"average precision {area:.3f}")
-    axes.axhline(share, ls=":", color="0.45", lw=1, label=f"all objects, purity {share:.2f}")
-    floor = min(share, float(np.min(low[complete >= 0.2], initial=share)))
+    axes.axhline(
+        base_rate, ls=":", color="0.45", lw=1, label=f"all objects, purity {base_rate:.2f}"
+    )
+    floor = min(base_rate, float(np.min(low[complete >= 0.2], initial=base_rate)))
     if threshold is not None:
-        at = _at(ranking, threshold)
+        at = _index_at(ranking, threshold)
         axes.errorbar(
             complete[at],
             pure[at],
@@ -56,28 +63,27 @@ def precision_recall(ranking: Ranking, threshold: float | None = None) -> Figure
     bottom = max(0.0, floor - 0.06)
     axes.set(xlabel="completeness (recall)", ylabel="purity (precision)", xlim=(0, 1.015))
     axes.set_ylim(bottom, 1 + 0.03 * (1 - bottom))
-    axes.legend(loc="lower left" if share < 0.75 else "best")
+    axes.legend(loc="lower left" if base_rate < 0.75 else "best")
     return figure
 
 
 @styled
-def completeness_fpr(ranking: Ranking, threshold: float | None = None) -> Figure:
-    """Share of positive objects that are kept against the share of negative ones let through.
+def plot_completeness_fpr(ranking: Ranking, threshold: float | None = None) -> Figure:
+    """Completeness against the false positive rate, with 95 % Wilson intervals at 95 and 99 %.
 
-    The rate axis is logarithmic and ends at one object; marks with 95 % Wilson intervals show
-    completeness 95 % and 99 %.
+    The rate axis is logarithmic and ends at one object.
 
     Parameters
     ----------
     ranking : Ranking
-        Usable objects, for instance, are the positive ones.
+        The positive objects are those to select, for instance usable images.
     threshold : float, optional
         Smallest probability that is selected.
     """
     fpr, tpr = ranking.roc()
     negatives = int((~ranking.positive).sum())
     least = 1 / max(negatives, 1)
-    figure, axes = new()
+    figure, axes = new_figure()
     shown = np.maximum(fpr, 0.5 * least)
     axes.step(shown, tpr, where="post", color=COLORS[0])
     for level, color in ((0.95, COLORS[2]), (0.99, COLORS[4])):
@@ -85,14 +91,16 @@ def completeness_fpr(ranking: Ranking, threshold: float | None = None) -> Figure
         low, high = (float(v) for v in metrics.wilson(rate * negatives, negatives))
         at = max(rate, 0.5 * least)
         bars = [[at - max(low, 0.5 * least)], [high - at]]
-        said = f"FPR {_rate(rate)} at {100 * level:.0f} %"
-        axes.errorbar(at, level, xerr=bars, fmt="s", ms=4, capsize=2, color=color, label=said)
+        label = f"FPR {_rate(rate)} at {100 * level:.0f} %"
+        axes.errorbar(at, level, xerr=bars, fmt="s", ms=4, capsize=2, color=color, label=label)
     if threshold is not None:
-        at = _at(ranking, threshold) + 1
-        said = f"$p \\geq {threshold:.3g}$: FPR {_rate(fpr[at])}"
-        axes.plot(shown[at], tpr[at], "o", ms=5, color=COLORS[1], label=said)
+        index = _index_at(ranking, threshold) + 1
+        label = f"$p \\geq {threshold:.3g}$: FPR {_rate(fpr[index])}"
+        axes.plot(shown[index], tpr[index], "o", ms=5, color=COLORS[1], label=label)
     axes.axvline(least, ls=":", color="0.6", lw=0.9)
-    axes.text(least, 0.02, " one object", fontsize=7, color="0.4", transform=_blend(axes))
+    axes.text(
+        least, 0.02, " one object", fontsize=7, color="0.4", transform=axes.get_xaxis_transform()
+    )
     axes.set_xscale("log")
     axes.set(xlim=(0.45 * least, 1.05), ylim=(min(0.5, float(tpr[1:].min(initial=0.5))), 1.02))
     axes.set(xlabel="false positive rate", ylabel="completeness (true positive rate)")
@@ -101,20 +109,20 @@ def completeness_fpr(ranking: Ranking, threshold: float | None = None) -> Figure
 
 
 @styled
-def ranking_areas(rankings: Mapping[str, Ranking], *, n_resamples: int = 400) -> Figure:
-    """Area under the ROC curve of each reason, with 95 % bootstrap intervals, the best on top.
+def plot_roc_areas(rankings: Mapping[str, Ranking], *, n_resamples: int = 400) -> Figure:
+    """Area under each ROC curve, with 95 % bootstrap intervals, the largest on top.
 
     Parameters
     ----------
     rankings : mapping of str to Ranking
-        By reason; those without any example, or any other object, are left out.
+        By name; those without positive or without negative objects are left out.
     n_resamples : int
         Bootstrap resamples.
 
     Raises
     ------
     PredictionError
-        If there is none to draw.
+        If none is left.
     """
     found = {}
     for name, ranking in rankings.items():
@@ -124,13 +132,13 @@ def ranking_areas(rankings: Mapping[str, Ranking], *, n_resamples: int = 400) ->
         if np.isfinite(score.value):
             found[name] = (score, int(ranking.positive.sum()))
     if not found:
-        raise PredictionError("No reason has both examples and other objects to tell apart.")
+        raise PredictionError("No ranking has both positive and negative objects.")
     names = sorted(found, key=lambda n: found[n][0].value)
     values = np.array([found[n][0].value for n in names])
     ends = np.array([(found[n][0].low, found[n][0].high) for n in names])
     ends = np.where(np.isfinite(ends), ends, values[:, None])
     start = min(0.5, float(ends.min()) - 0.02)
-    figure, axes = new(COLUMN, 0.55 + 0.24 * len(names))
+    figure, axes = new_figure(COLUMN, 0.55 + 0.24 * len(names))
     at = np.arange(len(names))
     axes.barh(at, values - start, left=start, height=0.62, color=COLORS[5], alpha=0.75)
     errors = np.abs(ends.T - values)
@@ -142,14 +150,14 @@ def ranking_areas(rankings: Mapping[str, Ranking], *, n_resamples: int = 400) ->
         )
     axes.set_yticks(at, [name.replace("_", " ") for name in names])
     axes.tick_params(axis="y", length=0)
-    axes.set(xlabel="area under the ROC curve (examples)", xlim=(start, 1.005))
+    axes.set(xlabel="area under the ROC curve (positive objects)", xlim=(start, 1.005))
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     return figure
 
 
 @styled
-def probability_along(
-    panels: Mapping[str, tuple[Any, Any]],
+def plot_probability_by_column(
+    panels: Mapping[str, tuple[ArrayLike, ArrayLike]],
     *,
     ylabel: str,
     xlabels: Mapping[str, str] | str = "",
@@ -158,21 +166,21 @@ def probability_along(
     n_bins: int = 7,
     columns: int = 4,
 ) -> Figure:
-    """Probability against severity or signal-to-noise ratio: median, and band of 16 to 84 %.
+    """Probability against one column per panel: median, and band from 16 to 84 %.
 
     Parameters
     ----------
     panels : mapping of str to (x, p)
-        A panel for each kind of object: abscissa and probability, each of shape (n,).  Objects
-        where either is not finite, or not positive on a logarithmic axis, are left out.
+        Column and probability by title of the panel, each of shape (n,).  Objects where either
+        is not finite, or the column not positive on a logarithmic axis, are left out.
     ylabel : str
-        What the probability is of.
+        Label of the probability.
     xlabels : str or mapping of str to str
-        What the abscissa is, for all panels or each.
+        Label of the column, for all panels or for each.
     threshold : float, optional
-        Drawn as a line.
+        Marked by a line.
     log : bool
-        Whether the abscissa is logarithmic.
+        Whether the axis of the column is logarithmic.
     n_bins : int
         Bins with equally many objects, fewer where there are few.
     columns : int
@@ -181,7 +189,7 @@ def probability_along(
     Raises
     ------
     PredictionError
-        If there is no object to draw.
+        If there is no object to plot.
     """
     clean = {}
     for name, (x, p) in panels.items():
@@ -190,7 +198,7 @@ def probability_along(
         if good.any():
             clean[name] = (x[good], p[good])
     if not clean:
-        raise PredictionError("There is no object with both a probability and an abscissa.")
+        raise PredictionError("No object has both a probability and a value of the column.")
     columns = min(columns, len(clean))
     rows = -(-len(clean) // columns)
     width = COLUMN if columns == 1 else 7.1 if columns > 2 else 5.0
@@ -199,7 +207,7 @@ def probability_along(
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, name in zip(grid.flat, clean, strict=False):
-        _trend(axes, *clean[name], n_bins, log)
+        _plot_trend(axes, *clean[name], n_bins, log)
         if threshold is not None:
             axes.axhline(threshold, ls="--", color=COLORS[1], lw=0.9, label="threshold")
             if axes is grid[0, 0]:
@@ -216,11 +224,13 @@ def probability_along(
     return figure
 
 
-def _trend(axes: Axes, x: Any, p: Any, n_bins: int, log: bool) -> None:
+def _plot_trend(
+    axes: Axes, x: NDArray[np.float64], p: NDArray[np.float64], n_bins: int, log: bool
+) -> None:
     order = np.argsort(x, kind="stable")
     x, p = x[order], p[order]
     axes.plot(x, p, ".", ms=2, color="0.55", alpha=0.5, rasterized=len(x) > 2000)
-    count = int(np.clip(len(x) // _LEAST_IN_BIN, 1, n_bins))
+    count = int(np.clip(len(x) // _MIN_IN_BIN, 1, n_bins))
     parts = np.array_split(np.arange(len(x)), count)
     middle = np.array([np.median(x[part]) for part in parts])
     low, median, high = (np.array([np.quantile(p[i], q) for i in parts]) for q in (0.16, 0.5, 0.84))
@@ -236,20 +246,16 @@ def _trend(axes: Axes, x: Any, p: Any, n_bins: int, log: bool) -> None:
     axes.tick_params(which="both", labelsize=7.5)
 
 
-def _two_or_five(value: float, _: Any = None) -> str:
+def _two_or_five(value: float, _: object = None) -> str:
     """Labels between the powers of ten."""
     first = round(value / 10 ** np.floor(np.log10(value)), 6)
     return f"{value:g}" if first in (2, 5) else ""
 
 
-def _at(ranking: Ranking, threshold: float) -> int:
-    """The last of the ranking's thresholds that is not below one."""
+def _index_at(ranking: Ranking, threshold: float) -> int:
+    """Index of the smallest threshold of the ranking that is not below `threshold`."""
     return max(int((ranking.thresholds >= threshold).sum()) - 1, 0)
 
 
 def _rate(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 or value == 0 else f"{value:.1e}"
-
-
-def _blend(axes: Axes) -> Any:
-    return axes.get_xaxis_transform()

@@ -22,7 +22,7 @@ from astrocnn.explain.figures.maps import (
     over_bands,
     short,
 )
-from astrocnn.report.gallery import rgb, scale_bar
+from astrocnn.report.gallery import add_scale_bar, make_rgb
 from astrocnn.report.style import COLORS, styled
 
 __all__ = ["attribution_by_band", "attribution_sheet"]
@@ -93,7 +93,7 @@ def attribution_sheet(
     )
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.015, wspace=0.01, hspace=0.01)  # type: ignore[union-attr, call-arg]
     axes = figure.subplots(n, columns, squeeze=False)
-    pictures = rgb(images)
+    pictures = make_rgb(images)
     for i, row in enumerate(axes):
         for cell in row[:2]:
             cell.imshow(pictures[i], origin="lower", interpolation="nearest")
@@ -115,7 +115,7 @@ def attribution_sheet(
         top = 1.0 if scale == "object" else limit(values)
         bar(column[-1], top, is_signed(values), below=True, pad=0.18 if scale == "object" else 0.06)
     if pixel_scale:
-        scale_bar(axes[0, 0], images.shape[2], pixel_scale)
+        add_scale_bar(axes[0, 0], images.shape[2], pixel_scale)
     if foot:
         figure.supxlabel(foot, fontsize=7.5)
     return figure
@@ -181,7 +181,7 @@ def attribution_by_band(
         cell.set_title(name, pad=3)
         if name in band_names:
             band = list(band_names).index(name)
-            cell.imshow(rgb(images, [band])[0], origin="lower", interpolation="nearest")
+            cell.imshow(make_rgb(images, [band])[0], origin="lower", interpolation="nearest")
         else:
             cell.set_box_aspect(1)
             cell.spines[:].set_visible(False)
@@ -194,7 +194,7 @@ def attribution_by_band(
         bar(row[-1], top, signed)
     axes[0, 0].set_ylabel("image", fontsize=8)
     if pixel_scale and names[0] in band_names:
-        scale_bar(axes[0, 0], images.shape[2], pixel_scale)
+        add_scale_bar(axes[0, 0], images.shape[2], pixel_scale)
     if title:
         figure.suptitle(title, fontsize=9)
     return figure

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from astrocnn.errors import PredictionError
 from astrocnn.explain.figures.maps import bar, bare, draw_map, limit
 from astrocnn.explain.figures.shades import signed_rgb
-from astrocnn.report.gallery import scale_bar
+from astrocnn.report.gallery import add_scale_bar
 from astrocnn.report.style import styled
 
 __all__ = ["class_images"]
@@ -81,7 +81,7 @@ def class_images(
     for cell, title in zip(axes[0], titles, strict=True):
         cell.set_title(title, pad=3)
     if pixel_scale:
-        scale_bar(axes[0, 0], next(iter(found.values())).shape[1], pixel_scale)
+        add_scale_bar(axes[0, 0], next(iter(found.values())).shape[1], pixel_scale)
     if unit:
         figure.supxlabel(f"flux [{unit}]", fontsize=7.5)
     return figure

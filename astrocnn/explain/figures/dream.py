@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from astrocnn.errors import PredictionError
 from astrocnn.explain.figures.maps import bar, bare, draw_map, limit
 from astrocnn.explain.figures.shades import shared_rgb
-from astrocnn.report.gallery import scale_bar
+from astrocnn.report.gallery import add_scale_bar
 from astrocnn.report.style import NO_DATA, styled
 
 __all__ = ["dream"]
@@ -80,7 +80,7 @@ def dream(
         cell.set_ylabel(name, fontsize=8.5)
     bar(axes[2, -1], top, True)
     if pixel_scale:
-        scale_bar(axes[0, 0], before.shape[2], pixel_scale)
+        add_scale_bar(axes[0, 0], before.shape[2], pixel_scale)
     if title:
         figure.suptitle(title, fontsize=9)
     if unit:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from astrocnn.errors import PredictionError
 from astrocnn.explain.figures.maps import bare
-from astrocnn.report.gallery import rgb
+from astrocnn.report.gallery import make_rgb
 from astrocnn.report.style import COLORS, COLUMN, styled
 
 __all__ = ["embedding_figure"]
@@ -146,7 +146,7 @@ def _images(
     low = np.array([axes.get_xlim()[0], axes.get_ylim()[0]])
     span = np.array([axes.get_xlim()[1], axes.get_ylim()[1]]) - low
     chosen, corners = placed((points - low) / span, size)
-    pictures = rgb(images[chosen])
+    pictures = make_rgb(images[chosen])
     for picture, row, corner in zip(pictures, chosen, corners, strict=True):
         (x, y), (dx, dy) = low + corner * span, size * span
         extent = (x, x + dx, y, y + dy)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
 from astrocnn.explain.figures.maps import bar, bare, colored, is_signed, limit, short, tiles
-from astrocnn.report.gallery import rgb
+from astrocnn.report.gallery import make_rgb
 from astrocnn.report.style import styled
 
 __all__ = ["feature_montage"]
@@ -60,7 +60,7 @@ def feature_montage(
         layout="constrained",
     )
     left, right = figure.subplots(1, 2, width_ratios=(1.6, side * columns))
-    left.imshow(rgb(image[None])[0], origin="lower", interpolation="nearest")
+    left.imshow(make_rgb(image[None])[0], origin="lower", interpolation="nearest")
     left.set_anchor("N")
     bare(left)
     left.set_title("image", fontsize=8.5, pad=3)

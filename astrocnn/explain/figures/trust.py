@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
-from astrocnn.report.style import COLORS, COLUMN, new, styled
+from astrocnn.report.style import COLORS, COLUMN, new_figure, styled
 
 __all__ = ["band_shares", "deletion_insertion", "randomization_stages"]
 
@@ -92,7 +92,7 @@ def randomization_stages(stages: Sequence[str], correlations: Mapping[str, Any])
             allowed=f"(n, {len(stages)})",
         )
     width = min(2.05 * COLUMN, max(COLUMN * 1.1, 0.42 * len(stages) + 0.9))
-    figure, axes = new(width, COLUMN * 0.95)
+    figure, axes = new_figure(width, COLUMN * 0.95)
     x = np.arange(len(stages) + 1)
     axes.axhline(0, color="0.5", ls=":", lw=0.9)
     for i, (name, values) in enumerate(found.items()):
@@ -168,7 +168,7 @@ def band_shares(
 
 def _over_all(found: Mapping[str, Any], band_names: Sequence[str]) -> Figure:
     width = min(2.05 * COLUMN, max(COLUMN, 0.16 * len(band_names) * (len(found) + 1) + 1.0))
-    figure, axes = new(width, COLUMN * 0.8)
+    figure, axes = new_figure(width, COLUMN * 0.8)
     each = 0.8 / len(found)
     x = np.arange(len(band_names))
     for i, (name, values) in enumerate(found.items()):

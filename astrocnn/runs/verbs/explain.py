@@ -15,9 +15,9 @@ from astrocnn.atomic import replacing_folder, sha256, write_bytes
 from astrocnn.backend import load_tensorflow
 from astrocnn.datasets import Shards, find_usable_rows
 from astrocnn.errors import AstrocnnError, ConfigError, PredictionError
-from astrocnn.evaluation.figures import png
 from astrocnn.imaging import get_cutout_wcs, open_source
 from astrocnn.progress import track
+from astrocnn.report.style import render_png
 from astrocnn.runs.assemble import catalog_of, survey_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
@@ -270,7 +270,9 @@ def _save_figures(folder: Path, chapters: Sequence[Chapter]) -> int:
         for number, picture in enumerate(chapter.figures, start=1):
             path = folder / f"explain_{name}_{number}.png"
             # A raster of the page is the same file; lines are drawn as pixels here.
-            text = picture.source.partition(",")[2] if picture.raster else png(picture.figure)
+            text = (
+                picture.source.partition(",")[2] if picture.raster else render_png(picture.figure)
+            )
             write_bytes(path, base64.b64decode(text))
             old.discard(path)
             n += 1

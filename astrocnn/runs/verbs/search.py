@@ -107,10 +107,10 @@ def _tell(folder: SearchFolder) -> Iterator[Table | str]:
 
 
 def _draw(folder: SearchFolder, found: list[Found]) -> Path:
-    from astrocnn.evaluation.figures import parallel_coordinates
+    from astrocnn.evaluation.figures import plot_parallel_coordinates
 
     shown = [one for one in found if one.epoch]
-    figure = parallel_coordinates(
+    figure = plot_parallel_coordinates(
         {name: [one.values[name] for one in shown] for name in folder.search.space},
         [one.objective for one in shown],
         objective_name=folder.search.objective,
@@ -123,4 +123,4 @@ def _draw(folder: SearchFolder, found: list[Found]) -> Path:
         },
         incomplete=[one.state != "complete" for one in shown],
     )
-    return save_figure(figure, folder.figures / "parallel_coordinates.png")[0]
+    return save_figure(figure, folder.figures / "plot_parallel_coordinates.png")[0]

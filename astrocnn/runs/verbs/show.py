@@ -10,8 +10,8 @@ import numpy as np
 from astrocnn.atomic import replacing
 from astrocnn.catalog import read_catalog
 from astrocnn.errors import ConfigError, ImageError
-from astrocnn.evaluation.figures.stacks import stacks
 from astrocnn.flags import UNUSABLE
+from astrocnn.report.gallery import plot_bands
 from astrocnn.runs.assemble import source_of, survey_from
 from astrocnn.runs.config import read_survey_file
 
@@ -46,7 +46,7 @@ def run(
             f"None of the first {len(cutouts.flags)} objects of the catalogue has an image.",
             hint="compare the positions of the catalogue with the footprint of the survey",
         )
-    figure = stacks(
+    figure = plot_bands(
         cutouts.images[good],
         source.bands,
         labels=[str(name) for name in table.ids[good]],

@@ -1,4 +1,4 @@
-"""Many runs that differ in a few values, each a line across them to its score."""
+"""Training and hyperparameter search: learning curves, and parallel coordinates of many runs."""
 
 from __future__ import annotations
 
@@ -13,87 +13,120 @@ from matplotlib import colormaps
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.errors import PredictionError
 from astrocnn.report.style import COLORS, COLUMN, styled
 
-__all__ = ["parallel_coordinates"]
+__all__ = ["plot_learning_curve", "plot_parallel_coordinates"]
 
-# Without its palest part, which is not seen on white.
+# Without its palest part, which is invisible on white.
 _RANKS = ListedColormap(colormaps["YlGnBu"](np.linspace(0.25, 1, 256)))
 _SPREAD = 0.09
-_LOG_FROM = 20.0
+_LOG_ABOVE = 20.0
+
+
+@styled
+def plot_learning_curve(history: Mapping[str, Any], best_epoch: int | None = None) -> Figure:
+    """Every quantity of the training history, on the training and validation splits.
+
+    Parameters
+    ----------
+    history : mapping of str to array_like of shape (n_epochs,)
+        ``val_x`` is plotted with ``x``, against ``epoch``.
+    best_epoch : int, optional
+        Marked in each panel.
+    """
+    names = [n for n in history if f"val_{n}" in history]
+    names = names or [n for n in history if n.endswith("loss")]
+    columns = min(len(names), 2)
+    rows = -(-len(names) // max(columns, 1))
+    figure = Figure(figsize=(COLUMN * columns, 2.6 * rows), layout="constrained")
+    epochs = np.asarray(history.get("epoch", np.arange(1, len(history[names[0]]) + 1)))
+    for i, name in enumerate(names):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        axes.plot(epochs, np.asarray(history[name], float), ".-", ms=4, lw=1, label="training")
+        if f"val_{name}" in history:
+            values = np.asarray(history[f"val_{name}"], float)
+            axes.plot(epochs, values, ".-", ms=4, lw=1, label="validation")
+        if best_epoch is not None:
+            axes.axvline(best_epoch, color="0.5", ls=":", lw=1, label=f"best epoch {best_epoch}")
+        axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if i == 0:
+            axes.legend()
+    return figure
 
 
 @dataclass
 class _Axis:
-    """One vertical axis: places of the runs from 0 to 1, and what is written beside it."""
+    """One vertical axis: positions of the runs from 0 to 1, and its tick labels."""
 
-    at: np.ndarray
+    at: NDArray[np.float64]
     ticks: list[tuple[float, str]]
 
 
 @styled
-def parallel_coordinates(
+def plot_parallel_coordinates(
     values: Mapping[str, Sequence[Any]],
-    objective: Any,
+    objective: ArrayLike,
     *,
     objective_name: str,
     lowest: bool = True,
     log: Sequence[str] = (),
     limits: Mapping[str, tuple[float, float]] | None = None,
-    incomplete: Any = None,
+    incomplete: ArrayLike | None = None,
 ) -> Figure:
-    """A line for each run, through the values it was given to the score it reached.
+    """One line per run, through its parameter values to its score.
 
-    Color follows the rank, the best run is orange, and runs that were not finished are broken
-    lines.  Runs with the same choice are drawn side by side.
+    Color follows the rank, the best run is orange, and unfinished runs are dashed.  Runs with
+    the same choice are drawn side by side.
 
     Parameters
     ----------
     values : mapping of str to sequence of length n
-        By dotted path: numbers, or anything else for an axis of choices.
+        Parameter values by dotted path: numbers, or anything else for a categorical axis.
     objective : array_like of shape (n,)
         The scores; runs without a finite one are left out.
     objective_name : str
-        What they are.
+        Label of the scores.
     lowest : bool
-        Whether the lowest is the best.
+        Whether the lowest score is the best.
     log : sequence of str
-        Names of the values with a logarithmic axis.
+        Parameters with a logarithmic axis.
     limits : mapping of str to (low, high), optional
-        Ends of axes of numbers; by default those of the runs.
+        Ends of numerical axes; by default those of the runs.
     incomplete : array_like of bool, shape (n,), optional
-        Runs that were not finished; none of them is called the best.
+        Unfinished runs; none of them is marked as the best.
 
     Raises
     ------
     PredictionError
-        If there is no run to draw.
+        If no run has a finite score.
     """
     score = np.asarray(objective, float)
     broken = np.zeros(len(score), bool) if incomplete is None else np.asarray(incomplete, bool)
     rows = np.flatnonzero(np.isfinite(score))
     if not len(rows):
-        raise PredictionError("No run has a score to draw.")
+        raise PredictionError("No run has a finite score.")
     score, broken = score[rows], broken[rows]
     order = np.lexsort((score if lowest else -score, broken))
     rank = np.empty(len(order), int)
     rank[order] = np.arange(len(order))
 
-    axes_of = {
+    axis_by_name = {
         _short(name, values): _axis(
             [given[row] for row in rows], rank, name in log, (limits or {}).get(name)
         )
         for name, given in values.items()
     }
-    spans = score.min() > 0 and score.max() > _LOG_FROM * score.min()
-    axes_of[objective_name.replace("_", " ")] = _numbers(score, spans)
+    spans = score.min() > 0 and score.max() > _LOG_ABOVE * score.min()
+    axis_by_name[objective_name.replace("_", " ")] = _numbers(score, spans)
 
-    width = max(COLUMN, 1.05 * len(axes_of) + 0.6)
+    width = max(COLUMN, 1.05 * len(axis_by_name) + 0.6)
     figure = Figure(figsize=(width, COLUMN * 0.9), layout="constrained")
     axes = figure.add_subplot()
-    points = np.stack([axis.at for axis in axes_of.values()])
+    points = np.stack([axis.at for axis in axis_by_name.values()])
     for k in order[::-1]:
         best = k == order[0] and not broken[k]
         x, y = _curve(points[:, k])
@@ -107,8 +140,8 @@ def parallel_coordinates(
             zorder=3 if best else 2,
             solid_capstyle="round",
         )
-    for x, (name, axis) in enumerate(axes_of.items()):
-        last = x == len(axes_of) - 1
+    for x, (name, axis) in enumerate(axis_by_name.items()):
+        last = x == len(axis_by_name) - 1
         axes.plot([x, x], [0, 1], color="0.2", lw=0.9, zorder=4)
         axes.text(x, 1.05, name, ha="center", va="bottom", fontsize=8.5, linespacing=0.95)
         for y, text in axis.ticks:
@@ -125,20 +158,20 @@ def parallel_coordinates(
             )
     if broken.any():
         axes.text(
-            len(axes_of) - 1,
+            len(axis_by_name) - 1,
             -0.07,
-            "broken lines: not finished",
+            "dashed lines: not finished",
             ha="right",
             va="top",
             fontsize=7.5,
         )
-    axes.set(xlim=(-0.35, len(axes_of) - 0.6), ylim=(-0.1 if broken.any() else -0.03, 1.04))
+    axes.set(xlim=(-0.35, len(axis_by_name) - 0.6), ylim=(-0.1 if broken.any() else -0.03, 1.04))
     axes.axis("off")
     return figure
 
 
 def _short(name: str, names: Mapping[str, Any]) -> str:
-    """The last part of a dotted path, or more of it where two would be alike; on two lines."""
+    """Last part of a dotted path, or all of it where two would coincide; on two lines."""
     last = name.rpartition(".")[2]
     if sum(other.rpartition(".")[2] == last for other in names) > 1:
         last = name
@@ -146,7 +179,7 @@ def _short(name: str, names: Mapping[str, Any]) -> str:
 
 
 def _axis(
-    given: Sequence[Any], rank: np.ndarray, log: bool, limits: tuple[float, float] | None
+    given: Sequence[Any], rank: NDArray[np.intp], log: bool, limits: tuple[float, float] | None
 ) -> _Axis:
     numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in given)
     if numbers and (limits or len(set(given)) > 5):
@@ -154,7 +187,9 @@ def _axis(
     return _choices(given, rank)
 
 
-def _numbers(value: np.ndarray, log: bool, limits: tuple[float, float] | None = None) -> _Axis:
+def _numbers(
+    value: NDArray[np.float64], log: bool, limits: tuple[float, float] | None = None
+) -> _Axis:
     low, high = limits or (float(value.min()), float(value.max()))
     if low == high:
         return _Axis(np.full(len(value), 0.5), [(0.5, f"{low:.4g}")])
@@ -163,18 +198,18 @@ def _numbers(value: np.ndarray, log: bool, limits: tuple[float, float] | None = 
         scaled, ends = np.log(value), (math.log(low), math.log(high))
         places = [math.log(m) for m in marks]
     else:
-        ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-        marks = [float(m) for m in ticks if low <= m <= high]
+        located = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        marks = [float(m) for m in located if low <= m <= high]
         scaled, ends, places = value, (low, high), marks
     at = (scaled - ends[0]) / (ends[1] - ends[0])
-    told = [
+    ticks = [
         ((p - ends[0]) / (ends[1] - ends[0]), _label(m)) for p, m in zip(places, marks, strict=True)
     ]
-    return _Axis(at, told)
+    return _Axis(at, ticks)
 
 
 def _log_marks(low: float, high: float) -> list[float]:
-    """Round numbers between two ends, the fewer the more decades there are."""
+    """Round numbers between two ends, fewer per decade where there are many decades."""
     decades = math.log10(high / low)
     steps = (1,) if decades > 2 else (1, 3) if decades > 1.2 else (1, 2, 5)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -192,16 +227,16 @@ def _label(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _choices(given: Sequence[Any], rank: np.ndarray) -> _Axis:
-    said = [v if isinstance(v, str) else json.dumps(v) for v in given]
+def _choices(given: Sequence[Any], rank: NDArray[np.intp]) -> _Axis:
+    labels = [v if isinstance(v, str) else json.dumps(v) for v in given]
     try:
         known = [v if isinstance(v, str) else json.dumps(v) for v in sorted(set(given))]
-    except TypeError:  # of several kinds, or not hashable
-        known = sorted(set(said))
+    except TypeError:  # of mixed types, or not hashable
+        known = sorted(set(labels))
     place = {v: (i + 0.5) / len(known) for i, v in enumerate(known)}
-    at = np.array([place[v] for v in said])
+    at = np.array([place[v] for v in labels])
     for height in set(at.tolist()):
-        # The best runs of a choice are drawn lowest, as on the axis of a loss.
+        # The best runs of a choice are lowest, as on the axis of a loss.
         group = np.flatnonzero(at == height)
         group = group[np.argsort(rank[group])]
         at[group] += (
@@ -212,8 +247,8 @@ def _choices(given: Sequence[Any], rank: np.ndarray) -> _Axis:
     return _Axis(at, [(place[v], v) for v in known])
 
 
-def _curve(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Through each point horizontally, so that lines can be followed across an axis."""
+def _curve(y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Horizontal at each point, so that lines can be followed across an axis."""
     t = np.linspace(0, 1, 24, endpoint=False)
     ease = t * t * (3 - 2 * t)
     x = (np.arange(len(y) - 1)[:, None] + t).ravel()
