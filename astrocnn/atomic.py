@@ -1,4 +1,4 @@
-"""Files and folders that exist whole or not at all.
+"""Files and folders that exist whole or not at all, and the folder of what can be made again.
 
 Write to a temporary name in the same folder, fsync, rename, fsync the folder: a reader never sees
 half a file and a crash leaves at most a temporary one, whose name begins with ``.tmp-``.
@@ -14,7 +14,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["replacing", "replacing_folder", "sha256", "write_bytes", "write_text"]
+__all__ = ["cache_folder", "replacing", "replacing_folder", "sha256", "write_bytes", "write_text"]
+
+
+def cache_folder() -> Path:
+    """Where is kept what can be made again: ``$XDG_CACHE_HOME/astrocnn``, or under ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "astrocnn"
 
 
 @contextlib.contextmanager

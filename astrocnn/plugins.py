@@ -1,22 +1,388 @@
-"""Components found by name: the file is the registration.
+"""Leaves found by name: architectures, distributions, tasks and others, here and outside.
 
-An architecture, a family, a task or a verb is a module in the folder of its kind.  To add
-one, add a file; there is no list to edit.
+A leaf is one file.  It is found among the modules of its kind in this package, among installed
+entry points (group ``astrocnn.architectures`` and alike), as ``module:attribute`` or
+``path/to/file.py:attribute``, or it is the callable, class or object itself.  What a leaf declares
+beside its function stands next to it in its module, or is an attribute of it: see `declared`.
+
+**Trust.**  A file that somebody else wrote must not run because a saved run or model names it.  A
+file leaf is imported only if the SHA-256 of its content is known as trusted on this machine, an
+installed module only if its reference is.  `trust` records both in the cache folder; it is called
+for what a user names: in a run file, in Python, or with ``--plugin``.
 """
 
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
+from astrocnn.atomic import cache_folder, write_bytes, write_text
 from astrocnn.errors import ConfigError
 
-__all__ = ["folder", "lazy", "load", "names", "nearest"]
+__all__ = [
+    "COPIES",
+    "KINDS",
+    "Kind",
+    "check",
+    "copy_files",
+    "declared",
+    "folder",
+    "is_outside",
+    "lazy",
+    "load",
+    "load_module",
+    "module_names",
+    "names",
+    "nearest",
+    "reference",
+    "short_name",
+    "trust",
+]
+
+COPIES = "leaves"
+"""Folder of a saved run or model that holds copies of the files it needs."""
+
+_CLASS = "<class>"
+_FILE_MODULE = "astrocnn_leaf_"
+_LARGEST_FILE = 2**22
+_trusted: set[str] = set()
+
+
+class Kind(NamedTuple):
+    """A kind of leaf."""
+
+    noun: str
+    package: str | None = None
+    """Package whose modules are leaves of this kind."""
+    attribute: str | None = None
+    """What such a module offers; None where the module itself is the leaf."""
+
+
+KINDS: dict[str, Kind] = {
+    "architectures": Kind("architecture", "astrocnn.models.architectures", "features"),
+    "families": Kind("family", "astrocnn.targets.families", _CLASS),
+    "tasks": Kind("task", "astrocnn.targets.tasks", "task"),
+    "augmentations": Kind("augmentation"),
+    "explain": Kind("explanation method", "astrocnn.explain.methods"),
+    "sources": Kind("image source"),
+}
+"""All kinds; the entry points of a kind are in the group ``astrocnn.<kind>``."""
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Names of the leaves of a kind: the package's own, then installed ones.
+
+    Nothing is imported.
+    """
+    package = KINDS[kind].package
+    own = module_names(package) if package else ()
+    return (*own, *sorted({point.name for point in _entry_points(kind)} - set(own)))
+
+
+def load(kind: str, leaf: Any, root: str | Path | None = None, *, trusted: bool = False) -> Any:
+    """Import a leaf.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    leaf : str or object
+        A name, ``module:attribute``, ``path/to/file.py:attribute``, or the leaf itself, which is
+        returned as it is.  The attribute may be left out where a module of the kind offers one of
+        a fixed name.
+    root : path-like, optional
+        The folder from which a relative path counts; by default the current one.
+    trusted : bool
+        Whether the user named it here and now, so that it may be imported.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such leaf, it cannot be imported or called, or it is not trusted.
+    """
+    if not isinstance(leaf, str):
+        return _callable(kind, leaf, repr(leaf))
+    if not is_outside(leaf):
+        return _named(kind, leaf)
+    if trusted:
+        trust(leaf, root)
+    place, attribute = _split(leaf)
+    if place.endswith(".py"):
+        module = _import_file(kind, _file(place, root), leaf)
+    else:
+        module = _import_installed(kind, place, leaf)
+    return _callable(kind, _attribute(kind, module, attribute, place), leaf)
+
+
+def check(kind: str, leaf: str, root: str | Path | None = None) -> None:
+    """Refuse a name that no leaf has and a file that does not exist; nothing is imported.
+
+    Raises
+    ------
+    ConfigError
+        With the nearest name, or the path.
+    """
+    if is_outside(leaf):
+        place, _ = _split(leaf)
+        if place.endswith(".py"):
+            _file(place, root)
+    elif leaf not in names(kind):
+        raise _unknown(kind, leaf)
+
+
+def trust(leaf: str, root: str | Path | None = None) -> None:
+    """Allow a leaf from outside to be imported on this machine, now and later.
+
+    A file is trusted by its content: once it changes it is another one.
+
+    Raises
+    ------
+    ConfigError
+        If the file does not exist.
+    """
+    if not is_outside(leaf):
+        return
+    place, _ = _split(leaf)
+    if place.endswith(".py"):
+        path = _file(place, root)
+        key, text = hashlib.sha256(_read(path)).hexdigest(), str(path)
+    else:
+        key, text = hashlib.sha256(leaf.encode()).hexdigest(), leaf
+    if not _is_trusted(key):
+        _trusted.add(key)
+        try:
+            write_text(_trust_file(key), f"{text}\n")
+        except OSError:
+            return  # without a cache folder it is trusted by this process only
+
+
+def reference(kind: str, leaf: Any) -> str:
+    """The text by which `load` finds a leaf again.
+
+    A leaf of a file becomes a path below the folder `COPIES`, which names the content as well: see
+    `copy_files`.
+    """
+    own = KINDS[kind].package
+    module_name = leaf.__name__ if isinstance(leaf, ModuleType) else _module_name(leaf)
+    package, _, name = module_name.rpartition(".")
+    if own and package == own:
+        return name
+    attribute = _name_in_module(leaf, module_name)
+    if module_name.startswith(_FILE_MODULE):
+        file = f"{COPIES}/{_copy_name(sys.modules[module_name])}"
+        return f"{file}:{attribute}" if attribute else file
+    text = f"{module_name}:{attribute}" if attribute else module_name
+    for point in _entry_points(kind):
+        if text in (point.value, f"{point.value}:{KINDS[kind].attribute}"):
+            return point.name
+    return text
+
+
+def short_name(kind: str, leaf: Any) -> str:
+    """The name of a leaf in tables and networks: that of its file or attribute alone."""
+    text = reference(kind, leaf)
+    if text.startswith(f"{COPIES}/"):
+        return Path(text.partition(":")[0]).stem.rpartition("-")[0]
+    return text.rpartition(":")[2]
+
+
+def copy_files(folder: str | Path, leaves: Iterable[Any]) -> None:
+    """Copy the files of leaves into a saved run or model, where `reference` says they are."""
+    for leaf in leaves:
+        name = leaf.__name__ if isinstance(leaf, ModuleType) else _module_name(leaf)
+        if name.startswith(_FILE_MODULE):
+            module = sys.modules[name]
+            write_bytes(Path(folder) / COPIES / _copy_name(module), module.__content__)
+
+
+def declared(leaf: Any, name: str, default: Any = None) -> Any:
+    """What a leaf declares: an attribute of it, or else of the module that defines it."""
+    missing = object()
+    value = getattr(leaf, name, missing)
+    module = _module_name(leaf)
+    if value is missing and module != "__main__":
+        value = getattr(sys.modules.get(module), name, missing)
+    return default if value is missing else value
+
+
+def is_outside(leaf: str) -> bool:
+    """Whether a text names a file or an installed module in place of a leaf by name."""
+    return ":" in leaf or leaf.endswith(".py")
+
+
+def _split(leaf: str) -> tuple[str, str | None]:
+    """The file or module, and the attribute, if one is named."""
+    if leaf.endswith(".py"):
+        return leaf, None
+    place, _, attribute = leaf.rpartition(":")
+    if not place or not attribute.isidentifier():
+        raise ConfigError(
+            "A reference to a leaf outside of astrocnn is malformed.",
+            received=leaf,
+            allowed="module:attribute, or path/to/file.py:attribute",
+        )
+    return place, attribute
+
+
+def _named(kind: str, name: str) -> Any:
+    own = KINDS[kind].package
+    if own and name in module_names(own):
+        return _attribute(kind, importlib.import_module(f"{own}.{name}"), None, name)
+    for point in _entry_points(kind):
+        if point.name == name:
+            try:
+                found = point.load()
+            except Exception as error:
+                raise _broken(kind, f"the entry point {name} = {point.value}", error) from error
+            if isinstance(found, ModuleType):
+                found = _attribute(kind, found, None, point.value)
+            return _callable(kind, found, point.value)
+    raise _unknown(kind, name)
+
+
+def _unknown(kind: str, name: str) -> ConfigError:
+    known = names(kind)
+    return ConfigError(
+        f"There is no {KINDS[kind].noun} '{name}'.",
+        allowed=[*known, "module:attribute", "path/to/file.py:attribute"],
+        hint=nearest(name, known),
+    )
+
+
+def _broken(kind: str, place: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"The {KINDS[kind].noun} cannot be imported from {place}.",
+        received=f"{type(error).__name__}: {error}",
+        hint="a leaf is one file: it imports installed packages only"
+        if isinstance(error, ImportError)
+        else None,
+    )
+
+
+def _entry_points(kind: str) -> list[metadata.EntryPoint]:
+    return sorted(metadata.entry_points(group=f"astrocnn.{kind}"), key=lambda p: (p.name, p.value))
+
+
+def _attribute(kind: str, module: ModuleType, attribute: str | None, place: str) -> Any:
+    """What a module offers: the attribute that is named, or the one of its kind."""
+    named = attribute or KINDS[kind].attribute
+    if named is None:
+        return module
+    if named == _CLASS:
+        stem = Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
+        named = "".join(part.capitalize() for part in stem.split("_"))
+    try:
+        return getattr(module, named)
+    except AttributeError:
+        public = [name for name in vars(module) if not name.startswith("_")]
+        raise ConfigError(
+            f"There is no '{named}' in {place}.",
+            allowed=public or "nothing: it is empty",
+            hint=nearest(named, public),
+        ) from None
+
+
+def _callable(kind: str, leaf: Any, received: str) -> Any:
+    if KINDS[kind].attribute is not None and not callable(leaf):
+        raise ConfigError(
+            f"The {KINDS[kind].noun} '{received}' is not callable.",
+            received=type(leaf).__name__,
+            allowed="a function or a class",
+        )
+    return leaf
+
+
+def _file(place: str, root: str | Path | None) -> Path:
+    path = Path(root or ".", Path(place).expanduser())
+    if not path.is_file():
+        raise ConfigError(
+            f"The file '{place}' does not exist.",
+            received=str(path),
+            hint=None if Path(place).is_absolute() else "relative paths count from that folder",
+        )
+    return path
+
+
+def _read(path: Path) -> bytes:
+    if path.stat().st_size > _LARGEST_FILE:
+        raise ConfigError(f"The file '{path}' is too large for Python code.")
+    return path.read_bytes()
+
+
+def _import_file(kind: str, path: Path, leaf: str) -> ModuleType:
+    content = _read(path)
+    digest = hashlib.sha256(content).hexdigest()
+    if not _is_trusted(digest):
+        _, attribute = _split(leaf)
+        raise ConfigError(
+            f"The {KINDS[kind].noun} is a file of Python code that is not trusted on this machine.",
+            received=str(path),
+            hint="read it; if you trust it, add --plugin "
+            + (f"{path}:{attribute}" if attribute else str(path)),
+        )
+    stem = path.stem.removesuffix(f"-{digest[:12]}")
+    name = f"{_FILE_MODULE}{digest[:12]}_{stem}"
+    if name not in sys.modules:
+        module = ModuleType(name)
+        module.__file__ = str(path)
+        module.__dict__["__content__"] = content
+        # Dataclasses and pickles look for the module of a class there.
+        sys.modules[name] = module
+        try:
+            # The bytes that were trusted are the bytes that run: the file is not read again.
+            exec(compile(content, str(path), "exec"), module.__dict__)
+        except Exception as error:
+            del sys.modules[name]
+            raise _broken(kind, str(path), error) from error
+    return sys.modules[name]
+
+
+def _import_installed(kind: str, place: str, leaf: str) -> ModuleType:
+    if not _is_trusted(hashlib.sha256(leaf.encode()).hexdigest()):
+        raise ConfigError(
+            f"The {KINDS[kind].noun} is Python code that is not trusted on this machine.",
+            received=leaf,
+            hint=f"if you trust it, add --plugin {leaf}",
+        )
+    try:
+        return importlib.import_module(place)
+    except Exception as error:
+        raise _broken(kind, f"the module '{place}'", error) from error
+
+
+def _is_trusted(key: str) -> bool:
+    return key in _trusted or _trust_file(key).is_file()
+
+
+def _trust_file(key: str) -> Path:
+    return cache_folder() / "trusted" / key
+
+
+def _module_name(leaf: Any) -> str:
+    return str(getattr(leaf, "__module__", None) or type(leaf).__module__)
+
+
+def _name_in_module(leaf: Any, module: str) -> str | None:
+    """The name under which a module holds a leaf; None for the module itself."""
+    if isinstance(leaf, ModuleType):
+        return None
+    held = vars(sys.modules[module]).items() if module in sys.modules else ()
+    found = [name for name, value in held if value is leaf]
+    own: str = getattr(leaf, "__qualname__", type(leaf).__qualname__)
+    return found[0] if found and own not in found else own
+
+
+def _copy_name(module: ModuleType) -> str:
+    digest, _, stem = module.__name__.removeprefix(_FILE_MODULE).partition("_")
+    return f"{stem}-{digest}.py"
 
 
 def folder(package: str) -> Path:
@@ -24,26 +390,25 @@ def folder(package: str) -> Path:
     return Path(__file__).parent.joinpath(*package.split(".")[1:])
 
 
-def names(package: str) -> tuple[str, ...]:
-    """Names of the components in a package, sorted.
+def module_names(package: str) -> tuple[str, ...]:
+    """Names of the modules of a package of this project, sorted.
 
-    Modules whose name begins with an underscore, the module ``base`` and folders are not
-    components.  Nothing is imported.
+    Without folders, the module ``base`` and names that begin with an underscore.  Nothing is
+    imported.
     """
-    path = folder(package)
-    found = (module.name for module in pkgutil.iter_modules([str(path)]) if not module.ispkg)
+    found = (m.name for m in pkgutil.iter_modules([str(folder(package))]) if not m.ispkg)
     return tuple(sorted(n for n in found if n != "base" and not n.startswith("_")))
 
 
-def load(package: str, name: str) -> ModuleType:
-    """Import one component by name.
+def load_module(package: str, name: str) -> ModuleType:
+    """Import a module of a package of this project by name.
 
     Raises
     ------
     ConfigError
-        If there is no such component; the message holds the nearest known name.
+        If there is no such module; the message holds the nearest known name.
     """
-    known = names(package)
+    known = module_names(package)
     if name not in known:
         kind = package.rpartition(".")[2]
         raise ConfigError(

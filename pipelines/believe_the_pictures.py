@@ -128,7 +128,7 @@ from astrocnn.explain.checks import (
     shift,
 )
 from astrocnn.imaging import ArraySource, Inputs
-from astrocnn.plugins import load, names
+from astrocnn.plugins import load_module, module_names
 from astrocnn.simulation import inject, simulate_stamps
 from astrocnn.simulation.artefacts import Camera
 from astrocnn.simulation.pixels import add_noise, draw_objects
@@ -139,7 +139,9 @@ from astrocnn.training import Optimizer
 
 KINDS = ("cosmic_ray", "satellite_trail", "ghost")
 SIZE, SMALL = 48, 24  # stamps with artefacts or arms, and of the color [pixel]
-MAPS = tuple(name for name in names(METHODS) if hasattr(load(METHODS, name), "pixel_map"))
+MAPS = tuple(
+    name for name in module_names(METHODS) if hasattr(load_module(METHODS, name), "pixel_map")
+)
 SIGNED = ("integrated_gradients", "occlusion")  # what is negative speaks against the answer
 NOISES = {"smooth_grad, 1 %": 0.01, "smooth_grad, 15 %": 0.15}  # beside its default, 2 %
 BRIGHT = "the image itself"
@@ -278,7 +280,7 @@ def brightness(model: Any, images: Numbers, output: Any, **_: Any) -> Numbers:
 
 def methods() -> dict[str, Callable[..., Any]]:
     """Functions that make maps, by name."""
-    made = {name: load(METHODS, name).pixel_map for name in MAPS}
+    made = {name: load_module(METHODS, name).pixel_map for name in MAPS}
     noisy = {name: partial(smooth_grad, noise=noise) for name, noise in NOISES.items()}
     return {**made, **noisy, BRIGHT: brightness}
 

@@ -122,7 +122,7 @@ def _told(part: Remap | Extra) -> dict[str, Any]:
 
 def _made(values: Mapping[str, Any]) -> Any:
     values = dict(values)
-    module = plugins.load(_PACKAGE, values.pop("kind"))
+    module = plugins.load_module(_PACKAGE, values.pop("kind"))
     name = values.pop("class")
     # The file must not reach anything but remaps and extras.
     if name not in module.__all__ or not isinstance(getattr(module, name), type):

@@ -34,8 +34,8 @@ def check_target(target: Target, method: ModuleType) -> None:
         return
     able = [
         name
-        for name in plugins.names(METHODS)
-        if any(hasattr(plugins.load(METHODS, name), function) for function in needed)
+        for name in plugins.module_names(METHODS)
+        if any(hasattr(plugins.load_module(METHODS, name), function) for function in needed)
     ]
     raise ModelError(
         f"The method '{method.__name__.rpartition('.')[2]}' cannot predict the target "

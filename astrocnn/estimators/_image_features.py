@@ -57,7 +57,7 @@ class ImageFeatures:
         self.learned: dict[str, dict[str, NDArray[np.floating]]] = {}
         for part in self.parts:
             if isinstance(part, str):
-                plugins.load(FEATURES, part)
+                plugins.load_module(FEATURES, part)
             else:
                 _check_network(*part, inputs)
 
@@ -69,7 +69,7 @@ class ImageFeatures:
     @property
     def learns(self) -> bool:
         """Whether a family learns from images before it measures any."""
-        return any(hasattr(plugins.load(FEATURES, name), "fit") for name in self._families)
+        return any(hasattr(plugins.load_module(FEATURES, name), "fit") for name in self._families)
 
     @property
     def _families(self) -> list[str]:

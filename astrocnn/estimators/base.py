@@ -167,11 +167,11 @@ def load_estimator(directory: str | os.PathLike[str]) -> Estimator:
             hint="give the folder 'model' of a run directory",
         )
     kind = read_json(directory / ABOUT).get("kind")
-    known = plugins.names("astrocnn.estimators")
+    known = plugins.module_names("astrocnn.estimators")
     if kind not in known:
         raise ModelError(
             f"The estimator in '{directory}' is of a kind this version does not know.",
             received=kind,
             allowed=known,
         )
-    return plugins.load("astrocnn.estimators", kind).ESTIMATOR.load(directory)
+    return plugins.load_module("astrocnn.estimators", kind).ESTIMATOR.load(directory)

@@ -185,5 +185,5 @@ ESTIMATOR = Calibrated
 
 def example(task: Task, inputs: Inputs) -> Calibrated:
     """A small one for the contract tests."""
-    inside = plugins.load("astrocnn.estimators", "classical")
+    inside = plugins.load_module("astrocnn.estimators", "classical")
     return Calibrated(inside.example(task, inputs), {})

@@ -90,7 +90,7 @@ class ClassicalEstimator:
         options: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
-        self._method = plugins.load(METHODS, method)
+        self._method = plugins.load_module(METHODS, method)
         for name in options or {}:
             if name not in self._method.OPTIONS:
                 raise ConfigError(
@@ -333,6 +333,7 @@ class ClassicalEstimator:
         }
         with replacing_folder(directory) as folder:
             _skops.write(folder / _FILE, self.states_)
+            plugins.copy_files(folder, [type(t.family) for t in self.task.targets])
             if self._seen.parts:
                 self._seen.save(folder)
             (folder / "inputs.json").write_text(self.inputs.to_json() + "\n", encoding="utf-8")
@@ -353,7 +354,7 @@ class ClassicalEstimator:
             inputs = Inputs.from_dict(read_json(folder / "inputs.json"))
             seen = ImageFeatures.load(folder, inputs)
             estimator = cls(
-                storage.from_dict(about["task"]),
+                storage.from_dict(about["task"], folder),
                 inputs,
                 about["method"],
                 () if seen is None else seen.parts,

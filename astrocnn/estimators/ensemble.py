@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,7 @@ class Ensemble:
         cls,
         task: Task,
         inputs: Inputs,
-        architecture: str = "plain8",
+        architecture: str | Callable[..., Any] = "plain8",
         *,
         members: int = 5,
         seed: int = 0,
@@ -257,7 +257,7 @@ ESTIMATOR = Ensemble
 
 def example(task: Task, inputs: Inputs) -> Ensemble:
     """A small one for the contract tests, of members that learn fast."""
-    inside = plugins.load("astrocnn.estimators", "classical")
+    inside = plugins.load_module("astrocnn.estimators", "classical")
     members = [inside.example(task, inputs) for _ in range(2)]
     for k, member in enumerate(members):
         member.seed = k

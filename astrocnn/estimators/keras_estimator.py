@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,9 @@ class KerasEstimator:
     inputs : Inputs
         From what.  Without a normalization, `fit` measures one (asinh) on the training rows, and
         likewise location and scale of the scalars.
-    architecture : str
-        Name of a module in ``astrocnn/models/architectures``.
+    architecture : str or callable
+        Name of a module in ``astrocnn/models/architectures``, ``path/to/file.py:features``, or a
+        function: see `astrocnn.models.build.build`.
 
     Other Parameters
     ----------------
@@ -92,17 +93,17 @@ class KerasEstimator:
         self,
         task: Task,
         inputs: Inputs,
-        architecture: str = "plain8",
+        architecture: str | Callable[..., Any] = "plain8",
         *,
         options: Options | Mapping[str, Any] | None = None,
         precision: str = "auto",
         seed: int = 0,
     ) -> None:
         resolve_precision(precision)
-        plugins.load("astrocnn.models.architectures", architecture)
+        self._leaf = plugins.load("architectures", architecture, trusted=True)
         self.task = task
         self.inputs = inputs
-        self.architecture = architecture
+        self.architecture = plugins.reference("architectures", self._leaf)
         self.options = options if isinstance(options, Options) else Options.from_dict(options or {})
         self.asked_precision = precision
         self.seed = seed
@@ -222,7 +223,7 @@ class KerasEstimator:
         if validation is not None and len(validation):
             held_out = dataset(rows=validation, batch_size=256, **common)
         targets = self.task.targets
-        trained, auxiliary = with_auxiliary_heads(model, self.task, self.options)
+        trained, auxiliary = with_auxiliary_heads(model, self.task, self.options, self._leaf)
         importance = {t.name: t.weight for t in targets}
         for output, target in auxiliary.items():
             importance[output] = self.options.auxiliary * importance[target]
@@ -279,7 +280,7 @@ class KerasEstimator:
     def _untrained(self) -> keras.Model:
         keras.utils.set_random_seed(self.seed)
         return build(
-            self.architecture,
+            self._leaf,
             self.task,
             size=self.inputs.size,
             n_channels=self.inputs.n_channels,
@@ -420,25 +421,28 @@ class KerasEstimator:
         }
         with replacing_folder(directory) as folder:
             write_network(folder, self.model_)
+            plugins.copy_files(folder, [self._leaf, *(type(t.family) for t in self.task.targets)])
             (folder / "inputs.json").write_text(self.inputs.to_json() + "\n", encoding="utf-8")
             write_json(folder / ABOUT, about)
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> KerasEstimator:
-        """Read what `save` wrote; nothing in the files is executed.
+        """Read what `save` wrote; code in the folder is executed only if it is trusted.
 
         Raises
         ------
         ModelError
             If a file is missing or damaged.
+        ConfigError
+            If it needs an architecture or family that is not trusted.
         """
         folder = Path(directory)
         about = read_json(folder / ABOUT)
         try:
             estimator = cls(
-                storage.from_dict(about["task"]),
+                storage.from_dict(about["task"], folder),
                 Inputs.from_dict(read_json(folder / "inputs.json")),
-                about["architecture"],
+                plugins.load("architectures", about["architecture"], folder),
                 options=Options.from_dict(about["options"]),
                 precision=about["precision"],
                 seed=about["seed"],

@@ -65,7 +65,7 @@ def baseline_scores(
     for target in task.targets:
         name = target.name
         labels = train[0][name], train[1][name]
-        chapter = plugins.load("astrocnn.evaluation.chapters", target.family.chapter)
+        chapter = plugins.load_module("astrocnn.evaluation.chapters", target.family.chapter)
         for baseline in chapter.baselines(target, *labels):
             keep(name, baseline, n)
         if number is not None and hasattr(chapter, "by_number"):

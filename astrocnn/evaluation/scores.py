@@ -60,10 +60,10 @@ def score(
                 f"There are no samples of target '{target.name}'.", allowed=list(samples)
             )
         part = (target, encoded[target.name], weights[target.name], samples[target.name])
-        out += plugins.load(_CHAPTERS, target.family.chapter).scores(*part, **options)
+        out += plugins.load_module(_CHAPTERS, target.family.chapter).scores(*part, **options)
         by_chapter.setdefault(target.family.chapter, []).append(part)
     for chapter, parts in by_chapter.items():
-        out += plugins.load(_CHAPTERS, chapter).across(parts, **options)
+        out += plugins.load_module(_CHAPTERS, chapter).across(parts, **options)
     return out
 
 

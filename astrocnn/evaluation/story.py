@@ -303,7 +303,7 @@ def _noted(score: Score, said: Mapping[str, str]) -> str:
 
 
 def _chapter(target: Target) -> ModuleType:
-    return plugins.load("astrocnn.evaluation.chapters", target.family.chapter)
+    return plugins.load_module("astrocnn.evaluation.chapters", target.family.chapter)
 
 
 def side_by_side(

@@ -131,7 +131,7 @@ def compute(
 
 def _modules(families: str | Sequence[str]) -> dict[str, ModuleType]:
     wanted = [families] if isinstance(families, str) else families
-    return {name: plugins.load(FEATURES, name) for name in wanted}
+    return {name: plugins.load_module(FEATURES, name) for name in wanted}
 
 
 def _square(images: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -17,7 +17,6 @@ from astrocnn.atomic import write_text
 from astrocnn.errors import ConfigError, ImageError
 
 __all__ = [
-    "cache_folder",
     "compute_digest",
     "expand_path",
     "sample_rows",
@@ -29,11 +28,6 @@ __all__ = [
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _BRACKET = re.compile(r"^(.*\S)\[([\w, -]+)\]$")
-
-
-def cache_folder() -> Path:
-    """Where is kept what can be made again: ``$XDG_CACHE_HOME/astrocnn``, or under ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "astrocnn"
 
 
 def expand_path(text: str, root: Path) -> str:

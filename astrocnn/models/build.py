@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from astrocnn import plugins
 from astrocnn.backend import keras, layers
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.models.blocks import Block
 from astrocnn.models.custom_layers import ImageTooSmall
 from astrocnn.models.options import Options, refuse
-from astrocnn.plugins import load, names
 from astrocnn.targets import Task
 
 __all__ = [
@@ -28,7 +29,7 @@ ARCHITECTURES = "astrocnn.models.architectures"
 
 
 def build(
-    architecture: str,
+    architecture: str | Callable[..., Any],
     task: Task,
     *,
     size: int,
@@ -40,8 +41,9 @@ def build(
 
     Parameters
     ----------
-    architecture : str
-        Name of a module in ``astrocnn/models/architectures``.
+    architecture : str or callable
+        Name of a module in ``astrocnn/models/architectures``, ``path/to/file.py:features``, or
+        ``features(image, scalars, block)`` itself: see `astrocnn.plugins.load`.
     task : Task
         Its targets decide the heads: each has a `name` and a `family` with `units`.
     size : int
@@ -71,18 +73,18 @@ def build(
         no sense.
     """
     options = options or Options()
-    module = load(ARCHITECTURES, architecture)
+    leaf = plugins.load("architectures", architecture, trusted=True)
     heads = {target.name: int(target.family.units) for target in task.targets}
     _check(size, n_channels, n_scalars, heads, [target.name for target in task.targets])
-    _check_image(architecture, module, n_channels, n_scalars)
+    _check_image(leaf, n_channels, n_scalars)
     try:
-        return _assemble(architecture, module, heads, size, n_channels, n_scalars, options)
+        return _assemble(leaf, heads, size, n_channels, n_scalars, options)
     except ImageTooSmall as error:
         if not n_channels:
             raise
-        smallest = smallest_size(architecture, n_channels=n_channels, options=options, above=size)
+        smallest = smallest_size(leaf, n_channels=n_channels, options=options, above=size)
         raise ModelError(
-            f"An image of {size} pixels a side is too small for '{architecture}'.",
+            f"An image of {size} pixels a side is too small for '{_name(leaf)}'.",
             received=f"size {size}",
             allowed=f"{smallest} pixels a side or more",
             hint="cut larger stamps, or take another architecture",
@@ -90,7 +92,11 @@ def build(
 
 
 def smallest_size(
-    architecture: str, *, n_channels: int = 1, options: Options | None = None, above: int = 0
+    architecture: str | Callable[..., Any],
+    *,
+    n_channels: int = 1,
+    options: Options | None = None,
+    above: int = 0,
 ) -> int:
     """Pixels a side of the smallest image an architecture accepts.
 
@@ -98,8 +104,8 @@ def smallest_size(
 
     Parameters
     ----------
-    architecture : str
-        Name of a module in ``astrocnn/models/architectures``.
+    architecture : str or callable
+        As for `build`.
     n_channels : int
         Bands; without influence on the answer for the architectures here.
     options : Options, optional
@@ -112,16 +118,16 @@ def smallest_size(
     int
         0 for one that takes no image.
     """
-    module = load(ARCHITECTURES, architecture)
-    if not getattr(module, "IMAGE", True):
+    leaf = plugins.load("architectures", architecture, trusted=True)
+    if not plugins.declared(leaf, "IMAGE", True):
         return 0
     options = options or Options()
     too_small, enough = above, max(1, 2 * above)
-    while not _accepts(module, enough, n_channels, options):
+    while not _accepts(leaf, enough, n_channels, options):
         too_small, enough = enough, 2 * enough
     while enough - too_small > 1:
         middle = (too_small + enough) // 2
-        if _accepts(module, middle, n_channels, options):
+        if _accepts(leaf, middle, n_channels, options):
             enough = middle
         else:
             too_small = middle
@@ -144,8 +150,7 @@ def count_parameters(model: keras.Model) -> int:
 
 
 def _assemble(
-    architecture: str,
-    module: Any,
+    leaf: Callable[..., Any],
     heads: dict[str, int],
     size: int,
     n_channels: int,
@@ -158,9 +163,9 @@ def _assemble(
     if n_scalars:
         inputs["scalars"] = layers.Input((n_scalars,), name="scalars")
     block = Block(options)
-    features = module.features(inputs.get("image"), inputs.get("scalars"), block)
-    features = block.head_dropout(features, getattr(module, "HEAD_DROPOUT", 0.0))
-    refuse([*block.mistakes, *check_auxiliary(architecture, options)])
+    features = leaf(inputs.get("image"), inputs.get("scalars"), block)
+    features = block.head_dropout(features, plugins.declared(leaf, "HEAD_DROPOUT", 0.0))
+    refuse([*block.mistakes, *check_auxiliary(leaf, options)])
     taken = {layer.name for layer in keras.Model(inputs, features).layers}
     outputs = {}
     for name, units in heads.items():
@@ -169,7 +174,11 @@ def _assemble(
         layer_name = name if name not in taken else _free(f"{name}_head", taken | set(heads))
         taken.add(layer_name)
         outputs[name] = layers.Dense(units, dtype="float32", name=layer_name)(features)
-    return keras.Model(inputs, outputs, name=architecture)
+    return keras.Model(inputs, outputs, name=_name(leaf))
+
+
+def _name(leaf: Callable[..., Any]) -> str:
+    return plugins.short_name("architectures", leaf)
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -178,27 +187,27 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-def _accepts(module: Any, size: int, n_channels: int, options: Options) -> bool:
+def _accepts(leaf: Callable[..., Any], size: int, n_channels: int, options: Options) -> bool:
     image = layers.Input((size, size, n_channels))
     # Filters have no influence on sizes, and one of each is quickly made.
     narrow = replace(options, width=1e-9, groups=None)
     try:
-        module.features(image, None, Block(narrow))
+        leaf(image, None, Block(narrow))
     except ImageTooSmall:
         return False
     return True
 
 
-def _check_image(architecture: str, module: Any, n_channels: int, n_scalars: int) -> None:
-    takes_image = getattr(module, "IMAGE", True)
+def _check_image(leaf: Callable[..., Any], n_channels: int, n_scalars: int) -> None:
+    takes_image = plugins.declared(leaf, "IMAGE", True)
     if takes_image and not n_channels:
         raise ModelError(
-            f"'{architecture}' needs an image, and the inputs have no bands.",
+            f"'{_name(leaf)}' needs an image, and the inputs have no bands.",
             hint="take the architecture 'ann', which takes scalars only, or inputs with bands",
         )
     if not takes_image and (n_channels or not n_scalars):
         raise ModelError(
-            f"'{architecture}' takes scalars only, and no image.",
+            f"'{_name(leaf)}' takes scalars only, and no image.",
             received=f"{n_channels} channels and {n_scalars} scalars",
             hint='inputs with scalars and without bands: Inputs((), 0, scalars=("mag_g", "mag_r"))',
         )
@@ -227,7 +236,10 @@ def _check(
 
 
 def with_auxiliary_heads(
-    model: keras.Model, task: Task, options: Options
+    model: keras.Model,
+    task: Task,
+    options: Options,
+    architecture: str | Callable[..., Any] | None = None,
 ) -> tuple[keras.Model, dict[str, str]]:
     """A network with its auxiliary heads, for training.
 
@@ -240,6 +252,8 @@ def with_auxiliary_heads(
         What `model` was built for.
     options : Options
         Likewise; without the option `auxiliary` the network is returned as it is.
+    architecture : str or callable, optional
+        Likewise; the one that bears the name of `model` by default.
 
     Returns
     -------
@@ -254,10 +268,11 @@ def with_auxiliary_heads(
     """
     if not options.auxiliary:
         return model, {}
-    module = load(ARCHITECTURES, model.name)
+    leaf = plugins.load("architectures", architecture or model.name, trusted=True)
+    places, auxiliary = plugins.declared(leaf, "AUXILIARY"), plugins.declared(leaf, "auxiliary")
     outputs, answers = dict(model.output), {}
-    for number, place in enumerate(module.AUXILIARY, 1):
-        features = module.auxiliary(model.get_layer(place).output, _Named(number, options))
+    for number, place in enumerate(places, 1):
+        features = auxiliary(model.get_layer(place).output, _Named(number, options))
         for target in task.targets:
             name = f"{target.name}_auxiliary{number}"
             while name in outputs:
@@ -267,14 +282,15 @@ def with_auxiliary_heads(
     return keras.Model(model.input, outputs, name=model.name), answers
 
 
-def check_auxiliary(architecture: str, options: Options) -> list[ConfigError]:
+def check_auxiliary(leaf: Callable[..., Any], options: Options) -> list[ConfigError]:
     """What is wrong with the option `auxiliary` for an architecture."""
-    if not options.auxiliary or hasattr(load(ARCHITECTURES, architecture), "AUXILIARY"):
+    if not options.auxiliary or plugins.declared(leaf, "AUXILIARY"):
         return []
-    able = [x for x in names(ARCHITECTURES) if hasattr(load(ARCHITECTURES, x), "AUXILIARY")]
+    own = plugins.module_names(ARCHITECTURES)
+    able = [x for x in own if plugins.declared(plugins.load("architectures", x), "AUXILIARY")]
     return [
         ConfigError(
-            f"The network '{architecture}' has no auxiliary heads.",
+            f"The network '{plugins.short_name('architectures', leaf)}' has no auxiliary heads.",
             received=f"auxiliary = {options.auxiliary:g}",
             allowed=able,
             hint="leave auxiliary out",

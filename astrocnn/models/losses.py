@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from astrocnn import plugins
 from astrocnn.backend import keras
-from astrocnn.plugins import load
 
 __all__ = ["FamilyLoss", "loss_for"]
 
@@ -35,12 +35,10 @@ class FamilyLoss(keras.losses.Loss):
         return self.family.loss(y_true, y_pred)
 
     def get_config(self) -> dict[str, Any]:
-        """The family's module, class and fields: all plain, so that a saved model is safe."""
-        kind = type(self.family)
+        """The family's name and fields: all plain, so that a saved model is safe."""
         return {
             "name": self.name,
-            "module": kind.__module__.rpartition(".")[2],
-            "family": kind.__name__,
+            "family": plugins.reference("families", type(self.family)),
             "arguments": {
                 field.name: _plain(getattr(self.family, field.name))
                 for field in fields(self.family)
@@ -50,8 +48,8 @@ class FamilyLoss(keras.losses.Loss):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FamilyLoss:
-        """Rebuild from `get_config`; only families of astrocnn are loaded."""
-        kind = getattr(load("astrocnn.targets.families", config["module"]), config["family"])
+        """Rebuild from `get_config`; only families that are trusted are loaded."""
+        kind = plugins.load("families", config["family"])
         arguments = {key: _frozen(value) for key, value in config["arguments"].items()}
         return cls(kind(**arguments), name=config["name"])
 

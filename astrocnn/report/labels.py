@@ -84,7 +84,7 @@ def _digits(score: Score) -> int:
 @functools.cache
 def _chapters() -> tuple[ModuleType, ...]:
     folder = "astrocnn.evaluation.chapters"
-    return tuple(plugins.load(folder, name) for name in plugins.names(folder))
+    return tuple(plugins.load_module(folder, name) for name in plugins.module_names(folder))
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import Table
 
+from astrocnn.atomic import cache_folder
 from astrocnn.backend import keras
 from astrocnn.catalog import (
     Catalog,
@@ -24,8 +25,8 @@ from astrocnn.catalog import (
 )
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.imaging import Inputs, Source, Survey, open_source, unpack
-from astrocnn.imaging.files import cache_folder, expand_path
-from astrocnn.plugins import load, nearest
+from astrocnn.imaging.files import expand_path
+from astrocnn.plugins import load_module, nearest
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.trained_runs import features_from
 from astrocnn.targets import Task, make
@@ -278,7 +279,7 @@ def check_draws(config: RunConfig, task: Task, source: Any) -> None:
     if not config.prediction.draws:
         return
     if method is not None:
-        if hasattr(load("astrocnn.estimators.methods", method), "members"):
+        if hasattr(load_module("astrocnn.estimators.methods", method), "members"):
             return
         what, others = f"The method '{method}' has no draws.", ""
     else:

@@ -25,9 +25,10 @@ from pydantic import (
     model_validator,
 )
 
+from astrocnn import plugins
 from astrocnn.errors import ConfigError, TrainingError
 from astrocnn.models import Options
-from astrocnn.plugins import names, nearest
+from astrocnn.plugins import module_names, nearest
 from astrocnn.runs.mistakes import Section, tell
 from astrocnn.runs.searching.section import SearchSection
 from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
@@ -52,7 +53,24 @@ def _one_of(known: Callable[[], Sequence[str]], *, but: str | None = None) -> Af
 
 
 def _component(package: str, **how: Any) -> AfterValidator:
-    return _one_of(lambda: names(package), **how)
+    return _one_of(lambda: module_names(package), **how)
+
+
+def _leaf(kind: str) -> AfterValidator:
+    """Refuse a leaf that does not exist; files are looked for in the folder of the run file."""
+
+    def check(leaf: str, info: ValidationInfo) -> str:
+        try:
+            plugins.check(kind, leaf, (info.context or {}).get("folder"))
+        except ConfigError as error:
+            if plugins.is_outside(leaf):
+                raise ValueError(f"{error.what[0].lower()}{error.what[1:].rstrip('.')}") from None
+            known = plugins.names(kind)
+            hint = nearest(leaf, known) or f"known: {', '.join(known)}"
+            raise ValueError(f"there is no '{leaf}'; {hint}") from None
+        return leaf
+
+    return AfterValidator(check)
 
 
 class CatalogSection(Section):
@@ -97,7 +115,7 @@ class TaskSection(BaseModel):
     """The task's name; its other keys are the arguments of the task itself."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
-    name: Annotated[str, _component("astrocnn.targets.tasks")]
+    name: Annotated[str, _leaf("tasks")]
 
     @property
     def options(self) -> dict[str, Any]:
@@ -107,7 +125,7 @@ class TaskSection(BaseModel):
 class ModelSection(Section):
     """A network (an architecture and its block options), several, or a classical method."""
 
-    architecture: Annotated[str, _component("astrocnn.models.architectures")] | None = None
+    architecture: Annotated[str, _leaf("architectures")] | None = None
     members: int = Field(1, ge=1)
     method: Annotated[str, _component("astrocnn.estimators.methods")] | None = None
     features: tuple[Annotated[str, _component("astrocnn.features", but=NETWORK)], ...] = ()

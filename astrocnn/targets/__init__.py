@@ -7,6 +7,7 @@ task into plain values and back.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from astrocnn import plugins
@@ -47,13 +48,14 @@ __all__ = [
 ]
 
 
-def make(name: str, **options: Any) -> Task:
+def make(name: str | Callable[..., Task], **options: Any) -> Task:
     """A task by name with its options, as a run file gives them.
 
     Parameters
     ----------
-    name : str
-        A module of `astrocnn.targets.tasks`: ``"morphology"``, ``"quality"`` ...
+    name : str or callable
+        A module of `astrocnn.targets.tasks`: ``"morphology"``, ``"quality"`` ...; or
+        ``path/to/file.py:task``, or a function that returns a Task: see `astrocnn.plugins.load`.
     **options
         The arguments of its ``task`` function.
 
@@ -71,13 +73,20 @@ def make(name: str, **options: Any) -> Task:
     >>> make("morphology", classes=("elliptical", "spiral"), column="class").headline
     'morphology.accuracy'
     """
-    build = plugins.load("astrocnn.targets.tasks", name).task
+    build = plugins.load("tasks", name, trusted=True)
     known = tuple(inspect.signature(build).parameters)
     for option in options:
         if option not in known:
             raise ConfigError(
-                f"The task '{name}' has no option '{option}'.",
+                f"The task '{plugins.short_name('tasks', build)}' has no option '{option}'.",
                 allowed=known,
                 hint=plugins.nearest(option, known),
             )
-    return build(**options)
+    made = build(**options)
+    if not isinstance(made, Task):
+        raise ConfigError(
+            f"The task '{plugins.short_name('tasks', build)}' is not a Task.",
+            received=type(made).__name__,
+            hint="its function returns astrocnn.Task(name, targets, headline)",
+        )
+    return made

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
-from astrocnn.plugins import load
+from astrocnn import plugins
 from astrocnn.targets.families import Family
 from astrocnn.targets.target import Target
 from astrocnn.targets.task import Task
@@ -22,16 +23,16 @@ def to_dict(task: Task) -> dict[str, Any]:
     }
 
 
-def from_dict(values: dict[str, Any]) -> Task:
-    """The task that `to_dict` described.
+def from_dict(values: dict[str, Any], root: Path | None = None) -> Task:
+    """The task that `to_dict` described; families of files are below `root`.
 
     Raises
     ------
     ConfigError
-        If it names a family that does not exist.
+        If it names a family that does not exist, or is not trusted.
     """
     targets = tuple(
-        Target(**{**target, "family": _family_from(target["family"])})
+        Target(**{**target, "family": _family_from(target["family"], root)})
         for target in values["targets"]
     )
     return Task(values["name"], targets, values["headline"])
@@ -50,13 +51,11 @@ def _target(target: Target) -> dict[str, Any]:
 def _family(family: Family) -> dict[str, Any]:
     kind = type(family)
     values = {f.name: getattr(family, f.name) for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    return {"name": kind.__module__.rpartition(".")[2], "class": kind.__name__, **values}
+    return {"name": plugins.reference("families", kind), **values}
 
 
-def _family_from(values: dict[str, Any]) -> Family:
+def _family_from(values: dict[str, Any], root: Path | None) -> Family:
     values = dict(values)
-    module = load("astrocnn.targets.families", values.pop("name"))
-    name = values.pop("class")
-    # The file a model comes with must not reach anything but families.
-    known = {type(example).__name__: type(example) for example in module.examples()}
-    return known[name](**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    kind = plugins.load("families", values.pop("name"), root)
+    made: Family = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    return made

@@ -13,7 +13,6 @@ from pathlib import Path
 from astrocnn import atomic
 from astrocnn.backend import get_versions, tf
 from astrocnn.errors import TrainingError
-from astrocnn.imaging.files import cache_folder
 from astrocnn.plugins import nearest
 
 __all__ = [
@@ -86,7 +85,9 @@ def _verdict_file() -> Path:
     boot = Path("/proc/sys/kernel/random/boot_id")
     started = boot.read_text(encoding="ascii") if boot.is_file() else ""
     about = (started, get_versions()["tensorflow"], os.environ.get(_LIMIT, ""))
-    return cache_folder() / f"bfloat16-{hashlib.sha256(repr(about).encode()).hexdigest()[:16]}"
+    return (
+        atomic.cache_folder() / f"bfloat16-{hashlib.sha256(repr(about).encode()).hexdigest()[:16]}"
+    )
 
 
 def _try_a_product() -> bool:

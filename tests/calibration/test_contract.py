@@ -13,8 +13,10 @@ from astrocnn.targets import ClassFamily, QuantityFamily
 
 from .conftest import KIND, Z_BINNED, Z, classes, gaussians
 
-NAMES = plugins.names("astrocnn.calibration")
-PARTS = [part for name in NAMES for part in plugins.load("astrocnn.calibration", name).examples()]
+NAMES = plugins.module_names("astrocnn.calibration")
+PARTS = [
+    part for name in NAMES for part in plugins.load_module("astrocnn.calibration", name).examples()
+]
 REMAPS = [part for part in PARTS if isinstance(part, Remap)]
 EXTRAS = [part for part in PARTS if isinstance(part, Extra)]
 PAIRS = [

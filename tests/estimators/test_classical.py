@@ -24,8 +24,8 @@ from astrocnn.imaging import Inputs, NoImages
 from astrocnn.metrics import deviation, outlier_fraction, sigma_mad
 from astrocnn.targets import Binned, Family, Gaussian, Mixture, Target, Task, make
 
-NAMES = plugins.names(METHODS)
-OF_NUMBERS = tuple(n for n in NAMES if hasattr(plugins.load(METHODS, n), "values"))
+NAMES = plugins.module_names(METHODS)
+OF_NUMBERS = tuple(n for n in NAMES if hasattr(plugins.load_module(METHODS, n), "values"))
 N, TRAIN, TEST = 1200, np.arange(900), np.arange(900, 1200)
 INPUTS = Inputs((), 0, scalars=("a", "b"))
 KIND = make("morphology", classes=("none", "low", "high"), column="kind")
@@ -163,7 +163,7 @@ def test_a_forest_is_the_mean_of_its_trees(shards):
     """Meinshausen 2006: the mean of the weighted values is the prediction of the forest."""
     estimator = fit("random_forest", number(), shards, trees=20)
     state = estimator.states_["z"]["state"]
-    method = plugins.load(METHODS, "random_forest")
+    method = plugins.load_module(METHODS, "random_forest")
     x = estimator.inputs.standardize(scalars(shards))
     weights = method._shared_leaves(state, x, slice(None)).toarray()
     np.testing.assert_allclose(weights.sum(axis=1), 1)

@@ -13,13 +13,13 @@ from astrocnn.estimators import Estimator, load_estimator
 
 from .conftest import SIZE, ask, images_and_classes
 
-NAMES = plugins.names("astrocnn.estimators")
+NAMES = plugins.module_names("astrocnn.estimators")
 DRAWS = 3
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def leaf(request):
-    return plugins.load("astrocnn.estimators", request.param)
+    return plugins.load_module("astrocnn.estimators", request.param)
 
 
 @pytest.fixture(scope="module")

@@ -28,11 +28,11 @@ def test_every_family_has_its_chapter():
     families = "astrocnn.targets.families"
     chapters = {
         f.chapter
-        for name in plugins.names(families)
-        for f in plugins.load(families, name).examples()
+        for name in plugins.module_names(families)
+        for f in plugins.load_module(families, name).examples()
     }
     for name in chapters:
-        module = plugins.load("astrocnn.evaluation.chapters", name)
+        module = plugins.load_module("astrocnn.evaluation.chapters", name)
         for function in ("scores", "across", "figures", "stamps", "baselines"):
             assert callable(getattr(module, function))
         sections = set(module.TEXT)
@@ -43,8 +43,8 @@ def test_every_family_has_its_chapter():
 def test_chapters_do_not_call_one_score_by_two_names():
     folder = "astrocnn.evaluation.chapters"
     said = {}
-    for name in plugins.names(folder):
-        for key, words in plugins.load(folder, name).NAMES.items():
+    for name in plugins.module_names(folder):
+        for key, words in plugins.load_module(folder, name).NAMES.items():
             assert said.setdefault(key, words) == words
 
 
@@ -148,7 +148,7 @@ def test_nothing_to_score_is_said_not_raised(case):
         assert s.n_used == 0 and np.isnan(s.value), s.name
     assert "160 without a label" in found[0].reason
     for target in case.task.targets:
-        chapter = plugins.load("astrocnn.evaluation.chapters", target.family.chapter)
+        chapter = plugins.load_module("astrocnn.evaluation.chapters", target.family.chapter)
         part = (target, case.encoded[target.name], nothing[target.name])
         assert chapter.figures(*part, case.samples[target.name]) == {}
 

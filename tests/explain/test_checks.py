@@ -11,16 +11,16 @@ import pytest
 from astrocnn.errors import InputsError
 from astrocnn.explain import checks, saliency
 from astrocnn.explain.checks import CHECKS
-from astrocnn.plugins import load, names
+from astrocnn.plugins import load_module, module_names
 
 from .networks import SIZE, SPIRAL, make_images
 
-LISTED = names(CHECKS)
+LISTED = module_names(CHECKS)
 N = 4  # equal to no other length
 
 
 def function_of(name):
-    module = load(CHECKS, name)
+    module = load_module(CHECKS, name)
     (found,) = (f for n in module.__all__ if inspect.isfunction(f := getattr(module, n)))
     return found
 
@@ -65,8 +65,8 @@ def test_all_checks_are_listed():
 def test_a_file_has_one_function_which_the_folder_offers(name):
     function = function_of(name)
     assert getattr(checks, function.__name__) is function
-    assert set(load(CHECKS, name).__all__) <= set(checks.__all__)
-    assert "References" in load(CHECKS, name).__doc__
+    assert set(load_module(CHECKS, name).__all__) <= set(checks.__all__)
+    assert "References" in load_module(CHECKS, name).__doc__
 
 
 @pytest.mark.parametrize("name", LISTED)

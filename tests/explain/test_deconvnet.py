@@ -17,11 +17,13 @@ from astrocnn.models import Options, with_precision
 from astrocnn.models.build import ARCHITECTURES, build
 from astrocnn.models.custom_layers import L2Pooling, Maxout, SumPooling
 from astrocnn.models.monte_carlo_dropout import drawing
-from astrocnn.plugins import load, names
+from astrocnn.plugins import load_module, module_names
 
 from .networks import BANDS, SIZE, SPIRAL, make_images
 
-WITH_IMAGES = [a for a in names(ARCHITECTURES) if getattr(load(ARCHITECTURES, a), "IMAGE", True)]
+WITH_IMAGES = [
+    a for a in module_names(ARCHITECTURES) if getattr(load_module(ARCHITECTURES, a), "IMAGE", True)
+]
 
 
 def network(*stack, size=SIZE, bands=BANDS):
@@ -301,7 +303,7 @@ def test_the_map_of_an_answer_is_of_the_channel_that_speaks_most_for_it(images):
     model = keras.Model({"image": image}, {"shape": layers.Dense(3, name="shape")(mean)})
     kernel = model.get_layer("shape").kernel
     kernel.assign(ops.abs(kernel))
-    pixel_map = load(METHODS, "deconvnet").pixel_map
+    pixel_map = load_module(METHODS, "deconvnet").pixel_map
     # The output is linear in the mean of each map.
     mean = feature_maps(model, images, "conv").mean(axis=(1, 2))
     share = mean * numbers(kernel)[:, 1]

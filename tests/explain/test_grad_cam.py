@@ -9,7 +9,7 @@ from keras import layers
 
 from astrocnn.errors import ModelError
 from astrocnn.explain import Response, feature_maps, grad_cam
-from astrocnn.plugins import load
+from astrocnn.plugins import load_module
 
 from .networks import SPIRAL
 
@@ -32,7 +32,9 @@ def test_class_activation_map(averaged, images):
     assert found.shape == (5, 3, 3)
     assert (found > 0).any() and (found == 0).any()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
-    enlarged = load("astrocnn.explain.methods", "grad_cam").pixel_map(averaged, images, SPIRAL)
+    enlarged = load_module("astrocnn.explain.methods", "grad_cam").pixel_map(
+        averaged, images, SPIRAL
+    )
     # Nine pixels from three: every third is the middle of a pixel of the map.
     np.testing.assert_allclose(enlarged[:, 1::3, 1::3], found, rtol=1e-5, atol=1e-7)
 

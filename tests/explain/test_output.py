@@ -8,7 +8,7 @@ import pytest
 
 from astrocnn.errors import ModelError
 from astrocnn.explain import Output, Response
-from astrocnn.plugins import load, names
+from astrocnn.plugins import load_module, module_names
 from astrocnn.targets import (
     Bernoulli,
     Binned,
@@ -21,7 +21,7 @@ from astrocnn.targets import (
 from .networks import CLASSES, SPIRAL, target
 
 PLACE = "astrocnn.targets.families"
-FAMILIES = [f for n in names(PLACE) for f in load(PLACE, n).examples()]
+FAMILIES = [f for n in module_names(PLACE) for f in load_module(PLACE, n).examples()]
 CLASS_FAMILIES = [f for f in FAMILIES if hasattr(f, "classes")]
 QUANTITIES = [f for f in FAMILIES if not hasattr(f, "classes")]
 

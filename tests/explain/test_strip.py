@@ -26,12 +26,16 @@ from astrocnn.explain.own_answer import own_answers
 from astrocnn.models import Options
 from astrocnn.models.build import ARCHITECTURES, build
 from astrocnn.models.monte_carlo_dropout import drawing
-from astrocnn.plugins import load, names
+from astrocnn.plugins import load_module, module_names
 from astrocnn.targets import Binned
 
 from .networks import CLASSES, SPIRAL, target
 
-OF_SCALARS = [n for n in names(ARCHITECTURES) if not getattr(load(ARCHITECTURES, n), "IMAGE", True)]
+OF_SCALARS = [
+    n
+    for n in module_names(ARCHITECTURES)
+    if not getattr(load_module(ARCHITECTURES, n), "IMAGE", True)
+]
 REDSHIFT = Output(target("z", Binned(0.0, 0.4, 12)))
 
 
@@ -148,11 +152,11 @@ def test_attributions_add_up_to_the_difference_from_the_mean_object(network):
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in names(METHODS) if hasattr(load(METHODS, n), "pixel_map")]
+    "name", [n for n in module_names(METHODS) if hasattr(load_module(METHODS, n), "pixel_map")]
 )
 def test_methods_map_scalars_or_say_why_not(name, network):
     strip, x = as_strip(network), scalars(3, 40)
-    pixel_map = load(METHODS, name).pixel_map
+    pixel_map = load_module(METHODS, name).pixel_map
     if name in ("grad_cam", "deconvnet"):
         with pytest.raises(ModelError, match="no convolution that keeps maps of the image"):
             pixel_map(strip, strips(x), SPIRAL)

@@ -11,13 +11,13 @@ from astrocnn.errors import ModelError
 from astrocnn.explain import Output, Uncertainty, integrated_gradients, occlusion, saliency
 from astrocnn.explain.checks import randomization
 from astrocnn.models.monte_carlo_dropout import drawing
-from astrocnn.plugins import load, names
+from astrocnn.plugins import load_module, module_names
 from astrocnn.targets import Bernoulli, Binned, Categorical
 
 from .networks import CLASSES, make_images, target
 
 PLACE = "astrocnn.targets.families"
-FAMILIES = [f for n in names(PLACE) for f in load(PLACE, n).examples()]
+FAMILIES = [f for n in module_names(PLACE) for f in load_module(PLACE, n).examples()]
 DRAWS = 6
 
 
@@ -115,7 +115,7 @@ def test_an_output_of_draws_is_their_mean(model):
 
 
 def test_methods_on_maps_see_the_layers_before_dropout(model):
-    found = load("astrocnn.explain.methods", "grad_cam").grad_cam(
+    found = load_module("astrocnn.explain.methods", "grad_cam").grad_cam(
         model, make_images(2), Uncertainty(TARGETS["shape"])
     )
     assert found.shape == (2, 7, 7)

@@ -14,7 +14,7 @@ from astrocnn.errors import ConfigError
 from astrocnn.features import FEATURES, Fitted, compute, fit
 from astrocnn.features.gini_m20 import gini, m20
 
-NAMES = plugins.names(FEATURES)
+NAMES = plugins.module_names(FEATURES)
 INVARIANT = ("cas", "colors", "gini_m20", "texture")
 
 

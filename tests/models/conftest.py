@@ -8,7 +8,7 @@ import pytest
 
 from astrocnn.models.build import ARCHITECTURES, build
 from astrocnn.models.options import Options
-from astrocnn.plugins import load
+from astrocnn.plugins import load_module
 from astrocnn.targets.families.bernoulli import Bernoulli
 from astrocnn.targets.families.categorical import Categorical
 
@@ -53,7 +53,7 @@ def published(task_of):
     def get(name):
         if name in kept:
             return kept[name]
-        reference = load(ARCHITECTURES, name).REFERENCE
+        reference = load_module(ARCHITECTURES, name).REFERENCE
         model = build(
             name,
             task_of(target=reference.units),

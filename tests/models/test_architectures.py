@@ -19,11 +19,11 @@ from astrocnn.models.build import ARCHITECTURES, build, count_parameters, smalle
 from astrocnn.models.losses import loss_for
 from astrocnn.models.monte_carlo_dropout import Stochastic
 from astrocnn.models.options import Options
-from astrocnn.plugins import load, names
+from astrocnn.plugins import load_module, module_names
 
-LISTED = names(ARCHITECTURES)
-OF_SCALARS = [n for n in LISTED if not getattr(load(ARCHITECTURES, n), "IMAGE", True)]
-OF_IMAGES = [n for n in LISTED if getattr(load(ARCHITECTURES, n), "IMAGE", True)]
+LISTED = module_names(ARCHITECTURES)
+OF_SCALARS = [n for n in LISTED if not getattr(load_module(ARCHITECTURES, n), "IMAGE", True)]
+OF_IMAGES = [n for n in LISTED if getattr(load_module(ARCHITECTURES, n), "IMAGE", True)]
 QUICK = Options(initializer="constant")
 NARROW = Options(width=0.125)
 FOLDER = Path(astrocnn.models.__file__).parent
@@ -50,7 +50,7 @@ def test_the_list_holds_what_the_documentation_promises():
 
 @pytest.mark.parametrize("name", LISTED)
 def test_parameters_are_those_published(name, published):
-    reference = load(ARCHITECTURES, name).REFERENCE
+    reference = load_module(ARCHITECTURES, name).REFERENCE
     assert count_parameters(published(name)) == reference.parameters
 
 
@@ -205,7 +205,7 @@ def test_pasquet19_listens_to_images_beside_colors(two_targets):
 def test_alexnet_differs_from_the_original_by_its_groups():
     # Krizhevsky+12, section 3.5: kernels of 5x5x48, 3x3x192 and 3x3x192 instead of all maps.
     halved = 25 * 48 * 256 + 9 * 192 * 384 + 9 * 192 * 256
-    reference = load(ARCHITECTURES, "alexnet").REFERENCE
+    reference = load_module(ARCHITECTURES, "alexnet").REFERENCE
     assert reference.parameters - halved == 60_965_224
 
 
@@ -233,7 +233,10 @@ def test_equivariant_parameters_by_formula():
     filters = [8, 8, 16, 16, 32, 32, 64, 64]
     before = [8 * n for n in filters[:-1]]  # eight orientations of each map
     kernels = sum(9 * m * n for m, n in zip([3, *before], filters, strict=True))
-    assert kernels + 2 * sum(filters) + 3 * 65 == load(ARCHITECTURES, "equivariant").REFERENCE[4]
+    assert (
+        kernels + 2 * sum(filters) + 3 * 65
+        == load_module(ARCHITECTURES, "equivariant").REFERENCE[4]
+    )
 
 
 @pytest.mark.parametrize("name", ["googlenet", "convnext"])

@@ -16,10 +16,12 @@ from astrocnn.models.build import (
     with_auxiliary_heads,
 )
 from astrocnn.models.options import Options
-from astrocnn.plugins import load, names
+from astrocnn.plugins import load_module, module_names
 from astrocnn.training import Optimizer, fit
 
-HAVE = [n for n in names(ARCHITECTURES) if hasattr(load(ARCHITECTURES, n), "AUXILIARY")]
+HAVE = [
+    n for n in module_names(ARCHITECTURES) if hasattr(load_module(ARCHITECTURES, n), "AUXILIARY")
+]
 TINY = Options(width=0.0625, auxiliary=0.3)
 
 
@@ -43,7 +45,7 @@ def test_heads_for_each_target_at_the_smallest_size(name, two_targets):
     size = smallest_size(name)
     model = build(name, two_targets, size=size, n_channels=1, options=TINY)
     trained, answers = with_auxiliary_heads(model, two_targets, TINY)
-    places = len(load(ARCHITECTURES, name).AUXILIARY)
+    places = len(load_module(ARCHITECTURES, name).AUXILIARY)
     wanted = {t.name: t.family.units for t in two_targets.targets}
     assert sorted(answers.values()) == sorted([*wanted] * places)
     x = np.zeros((2, size, size, 1), "float32")

@@ -90,10 +90,10 @@ def test_rates_must_fit_the_layers(task_of):
 
 def test_listing_and_options_import_no_keras():
     code = (
-        "import sys, astrocnn.models; from astrocnn.plugins import names, load\n"
+        "import sys, astrocnn.models; from astrocnn.plugins import module_names, load_module\n"
         "astrocnn.models.Options(l2=1e-4)\n"
-        "for n in names('astrocnn.models.architectures'):\n"
-        "    load('astrocnn.models.architectures', n)\n"
+        "for n in module_names('astrocnn.models.architectures'):\n"
+        "    load_module('astrocnn.models.architectures', n)\n"
         "assert not {'keras', 'tensorflow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

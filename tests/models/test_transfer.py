@@ -9,7 +9,7 @@ from astrocnn.errors import ModelError
 from astrocnn.models.build import build
 from astrocnn.models.options import Options
 from astrocnn.models.transfer import Seen, body, transfer
-from astrocnn.plugins import load, names
+from astrocnn.plugins import load_module, module_names
 
 
 def _randomized(model, seed=0):
@@ -185,9 +185,9 @@ def test_a_network_whose_width_follows_its_scalars_cannot_have_others(task_of):
         transfer(old, new, old_sees=Seen((), "abcd"), new_sees=Seen((), "abcde"))
 
 
-@pytest.mark.parametrize("architecture", names("astrocnn.models.architectures"))
+@pytest.mark.parametrize("architecture", module_names("astrocnn.models.architectures"))
 def test_every_architecture_can_begin_with_the_weights_of_its_like(architecture, task_of):
-    module = load("astrocnn.models.architectures", architecture)
+    module = load_module("astrocnn.models.architectures", architecture)
     if module.REFERENCE.parameters > 2e7:
         pytest.skip("the same layers as others, and many more weights")
     pixels = getattr(module, "IMAGE", True)

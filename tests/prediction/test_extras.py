@@ -93,8 +93,8 @@ def test_another_extra_is_another_prediction(fake, tmp_path):
 
 def _of_the_package():
     found = []
-    for name in plugins.names("astrocnn.calibration"):
-        module = plugins.load("astrocnn.calibration", name)
+    for name in plugins.module_names("astrocnn.calibration"):
+        module = plugins.load_module("astrocnn.calibration", name)
         found += module.examples() if hasattr(module, "examples") else []
     return [extra for extra in found if hasattr(extra, "compute")]
 

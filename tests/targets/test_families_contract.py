@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from astrocnn import plugins
 from astrocnn.targets import Family
 
-NAMES = plugins.names("astrocnn.targets.families")
-FAMILIES = [f for n in NAMES for f in plugins.load("astrocnn.targets.families", n).examples()]
+NAMES = plugins.module_names("astrocnn.targets.families")
+FAMILIES = [
+    f for n in NAMES for f in plugins.load_module("astrocnn.targets.families", n).examples()
+]
 CLASS_FAMILIES = [f for f in FAMILIES if f.chapter == "classification"]
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=repr)
 every_class_family = pytest.mark.parametrize("family", CLASS_FAMILIES, ids=repr)

@@ -17,11 +17,11 @@ from astrocnn.errors import AstrocnnWarning, CatalogError, ConfigError
 from astrocnn.targets import Binned, Gaussian, Mixture, QuantityFamily
 from astrocnn.targets.families import _density
 
-NAMES = plugins.names("astrocnn.targets.families")
+NAMES = plugins.module_names("astrocnn.targets.families")
 FAMILIES = [
     f
     for n in NAMES
-    for f in plugins.load("astrocnn.targets.families", n).examples()
+    for f in plugins.load_module("astrocnn.targets.families", n).examples()
     if f.chapter in ("redshift", "regression")
 ]
 every_quantity = pytest.mark.parametrize("family", FAMILIES, ids=repr)

@@ -57,7 +57,7 @@ CASES = [
 
 
 def test_every_kind_of_task_has_a_case():
-    assert {name for name, _ in CASES} == set(plugins.names("astrocnn.targets.tasks"))
+    assert {name for name, _ in CASES} == set(plugins.module_names("astrocnn.targets.tasks"))
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
@@ -350,5 +350,5 @@ def test_columns_of_two_targets_must_not_collide():
 
 
 def test_unknown_task():
-    with pytest.raises(ConfigError, match="no 'morpholgy' among the tasks"):
+    with pytest.raises(ConfigError, match="There is no task 'morpholgy'"):
         targets.make("morpholgy")

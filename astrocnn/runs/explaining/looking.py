@@ -238,7 +238,7 @@ class Maps:
             return _attribution
         if name == "smooth_grad":
             return partial(smooth_grad, draws=_DRAWS)
-        found: Callable[..., Array] = plugins.load(METHODS, name).pixel_map
+        found: Callable[..., Array] = plugins.load_module(METHODS, name).pixel_map
         return partial(found, size=self.square) if name == "occlusion" else found
 
     def _gather(self, of: Callable[[Asked, Array], Array]) -> Array:

@@ -16,8 +16,8 @@ MAPS = ("integrated_gradients", "occlusion", "grad_cam", "smooth_grad", "deconvn
 
 def map_methods() -> tuple[str, ...]:
     """Names of the methods that lay a map on the pixels."""
-    known = plugins.names(METHODS)
-    return tuple(name for name in known if hasattr(plugins.load(METHODS, name), "pixel_map"))
+    known = plugins.module_names(METHODS)
+    return tuple(name for name in known if hasattr(plugins.load_module(METHODS, name), "pixel_map"))
 
 
 def methods_of(

@@ -162,7 +162,7 @@ def _check_labels(runs: Sequence[_Evaluated]) -> None:
 
 
 def _statistic(one: _Evaluated) -> Statistic:
-    chapter = plugins.load("astrocnn.evaluation.chapters", one.target.family.chapter)
+    chapter = plugins.load_module("astrocnn.evaluation.chapters", one.target.family.chapter)
     known = chapter.statistics(one.target, one.encoded, one.weight, one.samples)
     if one.score not in known:
         raise ConfigError(

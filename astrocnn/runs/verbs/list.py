@@ -10,10 +10,11 @@ from pathlib import Path
 
 from rich.table import Table
 
+from astrocnn import plugins
 from astrocnn.errors import ConfigError
 from astrocnn.flags import Flag
 from astrocnn.models.options import ALLOWED, Options
-from astrocnn.plugins import folder, names, nearest
+from astrocnn.plugins import folder, module_names, nearest
 from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES
 
 __all__ = ["KINDS", "run"]
@@ -50,8 +51,12 @@ def run(kind: str | None = None) -> Iterator[Table]:
 
 
 def _components(package: str) -> Iterator[tuple[str, ...]]:
-    for name in names(package):
+    for name in module_names(package):
         yield name, _first_sentence(folder(package) / f"{name}.py")
+    for kind, about in plugins.KINDS.items():
+        if about.package == package:
+            for name in plugins.names(kind)[len(module_names(package)) :]:
+                yield name, "an installed entry point"
 
 
 def _options() -> Iterator[tuple[str, ...]]:

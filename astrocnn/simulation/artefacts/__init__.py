@@ -20,7 +20,7 @@ from astrocnn.simulation.artefacts.base import STAGES, Camera, Drawn
 
 __all__ = ["ARTEFACTS", "Camera", "Drawn", "artefact_named", "in_order"]
 
-ARTEFACTS: tuple[str, ...] = plugins.names(__name__)
+ARTEFACTS: tuple[str, ...] = plugins.module_names(__name__)
 """All artefacts: the file names of this folder, in alphabetical order."""
 
 
@@ -43,7 +43,7 @@ def artefact_named(name: str) -> ModuleType:
     ConfigError
         If there is no such artefact; the message holds the nearest known name.
     """
-    return plugins.load(__name__, name)
+    return plugins.load_module(__name__, name)
 
 
 def in_order(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from astrocnn import plugins
 
 __all__ = ["CLASSES", "class_named"]
 
-CLASSES: tuple[str, ...] = plugins.names(__name__)
+CLASSES: tuple[str, ...] = plugins.module_names(__name__)
 """Labels of the truth catalogue: the file names of this folder."""
 
 
@@ -29,4 +29,4 @@ def class_named(label: str) -> ModuleType:
     module
         With ``draw`` and ``paint``.
     """
-    return plugins.load(__name__, label)
+    return plugins.load_module(__name__, label)
