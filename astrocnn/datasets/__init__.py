@@ -1,8 +1,8 @@
 """Images on disk and on their way into a network.
 
 Shards keep the cutouts of a catalogue, linear and with NaN where there are no data;
-`dataset` shuffles, augments, normalizes and batches them.  TensorFlow is imported only with the
-names that need it.
+`build_dataset` shuffles, augments, normalizes and batches them.  TensorFlow is imported only with
+the names that need it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _HOME = {
     "Noise": "photometry",
     "augmentation_from": "augmentation",
     "compose": "augmentation",
-    "dataset": "pipeline",
-    "d4_views": "symmetry",
+    "build_dataset": "pipeline",
+    "get_d4_views": "symmetry",
     "fit_normalization": "pipeline",
     "read_labels": "labels",
     "Shards": "shards",
@@ -39,8 +39,8 @@ __all__ = [
     "Zoom",
     "augmentation_from",
     "compose",
-    "d4_views",
-    "dataset",
+    "get_d4_views",
+    "build_dataset",
     "fit_normalization",
     "find_usable_rows",
     "split_rows",

@@ -18,7 +18,7 @@ from astrocnn.imaging.normalization_fitter import WARM_UP_IMAGES
 from astrocnn.progress import track
 from astrocnn.targets import Task
 
-__all__ = ["dataset", "fit_normalization", "loader", "normalizer"]
+__all__ = ["build_dataset", "fit_normalization", "loader", "normalizer"]
 
 CHUNK_BYTES = 32 << 20
 
@@ -130,7 +130,7 @@ def _aligned(shape: tuple[int, ...]) -> np.ndarray:
     return buffer[start : start + 4 * count].view(np.float32).reshape(shape)
 
 
-def dataset(
+def build_dataset(
     shards: Shards,
     rows: np.ndarray,
     task: Task | None,

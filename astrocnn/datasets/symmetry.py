@@ -12,7 +12,7 @@ import numpy as np
 
 from astrocnn.errors import InputsError
 
-__all__ = ["ELEMENTS", "UPSIDE_DOWN", "d4_tables", "d4_views", "view"]
+__all__ = ["ELEMENTS", "UPSIDE_DOWN", "d4_tables", "get_d4_views", "view"]
 
 ELEMENTS = 8
 UPSIDE_DOWN = 6
@@ -31,7 +31,7 @@ def view(images: np.ndarray, element: int) -> np.ndarray:
     return turned[:, :, ::-1] if element >= 4 else turned
 
 
-def d4_views(images: np.ndarray) -> Iterator[np.ndarray]:
+def get_d4_views(images: np.ndarray) -> Iterator[np.ndarray]:
     """The eight views of images, first the images themselves; no copies are made.
 
     Parameters
@@ -45,7 +45,7 @@ def d4_views(images: np.ndarray) -> Iterator[np.ndarray]:
 
     Examples
     --------
-    >>> [v[0, :, :, 0].ravel().tolist() for v in d4_views(np.arange(4).reshape(1, 2, 2, 1))][:2]
+    >>> [v[0, :, :, 0].ravel().tolist() for v in get_d4_views(np.arange(4).reshape(1, 2, 2, 1))][:2]
     [[0, 1, 2, 3], [1, 3, 0, 2]]
     """
     if images.ndim != 4 or images.shape[1] != images.shape[2]:

@@ -25,7 +25,7 @@ from astrocnn.progress import track
 if TYPE_CHECKING:
     from astrocnn.imaging import Source
 
-__all__ = ["CARDS", "fingerprint_of", "write_shards"]
+__all__ = ["CARDS", "compute_fingerprint", "write_shards"]
 
 CARDS = {
     "FP_INPUT": "bands, size, pixel scale or unit",
@@ -37,7 +37,7 @@ CARDS = {
 """Header cards, and what differs when one of them does."""
 
 
-def fingerprint_of(
+def compute_fingerprint(
     catalog: Catalog,
     source: Source,
     inputs: Inputs,
@@ -158,7 +158,7 @@ def write_shards(
     stored, values = _encode_all(catalog, columns)
     flags = catalog.flags | _missing_scalars(catalog, inputs)
     pairs = [*own, *zip(stored, values, strict=True)]
-    fingerprint = fingerprint_of(catalog, source, inputs, pairs, order, rows_per_shard)
+    fingerprint = compute_fingerprint(catalog, source, inputs, pairs, order, rows_per_shard)
     directory.mkdir(parents=True, exist_ok=True)
     shard_file.remove_leftovers(directory)
     if not resume:

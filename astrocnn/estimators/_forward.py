@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.backend import keras, tf
-from astrocnn.datasets import d4_views
+from astrocnn.datasets import get_d4_views
 from astrocnn.datasets.symmetry import ELEMENTS
 from astrocnn.estimators._arrays import check_views
 from astrocnn.imaging import Inputs
-from astrocnn.models import Stochastic, in_blocks
+from astrocnn.models import MonteCarloDropout, evaluate_in_blocks
 from astrocnn.targets import Task
 
 __all__ = ["Forward", "compiled"]
@@ -58,7 +58,7 @@ class Forward:
         arrays = {"image": images} if self._inputs.bands else {}
         if scalars is not None:
             arrays["scalars"] = self._inputs.standardize(scalars)
-        return in_blocks(self._block, arrays)
+        return evaluate_in_blocks(self._block, arrays)
 
     def _block(self, x: dict[str, NDArray[Any]]) -> dict[str, Any]:
         if "image" not in x:
@@ -68,7 +68,7 @@ class Forward:
         if self._n_views == 1:
             return self._step({**x, "image": image})
         total: dict[str, NDArray[Any]] = {}
-        for view in islice(d4_views(image), self._n_views):
+        for view in islice(get_d4_views(image), self._n_views):
             for name, value in self._step({**x, "image": np.ascontiguousarray(view)}).items():
                 total[name] = total.get(name, np.float32(0)) + keras.ops.convert_to_numpy(value)
         return {name: value / np.float32(self._n_views) for name, value in total.items()}
@@ -78,7 +78,7 @@ def _activated(
     model: keras.Model, task: Task, draws: int, seed: int
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
     families = {target.name: target.family for target in task.targets}
-    sampler = Stochastic(model, draws, seed) if draws else None
+    sampler = MonteCarloDropout(model, draws, seed) if draws else None
 
     def step(x: dict[str, Any]) -> dict[str, Any]:
         if sampler is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 from astrocnn.imaging import Inputs
-from astrocnn.models.transfer import Seen, transfer
+from astrocnn.models.transfer import InputNames, transfer_weights
 from astrocnn.targets import Task, storage
 
 __all__ = ["begin", "facts_of"]
@@ -42,11 +42,11 @@ def begin(model: keras.Model, task: Task, inputs: Inputs, start: Any) -> dict[st
         {target["name"]: json.dumps(target["family"]) for target in storage.to_dict(t)["targets"]}
         for t in (start.task, task)
     )
-    done = transfer(
+    done = transfer_weights(
         start.model_,
         model,
-        old_sees=Seen(start.inputs.bands, start.inputs.scalars),
-        new_sees=Seen(inputs.bands, inputs.scalars),
+        old_sees=InputNames(start.inputs.bands, start.inputs.scalars),
+        new_sees=InputNames(inputs.bands, inputs.scalars),
         heads=[name for name, family in after.items() if before.get(name) == family],
     )
     return {

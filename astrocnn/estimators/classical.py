@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
-from astrocnn.datasets import Shards, d4_views, read_labels
+from astrocnn.datasets import Shards, get_d4_views, read_labels
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.estimators import _skops
 from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
@@ -24,7 +24,7 @@ from astrocnn.estimators._image_features import ImageFeatures, Part
 from astrocnn.estimators._threads import each_in_a_thread, for_independent_parts
 from astrocnn.estimators.base import ABOUT
 from astrocnn.imaging import Inputs
-from astrocnn.models import in_blocks
+from astrocnn.models import evaluate_in_blocks
 from astrocnn.targets import Task, storage
 
 __all__ = ["ESTIMATOR", "METHODS", "ClassicalEstimator", "example"]
@@ -240,7 +240,7 @@ class ClassicalEstimator:
         # Reflections change a handedness; the first four views are the rotations.
         n_views = 4 if self.task.sensitive_to else 8
         total: dict[str, NDArray[np.float32]] = {}
-        for view in islice(d4_views(stack), n_views):
+        for view in islice(get_d4_views(stack), n_views):
             turned = self._looked(np.ascontiguousarray(view), given)
             for name, values in self._told(turned, draws, seed).items():
                 total[name] = total[name] + values if name in total else values
@@ -273,7 +273,7 @@ class ClassicalEstimator:
 
         def piece(rows: NDArray[np.intp]) -> dict[str, NDArray[np.float32]]:
             # Blocks of one size, for the last bits of linear algebra depend on it.
-            return in_blocks(block, {"x": x[rows]}, block=_BLOCK)
+            return evaluate_in_blocks(block, {"x": x[rows]}, block=_BLOCK)
 
         pieces = [good[start : start + _BLOCK] for start in range(0, len(good), _BLOCK)]
         for rows, told in zip(pieces, each_in_a_thread(piece, pieces), strict=True):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.backend import keras
-from astrocnn.datasets import Shards, dataset, fit_normalization, read_labels
+from astrocnn.datasets import Shards, build_dataset, fit_normalization, read_labels
 from astrocnn.errors import ModelError
 from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
 from astrocnn.estimators._features import Features
@@ -26,12 +26,12 @@ from astrocnn.estimators._rounding import largest_change
 from astrocnn.estimators._start import begin, facts_of
 from astrocnn.estimators.base import ABOUT
 from astrocnn.imaging import Inputs
-from astrocnn.models import Options, body, with_precision
-from astrocnn.models.build import build, with_auxiliary_heads
-from astrocnn.models.monte_carlo_dropout import drawing
+from astrocnn.models import Options, get_body_layers, with_precision
+from astrocnn.models.build import add_auxiliary_heads, build_model
+from astrocnn.models.monte_carlo_dropout import build_sampler
 from astrocnn.targets import ClassFamily, Task, storage
-from astrocnn.training import History, Optimizer, class_weights, fit
-from astrocnn.training import strategy as strategy_of
+from astrocnn.training import History, Optimizer, compute_class_weights, fit
+from astrocnn.training import get_strategy as strategy_of
 from astrocnn.training.precision import (
     bfloat16_works,
     has_fast_bfloat16,
@@ -58,7 +58,7 @@ class KerasEstimator:
         likewise location and scale of the scalars.
     architecture : str or callable
         Name of a module in ``astrocnn/models/architectures``, ``path/to/file.py:features``, or a
-        function: see `astrocnn.models.build.build`.
+        function: see `astrocnn.models.build_model`.
 
     Other Parameters
     ----------------
@@ -183,14 +183,14 @@ class KerasEstimator:
         batch_size : int
             Objects per update.
         augmentation : optional
-            See `astrocnn.datasets.dataset`.
+            See `astrocnn.datasets.build_dataset`.
         balance : bool
             Whether rare classes count as much as common ones.
         start : KerasEstimator, optional
             A trained one of the same architecture, with whose weights this one begins: see
-            `astrocnn.models.transfer`.  Heads of other targets, and of targets with other classes,
-            begin at random.  Of the rest nothing is carried over: the normalization is measured
-            anew unless the inputs have one, and so is a calibration.
+            `astrocnn.models.transfer_weights`.  Heads of other targets, and of targets with other
+            classes, begin at random.  Of the rest nothing is carried over: the normalization is
+            measured anew unless the inputs have one, and so is a calibration.
         frozen_epochs : int
             Epochs during which, after a start, only the heads learn.
         rate : float
@@ -217,13 +217,13 @@ class KerasEstimator:
             self.inputs = self.inputs.with_normalization(measured)
         model = self._untrained()
         self.origin_ = None if start is None else begin(model, self.task, self.inputs, start)
-        shares = {} if start is None else dict.fromkeys(body(model), rate)
+        shares = {} if start is None else dict.fromkeys(get_body_layers(model), rate)
         common = {"shards": shards, "task": self.task, "inputs": self.inputs}
         held_out = None
         if validation is not None and len(validation):
-            held_out = dataset(rows=validation, batch_size=256, **common)
+            held_out = build_dataset(rows=validation, batch_size=256, **common)
         targets = self.task.targets
-        trained, auxiliary = with_auxiliary_heads(model, self.task, self.options, self._leaf)
+        trained, auxiliary = add_auxiliary_heads(model, self.task, self.options, self._leaf)
         importance = {t.name: t.weight for t in targets}
         for output, target in auxiliary.items():
             importance[output] = self.options.auxiliary * importance[target]
@@ -279,7 +279,7 @@ class KerasEstimator:
 
     def _untrained(self) -> keras.Model:
         keras.utils.set_random_seed(self.seed)
-        return build(
+        return build_model(
             self._leaf,
             self.task,
             size=self.inputs.size,
@@ -293,7 +293,7 @@ class KerasEstimator:
     ) -> dict[str, NDArray[np.float64]]:
         encoded, weights = read_labels(shards, self.task, rows)
         return {
-            t.name: class_weights(encoded[t.name], weights[t.name])
+            t.name: compute_class_weights(encoded[t.name], weights[t.name])
             for t in self.task.targets
             if isinstance(t.family, ClassFamily)
         }
@@ -378,7 +378,7 @@ class KerasEstimator:
         keras.Model
             From normalized images and standardized scalars to raw parameters of shape
             (n, draws, units) by target, in float32, sharing the weights of `model_`.  What a
-            gradient through it costs: see `astrocnn.models.monte_carlo_dropout.drawing`.
+            gradient through it costs: see `astrocnn.models.monte_carlo_dropout.build_sampler`.
 
         Raises
         ------
@@ -386,7 +386,7 @@ class KerasEstimator:
             If it has not been trained, or has no dropout.
         """
         self._require_trained()
-        return drawing(self.model_, draws, seed)
+        return build_sampler(self.model_, draws, seed)
 
     def _forward(self, draws: int, seed: int, views: str) -> Forward:
         key = (draws, seed if draws else 0, views, self.precision)
@@ -481,7 +481,7 @@ class _Epochs:
         # Made when it is known with which epoch training begins or continues; later epochs
         # iterate the same pipeline again, which is faster than making a new one.
         if self.data is None:
-            self.data = dataset(first_epoch=epoch, **self.arguments)
+            self.data = build_dataset(first_epoch=epoch, **self.arguments)
         return self.data
 
 

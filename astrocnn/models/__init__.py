@@ -1,13 +1,11 @@
-"""How a prediction is made: networks written in backend-neutral Keras.
+"""Networks written in backend-neutral Keras.
 
 An architecture is a file in ``architectures/`` that turns an image into features through a
-`Block`, and knows no task.  `build` puts the heads of a task on it, `loss_for` trains them, and
-`Stochastic` draws from it by consistent Monte-Carlo dropout.
+`Block`, and knows no task.  `build_model` puts the heads of a task on it, `FamilyLoss` is the loss
+of a head for ``model.compile``, `transfer_weights` starts from the weights of a trained network,
+and `MonteCarloDropout` samples from it by consistent Monte-Carlo dropout.
 
-Names are resolved on first use: listing architectures or checking `Options` imports no Keras.  Two
-functions are not repeated here because their names belong to their modules:
-`astrocnn.models.build.build`, and `astrocnn.models.transfer.transfer`, by which a network begins
-with the weights of another.
+Names are resolved on first use: listing architectures or checking `Options` imports no Keras.
 """
 
 from __future__ import annotations
@@ -19,43 +17,63 @@ from astrocnn.plugins import lazy
 
 if TYPE_CHECKING:
     from astrocnn.models.blocks import Block
-    from astrocnn.models.build import count_parameters, smallest_size
-    from astrocnn.models.losses import FamilyLoss, loss_for
-    from astrocnn.models.monte_carlo_dropout import Stochastic, in_blocks
+    from astrocnn.models.build import (
+        add_auxiliary_heads,
+        build_model,
+        count_parameters,
+        smallest_size,
+    )
+    from astrocnn.models.losses import FamilyLoss
+    from astrocnn.models.monte_carlo_dropout import (
+        MonteCarloDropout,
+        build_sampler,
+        evaluate_in_blocks,
+    )
     from astrocnn.models.precision import with_precision
     from astrocnn.models.summary import LayerSummary, summarize_layers
-    from astrocnn.models.transfer import Seen, Transferred, body
+    from astrocnn.models.transfer import (
+        InputNames,
+        TransferSummary,
+        get_body_layers,
+        transfer_weights,
+    )
 
 __all__ = [
     "Block",
     "FamilyLoss",
+    "InputNames",
     "LayerSummary",
+    "MonteCarloDropout",
     "Options",
-    "Seen",
-    "Stochastic",
-    "Transferred",
-    "body",
+    "TransferSummary",
+    "add_auxiliary_heads",
+    "build_model",
+    "build_sampler",
     "count_parameters",
-    "in_blocks",
-    "loss_for",
+    "evaluate_in_blocks",
+    "get_body_layers",
     "smallest_size",
     "summarize_layers",
+    "transfer_weights",
     "with_precision",
 ]
 
 _HOME = {
     "Block": "blocks",
     "FamilyLoss": "losses",
+    "InputNames": "transfer",
     "LayerSummary": "summary",
-    "Seen": "transfer",
-    "Stochastic": "monte_carlo_dropout",
-    "Transferred": "transfer",
-    "body": "transfer",
+    "MonteCarloDropout": "monte_carlo_dropout",
+    "TransferSummary": "transfer",
+    "add_auxiliary_heads": "build",
+    "build_model": "build",
+    "build_sampler": "monte_carlo_dropout",
     "count_parameters": "build",
-    "in_blocks": "monte_carlo_dropout",
-    "loss_for": "losses",
+    "evaluate_in_blocks": "monte_carlo_dropout",
+    "get_body_layers": "transfer",
     "smallest_size": "build",
     "summarize_layers": "summary",
+    "transfer_weights": "transfer",
     "with_precision": "precision",
 }
 

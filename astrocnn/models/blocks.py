@@ -17,7 +17,7 @@ from astrocnn.models.custom_layers import (
     ImageTooSmall,
     LayerScale,
     Maxout,
-    extent,
+    compute_extent,
     pooling_layer,
 )
 from astrocnn.models.options import Options
@@ -375,7 +375,7 @@ class Block:
     @staticmethod
     def _fits(x: Any, window: int, padding: str) -> None:
         side = min(int(n) for n in (x.shape[1:-1] if len(x.shape) < 5 else x.shape[1:3]))
-        if padding == "valid" and extent(side, window) < 1:
+        if padding == "valid" and compute_extent(side, window) < 1:
             raise ImageTooSmall(
                 f"A feature map of {side} pixels a side is smaller than the next window, {window}."
             )

@@ -12,23 +12,23 @@ from astrocnn.backend import keras, layers
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.models.blocks import Block
 from astrocnn.models.custom_layers import ImageTooSmall
-from astrocnn.models.options import Options, refuse
+from astrocnn.models.options import Options, raise_errors
 from astrocnn.targets import Task
 
 __all__ = [
     "ARCHITECTURES",
-    "build",
+    "build_model",
     "check_auxiliary",
     "count_parameters",
     "smallest_size",
-    "with_auxiliary_heads",
+    "add_auxiliary_heads",
 ]
 
 ARCHITECTURES = "astrocnn.models.architectures"
 """Package whose modules are the architectures."""
 
 
-def build(
+def build_model(
     architecture: str | Callable[..., Any],
     task: Task,
     *,
@@ -105,7 +105,7 @@ def smallest_size(
     Parameters
     ----------
     architecture : str or callable
-        As for `build`.
+        As for `build_model`.
     n_channels : int
         Bands; without influence on the answer for the architectures here.
     options : Options, optional
@@ -165,7 +165,7 @@ def _assemble(
     block = Block(options)
     features = leaf(inputs.get("image"), inputs.get("scalars"), block)
     features = block.head_dropout(features, plugins.declared(leaf, "HEAD_DROPOUT", 0.0))
-    refuse([*block.mistakes, *check_auxiliary(leaf, options)])
+    raise_errors([*block.mistakes, *check_auxiliary(leaf, options)])
     taken = {layer.name for layer in keras.Model(inputs, features).layers}
     outputs = {}
     for name, units in heads.items():
@@ -235,7 +235,7 @@ def _check(
             )
 
 
-def with_auxiliary_heads(
+def add_auxiliary_heads(
     model: keras.Model,
     task: Task,
     options: Options,
@@ -246,7 +246,7 @@ def with_auxiliary_heads(
     Parameters
     ----------
     model : keras.Model
-        As `astrocnn.models.build.build` makes it; its layers are shared, so that it is trained
+        As `build_model` makes it; its layers are shared, so that it is trained
         too, and remains without these heads.
     task : Task
         What `model` was built for.

@@ -28,8 +28,8 @@ __all__ = [
     "ORIENTATIONS",
     "SumPooling",
     "act_on_array",
-    "conv_parameters",
-    "extent",
+    "count_conv_parameters",
+    "compute_extent",
     "pooling_layer",
     "product",
 ]
@@ -39,7 +39,7 @@ class ImageTooSmall(ModelError):
     """The image has shrunk below the window of the next layer."""
 
 
-def extent(size: int, window: int, *, padding: int = 0, stride: int = 1) -> int:
+def compute_extent(size: int, window: int, *, padding: int = 0, stride: int = 1) -> int:
     """Pixels a side after a convolution or pooling, (W - F + 2P) / S + 1 rounded down.
 
     Parameters
@@ -61,7 +61,7 @@ def extent(size: int, window: int, *, padding: int = 0, stride: int = 1) -> int:
     return (size - window + 2 * padding) // stride + 1
 
 
-def conv_parameters(window: int, channels: int, filters: int) -> int:
+def count_conv_parameters(window: int, channels: int, filters: int) -> int:
     """Weights and biases of a convolution, (F F C_in + 1) C_out.
 
     Examples
@@ -169,7 +169,9 @@ class SumPooling(layers.Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape after the pooling."""
         sides = [
-            math.ceil(size / step) if self.padding == "same" else extent(size, window, stride=step)
+            math.ceil(size / step)
+            if self.padding == "same"
+            else compute_extent(size, window, stride=step)
             for size, window, step in zip(
                 input_shape[1:-1], self.pool_size, self.strides, strict=True
             )

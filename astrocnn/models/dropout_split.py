@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 from astrocnn.backend import keras, layers
 from astrocnn.errors import ModelError
 
-__all__ = ["DropoutSite", "HINT", "Split", "fits_bfloat16", "holds_dropout", "mask_shape", "split"]
+__all__ = [
+    "DropoutSite",
+    "HINT",
+    "DropoutSplit",
+    "fits_bfloat16",
+    "holds_dropout",
+    "mask_shape",
+    "split_at_dropout",
+]
 
 _UNSUPPORTED = (layers.GaussianDropout, layers.AlphaDropout)
 HINT = "use keras.layers.Dropout or SpatialDropout as layers of the network itself"
@@ -93,7 +101,7 @@ def fits_bfloat16(value: float) -> bool:
     return float(value * 256).is_integer() and value <= 256
 
 
-class Split(NamedTuple):
+class DropoutSplit(NamedTuple):
     """The two parts of a network."""
 
     prefix: Any
@@ -121,7 +129,7 @@ class _Mask(layers.Layer):
         return x_shape
 
 
-def split(model: keras.Model) -> Split:
+def split_at_dropout(model: keras.Model) -> DropoutSplit:
     """Cut a Functional or Sequential model at its first dropout layers.
 
     Parameters
@@ -156,7 +164,7 @@ def split(model: keras.Model) -> Split:
     fixed = [tensor for tensor, _ in cut.boundary.values()]
     placeholders = [placeholder for _, placeholder in cut.boundary.values()]
     masks = [mask for _, mask in cut.sites.values()]
-    return Split(
+    return DropoutSplit(
         prefix=keras.Model(_packed(model, inputs), [*fixed, *constant.values()]),
         fixed=len(fixed),
         suffix=keras.Model([*placeholders, *masks], drawn),

@@ -8,7 +8,7 @@ from typing import Any
 from astrocnn import plugins
 from astrocnn.backend import keras
 
-__all__ = ["FamilyLoss", "loss_for"]
+__all__ = ["FamilyLoss"]
 
 
 @keras.saving.register_keras_serializable(package="astrocnn")
@@ -52,22 +52,6 @@ class FamilyLoss(keras.losses.Loss):
         kind = plugins.load("families", config["family"])
         arguments = {key: _frozen(value) for key, value in config["arguments"].items()}
         return cls(kind(**arguments), name=config["name"])
-
-
-def loss_for(family: Any) -> FamilyLoss:
-    """The Keras loss of a family.
-
-    Parameters
-    ----------
-    family : Family
-        Its `loss` gives the value of each object.
-
-    Returns
-    -------
-    FamilyLoss
-        Averaged over the objects by weight.
-    """
-    return FamilyLoss(family)
 
 
 def _plain(value: Any) -> Any:

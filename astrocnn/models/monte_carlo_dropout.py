@@ -24,12 +24,19 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras, layers, ops
 from astrocnn.errors import ModelError
-from astrocnn.models.dropout_split import split
+from astrocnn.models.dropout_split import split_at_dropout
 
-__all__ = ["BLOCK", "Stochastic", "drawing", "in_blocks", "keep_mask", "keep_masks"]
+__all__ = [
+    "BLOCK",
+    "MonteCarloDropout",
+    "build_sampler",
+    "evaluate_in_blocks",
+    "compute_mask",
+    "compute_masks",
+]
 
 
-def keep_mask(
+def compute_mask(
     seed: int, layer: str, draw: int, shape: tuple[int, ...], rate: float
 ) -> NDArray[np.bool_]:
     """The units one draw keeps in one layer.
@@ -63,13 +70,13 @@ def keep_mask(
     return (bits >= np.uint32(min(round(rate * 2**32), 2**32 - 1))).reshape(shape)
 
 
-def keep_masks(
+def compute_masks(
     seed: int, layer: str, draws: int, shape: tuple[int, ...], rate: float
 ) -> NDArray[np.bool_]:
     """The masks of draws 0, 1, ... of one layer, of shape (draws, *shape)."""
     masks = np.empty((draws, *shape), bool)
     for draw in range(draws):
-        masks[draw] = keep_mask(seed, layer, draw, shape, rate)
+        masks[draw] = compute_mask(seed, layer, draw, shape, rate)
     return masks
 
 
@@ -77,7 +84,7 @@ _TOGETHER = 10
 """Draws computed in one go when only vectors follow the first dropout."""
 
 
-class Stochastic:
+class MonteCarloDropout:
     """Draws from a network by consistent dropout.
 
     Parameters
@@ -101,7 +108,7 @@ class Stochastic:
     ``jax.jit``).  Draws are looped over inside it, so that memory does not grow with their number
     beyond the answers; where only vectors follow the first dropout, ten draws are taken at a time.
 
-    Row for row, answers have the same bits in any batch of one size; `astrocnn.models.in_blocks`
+    Row for row, answers have the same bits in any batch of one size; `evaluate_in_blocks`
     makes that hold for any number of rows.
 
     Examples
@@ -109,13 +116,13 @@ class Stochastic:
     >>> import keras, numpy as np
     >>> x = keras.Input((3,))
     >>> y = keras.layers.Dense(1, name="y")(keras.layers.Dropout(0.5)(x))
-    >>> sample = Stochastic(keras.Model(x, y), draws=20, seed=1)
+    >>> sample = MonteCarloDropout(keras.Model(x, y), draws=20, seed=1)
     >>> tuple(sample(np.ones((7, 3), "float32"))["y"].shape)
     (20, 7, 1)
     """
 
     def __init__(self, model: keras.Model, draws: int, seed: int = 0) -> None:
-        self._split = split(model)
+        self._split = split_at_dropout(model)
         if int(draws) < 1:
             raise ModelError("There must be draws to draw.", received=draws, allowed="1 or more")
         self.draws, self.seed = int(draws), int(seed)
@@ -129,7 +136,7 @@ class Stochastic:
         groups = math.ceil(self.draws / self._together)
         self._masks = []
         for site in self._split.sites:
-            masks = keep_masks(
+            masks = compute_masks(
                 self.seed, site.layer, groups * self._together, site.shape, site.rate
             )
             masks = masks.reshape(groups, self._together, *site.shape)
@@ -196,7 +203,7 @@ class Stochastic:
         return samples
 
 
-def drawing(model: keras.Model, draws: int, seed: int = 0) -> keras.Model:
+def build_sampler(model: keras.Model, draws: int, seed: int = 0) -> keras.Model:
     """A model with the inputs of a network, whose answers are draws from it.
 
     Parameters
@@ -206,7 +213,7 @@ def drawing(model: keras.Model, draws: int, seed: int = 0) -> keras.Model:
     draws : int
         Number of draws, at least 1.
     seed : int
-        Those of `Stochastic` for the same seed.
+        Those of `MonteCarloDropout` for the same seed.
 
     Returns
     -------
@@ -221,7 +228,7 @@ def drawing(model: keras.Model, draws: int, seed: int = 0) -> keras.Model:
 
     Notes
     -----
-    To answer, it takes the memory that `Stochastic` takes, which hardly grows with the draws.  A
+    A prediction takes the memory of `MonteCarloDropout`, which hardly grows with the draws.  A
     gradient through it keeps what every layer after the first dropout makes, for each draw: with
     dropout before the heads only, `draws` short vectors an object; with dropout between
     convolutions, `draws` times the memory of a gradient through those convolutions, so that the
@@ -236,7 +243,7 @@ def drawing(model: keras.Model, draws: int, seed: int = 0) -> keras.Model:
     >>> tuple(both({"image": np.ones((7, 3))})["y"].shape)
     (7, 20, 1)
     """
-    sampler = Stochastic(model, draws, seed)
+    sampler = MonteCarloDropout(model, draws, seed)
     prefix = sampler.prefix
     return keras.Model(
         prefix.input, _Draws(sampler, name="draws")(prefix.outputs), name=f"{model.name}_draws"
@@ -246,7 +253,7 @@ def drawing(model: keras.Model, draws: int, seed: int = 0) -> keras.Model:
 class _Draws(layers.Layer):
     """What follows the first dropout, once for each draw."""
 
-    def __init__(self, sampler: Stochastic, **kwargs: Any) -> None:
+    def __init__(self, sampler: MonteCarloDropout, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.sampler = sampler
         # Named, so that its weights count as those of the model.
@@ -271,7 +278,7 @@ BLOCK = 64
 """Objects evaluated together."""
 
 
-def in_blocks(
+def evaluate_in_blocks(
     function: Callable[[dict[str, Any]], Mapping[str, Any]],
     arrays: Mapping[str, NDArray[Any]],
     *,

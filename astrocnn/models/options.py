@@ -9,7 +9,7 @@ from typing import Any
 from astrocnn.errors import ConfigError
 from astrocnn.plugins import nearest
 
-__all__ = ["ALLOWED", "Options", "refuse"]
+__all__ = ["ALLOWED", "Options", "raise_errors"]
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "activation": (
@@ -117,7 +117,7 @@ class Options:
     readout: str | None = None
 
     def __post_init__(self) -> None:
-        refuse(list(self._mistakes()))
+        raise_errors(list(self._mistakes()))
         if isinstance(self.dropout, (list, tuple)):
             object.__setattr__(self, "dropout", tuple(float(r) for r in self.dropout))
 
@@ -173,7 +173,7 @@ class Options:
             If a key is not an option (with the nearest known one), or a value is not allowed.
         """
         known = [field.name for field in fields(cls)]
-        refuse(
+        raise_errors(
             [
                 ConfigError(
                     f"The network has no option '{key}'.", allowed=known, hint=nearest(key, known)
@@ -185,7 +185,7 @@ class Options:
         return cls(**values)
 
 
-def refuse(mistakes: Sequence[ConfigError]) -> None:
+def raise_errors(mistakes: Sequence[ConfigError]) -> None:
     """Raise all mistakes in options as one error; nothing when there are none.
 
     Parameters

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 
-__all__ = ["Seen", "Transferred", "body", "transfer"]
+__all__ = ["InputNames", "TransferSummary", "get_body_layers", "transfer_weights"]
 
 # Layers that carry nothing over: they may be there in one network only.
 _WITHOUT = (
@@ -38,7 +38,7 @@ _FREE_ENDS = ("_initializer", "_regularizer", "_constraint")
 _SHOWN = 6
 
 
-class Seen(NamedTuple):
+class InputNames(NamedTuple):
     """Names of what a network sees."""
 
     bands: Sequence[str] = ()
@@ -46,7 +46,7 @@ class Seen(NamedTuple):
     scalars: Sequence[str] = ()
 
 
-class Transferred(NamedTuple):
+class TransferSummary(NamedTuple):
     """Layers of a network by where their weights come from."""
 
     taken: tuple[str, ...]
@@ -57,14 +57,14 @@ class Transferred(NamedTuple):
     """Not from it: heads of other targets."""
 
 
-def transfer(
+def transfer_weights(
     old: keras.Model,
     new: keras.Model,
     *,
-    old_sees: Seen | None = None,
-    new_sees: Seen | None = None,
+    old_sees: InputNames | None = None,
+    new_sees: InputNames | None = None,
     heads: Collection[str] = (),
-) -> Transferred:
+) -> TransferSummary:
     """Give a network the weights of a trained one.
 
     The kernels of a band that both see are those of the old network, those of any other band are
@@ -111,7 +111,7 @@ def transfer(
         for target, layer in new_heads.items()
         if target in heads and target in old_heads
     ]
-    sees = (old_sees or Seen(), new_sees or Seen())
+    sees = (old_sees or InputNames(), new_sees or InputNames())
     readers = {name: _readers(new, name) for name in ("image", "scalars")}
     planned = []
     for source, layer in pairs:
@@ -138,10 +138,10 @@ def transfer(
             same = all(map(np.array_equal, weights, source.get_weights()))
             (taken if same else adapted).append(layer.name)
             layer.set_weights(weights)
-    return Transferred(tuple(taken), tuple(adapted), tuple(fresh))
+    return TransferSummary(tuple(taken), tuple(adapted), tuple(fresh))
 
 
-def body(model: keras.Model) -> tuple[str, ...]:
+def get_body_layers(model: keras.Model) -> tuple[str, ...]:
     """Names of the layers with weights that come before the heads.
 
     Parameters

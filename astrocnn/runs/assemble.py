@@ -254,10 +254,10 @@ def network_of(config: RunConfig, task: Task, source: Any) -> Any:
     ModelError
         If the stamps are too small for the architecture, or an option makes no sense.
     """
-    from astrocnn.models.build import build
+    from astrocnn.models.build import build_model
 
     inputs = inputs_of(config, source)
-    return build(
+    return build_model(
         config.model.architecture,
         task,
         size=inputs.size,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from astrocnn.training.history import History
     from astrocnn.training.inference import predict
     from astrocnn.training.lr_finder import LearningRates, find_learning_rate
-    from astrocnn.training.objective import class_weights
+    from astrocnn.training.objective import compute_class_weights
     from astrocnn.training.optimizers import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
     from astrocnn.training.precision import (
         PRECISIONS,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         has_fast_bfloat16,
         resolve_precision,
     )
-    from astrocnn.training.strategies import STRATEGIES, strategy
+    from astrocnn.training.strategies import STRATEGIES, get_strategy
 
 __all__ = [
     "OPTIMIZERS",
@@ -37,14 +37,14 @@ __all__ = [
     "History",
     "LearningRates",
     "Optimizer",
-    "class_weights",
+    "compute_class_weights",
     "find_learning_rate",
     "fit",
     "bfloat16_works",
     "has_fast_bfloat16",
     "predict",
     "resolve_precision",
-    "strategy",
+    "get_strategy",
 ]
 
 _HOME = {
@@ -56,14 +56,14 @@ _HOME = {
     "History": "history",
     "LearningRates": "lr_finder",
     "Optimizer": "optimizers",
-    "class_weights": "objective",
+    "compute_class_weights": "objective",
     "find_learning_rate": "lr_finder",
     "fit": "fitting",
     "bfloat16_works": "precision",
     "has_fast_bfloat16": "precision",
     "predict": "inference",
     "resolve_precision": "precision",
-    "strategy": "strategies",
+    "get_strategy": "strategies",
 }
 
 

@@ -13,7 +13,7 @@ from astrocnn.models import with_precision
 from astrocnn.training.backup import Backup
 from astrocnn.training.best import Best
 from astrocnn.training.history import History
-from astrocnn.training.layer_rates import Rules
+from astrocnn.training.layer_rates import LayerOptimizers
 from astrocnn.training.loop import Data, Loop
 from astrocnn.training.objective import Objective, PerObject
 from astrocnn.training.optimizers import Optimizer
@@ -25,7 +25,7 @@ from astrocnn.training.strategies import (
     seed_dropout,
     take_values_of_first_replica,
 )
-from astrocnn.training.strategies import strategy as strategy_of
+from astrocnn.training.strategies import get_strategy as strategy_of
 
 __all__ = ["fit"]
 
@@ -94,7 +94,7 @@ def fit(
         Further values per object of (encoded, raw), averaged into the history.
     auxiliary : mapping of output to target, optional
         Outputs that learn from the labels of a target beside its own, and are not validated: see
-        `astrocnn.models.build.with_auxiliary_heads`.
+        `astrocnn.models.build.add_auxiliary_heads`.
     monitor : str, optional
         Column to be made small: "val_loss", or "loss" without validation.
     min_delta : float
@@ -145,7 +145,7 @@ def fit(
     elsewhere = where is not tf.distribute.get_strategy() or precision != "float32"
     with where.scope():
         trained = with_precision(model, precision) if elsewhere else model
-        rules = Rules(method, trained, rates or {}, frozen_epochs)
+        rules = LayerOptimizers(method, trained, rates or {}, frozen_epochs)
     seed_dropout(trained, seed)
     take_values_of_first_replica(trained, where)
 

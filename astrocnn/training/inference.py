@@ -8,8 +8,8 @@ import numpy as np
 
 from astrocnn.backend import keras, tf
 from astrocnn.models import with_precision
-from astrocnn.training.strategies import feed
-from astrocnn.training.strategies import strategy as strategy_of
+from astrocnn.training.strategies import distribute_batches
+from astrocnn.training.strategies import get_strategy as strategy_of
 
 __all__ = ["predict"]
 
@@ -48,7 +48,7 @@ def predict(
         rows = start + tf.range(n, dtype=tf.int64)
         return start + tf.cast(n, tf.int64), (x, {"row": rows}, {"real": tf.ones([n])})
 
-    fed = feed(data.scan(tf.constant(0, tf.int64), numbered), where)
+    fed = distribute_batches(data.scan(tf.constant(0, tf.int64), numbered), where)
 
     @tf.function(input_signature=[fed.element_spec], autograph=False)
     def step(batch: Any) -> Any:

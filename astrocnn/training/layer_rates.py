@@ -12,7 +12,7 @@ from astrocnn.errors import TrainingError
 from astrocnn.plugins import nearest
 from astrocnn.training.optimizers import Optimizer
 
-__all__ = ["Rules"]
+__all__ = ["LayerOptimizers"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class _Group:
     variables: list[Any]
 
 
-class Rules:
+class LayerOptimizers:
     """One optimizer for each group of layers that learn at the same rate.
 
     The layers named in `rates` are frozen at first: their weights and the statistics of their

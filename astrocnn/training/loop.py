@@ -11,11 +11,11 @@ from astrocnn.errors import TrainingError
 from astrocnn.training.backup import State
 from astrocnn.training.best import Best
 from astrocnn.training.history import History
-from astrocnn.training.layer_rates import Rules
-from astrocnn.training.objective import Objective, Sums, explain_non_finite
-from astrocnn.training.optimizers import Optimizer, drops_on_plateaus
+from astrocnn.training.layer_rates import LayerOptimizers
+from astrocnn.training.objective import EpochSums, Objective, build_non_finite_error
+from astrocnn.training.optimizers import Optimizer, count_plateaus
 from astrocnn.training.step import evaluation_step, training_step
-from astrocnn.training.strategies import average_statistics, feed
+from astrocnn.training.strategies import average_statistics, distribute_batches
 
 __all__ = ["Data", "Loop"]
 
@@ -50,7 +50,7 @@ class Loop:
     def __init__(
         self,
         model: Any,
-        rules: Rules,
+        rules: LayerOptimizers,
         method: Optimizer,
         objective: Objective,
         where: tf.distribute.Strategy,
@@ -90,14 +90,14 @@ class Loop:
                 hint="train into another folder, or delete the backup to train from the beginning",
             )
         self.steps = counted
-        self.fed = feed(first, self.where)
+        self.fed = distribute_batches(first, self.where)
         if not callable(train):
             # Shuffling draws its seed when an iteration begins, so begin as many as there were.
             for _ in range(start):
                 next(iter(self.fed), None)
         self._enter(start)
         if validation is not None:
-            self.fed_validation = feed(validation, self.where)
+            self.fed_validation = distribute_batches(validation, self.where)
             spec = self.fed_validation.element_spec
             self.evaluate = evaluation_step(self.model, self.objective.judged, self.where, spec)
         self.opened_at = start
@@ -143,7 +143,7 @@ class Loop:
         started = time.perf_counter()
         number = len(self.history)
         if callable(self.train) and number > self.opened_at:
-            self.fed = feed(self.train(number), self.where)
+            self.fed = distribute_batches(self.train(number), self.where)
         if number == self.rules.frozen_epochs and number > self.opened_at:
             self._enter(number)
         row: dict[str, float] = {"epoch": number + 1}
@@ -151,7 +151,7 @@ class Loop:
         average_statistics(self.model, self.where)
         walking = self._take_averaged_weights()
         if self.fed_validation is not None:
-            sums = Sums(self.objective.judged)
+            sums = EpochSums(self.objective.judged)
             for batch in self.fed_validation:
                 sums.add(self.evaluate(batch))
                 if len(sums.pending) >= _FETCH_EVERY:
@@ -168,8 +168,8 @@ class Loop:
         self.history.stopped_early = self._exhausted
         return row
 
-    def _trained(self, number: int) -> Sums:
-        sums = Sums(self.objective)
+    def _trained(self, number: int) -> EpochSums:
+        sums = EpochSums(self.objective)
         made = self.rules.updates
         for step, batch in enumerate(self.fed):
             self._set_rate(made + step)
@@ -200,18 +200,16 @@ class Loop:
                 updates,
                 steps_per_epoch=self.steps,
                 epochs=self.epochs,
-                drops=drops_on_plateaus(self.history[self.best.monitor])
-                if self.history.rows
-                else 0,
+                drops=count_plateaus(self.history[self.best.monitor]) if self.history.rows else 0,
             )
 
-    def _check(self, sums: Sums, epoch: int, stage: str) -> None:
+    def _check(self, sums: EpochSums, epoch: int, stage: str) -> None:
         trouble = sums.fetch()
         if trouble is not None:
             batch, vector = trouble
             self.use_best_weights()
             rate, precision = self.rules.learning_rate, self.history.precision
-            raise explain_non_finite(vector, stage, epoch + 1, batch + 1, rate, precision)
+            raise build_non_finite_error(vector, stage, epoch + 1, batch + 1, rate, precision)
 
     def use_best_weights(self) -> None:
         """Give the network the weights of its best epoch, if there is one."""

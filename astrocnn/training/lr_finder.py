@@ -212,7 +212,7 @@ def _sweep(
 ) -> Iterator[float]:
     """Loss before the update with each rate, infinite where it is no number."""
 
-    from astrocnn.training.objective import Objective, Sums
+    from astrocnn.training.objective import EpochSums, Objective
     from astrocnn.training.step import training_step
 
     rule = method.build()
@@ -223,6 +223,6 @@ def _sweep(
     update = training_step(model, rule, objective, where, data.element_spec, method.clip_norm)
     for rate, batch in zip(rates, data.repeat(), strict=False):
         rule.learning_rate = rate
-        sums = Sums(objective)
+        sums = EpochSums(objective)
         sums.add(update(batch))
         yield np.inf if sums.fetch() is not None else sums.means()["loss"]

@@ -11,7 +11,14 @@ import numpy as np
 from astrocnn.backend import tf
 from astrocnn.errors import TrainingError
 
-__all__ = ["Objective", "PerObject", "Sums", "class_weights", "explain_non_finite", "labels"]
+__all__ = [
+    "Objective",
+    "PerObject",
+    "EpochSums",
+    "compute_class_weights",
+    "build_non_finite_error",
+    "mask_labels",
+]
 
 PerObject = Callable[[Any, Any], Any]
 """Of (encoded (n, k), raw (n, units)): a value per object, shape (n,)."""
@@ -32,7 +39,7 @@ class Objective:
     loss_weights : mapping of target to float
         1 where a target is not named.
     class_weights : mapping of target to ndarray of shape (k,) or (2,)
-        See `class_weights`; used in training, not in evaluation.
+        See `compute_class_weights`; used in training, not in evaluation.
     metrics : mapping of target to mapping of name to function
         Further values per object, averaged with the object weights.
     auxiliary : mapping of output to target
@@ -96,7 +103,7 @@ class Objective:
         totals, values = [], {}
         for name in self.outputs:
             target = self.auxiliary.get(name, name)
-            weight, encoded = labels(y, weights, target)
+            weight, encoded = mask_labels(y, weights, target)
             if training and target in self.class_weights:
                 weight *= _object_weights(encoded, self.class_weights[target])
             answer = tf.cast(raw[name], tf.float32)
@@ -108,7 +115,7 @@ class Objective:
         return [values[column] for column in self.columns()], totals
 
 
-def labels(y: Any, weights: Any, target: str) -> tuple[Any, Any]:
+def mask_labels(y: Any, weights: Any, target: str) -> tuple[Any, Any]:
     """Object weights (n,) and encoded labels (n, k), which are 0 where the weight is."""
     weight = tf.cast(tf.reshape(weights[target], [-1]), tf.float32)
     # A missing label may be encoded as NaN, and 0 times NaN is NaN.
@@ -122,7 +129,7 @@ def _object_weights(encoded: Any, per_class: np.ndarray) -> Any:
     return tf.linalg.matvec(encoded, per_class)
 
 
-class Sums:
+class EpochSums:
     """Sums over an epoch, in double precision, fetched from the device a few at a time.
 
     Parameters
@@ -180,7 +187,7 @@ class Sums:
         return row
 
 
-def class_weights(
+def compute_class_weights(
     encoded: np.ndarray, weight: np.ndarray | None = None, beta: float = 1.0
 ) -> np.ndarray:
     """Weight of each class such that rare classes count as much as common ones.
@@ -235,7 +242,7 @@ def class_weights(
     return result * counts.sum() / (result * counts).sum()
 
 
-def explain_non_finite(
+def build_non_finite_error(
     vector: np.ndarray,
     stage: str,
     epoch: int,
@@ -264,15 +271,15 @@ def explain_non_finite(
     TrainingError
         With the likely cause and what to try.
     """
-    inputs, labels = (float(count) for count in vector[-2:])
+    inputs, encoded = (float(count) for count in vector[-2:])
     if inputs > 0:
         cause = f"{inputs:.0f} input values of this batch are NaN or infinite"
         hint = (
             "normalize the images (Normalization.apply fills pixels without data); look for "
             "infinite pixels and for missing scalars"
         )
-    elif labels > 0:
-        cause = f"{labels:.0f} label values of this batch are NaN or infinite"
+    elif encoded > 0:
+        cause = f"{encoded:.0f} label values of this batch are NaN or infinite"
         hint = "give objects without a label the weight 0"
     else:
         cause = "the inputs and labels are finite but the loss is not, so the weights have run away"

@@ -22,8 +22,8 @@ __all__ = [
     "PLATEAU_EPOCHS",
     "PLATEAU_FACTOR",
     "SCHEDULES",
-    "drops_on_plateaus",
-    "factor",
+    "count_plateaus",
+    "compute_factor",
 ]
 
 PLATEAU_EPOCHS = 5
@@ -72,7 +72,9 @@ SCHEDULES: tuple[str, ...] = tuple(_FUNCTIONS)
 """Names of the learning-rate schedules."""
 
 
-def factor(schedule: str, t: float, floor: float, *, drops: int = 0, warmups: float = 0.0) -> float:
+def compute_factor(
+    schedule: str, t: float, floor: float, *, drops: int = 0, warmups: float = 0.0
+) -> float:
     """What the highest learning rate is multiplied with.
 
     Parameters
@@ -88,7 +90,7 @@ def factor(schedule: str, t: float, floor: float, *, drops: int = 0, warmups: fl
     floor : float
         Factor at the end.
     drops : int
-        Plateaus so far, for "plateau": see `drops_on_plateaus`.
+        Plateaus so far, for "plateau": see `count_plateaus`.
     warmups : float
         How many times as long as the warm-up (an epoch, if that was shorter) training has gone on
         since, for "inverse_sqrt".
@@ -106,7 +108,7 @@ def factor(schedule: str, t: float, floor: float, *, drops: int = 0, warmups: fl
     return _FUNCTIONS[schedule](t, floor)
 
 
-def drops_on_plateaus(values: Sequence[float]) -> int:
+def count_plateaus(values: Sequence[float]) -> int:
     """How often a loss stayed above its best for `PLATEAU_EPOCHS` epochs in a row.
 
     Parameters
@@ -251,7 +253,7 @@ class Optimizer:
         since = step - rising
         t = min(1.0, since / max(1.0, steps_per_epoch * epochs - rising))
         warmups = since / (steps_per_epoch * max(1.0, self.warmup))
-        return self.learning_rate * factor(
+        return self.learning_rate * compute_factor(
             self.schedule, t, self.floor, drops=drops, warmups=warmups
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from astrocnn.backend import tf
-from astrocnn.training.objective import Objective, labels
+from astrocnn.training.objective import Objective, mask_labels
 
 __all__ = ["evaluation_step", "training_step"]
 
@@ -93,7 +93,7 @@ def _clipped(gradients: Sequence[Any], norm: float, replicas: int, context: Any)
 def _trouble(batch: Any, objective: Objective) -> Any:
     # Looked at in each batch, since ReLU and max pooling turn a NaN pixel into a number.
     x, y, weights = batch
-    used = [labels(y, weights, target)[1] for target in objective.targets]
+    used = [mask_labels(y, weights, target)[1] for target in objective.targets]
     return tf.stack([_count_non_finite(x), _count_non_finite(used)])
 
 

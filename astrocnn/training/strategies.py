@@ -18,19 +18,19 @@ __all__ = [
     "STRATEGIES",
     "average_statistics",
     "check_agreement",
-    "feed",
+    "distribute_batches",
     "is_chief",
     "seed_dropout",
-    "strategy",
+    "get_strategy",
     "take_values_of_first_replica",
     "wait_for_all",
 ]
 
 STRATEGIES: tuple[str, ...] = ("auto", "one", "mirrored", "multiworker")
-"""Names accepted by `strategy`."""
+"""Names accepted by `get_strategy`."""
 
 
-def strategy(name: str = "auto") -> tf.distribute.Strategy:
+def get_strategy(name: str = "auto") -> tf.distribute.Strategy:
     """The `tf.distribute` strategy of a name.
 
     Parameters
@@ -215,7 +215,7 @@ def check_agreement(where: tf.distribute.Strategy, epoch: int) -> None:
         )
 
 
-def feed(data: tf.data.Dataset, where: tf.distribute.Strategy) -> Any:
+def distribute_batches(data: tf.data.Dataset, where: tf.distribute.Strategy) -> Any:
     """Batches split over the replicas of a strategy.
 
     Replica r of R receives the rows from ``r m`` to ``(r + 1) m`` of each batch of n rows, with

@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from astrocnn.explain import Output, integrated_gradients, occlusion
 from astrocnn.models import Options, with_precision
-from astrocnn.models.build import build
+from astrocnn.models.build import build_model
 from astrocnn.targets import Categorical
 from astrocnn.training import has_fast_bfloat16
 from tests.benchmarks._table import Row
@@ -41,7 +41,7 @@ SPIRAL = Output(TARGET, "spiral")
 def rows() -> list[Row]:
     """The comparisons of this module."""
     keras.utils.set_random_seed(0)
-    model = build(
+    model = build_model(
         "dominguez_sanchez18",
         SimpleNamespace(targets=(TARGET,)),
         size=SIZE,

@@ -26,7 +26,7 @@ def rows() -> list[Row]:
     import tensorflow as tf
 
     from astrocnn.catalog import Catalog
-    from astrocnn.datasets import D4, dataset, write_shards
+    from astrocnn.datasets import D4, build_dataset, write_shards
     from astrocnn.imaging import Inputs, Normalization
 
     images = np.random.default_rng(0).normal(size=(ROWS, SIZE, SIZE, len(BANDS)))
@@ -47,7 +47,7 @@ def rows() -> list[Row]:
         every = np.arange(ROWS)
 
         def feed(inputs: Inputs, *steps: object) -> tf.data.Dataset:
-            return dataset(
+            return build_dataset(
                 shards, every, None, inputs, batch_size=BATCH, shuffle=True, augmentation=steps
             )
 

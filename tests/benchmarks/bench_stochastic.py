@@ -17,8 +17,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from astrocnn.models.build import build
-from astrocnn.models.monte_carlo_dropout import BLOCK, Stochastic
+from astrocnn.models.build import build_model
+from astrocnn.models.monte_carlo_dropout import BLOCK, MonteCarloDropout
 from astrocnn.models.options import Options
 from astrocnn.models.precision import with_precision
 from astrocnn.training.precision import has_fast_bfloat16
@@ -60,7 +60,7 @@ def rows() -> list[Row]:
 def _compare(
     name: str, size: int, channels: int, options: Options, targets: tuple[str, str]
 ) -> list[Row]:
-    model = build(name, TASK, size=size, n_channels=channels, options=options)
+    model = build_model(name, TASK, size=size, n_channels=channels, options=options)
     pixels = np.random.default_rng(0).normal(size=(BLOCK, size, size, channels))
     x = {"image": tf.constant(pixels.astype("float32"))}
     short = with_precision(model, "bfloat16")
@@ -73,8 +73,8 @@ def _compare(
         "pass": lambda: model(x, training=False),
         "compiled": _compiled(lambda x: model(x, training=False), x),
         "short": _compiled(lambda x: short(x, training=False), x),
-        "draws": _compiled(Stochastic(model, DRAWS), x),
-        "short draws": _compiled(Stochastic(short, DRAWS), x),
+        "draws": _compiled(MonteCarloDropout(model, DRAWS), x),
+        "short draws": _compiled(MonteCarloDropout(short, DRAWS), x),
         "loop": looped,
     }
     time_of = _in_turns(jobs)

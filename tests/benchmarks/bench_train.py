@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from astrocnn.models import Options
-from astrocnn.models.build import build
+from astrocnn.models.build import build_model
 from astrocnn.models.summary import summarize_layers
 from astrocnn.targets import Categorical
 from astrocnn.training import fit, has_fast_bfloat16
@@ -56,7 +56,7 @@ def rows() -> list[Row]:
 def _compare(name: str) -> list[Row]:
     size, bands, options = NETWORKS[name]
     keras.utils.set_random_seed(0)
-    model = build(name, TASK, size=size, n_channels=bands, options=options)
+    model = build_model(name, TASK, size=size, n_channels=bands, options=options)
     each = 3 * sum(layer.multiply_adds for layer in summarize_layers(model))
     n = BATCH * int(np.clip(PACE / (BATCH * each), *STEPS))
     data, work = _data(n, size, bands), n * each

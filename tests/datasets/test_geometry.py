@@ -10,7 +10,7 @@ from scipy import ndimage
 from astrocnn.datasets import D4, Rotation, Shift, Zoom
 from astrocnn.datasets.geometry import Affine, Moves
 from astrocnn.datasets.resampling import chain, resample
-from astrocnn.datasets.symmetry import d4_views
+from astrocnn.datasets.symmetry import get_d4_views
 from astrocnn.errors import ConfigError, InputsError
 
 SEED = tf.constant([3, 4], tf.int32)
@@ -41,7 +41,7 @@ def test_d4_gives_all_eight_elements_equally_often() -> None:
     image[0, 1, 2, 0] = np.nan
     n = 4000
     out = D4()(tf.constant(np.repeat(image, n, 0)), SEED).numpy()
-    views = [v[0] for v in d4_views(image)]
+    views = [v[0] for v in get_d4_views(image)]
     which = [[np.array_equal(o, v, equal_nan=True) for v in views].index(True) for o in out]
     counts = np.bincount(which, minlength=8)
     assert ((counts - n / 8) ** 2 / (n / 8)).sum() < 24.3  # chi-square, 7 degrees, p = 0.001

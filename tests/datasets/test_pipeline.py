@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from astrocnn.datasets import D4, Noise, Rotation, d4_views, dataset, fit_normalization
+from astrocnn.datasets import D4, Noise, Rotation, build_dataset, fit_normalization, get_d4_views
 from astrocnn.errors import CatalogError, ConfigError, InputsError
 from astrocnn.imaging import Inputs, Normalization
 from astrocnn.targets.tasks.morphology import task as morphology
@@ -29,7 +29,7 @@ def identify(batches: list, images: np.ndarray) -> list[int]:
 
 
 def test_batches_in_order_carry_their_labels_and_scalars(shards, images, catalog) -> None:
-    data = dataset(shards, ROWS[::-1], TASK, RAW, batch_size=20)
+    data = build_dataset(shards, ROWS[::-1], TASK, RAW, batch_size=20)
     batches = collect(data)
     assert len(data) == 3 and [len(x["image"]) for x, _, _ in batches] == [20, 20, 8]
     got = np.concatenate([x["image"] for x, _, _ in batches])
@@ -48,32 +48,34 @@ def test_normalized_is_what_the_normalization_says(shards, images) -> None:
     for options in ({}, {"mask_channel": True}, {"whiten": True}):
         normalization = fit_normalization(shards, ROWS, "asinh", **options)
         inputs = INPUTS.with_normalization(normalization)
-        data = dataset(shards, ROWS, None, inputs, batch_size=7)
+        data = build_dataset(shards, ROWS, None, inputs, batch_size=7)
         got = np.concatenate([x["image"] for x in collect(data)])
         np.testing.assert_allclose(got, normalization.apply(images[ROWS]), atol=1e-6)
         assert data.element_spec["image"].shape == (None, *inputs.shape)
 
 
 def test_every_epoch_has_each_row_once_in_another_order(shards, images) -> None:
-    data = dataset(shards, ROWS, TASK, RAW, batch_size=9, shuffle=True, seed=1)
+    data = build_dataset(shards, ROWS, TASK, RAW, batch_size=9, shuffle=True, seed=1)
     epochs = [identify(collect(data), images) for _ in range(3)]
     twins = {5: 6}
     want = sorted(twins.get(i, i) for i in ROWS.tolist())
     for order in epochs:
         assert sorted(order) == want
     assert epochs[0] != epochs[1] != epochs[2] != want
-    again = dataset(shards, ROWS, TASK, RAW, batch_size=9, shuffle=True, seed=1)
+    again = build_dataset(shards, ROWS, TASK, RAW, batch_size=9, shuffle=True, seed=1)
     assert [identify(collect(again), images) for _ in range(2)] == epochs[:2]
-    later = dataset(shards, ROWS, TASK, RAW, batch_size=9, shuffle=True, seed=1, first_epoch=2)
+    later = build_dataset(
+        shards, ROWS, TASK, RAW, batch_size=9, shuffle=True, seed=1, first_epoch=2
+    )
     assert identify(collect(later), images) == epochs[2]
-    other = dataset(shards, ROWS, TASK, RAW, batch_size=9, shuffle=True, seed=2)
+    other = build_dataset(shards, ROWS, TASK, RAW, batch_size=9, shuffle=True, seed=2)
     assert identify(collect(other), images) != epochs[0]
 
 
 @pytest.mark.parametrize("steps", [[D4()], [D4(), Noise(0.1, (1.0, 1.0, 1.0))], [Rotation()]])
 def test_augmentation_is_new_in_every_epoch_and_reproducible(shards, steps) -> None:
     def run(first_epoch: int = 0):
-        return dataset(
+        return build_dataset(
             shards,
             ROWS,
             None,
@@ -100,7 +102,7 @@ def test_d4_on_the_way_in_is_d4_in_the_graph(shards, images) -> None:
     from astrocnn.datasets.pipeline import _batches_of_indices
 
     for steps in ([D4()], [D4(reflections=False), Noise(0.5, (1.0, 1.0, 1.0))]):
-        data = dataset(
+        data = build_dataset(
             shards, ROWS, None, RAW, batch_size=10, augmentation=steps, shuffle=True, seed=3
         )
         batches = _batches_of_indices(len(ROWS), 10, True, 3, 0)
@@ -110,8 +112,8 @@ def test_d4_on_the_way_in_is_d4_in_the_graph(shards, images) -> None:
 
 
 def test_all_eight_views_come_out_of_the_pipeline(shards, images) -> None:
-    data = dataset(shards, [10] * 400, None, RAW, batch_size=64, augmentation={"d4": True})
-    views = [v[0].tobytes() for v in map(np.ascontiguousarray, d4_views(images[[10]]))]
+    data = build_dataset(shards, [10] * 400, None, RAW, batch_size=64, augmentation={"d4": True})
+    views = [v[0].tobytes() for v in map(np.ascontiguousarray, get_d4_views(images[[10]]))]
     got = [views.index(image.tobytes()) for x in collect(data) for image in x["image"]]
     counts = np.bincount(got, minlength=8)
     assert ((counts - 50) ** 2 / 50).sum() < 24.3  # TRAPS 5; chi-square, 7 degrees, p = 0.001
@@ -120,7 +122,7 @@ def test_all_eight_views_come_out_of_the_pipeline(shards, images) -> None:
 def test_dropped_bands_are_filled_and_masked_as_missing_ones(shards) -> None:
     normalization = fit_normalization(shards, ROWS, "linear", mask_channel=True)
     inputs = INPUTS.with_normalization(normalization)
-    data = dataset(shards, ROWS, None, inputs, augmentation={"band_dropout": 0.5})
+    data = build_dataset(shards, ROWS, None, inputs, augmentation={"band_dropout": 0.5})
     x = collect(data)[0]["image"]
     gone = (x[..., 3:] == 0).all(axis=(1, 2))
     assert 0.3 < gone.mean() < 0.6
@@ -129,11 +131,11 @@ def test_dropped_bands_are_filled_and_masked_as_missing_ones(shards) -> None:
 
 def test_weights_multiply(shards) -> None:
     factors = {"morphology": np.linspace(1, 2, len(ROWS))}
-    data = dataset(shards, ROWS, TASK, RAW, batch_size=64, weights=factors)
+    data = build_dataset(shards, ROWS, TASK, RAW, batch_size=64, weights=factors)
     w = collect(data)[0][2]["morphology"]
     np.testing.assert_allclose(w, np.where(ROWS == 9, 0, factors["morphology"]), rtol=1e-6)
     with pytest.raises(ConfigError, match="does not have"):
-        dataset(shards, ROWS, TASK, RAW, weights={"color": np.ones(len(ROWS))})
+        build_dataset(shards, ROWS, TASK, RAW, weights={"color": np.ones(len(ROWS))})
 
 
 def test_a_keras_model_trains_on_it(shards) -> None:
@@ -145,23 +147,25 @@ def test_a_keras_model_trains_on_it(shards) -> None:
     head = keras.layers.Dense(2, name="morphology")(joined)
     model = keras.Model({"image": image, "scalars": scalars}, {"morphology": head})
     model.compile("sgd", {"morphology": keras.losses.CategoricalCrossentropy(from_logits=True)})
-    data = dataset(shards, ROWS, TASK, RAW, batch_size=16, augmentation={"d4": True, "shift": 1.0})
+    data = build_dataset(
+        shards, ROWS, TASK, RAW, batch_size=16, augmentation={"d4": True, "shift": 1.0}
+    )
     history = model.fit(data, epochs=2, verbose=0, shuffle=False).history["loss"]
     assert len(history) == 2 and np.isfinite(history).all()
 
 
 def test_refusals(shards) -> None:
     with pytest.raises(InputsError, match="carry no normalization"):
-        dataset(shards, ROWS, TASK, INPUTS)
+        build_dataset(shards, ROWS, TASK, INPUTS)
     with pytest.raises(InputsError, match="expected g, i"):
-        dataset(shards, ROWS, TASK, Inputs(("g", "i"), 12))
+        build_dataset(shards, ROWS, TASK, Inputs(("g", "i"), 12))
     with pytest.raises(ConfigError, match="at least one row"):
-        dataset(shards, ROWS[:0], TASK, RAW)
+        build_dataset(shards, ROWS[:0], TASK, RAW)
     with pytest.raises(ConfigError, match="at least one object"):
-        dataset(shards, ROWS, TASK, RAW, batch_size=0)
+        build_dataset(shards, ROWS, TASK, RAW, batch_size=0)
     with pytest.raises(CatalogError, match="type"):
-        dataset(shards, ROWS, morphology(classes=("a", "b"), column="type"), RAW)
+        build_dataset(shards, ROWS, morphology(classes=("a", "b"), column="type"), RAW)
     handed = morphology(classes=("elliptical", "spiral"), column="kind", symmetric=False)
     with pytest.raises(ConfigError, match="handedness"):
-        dataset(shards, ROWS, handed, RAW, augmentation=[D4()])
+        build_dataset(shards, ROWS, handed, RAW, augmentation=[D4()])
     assert RAW.bands == BANDS

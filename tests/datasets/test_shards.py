@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from astrocnn.catalog import group_duplicates
-from astrocnn.datasets import Shards, d4_views, find_usable_rows, write_shards
+from astrocnn.datasets import Shards, find_usable_rows, get_d4_views, write_shards
 from astrocnn.errors import CatalogError, InputsError
 from astrocnn.flags import Flag
 from astrocnn.imaging import ArraySource, Inputs, Source
@@ -32,7 +32,7 @@ def test_rows_are_those_of_the_catalogue(shards: Shards, images: np.ndarray, cat
 
 
 def test_a_symmetry_is_applied_while_copying(shards: Shards, images: np.ndarray) -> None:
-    views = list(d4_views(images))
+    views = list(get_d4_views(images))
     for element in range(8):
         got = shards.images(np.arange(N), elements=np.full(N, element))
         np.testing.assert_array_equal(got, views[element])

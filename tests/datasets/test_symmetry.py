@@ -7,13 +7,13 @@ import itertools
 import numpy as np
 import pytest
 
-from astrocnn.datasets.symmetry import ELEMENTS, UPSIDE_DOWN, d4_tables, d4_views, view
+from astrocnn.datasets.symmetry import ELEMENTS, UPSIDE_DOWN, d4_tables, get_d4_views, view
 from astrocnn.errors import InputsError
 
 
 def test_views_are_turns_and_mirrored_turns() -> None:
     images = np.random.default_rng(0).normal(size=(3, 5, 5, 2))
-    views = list(d4_views(images))
+    views = list(get_d4_views(images))
     assert len(views) == ELEMENTS and np.shares_memory(views[7], images)
     for k in range(4):
         for i in range(3):
@@ -51,4 +51,4 @@ def test_the_elements_form_the_dihedral_group() -> None:
 
 def test_oblong_images_have_other_symmetries() -> None:
     with pytest.raises(InputsError, match="square images"):
-        d4_views(np.zeros((1, 4, 5, 2)))
+        get_d4_views(np.zeros((1, 4, 5, 2)))

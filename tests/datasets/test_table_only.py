@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from astrocnn.catalog import Catalog
-from astrocnn.datasets import Shards, dataset, find_usable_rows, split_rows, write_shards
+from astrocnn.datasets import Shards, build_dataset, find_usable_rows, split_rows, write_shards
 from astrocnn.errors import CatalogError, ConfigError, InputsError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Inputs, NoImages
@@ -92,7 +92,7 @@ def test_undeclared_sentinels_are_refused_before_anything_is_written(tmp_path) -
 def test_batches_are_standardized_scalars_without_images(bare: Shards) -> None:
     rows = find_usable_rows(bare, INPUTS)[0]
     inputs = INPUTS.with_scalar_statistics(bare.scalars(INPUTS.scalars)[rows])
-    data = dataset(bare, rows, TASK, inputs, batch_size=15, shuffle=True, seed=3)
+    data = build_dataset(bare, rows, TASK, inputs, batch_size=15, shuffle=True, seed=3)
     batches = list(data)
     assert [len(y["morphology"]) for _, y, _ in batches] == [15, 15, 8] and len(data) == 3
     assert set(batches[0][0]) == {"scalars"}
@@ -113,13 +113,13 @@ def test_shards_with_images_serve_a_model_without(shards) -> None:
     rows = np.array([1, 2, 3, 4])  # 3 lacks a band, 4 has no data at all
     inputs = Inputs((), 0, scalars=("ebv",))
     assert find_usable_rows(shards, inputs)[0].tolist() == [i for i in range(len(shards)) if i != 8]
-    (x,) = dataset(shards, rows, None, inputs)
+    (x,) = build_dataset(shards, rows, None, inputs)
     np.testing.assert_array_equal(x["scalars"], shards.scalars(("ebv",))[rows])
 
 
 def test_refusals(bare: Shards) -> None:
     with pytest.raises(ConfigError, match="no images to augment"):
-        dataset(bare, [0], TASK, INPUTS, augmentation={"d4": True})
+        build_dataset(bare, [0], TASK, INPUTS, augmentation={"d4": True})
     with pytest.raises(InputsError, match="missing g"):
         find_usable_rows(bare, Inputs(("g",), 8))
     empty = Inputs((), 0, scalars=("none",))

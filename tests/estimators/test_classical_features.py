@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from astrocnn.datasets import d4_views
+from astrocnn.datasets import get_d4_views
 from astrocnn.errors import ConfigError, InputsError, ModelError
 from astrocnn.estimators import ClassicalEstimator, KerasEstimator, load_estimator
 from astrocnn.explain import layer_vectors
@@ -68,7 +68,7 @@ def test_a_row_says_the_same_alone_and_among_others(fitted, images):
 def test_views_are_averaged(fitted, images):
     some = images[:6]
     found = fitted.sample(some, views="d4")["morphology"]
-    each = [fitted.sample(np.ascontiguousarray(v))["morphology"] for v in d4_views(some)]
+    each = [fitted.sample(np.ascontiguousarray(v))["morphology"] for v in get_d4_views(some)]
     np.testing.assert_allclose(found, np.mean(each, axis=0), atol=1e-6)
     assert np.abs(found - each[0]).max() > 1e-5
 

@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from astrocnn.models import Options
-from astrocnn.models.build import build
+from astrocnn.models.build import build_model
 
 from .networks import BANDS, NETWORKS, SIZE, make_images
 
@@ -36,7 +36,7 @@ def network(request):
     """``(model, images, scalars, output)`` of an architecture with few filters."""
     size, bands, n_scalars, output = NETWORKS[request.param]
     keras.utils.set_random_seed(3)
-    model = build(
+    model = build_model(
         request.param,
         SimpleNamespace(targets=(output.target,)),
         size=size,

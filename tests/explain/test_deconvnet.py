@@ -14,9 +14,9 @@ from astrocnn.errors import ModelError
 from astrocnn.explain import METHODS, Response, deconvnet, feature_maps, weights
 from astrocnn.explain._receptive import receptive_field
 from astrocnn.models import Options, with_precision
-from astrocnn.models.build import ARCHITECTURES, build
+from astrocnn.models.build import ARCHITECTURES, build_model
 from astrocnn.models.custom_layers import L2Pooling, Maxout, SumPooling
-from astrocnn.models.monte_carlo_dropout import drawing
+from astrocnn.models.monte_carlo_dropout import build_sampler
 from astrocnn.plugins import load_module, module_names
 
 from .networks import BANDS, SIZE, SPIRAL, make_images
@@ -231,7 +231,7 @@ def test_normalizations_send_back_by_their_scale(norm, images):
 def test_every_architecture_sends_back_to_what_the_place_has_seen(name):
     size = 68 if name == "alexnet" else 32
     keras.utils.set_random_seed(0)
-    model = build(
+    model = build_model(
         name,
         SimpleNamespace(targets=(SPIRAL.target,)),
         size=size,
@@ -281,7 +281,7 @@ def test_a_network_that_answers_with_draws_is_one_too(images):
     x = layers.Conv2D(4, 3, activation="relu", name="conv")(image)
     x = layers.Dropout(0.5)(layers.GlobalAveragePooling2D()(x))
     model = keras.Model({"image": image}, {"shape": layers.Dense(3, name="shape")(x)})
-    found = deconvnet(drawing(model, 3), images, "conv", 1)
+    found = deconvnet(build_sampler(model, 3), images, "conv", 1)
     np.testing.assert_array_equal(found, deconvnet(model, images, "conv", 1))
 
 

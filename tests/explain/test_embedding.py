@@ -12,7 +12,7 @@ from keras import layers
 from astrocnn.errors import InputsError, MissingDependency, ModelError
 from astrocnn.explain import embedding
 from astrocnn.explain.methods.embedding import embed, layer_vectors
-from astrocnn.models.monte_carlo_dropout import drawing
+from astrocnn.models.monte_carlo_dropout import build_sampler
 
 from .networks import make_images
 
@@ -124,7 +124,7 @@ def test_what_makes_no_sense_is_refused(conv):
 def test_the_layer_before_the_heads_may_not_be_one(conv):
     images = make_images(4)
     np.testing.assert_allclose(
-        layer_vectors(drawing(conv, 2), images), layer_vectors(conv, images), atol=1e-6
+        layer_vectors(build_sampler(conv, 2), images), layer_vectors(conv, images), atol=1e-6
     )
     flat = layers.Flatten()(conv.input["image"])
     parts = [layers.Dense(3)(flat), layers.Dense(3)(flat)]

@@ -24,8 +24,8 @@ from astrocnn.explain import (
 from astrocnn.explain.checks import deletion, randomization
 from astrocnn.explain.own_answer import own_answers
 from astrocnn.models import Options
-from astrocnn.models.build import ARCHITECTURES, build
-from astrocnn.models.monte_carlo_dropout import drawing
+from astrocnn.models.build import ARCHITECTURES, build_model
+from astrocnn.models.monte_carlo_dropout import build_sampler
 from astrocnn.plugins import load_module, module_names
 from astrocnn.targets import Binned
 
@@ -62,7 +62,7 @@ def network(request):
     keras.utils.set_random_seed(3)
     targets = (REDSHIFT.target, SPIRAL.target)
     options = Options(width=0.25, head_dropout=0.3)
-    return build(
+    return build_model(
         request.param,
         SimpleNamespace(targets=targets),
         size=0,
@@ -183,7 +183,7 @@ def test_each_object_is_asked_about_its_own_class_and_draws_are_mapped(network):
     for k, wanted in enumerate((CLASSES[0], CLASSES[2], CLASSES[0])):
         alone = saliency(strip, strips(x[k : k + 1]), Output(SPIRAL.target, wanted))[0]
         np.testing.assert_allclose(ours[k], alone, atol=1e-5 * np.abs(alone).max())
-    drawn = saliency(drawing(strip, draws=4, seed=1), strips(x), Uncertainty(SPIRAL.target))
+    drawn = saliency(build_sampler(strip, draws=4, seed=1), strips(x), Uncertainty(SPIRAL.target))
     assert drawn.shape == (3, 1, 40, 1) and np.abs(drawn).max() > 0
 
 

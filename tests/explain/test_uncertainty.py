@@ -10,7 +10,7 @@ from keras import layers
 from astrocnn.errors import ModelError
 from astrocnn.explain import Output, Uncertainty, integrated_gradients, occlusion, saliency
 from astrocnn.explain.checks import randomization
-from astrocnn.models.monte_carlo_dropout import drawing
+from astrocnn.models.monte_carlo_dropout import build_sampler
 from astrocnn.plugins import load_module, module_names
 from astrocnn.targets import Bernoulli, Binned, Categorical
 
@@ -32,7 +32,7 @@ def model():
         "z": layers.Dense(8, name="z")(x),
         "usable": layers.Dense(1, name="usable")(x),
     }
-    return drawing(keras.Model({"image": image}, outputs), DRAWS)
+    return build_sampler(keras.Model({"image": image}, outputs), DRAWS)
 
 
 TARGETS = {
@@ -130,13 +130,13 @@ def test_the_network_behind_the_draws_forgets():
     images, output = make_images(2), Uncertainty(TARGETS["shape"])
 
     def of_draws(model, given, _, **how):
-        return saliency(drawing(model, DRAWS), given, output, **how)
+        return saliency(build_sampler(model, DRAWS), given, output, **how)
 
     found = randomization(of_draws, network, images, output.one_draw())
     assert found.stages == ("shape", "conv")
     assert np.abs(found.correlation).max() < 4 / np.sqrt(161)
     with pytest.raises(ModelError, match="cannot be made anew"):
-        randomization(saliency, drawing(network, DRAWS), images, output)
+        randomization(saliency, build_sampler(network, DRAWS), images, output)
 
 
 def test_labels_say_what_is_explained():

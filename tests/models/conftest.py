@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from astrocnn.models.build import ARCHITECTURES, build
+from astrocnn.models.build import ARCHITECTURES, build_model
 from astrocnn.models.options import Options
 from astrocnn.plugins import load_module
 from astrocnn.targets.families.bernoulli import Bernoulli
@@ -54,7 +54,7 @@ def published(task_of):
         if name in kept:
             return kept[name]
         reference = load_module(ARCHITECTURES, name).REFERENCE
-        model = build(
+        model = build_model(
             name,
             task_of(target=reference.units),
             size=reference.size,

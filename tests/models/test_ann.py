@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from astrocnn.errors import ModelError
-from astrocnn.models import Stochastic
-from astrocnn.models.build import build, smallest_size
+from astrocnn.models import MonteCarloDropout
+from astrocnn.models.build import build_model, smallest_size
 from astrocnn.models.options import Options
 
 
 def make(task, n_scalars=5, **options):
-    return build("ann", task, size=0, n_channels=0, n_scalars=n_scalars, options=Options(**options))
+    return build_model(
+        "ann", task, size=0, n_channels=0, n_scalars=n_scalars, options=Options(**options)
+    )
 
 
 def test_hidden_layers_have_twice_as_many_units_as_inputs(task_of):
@@ -60,11 +62,11 @@ def test_it_is_the_network_of_the_paper_up_to_the_scale_of_the_sigmoid(task_of):
 def test_it_can_be_drawn_from(task_of):
     model = make(task_of(z=2), 8, width=2)
     x = {"scalars": np.random.default_rng(0).normal(size=(4, 8)).astype("float32")}
-    draws = np.asarray(Stochastic(model, 20, 3)(x)["z"])
+    draws = np.asarray(MonteCarloDropout(model, 20, 3)(x)["z"])
     assert draws.shape == (20, 4, 2) and np.ptp(draws, axis=0).min() > 0
 
 
 @pytest.mark.parametrize(("channels", "scalars"), [(3, 0), (3, 2), (0, 0)])
 def test_an_image_or_nothing_at_all_is_refused(channels, scalars, two_targets):
     with pytest.raises(ModelError, match=r"(?s)takes scalars only.*Inputs\(\(\), 0"):
-        build("ann", two_targets, size=32, n_channels=channels, n_scalars=scalars)
+        build_model("ann", two_targets, size=32, n_channels=channels, n_scalars=scalars)

@@ -15,9 +15,9 @@ import astrocnn.models
 from astrocnn.errors import ModelError
 from astrocnn.models.architectures import convnext
 from astrocnn.models.blocks import Block
-from astrocnn.models.build import ARCHITECTURES, build, count_parameters, smallest_size
-from astrocnn.models.losses import loss_for
-from astrocnn.models.monte_carlo_dropout import Stochastic
+from astrocnn.models.build import ARCHITECTURES, build_model, count_parameters, smallest_size
+from astrocnn.models.losses import FamilyLoss
+from astrocnn.models.monte_carlo_dropout import MonteCarloDropout
 from astrocnn.models.options import Options
 from astrocnn.plugins import load_module, module_names
 
@@ -58,7 +58,7 @@ def test_parameters_are_those_published(name, published):
 @pytest.mark.parametrize(("extra", "channels", "scalars"), [(0, 1, 0), (7, 5, 2)])
 def test_builds_for_many_sizes_and_bands(name, extra, channels, scalars, two_targets):
     size = smallest(name) + extra
-    model = build(
+    model = build_model(
         name, two_targets, size=size, n_channels=channels, n_scalars=scalars, options=NARROW
     )
     x = {"image": images(3, size, channels)}
@@ -82,12 +82,12 @@ def test_too_small_an_image_names_the_smallest(name, two_targets):
     least = smallest(name)
     if least > 1:
         with pytest.raises(ModelError, match=f"allowed:  {least} pixels"):
-            build(name, two_targets, size=least - 1, n_channels=1, options=NARROW)
+            build_model(name, two_targets, size=least - 1, n_channels=1, options=NARROW)
 
 
 def losses(model, x, task, steps, rate):
     """The loss before each of some steps of training on twelve objects."""
-    loss = {t.name: loss_for(t.family) for t in task.targets}
+    loss = {t.name: FamilyLoss(t.family) for t in task.targets}
     model.compile(keras.optimizers.SGD(rate, global_clipnorm=1.0), loss=loss, run_eagerly=True)
     y = {
         "morphology": np.eye(3, dtype="float32")[np.arange(12) // 4],
@@ -102,7 +102,7 @@ def test_training_lowers_the_loss(name, two_targets):
     size = max(smallest(name) + 1, 12)
     keras.utils.set_random_seed(2)
     options = Options(dropout=0.0, width=0.125)
-    model = build(name, two_targets, size=size, n_channels=2, options=options)
+    model = build_model(name, two_targets, size=size, n_channels=2, options=options)
     x = images(12, size, 2) + np.linspace(-3, 3, 12, dtype="float32").reshape(12, 1, 1, 1)
     history = losses(model, {"image": x}, two_targets, 4, 0.2)
     assert min(history) < 0.98 * history[0]
@@ -111,7 +111,7 @@ def test_training_lowers_the_loss(name, two_targets):
 @pytest.mark.parametrize("name", OF_IMAGES)
 def test_a_saved_model_answers_the_same(name, two_targets, tmp_path):
     size = smallest(name) + 4
-    model = build(name, two_targets, size=size, n_channels=2, options=NARROW)
+    model = build_model(name, two_targets, size=size, n_channels=2, options=NARROW)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     x = {"image": images(4, size, 2)}
@@ -124,7 +124,7 @@ def test_a_saved_model_answers_the_same(name, two_targets, tmp_path):
 def test_scalars_of_any_number_are_learned_from(name, length, two_targets, tmp_path):
     keras.utils.set_random_seed(1)
     options = Options(dropout=0.0, width=4 if length == 1 else 1)
-    model = build(name, two_targets, size=0, n_channels=0, n_scalars=length, options=options)
+    model = build_model(name, two_targets, size=0, n_channels=0, n_scalars=length, options=options)
     x = {"scalars": np.linspace(-2, 2, 12 * length, dtype="float32").reshape(12, length)}
     history = losses(model, x, two_targets, 4, 0.2)
     assert history[-1] < 0.99 * history[0]
@@ -156,17 +156,19 @@ def test_dropout_is_made_in_blocks_only(path):
 
 
 def test_resnet_stem_follows_the_size(task_of):
-    large = build("resnet18", task_of(t=2), size=112, n_channels=1)
-    small = build("resnet18", task_of(t=2), size=111, n_channels=1)
+    large = build_model("resnet18", task_of(t=2), size=112, n_channels=1)
+    small = build_model("resnet18", task_of(t=2), size=111, n_channels=1)
     assert large.get_layer("conv1").kernel.shape[:2] == (7, 7)
     assert small.get_layer("conv1").kernel.shape[:2] == (3, 3)
-    chosen = build("resnet18", task_of(t=2), size=64, n_channels=1, options=Options(stem="large"))
+    chosen = build_model(
+        "resnet18", task_of(t=2), size=64, n_channels=1, options=Options(stem="large")
+    )
     assert chosen.get_layer("conv1").kernel.shape[:2] == (7, 7)
 
 
 def test_lenet_differs_from_the_original_by_its_table_and_its_poolings(task_of):
     kernels_used = 6 * 3 + 9 * 4 + 1 * 6  # LeCun+98, table 1
-    model = build("lenet", task_of(digit=10), size=32, n_channels=1)
+    model = build_model("lenet", task_of(digit=10), size=32, n_channels=1)
     original = count_parameters(model) - (6 * 16 - kernels_used) * 25 + 2 * (6 + 16)
     assert original == 60_850
     assert original - 850 == 60_000  # LeCun+98, section II.B: the output layer has fixed weights
@@ -179,7 +181,7 @@ def test_pasquet19_has_the_weights_its_paper_counts(published):
     assert sum(kernels) - 1096 * 180 == 27_391_464
     rates = [x.rate for x in model.layers if isinstance(x, keras.layers.Dropout)]
     assert rates == [0.5, 0.5]
-    before = {x.name for x in Stochastic(model, 2)._split.prefix.layers}
+    before = {x.name for x in MonteCarloDropout(model, 2)._split.prefix.layers}
     assert {"conv1", "concat5", "dense1"} <= before
 
 
@@ -189,7 +191,7 @@ def test_pasquet19_listens_to_images_beside_colors(two_targets):
     def changed_by(name, **options):
         keras.utils.set_random_seed(0)
         how = {"size": 32, "n_channels": 5, "n_scalars": 6}
-        model = build("pasquet19", two_targets, options=Options(width=0.25, **options), **how)
+        model = build_model("pasquet19", two_targets, options=Options(width=0.25, **options), **how)
         blurred = images(32, 4, 5).repeat(8, axis=1).repeat(8, axis=2)  # unlike noise, it lasts
         x = {"image": blurred, "scalars": images(32, 1, 6)[:, 0, 0]}
         other = {**x, name: x[name][::-1]}
@@ -242,7 +244,7 @@ def test_equivariant_parameters_by_formula():
 @pytest.mark.parametrize("name", ["googlenet", "convnext"])
 def test_small_stamps_take_a_small_stem(name, task_of):
     def sides(size, **options):
-        model = build(
+        model = build_model(
             name, task_of(t=2), size=size, n_channels=1, options=Options(width=0.05, **options)
         )
         return {t.shape[1] for x in model.layers if len((t := x.output).shape) == 4}

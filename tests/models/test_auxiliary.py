@@ -10,10 +10,10 @@ import tensorflow as tf
 from astrocnn.errors import ConfigError
 from astrocnn.models.build import (
     ARCHITECTURES,
-    build,
+    add_auxiliary_heads,
+    build_model,
     count_parameters,
     smallest_size,
-    with_auxiliary_heads,
 )
 from astrocnn.models.options import Options
 from astrocnn.plugins import load_module, module_names
@@ -29,9 +29,9 @@ def test_parameters_of_googlenet_are_those_of_the_paper(task_of):
     # Szegedy et al. 2015, section 5: from 14 x 14 pixels of 512 and 528 maps, averaged to 4 x 4;
     # 128 filters of 1 x 1, 1024 units, and the classes.
     task = task_of(target=1000)
-    model = build("googlenet", task, size=224, n_channels=3)
+    model = build_model("googlenet", task, size=224, n_channels=3)
     options = Options(auxiliary=0.3)
-    trained, answers = with_auxiliary_heads(model, task, options)
+    trained, answers = add_auxiliary_heads(model, task, options)
     extra = sum(
         (maps * 128 + 128) + (4 * 4 * 128 * 1024 + 1024) + (1024 * 1000 + 1000)
         for maps in (512, 528)
@@ -43,8 +43,8 @@ def test_parameters_of_googlenet_are_those_of_the_paper(task_of):
 @pytest.mark.parametrize("name", HAVE)
 def test_heads_for_each_target_at_the_smallest_size(name, two_targets):
     size = smallest_size(name)
-    model = build(name, two_targets, size=size, n_channels=1, options=TINY)
-    trained, answers = with_auxiliary_heads(model, two_targets, TINY)
+    model = build_model(name, two_targets, size=size, n_channels=1, options=TINY)
+    trained, answers = add_auxiliary_heads(model, two_targets, TINY)
     places = len(load_module(ARCHITECTURES, name).AUXILIARY)
     wanted = {t.name: t.family.units for t in two_targets.targets}
     assert sorted(answers.values()) == sorted([*wanted] * places)
@@ -55,8 +55,8 @@ def test_heads_for_each_target_at_the_smallest_size(name, two_targets):
 
 
 def test_heads_in_the_middle_train_what_comes_before_them_and_nothing_else(two_targets):
-    model = build("googlenet", two_targets, size=16, n_channels=1, options=TINY)
-    trained, answers = with_auxiliary_heads(model, two_targets, TINY)
+    model = build_model("googlenet", two_targets, size=16, n_channels=1, options=TINY)
+    trained, answers = add_auxiliary_heads(model, two_targets, TINY)
     before = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
     rng = np.random.default_rng(0)
     n = 8
@@ -82,7 +82,7 @@ def test_heads_in_the_middle_train_what_comes_before_them_and_nothing_else(two_t
 
 def test_only_networks_of_papers_with_such_heads_take_the_option(two_targets):
     with pytest.raises(ConfigError, match="no auxiliary heads") as caught:
-        build("plain8", two_targets, size=32, n_channels=1, options=Options(auxiliary=0.3))
+        build_model("plain8", two_targets, size=32, n_channels=1, options=Options(auxiliary=0.3))
     assert "googlenet" in str(caught.value)
 
 

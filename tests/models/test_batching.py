@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrocnn.errors import ModelError
-from astrocnn.models.monte_carlo_dropout import in_blocks
+from astrocnn.models.monte_carlo_dropout import evaluate_in_blocks
 
 
 @given(n=st.integers(1, 40), block=st.integers(1, 17), axis=st.integers(0, 2))
@@ -20,9 +20,9 @@ def test_blocks_are_of_one_size_and_cover_the_rows_once(n, block, axis):
         assert len(x["b"]) == len(x["a"])
         return {"y": np.moveaxis(x["a"][:, None, None] * np.ones((1, 3, 2)), 0, axis)}
 
-    out = in_blocks(function, {"a": np.arange(n), "b": np.ones((n, 2))}, axis=axis, block=block)[
-        "y"
-    ]
+    out = evaluate_in_blocks(
+        function, {"a": np.arange(n), "b": np.ones((n, 2))}, axis=axis, block=block
+    )["y"]
     assert set(seen) == {block}
     np.testing.assert_array_equal(np.moveaxis(out, axis, 0)[:, 0, 0], np.arange(n))
 
@@ -30,4 +30,4 @@ def test_blocks_are_of_one_size_and_cover_the_rows_once(n, block, axis):
 @pytest.mark.parametrize("arrays", [{"a": np.ones(0)}, {"a": np.ones(3), "b": np.ones(4)}, {}])
 def test_unequal_or_empty_inputs_are_refused(arrays):
     with pytest.raises(ModelError, match="common length"):
-        in_blocks(lambda x: x, arrays, axis=0)
+        evaluate_in_blocks(lambda x: x, arrays, axis=0)

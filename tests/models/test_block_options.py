@@ -11,8 +11,8 @@ from keras import ops
 
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.models.blocks import Block
-from astrocnn.models.build import build
-from astrocnn.models.monte_carlo_dropout import Stochastic
+from astrocnn.models.build import build_model
+from astrocnn.models.monte_carlo_dropout import MonteCarloDropout
 from astrocnn.models.options import ALLOWED, Options
 
 RNG = np.random.default_rng(2)
@@ -130,14 +130,14 @@ def test_initializers_have_the_variance_of_their_papers(name, variance):
 
 
 def test_a_constant_start_never_breaks_the_symmetry(two_targets):
-    from astrocnn.models.losses import loss_for
+    from astrocnn.models.losses import FamilyLoss
 
     def units_after_training(initializer):
         keras.utils.set_random_seed(0)
-        model = build(
+        model = build_model(
             "lenet", two_targets, size=32, n_channels=1, options=Options(initializer=initializer)
         )
-        loss = {t.name: loss_for(t.family) for t in two_targets.targets}
+        loss = {t.name: FamilyLoss(t.family) for t in two_targets.targets}
         model.compile(keras.optimizers.SGD(0.1), loss=loss, run_eagerly=True)
         y = {
             "morphology": np.eye(3, dtype="float32")[np.arange(6) % 3],
@@ -173,10 +173,10 @@ def test_dilation_spreads_the_kernel_and_strides_step_the_first_convolution():
 
 def test_spatial_dropout_drops_whole_maps_and_can_be_drawn_from(task_of):
     options = Options(spatial_dropout=0.4)
-    model = build("plain8", task_of(a=2), size=16, n_channels=1, options=options)
+    model = build_model("plain8", task_of(a=2), size=16, n_channels=1, options=options)
     rates = [x.rate for x in model.layers if isinstance(x, keras.layers.SpatialDropout2D)]
     assert rates == [0.4] * 8
-    sample = Stochastic(model, 3, seed=1)
+    sample = MonteCarloDropout(model, 3, seed=1)
     sites = {site.layer: site.shape for site in sample._split.sites}
     assert sites["dropout1"] == (1, 1, 32)
     assert sites["dropout8"] == (1, 1, 256)
@@ -199,12 +199,12 @@ def test_mistakes_are_told_all_at_once(task_of):
 def test_what_the_layers_cannot_do_is_told_all_at_once(task_of):
     options = Options(activation="maxout", normalization="group", groups=4, width=0.4)
     with pytest.raises(ConfigError) as caught:
-        build("plain8", task_of(a=2), size=32, n_channels=1, options=options)
+        build_model("plain8", task_of(a=2), size=32, n_channels=1, options=options)
     said = str(caught.value)
     assert "groups = 4 does not divide" in said and "(13)" in said  # 0.4 x 32 filters
     assert "pairs" in said
     with pytest.raises(ConfigError, match="shortcut"):
-        build(
+        build_model(
             "resnet18",
             task_of(a=2),
             size=16,
@@ -224,7 +224,7 @@ def together():
 @pytest.mark.parametrize("values", list(together()), ids=lambda v: "-".join(map(str, v.values())))
 def test_a_network_with_any_option_is_saved_and_loaded_in_safe_mode(values, two_targets, tmp_path):
     options = Options(**values, width=0.25)
-    model = build("dominguez_sanchez18", two_targets, size=24, n_channels=2, options=options)
+    model = build_model("dominguez_sanchez18", two_targets, size=24, n_channels=2, options=options)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     x = {"image": RNG.normal(size=(3, 24, 24, 2)).astype("float32")}
@@ -260,7 +260,7 @@ def test_readout(kind, paper, shape):
 
 def test_orientations_are_not_read_out_apart(task_of):
     with pytest.raises(ConfigError, match="flatten keeps the orientations apart"):
-        build(
+        build_model(
             "equivariant",
             task_of(a=2),
             size=16,

@@ -1,4 +1,4 @@
-"""Heads, names and refusals of `build`."""
+"""Heads, names and refusals of `build_model`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from astrocnn.errors import ConfigError, ModelError
-from astrocnn.models.build import build
+from astrocnn.models.build import build_model
 from astrocnn.models.options import Options
 
 
 def test_heads_are_named_after_their_targets(two_targets):
-    model = build("lenet", two_targets, size=32, n_channels=1)
+    model = build_model("lenet", two_targets, size=32, n_channels=1)
     assert model.get_layer("morphology").units == 3
     assert model.get_layer("merger").units == 1
     assert model.name == "lenet"
@@ -22,7 +22,7 @@ def test_heads_are_named_after_their_targets(two_targets):
 
 def test_a_target_may_have_the_name_of_a_layer(task_of, tmp_path):
     task = task_of(dense1=2, image=3, dense1_head=4)
-    model = build("lenet", task, size=32, n_channels=1)
+    model = build_model("lenet", task, size=32, n_channels=1)
     y = model({"image": np.zeros((5, 32, 32, 1), "float32")})
     assert {k: tuple(v.shape) for k, v in y.items()} == {
         "dense1": (5, 2),
@@ -34,7 +34,7 @@ def test_a_target_may_have_the_name_of_a_layer(task_of, tmp_path):
 
 def test_unknown_architecture_names_the_nearest(two_targets):
     with pytest.raises(ConfigError, match="did you mean 'resnet18'"):
-        build("resnet_18", two_targets, size=64, n_channels=1)
+        build_model("resnet_18", two_targets, size=64, n_channels=1)
 
 
 @pytest.mark.parametrize(
@@ -48,22 +48,22 @@ def test_unknown_architecture_names_the_nearest(two_targets):
 )
 def test_impossible_numbers_are_refused(change, match, two_targets):
     with pytest.raises(ModelError, match=match):
-        build("lenet", two_targets, **{"size": 32, "n_channels": 1, **change})
+        build_model("lenet", two_targets, **{"size": 32, "n_channels": 1, **change})
 
 
 def test_a_task_needs_targets_with_distinct_usable_names(task_of):
     with pytest.raises(ModelError, match="no targets"):
-        build("lenet", task_of(), size=32, n_channels=1)
+        build_model("lenet", task_of(), size=32, n_channels=1)
     with pytest.raises(ModelError, match="cannot be the name"):
-        build("lenet", task_of(**{"a/b": 1}), size=32, n_channels=1)
+        build_model("lenet", task_of(**{"a/b": 1}), size=32, n_channels=1)
     twice = type(task_of())(task_of(a=1).targets * 2)
     with pytest.raises(ModelError, match="one name"):
-        build("lenet", twice, size=32, n_channels=1)
+        build_model("lenet", twice, size=32, n_channels=1)
 
 
 def test_head_dropout_is_the_architectures_or_the_options(task_of):
     def rates(name, **options):
-        model = build(name, task_of(t=1), size=70, n_channels=1, options=Options(**options))
+        model = build_model(name, task_of(t=1), size=70, n_channels=1, options=Options(**options))
         return [layer.rate for layer in model.layers if hasattr(layer, "rate")]
 
     assert rates("euclid_quality") == []
@@ -78,7 +78,7 @@ def test_head_dropout_is_the_architectures_or_the_options(task_of):
 
 def test_rates_must_fit_the_layers(task_of):
     def make(**options):
-        build("plain8", task_of(t=1), size=32, n_channels=1, options=Options(**options))
+        build_model("plain8", task_of(t=1), size=32, n_channels=1, options=Options(**options))
 
     with pytest.raises(ModelError, match="gives 2 rates, and the network has 1"):
         make(dropout=(0.1, 0.2))

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from astrocnn.errors import ModelError
-from astrocnn.models.monte_carlo_dropout import Stochastic, drawing
+from astrocnn.models.monte_carlo_dropout import MonteCarloDropout, build_sampler
 
 DRAWS = 12
 
@@ -40,8 +40,8 @@ def batch():
 
 
 def test_its_answers_are_the_draws(network, batch):
-    found = drawing(network, DRAWS, seed=3)(batch)
-    expected = Stochastic(network, DRAWS, seed=3)(batch)
+    found = build_sampler(network, DRAWS, seed=3)(batch)
+    expected = MonteCarloDropout(network, DRAWS, seed=3)(batch)
     assert set(found) == set(expected) == {"a", "sure"}
     for name, value in expected.items():
         assert tuple(found[name].shape) == (5, DRAWS, network.output[name].shape[-1])
@@ -53,7 +53,7 @@ def test_its_answers_are_the_draws(network, batch):
 
 
 def test_it_is_a_graph_with_the_inputs_and_weights_of_the_network(network):
-    model = drawing(network, DRAWS)
+    model = build_sampler(network, DRAWS)
     assert model.input.keys() == network.input.keys()
     assert model.output["a"].shape == (None, DRAWS, 3)
     assert model.output["sure"].shape == (None, DRAWS, 2)
@@ -64,4 +64,4 @@ def test_it_is_a_graph_with_the_inputs_and_weights_of_the_network(network):
 def test_a_network_without_dropout_is_refused():
     x = keras.Input((3,), name="scalars")
     with pytest.raises(ModelError, match="no dropout"):
-        drawing(keras.Model({"scalars": x}, {"y": layers.Dense(1)(x)}), DRAWS)
+        build_sampler(keras.Model({"scalars": x}, {"y": layers.Dense(1)(x)}), DRAWS)

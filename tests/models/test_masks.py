@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astrocnn.models.monte_carlo_dropout import keep_mask, keep_masks
+from astrocnn.models.monte_carlo_dropout import compute_mask, compute_masks
 
 
 def philox4x64(counter, key):
@@ -37,7 +37,7 @@ def test_bits_agree_with_an_independent_philox():
         words += philox4x64([block, 0, 0, draw], key)
     halves = [half for w in words for half in (w & 0xFFFFFFFF, w >> 32)][:n]
     expected = [half >= rate * 2**32 for half in halves]
-    assert keep_mask(seed, layer, draw, (n,), rate).tolist() == expected
+    assert compute_mask(seed, layer, draw, (n,), rate).tolist() == expected
 
 
 @given(
@@ -48,31 +48,31 @@ def test_bits_agree_with_an_independent_philox():
 )
 def test_a_mask_repeats_and_a_longer_one_begins_with_it(seed, draw, shape, rate):
     shape = tuple(shape)
-    mask = keep_mask(seed, "a", draw, shape, rate)
+    mask = compute_mask(seed, "a", draw, shape, rate)
     assert mask.shape == shape
-    np.testing.assert_array_equal(mask, keep_mask(seed, "a", draw, shape, rate))
-    longer = keep_mask(seed, "a", draw, (mask.size + 5,), rate)
+    np.testing.assert_array_equal(mask, compute_mask(seed, "a", draw, shape, rate))
+    longer = compute_mask(seed, "a", draw, (mask.size + 5,), rate)
     np.testing.assert_array_equal(mask.ravel(), longer[: mask.size])
 
 
 def test_the_number_of_draws_does_not_change_a_draw():
     np.testing.assert_array_equal(
-        keep_masks(3, "a", 50, (40,), 0.5)[:7], keep_masks(3, "a", 7, (40,), 0.5)
+        compute_masks(3, "a", 50, (40,), 0.5)[:7], compute_masks(3, "a", 7, (40,), 0.5)
     )
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.25, 0.5, 0.9])
 def test_the_share_kept_is_one_minus_the_rate(rate):
-    masks = keep_masks(0, "a", 20, (100, 100), rate)
+    masks = compute_masks(0, "a", 20, (100, 100), rate)
     sigma = np.sqrt(rate * (1 - rate) / masks.size)
     assert abs(masks.mean() - (1 - rate)) <= 4 * sigma
 
 
 def test_seeds_layers_and_draws_are_uncorrelated():
-    base = keep_mask(0, "a", 0, (40_000,), 0.5)
+    base = compute_mask(0, "a", 0, (40_000,), 0.5)
     for other in (
-        keep_mask(1, "a", 0, (40_000,), 0.5),
-        keep_mask(0, "b", 0, (40_000,), 0.5),
-        keep_mask(0, "a", 1, (40_000,), 0.5),
+        compute_mask(1, "a", 0, (40_000,), 0.5),
+        compute_mask(0, "b", 0, (40_000,), 0.5),
+        compute_mask(0, "a", 1, (40_000,), 0.5),
     ):
         assert abs((base == other).mean() - 0.5) < 4 * 0.5 / np.sqrt(40_000)

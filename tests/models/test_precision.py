@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from astrocnn.errors import ModelError
-from astrocnn.models.build import build
-from astrocnn.models.monte_carlo_dropout import Stochastic
+from astrocnn.models.build import build_model
+from astrocnn.models.monte_carlo_dropout import MonteCarloDropout
 from astrocnn.models.precision import with_precision
 
 
 @pytest.fixture(scope="module")
 def model(task_of):
     keras.utils.set_random_seed(0)
-    return build("dominguez_sanchez18", task_of(a=3, b=1), size=20, n_channels=2)
+    return build_model("dominguez_sanchez18", task_of(a=3, b=1), size=20, n_channels=2)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,8 @@ def test_answers_agree_to_the_digits_bfloat16_has(model, x):
         scale = float(np.abs(value).max())
         np.testing.assert_allclose(short(x)[key], value, atol=0.02 * scale)
         assert not np.array_equal(short(x)[key], value)
-    long_draws = Stochastic(model, 20)(x)["a"]
-    short_draws = Stochastic(short, 20)(x)["a"]
+    long_draws = MonteCarloDropout(model, 20)(x)["a"]
+    short_draws = MonteCarloDropout(short, 20)(x)["a"]
     assert keras.backend.standardize_dtype(short_draws.dtype) == "float32"
     scale = float(np.std(long_draws))
     difference = np.asarray(short_draws) - np.asarray(long_draws)

@@ -9,8 +9,8 @@ import tensorflow as tf
 from keras import layers
 
 from astrocnn.errors import ModelError
-from astrocnn.models.build import build
-from astrocnn.models.monte_carlo_dropout import Stochastic, in_blocks, keep_masks
+from astrocnn.models.build import build_model
+from astrocnn.models.monte_carlo_dropout import MonteCarloDropout, compute_masks, evaluate_in_blocks
 from astrocnn.models.options import Options
 
 RNG = np.random.default_rng(5)
@@ -78,7 +78,7 @@ def repeat_everything(model, x, draws, seed):
             shape = tuple(layer.input.shape[1:])
             if isinstance(layer, layers.SpatialDropout2D):
                 shape = (1, 1, shape[-1])
-            mask = keep_masks(seed, layer.name, draw + 1, shape, layer.rate)[draw]
+            mask = compute_masks(seed, layer.name, draw + 1, shape, layer.rate)[draw]
             return Fixed(mask[None], 1 - layer.rate, name=layer.name + "_fixed")
 
         out.append(numpy_of(keras.models.clone_model(model, clone_function=replace)(x)))
@@ -86,7 +86,7 @@ def repeat_everything(model, x, draws, seed):
 
 
 def test_once_then_each_draw_equals_repeating_everything(network, batch):
-    got = numpy_of(Stochastic(network, 6, seed=11)(batch))
+    got = numpy_of(MonteCarloDropout(network, 6, seed=11)(batch))
     expected = repeat_everything(network, batch, 6, 11)
     assert set(got) == {"a", "b", "sure"}
     for key, value in expected.items():
@@ -97,7 +97,7 @@ def test_once_then_each_draw_equals_repeating_everything(network, batch):
 
 
 def test_the_part_before_the_first_dropout_runs_once(network, batch):
-    sample = Stochastic(network, 6)
+    sample = MonteCarloDropout(network, 6)
     before = {layer.name for layer in sample._split.prefix.layers}
     after = {layer.name for layer in sample._split.suffix.layers}
     assert {"c1", "bn1", "side", "sure"} <= before
@@ -109,7 +109,7 @@ def test_the_part_before_the_first_dropout_runs_once(network, batch):
 def test_the_network_is_left_as_it_was(network, batch):
     before = [w.copy() for w in network.get_weights()]
     reference = numpy_of(network(batch))
-    sample = Stochastic(network, 8)
+    sample = MonteCarloDropout(network, 8)
     sample(batch)
     tf.function(lambda x: sample(x))(batch)
     for old, new in zip(before, network.get_weights(), strict=True):
@@ -119,7 +119,7 @@ def test_the_network_is_left_as_it_was(network, batch):
 
 
 def test_weights_are_shared(network, batch):
-    sample = Stochastic(network, 2)
+    sample = MonteCarloDropout(network, 2)
     first = numpy_of(sample(batch))
     head = network.get_layer("a")
     old = head.get_weights()
@@ -133,16 +133,16 @@ def test_weights_are_shared(network, batch):
 
 
 def test_draws_differ_and_repeat(network, batch):
-    one = numpy_of(Stochastic(network, 5, seed=1)(batch))["a"]
-    again = numpy_of(Stochastic(network, 5, seed=1)(batch))["a"]
-    other = numpy_of(Stochastic(network, 5, seed=2)(batch))["a"]
+    one = numpy_of(MonteCarloDropout(network, 5, seed=1)(batch))["a"]
+    again = numpy_of(MonteCarloDropout(network, 5, seed=1)(batch))["a"]
+    other = numpy_of(MonteCarloDropout(network, 5, seed=2)(batch))["a"]
     np.testing.assert_array_equal(one, again)
     assert not np.isclose(one, other).all(axis=-1).any()
     assert len(np.unique(one[:, 0, 0])) == 5
 
 
 def test_compiled_equals_eager(network, batch):
-    sample = Stochastic(network, 7, seed=4)
+    sample = MonteCarloDropout(network, 7, seed=4)
     compiled = numpy_of(tf.function(lambda x: sample(x))(batch))
     for key, value in numpy_of(sample(batch)).items():
         np.testing.assert_allclose(compiled[key], value, rtol=1e-5, atol=1e-6)
@@ -154,13 +154,13 @@ def test_bits_do_not_depend_on_batches_order_splits_or_number_of_draws(kind, net
         model, arrays = network, {"image": normal(100, 12, 12, 2), "scalars": normal(100, 2)}
     else:
         options = Options(head_dropout=0.5)
-        model = build("lenet", task_of(a=3), size=33, n_channels=1, options=options)
+        model = build_model("lenet", task_of(a=3), size=33, n_channels=1, options=options)
         arrays = {"image": normal(100, 33, 33, 1)}
-    sample = Stochastic(model, 12, seed=9)
+    sample = MonteCarloDropout(model, 12, seed=9)
     function = tf.function(lambda x: sample(x), reduce_retracing=True)
 
     def ask(rows, function=function):
-        return in_blocks(function, {k: v[rows] for k, v in arrays.items()})["a"]
+        return evaluate_in_blocks(function, {k: v[rows] for k, v in arrays.items()})["a"]
 
     everything = ask(np.arange(100))
     assert everything.shape == (12, 100, 3)
@@ -174,7 +174,7 @@ def test_bits_do_not_depend_on_batches_order_splits_or_number_of_draws(kind, net
     worker = np.arange(1, 100, 3)
     np.testing.assert_array_equal(ask(worker), everything[:, worker])
     for draws in (1, 5, 10, 23):
-        fewer = Stochastic(model, draws, seed=9)
+        fewer = MonteCarloDropout(model, draws, seed=9)
         got = ask(np.arange(100), tf.function(lambda x, s=fewer: s(x)))
         assert got.shape[0] == draws
         both = min(draws, 12)
@@ -186,7 +186,7 @@ def test_mean_and_variance_of_a_linear_network_are_those_of_theory():
     y = layers.Dropout(0.4, name="drop")(inputs)
     model = keras.Model(inputs, layers.Dense(1, name="y")(y))
     draws, x = 4000, normal(3, 6)
-    samples = numpy_of(Stochastic(model, draws, seed=2)(x))["y"][..., 0]
+    samples = numpy_of(MonteCarloDropout(model, draws, seed=2)(x))["y"][..., 0]
     weight, bias = (w.astype(float) for w in model.get_layer("y").get_weights())
     mean = x @ weight[:, 0] + bias
     variance = (0.4 / 0.6) * (x.astype(float) ** 2) @ (weight[:, 0] ** 2)
@@ -207,13 +207,13 @@ def test_agrees_with_a_numpy_network(deep):
     x = layers.Dropout(0.2, name="units")(x)
     model = keras.Model(inputs, layers.Dense(2, name="y")(x))
     x = normal(8, 4, 4, 3)
-    got = numpy_of(Stochastic(model, 4, seed=3)(x))["y"]
+    got = numpy_of(MonteCarloDropout(model, 4, seed=3)(x))["y"]
     weights = {layer.name: [w.astype(float) for w in layer.get_weights()] for layer in model.layers}
     start = x.astype(float)
     if deep:
         start = np.maximum(start @ weights["d1"][0] + weights["d1"][1], 0)
-    maps = keep_masks(3, "maps", 4, (1, 1, start.shape[-1]), 0.5)
-    units = keep_masks(3, "units", 4, (4,), 0.2)
+    maps = compute_masks(3, "maps", 4, (1, 1, start.shape[-1]), 0.5)
+    units = compute_masks(3, "units", 4, (4,), 0.2)
     for draw in range(4):
         h = (start * maps[draw] / 0.5).reshape(8, -1)
         h = np.tanh(h @ weights["d2"][0] + weights["d2"][1]) * units[draw] / 0.8
@@ -231,7 +231,7 @@ def test_dropout_built_in_with_training_true_is_drawn_too():
     x = normal(6, 8)
     assert np.ptp([model.predict(x, verbose=0) for _ in range(3)], axis=0).max() == 0
     before = [w.copy() for w in model.get_layer("bn").get_weights()]
-    sample = Stochastic(model, 20)
+    sample = MonteCarloDropout(model, 20)
     samples = numpy_of(tf.function(lambda x: sample(x))(x))["y"]
     assert samples.std(axis=0).min() > 0
     for old, new in zip(before, model.get_layer("bn").get_weights(), strict=True):
@@ -255,8 +255,8 @@ def test_nested_and_sequential_networks():
     flat = keras.Sequential([*inner.layers, nested.get_layer("y")])
     flat.build((None, 5))
     x = normal(4, 5)
-    one = numpy_of(Stochastic(nested, 6)(x))["y"]
-    two = next(iter(numpy_of(Stochastic(flat, 6)(x)).values()))
+    one = numpy_of(MonteCarloDropout(nested, 6)(x))["y"]
+    two = next(iter(numpy_of(MonteCarloDropout(flat, 6)(x)).values()))
     np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
     assert one.std(axis=0).min() > 0
 
@@ -265,17 +265,19 @@ def test_a_layer_used_twice_has_one_mask():
     inputs = keras.Input((5,))
     drop = layers.Dropout(0.5, name="drop")
     outputs = layers.Subtract(name="y")([drop(inputs), drop(inputs)])
-    assert np.ptp(numpy_of(Stochastic(keras.Model(inputs, outputs), 9)(normal(3, 5)))["y"]) == 0
+    assert (
+        np.ptp(numpy_of(MonteCarloDropout(keras.Model(inputs, outputs), 9)(normal(3, 5)))["y"]) == 0
+    )
 
 
 @pytest.mark.parametrize("rate", [None, 0.0])
 def test_a_network_without_dropout_cannot_be_drawn_from(rate, task_of):
-    model = build("euclid_quality", task_of(ok=1), size=40, n_channels=1)
+    model = build_model("euclid_quality", task_of(ok=1), size=40, n_channels=1)
     if rate is not None:
         inputs = keras.Input((4,))
         model = keras.Model(inputs, layers.Dropout(rate)(inputs))
     with pytest.raises(ModelError, match=r"no dropout[\s\S]*head_dropout"):
-        Stochastic(model, 10)
+        MonteCarloDropout(model, 10)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +292,7 @@ def test_randomness_without_a_mask_is_refused(layer):
     inputs = keras.Input((3, 4))
     x = layers.Dropout(0.5)(layer()(inputs))
     with pytest.raises(ModelError, match="'odd'"):
-        Stochastic(keras.Model(inputs, x), 3)
+        MonteCarloDropout(keras.Model(inputs, x), 3)
 
 
 def test_noise_layers_stay_off():
@@ -298,16 +300,16 @@ def test_noise_layers_stay_off():
     x = layers.Dropout(0.5, name="drop")(inputs)
     noisy = keras.Model(inputs, layers.GaussianNoise(1.0, name="y")(x))
     x = np.ones((2, 4), "float32")
-    assert set(np.unique(numpy_of(Stochastic(noisy, 30)(x))["y"])) == {0.0, 2.0}
+    assert set(np.unique(numpy_of(MonteCarloDropout(noisy, 30)(x))["y"])) == {0.0, 2.0}
 
 
 @pytest.mark.parametrize("draws", [0, -1])
 def test_there_must_be_draws(draws, network):
     with pytest.raises(ModelError, match="1 or more"):
-        Stochastic(network, draws)
+        MonteCarloDropout(network, draws)
 
 
 def test_maps_of_no_fixed_size_are_refused():
     inputs = keras.Input((None, None, 1))
     with pytest.raises(ModelError, match="no fixed size"):
-        Stochastic(keras.Model(inputs, layers.Dropout(0.5)(inputs)), 2)
+        MonteCarloDropout(keras.Model(inputs, layers.Dropout(0.5)(inputs)), 2)

@@ -9,8 +9,8 @@ from keras import layers
 
 from astrocnn.errors import ModelError
 from astrocnn.models.blocks import Block
-from astrocnn.models.build import build, count_parameters
-from astrocnn.models.custom_layers import conv_parameters, extent
+from astrocnn.models.build import build_model, count_parameters
+from astrocnn.models.custom_layers import compute_extent, count_conv_parameters
 from astrocnn.models.options import Options
 from astrocnn.models.summary import summarize_layers
 
@@ -29,9 +29,9 @@ def test_layer_formulas(size, window, stride, pad, dilation):
     conv = layers.Conv2D(32, window, strides=stride, dilation_rate=dilation, name="c")(padded)
     row = by_name(keras.Model(image, conv))["c"]
     seen = (window - 1) * dilation + 1
-    side = extent(size, seen, padding=pad, stride=stride)
+    side = compute_extent(size, seen, padding=pad, stride=stride)
     assert row.output_shape == (side, side, 32)
-    assert row.parameters == conv_parameters(window, 3, 32)
+    assert row.parameters == count_conv_parameters(window, 3, 32)
     assert row.multiply_adds == side**2 * window**2 * 3 * 32
     assert (row.receptive_field, row.stride) == (seen, stride)
     assert row.memory == 4 * side**2 * 32
@@ -62,7 +62,7 @@ def test_multiply_adds_are_those_of_the_papers(name, total, tolerance, published
 
 
 def test_receptive_fields_of_vgg16(task_of):
-    model = build("vgg16", task_of(t=2), size=64, n_channels=1, options=Options(width=0.05))
+    model = build_model("vgg16", task_of(t=2), size=64, n_channels=1, options=Options(width=0.05))
     rows = by_name(model)
     # Two 3x3 convolutions see 5 pixels, three see 7 (Simonyan & Zisserman 2015, section 2.3).
     assert [rows[f"conv{i}"].receptive_field for i in (1, 2)] == [3, 5]
@@ -74,7 +74,7 @@ def test_receptive_fields_of_vgg16(task_of):
 @pytest.mark.parametrize("name", ["lenet", "resnet18", "googlenet", "equivariant"])
 def test_receptive_fields_are_what_a_changed_pixel_reaches(name, task_of):
     """The pixels that move the middle number of a map, found by changing one at a time."""
-    model = build(name, task_of(t=2), size=65, n_channels=1, options=Options(width=0.05))
+    model = build_model(name, task_of(t=2), size=65, n_channels=1, options=Options(width=0.05))
     rows = [row for row in summarize_layers(model) if row.receptive_field]
     chosen = [row for row in rows if row.kind != "InputLayer" and row.receptive_field < 40][-1]
     part = keras.Model(model.input, model.get_layer(chosen.name).output)
@@ -90,7 +90,7 @@ def test_receptive_fields_are_what_a_changed_pixel_reaches(name, task_of):
 
 
 def test_a_spectrum_is_seen_in_its_own_steps(task_of):
-    model = build("spectra", task_of(t=2), size=0, n_channels=0, n_scalars=443)
+    model = build_model("spectra", task_of(t=2), size=0, n_channels=0, n_scalars=443)
     rows = by_name(model)
     assert [rows[f"conv{i}"].receptive_field for i in (1, 2, 3, 4)] == [10, 28, 64, 136]
     assert rows["conv4"].stride == 16

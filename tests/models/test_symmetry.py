@@ -10,9 +10,9 @@ import pytest
 
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.models.blocks import Block
-from astrocnn.models.build import build
+from astrocnn.models.build import build_model
 from astrocnn.models.custom_layers import ORIENTATIONS, D4Conv, act_on_array, product
-from astrocnn.models.monte_carlo_dropout import Stochastic
+from astrocnn.models.monte_carlo_dropout import MonteCarloDropout
 from astrocnn.models.options import ALLOWED, Options
 
 RNG = np.random.default_rng(4)
@@ -68,13 +68,13 @@ def test_the_first_layer_is_a_convolution_with_the_filter_in_eight_orientations(
 @pytest.mark.parametrize("side", [16, 19, 22])
 def test_probabilities_are_the_same_for_the_eight_orientations(side, two_targets):
     keras.utils.set_random_seed(side)
-    model = build("equivariant", two_targets, size=side, n_channels=3, n_scalars=1)
+    model = build_model("equivariant", two_targets, size=side, n_channels=3, n_scalars=1)
     for layer in model.layers:
         if layer.name.startswith("norm"):
             layer.set_weights([RNG.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
     x = RNG.normal(size=(3, side, side, 3)).astype("float32")
     scalars = np.ones((3, 1), "float32")
-    sample = Stochastic(model, 4, seed=3)
+    sample = MonteCarloDropout(model, 4, seed=3)
     reference = np.asarray(model({"image": x, "scalars": scalars})["morphology"])
     drawn = np.asarray(sample({"image": x, "scalars": scalars})["morphology"])
     assert np.ptp(reference, axis=0).min() > 1e-3
@@ -85,7 +85,7 @@ def test_probabilities_are_the_same_for_the_eight_orientations(side, two_targets
 
 
 def test_an_ordinary_network_is_not_invariant(two_targets):
-    model = build("plain8", two_targets, size=16, n_channels=3, options=Options(width=0.25))
+    model = build_model("plain8", two_targets, size=16, n_channels=3, options=Options(width=0.25))
     x = RNG.normal(size=(3, 16, 16, 3)).astype("float32")
     before, after = model({"image": x}), model({"image": moved(1, x)})
     assert not np.allclose(before["morphology"], after["morphology"], atol=1e-3)
@@ -106,9 +106,9 @@ def test_an_ordinary_network_is_not_invariant(two_targets):
 def test_no_option_breaks_the_symmetry(values, two_targets):
     options = Options(**values, width=0.5)
     side = 62 if "padding" in values else 13
-    model = build("equivariant", two_targets, size=side, n_channels=1, options=options)
+    model = build_model("equivariant", two_targets, size=side, n_channels=1, options=options)
     x = RNG.normal(size=(2, side, side, 1)).astype("float32")
-    ask = Stochastic(model, 2) if "spatial_dropout" in values else model
+    ask = MonteCarloDropout(model, 2) if "spatial_dropout" in values else model
     reference = ask({"image": x})["morphology"]
     for g in (1, 6):
         again = ask({"image": moved(g, x)})["morphology"]
@@ -119,14 +119,14 @@ def test_what_would_break_the_symmetry_is_refused(two_targets):
     with pytest.raises(ModelError, match="no center"):
         D4Conv(2, 4)
     with pytest.raises(ConfigError, match="steps of one pixel"):
-        build("equivariant", two_targets, size=16, n_channels=1, options=Options(strides=2))
+        build_model("equivariant", two_targets, size=16, n_channels=1, options=Options(strides=2))
 
 
 def test_short_floats_and_saving(two_targets, tmp_path):
     from astrocnn.models.precision import with_precision
 
     options = Options(width=0.5, l2=1e-4)
-    model = build("equivariant", two_targets, size=16, n_channels=1, options=options)
+    model = build_model("equivariant", two_targets, size=16, n_channels=1, options=options)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     x = {"image": RNG.normal(size=(2, 16, 16, 1)).astype("float32")}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from astrocnn.errors import ModelError
-from astrocnn.models.build import build
+from astrocnn.models.build import build_model
 from astrocnn.models.options import Options
-from astrocnn.models.transfer import Seen, body, transfer
+from astrocnn.models.transfer import InputNames, get_body_layers, transfer_weights
 from astrocnn.plugins import load_module, module_names
 
 
@@ -25,7 +25,7 @@ def _randomized(model, seed=0):
 
 
 def _net(task, architecture="plain8", size=32, channels=3, scalars=0, **options):
-    return build(
+    return build_model(
         architecture,
         task,
         size=size,
@@ -43,12 +43,12 @@ def _images(channels, n=4, size=32, seed=1):
 def test_with_an_equal_task_all_outputs_are_equal(architecture, two_targets):
     old = _randomized(_net(two_targets, architecture))
     new = _net(two_targets, architecture)
-    done = transfer(old, new, heads=("morphology", "merger"))
+    done = transfer_weights(old, new, heads=("morphology", "merger"))
     x = {"image": _images(3)}
     for name, raw in old(x, training=False).items():
         np.testing.assert_array_equal(new(x, training=False)[name], raw)
     assert done.adapted == done.fresh == ()
-    assert set(done.taken) == {*body(new), "morphology", "merger"}
+    assert set(done.taken) == {*get_body_layers(new), "morphology", "merger"}
     for a, b in zip(old.get_weights(), new.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -57,11 +57,11 @@ def test_heads_are_fresh_unless_they_are_named(two_targets, task_of):
     old = _randomized(_net(two_targets))
     new = _net(task_of(morphology=3, bar=1))
     first = [w.copy() for w in new.get_layer("morphology").get_weights()]
-    done = transfer(old, new)
-    assert done.fresh == ("morphology", "bar") and set(done.taken) == set(body(new))
+    done = transfer_weights(old, new)
+    assert done.fresh == ("morphology", "bar") and set(done.taken) == set(get_body_layers(new))
     for a, b in zip(first, new.get_layer("morphology").get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    done = transfer(old, new, heads=("morphology",))
+    done = transfer_weights(old, new, heads=("morphology",))
     assert done.fresh == ("bar",) and "morphology" in done.taken
     np.testing.assert_array_equal(
         old.get_layer("morphology").kernel, new.get_layer("morphology").kernel
@@ -81,7 +81,9 @@ def test_an_image_with_equal_bands_is_answered_as_before(architecture, before, a
     task = task_of(kind=3)
     old = _randomized(_net(task, architecture, channels=len(before)))
     new = _net(task, architecture, channels=len(after))
-    done = transfer(old, new, old_sees=Seen(before), new_sees=Seen(after), heads=("kind",))
+    done = transfer_weights(
+        old, new, old_sees=InputNames(before), new_sees=InputNames(after), heads=("kind",)
+    )
     assert done.adapted == ("conv1",) and not done.fresh
     gray = _images(1)
     expected = old({"image": np.repeat(gray, len(before), -1)}, training=False)["kind"]
@@ -93,14 +95,16 @@ def test_an_image_with_equal_bands_is_answered_as_before(architecture, before, a
 def test_bands_are_found_again_by_name(task_of):
     task = task_of(kind=2)
     old, new = _randomized(_net(task)), _net(task)
-    transfer(old, new, old_sees=Seen("gri"), new_sees=Seen("igr"), heads=("kind",))
+    transfer_weights(
+        old, new, old_sees=InputNames("gri"), new_sees=InputNames("igr"), heads=("kind",)
+    )
     x = _images(3)
     np.testing.assert_allclose(
         new({"image": x[..., [2, 0, 1]]})["kind"], old({"image": x})["kind"], rtol=1e-5
     )
     # The color that the kernels see in two bands stays, beside the one that is new.
     new = _net(task, channels=4)
-    transfer(old, new, old_sees=Seen("gri"), new_sees=Seen("griz"))
+    transfer_weights(old, new, old_sees=InputNames("gri"), new_sees=InputNames("griz"))
     there, here = (m.get_layer("conv1").kernel.numpy() for m in (old, new))
     np.testing.assert_allclose(here[..., 0, :] - here[..., 1, :],
                                0.75 * (there[..., 0, :] - there[..., 1, :]), atol=1e-6)  # fmt: skip
@@ -110,7 +114,7 @@ def test_bands_are_found_again_by_name(task_of):
 def test_kernels_of_masks_come_from_kernels_of_masks(task_of):
     task = task_of(kind=2)
     old, new = _randomized(_net(task, channels=4)), _net(task, channels=2)
-    transfer(old, new, old_sees=Seen("gr"), new_sees=Seen("i"), heads=("kind",))
+    transfer_weights(old, new, old_sees=InputNames("gr"), new_sees=InputNames("i"), heads=("kind",))
     gray, mask = _images(1), _images(1, seed=2)
     np.testing.assert_allclose(
         new({"image": np.concatenate([gray, mask], -1)})["kind"],
@@ -118,7 +122,9 @@ def test_kernels_of_masks_come_from_kernels_of_masks(task_of):
         rtol=1e-4,
     )
     with pytest.raises(ModelError, match=r"conv1: shapes .*4, 3.* there, .*2, 3.* here"):
-        transfer(_net(task, channels=4), new, old_sees=Seen("i"), new_sees=Seen("i"))
+        transfer_weights(
+            _net(task, channels=4), new, old_sees=InputNames("i"), new_sees=InputNames("i")
+        )
 
 
 @pytest.mark.parametrize("architecture", ["plain8", "lenet"])
@@ -128,15 +134,20 @@ def test_new_scalars_say_nothing_at_first_and_old_ones_what_they_said(architectu
     x, (a, b, c) = _images(3), np.random.default_rng(3).normal(size=(3, 4)).astype("f4")
     expected = old({"image": x, "scalars": np.stack([a, b], 1)})["z"]
     new = _net(task, architecture, scalars=3)
-    sees = {"old_sees": Seen("gri", ("a", "b")), "new_sees": Seen("gri", ("b", "c", "a"))}
-    done = transfer(old, new, **sees, heads=("z",))
+    sees = {
+        "old_sees": InputNames("gri", ("a", "b")),
+        "new_sees": InputNames("gri", ("b", "c", "a")),
+    }
+    done = transfer_weights(old, new, **sees, heads=("z",))
     assert len(done.adapted) == 1 and not done.fresh
     found = new({"image": x, "scalars": np.stack([b, c, a], 1)})["z"]
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     # None at all before, and one then: the network without scalars.
     old = _randomized(_net(task, architecture))
     new = _net(task, architecture, scalars=1)
-    transfer(old, new, old_sees=Seen("gri"), new_sees=Seen("gri", ("ebv",)), heads=("z",))
+    transfer_weights(
+        old, new, old_sees=InputNames("gri"), new_sees=InputNames("gri", ("ebv",)), heads=("z",)
+    )
     np.testing.assert_allclose(
         new({"image": x, "scalars": c[:, None]})["z"], old({"image": x})["z"], rtol=1e-5
     )
@@ -146,7 +157,7 @@ def test_dropout_initializer_and_penalty_may_differ(task_of):
     task = task_of(kind=2)
     old = _randomized(_net(task, dropout=0.0))
     new = _net(task, head_dropout=0.4, spatial_dropout=0.1, initializer="orthogonal", l2=1e-3)
-    assert len(transfer(old, new).taken) == len(body(new))
+    assert len(transfer_weights(old, new).taken) == len(get_body_layers(new))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +182,7 @@ def test_another_network_is_refused_and_left_alone(there, here, words, task_of):
     old, new = _net(task, **there), _net(task, **here)
     before = [w.copy() for w in new.get_weights()]
     with pytest.raises(ModelError, match=words):
-        transfer(old, new)
+        transfer_weights(old, new)
     for a, b in zip(before, new.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -179,10 +190,13 @@ def test_another_network_is_refused_and_left_alone(there, here, words, task_of):
 def test_a_network_whose_width_follows_its_scalars_cannot_have_others(task_of):
     task = task_of(z=1)
     old, new = (
-        build("ann", task, size=0, n_channels=0, n_scalars=n, options=Options()) for n in (4, 5)
+        build_model("ann", task, size=0, n_channels=0, n_scalars=n, options=Options())
+        for n in (4, 5)
     )
     with pytest.raises(ModelError, match="dense1: units 8 there, 10 here"):
-        transfer(old, new, old_sees=Seen((), "abcd"), new_sees=Seen((), "abcde"))
+        transfer_weights(
+            old, new, old_sees=InputNames((), "abcd"), new_sees=InputNames((), "abcde")
+        )
 
 
 @pytest.mark.parametrize("architecture", module_names("astrocnn.models.architectures"))
@@ -193,7 +207,7 @@ def test_every_architecture_can_begin_with_the_weights_of_its_like(architecture,
     pixels = getattr(module, "IMAGE", True)
     task = task_of(kind=2)
     old, new = (
-        build(
+        build_model(
             architecture,
             task,
             size=64 if pixels else 0,
@@ -203,7 +217,7 @@ def test_every_architecture_can_begin_with_the_weights_of_its_like(architecture,
         )
         for law in ("constant", "he")
     )
-    done = transfer(old, new, heads=("kind",))
-    assert not done.fresh and not done.adapted and done.taken == (*body(new), "kind")
+    done = transfer_weights(old, new, heads=("kind",))
+    assert not done.fresh and not done.adapted and done.taken == (*get_body_layers(new), "kind")
     for a, b in zip(old.get_weights(), new.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -6,13 +6,13 @@ import pytest
 
 from astrocnn.errors import ConfigError
 from astrocnn.models import Options, count_parameters
-from astrocnn.models.build import build
+from astrocnn.models.build import build_model
 from astrocnn.targets import make
 
 
 def test_half_the_width_by_the_layer_formula():
     task = make("morphology", classes=["a", "b"], column="c")
-    model = build("plain8", task, size=32, n_channels=3, options=Options(width=0.5))
+    model = build_model("plain8", task, size=32, n_channels=3, options=Options(width=0.5))
     filters = [16, 16, 32, 32, 64, 64, 128, 128]
     expected, channels = 0, 3
     for count in filters:

@@ -147,9 +147,9 @@ def test_initial_loss_is_that_of_zero_raw_output(family):
 
 @every_family
 def test_a_saved_loss_gives_the_family_back(family):
-    from astrocnn.models.losses import FamilyLoss, loss_for
+    from astrocnn.models.losses import FamilyLoss
 
-    config = json.loads(json.dumps(loss_for(family).get_config()))
+    config = json.loads(json.dumps(FamilyLoss(family).get_config()))
     assert FamilyLoss.from_config(config).family == family
 
 

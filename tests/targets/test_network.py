@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from astrocnn.models.losses import loss_for
+from astrocnn.models.losses import FamilyLoss
 from astrocnn.targets import make
 
 N = 600
@@ -54,7 +54,7 @@ def trained(sky):
         inputs, {t.name: keras.layers.Dense(t.family.units)(hidden) for t in task.targets}
     )
     model.compile(
-        keras.optimizers.Adam(0.03), loss={t.name: loss_for(t.family) for t in task.targets}
+        keras.optimizers.Adam(0.03), loss={t.name: FamilyLoss(t.family) for t in task.targets}
     )
     model.fit(features, encoded, sample_weight=weights, epochs=25, batch_size=60, verbose=0)
     raw = model.predict(features, verbose=0)

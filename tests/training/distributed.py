@@ -11,13 +11,13 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from astrocnn.training import Optimizer, fit, predict, strategy
+from astrocnn.training import Optimizer, fit, get_strategy, predict
 
 from .networks import LOSSES, batches, network, sample
 
 
 def main(kind: str, path: str) -> None:
-    where = strategy(kind)
+    where = get_strategy(kind)
     found: dict[str, np.ndarray] = {"replicas": np.array(where.num_replicas_in_sync)}
 
     def note(name: str, batch_norm: bool, size: int, batch: int, **arguments) -> None:

@@ -41,7 +41,7 @@ def test_the_initial_loss_of_a_silent_head_is_log_k(model):
 
 def test_layers_are_measured_as_they_are(model):
     x, y, w = batch()
-    found = d.layer_statistics(model, (x, y, w), LOSSES)
+    found = d.compute_layer_statistics(model, (x, y, w), LOSSES)
     conv = np.asarray(model.get_layer(found[0].name)(x["image"]))
     assert found[0].mean == pytest.approx(conv.mean(), rel=1e-4)
     assert found[0].std == pytest.approx(conv.std(), rel=1e-4)
@@ -65,12 +65,16 @@ def test_dead_units_and_vanishing_gradients_are_named():
         x = keras.layers.Dense(8, activation="sigmoid", kernel_initializer="glorot_normal")(x)
     heads = {k: keras.layers.Dense(f.units, name=k)(x) for k, f in FAMILIES.items()}
     deep = keras.Model({"image": image}, heads)
-    findings = {f.what: f for f in d.check_layers(d.layer_statistics(deep, batch(), LOSSES))}
+    findings = {
+        f.what: f for f in d.check_layers(d.compute_layer_statistics(deep, batch(), LOSSES))
+    }
     assert not findings["gradients"].good and "ReLU" in findings["gradients"].said
     killed = network()
     conv = next(v for v in killed.layers if "conv" in v.name)
     conv.bias.assign(np.full(6, -100.0))
-    findings = {f.what: f for f in d.check_layers(d.layer_statistics(killed, batch(), LOSSES))}
+    findings = {
+        f.what: f for f in d.check_layers(d.compute_layer_statistics(killed, batch(), LOSSES))
+    }
     assert not findings["dead units"].good and "100%" in findings["dead units"].said
 
 

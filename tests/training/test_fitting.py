@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from astrocnn.errors import TrainingError
-from astrocnn.training import Optimizer, class_weights, fit, predict
+from astrocnn.training import Optimizer, compute_class_weights, fit, predict
 
 from .networks import FAMILIES, LOSSES, batches, network, sample
 
@@ -48,7 +48,7 @@ def test_weights_follow_gradient_descent_written_in_numpy(clip, average):
     x = rng.normal(size=(23, 4)).astype("f4")
     y = np.eye(3, dtype="f4")[rng.integers(0, 3, 23)]
     w = (rng.random(23) < 0.6).astype("f4")
-    balance = class_weights(y, w)
+    balance = compute_class_weights(y, w)
     y_with_nan = np.where(w[:, None] > 0, y, np.nan).astype("f4")
     inputs = keras.Input((4,), name="image")
     model = keras.Model({"image": inputs}, {"kind": keras.layers.Dense(3, name="kind")(inputs)})

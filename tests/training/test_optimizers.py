@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from astrocnn.errors import TrainingError
 from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
-from astrocnn.training.optimizers import PLATEAU_EPOCHS, drops_on_plateaus
+from astrocnn.training.optimizers import PLATEAU_EPOCHS, count_plateaus
 
 
 def _walk(method: Optimizer, gradients: list[float]) -> list[float]:
@@ -92,9 +92,9 @@ def test_one_cycle_rises_to_the_highest_rate_and_falls_to_the_floor():
 def test_plateau_lowers_the_rate_by_a_decade_in_two_plateaus():
     method = Optimizer("sgd", 1.0, schedule="plateau", floor=0.001)
     still = [1.0] + [1.0] * (2 * PLATEAU_EPOCHS)
-    assert drops_on_plateaus(still[:PLATEAU_EPOCHS]) == 0
-    assert drops_on_plateaus(still) == 2
-    assert drops_on_plateaus(np.linspace(1, 0, 30)) == 0
+    assert count_plateaus(still[:PLATEAU_EPOCHS]) == 0
+    assert count_plateaus(still) == 2
+    assert count_plateaus(np.linspace(1, 0, 30)) == 0
     rates = [method.rate(5, steps_per_epoch=1, epochs=9, drops=n) for n in (0, 2, 99)]
     np.testing.assert_allclose(rates, [1, 0.1, 0.001])
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from astrocnn.errors import TrainingError
 from astrocnn.training import Optimizer, fit
-from astrocnn.training.layer_rates import Rules
+from astrocnn.training.layer_rates import LayerOptimizers
 from astrocnn.training.optimizers import OPTIMIZERS
 
 from .networks import LOSSES, batches, sample
@@ -142,12 +142,12 @@ def test_a_released_layer_begins_as_one_that_begins_with_the_training(name):
         rules.apply([tf.constant([[gradient]])] * len(variables), variables)
 
     model = layers()
-    rules = Rules(method, model, {"late": 0.5}, 2)
+    rules = LayerOptimizers(method, model, {"late": 0.5}, 2)
     for epoch in range(4):
         rules.freeze(epoch)
         step(rules, model, 0.3 if epoch < 2 else 0.7)
     alone = layers()
-    same = Rules(method, alone, {"late": 0.5})
+    same = LayerOptimizers(method, alone, {"late": 0.5})
     for _ in range(2):
         step(same, alone, 0.7)
     found, expected = (float(m.get_layer("late").kernel[0, 0]) for m in (model, alone))
@@ -156,7 +156,7 @@ def test_a_released_layer_begins_as_one_that_begins_with_the_training(name):
 
 def test_averages_are_of_weights_that_have_been_updated():
     model = _network()
-    rules = Rules(Optimizer("sgd", 0.1, average=0.9), model, dict.fromkeys(BODY, 0.5), 1)
+    rules = LayerOptimizers(Optimizer("sgd", 0.1, average=0.9), model, dict.fromkeys(BODY, 0.5), 1)
     walks = []
     for epoch in (0, 1, 2):
         rules.freeze(epoch)

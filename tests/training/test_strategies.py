@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from astrocnn.errors import TrainingError
-from astrocnn.training import strategy
+from astrocnn.training import get_strategy
 from astrocnn.training.strategies import is_chief
 
 CLUSTER = {"worker": ["localhost:1", "localhost:2"]}
@@ -14,18 +14,18 @@ CLUSTER = {"worker": ["localhost:1", "localhost:2"]}
 
 def test_auto_is_one_device_without_two_gpus():
     assert len(tf.config.list_physical_devices("GPU")) < 2
-    assert strategy("auto").num_replicas_in_sync == 1
-    assert strategy("one").num_replicas_in_sync == 1
-    assert is_chief(strategy("auto"))
+    assert get_strategy("auto").num_replicas_in_sync == 1
+    assert get_strategy("one").num_replicas_in_sync == 1
+    assert is_chief(get_strategy("auto"))
 
 
 def test_mirrored_is_made_once():
-    assert strategy("mirrored") is strategy("mirrored")
+    assert get_strategy("mirrored") is get_strategy("mirrored")
 
 
 def test_a_misspelt_name_is_corrected():
     with pytest.raises(TrainingError, match="did you mean 'mirrored'"):
-        strategy("miror")
+        get_strategy("miror")
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,13 @@ def test_a_wrong_tf_config_is_explained(monkeypatch, text, words):
     else:
         monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(TrainingError, match=words):
-        strategy("multiworker")
+        get_strategy("multiworker")
 
 
 def test_joining_too_late_is_explained(monkeypatch):
-    strategy("mirrored")
+    get_strategy("mirrored")
     tf.constant(1) + 1
     config = {"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 0}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(config))
     with pytest.raises(TrainingError, match="before TensorFlow has been used"):
-        strategy("multiworker")
+        get_strategy("multiworker")

@@ -15,7 +15,7 @@ from astrocnn.explain.explanation_files import Diagnosed
 from astrocnn.explain.explanation_reading import words
 from astrocnn.explain.own_answer import Asked, OwnAnswer, own_answers
 from astrocnn.explain.uncertainty import Uncertainty
-from astrocnn.models.monte_carlo_dropout import drawing
+from astrocnn.models.monte_carlo_dropout import build_sampler
 from astrocnn.runs.explaining.looking import CHECKS, Behind, Maps
 from astrocnn.runs.explaining.subject import Subject
 from astrocnn.runs.explaining.told import Told
@@ -142,7 +142,7 @@ def disagreement(
     found = told.predictions(target, rows)
     images, scalars = inside.arrays(rows)
     output = Uncertainty(inside.task.target(target))
-    behind = Behind(inside.model, output.one_draw(), partial(drawing, draws=draws, seed=seed))
+    behind = Behind(inside.model, output.one_draw(), partial(build_sampler, draws=draws, seed=seed))
     asked = [Asked(np.arange(len(rows)), behind.drawing(inside.model), scalars, output)]
     outputs = [output.label] * len(rows)
     maps = Maps(images, asked, methods, checks, behind, square)

@@ -27,8 +27,8 @@ from astrocnn.training.diagnostics import (
     check_leakage,
     check_overfit,
     check_symmetry,
-    draw_layers,
-    layer_statistics,
+    compute_layer_statistics,
+    plot_layers,
 )
 
 __all__ = ["run"]
@@ -65,7 +65,7 @@ def run(config: RunConfig, out: Path) -> tuple[Table, bool, Path | None]:
     if stages:
         if folder.model.exists():
             stages |= _trained(folder, batch, start, stages["at the start"])
-        figure, _ = save_figure(draw_layers(stages), folder.figures / "layers.png")
+        figure, _ = save_figure(plot_layers(stages), folder.figures / "layers.png")
     title = {"title": config.title, "title_justify": "left", "title_style": "bold"}
     table = Table(show_header=False, **title)
     for finding in findings:
@@ -96,11 +96,11 @@ def _labels(config: RunConfig, start: Beginning) -> Iterator[Finding]:
 
 def _batch(config: RunConfig, start: Beginning, size: int) -> Any:
     """The first batch of training objects in a shuffled order, not augmented."""
-    from astrocnn.datasets import dataset
+    from astrocnn.datasets import build_dataset
 
     rows = start.rows["train"]
     how = {"batch_size": size, "shuffle": True, "seed": config.seed}
-    return next(iter(dataset(start.shards, rows, start.task, start.inputs, **how)))
+    return next(iter(build_dataset(start.shards, rows, start.task, start.inputs, **how)))
 
 
 def _network(
@@ -114,7 +114,7 @@ def _network(
     if not finite.good:
         return
     yield from check_initial_loss(start.model, batch, families)
-    stages["at the start"] = layer_statistics(start.model, batch, losses)
+    stages["at the start"] = compute_layer_statistics(start.model, batch, losses)
     yield from check_layers(stages["at the start"])
     yield check_symmetry(start.model, batch, losses)
 
@@ -129,5 +129,5 @@ def _trained(
     if model is None or model.input_shape != start.model.input_shape:
         return {}
     losses = {t.name: t.family.loss for t in start.task.targets}
-    after = layer_statistics(model, batch, losses)
+    after = compute_layer_statistics(model, batch, losses)
     return {"trained": after} if len(after) == len(first) else {}

@@ -113,11 +113,11 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
     """
     folder = RunDirectory(out)
     start = begin(config, folder)
-    from astrocnn.datasets import dataset
+    from astrocnn.datasets import build_dataset
     from astrocnn.training import find_learning_rate
 
     targets = start.task.targets
-    data = dataset(
+    data = build_dataset(
         start.shards,
         start.rows["train"],
         start.task,

@@ -64,10 +64,10 @@ def run(
         options_of(config), optimizer_of(config)
 
     load_tensorflow()
-    from astrocnn.training.strategies import is_chief, strategy, wait_for_all
+    from astrocnn.training.strategies import get_strategy, is_chief, wait_for_all
 
     # Other workers can only be joined before TensorFlow is used.
-    where = strategy(config.training.strategy)
+    where = get_strategy(config.training.strategy)
     start = start_of(config)
     if cut and not RunDirectory(out).model.exists():
         # What layers cannot do is known before hours of cutting, and leaves no folder.
@@ -97,7 +97,7 @@ def run(
     options = fit_options_of(config, task, estimator.inputs)
     if config.model.method is None:
         options |= {
-            "strategy": where,
+            "get_strategy": where,
             "backup": folder.backup,
             "history_file": folder.history,
             "callbacks": callbacks,

@@ -19,8 +19,8 @@ from astrocnn.training.diagnostics.network_checks import (
     check_initial_loss,
     check_layers,
     check_symmetry,
-    draw_layers,
-    layer_statistics,
+    compute_layer_statistics,
+    plot_layers,
 )
 from astrocnn.training.diagnostics.overfit_check import check_overfit
 
@@ -36,6 +36,6 @@ __all__ = [
     "check_leakage",
     "check_overfit",
     "check_symmetry",
-    "draw_layers",
-    "layer_statistics",
+    "plot_layers",
+    "compute_layer_statistics",
 ]

@@ -22,8 +22,8 @@ __all__ = [
     "check_initial_loss",
     "check_layers",
     "check_symmetry",
-    "draw_layers",
-    "layer_statistics",
+    "plot_layers",
+    "compute_layer_statistics",
 ]
 
 
@@ -43,13 +43,13 @@ def check_initial_loss(model: Any, batch: Any, families: Mapping[str, Family]) -
     -------
     list of Finding
     """
-    from astrocnn.training.objective import labels
+    from astrocnn.training.objective import mask_labels
 
     x, y, weights = batch
     raw = model(x, training=False)
     found = []
     for name, family in families.items():
-        weight, encoded = labels(y, weights, name)
+        weight, encoded = mask_labels(y, weights, name)
         loss = np.asarray(family.loss(encoded, raw[name]), np.float64)
         used = np.asarray(weight) > 0
         expected = family.initial_loss
@@ -169,7 +169,7 @@ class LayerStatistics(NamedTuple):
     """Root mean square of the gradient of its weights; NaN without weights."""
 
 
-def layer_statistics(
+def compute_layer_statistics(
     model: Any, batch: Any, losses: Mapping[str, PerObject]
 ) -> list[LayerStatistics]:
     """Outputs and gradients of each layer, without dropout, in the order of computation.
@@ -217,7 +217,7 @@ def check_layers(statistics: Sequence[LayerStatistics]) -> list[Finding]:
     Parameters
     ----------
     statistics : sequence of LayerStatistics
-        From `layer_statistics`.
+        From `compute_layer_statistics`.
 
     Returns
     -------
@@ -252,7 +252,7 @@ def check_layers(statistics: Sequence[LayerStatistics]) -> list[Finding]:
     ]
 
 
-def draw_layers(stages: Mapping[str, Sequence[LayerStatistics]]) -> Figure:
+def plot_layers(stages: Mapping[str, Sequence[LayerStatistics]]) -> Figure:
     """Spread of the outputs, dead units and gradients of each layer.
 
     Parameters
