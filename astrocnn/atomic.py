@@ -7,6 +7,9 @@ half a file and a crash leaves at most a temporary one, whose name begins with `
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import fcntl
+import glob
 import hashlib
 import os
 import shutil
@@ -14,7 +17,20 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["cache_folder", "replacing", "replacing_folder", "sha256", "write_bytes", "write_text"]
+__all__ = [
+    "cache_folder",
+    "remove_leftovers",
+    "replacing",
+    "replacing_folder",
+    "restore_folder",
+    "sha256",
+    "write_bytes",
+    "write_text",
+]
+
+_PREFIX = ".tmp-"
+_AT_CWD = -100
+_EXCHANGE = 2
 
 
 def cache_folder() -> Path:
@@ -27,53 +43,95 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path; on success it becomes `path`, on any failure it is removed.
 
     The temporary name keeps the suffixes of `path`, so that writers which look at the
-    extension behave.  Missing parent folders are made.
+    extension behave.  Missing parent folders are made.  A symbolic link is written through.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary, handle = _locked_temporary(path)
     try:
         yield temporary
         _fsync(temporary)
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         _fsync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager
 def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield an empty folder; on success it becomes `path`, on any failure it is removed.
 
-    A folder that is there already is replaced.
+    A folder that is there already is replaced, in one step where the system can exchange two
+    names; elsewhere `restore_folder` brings it back if the process ended between two steps.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".tmp-", suffix=f"-{path.name}", dir=path.parent))
+    restore_folder(path)
+    for name in (path.name, f"{path.name}-old"):
+        remove_leftovers(path.parent, glob.escape(name))
+    temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=f"-{path.name}", dir=path.parent))
+    handle = os.open(temporary, os.O_RDONLY)
+    _lock(handle)
     try:
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o777 & ~mask)
+        temporary.chmod(0o777 & ~_umask())
         yield temporary
         for entry in (*temporary.iterdir(), temporary):
             _fsync(entry)
-        if path.exists():
-            old = temporary.with_name(f"{temporary.name}-old")
+        if not path.exists():
+            temporary.rename(path)
+        elif _exchange(temporary, path):
+            shutil.rmtree(temporary)
+        else:
+            old = _name_of_old(temporary)
             path.rename(old)
             temporary.rename(path)
             shutil.rmtree(old)
-        else:
-            temporary.rename(path)
         _fsync(path.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    finally:
+        os.close(handle)
+
+
+def restore_folder(path: str | os.PathLike[str]) -> None:
+    """Bring back a folder whose replacement ended between moving it away and taking its place."""
+    path = Path(path)
+    if path.exists() or not path.parent.is_dir():
+        return
+    for old in path.parent.glob(f"{_PREFIX}????????-{glob.escape(path.name)}-old"):
+        # Another process may be faster.
+        with contextlib.suppress(OSError):
+            old.rename(path)
+
+
+def remove_leftovers(folder: str | os.PathLike[str], pattern: str = "*") -> None:
+    """Remove temporary files and folders that ended processes left behind.
+
+    Those that a living process is writing to are locked by it, and stay.
+
+    Parameters
+    ----------
+    folder : path
+        Where the files are that were written.
+    pattern : str
+        Glob pattern of their names.
+    """
+    for path in Path(folder).glob(f"{_PREFIX}????????-{pattern}"):
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+            finally:
+                os.close(handle)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -99,3 +157,39 @@ def _fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _locked_temporary(path: Path) -> tuple[Path, int]:
+    """A new temporary file beside `path`, and the descriptor that holds its lock."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=f"-{path.name}", dir=path.parent)
+        _lock(handle)
+        # Between its creation and its lock another process may have taken it for a leftover.
+        if os.fstat(handle).st_nlink:
+            return Path(name), handle
+        os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    # Some network file systems have no locks; there no leftover is ever removed either.
+    with contextlib.suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _name_of_old(temporary: Path) -> Path:
+    return temporary.with_name(f"{temporary.name}-old")
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two names in one step; False where the system or file system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    names = os.fsencode(first), os.fsencode(second)
+    return bool(rename(_AT_CWD, names[0], _AT_CWD, names[1], _EXCHANGE) == 0)

@@ -12,7 +12,7 @@ from astrocnn.calibration._calibration import Calibration
 from astrocnn.calibration._fitting import calibrate, remap_for
 from astrocnn.calibration._halves import held_out
 from astrocnn.calibration._storage import read, write
-from astrocnn.calibration.base import Extra, Remap
+from astrocnn.calibration.base import Batch, Extra, Remap
 from astrocnn.calibration.conformal_intervals import ConformalIntervals
 from astrocnn.calibration.conformal_sets import ConformalSets
 from astrocnn.calibration.novelty import Novelty
@@ -21,6 +21,7 @@ from astrocnn.calibration.selection import Selection
 from astrocnn.calibration.temperature import Temperature
 
 __all__ = [
+    "Batch",
     "Calibration",
     "ConformalIntervals",
     "ConformalSets",

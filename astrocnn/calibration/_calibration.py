@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from astrocnn.calibration.base import Extra, Remap
+from astrocnn.calibration.base import Remap, StoredExtra
 
 __all__ = ["Calibration"]
 
@@ -21,7 +21,7 @@ class Calibration:
         Fingerprint of the estimator it belongs to, before any calibration.
     remaps : mapping of str to Remap
         By target; others stay as they are.
-    extras : tuple of Extra
+    extras : tuple of StoredExtra
         For samples after the remaps.
     table : tuple of mapping
         Scores with the keys ``target``, ``score``, ``before``, ``after``, ``chance`` and ``n``: of
@@ -32,5 +32,5 @@ class Calibration:
 
     model: str
     remaps: Mapping[str, Remap]
-    extras: tuple[Extra, ...] = ()
+    extras: tuple[StoredExtra, ...] = ()
     table: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from astrocnn.calibration._calibration import Calibration
 from astrocnn.calibration._conformal import percent, rows_needed
 from astrocnn.calibration._halves import by_chance, divide, scores
-from astrocnn.calibration.base import Extra, Remap, labelled, mean_over_draws, too_few
+from astrocnn.calibration.base import (
+    Predictor,
+    Remap,
+    StoredExtra,
+    labelled,
+    mean_over_draws,
+    too_few,
+)
 from astrocnn.calibration.conformal_intervals import ConformalIntervals
 from astrocnn.calibration.conformal_sets import ConformalSets
 from astrocnn.calibration.novelty import Novelty
@@ -42,7 +49,7 @@ def remap_for(family: Family) -> type[Remap] | None:
 
 
 def calibrate(
-    estimator: Any,
+    estimator: Predictor,
     samples: Mapping[str, NDArray[np.floating]],
     encoded: Mapping[str, NDArray[np.floating]],
     weights: Mapping[str, NDArray[np.floating]],
@@ -95,7 +102,7 @@ def calibrate(
         classes, 200 for a quantity), or too few for a level.
     """
     remaps: dict[str, Remap] = {}
-    extras: list[Extra] = []
+    extras: list[StoredExtra] = []
     table: list[dict[str, Any]] = []
     for target in estimator.task.targets:
         kind = remap_for(target.family)

@@ -16,7 +16,7 @@ import numpy as np
 from astrocnn import plugins
 from astrocnn.atomic import write_bytes, write_text
 from astrocnn.calibration._calibration import Calibration
-from astrocnn.calibration.base import Extra, Remap
+from astrocnn.calibration.base import Remap, StoredExtra
 from astrocnn.errors import ConfigError, ModelError
 
 __all__ = ["read", "write"]
@@ -115,7 +115,7 @@ def read(path: str | os.PathLike[str], model: str | None = None) -> Calibration:
     return found
 
 
-def _told(part: Remap | Extra) -> dict[str, Any]:
+def _told(part: Remap | StoredExtra) -> dict[str, Any]:
     kind = type(part)
     return {"kind": kind.__module__.rpartition(".")[2], "class": kind.__name__, **part.to_dict()}
 

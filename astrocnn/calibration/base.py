@@ -7,16 +7,27 @@ classmethod ``fit``, and ``examples()``, fitted small ones for the contract test
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.catalog import Catalog
 from astrocnn.column import Column
 from astrocnn.errors import PredictionError
-from astrocnn.targets import Family
+from astrocnn.targets import Family, Task
 
-__all__ = ["Extra", "Remap", "labelled", "mean_over_draws", "too_few"]
+__all__ = [
+    "Batch",
+    "Extra",
+    "Predictor",
+    "Remap",
+    "StoredExtra",
+    "labelled",
+    "mean_over_draws",
+    "too_few",
+]
 
 
 @runtime_checkable
@@ -68,32 +79,77 @@ class Remap(Protocol):
         """What `to_dict` described."""
 
 
-@runtime_checkable
-class Extra(Protocol):
-    """Adds columns to a table of predictions."""
+class Predictor(Protocol):
+    """The part of an estimator that calibration reads."""
+
+    @property
+    def task(self) -> Task:
+        """What is predicted."""
 
     @property
     def fingerprint(self) -> str:
-        """Digest of what was learned: equal for extras that say the same."""
+        """Digest of the fitted parameters."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some predicted objects, row for row; rows that cannot be predicted are not among them.
+
+    Attributes
+    ----------
+    catalog : Catalog
+        Their rows of the catalogue.
+    images : ndarray of shape (n, size, size, n_bands)
+        Linear fluxes, NaN where there are no data.
+    scalars : ndarray of shape (n, n_scalars) or None
+        Scalar inputs as the catalogue has them; None when the estimator takes none.
+    samples : mapping of str to ndarray of shape (n_draws, n, units)
+        Activated parameters by target.
+    columns : mapping of str to ndarray of shape (n,)
+        The columns that the task computes from the samples.
+    estimator : Estimator
+        What predicted them.
+    """
+
+    catalog: Catalog
+    images: NDArray[np.floating]
+    scalars: NDArray[np.floating] | None
+    samples: Mapping[str, NDArray[np.floating]]
+    columns: Mapping[str, NDArray[Any]]
+    estimator: Predictor
+
+    def __len__(self) -> int:
+        return len(self.catalog)
+
+
+@runtime_checkable
+class Extra(Protocol):
+    """Adds columns to a table of predictions: a conformal set, a distance, a selection.
+
+    Each object is computed by itself, so that no result depends on what else is in the batch.
+    Where there is no prediction the columns hold NaN, an empty text, False, or, for integers,
+    what the optional attribute ``absent`` (a mapping from column to integer) says, else -1.
+    """
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of all that its columns depend on beside the batch."""
 
     def columns(self) -> tuple[Column, ...]:
-        """Descriptions of what `compute` returns."""
+        """Descriptions of its columns."""
 
-    def compute(self, batch: Any) -> dict[str, NDArray[Any]]:
-        """Values by name of the column, each of shape (n,).
+    def compute(self, batch: Batch) -> dict[str, NDArray[Any]]:
+        """Values of shape (n,) for each of its columns, by name."""
 
-        Parameters
-        ----------
-        batch : Batch
-            Objects that were predicted: `catalog`, `images`, `scalars`, `samples` by target,
-            `columns` of the targets, and the `estimator`.
-        """
+
+class StoredExtra(Extra, Protocol):
+    """An extra that a calibration file can hold."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values and arrays."""
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Extra:
+    def from_dict(cls, values: Mapping[str, Any]) -> StoredExtra:
         """What `to_dict` described."""
 
 

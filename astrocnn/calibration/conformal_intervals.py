@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from astrocnn.calibration._conformal import check_levels, digest, percent, quantile, rows_needed
 from astrocnn.calibration._densities import quantiles
-from astrocnn.calibration.base import labelled, too_few
+from astrocnn.calibration.base import Batch, labelled, too_few
 from astrocnn.column import Column
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.targets import QuantityFamily
@@ -154,7 +154,7 @@ class ConformalIntervals:
             for end, ucd in (("low", "min"), ("high", "max"))
         )
 
-    def compute(self, batch: Any) -> dict[str, NDArray[Any]]:
+    def compute(self, batch: Batch) -> dict[str, NDArray[Any]]:
         """The intervals of some predicted objects."""
         family = batch.estimator.task.target(self.target).family
         samples = batch.samples[self.target]

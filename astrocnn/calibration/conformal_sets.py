@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.calibration._conformal import check_levels, digest, percent, quantile
-from astrocnn.calibration.base import labelled, mean_over_draws
+from astrocnn.calibration.base import Batch, labelled, mean_over_draws
 from astrocnn.column import Column
 from astrocnn.errors import PredictionError
 from astrocnn.targets import ClassFamily
@@ -129,7 +129,7 @@ class ConformalSets:
             found.append(Column(f"{name}_size", "i2", "", "meta.number", said))
         return tuple(found)
 
-    def compute(self, batch: Any) -> dict[str, NDArray[Any]]:
+    def compute(self, batch: Batch) -> dict[str, NDArray[Any]]:
         """The sets of some predicted objects."""
         family = batch.estimator.task.target(self.target).family
         p = _probabilities(family, batch.samples[self.target])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
-from astrocnn.calibration.base import too_few
+from astrocnn.calibration.base import Batch, too_few
 from astrocnn.column import Column
 from astrocnn.errors import ModelError, PredictionError
 
@@ -147,7 +147,7 @@ class Novelty:
             ),
         )
 
-    def compute(self, batch: Any) -> dict[str, NDArray[Any]]:
+    def compute(self, batch: Batch) -> dict[str, NDArray[Any]]:
         """The score of some predicted objects.
 
         Raises
@@ -155,12 +155,13 @@ class Novelty:
         ModelError
             If the estimator has no features.
         """
-        if not hasattr(batch.estimator, "features"):
+        compute_features = getattr(batch.estimator, "features", None)
+        if compute_features is None:
             raise ModelError(
                 "A score of novelty needs an estimator with features.",
                 received=type(batch.estimator).__name__,
             )
-        fraction, distance = self.score(batch.estimator.features(batch.images, batch.scalars))
+        fraction, distance = self.score(compute_features(batch.images, batch.scalars))
         return {
             "novelty": fraction.astype(np.float32),
             "novelty_distance": distance.astype(np.float32),

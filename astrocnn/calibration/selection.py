@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.calibration._conformal import digest
-from astrocnn.calibration.base import labelled, too_few
+from astrocnn.calibration.base import Batch, labelled, too_few
 from astrocnn.column import Column
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.metrics import Ranking, change_prior, wilson
@@ -240,7 +240,7 @@ class Selection:
             found.append(Column(name, "f4", "", "stat.probability", said))
         return tuple(found)
 
-    def compute(self, batch: Any) -> dict[str, NDArray[Any]]:
+    def compute(self, batch: Batch) -> dict[str, NDArray[Any]]:
         """Verdicts on some predicted objects."""
         p = np.asarray(batch.columns[f"{self.prefix}_p"], np.float64)
         selected = p >= self.threshold

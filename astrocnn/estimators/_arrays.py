@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.errors import InputsError, ModelError
-from astrocnn.estimators.base import VIEWS
+from astrocnn.errors import InputsError
 from astrocnn.imaging import Inputs
-from astrocnn.plugins import nearest
 
 if TYPE_CHECKING:
     from astrocnn.datasets import Shards
 
-__all__ = ["check_arrays", "check_views", "with_scalars"]
+__all__ = ["check_arrays", "with_scalars"]
 
 
 def with_scalars(
@@ -33,24 +31,6 @@ def with_scalars(
     if not inputs.scalar_location:
         inputs = inputs.with_scalar_statistics(scalars[known] if known.any() else scalars)
     return rows[known], inputs
-
-
-def check_views(draws: int, views: str) -> None:
-    """Refuse a negative number of draws, and views that do not exist.
-
-    Raises
-    ------
-    ModelError
-    """
-    if draws < 0:
-        raise ModelError("The number of draws is negative.", received=draws, allowed="0 or more")
-    if views not in VIEWS:
-        raise ModelError(
-            "There is no such set of views.",
-            received=views,
-            allowed=VIEWS,
-            hint=nearest(str(views), VIEWS),
-        )
 
 
 def check_arrays(

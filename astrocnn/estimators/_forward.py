@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from astrocnn.backend import keras, tf
 from astrocnn.datasets import get_d4_views
 from astrocnn.datasets.symmetry import ELEMENTS
-from astrocnn.estimators._arrays import check_views
+from astrocnn.estimators.base import validate_draws
 from astrocnn.imaging import Inputs
 from astrocnn.models import MonteCarloDropout, evaluate_in_blocks
 from astrocnn.targets import Task
@@ -44,7 +44,7 @@ class Forward:
     def __init__(
         self, model: keras.Model, task: Task, inputs: Inputs, draws: int, seed: int, views: str
     ) -> None:
-        check_views(draws, views)
+        validate_draws(draws, views)
         # Reflections change a handedness; the first four elements are the rotations.
         one = views == "one" or not inputs.bands
         self._n_views = 1 if one else ELEMENTS // (2 if task.sensitive_to else 1)

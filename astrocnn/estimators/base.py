@@ -19,7 +19,7 @@ from astrocnn.targets import Task
 if TYPE_CHECKING:
     from astrocnn.datasets import Shards
 
-__all__ = ["ABOUT", "VIEWS", "Estimator", "features_of", "load_estimator"]
+__all__ = ["ABOUT", "VIEWS", "Estimator", "features_of", "load_estimator", "validate_draws"]
 
 ABOUT = "estimator.json"
 """File of a saved estimator that says of which kind it is."""
@@ -140,6 +140,22 @@ def features_of(
         )
     found: NDArray[np.float32] = measure(images, scalars, **chosen)
     return found
+
+
+def validate_draws(draws: int, views: str) -> None:
+    """Refuse a negative number of draws, and views that do not exist.
+
+    Raises
+    ------
+    ModelError
+    """
+    if draws < 0:
+        raise ModelError(f"`draws` must be an integer >= 0; got {draws}.")
+    if views not in VIEWS:
+        raise ModelError(
+            f"`views` must be one of {', '.join(map(repr, VIEWS))}; got {views!r}.",
+            hint=plugins.nearest(str(views), VIEWS),
+        )
 
 
 def load_estimator(directory: str | os.PathLike[str]) -> Estimator:

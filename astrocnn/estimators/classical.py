@@ -17,12 +17,12 @@ from astrocnn.atomic import replacing_folder
 from astrocnn.datasets import Shards, get_d4_views, read_labels
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.estimators import _skops
-from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
+from astrocnn.estimators._arrays import check_arrays, with_scalars
 from astrocnn.estimators._classical_target import METHODS, check_target, learn, tell
 from astrocnn.estimators._folder import read_json, write_json
 from astrocnn.estimators._image_features import ImageFeatures, Part
 from astrocnn.estimators._threads import each_in_a_thread, for_independent_parts
-from astrocnn.estimators.base import ABOUT
+from astrocnn.estimators.base import ABOUT, validate_draws
 from astrocnn.imaging import Inputs
 from astrocnn.models import evaluate_in_blocks
 from astrocnn.targets import Task, storage
@@ -233,7 +233,7 @@ class ClassicalEstimator:
         lacks a scalar, or has a feature that is not defined, is NaN.
         """
         self._require_trained()
-        check_views(draws, views)
+        validate_draws(draws, views)
         stack, given = check_arrays(self.inputs, images, scalars)
         if views == "one" or not self._seen.parts:
             return self._told(self._looked(stack, given), draws, seed)

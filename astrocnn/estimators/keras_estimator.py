@@ -17,14 +17,14 @@ from astrocnn.atomic import replacing_folder
 from astrocnn.backend import keras
 from astrocnn.datasets import Shards, build_dataset, fit_normalization, read_labels
 from astrocnn.errors import ModelError
-from astrocnn.estimators._arrays import check_arrays, check_views, with_scalars
+from astrocnn.estimators._arrays import check_arrays, with_scalars
 from astrocnn.estimators._features import Features
 from astrocnn.estimators._folder import read_json, write_json
 from astrocnn.estimators._forward import Forward
 from astrocnn.estimators._network import read_network, write_network
 from astrocnn.estimators._rounding import largest_change
 from astrocnn.estimators._start import begin, facts_of
-from astrocnn.estimators.base import ABOUT
+from astrocnn.estimators.base import ABOUT, validate_draws
 from astrocnn.imaging import Inputs
 from astrocnn.models import Options, get_body_layers, with_precision
 from astrocnn.models.build import add_auxiliary_heads, build_model
@@ -318,7 +318,7 @@ class KerasEstimator:
     ) -> dict[str, NDArray[np.float32]]:
         """Predict objects; see `astrocnn.estimators.Estimator.sample`."""
         self._require_trained()
-        check_views(draws, views)
+        validate_draws(draws, views)
         images, scalars = check_arrays(self.inputs, images, scalars)
         forward = self._forward(int(draws), int(seed), views)
         if len(images):

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+from astrocnn.calibration import Batch, Extra
 from astrocnn.column import Column
-from astrocnn.prediction.batch import Batch, Extra
+from astrocnn.prediction.chunks import Plan, parse_worker
 from astrocnn.prediction.engine import predict
+from astrocnn.prediction.export import to_csv, to_parquet, to_qp
+from astrocnn.prediction.objects import predict_objects
 from astrocnn.prediction.pdf import PDF_FORMS, read_pdf
-from astrocnn.prediction.pdf.ensemble_file import to_qp
-from astrocnn.prediction.plan import Plan, parse_worker
-from astrocnn.prediction.rows import predict_rows
-from astrocnn.prediction.selecting import Cleaned, cleaned, write_cleaned
-from astrocnn.prediction.table import TableWriter
-from astrocnn.prediction.table_export import to_csv, to_parquet
+from astrocnn.prediction.selection import SelectedCatalog, select_objects, write_selected
+from astrocnn.prediction.table_writer import TableWriter
 
 __all__ = [
     "PDF_FORMS",
     "Batch",
-    "Cleaned",
+    "Column",
     "Extra",
     "Plan",
-    "Column",
+    "SelectedCatalog",
     "TableWriter",
-    "cleaned",
     "parse_worker",
     "predict",
-    "predict_rows",
+    "predict_objects",
     "read_pdf",
+    "select_objects",
     "to_csv",
     "to_parquet",
     "to_qp",
-    "write_cleaned",
+    "write_selected",
 ]

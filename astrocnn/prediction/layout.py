@@ -1,25 +1,27 @@
-"""Which columns and extensions a table of predictions has."""
+"""Which columns and extensions a table of predictions has, and what extras put into theirs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
+import numpy as np
+
+from astrocnn.calibration import Batch, Extra
+from astrocnn.catalog import Catalog
 from astrocnn.column import Column
 from astrocnn.errors import PredictionError
-from astrocnn.prediction.batch import Extra
-from astrocnn.prediction.extras import absent_values
-from astrocnn.prediction.pdf import Plane, planes_of
+from astrocnn.estimators.base import Estimator
+from astrocnn.prediction.pdf import DensityPlane, build_planes
 
-if TYPE_CHECKING:
-    from astrocnn.catalog import Catalog
-    from astrocnn.estimators import Estimator
-
-__all__ = ["FLAGS", "ROW", "Layout"]
+__all__ = ["FLAGS", "ROW", "Layout", "compute_extra", "get_absent_values"]
 
 FLAGS = Column("flags", "int32", ucd="meta.code", description="bit mask, see FLAGn cards")
 ROW = Column("ROW", "int64", description="row of the catalogue, from 0")
+
+_KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b", "U": "U"}
+"""Kinds of numpy types: what a column of each kind can be computed as."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,16 @@ class Layout:
         Those of the catalogue.
     predicted : tuple of Column
         Flags, those of the task, those of the extras.
-    planes : tuple of Plane
+    planes : tuple of DensityPlane
         Densities.
     """
 
     own: tuple[Column, ...]
     predicted: tuple[Column, ...]
-    planes: tuple[Plane, ...]
+    planes: tuple[DensityPlane, ...]
 
     @classmethod
-    def of(
+    def build(
         cls, estimator: Estimator, catalog: Catalog, extras: Sequence[Extra], pdf: str
     ) -> Layout:
         """The layout of a prediction.
@@ -50,25 +52,99 @@ class Layout:
         ------
         PredictionError
             If two columns have the same name, an extra has no value for rows without a
-            prediction, or the form of the densities makes no sense.
+            prediction, or the form of the densities is invalid.
         """
         own = tuple(Column.like(*column) for column in catalog.role_columns())
-        told = [("the task", estimator.task.columns())]
+        declared = [("the task", estimator.task.columns())]
         for extra in extras:
-            absent_values(extra)
-            told.append((type(extra).__name__, extra.columns()))
+            get_absent_values(extra)
+            declared.append((type(extra).__name__, extra.columns()))
         taken = {column.name.lower(): "the catalogue" for column in own}
         taken |= dict.fromkeys((FLAGS.name.lower(), ROW.name.lower()), "the table itself")
         predicted = [FLAGS]
-        for whose, columns in told:
+        for owner, columns in declared:
             for column in columns:
                 predicted.append(column)
                 other = taken.get(column.name.lower())
                 if other is not None:
                     raise PredictionError(
                         f"Two columns would have the name '{column.name}' (FITS ignores case).",
-                        received=f"one of {other}, one of {whose}",
+                        received=f"one of {other}, one of {owner}",
                         hint="rename a target, or a column of the catalogue or of the extra",
                     )
-                taken[column.name.lower()] = whose
-        return cls(own, tuple(predicted), planes_of(estimator.task, pdf))
+                taken[column.name.lower()] = owner
+        return cls(own, tuple(predicted), build_planes(estimator.task, pdf))
+
+
+def get_absent_values(extra: Extra) -> dict[str, np.ndarray]:
+    """What each column of an extra holds in a row without a prediction, as arrays of one value.
+
+    Raises
+    ------
+    PredictionError
+        If a column has a type without a natural absent value, or one that cannot hold it.
+    """
+    stated = dict(getattr(extra, "absent", {}))
+    absent = {}
+    for column in extra.columns():
+        kind = np.dtype(column.dtype)
+        if kind.kind not in _KINDS:
+            raise _invalid(extra, column.name, column.dtype, "floats, integers, bool, U<length>")
+        value: Any = {"f": np.nan, "U": "", "b": False}.get(kind.kind, -1)
+        if kind.kind in "iu":
+            value = stated.get(column.name, value)
+            limits = np.iinfo(kind)
+            if not limits.min <= value <= limits.max:
+                name = type(extra).__name__
+                raise PredictionError(
+                    f"The column '{column.name}' of {name} cannot hold its absent value.",
+                    received=f"{value} in {column.dtype}",
+                    hint=f"give {name} an attribute absent = {{'{column.name}': ...}}",
+                )
+        absent[column.name] = np.array([value], dtype=kind)
+    return absent
+
+
+def compute_extra(extra: Extra, batch: Batch) -> dict[str, np.ndarray]:
+    """Columns of an extra, each of the type and length declared.
+
+    Raises
+    ------
+    PredictionError
+        If a column is missing, not declared, or has values that its type cannot hold.
+    """
+    computed = extra.compute(batch)
+    declared = {column.name: np.dtype(column.dtype) for column in extra.columns()}
+    if set(computed) != set(declared):
+        raise PredictionError(
+            f"{type(extra).__name__} computes other columns than it declares.",
+            received=sorted(computed),
+            allowed=sorted(declared),
+        )
+    return {
+        name: _cast_exactly(extra, name, computed[name], kind, len(batch))
+        for name, kind in declared.items()
+    }
+
+
+def _cast_exactly(extra: Extra, name: str, given: Any, kind: np.dtype, count: int) -> np.ndarray:
+    values = np.asarray(given)
+    if values.shape != (count,):
+        raise _invalid(extra, name, f"shape {values.shape}", f"({count},)")
+    if values.dtype.kind not in _KINDS[kind.kind]:
+        raise _invalid(extra, name, f"values of type {values.dtype}", str(kind))
+    if kind.kind == "f":
+        return values.astype(kind)
+    cast = values.astype(kind)
+    # numpy cuts a text and wraps an integer around without an error.
+    if not np.array_equal(cast, values):
+        raise _invalid(extra, name, f"values of type {values.dtype} that do not fit", str(kind))
+    return cast
+
+
+def _invalid(extra: Extra, column: str, received: str, allowed: str) -> PredictionError:
+    return PredictionError(
+        f"The column '{column}' of {type(extra).__name__} has invalid values.",
+        received=received,
+        allowed=allowed,
+    )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astrocnn.prediction.rows import predict_objects
 from astropy.table import Table
 from scipy.special import expit, logit
 
@@ -11,7 +12,6 @@ from astrocnn.errors import ConfigError, ModelError
 from astrocnn.estimators import Calibrated, KerasEstimator, load_estimator
 from astrocnn.flags import Flag
 from astrocnn.imaging.cutouts import Cutouts
-from astrocnn.prediction.rows import predict_rows
 from astrocnn.targets import Target, Task
 from astrocnn.targets.families.binned import Binned
 from astrocnn.targets.families.gaussian import Gaussian
@@ -113,7 +113,7 @@ def test_the_whole_way_from_a_network_to_novelty(inside):
     catalog = Catalog.from_table(Table({"id": np.arange(6)}), id="id")
     flags = np.array([0, 0, Flag.NO_COVERAGE, 0, 0, 0], np.int32)
     cutouts = Cutouts(images[:6], flags, np.zeros((6, 2), np.float32))
-    table = predict_rows(calibrated, catalog, cutouts, draws=4, extras=found.extras)
+    table = predict_objects(calibrated, catalog, cutouts, draws=4, extras=found.extras)
     assert {"width_median", "width_conf95_high", "novelty"} <= set(table)
     for name in ("width_median", "width_conf68_low", "novelty_distance"):
         assert np.flatnonzero(np.isnan(table[name])).tolist() == [2]

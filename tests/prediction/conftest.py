@@ -13,7 +13,7 @@ from astropy.table import Table
 from astrocnn.catalog import Catalog
 from astrocnn.column import Column
 from astrocnn.imaging import ArraySource, Inputs
-from astrocnn.prediction import plan as plan_module
+from astrocnn.prediction import chunks
 from astrocnn.targets import Categorical, Target, Task
 from astrocnn.targets.families.binned import Binned
 
@@ -113,8 +113,8 @@ def make_survey(n=300, text=False, broken=True, seed=0):
 
 @pytest.fixture
 def fake(monkeypatch):
-    """The classes above; parts hold 64 rows."""
-    monkeypatch.setattr(plan_module, "_ROWS_AT_MOST", 64)
+    """The classes above; chunks hold 64 rows."""
+    monkeypatch.setattr(chunks, "_MAX_ROWS", 64)
     return SimpleNamespace(
         Photometric=Photometric,
         Brightness=Brightness,

@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 import astrocnn
 from astrocnn.backend import keras, tf
 from astrocnn.catalog import Catalog, CatalogWarning
-from astrocnn.errors import InputsError, PredictionError
+from astrocnn.errors import InputsError, ModelError, PredictionError
 from astrocnn.flags import Flag
 from astrocnn.imaging import ArraySource, Inputs
-from astrocnn.prediction import Plan, parse_worker, parts, predict, predict_rows
-from astrocnn.prediction import plan as plan_module
+from astrocnn.prediction import Plan, chunks, parse_worker, predict, predict_objects
 from astrocnn.targets import make
 
 N, SIZE, BANDS = 300, 4, ("g", "r")
@@ -45,8 +44,8 @@ class Mean:
 
 
 @pytest.fixture(autouse=True)
-def small_parts(monkeypatch):
-    monkeypatch.setattr(plan_module, "_ROWS_AT_MOST", 64)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(chunks, "_MAX_ROWS", 64)
 
 
 def objects(n=N, seed=0):
@@ -172,7 +171,7 @@ def test_a_missing_scalar_is_a_flag():
     estimator = Mean()
     estimator.inputs = Inputs(bands=BANDS, size=SIZE, scalars=("ebv",))
     cutouts = source_of(images[:8]).read(np.arange(8))
-    columns = predict_rows(estimator, catalog, cutouts)
+    columns = predict_objects(estimator, catalog, cutouts)
     assert columns["flags"][1] & Flag.SCALAR_MISSING and columns["flags"][1] & Flag.NOT_PREDICTED
     assert np.isnan(columns["morphology_p_a"][1]) and np.isfinite(columns["morphology_p_a"][0])
 
@@ -181,8 +180,8 @@ def test_a_missing_scalar_is_a_flag():
 def test_parts_cover_every_row_once(n, bytes_per_row):
     order = np.random.default_rng(n).permutation(n)
     plan = Plan.make(order, bytes_per_row, {"a": 1})
-    parts = [plan.rows(part) for part in range(len(plan))]
-    np.testing.assert_array_equal(np.concatenate([*parts, np.empty(0, int)]), order)
+    rows = [plan.rows(chunk) for chunk in range(len(plan))]
+    np.testing.assert_array_equal(np.concatenate([*rows, np.empty(0, int)]), order)
 
 
 def test_the_fingerprint_is_of_the_facts_and_the_order():
@@ -253,14 +252,14 @@ def test_a_worker_is_two_numbers(worker):
     [
         ({"worker": (3, 2)}, "i from 1 to n"),
         ({"views": "d5"}, "did you mean 'd4'"),
-        ({"draws": -1}, "0 or more draws"),
+        ({"draws": -1}, "`draws` must be an integer >= 0; got -1"),
         ({"catalog": objects(21)[0]}, "same rows"),
     ],
 )
 def test_wrong_arguments_leave_nothing(tmp_path, change, said):
     catalog, images = objects(20)
     arguments = {"catalog": catalog, "source": source_of(images), "out": tmp_path / "p.fits"}
-    with pytest.raises(PredictionError, match=said):
+    with pytest.raises((PredictionError, ModelError), match=said):
         predict(Mean(), **(arguments | change))
     assert not list(tmp_path.iterdir())
 
@@ -292,7 +291,7 @@ def test_a_worker_that_is_overtaken_returns_the_finished_table(tmp_path, monkeyp
 
     def overtake():
         monkeypatch.undo()
-        monkeypatch.setattr(plan_module, "_ROWS_AT_MOST", 64)
+        monkeypatch.setattr(chunks, "_MAX_ROWS", 64)
         predict(Mean(), catalog, source_of(images), out)
 
     slow = Mean()
@@ -306,13 +305,13 @@ def test_a_worker_that_is_overtaken_returns_the_finished_table(tmp_path, monkeyp
 
         slow.sample = sample_late
     else:
-        merge = parts.merge
+        merge = chunks.merge
 
         def merge_late(*arguments):
             overtake()
             merge(*arguments)
 
-        monkeypatch.setattr(parts, "merge", merge_late)
+        monkeypatch.setattr(chunks, "merge", merge_late)
     assert predict(slow, catalog, source_of(images), out) == out
     assert list(tmp_path.iterdir()) == [out]
     assert len(Table.read(out)) == N

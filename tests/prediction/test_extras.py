@@ -11,9 +11,8 @@ from astrocnn import plugins
 from astrocnn.column import Column
 from astrocnn.errors import PredictionError
 from astrocnn.flags import Flag
-from astrocnn.prediction import predict, predict_rows
-from astrocnn.prediction.extras import absent_values
-from astrocnn.prediction.layout import Layout
+from astrocnn.prediction import predict, predict_objects
+from astrocnn.prediction.layout import Layout, get_absent_values
 
 
 def test_columns_follow_those_of_the_task_and_are_absent_where_nothing_was_predicted(
@@ -50,7 +49,7 @@ def test_rows_in_memory_are_those_of_the_table(fake, tmp_path):
     extras = (fake.Brightness(), fake.Counted())
     out = predict(fake.Photometric(), catalog, source, tmp_path / "p.fits", extras=extras)
     rows = np.arange(5, 20)
-    columns = predict_rows(fake.Photometric(), catalog[rows], source.read(rows), extras=extras)
+    columns = predict_objects(fake.Photometric(), catalog[rows], source.read(rows), extras=extras)
     table = Table.read(out, hdu="PREDICTIONS", mask_invalid=False)
     for name, values in columns.items():
         found = np.ma.getdata(table[name])[rows]
@@ -63,7 +62,7 @@ def test_only_rows_without_a_prediction_never_reach_an_extra(fake):
     extra = fake.Brightness()
     extra.compute = None
     rows = np.array([fake.broken])
-    columns = predict_rows(
+    columns = predict_objects(
         fake.Photometric(), catalog[rows], source.read(rows), extras=(extra, fake.Counted())
     )
     assert np.isnan(columns["brightness"][0]) and columns["side"][0] == ""
@@ -73,7 +72,7 @@ def test_only_rows_without_a_prediction_never_reach_an_extra(fake):
 @pytest.mark.parametrize("draws", [0, 1, 3])
 def test_no_number_stands_where_nothing_was_predicted(fake, draws):
     catalog, source = fake.survey(20)
-    columns = predict_rows(fake.Photometric(), catalog, source.read(np.arange(20)), draws=draws)
+    columns = predict_objects(fake.Photometric(), catalog, source.read(np.arange(20)), draws=draws)
     assert columns.pop("flags")[fake.broken] & Flag.NOT_PREDICTED
     for name, values in columns.items():
         held = values[fake.broken]
@@ -102,10 +101,10 @@ def _of_the_package():
 @pytest.mark.parametrize("extra", _of_the_package(), ids=lambda e: type(e).__name__)
 def test_extras_of_the_package_fit_a_table(fake, extra):
     catalog, _ = fake.survey(20)
-    layout = Layout.of(fake.Photometric(), catalog, (extra,), "none")
+    layout = Layout.build(fake.Photometric(), catalog, (extra,), "none")
     declared = layout.predicted[-len(extra.columns()) :]
     assert [c.name for c in declared] == [c.name for c in extra.columns()]
-    for column, value in zip(declared, absent_values(extra).values(), strict=True):
+    for column, value in zip(declared, get_absent_values(extra).values(), strict=True):
         assert column.encode(value, 1).shape == (1,)
     assert len(extra.fingerprint) > 7
 
@@ -162,11 +161,13 @@ def test_values_other_than_declared_are_refused(fake, extra, said):
     catalog, source = fake.survey(5, broken=False)
     rows = np.arange(5)
     with pytest.raises(PredictionError, match=f"(?s){said}"):
-        predict_rows(fake.Photometric(), catalog[rows], source.read(rows), extras=(extra,))
+        predict_objects(fake.Photometric(), catalog[rows], source.read(rows), extras=(extra,))
 
 
 def test_an_unsigned_integer_may_state_its_absent_value(fake):
     catalog, source = fake.survey(10)
     extra = Odd("u1", np.arange(9), absent={"odd": 255})
-    columns = predict_rows(fake.Photometric(), catalog, source.read(np.arange(10)), extras=(extra,))
+    columns = predict_objects(
+        fake.Photometric(), catalog, source.read(np.arange(10)), extras=(extra,)
+    )
     assert columns["odd"].tolist() == [0, 1, 2, 3, 4, 5, 6, 255, 7, 8]

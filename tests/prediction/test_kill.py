@@ -15,8 +15,8 @@ _JOB = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 import conftest as fake
-from astrocnn.prediction import plan, predict, record_file
-plan._ROWS_AT_MOST = 64
+from astrocnn.prediction import chunks, predict, table_writer
+chunks._MAX_ROWS = 64
 out, moment, left = sys.argv[2], sys.argv[3], int(sys.argv[4])
 
 def deadly(real):
@@ -31,7 +31,7 @@ def deadly(real):
 if moment == "sample":
     fake.Photometric.sample = deadly(fake.Photometric.sample)
 elif moment == "put":
-    record_file.RecordFile.put = deadly(record_file.RecordFile.put)
+    table_writer.RecordFile.put = deadly(table_writer.RecordFile.put)
 catalog, source = fake.make_survey()
 extras = (fake.Brightness(), fake.Counted())
 predict(fake.Photometric(2), catalog, source, out, draws=2, pdf="int16", extras=extras)

@@ -11,7 +11,7 @@ from astropy.table import Table
 from astrocnn.errors import PredictionError
 from astrocnn.imaging import Inputs
 from astrocnn.imaging.source import NoImages
-from astrocnn.prediction import predict, read_pdf, rows, to_csv, to_parquet
+from astrocnn.prediction import objects, predict, read_pdf, to_csv, to_parquet
 
 FORMS = ("float32", "int16", "quantiles")
 
@@ -163,7 +163,7 @@ def test_how_many_rows_are_in_memory_changes_no_byte(fake, tmp_path, monkeypatch
     catalog, source = fake.survey(90)
     way = {"draws": 3, "pdf": "float32", "extras": (fake.Brightness(), fake.Counted())}
     whole = predict(fake.Photometric(4), catalog, source, tmp_path / "a.fits", **way)
-    monkeypatch.setattr(rows, "SAMPLE_BYTES", budget)
+    monkeypatch.setattr(objects, "SAMPLE_BYTES", budget)
     estimator = fake.Photometric(members=4)
     out = predict(estimator, catalog, source, tmp_path / "b.fits", **way)
     assert out.read_bytes() == whole.read_bytes()

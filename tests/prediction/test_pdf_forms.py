@@ -10,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrocnn.errors import PredictionError
-from astrocnn.prediction.pdf import PDF_FORMS, Plane, planes_of
-from astrocnn.prediction.pdf.form import largest_error
-from astrocnn.prediction.pdf.plane import FORMS, rounded_up
-from astrocnn.prediction.pdf.quantiles import LEVELS
+from astrocnn.prediction.pdf import PDF_FORMS, DensityPlane, build_planes, round_up
+from astrocnn.prediction.pdf_forms import FORMS, LEVELS, compute_largest_error
 from astrocnn.targets import Bernoulli, Target, Task
 from astrocnn.targets.families import binned, gaussian, mixture
 from astrocnn.targets.families.binned import Binned
@@ -47,7 +45,7 @@ def test_the_stated_error_holds_everywhere(name, case):
     form = FORMS[name]
     stored = form.encode(masses, edges)
     assert stored.dtype == form.dtype and stored.shape == (len(masses), form.width(len(edges) - 1))
-    error = largest_error(form, masses, stored, edges)
+    error = compute_largest_error(form, masses, stored, edges)
     decoded = form.decode(stored, edges)
     assert np.all(decoded >= 0)
     np.testing.assert_allclose(decoded.sum(axis=1), 1, atol=1e-5 if name == "float32" else 1e-12)
@@ -104,7 +102,7 @@ def test_a_row_is_stored_by_itself(name, case):
 
 @given(st.floats(1e-30, 1e6))
 def test_a_bound_is_never_below_and_has_two_digits(value):
-    bound = rounded_up(value)
+    bound = round_up(value)
     assert value <= bound <= value * (1 + Fraction(11, 100))
     assert float(f"{bound:.1e}") == bound
 
@@ -118,7 +116,7 @@ def sample_of(family, n_draws=3, n=5, seed=0):
 def test_the_predictive_density_is_the_mean_over_draws(family):
     samples = sample_of(family)
     samples[:, 2] = np.nan
-    plane = Plane(Target("z", family, "z"), "PDF", "float32")
+    plane = DensityPlane(Target("z", family, "z"), "PDF", "float32")
     stored, error = plane.store(samples)
     expected = family.masses(samples).mean(axis=0)
     width = (family.high - family.low) / (len(family.edges) - 1)
@@ -132,7 +130,7 @@ def test_the_predictive_density_is_the_mean_over_draws(family):
 )
 def test_an_object_is_told_by_itself(family, form):
     samples = sample_of(family)
-    plane = Plane(Target("z", family, "z"), "PDF", form)
+    plane = DensityPlane(Target("z", family, "z"), "PDF", form)
     whole, error = plane.store(samples)
     alone = [plane.store(samples[:, i : i + 1]) for i in range(5)]
     np.testing.assert_array_equal(np.concatenate([stored for stored, _ in alone]), whole)
@@ -148,14 +146,14 @@ def test_masses_that_are_no_probabilities_are_refused():
         def masses(self, samples):
             return super().masses(samples) * 1.01
 
-    plane = Plane(Target("z", Wrong(0.0, 0.4, 12), "z"), "PDF", "int16")
+    plane = DensityPlane(Target("z", Wrong(0.0, 0.4, 12), "z"), "PDF", "int16")
     with pytest.raises(PredictionError, match=r"(?s)'z' is not one.*sum of 1\.01"):
         plane.store(sample_of(Binned(0.0, 0.4, 12)))
 
 
 def test_the_unit_of_a_density_is_one_over_that_of_the_quantity():
     family = Gaussian(0.0, 10.0, 20)
-    unit = Plane(Target("t", family, "t"), "PDF", "float32").image().unit
+    unit = DensityPlane(Target("t", family, "t"), "PDF", "float32").image().unit
     assert unit == ""
 
     class Heavy(Gaussian):
@@ -164,21 +162,21 @@ def test_the_unit_of_a_density_is_one_over_that_of_the_quantity():
 
             return tuple(dataclasses.replace(c, unit="km / s") for c in super().columns())
 
-    plane = Plane(Target("t", Heavy(0.0, 10.0, 20), "t"), "PDF", "float32")
+    plane = DensityPlane(Target("t", Heavy(0.0, 10.0, 20), "t"), "PDF", "float32")
     assert plane.image().unit == "s km-1"
-    quantiles = Plane(Target("t", Heavy(0.0, 10.0, 20), "t"), "PDF", "quantiles")
+    quantiles = DensityPlane(Target("t", Heavy(0.0, 10.0, 20), "t"), "PDF", "quantiles")
     assert quantiles.image().unit == "km / s"
 
 
 def test_names_of_extensions():
     one, two = (Target(name, Binned(0.0, 0.4, 12), name) for name in ("z", "t-type"))
     yes = Target("bar", Bernoulli(), "bar")
-    assert [p.name for p in planes_of(Task("a", (yes, one), "bar.auc"), "int16")] == ["PDF"]
-    both = planes_of(Task("a", (one, yes, two), "bar.auc"), "int16")
+    assert [p.name for p in build_planes(Task("a", (yes, one), "bar.auc"), "int16")] == ["PDF"]
+    both = build_planes(Task("a", (one, yes, two), "bar.auc"), "int16")
     assert [p.name for p in both] == ["PDF_Z", "PDF_T_TYPE"]
-    assert planes_of(Task("a", (one,), "z.x"), "none") == ()
+    assert build_planes(Task("a", (one,), "z.x"), "none") == ()
     with pytest.raises(PredictionError, match="no target whose prediction is a density"):
-        planes_of(Task("a", (yes,), "bar.auc"), "float32")
+        build_planes(Task("a", (yes,), "bar.auc"), "float32")
     with pytest.raises(PredictionError, match="did you mean 'quantiles'"):
-        planes_of(Task("a", (one,), "z.x"), "quantile")
+        build_planes(Task("a", (one,), "z.x"), "quantile")
     assert PDF_FORMS == ("none", "float32", "int16", "quantiles")

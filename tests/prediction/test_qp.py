@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from astrocnn.errors import PredictionError
-from astrocnn.prediction import predict, read_pdf, to_qp
-from astrocnn.prediction.pdf import ensemble_file
+from astrocnn.prediction import export, predict, read_pdf, to_qp
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def qp():
 @pytest.mark.parametrize("text", [False, True])
 @pytest.mark.parametrize("form", ["float32", "int16", "quantiles"])
 def test_qp_reads_densities_and_exact_identifiers(fake, tmp_path, monkeypatch, qp, form, text):
-    monkeypatch.setattr(ensemble_file, "ROWS", 33)  # the last block has a single row
+    monkeypatch.setattr(export, "QP_ROWS", 33)  # the last block has a single row
     catalog, source = fake.survey(100, text=text, broken=False)
     extras = (fake.Brightness(), fake.Counted())
     table = predict(

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from astrocnn.catalog import read_catalog
 from astrocnn.errors import ConfigError
-from astrocnn.prediction.selecting import cleaned, write_cleaned
+from astrocnn.prediction.selection import select_objects, write_selected
 
 __all__ = ["run"]
 
@@ -33,8 +33,8 @@ def run(predictions: Path, *, catalog: Path, out: Path) -> Iterator[Table | str]
             raise ConfigError("The table does not exist.", received=str(path))
         if out.exists() and out.samefile(path):
             raise ConfigError("A table that is read would be replaced.", received=str(out))
-    made = cleaned(read_catalog(catalog), AstropyTable.read(predictions, hdu="PREDICTIONS"))
-    kept, rejected = write_cleaned(made, out)
+    made = select_objects(read_catalog(catalog), AstropyTable.read(predictions, hdu="PREDICTIONS"))
+    kept, rejected = write_selected(made, out)
     yield f"{len(made.selected)} selected: {kept}"
     yield f"{len(made.rejected)} rejected: {rejected}"
     if made.counts:

@@ -15,7 +15,7 @@ from astrocnn.errors import PredictionError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Inputs
 from astrocnn.prediction import predict
-from astrocnn.prediction.selecting import cleaned, write_cleaned
+from astrocnn.prediction.selection import select_objects, write_selected
 from astrocnn.targets import make
 
 
@@ -53,7 +53,7 @@ def test_every_row_is_in_one_of_the_two(verdict, seed):
     rng = np.random.default_rng(seed)
     ids = rng.choice(10**6, n, replace=False)
     order = rng.permutation(n)
-    made = cleaned(
+    made = select_objects(
         Catalog.from_table({"OBJECT_ID": ids, "x": np.arange(n)}),
         predictions(ids[order], np.array(verdict)[order]),
     )
@@ -67,7 +67,7 @@ def test_reasons(catalog):
     flags = np.array([0, 0, 0, Flag.NO_COVERAGE | Flag.NOT_PREDICTED, Flag.NOT_PREDICTED])
     flags[4] |= Flag.BAD_COORDINATES | Flag.NO_DATA_PIXELS
     said = predictions(catalog.ids, [0, 1, 0, -1, -1], ["ghost", "", "ghost", "", ""], flags)
-    made = cleaned(catalog, said)
+    made = select_objects(catalog, said)
     assert made.rejected["reason"].tolist() == [
         "ghost",
         "ghost",
@@ -81,14 +81,16 @@ def test_reasons(catalog):
 def test_a_masked_verdict_is_no_prediction(catalog):
     said = predictions(catalog.ids, [1] * 5)
     said["selected"] = MaskedColumn(said["selected"], mask=[0, 1, 0, 0, 0])
-    made = cleaned(catalog, said)
+    made = select_objects(catalog, said)
     assert made.rejected["OBJECT_ID"].tolist() == [5]
     assert made.rejected["reason"].tolist() == ["not predicted"]
 
 
 def test_files_hold_all_columns_exactly(catalog, tmp_path):
-    made = cleaned(catalog, predictions(catalog.ids, [1, 1, 1, 0, 0], ["", "", "", "edge", "a+b"]))
-    out, other = write_cleaned(made, tmp_path / "clean.fits", cards=[("SEED", 3, "")])
+    made = select_objects(
+        catalog, predictions(catalog.ids, [1, 1, 1, 0, 0], ["", "", "", "edge", "a+b"])
+    )
+    out, other = write_selected(made, tmp_path / "clean.fits", cards=[("SEED", 3, "")])
     assert other.name == "clean-rejected.fits"
     back = read_catalog(out)
     assert back.ids.tolist() == catalog.ids[:3].tolist()
@@ -104,15 +106,15 @@ def test_files_hold_all_columns_exactly(catalog, tmp_path):
 
 @pytest.mark.parametrize("verdict", [0, 1])
 def test_nothing_or_everything_is_selected(catalog, tmp_path, verdict):
-    made = cleaned(catalog, predictions(catalog.ids, [verdict] * 5))
-    paths = write_cleaned(made, tmp_path / "clean.fits")
+    made = select_objects(catalog, predictions(catalog.ids, [verdict] * 5))
+    paths = write_selected(made, tmp_path / "clean.fits")
     assert [len(fits.getdata(p, 1)) for p in paths] == [5 * verdict, 5 * (1 - verdict)]
 
 
 def test_identifiers_are_compared_as_the_table_spells_them():
     names = ["a\u00e9", "b"]
     said = predictions(["b", "a\\xe9"], [1, 0], ["", "ghost"])
-    made = cleaned(Catalog.from_table({"OBJECT_ID": names}), said)
+    made = select_objects(Catalog.from_table({"OBJECT_ID": names}), said)
     assert made.rejected["OBJECT_ID"].tolist() == ["a\u00e9"]
 
 
@@ -120,20 +122,20 @@ def test_other_objects_are_refused(catalog):
     ids = catalog.ids.copy()
     ids[1] = 6
     with pytest.raises(PredictionError, match=r"not of the objects[\s\S]*1 of 5"):
-        cleaned(catalog, predictions(ids, [1] * 5))
+        select_objects(catalog, predictions(ids, [1] * 5))
     with pytest.raises(PredictionError, match="not of the objects"):
-        cleaned(catalog, predictions(catalog.ids[:4], [1] * 4))
+        select_objects(catalog, predictions(catalog.ids[:4], [1] * 4))
     with pytest.raises(PredictionError, match="no column 'OBJECT_ID'"):
         renamed = predictions(catalog.ids, [1] * 5)
         renamed.rename_column("OBJECT_ID", "objID")
-        cleaned(catalog, renamed)
+        select_objects(catalog, renamed)
 
 
 def test_predictions_without_a_selection_are_refused(catalog):
     said = predictions(catalog.ids, [1] * 5)
     said.remove_column("selected")
-    with pytest.raises(PredictionError, match="whether it is selected"):
-        cleaned(catalog, said)
+    with pytest.raises(PredictionError, match="hold no selection"):
+        select_objects(catalog, said)
 
 
 class Judge:
@@ -164,7 +166,7 @@ def test_from_selection_to_cleaned_catalogue(fake, tmp_path):
     selection = Selection.fit(judge.task, encoded, weights, samples, completeness=0.9)
     out = predict(judge, catalog, source, tmp_path / "p.fits", extras=(selection,))
     table = Table.read(out, hdu="PREDICTIONS")
-    made = cleaned(catalog, table)
+    made = select_objects(catalog, table)
     good = np.isfinite(p)
     usable = truth["usable"] & good
     keep = good & (np.nan_to_num(p) >= np.float32(selection.threshold))

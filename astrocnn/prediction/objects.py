@@ -1,43 +1,39 @@
 """Prediction of some objects in memory: flags, samples, columns, extras, densities.
 
-The samples are the largest thing here (draws x rows x units), so they are made and told for a
-few rows at a time.  Every column tells each object by itself: how many rows that are changes no
-number.
+The samples are the largest thing here (draws x rows x units), so they are made and summarized for
+a few rows at a time.  Every column is computed for each object by itself: the number of rows that
+are processed together changes no value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from astrocnn.calibration import Batch, Extra
+from astrocnn.catalog import Catalog
 from astrocnn.errors import PredictionError
+from astrocnn.estimators.base import Estimator
 from astrocnn.flags import Flag
-from astrocnn.prediction import extras as extra_columns
-from astrocnn.prediction.batch import Batch, Extra
-from astrocnn.prediction.pdf import Plane
-from astrocnn.targets import QuantityFamily
+from astrocnn.imaging import Cutouts
+from astrocnn.prediction.layout import compute_extra, get_absent_values
+from astrocnn.prediction.pdf import DensityPlane
+from astrocnn.targets import Family, QuantityFamily, Task
 
-if TYPE_CHECKING:
-    from astrocnn.catalog import Catalog
-    from astrocnn.estimators import Estimator
-    from astrocnn.imaging import Cutouts
-    from astrocnn.targets import Task
-
-__all__ = ["SAMPLE_BYTES", "Predicted", "predict_part", "predict_rows", "scalars_of"]
+__all__ = ["ChunkPrediction", "predict_chunk", "predict_objects", "stack_scalars"]
 
 SAMPLE_BYTES = 64 * 1024**2
-"""Samples in memory at a time [bytes]; what tells them takes a few times as much."""
+"""Samples in memory at a time [bytes]; their summaries take a few times as much."""
 
 # Until the first samples are there, this many members of an ensemble are allowed for.
 _MEMBERS = 16
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """What was predicted of n objects.
+class ChunkPrediction:
+    """The predictions of n objects.
 
     Attributes
     ----------
@@ -54,7 +50,7 @@ class Predicted:
     errors: dict[str, float]
 
 
-def predict_rows(
+def predict_objects(
     estimator: Estimator,
     catalog: Catalog,
     cutouts: Cutouts,
@@ -83,12 +79,12 @@ def predict_rows(
         ``flags`` and the columns of every target and extra. Rows that cannot be predicted are
         NaN (text columns: empty) and carry `Flag.NOT_PREDICTED`.
     """
-    return predict_part(
+    return predict_chunk(
         estimator, catalog, cutouts, draws=draws, seed=seed, views=views, extras=extras
     ).columns
 
 
-def predict_part(
+def predict_chunk(
     estimator: Estimator,
     catalog: Catalog,
     cutouts: Cutouts,
@@ -97,29 +93,29 @@ def predict_part(
     seed: int,
     views: str,
     extras: Sequence[Extra] = (),
-    planes: Sequence[Plane] = (),
-) -> Predicted:
-    """Predict the objects of one part, with their densities; see `predict_rows`."""
+    planes: Sequence[DensityPlane] = (),
+) -> ChunkPrediction:
+    """Predict the objects of one chunk, with their densities; see `predict_objects`."""
     n = len(catalog)
     flags = cutouts.flags.astype(np.int32) | catalog.flags.astype(np.int32)
-    scalars = scalars_of(catalog, estimator)
+    scalars = stack_scalars(catalog, estimator.inputs.scalars)
     if scalars is not None:
         flags[~np.isfinite(scalars).all(axis=-1)] |= Flag.SCALAR_MISSING
     usable = (flags & int(estimator.inputs.refused)) == 0
     flags[~usable] |= Flag.NOT_PREDICTED
 
-    absent = _absent(estimator.task, extras)
+    absent = _compute_absent(estimator.task, extras)
     columns = {name: np.repeat(value, n) for name, value in absent.items()}
-    densities = {plane.name: plane.nothing(n) for plane in planes}
+    densities = {plane.name: plane.empty(n) for plane in planes}
     errors = dict.fromkeys(densities, 0.0)
-    for batch, rows in _batches(
+    for batch, rows in _iterate_batches(
         estimator, catalog, cutouts, scalars, np.flatnonzero(usable), draws, seed, views
     ):
-        told = dict(batch.columns)
+        computed = dict(batch.columns)
         for extra in extras:
-            told.update(extra_columns.compute(extra, batch))
-        for name, values in told.items():
-            # Text may be longer than what stands for none.
+            computed.update(compute_extra(extra, batch))
+        for name, values in computed.items():
+            # Text may be longer than the value of an absent one.
             kind = np.promote_types(columns[name].dtype, values.dtype)
             columns[name] = columns[name].astype(kind, copy=False)
             columns[name][rows] = values
@@ -127,78 +123,69 @@ def predict_part(
             stored, error = plane.store(batch.samples[plane.target.name])
             densities[plane.name][rows] = stored
             errors[plane.name] = max(errors[plane.name], error)
-    return Predicted({"flags": flags, **columns}, densities, errors)
+    return ChunkPrediction({"flags": flags, **columns}, densities, errors)
 
 
-def scalars_of(catalog: Catalog, estimator: Estimator) -> np.ndarray | None:
-    """Scalar inputs, float32 of shape (n, n_scalars), NaN where missing."""
-    names = estimator.inputs.scalars
+def stack_scalars(catalog: Catalog, names: Sequence[str]) -> np.ndarray | None:
+    """Scalar inputs, float32 of shape (n, n_scalars), NaN where missing; None without names."""
     if not names:
         return None
+    # What exceeds float32 becomes infinite, and is flagged as missing.
     with np.errstate(over="ignore"):
         return np.stack([catalog.numbers(name) for name in names], axis=-1).astype(np.float32)
 
 
-def _batches(
+def _iterate_batches(
     estimator: Estimator,
     catalog: Catalog,
     cutouts: Cutouts,
     scalars: np.ndarray | None,
-    good: np.ndarray,
+    usable: np.ndarray,
     draws: int,
     seed: int,
     views: str,
 ) -> Iterator[tuple[Batch, np.ndarray]]:
     """Predicted objects and their rows, few enough at a time."""
-    width = 4 * sum(_width(target.family) for target in estimator.task.targets)
+    width = 4 * sum(_sample_width(target.family) for target in estimator.task.targets)
     count = max(1, SAMPLE_BYTES // (_MEMBERS * max(draws, 1) * width))
-    while good.size:
-        rows, good = good[:count], good[count:]
+    while usable.size:
+        rows, usable = usable[:count], usable[count:]
         images = cutouts.images[rows]
         numbers = None if scalars is None else scalars[rows]
         samples = estimator.sample(images, numbers, draws=draws, seed=seed, views=views)
-        made = _checked(samples, estimator.task, rows.size)
-        yield (
-            Batch(
-                catalog=catalog[rows],
-                images=images,
-                scalars=numbers,
-                samples=samples,
-                columns=estimator.task.summarize(samples),
-                estimator=estimator,
-            ),
-            rows,
-        )
-        count = max(1, SAMPLE_BYTES // (made * width))
+        n_samples = _validate_samples(samples, estimator.task, rows.size)
+        columns = estimator.task.summarize(samples)
+        yield Batch(catalog[rows], images, numbers, samples, columns, estimator), rows
+        count = max(1, SAMPLE_BYTES // (n_samples * width))
 
 
-def _width(family: object) -> int:
-    """Numbers that one sample of one object takes while it is told."""
+def _sample_width(family: Family) -> int:
+    """Numbers that one sample of one object takes while it is summarized."""
     bins = len(family.edges) - 1 if isinstance(family, QuantityFamily) else 0
-    return max(family.units, bins)  # type: ignore[attr-defined]
+    return max(family.units, bins)
 
 
-def _checked(samples: dict[str, np.ndarray], task: Task, n: int) -> int:
+def _validate_samples(samples: dict[str, np.ndarray], task: Task, n: int) -> int:
     """How many samples there are of each object."""
-    made = {name: np.shape(values) for name, values in samples.items()}
-    count = next(iter(made.values()), (0,))[0]
-    wanted = {t.name: (count, n, t.family.units) for t in task.targets}
-    if made != wanted or count < 1:
+    shapes = {name: np.shape(values) for name, values in samples.items()}
+    count = next(iter(shapes.values()), (0,))[0]
+    expected = {t.name: (count, n, t.family.units) for t in task.targets}
+    if shapes != expected or count < 1:
         raise PredictionError(
             "The estimator's samples do not have the shape of its task.",
-            received=made,
-            allowed={name: ("n_draws", *shape[1:]) for name, shape in wanted.items()},
+            received=shapes,
+            allowed={name: ("n_draws", *shape[1:]) for name, shape in expected.items()},
         )
     return count
 
 
-def _absent(task: Task, extras: Sequence[Extra]) -> dict[str, np.ndarray]:
+def _compute_absent(task: Task, extras: Sequence[Extra]) -> dict[str, np.ndarray]:
     """What each column holds in a row without a prediction, as arrays of one value."""
-    # Two draws: the spread of a single one is zero, also of a missing one.
-    nothing = {
+    # Two draws: the spread of a single one is zero, even where it is missing.
+    missing = {
         t.name: np.full((2, 1, t.family.units), np.nan, dtype=np.float32) for t in task.targets
     }
-    values = task.summarize(nothing)
+    values = task.summarize(missing)
     for extra in extras:
-        values.update(extra_columns.absent_values(extra))
+        values.update(get_absent_values(extra))
     return values

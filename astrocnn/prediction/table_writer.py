@@ -8,9 +8,10 @@ the bytes are on the disk.
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,20 +23,120 @@ from astropy.io import fits
 from astrocnn.atomic import replacing
 from astrocnn.column import Column, fits_name
 from astrocnn.errors import PredictionError
-from astrocnn.prediction import checksum
-from astrocnn.prediction.record_file import RecordFile
-from astrocnn.prediction.table_header import (
-    extra_table,
-    image_header,
-    primary_header,
-    seal,
-    table_header,
+from astrocnn.prediction.fits_headers import (
+    TableImage,
+    build_extra_table,
+    build_image_header,
+    build_primary_header,
+    build_table_header,
+    compute_file_sum,
+    write_checksums,
 )
-from astrocnn.prediction.table_image import TableImage
 
-__all__ = ["TableWriter"]
+__all__ = ["RecordFile", "TableWriter"]
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+BLOCK_BYTES = 1 << 20
+RELEASE_BYTES = 1 << 24
+
+
+class RecordFile:
+    """Records of any numpy type at any place of one file.
+
+    Records that follow one another are written; scattered ones go through a memory map, whose
+    pages are given back as they grow.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file, which is overwritten.
+    length : int
+        Reserved on entering [bytes], so that a full disk is an error at once.
+    """
+
+    def __init__(self, path: Path, length: int) -> None:
+        self._path, self._length = path, length
+        self._touched, self._mapped = 0, False
+
+    def __enter__(self) -> Self:
+        self.stream = self._path.open("r+b", buffering=0)
+        try:
+            # A memory map of a file with holes would kill the process on a full disk.
+            _reserve(self.stream.fileno(), self._length)
+            self._map = mmap.mmap(self.stream.fileno(), self._length)
+        except BaseException:
+            self.stream.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # An error on its way up still holds a view of the map; it is unmapped with that error.
+        with suppress(BufferError):
+            self._map.close()
+        self.stream.close()
+
+    def put(
+        self,
+        record: np.dtype,
+        start: int,
+        count: int,
+        rows: np.ndarray,
+        values: Mapping[str, np.ndarray],
+    ) -> None:
+        """Put values into some fields of some records.
+
+        Parameters
+        ----------
+        record : dtype
+            Type of one record, with named fields.
+        start, count : int
+            Position of the first record [bytes], and how many there are.
+        rows : ndarray of int, shape (n,)
+            Records to fill, in any order.
+        values : mapping of str to ndarray of shape (n, ...)
+            By field.
+        """
+        size = record.itemsize
+        step = max(1, BLOCK_BYTES // size)
+        whole = len(values) == len(record.names or ())
+        for begin in range(0, rows.size, step):
+            part = slice(begin, min(begin + step, rows.size))
+            where = rows[part]
+            in_a_row = where[-1] - where[0] == where.size - 1 and bool(np.all(np.diff(where) == 1))
+            if in_a_row and whole:
+                records = np.empty(where.size, dtype=record)
+                for name, given in values.items():
+                    records[name] = given[part]
+                self._write_at(start + int(where[0]) * size, records)
+                continue
+            target = np.frombuffer(self._map, dtype=record, count=count, offset=start)
+            for name, given in values.items():
+                target[name][where] = given[part]
+            span = (int(where.max()) - int(where.min()) + 1) * size + mmap.PAGESIZE
+            self._release(min(span, where.size * (size + mmap.PAGESIZE)))
+
+    def flush(self) -> None:
+        """Bring what went through the map to where `stream` reads it."""
+        if self._mapped:
+            self._map.flush()
+
+    def _write_at(self, position: int, records: np.ndarray) -> None:
+        left = records.view(np.uint8).data
+        while left:
+            done = os.pwrite(self.stream.fileno(), left, position)
+            left, position = left[done:], position + done
+
+    def _release(self, touched: int) -> None:
+        """Give pages back to the system's cache, so that the map costs no memory of its own."""
+        self._touched, self._mapped = self._touched + touched, True
+        if self._touched > RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+            self._touched = 0
 
 
 @dataclass
@@ -107,14 +208,15 @@ class TableWriter:
         _refuse_repeated([c.name for c in declared] + [fits_name(i.name) for i in images])
         _refuse_repeated([name, *(i.name for i in images), *(tables or ())])
         record = np.dtype([(c.name, c.stored) for c in declared])
-        self._units = [_Unit(primary_header(cards), [], np.dtype([]))]
-        header = table_header(name, declared, self.n_rows, record.itemsize)
+        n_extensions = ("NEXTEND", 1 + len(images) + len(tables or ()), "number of extensions")
+        self._units = [_Unit(build_primary_header([*cards, n_extensions]), [], np.dtype([]))]
+        header = build_table_header(name, declared, self.n_rows, record.itemsize)
         self._units.append(_Unit(header, declared, record))
         for image in images:
             plane = Column(image.name, image.dtype, image.unit, shape=image.shape)
-            header = image_header(image, plane, self.n_rows)
+            header = build_image_header(image, plane, self.n_rows)
             self._units.append(_Unit(header, [plane], np.dtype([(plane.name, plane.stored)])))
-        self._tail = [extra_table(key, value) for key, value in (tables or {}).items()]
+        self._tail = [build_extra_table(key, value) for key, value in (tables or {}).items()]
         self._where = {c.name: unit for unit in self._units for c in unit.columns}
         position = 0
         for unit in self._units:
@@ -223,8 +325,8 @@ class TableWriter:
         for unit in self._units:
             header = unit.header
             length = _padded(unit.data_start + unit.size) - unit.data_start
-            data = checksum.sum_of_file(stream, unit.data_start, length)
-            seal(header, data)
+            data = compute_file_sum(stream, unit.data_start, length)
+            write_checksums(header, data)
             stream.seek(unit.start)
             stream.write(header.tostring().encode("ascii"))
         stream.seek(self._length)
@@ -236,7 +338,7 @@ class TableWriter:
         try:
             yield
         except OSError as error:
-            full = error.errno in NO_ROOM
+            full = error.errno in DISK_FULL
             raise PredictionError(
                 f"'{self.path}' cannot be written: {error.strerror or error}.",
                 received=f"a table of {self._length / 1e6:.1f} MB" if full else None,
@@ -262,3 +364,12 @@ def _refuse_repeated(names: list[str]) -> None:
 
 def _padded(length: int) -> int:
     return -(-length // 2880) * 2880
+
+
+def _reserve(descriptor: int, length: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, length)
+        return
+    zeros = bytes(BLOCK_BYTES)
+    for start in range(0, length, BLOCK_BYTES):
+        os.pwrite(descriptor, zeros[: length - start], start)

@@ -1,4 +1,9 @@
-"""From the finished FITS table to CSV and Parquet, block by block."""
+"""From the finished FITS table to CSV, Parquet and an ensemble of qp, block by block.
+
+References
+----------
+qp: Malz, Marshall et al. 2018 (AJ 156, 35); https://qp.readthedocs.io
+"""
 
 from __future__ import annotations
 
@@ -13,11 +18,14 @@ from astropy.table import Table
 
 from astrocnn.atomic import replacing
 from astrocnn.catalog.fits_table import read_blocks
-from astrocnn.prediction.pdf.reading import open_densities
+from astrocnn.errors import PredictionError
+from astrocnn.prediction.pdf import open_densities, select_densities
 
-__all__ = ["to_csv", "to_parquet"]
+__all__ = ["to_csv", "to_parquet", "to_qp"]
 
 ROWS = 65536
+QP_ROWS = 16384
+SUFFIXES = (".hdf5", ".h5")
 
 
 def to_csv(
@@ -102,6 +110,72 @@ def to_parquet(
     return Path(out)
 
 
+def to_qp(
+    table: str | os.PathLike[str], out: str | os.PathLike[str], *, target: str | None = None
+) -> Path:
+    """Write the predictive densities of a table as an ensemble file that ``qp.read`` opens.
+
+    The densities are histograms (``qp.hist``) on the bins of the prediction, in the order of the
+    table and as many; an object without a prediction has a density of NaN, which qp says in a
+    warning when it reads the file. All columns of the table go with them as ancillary data:
+    integers are exact 64-bit integers, text is kept as bytes that qp decodes.
+
+    Parameters
+    ----------
+    table : path-like
+        What `predict` wrote with ``pdf`` other than "none".
+    out : path-like
+        File to write, ``.hdf5`` or ``.h5``.
+    target : str, optional
+        Which quantity, where the table has several.
+
+    Returns
+    -------
+    Path
+        `out`.
+
+    Raises
+    ------
+    PredictionError
+        If qp is not installed, the table has no densities, or `out` is no HDF5 file.
+    """
+    out = Path(out)
+    if out.suffix not in SUFFIXES:
+        raise PredictionError(
+            "An ensemble of qp is an HDF5 file.", received=str(out), allowed=list(SUFFIXES)
+        )
+    try:
+        import qp
+    except ImportError as error:
+        raise PredictionError(
+            "Ensembles are written with qp, which is not installed.",
+            hint="pip install 'astrocnn[photoz]'",
+        ) from error
+    with replacing(out) as temporary, open_densities(table) as found:
+        densities = select_densities(found, target, table)
+        n, start = len(densities), 0
+        if n == 0:
+            raise PredictionError(f"'{table}' has no rows, and qp knows no empty ensemble.")
+        # HDF5 locks its files itself, so that the file must be its own.
+        temporary.unlink()
+        groups = file = None
+        for block in read_blocks(table, "PREDICTIONS", QP_ROWS):
+            rows = slice(start, start + len(block))
+            ensemble = qp.hist.create_ensemble(
+                bins=densities.edges,
+                pdfs=densities.read(rows),
+                norm=False,
+                warn=False,
+                ancil=_ancillary(block),
+            )
+            if groups is None:
+                groups, file = ensemble.initializeHdf5Write(str(temporary), n)
+            ensemble.writeHdf5Chunk(groups, rows.start, rows.stop)
+            start = rows.stop
+        ensemble.finalizeHdf5Write(file)
+    return out
+
+
 def _lists(values: np.ndarray) -> Any:
     """Rows as lists, a row of NaN as a missing one."""
     import pyarrow as pa
@@ -145,3 +219,15 @@ def _flat_columns(block: Table) -> Iterator[tuple[str, Any]]:
 def _about(column: Any) -> dict[str, str]:
     about = {"unit": column.unit and str(column.unit), "description": column.description}
     return {key: value for key, value in about.items() if value}
+
+
+def _ancillary(block: Table) -> dict[str, np.ndarray]:
+    return {name: _plain(block[name]) for name in block.colnames}
+
+
+def _plain(column: Any) -> np.ndarray:
+    """Values without a mask: HDF5 has none; what stands for a missing integer stays."""
+    values = np.ma.getdata(column)
+    if values.dtype.kind == "U":
+        return np.strings.encode(values, "utf-8")
+    return np.asarray(values)

@@ -1,38 +1,47 @@
-"""The predictive density of one target as extensions of a table of predictions."""
+"""Predictive densities as extensions of a table of predictions: declared, stored, and read."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from astropy.io import fits
 from astropy.table import Column
 from astropy.units import Unit
 from numpy.typing import NDArray
 
 from astrocnn.errors import PredictionError
 from astrocnn.plugins import nearest
-from astrocnn.prediction.pdf import float32, int16, quantiles
-from astrocnn.prediction.pdf.form import Form, largest_error
-from astrocnn.prediction.table_image import TableImage
+from astrocnn.prediction.fits_headers import TableImage
+from astrocnn.prediction.pdf_forms import FORMS, compute_largest_error
 from astrocnn.targets import QuantityFamily, Target, Task
 
-__all__ = ["ERROR", "FORMS", "PDF_FORMS", "Plane", "planes_of"]
+__all__ = [
+    "ERROR",
+    "PDF_FORMS",
+    "DensityPlane",
+    "StoredDensities",
+    "build_planes",
+    "open_densities",
+    "read_pdf",
+    "select_densities",
+]
 
-FORMS: Mapping[str, Form] = {
-    "float32": float32.FORM,
-    "int16": int16.FORM,
-    "quantiles": quantiles.FORM,
-}
 PDF_FORMS = ("none", *FORMS)
 """What `astrocnn.prediction.predict` accepts as ``pdf``."""
 
 ERROR = "CDFERR"
+_IDENTIFIER = "meta.id;meta.main"
 
 
 @dataclass(frozen=True)
-class Plane:
+class DensityPlane:
     """The densities of one target.
 
     Attributes
@@ -79,7 +88,7 @@ class Plane:
                 ("PDFLOW", float(edges[0]), "lower end of the range"),
                 ("PDFHIGH", float(edges[-1]), "upper end of the range"),
                 ("PDFBINS", len(edges) - 1, "number of equal bins"),
-                (ERROR, rounded_up(error), "largest error of the CDF once stored"),
+                (ERROR, round_up(error), "largest error of the CDF once stored"),
             ),
         )
 
@@ -121,7 +130,7 @@ class Plane:
         """
         form, edges = FORMS[self.form], self.edges
         masses = self._predictive(samples)
-        stored = self.nothing(len(masses))
+        stored = self.empty(len(masses))
         known = np.flatnonzero(np.isfinite(masses).all(axis=1))
         masses = masses[known]
         total = masses.sum(axis=1, keepdims=True)
@@ -134,9 +143,9 @@ class Plane:
             )
         masses /= total
         stored[known] = form.encode(masses, edges)
-        return stored, largest_error(form, masses, stored[known], edges)
+        return stored, compute_largest_error(form, masses, stored[known], edges)
 
-    def nothing(self, n: int) -> NDArray:
+    def empty(self, n: int) -> NDArray:
         """What is stored for objects without a prediction."""
         form = FORMS[self.form]
         width = form.width(len(self.edges) - 1)
@@ -154,7 +163,7 @@ class Plane:
         return units.get("mean", "")
 
 
-def planes_of(task: Task, form: str) -> tuple[Plane, ...]:
+def build_planes(task: Task, form: str) -> tuple[DensityPlane, ...]:
     """The densities a task can tell, in a form.
 
     Parameters
@@ -192,13 +201,15 @@ def planes_of(task: Task, form: str) -> tuple[Plane, ...]:
                 allowed=f"edges in equal steps from {family.low} to {family.high}",
             )
     alone = len(targets) == 1
-    return tuple(Plane(t, "PDF" if alone else f"PDF_{t.prefix.upper()}", form) for t in targets)
+    return tuple(
+        DensityPlane(t, "PDF" if alone else f"PDF_{t.prefix.upper()}", form) for t in targets
+    )
 
 
-def rounded_up(value: float) -> float:
+def round_up(value: float) -> float:
     """A bound in two digits.
 
-    >>> rounded_up(1.234e-5)
+    >>> round_up(1.234e-5)
     1.3e-05
     """
     if value == 0:
@@ -207,3 +218,127 @@ def rounded_up(value: float) -> float:
     digits = math.ceil(value / 10.0**exponent)
     bounds = (float(f"{digits + more}e{exponent}") for more in (0, 1))
     return next(bound for bound in bounds if bound >= value)
+
+
+@dataclass(frozen=True)
+class StoredDensities:
+    """The stored densities of one target in an open file.
+
+    Attributes
+    ----------
+    table : HDU
+        The objects.
+    image : HDU
+        Their stored densities.
+    """
+
+    table: Any
+    image: Any
+
+    def __len__(self) -> int:
+        return int(self.table.header["NAXIS2"])
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Edges of the bins, of shape (n_bins + 1,)."""
+        header = self.image.header
+        return np.linspace(header["PDFLOW"], header["PDFHIGH"], header["PDFBINS"] + 1)
+
+    @property
+    def centers(self) -> NDArray[np.float64]:
+        """Centers of the bins, of shape (n_bins,)."""
+        return (self.edges[:-1] + self.edges[1:]) / 2
+
+    def ids(self, rows: slice) -> NDArray[Any]:
+        """Identifiers of some rows: integers, or text."""
+        header = self.table.header
+        number = next(
+            (i for i in range(1, header["TFIELDS"] + 1) if header.get(f"TUCD{i}") == _IDENTIFIER), 1
+        )
+        values = np.asarray(self.table.data[header[f"TTYPE{number}"]][rows])
+        return values.astype(values.dtype.newbyteorder("=") if values.dtype.kind != "S" else str)
+
+    def read(self, rows: slice) -> NDArray[np.float64]:
+        """Densities of some rows, of shape (n, n_bins)."""
+        edges = self.edges
+        masses = FORMS[self.image.header["PDFFORM"]].decode(
+            np.asarray(self.image.data[rows]), edges
+        )
+        return masses * ((len(edges) - 1) / (edges[-1] - edges[0]))
+
+
+@contextmanager
+def open_densities(path: str | os.PathLike[str]) -> Iterator[dict[str, StoredDensities]]:
+    """Open a table of predictions; its densities by target, none where it has none."""
+    # Blank integers are told from values here, so that astropy may not scale them.
+    with fits.open(Path(path), memmap=True, do_not_scale_image_data=True) as hdus:
+        images = [unit for unit in hdus if "PDFFORM" in unit.header]
+        yield {unit.header["TARGET"]: StoredDensities(hdus["PREDICTIONS"], unit) for unit in images}
+
+
+def select_densities(
+    found: Mapping[str, StoredDensities], target: str | None, path: str | os.PathLike[str]
+) -> StoredDensities:
+    """The densities of one target; the target can be left out where there is only one.
+
+    Raises
+    ------
+    PredictionError
+        If there are none, or several and none is named.
+    """
+    if not found:
+        raise PredictionError(
+            f"'{path}' holds no predictive densities.",
+            hint="predict again with pdf='float32', 'int16' or 'quantiles'",
+        )
+    if target is None and len(found) == 1:
+        return next(iter(found.values()))
+    if target not in found:
+        raise PredictionError(
+            f"'{path}' holds the densities of several targets: name one."
+            if target is None
+            else f"'{path}' holds no density of target '{target}'.",
+            allowed=list(found),
+            hint=nearest(target or "", list(found)),
+        )
+    return found[target]
+
+
+def read_pdf(
+    path: str | os.PathLike[str], target: str | None = None, rows: slice = slice(None)
+) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
+    """Read the predictive densities of a table of predictions, in whichever form they are.
+
+    Parameters
+    ----------
+    path : path-like
+        What `predict` wrote with ``pdf`` other than "none".
+    target : str, optional
+        Which quantity, where the table has several.
+    rows : slice
+        Which rows; all by default, which takes 8 bytes per bin and object.
+
+    Returns
+    -------
+    ids : ndarray of shape (n,)
+        Identifiers in the order of the table: int64 or text.
+    grid : ndarray of shape (n_bins,)
+        Centers of equal bins [unit of the quantity].
+    density : ndarray of shape (n, n_bins)
+        Probability density, constant in each bin [1 / unit of the quantity]; its sum times the
+        width of a bin is 1. Rows without a prediction are NaN. The cumulative probability is
+        that of the prediction up to the error in the card ``CDFERR``.
+
+    Raises
+    ------
+    PredictionError
+        If the table has no densities, or those of several targets and none is named.
+
+    Examples
+    --------
+    >>> ids, z, density = read_pdf("predictions.fits")  # doctest: +SKIP
+    >>> mean = (density * z).sum(axis=1) * (z[1] - z[0])  # doctest: +SKIP
+    """
+    with open_densities(path) as found:
+        densities = select_densities(found, target, path)
+        return densities.ids(rows), densities.centers, densities.read(rows)

@@ -1,4 +1,4 @@
-"""The cleaned catalogue: selected objects with all their columns, the others with the reason."""
+"""A catalogue divided by its predictions: selected objects, and the others with the reason."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from astrocnn.catalog import Catalog
 from astrocnn.column import Column, ascii_text, fits_name
 from astrocnn.errors import PredictionError
 from astrocnn.flags import UNUSABLE, Flag
-from astrocnn.prediction.table import TableWriter
+from astrocnn.prediction.table_writer import TableWriter
 
-__all__ = ["Cleaned", "cleaned", "write_cleaned"]
+__all__ = ["SelectedCatalog", "select_objects", "write_selected"]
 
 _COLUMNS = ("selected", "rejected_for", "flags")
 _NO_PREDICTION = UNUSABLE | Flag.BAND_MISSING
 
 
 @dataclass(frozen=True, eq=False)
-class Cleaned:
+class SelectedCatalog:
     """A catalogue divided in two.
 
     Parameters
@@ -47,7 +47,7 @@ class Cleaned:
         return {str(reasons[i]): int(counts[i]) for i in order}
 
 
-def cleaned(catalog: Catalog, predictions: Table) -> Cleaned:
+def select_objects(catalog: Catalog, predictions: Table) -> SelectedCatalog:
     """Divide a catalogue by the column ``selected`` of its predictions.
 
     Parameters
@@ -59,7 +59,7 @@ def cleaned(catalog: Catalog, predictions: Table) -> Cleaned:
 
     Returns
     -------
-    Cleaned
+    SelectedCatalog
         Every row of the catalogue is in just one of its two tables.
 
     Raises
@@ -72,35 +72,37 @@ def cleaned(catalog: Catalog, predictions: Table) -> Cleaned:
     >>> catalog = Catalog.from_table({"id": [7, 8, 9], "mag": [20.0, 21.0, 22.0]})
     >>> predictions = Table({"id": [9, 8, 7], "selected": [1, -1, 0], "flags": [0, 2050, 0],
     ...                      "rejected_for": ["", "", "ghost"]})
-    >>> made = cleaned(catalog, predictions)
-    >>> made.selected["mag"].tolist(), made.rejected["reason"].tolist()
+    >>> divided = select_objects(catalog, predictions)
+    >>> divided.selected["mag"].tolist(), divided.rejected["reason"].tolist()
     ([22.0], ['ghost', 'not predicted: no coverage'])
     """
-    absent = [name for name in _COLUMNS if name not in predictions.colnames]
-    if absent:
+    missing = [name for name in _COLUMNS if name not in predictions.colnames]
+    if missing:
         raise PredictionError(
-            "The predictions say of no object whether it is selected.",
-            received=f"no column {', '.join(map(repr, absent))}",
+            "The predictions hold no selection.",
+            received=f"no column {', '.join(map(repr, missing))}",
             hint="fit a selection to the model and predict again",
         )
-    rows = _matched(catalog, predictions)
-    verdict = np.ma.filled(np.ma.asarray(predictions["selected"]), -1)[rows]
-    flags = np.ma.filled(np.ma.asarray(predictions["flags"]), 0)[rows]
-    why = np.asarray(np.ma.filled(np.ma.asarray(predictions["rejected_for"]), ""))[rows]
+    matched = _match_rows(catalog, predictions)
+    verdict = np.ma.filled(np.ma.asarray(predictions["selected"]), -1)[matched]
+    flags = np.ma.filled(np.ma.asarray(predictions["flags"]), 0)[matched]
+    why = np.asarray(np.ma.filled(np.ma.asarray(predictions["rejected_for"]), ""))[matched]
     why = np.char.decode(why, "ascii") if why.dtype.kind == "S" else why.astype(str)
     keep = verdict == 1
     rejected = Table({name: column[~keep] for name, column, _ in catalog.role_columns()})
     rejected["selected"] = verdict[~keep].astype(np.int16)
     rejected["selected"].description = "0: rejected, -1: not predicted"
-    reasons = [_reason(*row) for row in zip(verdict[~keep], why[~keep], flags[~keep], strict=True)]
+    reasons = [
+        _describe_reason(*row) for row in zip(verdict[~keep], why[~keep], flags[~keep], strict=True)
+    ]
     rejected["reason"] = np.array(reasons, dtype=str) if reasons else np.zeros(0, "U1")
     rejected["flags"] = flags[~keep].astype(np.int32)
     rejected["flags"].description = "bit mask of the prediction"
-    return Cleaned(catalog.table[keep], rejected)
+    return SelectedCatalog(catalog.table[keep], rejected)
 
 
-def write_cleaned(
-    made: Cleaned,
+def write_selected(
+    divided: SelectedCatalog,
     out: str | os.PathLike[str],
     rejected: str | os.PathLike[str] | None = None,
     cards: Sequence[tuple[str, Any, str]] = (),
@@ -109,10 +111,10 @@ def write_cleaned(
 
     Parameters
     ----------
-    made : Cleaned
+    divided : SelectedCatalog
         What is written.
     out : path
-        The cleaned catalogue, in the extension ``CATALOG``.
+        The selected objects, in the extension ``CATALOG``.
     rejected : path, optional
         The rejected objects, in the extension ``REJECTED``; ``<out>-rejected.fits`` beside the
         catalogue when left out.
@@ -131,7 +133,10 @@ def write_cleaned(
     """
     out = Path(out)
     other = out.with_name(f"{out.stem}-rejected.fits") if rejected is None else Path(rejected)
-    for path, table, name in ((other, made.rejected, "REJECTED"), (out, made.selected, "CATALOG")):
+    for path, table, name in (
+        (other, divided.rejected, "REJECTED"),
+        (out, divided.selected, "CATALOG"),
+    ):
         columns = {key: table[key] for key in table.colnames}
         layout = [Column.like(key, column) for key, column in columns.items()]
         with TableWriter(path, layout, len(table), cards, name=name) as writer:
@@ -139,11 +144,11 @@ def write_cleaned(
     return out, other
 
 
-def _matched(catalog: Catalog, predictions: Table) -> np.ndarray:
-    """The row of the predictions for each row of the catalogue."""
+def _match_rows(catalog: Catalog, predictions: Table) -> np.ndarray:
+    """Row of the predictions for each row of the catalogue."""
     name = fits_name(catalog.roles.id)
-    wanted = _as_stored(catalog.ids)
-    given = _as_stored(Catalog.from_table(predictions, id=_named(name, predictions)).ids)
+    wanted = _escape(catalog.ids)
+    given = _escape(Catalog.from_table(predictions, id=_validate_column(name, predictions)).ids)
     if len(wanted) == len(given) and wanted.dtype.kind == given.dtype.kind:
         if np.array_equal(wanted, given):
             return np.arange(len(wanted))
@@ -152,16 +157,16 @@ def _matched(catalog: Catalog, predictions: Table) -> np.ndarray:
         rows = order[place]
         if np.array_equal(given[rows], wanted):
             return np.asarray(rows)
-    strangers = int((~np.isin(wanted, given)).sum())
+    unknown = int((~np.isin(wanted, given)).sum())
     raise PredictionError(
         "The predictions are not of the objects of this catalogue.",
-        received=f"{len(given)} predictions; {strangers} of {len(wanted)} objects have none",
+        received=f"{len(given)} predictions; {unknown} of {len(wanted)} objects have none",
         allowed="one prediction for each object",
         hint="the catalogue that was predicted",
     )
 
 
-def _named(name: str, predictions: Table) -> str:
+def _validate_column(name: str, predictions: Table) -> str:
     if name not in predictions.colnames:
         raise PredictionError(
             f"The predictions have no column '{name}', the identifier of the catalogue.",
@@ -170,12 +175,12 @@ def _named(name: str, predictions: Table) -> str:
     return name
 
 
-def _as_stored(ids: np.ndarray) -> np.ndarray:
+def _escape(ids: np.ndarray) -> np.ndarray:
     """Identifiers as a table of predictions spells them."""
     return np.char.decode(ascii_text(ids), "ascii") if ids.dtype.kind == "U" else ids
 
 
-def _reason(verdict: int, why: str, flags: int) -> str:
+def _describe_reason(verdict: int, why: str, flags: int) -> str:
     if verdict == 0:
         return why
     bits = [f for f in Flag if f & _NO_PREDICTION & int(flags)]

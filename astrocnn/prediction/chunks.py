@@ -1,0 +1,256 @@
+"""Chunks of a catalogue: which rows each holds, and their files until they are merged.
+
+A plan is a pure function of the catalogue, the images, the model and the options.  Its
+fingerprint names it; a chunk that carries another one belongs to another prediction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from astrocnn.atomic import remove_leftovers
+from astrocnn.catalog import Catalog
+from astrocnn.column import fits_name
+from astrocnn.errors import PredictionError
+from astrocnn.prediction.fits_headers import is_intact
+from astrocnn.prediction.layout import ROW, Layout
+from astrocnn.prediction.objects import ChunkPrediction
+from astrocnn.prediction.pdf import ERROR
+from astrocnn.prediction.table_writer import TableWriter
+
+__all__ = [
+    "Plan",
+    "exists",
+    "fingerprint_of",
+    "is_finished",
+    "merge",
+    "parse_worker",
+    "remove",
+    "validate_worker",
+    "write",
+]
+
+_IMAGE_BYTES = 64 * 1024**2
+_MAX_ROWS = 4096
+_MIN_ROWS = 64
+_MERGE_ROWS = 65536
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The division of a catalogue into chunks, the same on every machine.
+
+    Attributes
+    ----------
+    order : ndarray of int64, shape (n_rows,)
+        Catalogue rows in the order of work: each image file is visited once.
+    rows_per_chunk : int
+        Number of rows in every chunk but the last.
+    fingerprint : str
+        SHA-256 over everything that the predicted numbers depend on.
+    """
+
+    order: np.ndarray
+    rows_per_chunk: int
+    fingerprint: str
+
+    @classmethod
+    def make(cls, order: np.ndarray, bytes_per_row: int, facts: Mapping[str, object]) -> Plan:
+        """Divide `order` so that the images of one chunk take about 64 MiB.
+
+        Parameters
+        ----------
+        order : ndarray of int64, shape (n_rows,)
+            A permutation of the catalogue's rows.
+        bytes_per_row : int
+            Size of one object's image [bytes].
+        facts : mapping
+            JSON-able things the prediction depends on: digests of weights, inputs, catalogue...
+        """
+        rows = int(np.clip(_IMAGE_BYTES // max(bytes_per_row, 1), _MIN_ROWS, _MAX_ROWS))
+        order = np.ascontiguousarray(order, dtype=np.int64)
+        text = json.dumps({**facts, "rows_per_chunk": rows}, sort_keys=True)
+        total = hashlib.sha256(text.encode())
+        total.update(order.data)
+        return cls(order, rows, total.hexdigest())
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.rows_per_chunk)
+
+    def rows(self, chunk: int) -> np.ndarray:
+        """Catalogue rows of one chunk, in the order of work."""
+        start = chunk * self.rows_per_chunk
+        return self.order[start : start + self.rows_per_chunk]
+
+    def path(self, folder: Path, chunk: int) -> Path:
+        """Name of one chunk's file."""
+        return folder / f"part-{chunk:06d}.fits"
+
+
+def parse_worker(text: str) -> tuple[int, int]:
+    """Read ``"i/n"``: worker i of n, counted from 1.
+
+    Parameters
+    ----------
+    text : str
+        As given to ``--worker``.
+
+    Returns
+    -------
+    i, n : int
+
+    Raises
+    ------
+    PredictionError
+        If the text is not of that form or i is not in 1..n.
+
+    Examples
+    --------
+    >>> parse_worker("2/8")
+    (2, 8)
+    """
+    head, _, tail = text.partition("/")
+    # isdecimal refuses superscripts and other digits that int() cannot read.
+    if not (head.strip().isdecimal() and tail.strip().isdecimal()):
+        raise _invalid_worker(text)
+    validate_worker(int(head), int(tail))
+    return int(head), int(tail)
+
+
+def validate_worker(i: int, n: int) -> None:
+    """Refuse a worker that is not one of 1 to n."""
+    if not 1 <= i <= n:
+        raise _invalid_worker(f"{i}/{n}")
+
+
+def _invalid_worker(received: str) -> PredictionError:
+    return PredictionError(
+        "A worker must be given as i/n, with i from 1 to n.",
+        received=received,
+        hint="--worker 1/8",
+    )
+
+
+def fingerprint_of(path: Path) -> str | None:
+    """Fingerprint of the prediction that a file belongs to; None if it is none of ours."""
+    try:
+        return str(fits.getheader(path, 0)["FPRINT"])
+    except (OSError, LookupError, ValueError, TypeError, fits.VerifyError):
+        return None
+
+
+def is_finished(out: Path, plan: Plan) -> bool:
+    """Whether the table of a plan is there, with every byte as it was written."""
+    return out.is_file() and fingerprint_of(out) == plan.fingerprint and is_intact(out)
+
+
+def write(plan: Plan, folder: Path, chunk: int, predicted: ChunkPrediction, layout: Layout) -> None:
+    """Write the file of one chunk."""
+    rows = plan.rows(chunk)
+    columns = [ROW, *layout.predicted]
+    cards = [("FPRINT", plan.fingerprint, "fingerprint of the prediction")]
+    images = [plane.image(predicted.errors[plane.name]) for plane in layout.planes]
+    with TableWriter(plan.path(folder, chunk), columns, len(rows), cards, images=images) as writer:
+        values = {"ROW": rows, **predicted.columns, **predicted.densities}
+        writer.put(np.arange(len(rows)), values)
+
+
+def exists(plan: Plan, folder: Path, chunk: int) -> bool:
+    """Whether the file of a chunk is there; one that was damaged since is not.
+
+    Raises
+    ------
+    PredictionError
+        If the file belongs to another prediction, or was not made by a prediction.
+    """
+    path = plan.path(folder, chunk)
+    if not path.is_file():
+        return False
+    found = fingerprint_of(path)
+    if is_intact(path) and found == plan.fingerprint:
+        return True
+    if found is None and _is_fits(path):
+        raise PredictionError(
+            f"'{path}' is not a chunk of a prediction; it is not replaced.",
+            hint="write to another --out, or move that file elsewhere",
+        )
+    if found not in (None, plan.fingerprint) and is_intact(path):
+        raise PredictionError(
+            f"{folder} holds chunks of another prediction (model, catalogue, images or draws).",
+            received=path.name,
+            hint="write to another --out, or remove that folder to start afresh",
+        )
+    return False
+
+
+def _is_fits(path: Path) -> bool:
+    try:
+        fits.getheader(path, 0)
+    except (OSError, LookupError, ValueError, TypeError, fits.VerifyError):
+        return False
+    return True
+
+
+def merge(
+    plan: Plan,
+    folder: Path,
+    out: Path,
+    catalog: Catalog,
+    layout: Layout,
+    cards: Sequence[tuple[str, object, str]],
+) -> None:
+    """Write the table from all chunks, in the order of the catalogue."""
+    own = catalog.role_columns()
+    images = [plane.image() for plane in layout.planes]
+    tables = {name: grid for plane in layout.planes for name, grid in plane.grid().items()}
+    names = [column.name for column in layout.predicted]
+    errors = {plane.name: 0.0 for plane in layout.planes}
+    with TableWriter(
+        out, [*layout.own, *layout.predicted], len(catalog), cards, images=images, tables=tables
+    ) as writer:
+        for start in range(0, len(catalog), _MERGE_ROWS):
+            rows = np.arange(start, min(start + _MERGE_ROWS, len(catalog)))
+            writer.put(rows, {fits_name(name): column[rows] for name, column, _ in own})
+        for chunk in range(len(plan)):
+            path = plan.path(folder, chunk)
+            if fingerprint_of(path) != plan.fingerprint:
+                raise PredictionError(
+                    "A chunk changed while the chunks were being merged.",
+                    received=str(path),
+                    hint="run the same command again",
+                )
+            # Densities are copied as they are stored, never scaled.
+            with fits.open(path, memmap=True, do_not_scale_image_data=True) as hdus:
+                records = hdus["PREDICTIONS"].data
+                if not np.array_equal(records["ROW"], plan.rows(chunk)):
+                    raise PredictionError(
+                        "A chunk does not hold the rows it should.",
+                        received=str(path),
+                        hint="remove it and run the same command again",
+                    )
+                values = {name: np.asarray(records[name]) for name in names}
+                for plane in layout.planes:
+                    values[plane.name] = np.asarray(hdus[plane.name].data)
+                    error = hdus[plane.name].header[ERROR]
+                    errors[plane.name] = max(errors[plane.name], error)
+                writer.put(np.asarray(records["ROW"], dtype=np.int64), values)
+        for name, error in errors.items():
+            writer.set_card(name, ERROR, error)
+
+
+def remove(plan: Plan, folder: Path) -> None:
+    """Remove the chunks of a finished table, and their folder if nothing else is in it."""
+    for chunk in range(len(plan)):
+        plan.path(folder, chunk).unlink(missing_ok=True)
+    # Another worker may have removed it, and what a user keeps there stays.
+    with suppress(OSError):
+        remove_leftovers(folder, "part-*.fits")
+        folder.rmdir()

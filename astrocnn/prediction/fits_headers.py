@@ -1,0 +1,295 @@
+"""Headers and checksums of a table of predictions: astropy's, completed where it has nothing.
+
+References
+----------
+FITS Standard 4.0, section 4.4.2.7 and appendix J; Seaman, Pence & Rots (FITS checksum proposal).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import textwrap
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
+
+from astrocnn.column import Column, ascii_text
+from astrocnn.errors import PredictionError
+
+__all__ = [
+    "TableImage",
+    "build_extra_table",
+    "build_image_header",
+    "build_primary_header",
+    "build_table_header",
+    "compute_file_sum",
+    "is_intact",
+    "write_checksums",
+]
+
+BITPIX = {"u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64}
+RESERVED = {"SIMPLE", "BITPIX", "NAXIS", "EXTEND", "CHECKSUM", "DATASUM", "END"}
+BLOCK = 2880 * 2048
+PUNCTUATION = frozenset(b":;<=>?@[\\]^_`")
+MINUS_ZERO = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class TableImage:
+    """An image extension with one row for each row of the table, such as a PDF.
+
+    Parameters
+    ----------
+    name : str
+        EXTNAME, and the name under which `TableWriter.put` takes its values.
+    shape : tuple of int
+        Shape of the values of one row.
+    dtype : str
+        ``float32``, ``float64``, ``int16``, ``int32`` or ``int64``.
+    unit : str
+        FITS unit (BUNIT).
+    description : str
+        One sentence, written as a comment.
+    scale : float, optional
+        BSCALE of integers: the value is the integer times this.
+    blank : int, optional
+        BLANK of integers: the one that stands for a missing value.
+    cards : tuple of (keyword, value, comment)
+        Further cards of its header.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    unit: str = ""
+    description: str = ""
+    scale: float | None = None
+    blank: int | None = None
+    cards: tuple[tuple[str, Any, str], ...] = ()
+
+
+def build_primary_header(cards: Sequence[tuple[str, Any, str]]) -> fits.Header:
+    """Header of an empty primary HDU with the given cards.
+
+    Raises
+    ------
+    PredictionError
+        If a keyword is not one of FITS, or a value is neither text, number nor truth value.
+    """
+    header = fits.PrimaryHDU().header
+    for keyword, value, comment in cards:
+        if not re.fullmatch(r"[A-Z0-9_-]{1,8}", keyword) or keyword in RESERVED:
+            raise PredictionError(
+                "A card of the primary header has no valid keyword.",
+                received=keyword,
+                allowed="one to eight capitals, digits, '-' and '_'",
+            )
+        _set_card(header, keyword, _validate_value(keyword, value), comment)
+    return _reserve_checksums(header)
+
+
+def build_table_header(
+    name: str, columns: Sequence[Column], n_rows: int, row_bytes: int
+) -> fits.Header:
+    """Header of the table extension."""
+    definitions = fits.ColDefs([column.fits_column() for column in columns])
+    header = fits.BinTableHDU.from_columns(definitions, nrows=0, name=name).header
+    if header["NAXIS1"] != row_bytes:
+        raise PredictionError(
+            "astropy and numpy disagree about the length of a row.",
+            received=f"{header['NAXIS1']} and {row_bytes} bytes",
+        )
+    header["NAXIS2"] = n_rows
+    for number, column in enumerate(columns, start=1):
+        last = _last_card_of(header, number)
+        # Cards of a column stand together, so that a reader of the header finds them.
+        for keyword, text in (("TUCD", column.ucd), ("TCOMM", column.description)):
+            if text:
+                _set_card(header, f"{keyword}{number}", text, "", after=last)
+                last = f"{keyword}{number}"
+    return _reserve_checksums(header)
+
+
+def build_image_header(image: TableImage, plane: Column, n_rows: int) -> fits.Header:
+    """Header of an image extension of shape (n_rows, *plane.shape)."""
+    header = fits.ImageHDU(name=image.name).header
+    header["BITPIX"] = BITPIX[plane.stored.base.str[1:]]
+    axes = (*plane.shape[::-1], n_rows)
+    header["NAXIS"] = len(axes)
+    after = "NAXIS"
+    for number, length in enumerate(axes, start=1):
+        header.set(f"NAXIS{number}", length, after=after)
+        after = f"NAXIS{number}"
+    if plane.unit:
+        header["BUNIT"] = plane.unit
+    if image.scale is not None:
+        header["BSCALE"] = (image.scale, "value = BZERO + BSCALE * integer")
+        header["BZERO"] = 0.0
+    if image.blank is not None:
+        header["BLANK"] = (image.blank, "no value")
+    for keyword, value, comment in image.cards:
+        _set_card(header, keyword, _validate_value(keyword, value), comment)
+    for line in textwrap.wrap(_ascii(image.description), 72):
+        header["COMMENT"] = line
+    return _reserve_checksums(header)
+
+
+def build_extra_table(name: str, columns: Mapping[str, Any]) -> bytes:
+    """A small table extension, whole."""
+    declared = [Column.like(key, np.asanyarray(value)) for key, value in columns.items()]
+    rows = len(next(iter(columns.values())))
+    data = np.empty(rows, dtype=[(c.name, c.stored) for c in declared])
+    for column, value in zip(declared, columns.values(), strict=True):
+        data[column.name] = column.encode(np.asanyarray(value), rows)
+    header = build_table_header(name, declared, rows, data.dtype.itemsize)
+    content = data.tobytes()
+    content += bytes(-len(content) % 2880)
+    # Not astropy's checksums: they come with the time of day.
+    write_checksums(header, compute_sum(content))
+    return header.tostring().encode("ascii") + content
+
+
+def write_checksums(header: fits.Header, data: int) -> None:
+    """Fill in the checksums of an HDU whose data have the sum `data`."""
+    header["DATASUM"] = str(data)
+    total = add_sums(compute_sum(header.tostring().encode("ascii")), data)
+    header["CHECKSUM"] = encode_sum(total)
+
+
+def _last_card_of(header: fits.Header, number: int) -> str:
+    present = [
+        f"{k}{number}"
+        for k in ("TTYPE", "TFORM", "TUNIT", "TNULL", "TDIM")
+        if f"{k}{number}" in header
+    ]
+    return max(present, key=header.index)
+
+
+def _set_card(header: fits.Header, keyword: str, value: Any, comment: str, **where: str) -> None:
+    if isinstance(value, str):
+        value = _ascii(value)
+        if len(value.replace("'", "''")) > 68:
+            # A long value and its comment do not fit one card; the comment would be cut.
+            comment = ""
+            if "LONGSTRN" not in header:
+                header.set(
+                    "LONGSTRN",
+                    "OGIP 1.0",
+                    "long strings are continued",
+                    before=keyword if keyword in header else None,
+                )
+    comment = _ascii(comment)
+    # Comments begin after column 30, or after the value.
+    room = 77 - max(30, len(str(fits.Card(keyword, value)).rstrip()))
+    header.set(keyword, value, comment[: max(0, room)], **where)
+
+
+def _validate_value(keyword: str, value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise PredictionError(
+        f"The card {keyword} of the primary header has a value FITS cannot hold.",
+        received=f"{type(value).__name__}: {value!r}"[:100],
+        allowed="text, a number, true or false",
+    )
+
+
+def _reserve_checksums(header: fits.Header) -> fits.Header:
+    """Room for the checksums, which are known only when the data are."""
+    header.set("CHECKSUM", "0" * 16, "checksum of this HDU")
+    header.set("DATASUM", "0", "checksum of the data")
+    return header
+
+
+def _ascii(text: str) -> str:
+    return ascii_text(np.array([text])).item().decode("ascii")
+
+
+def is_intact(path: str | os.PathLike[str]) -> bool:
+    """Whether a file that `TableWriter` wrote still has every byte it was written with.
+
+    The sums of all HDUs are minus zero, so that of the whole file is as well: any flipped bit
+    shows without a look at the headers.  What is cut off at the end of a block only shows in the
+    lengths that the headers state.
+    """
+    size = os.path.getsize(path)
+    if size == 0 or size % 2880:
+        return False
+    with Path(path).open("rb") as stream:
+        if compute_file_sum(stream, 0, size) != MINUS_ZERO:
+            return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", AstropyUserWarning)
+        try:
+            with fits.open(path) as hdus:
+                n_extensions = hdus[0].header["NEXTEND"]
+                last = hdus[len(hdus) - 1].fileinfo()
+                return bool(
+                    len(hdus) == 1 + n_extensions and last["datLoc"] + last["datSpan"] == size
+                )
+        except (OSError, LookupError, ValueError, TypeError, fits.VerifyError, AstropyUserWarning):
+            return False
+
+
+def add_sums(first: int, second: int) -> int:
+    """Ones' complement sum of two numbers: what overflows 32 bits comes back at the bottom."""
+    total = first + second
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
+
+
+def compute_sum(data: bytes) -> int:
+    """Ones' complement sum of big-endian 32-bit words; the length is a multiple of 4."""
+    return add_sums(int(np.frombuffer(data, dtype=">u4").sum(dtype=np.uint64)), 0)
+
+
+def compute_file_sum(stream: BinaryIO, start: int, length: int) -> int:
+    """Sum of a stretch of a file, reading one block at a time."""
+    total = 0
+    stream.seek(start)
+    while length:
+        block = stream.read(min(BLOCK, length))
+        if not block:
+            raise EOFError(f"the file ends {length} bytes early")
+        total = add_sums(total, compute_sum(block))
+        length -= len(block)
+    return total
+
+
+def encode_sum(total: int) -> str:
+    """The sixteen characters of CHECKSUM that bring the sum of an HDU to minus zero.
+
+    Parameters
+    ----------
+    total : int
+        Sum of the whole HDU while CHECKSUM is sixteen zeros.
+    """
+    complement = ~total & 0xFFFFFFFF
+    characters = bytearray(16)
+    for i in range(4):
+        byte = complement >> (24 - 8 * i) & 0xFF
+        quarters = [byte // 4 + ord("0")] * 4
+        quarters[0] += byte % 4
+        while PUNCTUATION.intersection(quarters):
+            # Pairs move in opposite directions, so the sum stays and the signs disappear.
+            for j in (0, 2):
+                if PUNCTUATION.intersection(quarters[j : j + 2]):
+                    quarters[j] += 1
+                    quarters[j + 1] -= 1
+        for j in range(4):
+            characters[4 * j + i] = quarters[j]
+    # The value begins at column 12 of its card, one byte before a word.
+    return (characters[-1:] + characters[:-1]).decode("ascii")

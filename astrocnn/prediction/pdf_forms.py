@@ -1,0 +1,201 @@
+"""How the masses of a density in equal bins are stored: the contract of a form, and three forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FORMS", "LEVELS", "Form", "compute_largest_error", "cumulative"]
+
+N_QUANTA = 32767
+# Steps of 0.02, finer in the tails, with both ends: the density integrates to one.
+LEVELS = np.array(
+    [0, 0.001, 0.005, 0.01, *np.arange(1, 50) / 50, 0.99, 0.995, 0.999, 1], dtype=np.float64
+)
+
+
+class Form(Protocol):
+    """One way to store a density.  Each row is stored by itself."""
+
+    dtype: str
+    """Type of the stored numbers."""
+
+    blank: int | None
+    """The stored integer of a row without a density; None when that is NaN."""
+
+    sentence: str
+    """What the stored numbers are, for the header."""
+
+    def width(self, n_bins: int) -> int:
+        """How many numbers are stored for one row."""
+
+    def scale(self, edges: NDArray[np.float64]) -> float | None:
+        """BSCALE of the stored integers; None for floats."""
+
+    def grid(self, edges: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Columns of the table that explains the stored numbers, by name."""
+
+    def encode(
+        self, masses: NDArray[np.float64], edges: NDArray[np.float64]
+    ) -> NDArray[np.generic]:
+        """Stored numbers of shape (n, width) from finite masses of shape (n, n_bins), sum 1."""
+
+    def decode(
+        self, stored: NDArray[np.generic], edges: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Masses of shape (n, n_bins); rows without a density are NaN."""
+
+
+def cumulative(masses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability below each edge of the bins, of shape (n, n_bins + 1)."""
+    return np.concatenate([np.zeros_like(masses[:, :1]), np.cumsum(masses, axis=1)], axis=1)
+
+
+def compute_largest_error(
+    form: Form,
+    masses: NDArray[np.float64],
+    stored: NDArray[np.generic],
+    edges: NDArray[np.float64],
+) -> float:
+    """Largest difference between the cumulative probability before storing and after reading.
+
+    Between the edges both are straight lines, so the largest difference is at an edge.
+    """
+    change = cumulative(form.decode(stored, edges)) - cumulative(masses)
+    return float(np.max(np.abs(change), initial=0.0))
+
+
+@dataclass(frozen=True)
+class Float32:
+    """The density in each bin, rounded to a relative 6e-8."""
+
+    dtype: str = "float32"
+    blank: None = None
+    sentence: str = "probability density in each bin"
+
+    def width(self, n_bins: int) -> int:
+        """One number a bin."""
+        return n_bins
+
+    def scale(self, edges: NDArray[np.float64]) -> None:
+        """Nothing to scale."""
+
+    def grid(self, edges: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Centers and edges of the bins."""
+        return _bins(edges)
+
+    def encode(self, masses: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray:
+        """Mass over width of the bin."""
+        return (masses / _step(edges)).astype(np.float32)
+
+    def decode(self, stored: NDArray, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Density times width of the bin."""
+        return np.asarray(stored, np.float64) * _step(edges)
+
+
+@dataclass(frozen=True)
+class Int16:
+    """The density in each bin as a multiple of that of 1/32767 of the probability.
+
+    FITS has no floats of 16 bits.  The cumulative probability is rounded to multiples of 1/32767,
+    and each bin gets the difference between its two edges.  So the integers of a row sum to 32767
+    exactly, errors do not pile up over the bins, and an empty bin stays exactly empty.
+    """
+
+    dtype: str = "int16"
+    blank: int = -32768
+    sentence: str = "probability density in each bin, rounded so that its integral is kept"
+
+    def width(self, n_bins: int) -> int:
+        """One number a bin."""
+        return n_bins
+
+    def scale(self, edges: NDArray[np.float64]) -> float:
+        """Density of one quantum of probability in a bin."""
+        return 1 / (N_QUANTA * _step(edges))
+
+    def grid(self, edges: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Centers and edges of the bins."""
+        return _bins(edges)
+
+    def encode(self, masses: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray:
+        """Differences of the rounded cumulative probability."""
+        return np.diff(np.rint(cumulative(masses) * N_QUANTA), axis=1).astype(np.int16)
+
+    def decode(self, stored: NDArray, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Quanta as probabilities."""
+        return np.where(stored == self.blank, np.nan, np.asarray(stored, np.float64) / N_QUANTA)
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Values at fixed levels of probability, each level kept to the precision of a float32.
+
+    The smallest form, whose size does not grow with the number of bins; between two levels the
+    probability is spread evenly, so a narrow gap between two peaks is smoothed.
+    """
+
+    dtype: str = "float32"
+    blank: None = None
+    sentence: str = "values below which lie the parts of the probability that the grid names"
+
+    def width(self, n_bins: int) -> int:
+        """As many as there are levels."""
+        return LEVELS.size
+
+    def scale(self, edges: NDArray[np.float64]) -> None:
+        """Nothing to scale."""
+
+    def grid(self, edges: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """The levels."""
+        return {"level": LEVELS}
+
+    def encode(self, masses: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray:
+        """Inverse of the cumulative probability, which is a straight line in each bin."""
+        below = cumulative(masses)
+        below /= below[:, -1:]
+        values = _interpolate(LEVELS, below, np.broadcast_to(edges, below.shape))
+        # The last level is reached where the density ends, not where the range does.
+        values[:, -1] = edges[np.argmax(below >= 1, axis=1)]
+        return values.astype(np.float32)
+
+    def decode(self, stored: NDArray, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probability between the edges, with straight lines between the levels."""
+        values = np.asarray(stored, np.float64)
+        below = _interpolate(edges, values, np.broadcast_to(LEVELS, values.shape))
+        # The ends of the range are not numbers of single precision.
+        below[:, 0], below[:, -1] = 0.0, 1.0
+        return np.where(np.isfinite(values[:, :1]), np.diff(below, axis=1), np.nan)
+
+
+FORMS: Mapping[str, Form] = {"float32": Float32(), "int16": Int16(), "quantiles": Quantiles()}
+
+
+def _step(edges: NDArray[np.float64]) -> float:
+    """Width of equal bins."""
+    return float(edges[-1] - edges[0]) / (len(edges) - 1)
+
+
+def _bins(edges: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Centers and edges of bins as columns."""
+    return {"center": (edges[:-1] + edges[1:]) / 2, "low": edges[:-1], "high": edges[1:]}
+
+
+def _interpolate(
+    where: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Value at each `where` of the line through (x, y) of each row; x never falls."""
+    found = np.empty((len(x), where.size))
+    rows = np.arange(len(x))
+    for i, point in enumerate(where):
+        left = np.clip(np.sum(x <= point, axis=1) - 1, 0, x.shape[1] - 2)
+        start, length = x[rows, left], x[rows, left + 1] - x[rows, left]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(length > 0, (point - start) / length, 1.0)
+        rise = y[rows, left + 1] - y[rows, left]
+        found[:, i] = y[rows, left] + np.clip(share, 0.0, 1.0) * rise
+    return found
