@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from astrocnn.prediction.rows import predict_objects
+from astrocnn.prediction import predict_objects
 from astropy.table import Table
 from scipy.special import expit, logit
 
