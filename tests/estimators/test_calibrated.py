@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from astrocnn.prediction import predict_objects
 from astropy.table import Table
 from scipy.special import expit, logit
 
@@ -12,6 +11,7 @@ from astrocnn.errors import ConfigError, ModelError
 from astrocnn.estimators import Calibrated, KerasEstimator, load_estimator
 from astrocnn.flags import Flag
 from astrocnn.imaging.cutouts import Cutouts
+from astrocnn.prediction import predict_objects
 from astrocnn.targets import Target, Task
 from astrocnn.targets.families.binned import Binned
 from astrocnn.targets.families.gaussian import Gaussian
