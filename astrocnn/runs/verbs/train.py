@@ -97,7 +97,7 @@ def run(
     options = fit_options_of(config, task, estimator.inputs)
     if config.model.method is None:
         options |= {
-            "get_strategy": where,
+            "strategy": where,
             "backup": folder.backup,
             "history_file": folder.history,
             "callbacks": callbacks,
