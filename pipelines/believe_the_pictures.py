@@ -131,9 +131,9 @@ from astrocnn.imaging import ArraySource, Inputs
 from astrocnn.plugins import load_module, module_names
 from astrocnn.simulation import inject, simulate_stamps
 from astrocnn.simulation.artefacts import Camera
-from astrocnn.simulation.pixels import add_noise, draw_objects
-from astrocnn.simulation.population import draw_object
-from astrocnn.simulation.presets import preset_named
+from astrocnn.simulation.objects import add_noise, render_objects
+from astrocnn.simulation.objects import sample_object
+from astrocnn.simulation.presets import get_preset
 from astrocnn.targets import Task, make
 from astrocnn.training import Optimizer
 
@@ -151,11 +151,11 @@ Numbers = NDArray[np.floating]
 
 def spoilt(n: int, seed: int) -> tuple[Numbers, Table, NDArray[np.bool_]]:
     """Stamps of a simulated sky, half of them with artefacts, their truth and its pixels."""
-    band = preset_named("euclid", ("VIS",)).band("VIS")
+    band = get_preset("euclid", ("VIS",)).band("VIS")
     stamps, _ = simulate_stamps(
         n, size=SIZE, preset="euclid", bands=("VIS",), seed=seed, neighbors=0.3
     )
-    made = inject(stamps[..., 0], Camera.of_band(band), seed=seed, share=0.5, kinds=KINDS)
+    made = inject(stamps[..., 0], Camera.from_band(band), seed=seed, fraction=0.5, kinds=KINDS)
     return made.images[..., None], made.truth, made.masks > 0
 
 
@@ -188,13 +188,13 @@ def armed(n: int, seed: int) -> tuple[Numbers, Table, NDArray[np.bool_]]:
     mask holds where the noiseless light changes by more than the noise of the sky; the second is
     that of the same arms wound the other way.
     """
-    sky = preset_named("euclid", ("VIS",), fractions={"spiral": 1.0})
+    sky = get_preset("euclid", ("VIS",), fractions={"spiral": 1.0})
     sky, band = replace(sky, magnitudes=(19.5, 21.5)), sky.band("VIS")
     centers = (SIZE - 1) / 2 + np.random.default_rng(seed).uniform(-0.5, 0.5, (n // 2, 1, 2))
     light = np.empty((n // 2, 3, SIZE, SIZE), np.float32)
     images = np.empty((n // 2, 2, SIZE, SIZE), np.float32)
     for index, center in enumerate(centers):
-        spiral = draw_object(seed, index, sky)
+        spiral = sample_object(seed, index, sky)
         shapes = (
             spiral.shape,
             replace(spiral.shape, n_arms=0, pitch=90.0),
@@ -202,7 +202,7 @@ def armed(n: int, seed: int) -> tuple[Numbers, Table, NDArray[np.bool_]]:
         )
         for side, shape in enumerate(shapes):
             item = replace(spiral, shape=shape)
-            light[index, side] = draw_objects([item], center, SIZE, sky)[0]
+            light[index, side] = render_objects([item], center, SIZE, sky)[0]
             if side < 2:
                 images[index, side] = add_noise(light[index, side], band, seed, (index, 1))
     changed = np.abs(light[:, ::2] - light[:, 1:2]) > band.sky_sigma

@@ -136,7 +136,7 @@ def taught(folder: Path, n_objects: int, epochs: int) -> tuple[Estimator, Novelt
 
 def strangers(folder: Path, known: NDArray[np.floating]) -> dict[str, NDArray[np.float32]]:
     """Stamps that are not of the survey that the network knows."""
-    spoilt = inject(known[..., 0], Camera.of_band(ZTF), seed=1, share=1.0).images[..., None]
+    spoilt = inject(known[..., 0], Camera.from_band(ZTF), seed=1, fraction=1.0).images[..., None]
     other, _ = simulate_stamps(len(known), size=SIZE, preset="ground", bands=("i",), seed=5)
     found = {"simulated, with artefacts": less_sky(spoilt)}
     if "ASTROCNN_DATA" in os.environ:

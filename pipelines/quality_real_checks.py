@@ -62,7 +62,7 @@ from astrocnn.imaging import ArraySource, Inputs
 from astrocnn.metrics import Ranking
 from astrocnn.simulation import inject, simulate_stamps
 from astrocnn.simulation.artefacts import ARTEFACTS, Camera
-from astrocnn.simulation.presets import preset_named
+from astrocnn.simulation.presets import get_preset
 from astrocnn.targets import make
 from astrocnn.training import Optimizer
 
@@ -74,12 +74,12 @@ NEAR = 8  # pixels from the middle of a stamp
 
 def simulated(n: int, seed: int) -> tuple[NDArray[np.float32], Table]:
     """Stamps in units of the sky noise, half of them spoilt, and their truth."""
-    band = preset_named("ground", ("r",)).band("r")
+    band = get_preset("ground", ("r",)).band("r")
     wide, _ = simulate_stamps(-(-n // 4), size=2 * SIZE, bands=("r",), seed=seed, neighbors=4.0)
     quarters = wide[..., 0].reshape(-1, 2, SIZE, 2, SIZE).transpose(0, 1, 3, 2, 4)
     stamps = quarters.reshape(-1, SIZE, SIZE)[:n] / np.float32(band.sky_sigma)
     sharp = band.fwhm / band.pixel_scale
-    made = inject(stamps, Camera(1.0, sharp, gain=5.0, **DECAM), seed=seed, share=0.5, kinds=KINDS)
+    made = inject(stamps, Camera(1.0, sharp, gain=5.0, **DECAM), seed=seed, fraction=0.5, kinds=KINDS)
     return made.images, made.truth
 
 

@@ -212,7 +212,7 @@ def forecasts(
         masses[name] = family.masses(sampled(network, shards, test)["z"]).mean(axis=0)
     masses[TRUTH] = catalog_posterior(catalog.table[test], EDGES)
     if morphology:
-        masses[TRUTH_FORM] = catalog_posterior(catalog.table[test], EDGES, forms=True)
+        masses[TRUTH_FORM] = catalog_posterior(catalog.table[test], EDGES, with_structure=True)
     return {name: Forecast(m, z[test]) for name, m in masses.items()}
 
 

@@ -70,8 +70,8 @@ from astrocnn.datasets import D4, Shards, read_labels, split_rows, write_shards
 from astrocnn.estimators import Ensemble, Estimator, load_estimator
 from astrocnn.imaging import Inputs, NoImages, open_source, read_survey
 from astrocnn.simulation import CLASSES, simulate
-from astrocnn.simulation.redshift import RedshiftSurvey, draw_galaxies
-from astrocnn.simulation.redshift.photometry import asinh_magnitude
+from astrocnn.simulation.redshift import RedshiftSurvey, sample_galaxies
+from astrocnn.simulation.redshift.galaxies import asinh_magnitude
 from astrocnn.targets import Task, make
 from astrocnn.training import Optimizer
 
@@ -132,7 +132,7 @@ def images(folder: Path, n_objects: int) -> Shards:
 def magnitudes(folder: Path, n_objects: int) -> Shards:
     """Magnitudes, colors and reddening of simulated galaxies."""
     survey = RedshiftSurvey()
-    galaxies = draw_galaxies(n_objects, seed=12, survey=survey)
+    galaxies = sample_galaxies(n_objects, seed=12, survey=survey)
     told, _ = asinh_magnitude(galaxies.flux, galaxies.flux_error)
     table = Table({f"mag_{b}": m for b, m in zip(survey.names, told.T, strict=True)})
     table["id"], table["z"], table["ebv"] = galaxies.id, galaxies.z, galaxies.ebv

@@ -79,7 +79,7 @@ def test_the_example_runs(tmp_path: Path) -> None:
     """As a script of its own, on a small survey, for 2 epochs in place of 30."""
     code, replaced = re.subn(r"epochs=\d+", "epochs=2", block("python", "import astrocnn"))
     assert replaced == 1
-    simulate(tmp_path, n_objects=40, tile_size=400, awkward_rows=4, seed=3)
+    simulate(tmp_path, n_objects=40, tile_size=400, invalid_rows=4, seed=3)
     (tmp_path / "example.py").write_text(code)
     done = subprocess.run(
         [sys.executable, "example.py"],

@@ -1,8 +1,8 @@
-"""Drawing one object: components on a fine grid in Fourier space, all bands at once.
+"""Rendering of one object in Fourier space, all bands at once.
 
-A component is drawn once, with unit flux, either from an analytic profile (by its Fourier
-transform, so that cusps are exact) or painted on a grid finer than the pixels.  A band is the sum
-of components times their fluxes, times the transform of point spread function and pixel.
+Each component is computed once with unit flux: an analytic profile from its closed Fourier
+transform, so that cusps are exact, or an image on a grid finer than the pixels.  A band is the sum
+of the components times their fluxes, times the transform of point spread function and pixel.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 import scipy.fft
 
 from astrocnn.errors import MissingDependency
-from astrocnn.simulation.presets import SimulatedBand
+from astrocnn.simulation.spectra import MOFFAT_BETA, SimulatedBand
 
-__all__ = ["Canvas", "canvas", "import_galsim"]
+__all__ = ["Canvas", "get_canvas", "import_galsim"]
 
-MOFFAT_BETA = 3.5
+TRUNCATION = 6.0  # half-light radii at which Sersic profiles end
 
 
 def import_galsim() -> ModuleType:
@@ -28,7 +28,7 @@ def import_galsim() -> ModuleType:
     Raises
     ------
     MissingDependency
-        When it is not installed.
+        If it is not installed.
     """
     try:
         import galsim
@@ -39,6 +39,9 @@ def import_galsim() -> ModuleType:
 
 class Canvas:
     """A square grid of `size` pixels, each divided into `oversampling` cells a side.
+
+    Every method that makes a component returns its Fourier transform for unit flux: complex64
+    of shape (cells, cells // 2 + 1) with the zero frequency first.
 
     Parameters
     ----------
@@ -66,34 +69,69 @@ class Canvas:
         self._responses: dict[SimulatedBand, np.ndarray] = {}
 
     def axes(self, position_angle: float) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates along and across a direction.
+        """Coordinates along the major and the minor axis [arcsec], right-handed as x and y are.
 
-        Parameters
-        ----------
-        position_angle : float
-            Direction of the major axis, from north through east [deg].
-
-        Returns
-        -------
-        tuple of ndarray
-            Major and minor coordinate [arcsec], right-handed as x and y are.
+        The position angle of the major axis [deg] runs from north through east.
         """
         sine, cosine = np.sin(np.radians(position_angle)), np.cos(np.radians(position_angle))
         return -self.x * sine + self.y * cosine, -self.x * cosine - self.y * sine
 
-    def profile(self, profile: Any) -> np.ndarray:
-        """Transform of an analytic galsim profile centered on the canvas.
+    def sersic(
+        self,
+        n: float,
+        r_e: float,
+        axis_ratio: float,
+        position_angle: float,
+        offset: tuple[float, float] = (0.0, 0.0),
+    ) -> np.ndarray:
+        """A Sersic profile, cut off at six half-light radii.
 
         Parameters
         ----------
-        profile : galsim.GSObject
-            Profile [arcsec].
+        n : float
+            Sersic index.
+        r_e : float
+            Half-light radius along the major axis [arcsec].
+        axis_ratio : float
+            Minor over major axis.
+        position_angle : float
+            Direction of the major axis, from north through east [deg].
+        offset : tuple of float
+            Offset (x, y) of its center from that of the canvas [arcsec].
 
-        Returns
-        -------
-        ndarray of shape (cells, cells // 2 + 1)
-            Complex64 transform with the zero frequency first.
+        References
+        ----------
+        Sersic 1963, BAAA 6, 41; Ciotti & Bertin 1999, A&A 352, 447.
         """
+        profile = import_galsim().Sersic(n=n, half_light_radius=r_e, trunc=TRUNCATION * r_e)
+        return self._inclined(profile, axis_ratio, position_angle, offset)
+
+    def exponential(
+        self,
+        r_e: float,
+        axis_ratio: float,
+        position_angle: float,
+        offset: tuple[float, float] = (0.0, 0.0),
+    ) -> np.ndarray:
+        """An exponential disk (Freeman 1970, ApJ 160, 811); parameters as for `sersic`."""
+        profile = import_galsim().Exponential(half_light_radius=r_e)
+        return self._inclined(profile, axis_ratio, position_angle, offset)
+
+    def _inclined(
+        self,
+        profile: Any,
+        axis_ratio: float,
+        position_angle: float,
+        offset: tuple[float, float],
+    ) -> np.ndarray:
+        # Only the minor axis is squeezed, so radii are along the major axis; galsim counts angles
+        # from +x counterclockwise, and north is +y.
+        angle = (90.0 + position_angle) * import_galsim().degrees
+        profile = profile.transform(1.0, 0.0, 0.0, axis_ratio).rotate(angle) / axis_ratio
+        return self.transform(profile.shift(*offset) if any(offset) else profile)
+
+    def transform(self, profile: Any) -> np.ndarray:
+        """Fourier transform of a galsim object [arcsec] about the center of the canvas."""
         galsim = import_galsim()
         half = self.cells // 2
         step = 2 * np.pi / (self.cells * self.cell)
@@ -101,26 +139,15 @@ class Canvas:
         profile.drawKImage(image=image, recenter=False)
         return np.fft.ifftshift(image.array, axes=0)
 
-    def painted(self, light: np.ndarray) -> np.ndarray:
-        """Transform of an image painted on the cells, scaled to unit flux.
-
-        Parameters
-        ----------
-        light : ndarray of shape (cells, cells)
-            Surface brightness in any unit.
-
-        Returns
-        -------
-        ndarray of shape (cells, cells // 2 + 1)
-            Complex64 transform with the zero frequency first.
-        """
-        light = np.fft.ifftshift(light.astype(np.float32))
+    def image(self, brightness: np.ndarray) -> np.ndarray:
+        """A component given by its surface brightness on the cells, shape (cells, cells)."""
+        light = np.fft.ifftshift(brightness.astype(np.float32))
         return scipy.fft.rfft2(light / light.sum(dtype=np.float64).astype(np.float32))
 
-    def blobs(
+    def gaussians(
         self, x: np.ndarray, y: np.ndarray, sigma: np.ndarray, weight: np.ndarray
     ) -> np.ndarray:
-        """Transform of a sum of round Gaussians, scaled to unit flux.
+        """A sum of round Gaussians.
 
         Parameters
         ----------
@@ -128,11 +155,6 @@ class Canvas:
             Centers and widths [arcsec].
         weight : ndarray of shape (n,)
             Relative fluxes.
-
-        Returns
-        -------
-        ndarray of shape (cells, cells // 2 + 1)
-            Complex64 transform with the zero frequency first.
         """
         step = 2 * np.pi / (self.cells * self.cell)
         along_y = step * scipy.fft.fftfreq(self.cells, 1 / self.cells)[:, None]
@@ -148,7 +170,7 @@ class Canvas:
         return total
 
     def point(self) -> np.ndarray:
-        """Transform of a point source of unit flux."""
+        """A point source."""
         return np.ones((self.cells, self.cells // 2 + 1), np.complex64)
 
     def response(self, band: SimulatedBand) -> np.ndarray:
@@ -156,9 +178,8 @@ class Canvas:
         if band not in self._responses:
             galsim = import_galsim()
             star = galsim.Moffat(beta=MOFFAT_BETA, fwhm=band.fwhm)
-            self._responses[band] = self.profile(
-                galsim.Convolve(star, galsim.Pixel(self.pixel_scale))
-            )
+            pixel = galsim.Pixel(self.pixel_scale)
+            self._responses[band] = self.transform(galsim.Convolve(star, pixel))
         return self._responses[band]
 
     def render(
@@ -192,11 +213,10 @@ class Canvas:
         along_x = np.exp(
             -2j * np.pi * np.arange(self.cells // 2 + 1) / self.size * (half + shift[0])
         ).astype(np.complex64)
-        weights = fluxes.astype(np.float32)
         mixed = np.zeros((len(bands), *components.shape[1:]), np.complex64)
-        for image, band, weight in zip(mixed, bands, weights.T, strict=True):
-            for component, share in zip(components, weight, strict=True):
-                image += share * component
+        for image, band, weights in zip(mixed, bands, fluxes.astype(np.float32).T, strict=True):
+            for component, weight in zip(components, weights, strict=True):
+                image += weight * component
             image *= self.response(band)
         mixed *= along_y[:, None]
         mixed *= along_x * np.float32(self.oversampling**2)
@@ -205,6 +225,6 @@ class Canvas:
 
 
 @functools.lru_cache(maxsize=32)
-def canvas(size: int, pixel_scale: float, oversampling: int) -> Canvas:
+def get_canvas(size: int, pixel_scale: float, oversampling: int) -> Canvas:
     """A canvas kept for reuse, with the responses of its bands."""
     return Canvas(size, pixel_scale, oversampling)

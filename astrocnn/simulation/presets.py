@@ -1,4 +1,4 @@
-"""What a simulated survey looks like: bands, depth, seeing, and its mixture of objects."""
+"""Presets of simulated surveys: bands, depth, seeing and mixture of classes."""
 
 from __future__ import annotations
 
@@ -8,50 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from astrocnn.errors import ConfigError
-from astrocnn.simulation.classes import CLASSES
+from astrocnn.simulation.morphology import CLASSES
+from astrocnn.simulation.spectra import SimulatedBand
 
-__all__ = ["PRESETS", "Preset", "SimulatedBand", "preset_named"]
-
-NANOJANSKY_ZERO_POINT = 31.4
-
-
-@dataclasses.dataclass(frozen=True)
-class SimulatedBand:
-    """A filter of the simulated survey.
-
-    Parameters
-    ----------
-    name : str
-        Band name.
-    wavelength : float
-        Pivot wavelength [micron].
-    fwhm : float
-        Full width at half maximum of the point spread function, pixel excluded [arcsec].
-    sky_sigma : float
-        Standard deviation of the sky noise in one pixel [nJy].
-    zero_point : float
-        AB magnitude of one unit of the image.
-    gain : float
-        Detected electrons per nJy.
-    pixel_scale : float
-        Pixel size [arcsec].
-    noise_correlation : float
-        Sigma [pixel] of the Gaussian that correlates the noise of resampled images; 0 for none.
-    """
-
-    name: str
-    wavelength: float
-    fwhm: float
-    sky_sigma: float
-    zero_point: float
-    gain: float
-    pixel_scale: float
-    noise_correlation: float = 0.0
-
-    @property
-    def unit(self) -> float:
-        """Flux of one unit of the image [nJy]."""
-        return float(10 ** (0.4 * (NANOJANSKY_ZERO_POINT - self.zero_point)))
+__all__ = ["PRESETS", "Preset", "get_preset"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,11 +23,11 @@ class Preset:
     name : str
         Name of the preset.
     bands : tuple of SimulatedBand
-        Bands; magnitudes are drawn in `reference`.
+        Bands.
     reference : str
         Band whose pixel grid is the reference grid.
     wavelength : float
-        Wavelength at which magnitudes are drawn [micron].
+        Wavelength at which magnitudes are sampled [micron].
     magnitudes : tuple of float
         Bright and faint end [mag].
     counts_slope : float
@@ -80,9 +40,7 @@ class Preset:
     radius_scatter : float
         Scatter of log10 radius.
     fractions : mapping of str to float
-        Share of each class.
-    oversampling : int
-        Subdivision of a pixel while drawing.
+        Fraction of each class.
     """
 
     name: str
@@ -95,7 +53,6 @@ class Preset:
     radius_slope: float
     radius_scatter: float
     fractions: Mapping[str, float]
-    oversampling: int = 2
 
     def band(self, name: str) -> SimulatedBand:
         """The band of that name."""
@@ -154,60 +111,59 @@ PRESETS: dict[str, Preset] = {
 near-infrared bands on the 0.1 arcsec grid of the Euclid mosaics, at their depth."""
 
 
-def preset_named(
+def get_preset(
     preset: str | Preset,
     bands: Sequence[str] | None = None,
     coarse: Mapping[str, float] | None = None,
     fractions: Mapping[str, float] | None = None,
 ) -> Preset:
-    """A preset by name, with a choice of its bands.
+    """A preset by name, with a selection of its bands.
 
     Parameters
     ----------
     preset : str or Preset
-        Name of a preset, or one of your own.
+        Name of a preset, or a preset of your own.
     bands : sequence of str, optional
-        Names of the bands wanted; all by default.
+        Names of the bands; all by default.
     coarse : mapping of str to float, optional
         Bands with larger pixels, and how many times larger.
     fractions : mapping of str to float, optional
-        Share of each class; classes left out do not occur.
+        Fraction of each class; classes left out do not occur.
 
     Raises
     ------
     ConfigError
-        For a name that does not exist.
+        For an unknown name, a repeated band, or fractions that are negative or all 0.
     """
     if isinstance(preset, str):
         if preset not in PRESETS:
-            raise ConfigError(
-                "There is no such survey to simulate.", received=preset, allowed=sorted(PRESETS)
-            )
+            raise ConfigError("Unknown `preset`.", received=preset, allowed=sorted(PRESETS))
         preset = PRESETS[preset]
     names = [band.name for band in preset.bands]
-    wanted = list(names if bands is None else bands)
-    if not wanted or len(set(wanted)) < len(wanted):
-        raise ConfigError("Name at least one band, each once.", received=wanted, allowed=names)
-    _known("band of this survey", [*wanted, *(coarse or {})], names)
-    chosen = []
-    for name in wanted:
-        band, factor = preset.band(name), (coarse or {}).get(name, 1.0)
-        chosen.append(
-            dataclasses.replace(
-                band,
-                pixel_scale=band.pixel_scale * factor,
-                sky_sigma=band.sky_sigma * factor,
-            )
+    selected = list(names if bands is None else bands)
+    if not selected or len(set(selected)) < len(selected):
+        raise ConfigError(
+            "`bands` must name at least one band, each once.", received=selected, allowed=names
         )
-    reference = preset.reference if preset.reference in wanted else wanted[0]
+    factors = coarse or {}
     shares = dict(preset.fractions if fractions is None else fractions)
-    _known("class", list(shares), list(CLASSES))
+    for noun, received, allowed in (
+        ("band", [*selected, *factors], names),
+        ("class", list(shares), list(CLASSES)),
+    ):
+        for name in received:
+            if name not in allowed:
+                raise ConfigError(f"Unknown {noun} '{name}'.", received=received, allowed=allowed)
     if not all(share >= 0 for share in shares.values()) or not sum(shares.values()) > 0:
-        raise ConfigError("The shares of the classes are not negative, nor all 0.", received=shares)
-    return dataclasses.replace(preset, bands=tuple(chosen), reference=reference, fractions=shares)
-
-
-def _known(noun: str, received: list[str], allowed: list[str]) -> None:
-    for name in received:
-        if name not in allowed:
-            raise ConfigError(f"'{name}' is no {noun}.", received=received, allowed=allowed)
+        raise ConfigError("Class fractions must be >= 0 and not all 0.", received=shares)
+    chosen = tuple(
+        # Larger pixels collect more sky: at constant depth the noise per pixel grows with the side.
+        dataclasses.replace(
+            band,
+            pixel_scale=band.pixel_scale * factors.get(band.name, 1.0),
+            sky_sigma=band.sky_sigma * factors.get(band.name, 1.0),
+        )
+        for band in map(preset.band, selected)
+    )
+    reference = preset.reference if preset.reference in selected else selected[0]
+    return dataclasses.replace(preset, bands=chosen, reference=reference, fractions=shares)

@@ -1,52 +1,76 @@
-"""The simulated survey on disk: tiles, truth catalogue and survey file."""
+"""Simulated surveys and stamps of galaxies of several classes and stars, with their truth."""
 
 from __future__ import annotations
 
-import concurrent.futures.process
 import dataclasses
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from astropy.table import Table
 
-from astrocnn.atomic import write_text
-from astrocnn.errors import AstrocnnError, ConfigError
-from astrocnn.progress import track
+from astrocnn.errors import ConfigError
 from astrocnn.simulation.canvas import import_galsim
-from astrocnn.simulation.layout import Tile, lay_tiles, outside, place
-from astrocnn.simulation.population import draw_object, generator
-from astrocnn.simulation.presets import Preset, preset_named
-from astrocnn.simulation.tiles import TileJob, tile_name, write_tile
-from astrocnn.simulation.truth import truth_table, write_table
+from astrocnn.simulation.objects import (
+    CANVAS_SIZES,
+    SkyObject,
+    add_noise,
+    make_rng,
+    render_objects,
+    sample_object,
+)
+from astrocnn.simulation.presets import Preset, get_preset
+from astrocnn.simulation.survey_files import (
+    Simulation,
+    run_jobs,
+    validate_output_folder,
+    write_catalog,
+    write_image,
+    write_survey_file,
+)
+from astrocnn.simulation.tiles import (
+    Tile,
+    layout_tiles,
+    sample_position,
+    sample_uncovered_position,
+)
 
-__all__ = ["Simulation", "simulate"]
+__all__ = ["FIRST_NEIGHBOR", "simulate", "simulate_stamps", "truth_table"]
 
-Job = TypeVar("Job")
-SIMULATED = "Simulated by astrocnn"
-FIRST_LINE = "# A simulated survey; the truth is in catalog.fits."
+MASKED_VALUE = 1.0e5  # of masked pixels, in sky sigmas: using one by mistake is conspicuous
+FIRST_NEIGHBOR = 2**31  # neighbors are objects of the same population, with numbers beyond any row
+
+COLUMNS: dict[str, tuple[type | str, str | None, str]] = {
+    "morphology": ("U16", None, "true class"),
+    "r_e": (np.float32, "arcsec", "half-light radius along the major axis"),
+    "b_over_t": (np.float32, None, "bulge-to-total flux ratio at 0.62 micron"),
+    "sersic_n": (np.float32, None, "Sersic index of the bulge"),
+    "axis_ratio": (np.float32, None, "axis ratio of the bulge"),
+    "inclination": (np.float32, "deg", "inclination of the disk, 90 for edge-on"),
+    "position_angle": (np.float32, "deg", "major axis from north through east"),
+    "n_arms": (np.int16, None, "number of spiral arms"),
+    "pitch": (np.float32, "deg", "pitch angle of the arms"),
+    "handedness": (np.int16, None, "1: arms turn counterclockwise outwards, -1: clockwise"),
+    "bar": (np.int16, None, "1 with a bar"),
+    "dust_lane": (np.int16, None, "1 with a dust lane"),
+    "separation": (np.float32, "arcsec", "distance between the nuclei of a merger"),
+}
+"""Attribute of `Shape` (its label for ``morphology``) -> type, unit and description."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Simulation:
-    """What `simulate` has written.
+class _TileJob:
+    """Everything a process needs to make one tile: positions [deg] are those of all objects."""
 
-    Parameters
-    ----------
-    catalog : Path
-        Truth catalogue.
-    survey : Path
-        Survey file, for `astrocnn.imaging.read_survey`.
-    tiles : tuple of Path
-        Image files of all tiles and bands.
-    """
-
-    catalog: Path
-    survey: Path
-    tiles: tuple[Path, ...]
+    folder: Path
+    tile: Tile
+    preset: Preset
+    seed: int
+    ra: np.ndarray
+    dec: np.ndarray
+    masked: bool
+    rms: bool
 
 
 def simulate(
@@ -61,7 +85,7 @@ def simulate(
     spacing: float = 72.0,
     center: tuple[float, float] = (150.1, 2.2),
     class_fractions: Mapping[str, float] | None = None,
-    awkward_rows: int = 8,
+    invalid_rows: int = 8,
     coarse: Mapping[str, float] | None = None,
     rms: bool = False,
     masked: bool = True,
@@ -69,13 +93,13 @@ def simulate(
 ) -> Simulation:
     """Write a simulated survey with known truth.
 
-    In `out` appear ``tiles/tile<number>_<band>.fits`` (HDUs IMAGE, MASK and, if asked for, RMS),
-    ``catalog.fits`` with the truth and ``survey.toml``, which describes the tiles.
+    The folder `out` receives ``tiles/tile<number>_<band>.fits`` (HDUs IMAGE, MASK and, on
+    request, RMS), ``catalog.fits`` with the truth, and ``survey.toml``, which describes the tiles.
 
     Parameters
     ----------
     out : path
-        Folder; made when missing.  Files of the same names are replaced.
+        Folder; created if missing.  Files of an earlier simulation are replaced.
     n_objects : int
         Number of objects on the tiles.
     preset : str or Preset
@@ -87,12 +111,12 @@ def simulate(
     tile_size, overlap : int
         Side of a tile, and width of the overlap of the first two [pixel].
     spacing : float
-        Mean distance of objects [pixel]: their number and this set the number of tiles.
+        Mean distance of objects [pixel]: with their number it sets the number of tiles.
     center : tuple of float
         RA, Dec of the middle of the field [deg].
     class_fractions : mapping of str to float, optional
-        Share of each class.
-    awkward_rows : int
+        Fraction of each class.
+    invalid_rows : int
         Further rows of the catalogue, half of them outside all tiles and half without
         coordinates (NaN), as real catalogues have.
     coarse : mapping of str to float, optional
@@ -103,7 +127,7 @@ def simulate(
     masked : bool
         Whether the last tile has a masked region.
     workers : int, optional
-        Processes; None for one on each core.
+        Number of processes; None for one per core.
 
     Returns
     -------
@@ -113,133 +137,211 @@ def simulate(
     Raises
     ------
     ConfigError
-        For a preset, band or class that does not exist, or a number that makes no sense.
+        For an unknown preset, band or class, a parameter out of range, or a folder with files
+        that were not simulated.
     MissingDependency
         Without galsim.
     AstrocnnError
-        When a process dies, or cannot start because the calling script has no main guard, or
-        the folder holds a catalogue that is not of a simulated survey.
+        If a worker process fails.
     """
     import_galsim()
-    survey = preset_named(preset, bands, coarse, class_fractions)
-    if n_objects < 1 or tile_size < 64 or awkward_rows < 0 or not 0 <= overlap < tile_size:
+    survey = get_preset(preset, bands, coarse, class_fractions)
+    if n_objects < 1 or tile_size < 64 or invalid_rows < 0 or not 0 <= overlap < tile_size:
         raise ConfigError(
-            "These numbers make no survey.",
+            "Invalid simulation parameters.",
             received=f"n_objects={n_objects}, tile_size={tile_size}, overlap={overlap}, "
-            f"awkward_rows={awkward_rows}",
-            allowed="n_objects >= 1, tile_size >= 64, 0 <= overlap < tile_size, awkward_rows >= 0",
+            f"invalid_rows={invalid_rows}",
+            allowed="n_objects >= 1, tile_size >= 64, 0 <= overlap < tile_size, invalid_rows >= 0",
         )
     folder = Path(out)
-    refuse_to_replace(folder)
+    validate_output_folder(folder)
     n_tiles = max(2, round(n_objects * spacing**2 / tile_size**2))
-    tiles = lay_tiles(n_tiles, tile_size, overlap, survey.pixel_scale, center)
-    objects = [draw_object(seed, index, survey) for index in range(n_objects + awkward_rows)]
-    table = truth_table(
-        objects, survey, *_positions(seed, n_objects, awkward_rows, tiles, survey.pixel_scale)
-    )
+    tiles = layout_tiles(n_tiles, tile_size, overlap, survey.pixel_scale, center)
+    margin = min(32, tiles[0].size(survey.pixel_scale) // 8)
+    positions = [
+        sample_position(seed, index, tiles, survey.pixel_scale, margin)
+        for index in range(n_objects)
+    ]
+    rng = make_rng(seed, "rows", 0)
+    for row in range(invalid_rows):
+        uncovered = row % 2 == 0
+        positions.append(sample_uncovered_position(rng, tiles) if uncovered else (np.nan, np.nan))
+    ra, dec = np.array(positions).T
+    objects = [sample_object(seed, index, survey) for index in range(n_objects + invalid_rows)]
     jobs = [
-        TileJob(
-            folder=folder / "tiles",
+        _TileJob(
+            folder=folder,
             tile=tile,
             preset=survey,
             seed=seed,
-            ra=np.array(table["ra"][:n_objects]),
-            dec=np.array(table["dec"][:n_objects]),
+            ra=ra[:n_objects],
+            dec=dec[:n_objects],
             masked=masked and tile.index == n_tiles - 1,
             rms=rms,
         )
         for tile in tiles
     ]
-    written = [path for paths in run_jobs(jobs, workers, write_tile) for path in paths]
-    _write_catalog(folder / "catalog.fits", table, seed)
-    write_text(folder / "survey.toml", _survey_file(survey, n_tiles, rms))
-    return Simulation(folder / "catalog.fits", folder / "survey.toml", tuple(written))
+    images = tuple(path for paths in run_jobs(jobs, workers, _write_tile) for path in paths)
+    # Shuffled, so that invalid rows are not all at the end.
+    order = make_rng(seed, "rows", 1).permutation(len(objects))
+    comment = "Magnitudes are observed AB. Some rows lie outside all tiles or have no coordinates."
+    catalog = write_catalog(truth_table(objects, survey, ra, dec)[order], folder, seed, comment)
+    path = write_survey_file(
+        folder,
+        survey.name,
+        survey.bands,
+        n_tiles,
+        reference=survey.reference,
+        mask=True,
+        rms=rms,
+    )
+    return Simulation(catalog, path, images)
 
 
-def refuse_to_replace(folder: Path) -> None:
-    """A simulation may be made anew; anything else of its names may be someone's only copy.
+def _write_tile(job: _TileJob) -> list[Path]:
+    """Render one tile in all bands, and return its files."""
+    paths = []
+    for scale in sorted({band.pixel_scale for band in job.preset.bands}):
+        same_grid = tuple(band for band in job.preset.bands if band.pixel_scale == scale)
+        group = dataclasses.replace(job.preset, bands=same_grid)
+        size = job.tile.size(scale)
+        pixels = job.tile.pixels(job.ra, job.dec, scale)
+        reach = CANVAS_SIZES[-1] / 2
+        near = np.flatnonzero(np.all((pixels > -reach) & (pixels < size + reach), axis=1))
+        objects = [sample_object(job.seed, int(k), job.preset).rendered(group) for k in near]
+        images = render_objects(objects, pixels[near], size, same_grid)
+        mask = _make_mask(job, size) if job.masked else np.zeros((size, size), np.uint8)
+        for band, image in zip(same_grid, images, strict=True):
+            noisy = add_noise(image, band, job.seed, (job.tile.index, 0))
+            noisy[mask != 0] = MASKED_VALUE * band.sky_sigma
+            rms = None
+            if job.rms:
+                rms = np.sqrt(band.sky_sigma**2 + np.maximum(image, 0) / band.gain)
+            paths.append(
+                write_image(job.folder, job.tile, band, noisy, job.seed, mask=mask, rms=rms)
+            )
+    return paths
+
+
+def _make_mask(job: _TileJob, size: int) -> np.ndarray:
+    """A disk and a column, like the halo and the bleeding trail of a bright star."""
+    # In units of the side, so that it covers the same sky in bands with larger pixels.
+    x0, y0 = make_rng(job.seed, "mask", job.tile.index).uniform(0.2, 0.8, 2) * size
+    y, x = np.mgrid[:size, :size]
+    disk = np.hypot(x - x0, y - y0) < 0.05 * size
+    column = (np.abs(x - x0) < 0.002 * size) & (np.abs(y - y0) < 0.15 * size)
+    return (disk | column).astype(np.uint8)
+
+
+def simulate_stamps(
+    n_objects: int,
+    *,
+    size: int = 64,
+    preset: str | Preset = "ground",
+    bands: Sequence[str] | None = None,
+    seed: int = 0,
+    class_fractions: Mapping[str, float] | None = None,
+    neighbors: float = 0.4,
+    noise: bool = True,
+) -> tuple[np.ndarray, Table]:
+    """Stamps of simulated objects as arrays, and their truth.
+
+    Parameters
+    ----------
+    n_objects : int
+        Number of objects.
+    size : int
+        Side of a stamp [pixel].
+    preset : str or Preset
+        Survey to imitate.
+    bands : sequence of str, optional
+        Bands of the preset, in this order; all by default.
+    seed : int
+        Object i of seed s is always the same, whatever `n_objects`.
+    class_fractions : mapping of str to float, optional
+        Fraction of each class.
+    neighbors : float
+        Mean number of unrelated objects whose centers fall on a stamp.
+    noise : bool
+        Whether to add noise.
+
+    Returns
+    -------
+    images : ndarray of shape (n_objects, size, size, n_bands)
+        Flux [nJy], float32.
+    truth : Table
+        As in the catalogue of `simulate`, without positions.
 
     Raises
     ------
     ConfigError
-        If the folder is a file, or holds a catalogue or survey file that was not simulated.
+        For an unknown preset, band or class, or a number that is not positive.
+    MissingDependency
+        Without galsim.
+
+    Examples
+    --------
+    >>> images, truth = simulate_stamps(3, size=32, bands=("g", "r"), seed=1)
+    >>> images.shape, len(truth)
+    ((3, 32, 32, 2), 3)
     """
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"'{folder}' is a file, not a folder.", hint="name another folder")
-    foreign = []
-    for name, words in (("catalog.fits", SIMULATED), ("survey.toml", FIRST_LINE)):
-        path = folder / name
-        if path.exists():
-            with path.open("rb") as stream:
-                if words.encode() not in stream.read(1 << 16):
-                    foreign.append(name)
-    if foreign:
-        raise ConfigError(
-            f"'{folder}' holds files that were not simulated: they are not replaced.",
-            received=foreign,
-            hint="name another folder",
-        )
+    import_galsim()
+    if n_objects < 1 or size < 1:
+        raise ConfigError("`n_objects` and `size` must be positive.", received=(n_objects, size))
+    survey = get_preset(preset, bands, fractions=class_fractions)
+    objects = [sample_object(seed, index, survey) for index in range(n_objects)]
+    images = np.empty((n_objects, size, size, len(survey.bands)), np.float32)
+    for index, item in enumerate(objects):
+        rng = make_rng(seed, "neighbors", index)
+        count = int(rng.poisson(neighbors))
+        center = (size - 1) / 2 + rng.uniform(-0.5, 0.5, (1, 2))
+        pixels = np.vstack([center, rng.uniform(-0.5, size - 0.5, (count, 2))])
+        first = FIRST_NEIGHBOR + 64 * index
+        others = [sample_object(seed, first + number, survey) for number in range(min(count, 64))]
+        stamp = [other.rendered(survey) for other in (item, *others)]
+        image = render_objects(stamp, pixels[: len(stamp)], size, survey.bands)
+        for channel, (band, plane) in enumerate(zip(survey.bands, image, strict=True)):
+            noisy = add_noise(plane, band, seed, (index, 1)) if noise else plane
+            images[index, :, :, channel] = noisy
+    return images, truth_table(objects, survey)
 
 
-def _positions(
-    seed: int, n_objects: int, awkward_rows: int, tiles: tuple[Tile, ...], pixel_scale: float
-) -> tuple[np.ndarray, np.ndarray]:
-    margin = min(32, tiles[0].size(pixel_scale) // 8)
-    places = [place(seed, index, tiles, pixel_scale, margin) for index in range(n_objects)]
-    rng = generator(seed, "rows", 0)
-    for row in range(awkward_rows):
-        places.append(outside(rng, tiles) if row % 2 == 0 else (np.nan, np.nan))
-    ra, dec = np.array(places).T
-    return ra, dec
+def truth_table(
+    objects: Sequence[SkyObject],
+    preset: Preset,
+    ra: np.ndarray | None = None,
+    dec: np.ndarray | None = None,
+) -> Table:
+    """Table of the true properties of objects.
 
+    Parameters
+    ----------
+    objects : sequence of SkyObject
+        Objects.
+    preset : Preset
+        Survey; there is a column ``mag_<band>`` for each band, as observed.
+    ra, dec : ndarray of shape (n,), optional
+        Positions [deg]; without them the table has no such columns.
 
-def run_jobs(
-    jobs: Sequence[Job], workers: int | None, write: Callable[[Job], list[Path]]
-) -> Iterator[list[Path]]:
-    """Paths of the files of each job, made in this process or in several."""
-    count = min(os.cpu_count() or 1 if workers is None else workers, len(jobs))
-    if count <= 1:
-        yield from track(map(write, jobs), "simulating tiles", len(jobs))
-        return
-    # A fresh interpreter: forking a process that has started TensorFlow's threads can hang.
-    context = multiprocessing.get_context("spawn")
-    try:
-        with concurrent.futures.ProcessPoolExecutor(count, mp_context=context) as pool:
-            yield from track(pool.map(write, jobs), "simulating tiles", len(jobs))
-    except concurrent.futures.process.BrokenProcessPool as error:
-        raise AstrocnnError(
-            "A process that made tiles could not start, or was killed.",
-            hint="workers=1; or, in a script, call simulate below if __name__ == '__main__'",
-        ) from error
-
-
-def _write_catalog(path: Path, table: Table, seed: int) -> None:
-    # Awkward rows are not all at the end.
-    order = generator(seed, "rows", 1).permutation(len(table))
-    comments = [
-        f"{SIMULATED} with seed {seed}: not a real sky.",
-        "Magnitudes are AB, as observed. Some rows lie outside all tiles or have no coordinates.",
-    ]
-    write_table(table[order], path, comments)
-
-
-def _survey_file(preset: Preset, n_tiles: int, rms: bool) -> str:
-    names = ", ".join(f'"{band.name}"' for band in preset.bands)
-    lines = [
-        FIRST_LINE,
-        f'name = "simulated {preset.name}"',
-        'kind = "tiles"',
-        'unit = "nJy"',
-        f'reference = "{preset.reference}"',
-        "# {band} stands for the name of each band.",
-        "image = [",
-        *(f'  "tiles/{tile_name(number, "{band}")}",' for number in range(n_tiles)),
-        "]",
-        'hdu = "IMAGE"',
-        'mask_hdu = "MASK"',
-        *(['rms_hdu = "RMS"'] if rms else []),
-        "# Header keyword of the AB magnitude of one image unit.",
-        'zero_point = "MAGZERO"',
-        f"bands = [{names}]",
-    ]
-    return "\n".join(lines) + "\n"
+    Returns
+    -------
+    Table
+        ``id`` (int64), ``ra``, ``dec``, ``morphology``, magnitudes, true shape and ``ebv``.
+    """
+    table = Table()
+    table["id"] = np.array([item.id for item in objects], dtype=np.int64)
+    if ra is not None and dec is not None:
+        table["ra"], table["dec"] = np.asarray(ra, float), np.asarray(dec, float)
+        table["ra"].unit = table["dec"].unit = "deg"
+    magnitudes = np.array([item.magnitudes(preset) for item in objects], dtype=np.float32)
+    for name, (dtype, unit, description) in COLUMNS.items():
+        attribute = "label" if name == "morphology" else name
+        table[name] = np.array([getattr(item.shape, attribute) for item in objects], dtype=dtype)
+        table[name].unit, table[name].description = unit, description
+        if name == "morphology":
+            for band, column in zip(preset.bands, magnitudes.T, strict=True):
+                table[f"mag_{band.name}"] = column
+                table[f"mag_{band.name}"].unit = "mag"
+    table["ebv"] = np.array([item.ebv for item in objects], dtype=np.float32)
+    table["ebv"].unit, table["ebv"].description = "mag", "Galactic reddening E(B-V)"
+    return table

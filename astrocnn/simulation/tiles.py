@@ -1,112 +1,149 @@
-"""One tile: its objects drawn, noise and the masked region added, one FITS file for each band."""
+"""Geometry of the survey: tiles on the sky, and positions of objects on the tiles."""
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
+from astropy.wcs import WCS
 
-from astrocnn.atomic import replacing
-from astrocnn.simulation.layout import Tile
-from astrocnn.simulation.pixels import add_noise, draw_objects
-from astrocnn.simulation.population import CANVAS_SIZES, draw_object, generator
-from astrocnn.simulation.presets import Preset, SimulatedBand
+from astrocnn.simulation.objects import make_rng
 
-__all__ = ["TileJob", "tile_name", "write_tile"]
+__all__ = ["GAP", "Tile", "layout_tiles", "sample_position", "sample_uncovered_position"]
 
-SATURATED = 1.0e5  # value of masked pixels, in sky sigmas: using one by mistake shows
-NO_DATA_RMS = 1.0e16
+GAP = 60  # between tiles [pixel]
 
 
 @dataclasses.dataclass(frozen=True)
-class TileJob:
-    """All that a process needs to make one tile.
+class Tile:
+    """A square tile with its own tangent point.
 
     Parameters
     ----------
-    folder : Path
-        Where the files go.
-    tile : Tile
-        Place on the sky.
-    preset : Preset
-        Survey.
-    seed : int
-        Seed of the simulation.
-    ra, dec : ndarray of shape (n_objects,)
-        Position of object 0, 1, ... [deg].
-    masked : bool
-        Whether there is a masked region.
-    rms : bool
-        Whether to write the noise plane.
+    index : int
+        Number of the tile.
+    ra, dec : float
+        Center [deg].
+    side : float
+        Side [arcsec].
     """
 
-    folder: Path
-    tile: Tile
-    preset: Preset
-    seed: int
-    ra: np.ndarray
-    dec: np.ndarray
-    masked: bool
-    rms: bool
+    index: int
+    ra: float
+    dec: float
+    side: float
+
+    def size(self, pixel_scale: float) -> int:
+        """Side in pixels of the given size [arcsec]."""
+        return round(self.side / pixel_scale)
+
+    def wcs(self, pixel_scale: float) -> WCS:
+        """Tangent projection, north up and east to the left, with pixels of that size [arcsec]."""
+        return _tangent_wcs(self.ra, self.dec, pixel_scale, self.size(pixel_scale))
+
+    def pixels(self, ra: np.ndarray, dec: np.ndarray, pixel_scale: float) -> np.ndarray:
+        """Zero-based pixel coordinates (x, y), NaN on the other half of the sky; shape (n, 2)."""
+        ra, dec = np.atleast_1d(ra), np.atleast_1d(dec)
+        delta = np.radians(ra - self.ra)
+        cosine = np.sin(np.radians(dec)) * np.sin(np.radians(self.dec))
+        cosine += np.cos(np.radians(dec)) * np.cos(np.radians(self.dec)) * np.cos(delta)
+        # The tangent projection would map the far hemisphere on the same plane.
+        near = cosine > 0.5
+        pixel = np.full((ra.size, 2), np.nan)
+        if near.any():
+            positions = np.column_stack([ra[near], dec[near]])
+            pixel[near] = self.wcs(pixel_scale).all_world2pix(positions, 0)
+        return pixel
 
 
-def tile_name(number: int, band: str) -> str:
-    """File name of a tile in one band."""
-    return f"tile{number:02d}_{band}.fits"
+def _tangent_wcs(ra: float, dec: float, pixel_scale: float, size: int) -> WCS:
+    """Tangent projection about the middle of an image of `size` pixels."""
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.cunit = ["deg", "deg"]
+    wcs.wcs.crval = [ra % 360.0, dec]
+    wcs.wcs.crpix = [(size + 1) / 2, (size + 1) / 2]
+    wcs.wcs.cdelt = [-pixel_scale / 3600, pixel_scale / 3600]
+    wcs.wcs.radesys = "ICRS"
+    wcs.wcs.set()
+    return wcs
 
 
-def write_tile(job: TileJob) -> list[Path]:
-    """Make one tile in all bands and return its files."""
-    paths = []
-    for scale in sorted({band.pixel_scale for band in job.preset.bands}):
-        group = dataclasses.replace(
-            job.preset, bands=tuple(b for b in job.preset.bands if b.pixel_scale == scale)
+def layout_tiles(
+    n_tiles: int, size: int, overlap: int, pixel_scale: float, center: tuple[float, float]
+) -> tuple[Tile, ...]:
+    """Tiles in rows around a center; the first two overlap, the others leave gaps.
+
+    Parameters
+    ----------
+    n_tiles : int
+        Number of tiles.
+    size, overlap : int
+        Side of a tile, and width of the overlap of the first two [pixel].
+    pixel_scale : float
+        Pixel size [arcsec].
+    center : tuple of float
+        RA, Dec of the middle of the field [deg].
+    """
+    columns = int(np.ceil(np.sqrt(n_tiles)))
+    rows = -(-n_tiles // columns)
+    sky = _tangent_wcs(*center, pixel_scale, 1)
+    tiles = []
+    for index in range(n_tiles):
+        row, column = divmod(index, columns)
+        x = (column - (columns - 1) / 2) * (size + GAP)
+        if index == 1:
+            x -= GAP + overlap
+        y = (row - (rows - 1) / 2) * (size + GAP)
+        # Columns run eastwards, that is to the left.
+        ra, dec = sky.all_pix2world([[-x, y]], 0)[0]
+        tiles.append(Tile(index, float(ra), float(dec), size * pixel_scale))
+    return tuple(tiles)
+
+
+def sample_position(
+    seed: int, index: int, tiles: tuple[Tile, ...], pixel_scale: float, margin: int
+) -> tuple[float, float]:
+    """RA, Dec [deg] of an object: uniform over the area of all tiles, few near an edge.
+
+    Parameters
+    ----------
+    seed, index : int
+        Seed of the simulation and number of the object.
+    tiles : tuple of Tile
+        The tiles.
+    pixel_scale : float
+        Pixel size [arcsec].
+    margin : int
+        Width of the border that receives one object in fifty [pixel].
+    """
+    rng = make_rng(seed, "place", index)
+    at_edge = rng.random() < 0.02
+    while True:
+        tile = tiles[rng.integers(len(tiles))]
+        size = tile.size(pixel_scale)
+        x, y = rng.uniform(-0.5, size - 0.5, 2)
+        inside = min(x, y, size - 1 - x, size - 1 - y) > margin
+        if inside == at_edge:
+            continue
+        ra, dec = tile.wcs(pixel_scale).all_pix2world([[x, y]], 0)[0]
+        # Where tiles overlap, accept each as often as one tile would.
+        covering = sum(
+            bool(np.all((pixel > -0.5) & (pixel < other.size(pixel_scale) - 0.5)))
+            for other in tiles
+            for pixel in other.pixels(ra, dec, pixel_scale)
         )
-        size = job.tile.size(scale)
-        pixels = job.tile.pixel(job.ra, job.dec, scale)
-        reach = CANVAS_SIZES[-1] / 2
-        near = np.flatnonzero(np.all((pixels > -reach) & (pixels < size + reach), axis=1))
-        objects = [draw_object(job.seed, int(index), job.preset) for index in near]
-        images = draw_objects(objects, pixels[near], size, group)
-        mask = _mask(job, size) if job.masked else np.zeros((size, size), np.uint8)
-        for band, image in zip(group.bands, images, strict=True):
-            paths.append(_write_band(job, band, image, mask))
-    return paths
+        if rng.random() * covering < 1:
+            return float(ra), float(dec)
 
 
-def _mask(job: TileJob, size: int) -> np.ndarray:
-    """A disk and a column, like the halo and the bleeding of a bright star."""
-    # Drawn in units of the side, so that it covers the same sky in bands with larger pixels.
-    x0, y0 = generator(job.seed, "mask", job.tile.index).uniform(0.2, 0.8, 2) * size
-    y, x = np.mgrid[:size, :size]
-    disk = np.hypot(x - x0, y - y0) < 0.05 * size
-    column = (np.abs(x - x0) < 0.002 * size) & (np.abs(y - y0) < 0.15 * size)
-    return (disk | column).astype(np.uint8)
-
-
-def _write_band(job: TileJob, band: SimulatedBand, image: np.ndarray, mask: np.ndarray) -> Path:
-    noisy = add_noise(image, band, job.seed, (job.tile.index, 0))
-    noisy[mask != 0] = SATURATED * band.sky_sigma
-    header = job.tile.wcs(band.pixel_scale).to_header()
-    header["FILTER"] = (band.name, "band")
-    header["MAGZERO"] = (band.zero_point, "AB magnitude of one unit of this image")
-    header["PSFFWHM"] = (band.fwhm, "[arcsec] of the Moffat profile, pixel excluded")
-    header["SKYSIGMA"] = (band.sky_sigma / band.unit, "standard deviation of the sky noise")
-    header["GAIN"] = (band.gain * band.unit, "electrons per unit of this image")
-    header["SEED"] = (job.seed, "of the simulation")
-    header["COMMENT"] = "Simulated by astrocnn: not a real sky. Nonzero mask pixels are bad."
-    hdus = [
-        fits.PrimaryHDU(),
-        fits.ImageHDU((noisy / band.unit).astype(np.float32), header, name="IMAGE"),
-        fits.ImageHDU(mask, job.tile.wcs(band.pixel_scale).to_header(), name="MASK"),
-    ]
-    if job.rms:
-        rms = np.sqrt(band.sky_sigma**2 + np.maximum(image, 0) / band.gain) / band.unit
-        rms[mask != 0] = NO_DATA_RMS
-        hdus.append(fits.ImageHDU(rms.astype(np.float32), header, name="RMS"))
-    path = job.folder / tile_name(job.tile.index, band.name)
-    with replacing(path) as temporary:
-        fits.HDUList(hdus).writeto(temporary, overwrite=True)
-    return path
+def sample_uncovered_position(
+    rng: np.random.Generator, tiles: tuple[Tile, ...]
+) -> tuple[float, float]:
+    """RA, Dec [deg] of a position that no tile covers, within a few tile sides of the field."""
+    reach = max(tile.side for tile in tiles) / 3600
+    dec = max((tile.dec for tile in tiles), key=abs)
+    sign = -1.0 if dec > 0 else 1.0  # away from the pole
+    distance = reach * (1 + np.ceil(np.sqrt(len(tiles))) + rng.uniform(0, 2))
+    middle = float(np.mean([tile.dec for tile in tiles]))
+    return tiles[0].ra, float(middle + sign * distance)

@@ -15,7 +15,7 @@ from .command import RUN, astrocnn
 def home(tmp_path_factory) -> Path:
     """A simulated survey with its run file, trained."""
     folder = tmp_path_factory.mktemp("home")
-    simulate(folder / "sky", n_objects=160, seed=4, tile_size=600, awkward_rows=6)
+    simulate(folder / "sky", n_objects=160, seed=4, tile_size=600, invalid_rows=6)
     (folder / "run.toml").write_text(RUN)
     astrocnn("train", folder / "run.toml", "--out", folder / "run")
     return folder

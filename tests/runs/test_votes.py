@@ -86,7 +86,7 @@ def vote(table: Table) -> Table:
 def voted(tmp_path_factory):
     """A survey with votes and its run, trained and scored."""
     folder = tmp_path_factory.mktemp("voted")
-    simulate(folder / "sky", n_objects=90, bands=("g", "r"), seed=8, tile_size=600, awkward_rows=2)
+    simulate(folder / "sky", n_objects=90, bands=("g", "r"), seed=8, tile_size=600, invalid_rows=2)
     vote(Table.read(folder / "sky/catalog.fits")).write(folder / "voted.fits")
     (folder / "run.toml").write_text(RUN)
     astrocnn("train", folder / "run.toml", "--out", folder / "run")

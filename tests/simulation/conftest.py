@@ -22,6 +22,6 @@ def simulation(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
         tile_size=400,
         overlap=80,
         center=(0.0, -30.0),
-        awkward_rows=6,
+        invalid_rows=6,
         rms=True,
     )

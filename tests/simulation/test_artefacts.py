@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from astrocnn.errors import ConfigError
-from astrocnn.simulation.artefacts import ARTEFACTS, Camera, artefact_named, in_order
+from astrocnn.simulation.artefacts import ARTEFACTS, Camera, get_artefact, in_order
 from astrocnn.simulation.artefacts.base import STAGES
 
 VIS = Camera(sigma=1.43, fwhm=1.3, gain=5.0, full_well=4e4, correlation=0.4)
@@ -24,7 +24,7 @@ def stamp(camera: Camera, size: int = 96) -> np.ndarray:
 
 
 def drawn(name, camera, seed, strength=1.0, image=None):
-    leaf = artefact_named(name)
+    leaf = get_artefact(name)
     image = stamp(camera) if image is None else image
     return leaf.draw(image, camera, np.random.default_rng(seed), strength)
 
@@ -43,7 +43,7 @@ def test_the_ten_artefacts():
         "saturated",
     }
     with pytest.raises(ConfigError, match="did you mean 'ghost'"):
-        artefact_named("gost")
+        get_artefact("gost")
 
 
 def test_light_meets_the_optics_before_the_detector():
@@ -56,7 +56,7 @@ def test_light_meets_the_optics_before_the_detector():
 @pytest.mark.parametrize("name", ARTEFACTS)
 class TestContract:
     def test_declares_stage_strengths_and_severity(self, name, camera):
-        leaf = artefact_named(name)
+        leaf = get_artefact(name)
         low, high = leaf.STRENGTHS
         assert leaf.STAGE in STAGES and 0 < low < high and leaf.SEVERITY
 
@@ -89,7 +89,7 @@ class TestContract:
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_severity_grows_with_strength(self, name, camera, seed):
-        low, high = artefact_named(name).STRENGTHS
+        low, high = get_artefact(name).STRENGTHS
         strengths = np.geomspace(low, high, 5)
         severities = [drawn(name, camera, seed, s).severity for s in strengths]
         assert np.all(np.diff(severities) > 0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from astrocnn.errors import ConfigError
-from astrocnn.simulation.artefacts import Camera, artefact_named
+from astrocnn.simulation.artefacts import Camera, get_artefact
 from astrocnn.simulation.artefacts import _light as light
 from astrocnn.simulation.artefacts.cosmic_ray import PER_PIXEL, _track
 from astrocnn.simulation.artefacts.saturated import bleed
@@ -19,7 +19,7 @@ SHARP = Camera(sigma=1.43, fwhm=1.3, gain=5.0, full_well=4e4, correlation=0.4)
 
 
 def draw(name, image, seed, strength=1.0, camera=WHITE):
-    return artefact_named(name).draw(image, camera, np.random.default_rng(seed), strength)
+    return get_artefact(name).draw(image, camera, np.random.default_rng(seed), strength)
 
 
 def lag(field: np.ndarray) -> float:
@@ -107,7 +107,7 @@ def test_measured_noise_is_what_was_put_in_beneath_objects(correlation):
     y, x = np.mgrid[:300, :300]
     image += 0.02 * x + 400 * np.exp(-np.hypot(x - 150, y - 140) / 9)
     image[:, :20] = np.nan
-    found = Camera.measured(image, fwhm=2.0, gain=5.0, full_well=4e4)
+    found = Camera.from_images(image, fwhm=2.0, gain=5.0, full_well=4e4)
     assert found.sigma == pytest.approx(3.0, rel=0.03)
     fields = [c.noise((500, 500), np.random.default_rng(2)) for c in (found, camera)]
     assert lag(fields[0]) == pytest.approx(lag(fields[1]), abs=0.025)
@@ -199,4 +199,4 @@ def test_a_camera_without_noise_is_refused():
     with pytest.raises(ConfigError, match="sigma of a camera is positive"):
         Camera(0.0, 1.0, 1.0, 1.0)
     with pytest.raises(ConfigError, match="No noise"):
-        Camera.measured(np.zeros((30, 30)), fwhm=1.0, gain=1.0, full_well=1.0)
+        Camera.from_images(np.zeros((30, 30)), fwhm=1.0, gain=1.0, full_well=1.0)

@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from astrocnn.simulation import inject
-from astrocnn.simulation.artefacts import ARTEFACTS, Camera, artefact_named
+from astrocnn.simulation.artefacts import ARTEFACTS, Camera, get_artefact
 from astrocnn.simulation.artefacts.cosmic_ray import PER_PIXEL
 
 pytestmark = pytest.mark.real_data
@@ -33,7 +33,7 @@ def euclid(real_data) -> tuple[np.ndarray, Camera]:
         unit = 10 ** (0.4 * (31.4 - hdus["VIS_FLUX"].header["MAGZERO"]))
         tile = hdus["VIS_FLUX"].data.astype(np.float32) * np.float32(unit)
     stamps = tile.reshape(2, 150, 2, 150).transpose(0, 2, 1, 3).reshape(4, 150, 150)
-    return stamps, Camera.measured(stamps, fwhm=1.3, gain=5.0, full_well=4e4)
+    return stamps, Camera.from_images(stamps, fwhm=1.3, gain=5.0, full_well=4e4)
 
 
 def test_noise_of_the_euclid_tile(euclid):
@@ -60,8 +60,8 @@ def test_every_artefact_in_real_euclid_background(euclid, name):
 def test_blur_keeps_the_noise_of_the_real_sky(euclid):
     stamps, camera = euclid
     for seed, stamp in enumerate(stamps):
-        made = artefact_named("defocus").draw(stamp, camera, np.random.default_rng(seed), 1.0)
-        again = Camera.measured(made.image, fwhm=1.3, gain=5.0, full_well=4e4)
+        made = get_artefact("defocus").draw(stamp, camera, np.random.default_rng(seed), 1.0)
+        again = Camera.from_images(made.image, fwhm=1.3, gain=5.0, full_well=4e4)
         assert again.sigma == pytest.approx(camera.sigma, rel=0.05)
         assert again.correlation == pytest.approx(camera.correlation, abs=0.06)
 
@@ -69,7 +69,7 @@ def test_blur_keeps_the_noise_of_the_real_sky(euclid):
 def test_early_release_cutout(real_data):
     path = real_data / "euclid_q1" / "ERO_HolmbergII_lens_VIS_ID_37174.fits"
     image = fits.getdata(path).astype(np.float32)
-    camera = Camera.measured(image, fwhm=1.6, gain=98.0, full_well=2000.0)
+    camera = Camera.from_images(image, fwhm=1.6, gain=98.0, full_well=2000.0)
     made = inject(np.stack([image] * 40), camera, seed=0)
     assert 0.2 < np.mean(made.truth["usable"]) < 0.8
     spoilt = np.array(made.truth["usable"]) == 0
@@ -81,7 +81,7 @@ def test_bad_pixels_of_decam_stay_bad(real_data):
     image, quality = decam(real_data, "testcase6/**/*ooi*")
     stamp = np.where(quality == GOOD, image - np.median(image), np.nan).astype(np.float32)
     assert 0.1 < np.isnan(stamp).mean() < 0.3
-    camera = Camera.measured(stamp, **DECAM)
+    camera = Camera.from_images(stamp, **DECAM)
     made = inject(np.stack([stamp] * 12), camera, seed=5, share=1.0)
     assert np.isnan(made.images[:, np.isnan(stamp)]).all()
     more = np.isnan(made.images).mean(axis=(1, 2)) > np.isnan(stamp).mean()
@@ -94,7 +94,7 @@ def test_saturated_stars_bleed_as_in_decam(real_data):
         real = np.isin(quality, (SATURATED, BLEED))
         sky = np.zeros(image.shape, np.float32)
         camera = Camera(sigma=30.0, **DECAM)
-        drawn = artefact_named("saturated").draw(sky, camera, np.random.default_rng(1), 4.0)
+        drawn = get_artefact("saturated").draw(sky, camera, np.random.default_rng(1), 4.0)
         full = drawn.image >= camera.full_well
         for mask in (real, full):
             heights = mask.sum(axis=0)

@@ -12,15 +12,15 @@ from astropy.wcs import WCS
 
 from astrocnn.errors import ConfigError
 from astrocnn.imaging import open_source, read_survey
-from astrocnn.simulation.pixels import draw_objects
+from astrocnn.simulation.objects import render_objects
 from astrocnn.simulation.redshift import (
     RedshiftSurvey,
-    draw_galaxies,
+    sample_galaxies,
     simulate_redshift,
     simulate_redshift_stamps,
 )
 from astrocnn.simulation.redshift.painting import painted
-from astrocnn.simulation.redshift.photometry import REACH, weight
+from astrocnn.simulation.redshift.galaxies import REACH, weight
 
 pytest.importorskip("galsim")
 
@@ -48,7 +48,7 @@ def test_catalogue_and_survey_file_are_read_by_the_package(made):
 def test_the_weighted_sum_of_the_noise_is_the_error_of_the_catalogued_flux(made):
     """On the tile as written: subtract the noiseless drawing, weigh, compare with the table."""
     table = Table.read(made.catalog)
-    galaxies = draw_galaxies(N, seed=4)
+    galaxies = sample_galaxies(N, seed=4)
     np.testing.assert_array_equal(galaxies.id, table["id"])
     for channel, band in enumerate(SURVEY.bands):
         path = next(p for p in made.tiles if p.name.endswith(f"_{band.name}.fits"))
@@ -56,7 +56,7 @@ def test_the_weighted_sum_of_the_noise_is_the_error_of_the_catalogued_flux(made)
             image, wcs = hdus["IMAGE"].data.astype(float), WCS(hdus["IMAGE"].header)
         pixels = wcs.all_world2pix(np.column_stack([table["ra"], table["dec"]]), 0)
         if channel == 0:
-            clean = draw_objects(painted(galaxies, SURVEY, seed=4), pixels, len(image), SURVEY)
+            clean = render_objects(painted(galaxies, SURVEY, seed=4), pixels, len(image), SURVEY)
         noise = image - clean[channel]
         sums = []
         for x, y in np.rint(pixels).astype(int):
@@ -78,7 +78,7 @@ def test_a_typical_galaxy_is_measured_with_its_flux():
 
 
 def test_components_add_up_to_the_catalogued_fluxes():
-    galaxies = draw_galaxies(50, seed=2)
+    galaxies = sample_galaxies(50, seed=2)
     total = np.array([item.lights.sum(axis=0) for item in painted(galaxies, SURVEY, seed=2)])
     np.testing.assert_allclose(total, galaxies.true_flux, rtol=1e-12)
     assert all((item.lights >= 0).all() for item in painted(galaxies, SURVEY, seed=2))
@@ -94,7 +94,7 @@ def test_stamps_do_not_depend_on_how_many_are_asked_for():
 
 def test_without_morphology_every_part_has_the_color_of_the_whole():
     survey = dataclasses.replace(SURVEY, morphology=False)
-    galaxies, plain = draw_galaxies(30, seed=2, survey=survey), draw_galaxies(30, seed=2)
+    galaxies, plain = sample_galaxies(30, seed=2, survey=survey), sample_galaxies(30, seed=2)
     np.testing.assert_array_equal(galaxies.flux, plain.flux)
     assert not np.isclose(galaxies.forms.r_e, plain.forms.r_e).any()
     for item, flux in zip(painted(galaxies, survey, seed=2), galaxies.true_flux, strict=True):
@@ -108,4 +108,4 @@ def test_impossible_numbers_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="too small"):
         simulate_redshift_stamps(1, size=16)
     with pytest.raises(ConfigError, match="at least one galaxy"):
-        draw_galaxies(0)
+        sample_galaxies(0)

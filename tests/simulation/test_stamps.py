@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from astrocnn.errors import ConfigError, MissingDependency
 from astrocnn.simulation import PRESETS, simulate_stamps
-from astrocnn.simulation.population import draw_object, generator
+from astrocnn.simulation.objects import sample_object, generator
 
 
 def test_shapes_and_truth():
@@ -63,17 +63,17 @@ def test_correlated_noise_has_the_stated_sigma_and_correlation():
 @given(st.sampled_from(sorted(PRESETS)), st.integers(0, 10_000), st.integers(0, 2**31))
 def test_every_object_is_within_the_limits_of_the_preset(name, seed, index):
     preset = PRESETS[name]
-    item = draw_object(seed, index, preset)
+    item = sample_object(seed, index, preset)
     bright, faint = preset.magnitudes
     assert bright <= item.magnitude <= faint and 0 <= item.ebv <= 0.3
     assert 10**18 <= item.id < 9 * 10**18
     assert np.isfinite(item.magnitudes(preset)).all()
-    assert item == draw_object(seed, index, preset)
+    assert item == sample_object(seed, index, preset)
 
 
 def test_counts_rise_with_the_stated_slope():
     preset = PRESETS["ground"]
-    magnitudes = np.array([draw_object(0, index, preset).magnitude for index in range(3000)])
+    magnitudes = np.array([sample_object(0, index, preset).magnitude for index in range(3000)])
     middle, (bright, faint) = 19.0, preset.magnitudes
     share = (10 ** (preset.counts_slope * middle) - 10 ** (preset.counts_slope * bright)) / (
         10 ** (preset.counts_slope * faint) - 10 ** (preset.counts_slope * bright)
@@ -88,7 +88,7 @@ def test_streams_of_random_numbers_never_meet():
 
 def test_classes_are_not_told_by_brightness():
     preset = PRESETS["ground"]
-    items = [draw_object(1, index, preset) for index in range(1500)]
+    items = [sample_object(1, index, preset) for index in range(1500)]
     means = {
         label: np.mean([item.magnitude for item in items if item.shape.label == label])
         for label in preset.fractions

@@ -19,7 +19,7 @@ from astrocnn.simulation import Simulation, simulate
 from astrocnn.simulation.canvas import MOFFAT_BETA
 from tests.simulation.conftest import N_OBJECTS
 
-SMALL = {"n_objects": 12, "tile_size": 128, "overlap": 20, "bands": ("r",), "awkward_rows": 0}
+SMALL = {"n_objects": 12, "tile_size": 128, "overlap": 20, "bands": ("r",), "invalid_rows": 0}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_fluxes_and_centroids_of_bright_isolated_stars(tmp_path):
         tile_size=500,
         bands=("g", "z"),
         class_fractions={"star": 1},
-        awkward_rows=0,
+        invalid_rows=0,
         masked=False,
         spacing=130,
     )

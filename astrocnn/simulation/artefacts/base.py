@@ -1,29 +1,38 @@
-"""What all artefacts share: the camera they happen in, and what drawing one gives."""
+"""Contract of artefacts, and the camera in which they occur.
+
+An artefact is a function ``(image, camera, rng, strength) -> ArtefactResult`` declared with the
+decorator `artefact`:
+
+- ``image`` is a stamp of shape (height, width) in any flux unit, NaN where there is no data; it
+  is not changed;
+- ``camera`` is its `Camera`, ``rng`` the only source of randomness;
+- ``strength`` scales the effect: 1 is conspicuous, and the severity grows with it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import scipy.ndimage
 
 from astrocnn.errors import ConfigError
-from astrocnn.simulation.presets import SimulatedBand
+from astrocnn.simulation.spectra import SimulatedBand
 
-__all__ = ["STAGES", "Camera", "Drawn"]
+__all__ = ["REGISTRY", "STAGES", "Artefact", "ArtefactResult", "Camera", "artefact"]
 
 STAGES = ("sky", "optics", "well", "detector", "readout", "coverage")
-"""The light path; an artefact of an earlier stage is drawn before one of a later stage."""
+"""The light path; an artefact of an earlier stage is applied before one of a later stage."""
 
 FULL_WELL = 2.0e5  # electrons a pixel holds
-VISIBLE = 0.5  # noise-free change, in sky sigmas, from which on a pixel is in the mask
-FAINT = 0.2  # ... or this share of the largest change, for what is fainter than the noise
+VISIBLE = 0.5  # noise-free change, in sky sigmas, above which a pixel is in the mask
+FAINT = 0.2  # ... or this fraction of the largest change, for what is fainter than the noise
 
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """Noise, sharpness and detector of an image, in its own flux unit and in pixels.
+    """Noise, point spread function and detector of an image, in its flux unit and in pixels.
 
     Parameters
     ----------
@@ -34,11 +43,11 @@ class Camera:
     gain : float
         Detected electrons per flux unit.
     full_well : float
-        Where a pixel saturates [flux unit].
+        Level at which a pixel saturates [flux unit].
     correlation : float
         Sigma [pixel] of the Gaussian that correlates the noise of resampled images; 0 for none.
     vanes : int
-        Vanes that hold the secondary mirror: three make six spikes, four make four.
+        Vanes of the secondary mirror: three make six spikes, four make four.
     thickness : float
         Depth of the detector [pixel]: cosmic rays are longer in a thick one.
 
@@ -64,19 +73,11 @@ class Camera:
     def __post_init__(self) -> None:
         for name in ("sigma", "fwhm", "gain", "full_well", "vanes", "thickness"):
             if not getattr(self, name) > 0:
-                raise ConfigError(
-                    f"The {name} of a camera is positive.", received=getattr(self, name)
-                )
+                raise ConfigError(f"`{name}` must be positive.", received=getattr(self, name))
 
     @classmethod
-    def of_band(cls, band: SimulatedBand) -> Camera:
-        """The camera of a simulated band, in nJy.
-
-        Parameters
-        ----------
-        band : SimulatedBand
-            For instance ``PRESETS["euclid"].band("VIS")``.
-        """
+    def from_band(cls, band: SimulatedBand) -> Camera:
+        """The camera of a simulated band such as ``PRESETS["euclid"].band("VIS")``, in nJy."""
         return cls(
             sigma=band.sky_sigma,
             fwhm=band.fwhm / band.pixel_scale,
@@ -86,10 +87,17 @@ class Camera:
         )
 
     @classmethod
-    def measured(
-        cls, images: np.ndarray, *, fwhm: float, gain: float, full_well: float, **others: float
+    def from_images(
+        cls,
+        images: np.ndarray,
+        *,
+        fwhm: float,
+        gain: float,
+        full_well: float,
+        vanes: int = 3,
+        thickness: float = 3.3,
     ) -> Camera:
-        """The camera of real images, with noise and its correlation measured on them.
+        """The camera of real images, with the noise and its correlation measured on them.
 
         Both follow from differences of pixels one and two apart, in which objects and a sloping
         background nearly cancel.
@@ -98,26 +106,26 @@ class Camera:
         ----------
         images : ndarray of shape (..., height, width)
             Images [flux unit]; NaN where there is no data.
-        fwhm, gain, full_well, **others : float
+        fwhm, gain, full_well, vanes, thickness
             As for the class.
 
         Raises
         ------
         ConfigError
-            If the images have no noise.
+            If the images have no measurable noise.
         """
-        near, far = (_difference_variance(np.asarray(images, np.float64), k) for k in (1, 2))
+        values = np.asarray(images, np.float64)
+        near, far = _difference_variance(values, 1), _difference_variance(values, 2)
         if not near > 0:
-            raise ConfigError("No noise can be measured on these images.", received=near)
+            raise ConfigError("`images` have no measurable noise.", received=near)
         sigmas = np.linspace(0, 1.2, 241)
         lags = np.array([_autocorrelation(s) for s in sigmas])
         ratios = (1 - lags[:, 0]) / (1 - lags[:, 1])
         correlation = float(np.interp(-near / far, -ratios, sigmas))
-        rest = 1 - np.interp(correlation, sigmas, lags[:, 1])
-        if correlation < 0.33:  # neighbors share less than 2 %, which objects do as well
-            correlation = 0.0
-        sigma = float(np.sqrt(far / (2 * rest)))
-        return cls(sigma, fwhm, gain, full_well, correlation, **others)  # type: ignore[arg-type]
+        sigma = float(np.sqrt(far / (2 * (1 - np.interp(correlation, sigmas, lags[:, 1])))))
+        # Below this, neighbors share less than 2 %, which faint objects cause as well.
+        correlation = 0.0 if correlation < 0.33 else correlation
+        return cls(sigma, fwhm, gain, full_well, correlation, vanes, thickness)
 
     @property
     def spikes(self) -> int:
@@ -130,17 +138,9 @@ class Camera:
         return VISIBLE * self.sigma
 
     def noise_transfer(self, shape: tuple[int, int]) -> np.ndarray:
-        """Amplitude by which the noise's Fourier modes differ from white noise of one sigma.
+        """Amplitude of the noise's Fourier modes, shape (height, width // 2 + 1).
 
-        Parameters
-        ----------
-        shape : tuple of int
-            Height and width of the image [pixel].
-
-        Returns
-        -------
-        ndarray of shape (height, width // 2 + 1)
-            Its mean square over all modes is 1.
+        Relative to white noise of one sigma; the mean square over all modes is 1.
         """
         if not self.correlation:
             return np.ones((shape[0], shape[1] // 2 + 1))
@@ -173,63 +173,35 @@ class Camera:
             transfer = self.noise_transfer(shape)
         return np.fft.irfft2(np.fft.rfft2(white) * transfer, s=shape)
 
-    def visible(self, change: np.ndarray) -> np.ndarray:
-        """Pixels that a noise-free change touches: by half a sigma, or a fifth of its peak.
-
-        Parameters
-        ----------
-        change : ndarray of shape (height, width)
-            Difference of two images without noise [flux unit].
-
-        Returns
-        -------
-        ndarray of bool of shape (height, width)
-        """
+    def affected_pixels(self, change: np.ndarray) -> np.ndarray:
+        """Pixels that a noise-free change affects: by half a sigma, or a fifth of its peak."""
         size = np.abs(change)
         return size > min(VISIBLE * self.sigma, FAINT * float(size.max(initial=0.0)))
 
     def signal_to_noise(self, change: np.ndarray) -> float:
-        """Significance with which the best of all filters would find a change in the sky noise.
+        """Signal-to-noise ratio of a noise-free change in the sky noise, with the optimal filter.
 
-        Parameters
-        ----------
-        change : ndarray of shape (height, width)
-            Difference of two images without noise [flux unit].
-
-        Returns
-        -------
-        float
-            Square root of the sum of (change / sigma)^2.
+        The square root of the sum of (change / sigma)^2.
         """
         return float(np.sqrt(np.sum(np.square(change, dtype=np.float64))) / self.sigma)
 
-    def shine(self, image: np.ndarray, light: np.ndarray, rng: np.random.Generator) -> Drawn:
-        """Add light with its photon noise.
-
-        Parameters
-        ----------
-        image : ndarray of shape (height, width)
-            Image [flux unit].
-        light : ndarray of shape (height, width)
-            Expected light, not negative [flux unit].
-        rng : numpy.random.Generator
-            Source of the noise.
-
-        Returns
-        -------
-        Drawn
-        """
+    def add_light(
+        self, image: np.ndarray, light: np.ndarray, rng: np.random.Generator
+    ) -> ArtefactResult:
+        """Add expected light [flux unit, not negative] with its photon noise."""
         if self.correlation:
             added = light + np.sqrt(light / self.gain) * self.noise(light.shape, rng)
         else:
             added = rng.poisson(light * self.gain) / self.gain
-        return Drawn(
-            (image + added).astype(np.float32), self.visible(light), self.signal_to_noise(light)
+        return ArtefactResult(
+            (image + added).astype(np.float32),
+            self.affected_pixels(light),
+            self.signal_to_noise(light),
         )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Drawn:
+class ArtefactResult:
     """An image with an artefact.
 
     Parameters
@@ -237,17 +209,67 @@ class Drawn:
     image : ndarray of shape (height, width)
         The new image, float32.
     mask : ndarray of bool of shape (height, width)
-        Pixels that the artefact touches.
+        Pixels that the artefact changes.
     severity : float
-        How bad it is, in the measure of its leaf.
-    brought : mapping of str to (mask, severity)
+        How strong it is, in the measure of its artefact.
+    secondary : mapping of str to (mask, severity)
         Other artefacts that come with it, such as the spikes of a saturated star.
     """
 
     image: np.ndarray
     mask: np.ndarray
     severity: float
-    brought: Mapping[str, tuple[np.ndarray, float]] = dataclasses.field(default_factory=dict)
+    secondary: Mapping[str, tuple[np.ndarray, float]] = dataclasses.field(default_factory=dict)
+
+
+Apply = Callable[[np.ndarray, Camera, np.random.Generator, float], ArtefactResult]
+
+
+@dataclasses.dataclass(frozen=True)
+class Artefact:
+    """An artefact and what is declared about it.
+
+    Parameters
+    ----------
+    name : str
+        Name of its function.
+    apply : callable
+        ``(image, camera, rng, strength) -> ArtefactResult``.
+    stage : str
+        Where it enters the light path, one of `STAGES`.
+    strengths : tuple of float
+        Range of strengths in a simulated survey, from barely visible to ruinous.
+    severity : str
+        What its severity measures.
+    """
+
+    name: str
+    apply: Apply
+    stage: str
+    strengths: tuple[float, float]
+    severity: str
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Sorts artefacts along the light path: sky, optics, detector, read-out."""
+        return STAGES.index(self.stage), self.name
+
+
+REGISTRY: dict[str, Artefact] = {}
+"""Artefacts by name, filled by the decorator."""
+
+
+def artefact(
+    *, stage: str, strengths: tuple[float, float], severity: str
+) -> Callable[[Apply], Apply]:
+    """Declare a function as an artefact; parameters as for `Artefact`."""
+
+    def register(function: Apply) -> Apply:
+        name = function.__name__
+        REGISTRY[name] = Artefact(name, function, stage, strengths, severity)
+        return function
+
+    return register
 
 
 def _difference_variance(images: np.ndarray, step: int) -> float:
@@ -265,7 +287,7 @@ def _autocorrelation(sigma: float) -> tuple[float, float]:
     probe[16] = 1
     kernel = scipy.ndimage.gaussian_filter1d(probe, sigma, truncate=5) if sigma else probe
     norm = kernel @ kernel
-    return kernel[1:] @ kernel[:-1] / norm, kernel[2:] @ kernel[:-2] / norm
+    return float(kernel[1:] @ kernel[:-1] / norm), float(kernel[2:] @ kernel[:-2] / norm)
 
 
 def _smoothing(length: int, sigma: float) -> np.ndarray:

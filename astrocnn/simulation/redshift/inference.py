@@ -1,7 +1,7 @@
 """The true posterior p(z | photometry), on a grid of redshift, type and dust.
 
-The prior is the very population that the simulation draws from, the likelihood is normal in flux,
-and the luminosity is integrated over at every point of the grid.  Objects are selected by their
+The prior is the population from which the simulation is sampled, the likelihood is normal in
+flux, and the luminosity is marginalized at every point of the grid.  Objects are selected by their
 measured flux, so that the selection cancels: given the data it is a constant.
 """
 
@@ -16,30 +16,28 @@ import numpy.typing as npt
 from astropy.table import Table
 
 from astrocnn.errors import ConfigError
-from astrocnn.simulation.presets import NANOJANSKY_ZERO_POINT
-from astrocnn.simulation.redshift.forms import (
-    BULGE_SCATTER,
-    RADIUS_SCATTER,
-    Forms,
-    bulge_logit,
-    kiloparsec_per_arcsec,
-    log_radius,
-)
-from astrocnn.simulation.redshift.photometry import SPECTRAL_SCATTER
+from astrocnn.simulation.redshift.galaxies import SPECTRAL_SCATTER
 from astrocnn.simulation.redshift.population import (
+    BULGE_SCATTER,
     POPULATIONS,
+    RADIUS_SCATTER,
     REDSHIFTS,
+    Structure,
+    bulge_logit,
+    comoving_volume,
     distance_modulus,
     dust_density,
     dust_given_inclination,
-    volume,
+    kiloparsec_per_arcsec,
+    log_radius,
 )
-from astrocnn.simulation.redshift.templates import BANDS, templates
+from astrocnn.simulation.redshift.templates import BANDS, load_templates
+from astrocnn.simulation.spectra import ZERO_POINT
 
 __all__ = ["catalog_posterior", "posterior"]
 
 FINEST = 0.004  # step in redshift
-KINDS = 3.0 * np.linspace(0.0, 1.0, 51) ** 1.5  # dense where ellipticals pile up
+TYPES = 3.0 * np.linspace(0.0, 1.0, 51) ** 1.5  # dense where ellipticals are
 LOG_DUST = np.linspace(np.log(0.14), np.log(3.3), 18)
 NEGLIGIBLE = 32.0  # chi^2 above the best, beyond which a point of the grid is left out
 
@@ -54,7 +52,7 @@ class _Grid:
 
     bin: np.ndarray
     z: np.ndarray
-    kind: np.ndarray
+    spectral_type: np.ndarray
     dust: np.ndarray
     model: np.ndarray
     squared: np.ndarray
@@ -69,9 +67,9 @@ def posterior(
     ebv: npt.ArrayLike,
     edges: npt.ArrayLike,
     *,
-    forms: Forms | None = None,
+    structure: Structure | None = None,
 ) -> np.ndarray:
-    """The true p(z) of galaxies of the simulation, given what was measured.
+    """True p(z) of galaxies of the simulation, given their measured fluxes.
 
     Parameters
     ----------
@@ -83,21 +81,21 @@ def posterior(
         Galactic reddening E(B-V) [mag].
     edges : array_like of shape (n_bins + 1,)
         Edges of the bins in redshift.
-    forms : Forms, optional
-        True radius, bulge and inclination, for p(z | photometry, form): what a perfect
+    structure : Structure, optional
+        True radius, bulge and inclination, for p(z | photometry, structure): what a perfect
         measurement of these adds to the colors.
 
     Returns
     -------
     ndarray of shape (n, n_bins)
-        Probability in each bin, summing to 1.  NaN for an object that no galaxy of the
-        simulation resembles, or with data that are not finite.
+        Probability in each bin, summing to 1.  NaN for an object unlike any galaxy of the
+        simulation, or with data that are not finite.
 
     Raises
     ------
     ConfigError
-        For edges that do not rise or miss the redshifts of the simulation, or noise that is not
-        positive.
+        For edges that do not increase or exclude all redshifts of the simulation, or noise that is
+        not positive.
 
     References
     ----------
@@ -105,8 +103,8 @@ def posterior(
 
     Examples
     --------
-    >>> from astrocnn.simulation.redshift import draw_galaxies
-    >>> galaxies = draw_galaxies(4, seed=1)
+    >>> from astrocnn.simulation.redshift import sample_galaxies
+    >>> galaxies = sample_galaxies(4, seed=1)
     >>> edges = np.linspace(0, 0.4, 41)
     >>> masses = posterior(galaxies.flux, galaxies.flux_error, galaxies.ebv, edges)
     >>> masses.shape, bool(np.allclose(masses.sum(axis=1), 1))
@@ -117,37 +115,40 @@ def posterior(
     ebv = np.broadcast_to(np.asarray(ebv, dtype=np.float64), flux.shape[:1])
     edges = np.asarray(edges, dtype=np.float64)
     if edges.ndim != 1 or len(edges) < 2 or not np.all(np.diff(edges) > 0):
-        raise ConfigError("The edges of the bins must rise.", received=edges)
+        raise ConfigError("`edges` must be strictly increasing.", received=edges)
     if edges[0] >= REDSHIFTS[1] or edges[-1] <= REDSHIFTS[0]:
         raise ConfigError(
-            "No redshift of the simulation is in the bins.",
+            "`edges` exclude all redshifts of the simulation.",
             received=(float(edges[0]), float(edges[-1])),
             allowed=REDSHIFTS,
         )
     if not np.all(error[np.isfinite(error)] > 0):
-        raise ConfigError("The errors of fluxes must be positive.", received=float(error.min()))
+        raise ConfigError("`flux_error` must be positive.", received=float(error.min()))
     grid = _grid(tuple(edges))
     masses = np.full((len(flux), len(edges) - 1), np.nan)
     usable = np.isfinite(flux).all(axis=1) & np.isfinite(error).all(axis=1) & np.isfinite(ebv)
     for row in np.flatnonzero(usable):
         fit = _fit(grid, flux[row], error[row], float(ebv[row]))
-        form = None if forms is None else forms[row : row + 1]
-        masses[row] = _masses(grid, *fit, form, len(edges) - 1)
+        own = None if structure is None else structure[row : row + 1]
+        masses[row] = _masses(grid, *fit, own, len(edges) - 1)
     return masses
 
 
-def catalog_posterior(table: Table, edges: npt.ArrayLike, *, forms: bool = False) -> np.ndarray:
-    """The true p(z) of the rows of a catalogue of `simulate_redshift`.
+def catalog_posterior(
+    table: Table, edges: npt.ArrayLike, *, with_structure: bool = False
+) -> np.ndarray:
+    """True p(z) of the rows of a catalogue of `simulate_redshift`.
 
     Parameters
     ----------
     table : Table
-        With the columns ``flux_<band>``, ``flux_err_<band>``, ``ebv`` and, for `forms`, the truth.
+        With the columns ``flux_<band>``, ``flux_err_<band>``, ``ebv`` and, for
+        `with_structure`, the truth.
     edges : array_like of shape (n_bins + 1,)
         Edges of the bins in redshift.
-    forms : bool
-        Whether true radius, bulge and inclination are given as well.  For a survey with
-        `morphology` off they mean nothing.
+    with_structure : bool
+        Whether to use true radius, bulge and inclination as well.  They are meaningless for a
+        survey with `morphology` off.
 
     Returns
     -------
@@ -160,46 +161,54 @@ def catalog_posterior(table: Table, edges: npt.ArrayLike, *, forms: bool = False
         If a column is missing, or as `posterior` does.
     """
     names = [f"{kind}_{band}" for kind in ("flux", "flux_err") for band in BANDS]
-    names += ["ebv", *(("type", "r_e", "b_over_t", "axis_ratio") if forms else ())]
+    names += ["ebv", *(("type", "r_e", "b_over_t", "axis_ratio") if with_structure else ())]
     missing = [name for name in names if name not in table.colnames]
     if missing:
-        raise ConfigError("This is no catalogue of a redshift simulation.", received=missing)
+        raise ConfigError(
+            "`table` is not a catalogue of a redshift simulation; columns are missing.",
+            received=missing,
+        )
     columns = {name: np.ma.filled(table[name], np.nan).astype(np.float64) for name in names}
     flux, error = (
         np.column_stack([columns[f"{kind}_{band}"] for band in BANDS])
         for kind in ("flux", "flux_err")
     )
-    form = None
-    if forms:
-        shapes = [columns[name] for name in ("type", "r_e", "b_over_t", "axis_ratio")]
-        form = Forms(*shapes, position_angle=np.zeros(len(table)))
-    return posterior(flux, error, columns["ebv"], edges, forms=form)
+    structure = None
+    if with_structure:
+        structure = Structure(
+            spectral_type=columns["type"],
+            r_e=columns["r_e"],
+            b_over_t=columns["b_over_t"],
+            cosine=columns["axis_ratio"],
+            position_angle=np.zeros(len(table)),
+        )
+    return posterior(flux, error, columns["ebv"], edges, structure=structure)
 
 
 @functools.lru_cache(maxsize=4)
 def _grid(edges: tuple[float, ...]) -> _Grid:
-    places, redshifts, widths = [], [], []
+    bins, redshifts, widths = [], [], []
     for number, (low, high) in enumerate(itertools.pairwise(edges)):
         low, high = max(low, REDSHIFTS[0]), min(high, REDSHIFTS[1])
         count = int(np.ceil(max(high - low, 0) / FINEST - 1e-9))
         middles = low + (np.arange(count) + 0.5) * (high - low) / max(count, 1)
         redshifts.append(middles)
-        places.append(np.full(count, number))
+        bins.append(np.full(count, number))
         widths.append(np.full(count, (high - low) / max(count, 1)))
-    place, z, width = (np.concatenate(item) for item in (places, redshifts, widths))
-    steps = np.sqrt(np.linspace(0.0, 1.0, len(KINDS)))  # steps between the kinds, up to a factor
+    z, width, bin_index = map(np.concatenate, (redshifts, widths, bins))
+    steps = np.sqrt(np.linspace(0.0, 1.0, len(TYPES)))  # steps between the types, up to a factor
     steps[-1] *= 0.5  # trapezoids
     dust = np.exp(LOG_DUST)
-    shape = (len(z), len(KINDS), len(dust))
-    each = [np.broadcast_to(a, shape).ravel() for a in np.ix_(z, KINDS, dust)]
-    distance = 10 ** (0.4 * (NANOJANSKY_ZERO_POINT - distance_modulus(each[0])))
-    model = np.ascontiguousarray(templates(BANDS).fluxes(*each).T) * distance
-    prior = (volume(z) * width)[:, None, None] * steps[:, None] * dust
-    shares = np.stack([p.density * p.kinds(KINDS) for p in POPULATIONS])
+    shape = (len(z), len(TYPES), len(dust))
+    each = [np.broadcast_to(a, shape).ravel() for a in np.ix_(z, TYPES, dust)]
+    distance = 10 ** (0.4 * (ZERO_POINT - distance_modulus(each[0])))
+    model = np.ascontiguousarray(load_templates(BANDS).fluxes(*each).T) * distance
+    prior = (comoving_volume(z) * width)[:, None, None] * steps[:, None] * dust
+    shares = np.stack([p.density * p.type_density(TYPES) for p in POPULATIONS])
     return _Grid(
-        bin=np.broadcast_to(place[:, None, None], shape).ravel(),
+        bin=np.broadcast_to(bin_index[:, None, None], shape).ravel(),
         z=each[0],
-        kind=each[1],
+        spectral_type=each[1],
         dust=each[2],
         model=model,
         squared=model**2,
@@ -214,7 +223,7 @@ def _fit(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Best luminosity at each point: its chi^2, value and inverse variance, (n_points,)."""
     variance = error**2 + (SPECTRAL_SCATTER * np.maximum(flux, 0)) ** 2
-    through = 10 ** (-0.4 * ebv * templates(BANDS).galactic)
+    through = 10 ** (-0.4 * ebv * load_templates(BANDS).galactic_extinction)
     # Not "@": over five bands its threads cost more than they save.
     projection = np.einsum("b,bg->g", through * flux / variance, grid.model)
     precision = np.einsum("b,bg->g", through**2 / variance, grid.squared)
@@ -229,7 +238,7 @@ def _masses(
     chi2: np.ndarray,
     best: np.ndarray,
     precision: np.ndarray,
-    form: Forms | None,
+    structure: Structure | None,
     n_bins: int,
 ) -> np.ndarray:
     lowest = chi2.min()
@@ -244,21 +253,23 @@ def _masses(
         mean = np.exp(population.slope * np.log(x) - x) * (1 + 0.5 * bend)
         density += share * unit * mean
     density *= sigma * grid.prior[near] * np.exp(-0.5 * (chi2[near] - lowest))
-    if form is None:
+    if structure is None:
         density *= grid.dust_prior[near]
     else:
-        density *= _form_density(grid, near, luminosity, form)
+        density *= _structure_density(grid, near, luminosity, structure)
     masses = np.bincount(grid.bin[near], density, minlength=n_bins)
     total = masses.sum()
     return masses / total if total > 0 else np.full(n_bins, np.nan)
 
 
-def _form_density(grid: _Grid, near: np.ndarray, luminosity: np.ndarray, form: Forms) -> np.ndarray:
-    """Density of a form, and of the dust given its inclination, at points of the grid."""
-    z, kind = grid.z[near], grid.kind[near]
-    radius = np.log10(form.r_e * kiloparsec_per_arcsec(z))
-    radius = (radius - log_radius(kind, -2.5 * np.log10(luminosity))) / RADIUS_SCATTER
-    bulge = np.log(form.b_over_t / (1 - form.b_over_t))
-    bulge = (bulge - bulge_logit(kind)) / BULGE_SCATTER
+def _structure_density(
+    grid: _Grid, near: np.ndarray, luminosity: np.ndarray, structure: Structure
+) -> np.ndarray:
+    """Density of a structure, and of the dust given its inclination, at points of the grid."""
+    z, spectral_type = grid.z[near], grid.spectral_type[near]
+    radius = np.log10(structure.r_e * kiloparsec_per_arcsec(z))
+    radius = (radius - log_radius(spectral_type, -2.5 * np.log10(luminosity))) / RADIUS_SCATTER
+    bulge = np.log(structure.b_over_t / (1 - structure.b_over_t))
+    bulge = (bulge - bulge_logit(spectral_type)) / BULGE_SCATTER
     bells = np.exp(-0.5 * (radius**2 + bulge**2))
-    return bells * dust_given_inclination(grid.dust[near], form.cosine)
+    return bells * dust_given_inclination(grid.dust[near], structure.cosine)

@@ -1,4 +1,4 @@
-"""The simulated redshift survey on disk: tiles, catalogue and survey file."""
+"""Simulated surveys and stamps of galaxies with redshifts, with their truth."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ import os
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
+from astropy.table import Table
 
-from astrocnn.atomic import replacing, write_text
 from astrocnn.errors import ConfigError
-from astrocnn.simulation.layout import GAP, Tile, lay_tiles
-from astrocnn.simulation.population import generator
-from astrocnn.simulation.redshift.galaxies import Galaxies, draw_galaxies
-from astrocnn.simulation.redshift.images import draw_field
-from astrocnn.simulation.redshift.painting import PaintedGalaxy, painted
-from astrocnn.simulation.redshift.photometry import RedshiftSurvey
-from astrocnn.simulation.redshift.truth import redshift_table
-from astrocnn.simulation.survey import (
-    FIRST_LINE,
-    SIMULATED,
-    Simulation,
-    refuse_to_replace,
-    run_jobs,
+from astrocnn.simulation.objects import RenderedObject, make_rng
+from astrocnn.simulation.redshift.galaxies import (
+    REACH,
+    Galaxies,
+    RedshiftSurvey,
+    asinh_magnitude,
+    sample_galaxies,
 )
-from astrocnn.simulation.tiles import tile_name
-from astrocnn.simulation.truth import write_table
+from astrocnn.simulation.redshift.images import build_objects, morphology_label, render_field
+from astrocnn.simulation.survey_files import (
+    Simulation,
+    run_jobs,
+    validate_output_folder,
+    write_catalog,
+    write_image,
+    write_survey_file,
+)
+from astrocnn.simulation.tiles import GAP, Tile, layout_tiles
 
-__all__ = ["simulate_redshift"]
+__all__ = ["redshift_table", "simulate_redshift", "simulate_redshift_stamps"]
 
 CELL = 56  # mean distance of galaxies [pixel]
 JITTER = 15  # no two are nearer than CELL - 2 JITTER, twice the reach of the measurement
@@ -36,33 +37,15 @@ BORDER = 20  # a stamp of 64 pixels about any galaxy lies on the tile
 
 
 @dataclasses.dataclass(frozen=True)
-class FieldJob:
-    """All that a process needs to make one tile.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the files go.
-    tile : Tile
-        Place on the sky.
-    survey : RedshiftSurvey
-        Bands.
-    seed : int
-        Seed of the simulation.
-    galaxies : Galaxies
-        Those on the tile.
-    objects : list of PaintedGalaxy
-        The same, ready to be drawn.
-    pixels : ndarray of shape (n, 2)
-        Positions on the tile.
-    """
+class _FieldJob:
+    """Everything a process needs to make one tile; `pixels` are positions of shape (n, 2)."""
 
     folder: Path
     tile: Tile
     survey: RedshiftSurvey
     seed: int
     galaxies: Galaxies
-    objects: list[PaintedGalaxy]
+    objects: list[RenderedObject]
     pixels: np.ndarray
 
 
@@ -76,27 +59,27 @@ def simulate_redshift(
     center: tuple[float, float] = (150.1, 2.2),
     workers: int | None = 1,
 ) -> Simulation:
-    """Write a survey of galaxies in u g r i z, with redshifts of up to 0.4.
+    """Write a survey of galaxies in u g r i z, with redshifts up to 0.4.
 
-    In `out` appear ``tiles/tile<number>_<band>.fits``, ``catalog.fits`` and ``survey.toml``, as
-    `astrocnn.simulation.simulate` writes them; the columns are those of `redshift_table`.
+    The folder `out` receives ``tiles/tile<number>_<band>.fits``, ``catalog.fits`` and
+    ``survey.toml``, as from `astrocnn.simulation.simulate`, with the columns of `redshift_table`.
 
     Parameters
     ----------
     out : path
-        Folder; made when missing.  Files of an older simulation are replaced.
+        Folder; created if missing.  Files of an earlier simulation are replaced.
     n_objects : int
         Number of galaxies.
     seed : int
         The same seed gives identical pixels, whatever `workers`.
     survey : RedshiftSurvey, optional
-        Bands, noise, limit, and whether forms tell of the redshift.
+        Bands, noise, limit, and whether sizes and shapes are informative about the redshift.
     tile_size : int
         Largest side of a tile [pixel].
     center : tuple of float
         RA, Dec of the middle of the field [deg].
     workers : int, optional
-        Processes; None for one on each core.
+        Number of processes; None for one per core.
 
     Returns
     -------
@@ -106,91 +89,158 @@ def simulate_redshift(
     Raises
     ------
     ConfigError
-        For numbers that make no survey, or a folder with a catalogue that is not simulated.
+        For a parameter out of range, or a folder with files that were not simulated.
     MissingDependency
         Without galsim.
     """
     survey = survey or RedshiftSurvey()
     if n_objects < 1 or tile_size < CELL + 2 * BORDER:
         raise ConfigError(
-            "These numbers make no survey.",
+            "Invalid simulation parameters.",
             received=f"n_objects={n_objects}, tile_size={tile_size}",
             allowed=f"n_objects >= 1, tile_size >= {CELL + 2 * BORDER}",
         )
     folder = Path(out)
-    refuse_to_replace(folder)
-    galaxies = draw_galaxies(n_objects, seed=seed, survey=survey)
-    objects = painted(galaxies, survey, seed=seed)
+    validate_output_folder(folder)
+    galaxies = sample_galaxies(n_objects, seed=seed, survey=survey)
+    objects = build_objects(galaxies, survey, seed=seed)
     n_tiles = -(-n_objects // ((tile_size - 2 * BORDER) // CELL) ** 2)
     cells = int(np.ceil(np.sqrt(n_objects / n_tiles)))
-    tiles = lay_tiles(n_tiles, cells * CELL + 2 * BORDER, -GAP, survey.pixel_scale, center)
+    tiles = layout_tiles(n_tiles, cells * CELL + 2 * BORDER, -GAP, survey.pixel_scale, center)
     jobs, positions = [], []
     for tile, rows in zip(tiles, np.array_split(np.arange(n_objects), n_tiles), strict=True):
-        pixels = _scatter(generator(seed, "place", tile.index), len(rows), cells)
+        pixels = _sample_pixels(make_rng(seed, "place", tile.index), len(rows), cells)
         positions.append(tile.wcs(survey.pixel_scale).all_pix2world(pixels, 0))
         near = [objects[row] for row in rows]
-        jobs.append(FieldJob(folder / "tiles", tile, survey, seed, galaxies[rows], near, pixels))
-    written = [path for paths in run_jobs(jobs, workers, _write_field) for path in paths]
+        jobs.append(_FieldJob(folder, tile, survey, seed, galaxies[rows], near, pixels))
+    images = tuple(path for paths in run_jobs(jobs, workers, _write_field) for path in paths)
     ra, dec = np.concatenate(positions).T
-    write_table(
-        redshift_table(galaxies, survey, ra, dec),
-        folder / "catalog.fits",
-        [f"{SIMULATED} with seed {seed}: not a real sky."],
-    )
-    write_text(folder / "survey.toml", _survey_file(survey, n_tiles))
-    return Simulation(folder / "catalog.fits", folder / "survey.toml", tuple(written))
+    catalog = write_catalog(redshift_table(galaxies, survey, ra, dec), folder, seed)
+    path = write_survey_file(folder, "redshift", survey.bands, n_tiles, reference="r")
+    return Simulation(catalog, path, images)
 
 
-def _scatter(rng: np.random.Generator, n: int, cells: int) -> np.ndarray:
-    """Positions (x, y), one in a cell, shape (n, 2)."""
+def _sample_pixels(rng: np.random.Generator, n: int, cells: int) -> np.ndarray:
+    """Positions (x, y), at most one in a cell, shape (n, 2)."""
     chosen = rng.permutation(cells**2)[:n]
     middle = np.column_stack(np.divmod(chosen, cells)) * CELL + BORDER + (CELL - 1) / 2
     return middle + rng.uniform(-JITTER, JITTER, (n, 2))
 
 
-def _write_field(job: FieldJob) -> list[Path]:
-    size = job.tile.size(job.survey.pixel_scale)
-    image = draw_field(
-        job.galaxies,
-        job.objects,
-        job.pixels,
-        size,
-        job.survey,
-        seed=job.seed,
-        field=job.tile.index,
+def _write_field(job: _FieldJob) -> list[Path]:
+    """Render one tile in all bands, and return its files."""
+    size, survey = job.tile.size(job.survey.pixel_scale), job.survey
+    image = render_field(
+        job.galaxies, job.objects, job.pixels, size, survey, seed=job.seed, field=job.tile.index
     )
-    paths = []
-    for band, plane in zip(job.survey.bands, image, strict=True):
-        header = job.tile.wcs(band.pixel_scale).to_header()
-        header["FILTER"] = (band.name, "LSST band")
-        header["MAGZERO"] = (band.zero_point, "AB magnitude of one unit of this image")
-        header["PSFFWHM"] = (band.fwhm, "[arcsec] of the Moffat profile, pixel excluded")
-        header["SKYSIGMA"] = (band.sky_sigma / band.unit, "standard deviation of the noise")
-        header["SEED"] = (job.seed, "of the simulation")
-        header["COMMENT"] = f"{SIMULATED}: not a real sky."
-        path = job.folder / tile_name(job.tile.index, band.name)
-        hdu = fits.ImageHDU((plane / band.unit).astype(np.float32), header, name="IMAGE")
-        with replacing(path) as temporary:
-            fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(temporary, overwrite=True)
-        paths.append(path)
-    return paths
-
-
-def _survey_file(survey: RedshiftSurvey, n_tiles: int) -> str:
-    names = ", ".join(f'"{name}"' for name in survey.names)
-    lines = [
-        FIRST_LINE,
-        'name = "simulated redshift"',
-        'kind = "tiles"',
-        'unit = "nJy"',
-        'reference = "r"',
-        "# {band} stands for the name of each band.",
-        "image = [",
-        *(f'  "tiles/{tile_name(number, "{band}")}",' for number in range(n_tiles)),
-        "]",
-        'hdu = "IMAGE"',
-        "# Header keyword of the AB magnitude of one image unit.",
-        'zero_point = "MAGZERO"',
-        f"bands = [{names}]",
+    return [
+        write_image(job.folder, job.tile, band, plane, job.seed, gain=False)
+        for band, plane in zip(survey.bands, image, strict=True)
     ]
-    return "\n".join(lines) + "\n"
+
+
+def simulate_redshift_stamps(
+    n_objects: int, *, size: int = 32, seed: int = 0, survey: RedshiftSurvey | None = None
+) -> tuple[np.ndarray, Table]:
+    """Stamps of galaxies with redshifts as arrays, one galaxy on each, and their catalogue.
+
+    Parameters
+    ----------
+    n_objects : int
+        Number of galaxies.
+    size : int
+        Side of a stamp [pixel].
+    seed : int
+        Galaxy i of a seed is always the same, whatever `n_objects`.
+    survey : RedshiftSurvey, optional
+        Bands, noise, limit, and whether sizes and shapes are informative about the redshift.
+
+    Returns
+    -------
+    images : ndarray of shape (n_objects, size, size, n_bands)
+        Flux [nJy], float32.
+    catalog : Table
+        As in the catalogue of `simulate_redshift`, without positions.
+
+    Raises
+    ------
+    ConfigError
+        For a stamp too small for the measurement, or no galaxies.
+    MissingDependency
+        Without galsim.
+
+    Examples
+    --------
+    >>> images, catalog = simulate_redshift_stamps(3, size=32, seed=1)
+    >>> images.shape, len(catalog)
+    ((3, 32, 32, 5), 3)
+    """
+    survey = survey or RedshiftSurvey()
+    if size < 2 * REACH + 2:
+        raise ConfigError("`size` is too small.", received=size, allowed=f">= {2 * REACH + 2}")
+    galaxies = sample_galaxies(n_objects, seed=seed, survey=survey)
+    images = np.empty((n_objects, size, size, len(survey.bands)), np.float32)
+    center = np.full((1, 2), (size - 1) / 2)
+    for index, item in enumerate(build_objects(galaxies, survey, seed=seed)):
+        alone = galaxies[index : index + 1]
+        image = render_field(alone, [item], center, size, survey, seed=seed, field=index)
+        images[index] = np.moveaxis(image, 0, -1)
+    return images, redshift_table(galaxies, survey)
+
+
+def redshift_table(
+    galaxies: Galaxies,
+    survey: RedshiftSurvey,
+    ra: np.ndarray | None = None,
+    dec: np.ndarray | None = None,
+) -> Table:
+    """Catalogue of galaxies: the measurements, and the truth.
+
+    Parameters
+    ----------
+    galaxies : Galaxies
+        Galaxies.
+    survey : RedshiftSurvey
+        Bands.
+    ra, dec : ndarray of shape (n,), optional
+        Positions [deg]; without them the table has no such columns.
+
+    Returns
+    -------
+    Table
+        ``id``, ``ra``, ``dec``, ``z``, measured ``mag_<band>`` and ``mag_err_<band>`` (asinh
+        magnitudes, which exist for negative fluxes too), ``flux_<band>`` and ``flux_err_<band>``
+        [nJy], ``ebv``, and the truth.
+    """
+    table = Table()
+    table["id"] = galaxies.id
+    if ra is not None and dec is not None:
+        table["ra"], table["dec"] = np.asarray(ra, float), np.asarray(dec, float)
+        table["ra"].unit = table["dec"].unit = "deg"
+
+    def add(name: str, column: np.ndarray, unit: str | None, description: str) -> None:
+        table[name] = column.astype(np.float32)
+        table[name].unit, table[name].description = unit, description
+
+    add("z", galaxies.z, None, "true redshift, as from a spectrum")
+    magnitude, error = asinh_magnitude(galaxies.flux, galaxies.flux_error)
+    for prefix, values, unit, description in (
+        ("mag", magnitude, "mag", "measured asinh magnitude (AB)"),
+        ("mag_err", error, "mag", "standard deviation of the asinh magnitude"),
+        ("flux", galaxies.flux, "nJy", "measured flux"),
+        ("flux_err", np.broadcast_to(galaxies.flux_error, error.shape), "nJy", "flux error"),
+    ):
+        for band, column in zip(survey.names, values.T, strict=True):
+            add(f"{prefix}_{band}", column, unit, f"{description} in {band}")
+    structure = galaxies.structure
+    add("ebv", galaxies.ebv, "mag", "Galactic reddening E(B-V)")
+    add("type", galaxies.spectral_type, None, "true spectral type: 0 E, 1 Sbc, 2 Scd, 3 Im")
+    add("absolute_magnitude", galaxies.absolute_magnitude, "mag", "true, in r, without dust")
+    add("dust", galaxies.dust, None, "true dust in the galaxy over the mean of its type")
+    add("r_e", structure.r_e, "arcsec", "true half-light radius along the major axis")
+    add("b_over_t", structure.b_over_t, None, "true bulge-to-total flux ratio in rest-frame r")
+    add("axis_ratio", structure.cosine, None, "true cosine of the inclination")
+    add("position_angle", structure.position_angle, "deg", "major axis from north through east")
+    table["morphology"] = morphology_label(structure.spectral_type).astype("U16")
+    table["morphology"].description = "true class"
+    return table

@@ -14,12 +14,12 @@ from astrocnn.simulation.redshift import (
     Galaxies,
     RedshiftSurvey,
     catalog_posterior,
-    draw_galaxies,
+    sample_galaxies,
     inference,
     posterior,
 )
 from astrocnn.simulation.redshift.galaxies import model_fluxes
-from astrocnn.simulation.redshift.photometry import SPECTRAL_SCATTER
+from astrocnn.simulation.redshift.galaxies import SPECTRAL_SCATTER
 from astrocnn.simulation.redshift.templates import BANDS
 from astrocnn.simulation.redshift.truth import redshift_table
 
@@ -32,7 +32,7 @@ N = 2000
 
 @pytest.fixture(scope="module")
 def galaxies() -> Galaxies:
-    return draw_galaxies(N, seed=20)
+    return sample_galaxies(N, seed=20)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_highest_density_sets_cover_what_they_say(galaxies, masses, level):
 
 
 def test_photometry_tells_more_than_the_prior(galaxies, masses):
-    prior = np.histogram(draw_galaxies(20_000, seed=21).z, EDGES)[0] / 20_000
+    prior = np.histogram(sample_galaxies(20_000, seed=21).z, EDGES)[0] / 20_000
     known = crps(np.tile(prior, (N, 1)), galaxies.z)
     assert crps(masses, galaxies.z).mean() < 0.5 * known.mean()
 
@@ -89,7 +89,7 @@ def test_less_noise_is_a_narrower_posterior_and_a_better_estimate(masses, galaxi
             for band in RedshiftSurvey().bands
         ),
     )
-    others = draw_galaxies(250, seed=20, survey=noisy)
+    others = sample_galaxies(250, seed=20, survey=noisy)
     wide = posterior(others.flux, others.flux_error, others.ebv, EDGES)
     assert np.median(spread(wide)) > 1.2 * np.median(spread(masses))
     assert stats.kstest(pit(wide, others.z), "uniform").pvalue > 0.01
@@ -100,7 +100,7 @@ def test_less_noise_is_a_narrower_posterior_and_a_better_estimate(masses, galaxi
 def test_agrees_with_importance_sampling_of_the_simulator(galaxies):
     """Weights of 100,000 galaxies from a deeper draw, for fluxes with errors of 8 percent."""
     deeper = dataclasses.replace(RedshiftSurvey(), limit=20.0)
-    universe = draw_galaxies(100_000, seed=22, survey=deeper)
+    universe = sample_galaxies(100_000, seed=22, survey=deeper)
     few = galaxies[:200]
     few = few[np.flatnonzero(few.flux.min(axis=1) > 0)[:6]]
     errors = 0.08 * few.flux
@@ -156,7 +156,7 @@ def test_form_adds_to_photometry_and_stays_calibrated(galaxies, masses):
 
 def test_only_with_morphology_do_forms_tell_what_the_photometry_does_not(galaxies, masses):
     """Correlation of the error of the photometric redshift with the form of the galaxy."""
-    shuffled = draw_galaxies(N, seed=20, survey=RedshiftSurvey(morphology=False))
+    shuffled = sample_galaxies(N, seed=20, survey=RedshiftSurvey(morphology=False))
     residual = stats.rankdata(pit(masses, galaxies.z))
 
     def correlations(forms):

@@ -1,18 +1,19 @@
-"""Light of points, lines and galaxies on the pixels of a camera."""
+"""Light of stars, lines and galaxies on the pixels of a camera."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import gamma
 
 from astrocnn.simulation.artefacts.base import Camera
+from astrocnn.simulation.spectra import MOFFAT_BETA
 
-__all__ = ["extended", "halo", "line", "offsets", "point", "spikes"]
+__all__ = ["disk", "halo", "line", "offsets", "spikes", "star"]
 
-MOFFAT_BETA = 3.5  # as in the simulated survey
-FINE = 5  # cells a pixel side, near the middle of a point
+FINE = 5  # cells per pixel side near the center of a point source
 CORE = 8  # half side of that region [pixel]
-HALO_SHARE, HALO_CORE, HALO_BETA = 0.04, 4.0, 1.4
-SPIKE_SHARE, SPIKE_CORE = 0.015, 8.0
+HALO_FRACTION, HALO_CORE, HALO_BETA = 0.04, 4.0, 1.4
+SPIKE_FRACTION, SPIKE_CORE = 0.015, 8.0
 
 
 def offsets(shape: tuple[int, int], x: float, y: float) -> tuple[np.ndarray, np.ndarray]:
@@ -20,11 +21,11 @@ def offsets(shape: tuple[int, int], x: float, y: float) -> tuple[np.ndarray, np.
     return np.arange(shape[1]) - x, (np.arange(shape[0]) - y)[:, None]
 
 
-def point(shape: tuple[int, int], x: float, y: float, camera: Camera) -> np.ndarray:
-    """A point of unit flux, integrated over each pixel; it may lie outside."""
+def star(shape: tuple[int, int], x: float, y: float, camera: Camera) -> np.ndarray:
+    """A star of unit flux, integrated over each pixel; it may lie outside."""
     dx, dy = offsets(shape, x, y)
     image = _moffat(dx, dy, camera)
-    # Only near the middle does the profile bend within a pixel.
+    # Only near the center is the profile curved within a pixel.
     columns = slice(max(0, round(x) - CORE), max(0, round(x) + CORE + 1))
     rows = slice(max(0, round(y) - CORE), max(0, round(y) + CORE + 1))
     near_x, near_y = dx[columns], dy[rows]
@@ -47,7 +48,7 @@ def halo(shape: tuple[int, int], x: float, y: float, camera: Camera) -> np.ndarr
     dx, dy = offsets(shape, x, y)
     a2 = (HALO_CORE * camera.fwhm) ** 2
     profile = (1 + (dx**2 + dy**2) / a2) ** -HALO_BETA
-    return HALO_SHARE * (HALO_BETA - 1) / (np.pi * a2) * profile
+    return HALO_FRACTION * (HALO_BETA - 1) / (np.pi * a2) * profile
 
 
 def spikes(shape: tuple[int, int], x: float, y: float, angle: float, camera: Camera) -> np.ndarray:
@@ -62,7 +63,7 @@ def spikes(shape: tuple[int, int], x: float, y: float, angle: float, camera: Cam
     shape : tuple of int
         Height and width of the image [pixel].
     x, y : float
-        Place of the star; may lie outside [pixel].
+        Position of the star; may lie outside [pixel].
     angle : float
         Direction of one spike [deg].
     camera : Camera
@@ -80,13 +81,13 @@ def spikes(shape: tuple[int, int], x: float, y: float, angle: float, camera: Cam
         sigma = width * (1 + 0.01 * np.abs(along))
         bar = np.exp(-0.5 * (across / sigma) ** 2) / (np.sqrt(2 * np.pi) * sigma)
         image += np.where(along > 0, bar / (1 + (along / core) ** 2), 0) / (np.pi / 2 * core)
-    return image * SPIKE_SHARE / camera.spikes
+    return image * SPIKE_FRACTION / camera.spikes
 
 
 def line(
     shape: tuple[int, int], x: float, y: float, angle: float, width: float, camera: Camera
 ) -> np.ndarray:
-    """An endless line through a point, of unit flux per pixel of length.
+    """An infinite line of unit flux per pixel of length.
 
     Parameters
     ----------
@@ -97,27 +98,22 @@ def line(
     angle : float
         Its direction, from +x towards +y [deg].
     width : float
-        Width of the bar that the point spread function smears out [pixel]; 0 for a line.
+        Width before smearing by the point spread function [pixel]; 0 for a line.
     camera : Camera
-        Its point spread function, a Moffat profile, whose projection is another one.
+        Its point spread function: a Moffat profile, whose projection is a Moffat profile too.
     """
     dx, dy = offsets(shape, x, y)
     across = dy * np.cos(np.radians(angle)) - dx * np.sin(np.radians(angle))
     a2 = (camera.fwhm / 2) ** 2 / (2 ** (1 / MOFFAT_BETA) - 1)
     beta = MOFFAT_BETA - 0.5
-    norm = (MOFFAT_BETA - 1) / (np.pi * a2) * np.sqrt(np.pi * a2) * _gamma_ratio()
+    ratio = float(gamma(MOFFAT_BETA - 0.5) / gamma(MOFFAT_BETA))
+    norm = (MOFFAT_BETA - 1) / (np.pi * a2) * np.sqrt(np.pi * a2) * ratio
     # Pixels are about as wide as the line: average over the pixel and over the bar.
     steps = (np.arange(9) - 4) / 9 * np.hypot(1.0, width)
     return norm * np.mean([(1 + (across - s) ** 2 / a2) ** -beta for s in steps], axis=0)
 
 
-def _gamma_ratio() -> float:
-    from scipy.special import gamma
-
-    return float(gamma(MOFFAT_BETA - 0.5) / gamma(MOFFAT_BETA))
-
-
-def extended(
+def disk(
     shape: tuple[int, int],
     x: float,
     y: float,
