@@ -131,8 +131,7 @@ from astrocnn.imaging import ArraySource, Inputs
 from astrocnn.plugins import load_module, module_names
 from astrocnn.simulation import inject, simulate_stamps
 from astrocnn.simulation.artefacts import Camera
-from astrocnn.simulation.objects import add_noise, render_objects
-from astrocnn.simulation.objects import sample_object
+from astrocnn.simulation.objects import add_noise, render_objects, sample_object
 from astrocnn.simulation.presets import get_preset
 from astrocnn.targets import Task, make
 from astrocnn.training import Optimizer

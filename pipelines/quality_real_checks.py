@@ -79,7 +79,8 @@ def simulated(n: int, seed: int) -> tuple[NDArray[np.float32], Table]:
     quarters = wide[..., 0].reshape(-1, 2, SIZE, 2, SIZE).transpose(0, 1, 3, 2, 4)
     stamps = quarters.reshape(-1, SIZE, SIZE)[:n] / np.float32(band.sky_sigma)
     sharp = band.fwhm / band.pixel_scale
-    made = inject(stamps, Camera(1.0, sharp, gain=5.0, **DECAM), seed=seed, fraction=0.5, kinds=KINDS)
+    camera = Camera(1.0, sharp, gain=5.0, **DECAM)
+    made = inject(stamps, camera, seed=seed, fraction=0.5, kinds=KINDS)
     return made.images, made.truth
 
 

@@ -1,4 +1,4 @@
-"""Every artefact keeps the contract: its mask, its noise, its seed, its severity."""
+"""Contract of all artefacts: mask, noise, seed and severity."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from astrocnn.errors import ConfigError
-from astrocnn.simulation.artefacts import ARTEFACTS, Camera, get_artefact, in_order
+from astrocnn.simulation.artefacts import ARTEFACTS, Camera, get_artefact
 from astrocnn.simulation.artefacts.base import STAGES
 
 VIS = Camera(sigma=1.43, fwhm=1.3, gain=5.0, full_well=4e4, correlation=0.4)
@@ -23,13 +23,12 @@ def stamp(camera: Camera, size: int = 96) -> np.ndarray:
     return (light + camera.sigma * noise).astype(np.float32)
 
 
-def drawn(name, camera, seed, strength=1.0, image=None):
-    leaf = get_artefact(name)
+def apply(name, camera, seed, strength=1.0, image=None):
     image = stamp(camera) if image is None else image
-    return leaf.draw(image, camera, np.random.default_rng(seed), strength)
+    return get_artefact(name).apply(image, camera, np.random.default_rng(seed), strength)
 
 
-def test_the_ten_artefacts():
+def test_names():
     assert set(ARTEFACTS) == {
         "background_step",
         "blend",
@@ -46,8 +45,8 @@ def test_the_ten_artefacts():
         get_artefact("gost")
 
 
-def test_light_meets_the_optics_before_the_detector():
-    order = in_order(ARTEFACTS)
+def test_order_follows_the_light_path():
+    order = sorted(ARTEFACTS, key=lambda name: get_artefact(name).order)
     assert order.index("blend") < order.index("defocus") < order.index("cosmic_ray")
     assert order.index("cosmic_ray") < order.index("background_step") < order.index("edge")
 
@@ -56,32 +55,32 @@ def test_light_meets_the_optics_before_the_detector():
 @pytest.mark.parametrize("name", ARTEFACTS)
 class TestContract:
     def test_declares_stage_strengths_and_severity(self, name, camera):
-        leaf = get_artefact(name)
-        low, high = leaf.STRENGTHS
-        assert leaf.STAGE in STAGES and 0 < low < high and leaf.SEVERITY
+        artefact = get_artefact(name)
+        low, high = artefact.strengths
+        assert artefact.stage in STAGES and 0 < low < high and artefact.severity
 
     @pytest.mark.parametrize("seed", SEEDS)
-    def test_form_and_mask(self, name, camera, seed):
+    def test_shape_dtype_and_mask(self, name, camera, seed):
         image = stamp(camera)
         before = image.copy()
-        made = drawn(name, camera, seed, image=image)
+        result = apply(name, camera, seed, image=image)
         np.testing.assert_array_equal(image, before)
-        assert made.image.shape == image.shape and made.image.dtype == np.float32
-        assert made.mask.shape == image.shape and made.mask.dtype == bool and made.mask.any()
-        assert np.isfinite(made.severity) and made.severity > 0
-        np.testing.assert_array_equal(np.isnan(made.image), (name == "edge") & made.mask)
-        for mask, severity in made.brought.values():
+        assert result.image.shape == image.shape and result.image.dtype == np.float32
+        assert result.mask.shape == image.shape and result.mask.dtype == bool and result.mask.any()
+        assert np.isfinite(result.severity) and result.severity > 0
+        np.testing.assert_array_equal(np.isnan(result.image), (name == "edge") & result.mask)
+        for mask, severity in result.secondary.values():
             assert mask.any() and severity > 0
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_pixels_outside_the_mask_stay_within_the_tolerance(self, name, camera, seed):
-        made = drawn(name, camera, seed)
-        change = np.abs(made.image - stamp(camera))[~made.mask]
+        result = apply(name, camera, seed)
+        change = np.abs(result.image - stamp(camera))[~result.mask]
         photons = np.sqrt(camera.tolerance / camera.gain)
         assert change.max(initial=0) <= camera.tolerance + 5.5 * photons
 
-    def test_seed(self, name, camera):
-        one, again, other = (drawn(name, camera, seed) for seed in (5, 5, 6))
+    def test_result_depends_on_the_seed_alone(self, name, camera):
+        one, again, other = (apply(name, camera, seed) for seed in (5, 5, 6))
         np.testing.assert_array_equal(one.image, again.image)
         np.testing.assert_array_equal(one.mask, again.mask)
         assert one.severity == again.severity
@@ -89,14 +88,14 @@ class TestContract:
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_severity_grows_with_strength(self, name, camera, seed):
-        low, high = get_artefact(name).STRENGTHS
+        low, high = get_artefact(name).strengths
         strengths = np.geomspace(low, high, 5)
-        severities = [drawn(name, camera, seed, s).severity for s in strengths]
+        severities = [apply(name, camera, seed, s).severity for s in strengths]
         assert np.all(np.diff(severities) > 0)
 
-    def test_pixels_without_data_stay_without(self, name, camera):
+    def test_pixels_without_data_remain_nan(self, name, camera):
         image = stamp(camera)
         image[:, :7] = np.nan
-        made = drawn(name, camera, 3, image=image)
-        assert np.isnan(made.image[:, :7]).all()
-        assert name == "edge" or np.isfinite(made.image[:, 7:]).all()
+        result = apply(name, camera, 3, image=image)
+        assert np.isnan(result.image[:, :7]).all()
+        assert name == "edge" or np.isfinite(result.image[:, 7:]).all()

@@ -10,7 +10,7 @@ from astropy.io import fits
 
 from astrocnn.simulation import inject
 from astrocnn.simulation.artefacts import ARTEFACTS, Camera, get_artefact
-from astrocnn.simulation.artefacts.cosmic_ray import PER_PIXEL
+from astrocnn.simulation.artefacts.detector import PER_PIXEL
 
 pytestmark = pytest.mark.real_data
 
@@ -47,7 +47,7 @@ def test_noise_of_the_euclid_tile(euclid):
 def test_every_artefact_in_real_euclid_background(euclid, name):
     stamps, camera = euclid
     before = stamps.copy()
-    made = inject(stamps, camera, seed=11, share=1.0, kinds=[name])
+    made = inject(stamps, camera, seed=11, fraction=1.0, kinds=[name])
     np.testing.assert_array_equal(stamps, before)
     assert (np.array(made.truth[f"has_{name}"]) == 1).all()
     for image, stamp, mask in zip(made.images, stamps, made.masks, strict=True):
@@ -60,7 +60,7 @@ def test_every_artefact_in_real_euclid_background(euclid, name):
 def test_blur_keeps_the_noise_of_the_real_sky(euclid):
     stamps, camera = euclid
     for seed, stamp in enumerate(stamps):
-        made = get_artefact("defocus").draw(stamp, camera, np.random.default_rng(seed), 1.0)
+        made = get_artefact("defocus").apply(stamp, camera, np.random.default_rng(seed), 1.0)
         again = Camera.from_images(made.image, fwhm=1.3, gain=5.0, full_well=4e4)
         assert again.sigma == pytest.approx(camera.sigma, rel=0.05)
         assert again.correlation == pytest.approx(camera.correlation, abs=0.06)
@@ -82,7 +82,7 @@ def test_bad_pixels_of_decam_stay_bad(real_data):
     stamp = np.where(quality == GOOD, image - np.median(image), np.nan).astype(np.float32)
     assert 0.1 < np.isnan(stamp).mean() < 0.3
     camera = Camera.from_images(stamp, **DECAM)
-    made = inject(np.stack([stamp] * 12), camera, seed=5, share=1.0)
+    made = inject(np.stack([stamp] * 12), camera, seed=5, fraction=1.0)
     assert np.isnan(made.images[:, np.isnan(stamp)]).all()
     more = np.isnan(made.images).mean(axis=(1, 2)) > np.isnan(stamp).mean()
     np.testing.assert_array_equal(more, np.array(made.truth["has_edge"]) == 1)
@@ -94,7 +94,7 @@ def test_saturated_stars_bleed_as_in_decam(real_data):
         real = np.isin(quality, (SATURATED, BLEED))
         sky = np.zeros(image.shape, np.float32)
         camera = Camera(sigma=30.0, **DECAM)
-        drawn = get_artefact("saturated").draw(sky, camera, np.random.default_rng(1), 4.0)
+        drawn = get_artefact("saturated").apply(sky, camera, np.random.default_rng(1), 4.0)
         full = drawn.image >= camera.full_well
         for mask in (real, full):
             heights = mask.sum(axis=0)

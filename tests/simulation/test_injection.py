@@ -41,7 +41,7 @@ def test_images_without_artefacts_are_untouched():
 
 
 def test_truth_says_what_the_masks_say():
-    made = inject(noise(80), CAMERA, seed=2, share=1.0)
+    made = inject(noise(80), CAMERA, seed=2, fraction=1.0)
     for bit, name in enumerate(ARTEFACTS):
         has = np.array(made.truth[f"has_{name}"]) == 1
         masked = (made.masks & (1 << bit)).any(axis=(1, 2))
@@ -69,12 +69,12 @@ def test_an_image_does_not_depend_on_how_many_there_are_or_on_portions():
 def test_share_and_kinds():
     images = noise(400, 16)
     shares = [
-        1 - np.mean(inject(images, CAMERA, share=s, kinds=["edge", "ghost"]).truth["usable"])
+        1 - np.mean(inject(images, CAMERA, fraction=s, kinds=["edge", "ghost"]).truth["usable"])
         for s in (0.0, 0.3, 1.0)
     ]
     assert shares[0] == 0 and shares[2] == 1
     assert shares[1] == pytest.approx(0.3, abs=4 * np.sqrt(0.21 / 400))
-    made = inject(images[:40], CAMERA, share=1.0, kinds=["edge"])
+    made = inject(images[:40], CAMERA, fraction=1.0, kinds=["edge"])
     assert (np.array(made.truth["has_edge"]) == 1).all()
     assert sum(int(np.sum(made.truth[f"has_{name}"])) for name in ARTEFACTS) == 40
 
@@ -84,7 +84,7 @@ def test_share_and_kinds():
     [
         (np.zeros((20, 20)), {}, "stack of images"),
         (np.zeros((2, 8, 20)), {}, "16 pixels"),
-        (np.zeros((2, 20, 20)), {"share": 1.5}, "between 0 and 1"),
+        (np.zeros((2, 20, 20)), {"fraction": 1.5}, "between 0 and 1"),
         (np.zeros((2, 20, 20)), {"kinds": ["gost"]}, "did you mean 'ghost'"),
         (np.zeros((2, 20, 20)), {"kinds": []}, "at least one artefact"),
     ],
@@ -159,5 +159,5 @@ def test_a_folder_of_someone_else_is_not_overwritten(tmp_path):
     (tmp_path / "catalog.fits").write_text("mine")
     with pytest.raises(ConfigError, match="not simulated"):
         simulate_quality(tmp_path, n_objects=1, size=SIZE)
-    with pytest.raises(ConfigError, match="make no survey"):
+    with pytest.raises(ConfigError, match="Invalid simulation parameters"):
         simulate_quality(tmp_path / "new", n_objects=0)

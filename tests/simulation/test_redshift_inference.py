@@ -1,4 +1,4 @@
-"""The posterior of the redshift simulation is true: calibrated, and equal to brute force."""
+"""The posterior of the redshift simulation is calibrated and equals importance sampling."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from astrocnn.simulation.redshift import (
     Galaxies,
     RedshiftSurvey,
     catalog_posterior,
-    sample_galaxies,
     inference,
     posterior,
+    sample_galaxies,
 )
-from astrocnn.simulation.redshift.galaxies import model_fluxes
-from astrocnn.simulation.redshift.galaxies import SPECTRAL_SCATTER
+from astrocnn.simulation.redshift.galaxies import SPECTRAL_SCATTER, model_fluxes
+from astrocnn.simulation.redshift.survey import redshift_table
 from astrocnn.simulation.redshift.templates import BANDS
-from astrocnn.simulation.redshift.truth import redshift_table
 
 pytest.importorskip("galsim")
 
@@ -63,25 +62,25 @@ def densest(masses: np.ndarray, z: np.ndarray) -> np.ndarray:
     return np.sum(np.where(masses > own[:, None], masses, 0), axis=1) + own / 2
 
 
-def test_truth_is_uniform_under_the_posterior(galaxies, masses):
+def test_pit_of_the_true_redshift_is_uniform(galaxies, masses):
     np.testing.assert_allclose(masses.sum(axis=1), 1.0)
     assert stats.kstest(pit(masses, galaxies.z), "uniform").pvalue > 0.01
 
 
 @pytest.mark.parametrize("level", [0.68, 0.95])
-def test_highest_density_sets_cover_what_they_say(galaxies, masses, level):
+def test_coverage_of_highest_density_sets(galaxies, masses, level):
     covered = np.mean(densest(masses, galaxies.z) < level)
     sigma = np.sqrt(level * (1 - level) / N)
     assert abs(covered - level) < min(3 * sigma, 0.035)
 
 
-def test_photometry_tells_more_than_the_prior(galaxies, masses):
+def test_photometry_is_more_informative_than_the_prior(galaxies, masses):
     prior = np.histogram(sample_galaxies(20_000, seed=21).z, EDGES)[0] / 20_000
     known = crps(np.tile(prior, (N, 1)), galaxies.z)
     assert crps(masses, galaxies.z).mean() < 0.5 * known.mean()
 
 
-def test_less_noise_is_a_narrower_posterior_and_a_better_estimate(masses, galaxies):
+def test_less_noise_narrows_the_posterior(masses, galaxies):
     noisy = dataclasses.replace(
         RedshiftSurvey(),
         bands=tuple(
@@ -109,7 +108,12 @@ def test_agrees_with_importance_sampling_of_the_simulator(galaxies):
     for row in range(len(few)):
         ebv = np.full(len(universe), few.ebv[row])
         model = model_fluxes(
-            universe.z, universe.kind, universe.magnitude, universe.dust, ebv, BANDS
+            universe.z,
+            universe.spectral_type,
+            universe.absolute_magnitude,
+            universe.dust,
+            ebv,
+            BANDS,
         )
         chi2 = np.sum(((few.flux[row] - model) / total[row]) ** 2, axis=1)
         weights = np.exp(-0.5 * (chi2 - chi2.min()))
@@ -126,8 +130,8 @@ def test_agrees_with_importance_sampling_of_the_simulator(galaxies):
         assert distance < 1.95 / np.sqrt(effective) + 0.01  # Kolmogorov, 0.1 percent
 
 
-def test_a_finer_grid_gives_the_same(galaxies, masses, monkeypatch):
-    monkeypatch.setattr(inference, "KINDS", 3 * np.linspace(0, 1, 111) ** 1.5)
+def test_converged_with_a_finer_grid(galaxies, masses, monkeypatch):
+    monkeypatch.setattr(inference, "TYPES", 3 * np.linspace(0, 1, 111) ** 1.5)
     monkeypatch.setattr(inference, "LOG_DUST", np.linspace(np.log(0.12), np.log(3.8), 30))
     monkeypatch.setattr(inference, "FINEST", 0.002)
     inference._grid.cache_clear()
@@ -138,14 +142,14 @@ def test_a_finer_grid_gives_the_same(galaxies, masses, monkeypatch):
     assert np.median(variation) < 0.005 and variation.max() < 0.06
 
 
-def test_form_adds_to_photometry_and_stays_calibrated(galaxies, masses):
+def test_structure_adds_information_and_stays_calibrated(galaxies, masses):
     rows = slice(0, 600)
     both = posterior(
         galaxies.flux[rows],
         galaxies.flux_error,
         galaxies.ebv[rows],
         EDGES,
-        forms=galaxies.forms[rows],
+        structure=galaxies.structure[rows],
     )
     z = galaxies.z[rows]
     gain = crps(masses[rows], z) - crps(both, z)
@@ -154,37 +158,37 @@ def test_form_adds_to_photometry_and_stays_calibrated(galaxies, masses):
     assert stats.kstest(pit(both, z), "uniform").pvalue > 0.01
 
 
-def test_only_with_morphology_do_forms_tell_what_the_photometry_does_not(galaxies, masses):
+def test_structure_is_independent_of_redshift_errors_without_morphology(galaxies, masses):
     """Correlation of the error of the photometric redshift with the form of the galaxy."""
     shuffled = sample_galaxies(N, seed=20, survey=RedshiftSurvey(morphology=False))
     residual = stats.rankdata(pit(masses, galaxies.z))
 
-    def correlations(forms):
-        columns = [np.log(forms.r_e), forms.b_over_t, forms.cosine]
+    def correlations(structure):
+        columns = [np.log(structure.r_e), structure.b_over_t, structure.cosine]
         return np.array([stats.spearmanr(residual, column).statistic for column in columns])
 
     noise = 1 / np.sqrt(N)
-    assert np.abs(correlations(galaxies.forms)).max() > 6 * noise
-    assert np.abs(correlations(shuffled.forms)).max() < 3.5 * noise
+    assert np.abs(correlations(galaxies.structure)).max() > 6 * noise
+    assert np.abs(correlations(shuffled.structure)).max() < 3.5 * noise
 
 
-def test_the_catalogue_holds_all_that_is_needed(galaxies, masses):
+def test_posterior_from_catalogue_columns(galaxies, masses):
     table = redshift_table(galaxies[:20], RedshiftSurvey())
     np.testing.assert_allclose(catalog_posterior(table, EDGES), masses[:20], atol=1e-4)
-    both = posterior(
-        galaxies.flux[:20], galaxies.flux_error, galaxies.ebv[:20], EDGES, forms=galaxies.forms[:20]
-    )
-    np.testing.assert_allclose(catalog_posterior(table, EDGES, forms=True), both, atol=1e-4)
-    with pytest.raises(ConfigError, match="no catalogue of a redshift simulation"):
+    few = galaxies[:20]
+    both = posterior(few.flux, few.flux_error, few.ebv, EDGES, structure=few.structure)
+    from_table = catalog_posterior(table, EDGES, with_structure=True)
+    np.testing.assert_allclose(from_table, both, atol=1e-4)
+    with pytest.raises(ConfigError, match="not a catalogue of a redshift simulation"):
         catalog_posterior(Table({"ebv": [0.1]}), EDGES)
 
 
-def test_bad_rows_are_nan_and_bad_questions_are_refused(galaxies):
+def test_non_finite_rows_are_nan_and_invalid_input_is_refused(galaxies):
     flux = galaxies.flux[:3].copy()
     flux[1, 2] = np.nan
     masses = posterior(flux, galaxies.flux_error, galaxies.ebv[:3], EDGES)
     assert np.isnan(masses[1]).all() and np.isfinite(masses[[0, 2]]).all()
-    for edges, words in (([0.1, 0.1], "must rise"), ([0.5, 0.9], "in the bins")):
+    for edges, words in (([0.1, 0.1], "increasing"), ([0.5, 0.9], "exclude all redshifts")):
         with pytest.raises(ConfigError, match=words):
             posterior(flux, galaxies.flux_error, galaxies.ebv[:3], edges)
     with pytest.raises(ConfigError, match="must be positive"):

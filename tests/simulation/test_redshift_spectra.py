@@ -6,24 +6,29 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from astrocnn.simulation.redshift.dust import reddening
-from astrocnn.simulation.redshift.forms import kiloparsec_per_arcsec
 from astrocnn.simulation.redshift.population import (
     DUST_GRID,
-    FLATTEST,
+    LEAST_COSINE,
     POPULATIONS,
+    comoving_volume,
     distance_modulus,
-    draw_dust,
     dust_density,
-    volume,
+    kiloparsec_per_arcsec,
+    sample_dust,
 )
-from astrocnn.simulation.redshift.templates import BANDS, TYPES, templates
+from astrocnn.simulation.redshift.templates import (
+    BANDS,
+    TYPES,
+    band_mean,
+    load_templates,
+    reddening,
+)
 
 galsim = pytest.importorskip("galsim")
 
 
 def magnitudes(z: float, kind: float, dust: float = 1.0) -> dict[str, float]:
-    flux = templates().fluxes(np.array([z]), np.array([kind]), np.array([dust]))[0]
+    flux = load_templates().fluxes(np.array([z]), np.array([kind]), np.array([dust]))[0]
     return dict(zip(BANDS, -2.5 * np.log10(flux), strict=True))
 
 
@@ -35,7 +40,7 @@ def test_ultraviolet_and_optical_law_meet():
 def test_galactic_extinction_as_published():
     """Schlafly & Finkbeiner 2011, Table 6, R_V = 3.1: for E(B-V) of SFD, which is 0.86 of ours."""
     published = np.array([4.145, 3.237, 2.273, 1.684, 1.323])
-    np.testing.assert_allclose(0.86 * templates().galactic, published, rtol=0.04)
+    np.testing.assert_allclose(0.86 * load_templates().galactic_extinction, published, rtol=0.04)
 
 
 @pytest.mark.parametrize("kind", range(4))
@@ -52,11 +57,9 @@ def test_colors_agree_with_galsim(kind, z):
 
 def test_k_correction_is_that_of_a_power_law():
     """f_lambda ~ lambda^b dims by -2.5 (b + 1) log10(1 + z): Hogg et al. 2002, equation 13."""
-    from astrocnn.simulation.redshift import templates as module
-
     x = np.linspace(0.5, 0.7, 2001)
     through = np.ones_like(x)
-    flux = module._mean(x, through, (x / 1.3) ** 0.7) / 1.3 / module._mean(x, through, x**0.7)
+    flux = band_mean(x, through, (x / 1.3) ** 0.7) / 1.3 / band_mean(x, through, x**0.7)
     assert -2.5 * np.log10(flux) == pytest.approx(2.5 * 1.7 * np.log10(1.3), rel=1e-6)
     assert magnitudes(0.0, 2.0)["r"] == pytest.approx(0.0, abs=1e-9)
 
@@ -79,14 +82,14 @@ def test_types_are_a_sequence_from_red_to_blue_and_a_mixture_between_templates()
             magnitudes(z, kind)["g"] - magnitudes(z, kind)["r"] for kind in np.arange(0, 3.1, 0.25)
         ]
         assert np.all(np.diff(colors) < 0)
-    flux = templates().fluxes(np.full(3, 0.1), np.array([1.0, 1.5, 2.0]), np.ones(3))
+    flux = load_templates().fluxes(np.full(3, 0.1), np.array([1.0, 1.5, 2.0]), np.ones(3))
     # The dust of a type is 1 here, and changes nothing.
     np.testing.assert_allclose(flux[1], (flux[0] + flux[2]) / 2, rtol=1e-12)
 
 
 def test_dust_reddens_disks_by_the_law():
     plain, dusty = magnitudes(0.1, 1.0), magnitudes(0.1, 1.0, dust=2.0)
-    rest = templates().wavelengths / 1.1
+    rest = load_templates().wavelengths / 1.1
     np.testing.assert_allclose(
         [dusty[b] - plain[b] for b in BANDS], 0.13 * reddening(rest), rtol=1e-9
     )
@@ -94,7 +97,7 @@ def test_dust_reddens_disks_by_the_law():
 
 def test_dust_is_drawn_from_its_density():
     rng = np.random.default_rng(2)
-    dust = draw_dust(rng, rng.uniform(FLATTEST, 1, 20_000))
+    dust = sample_dust(rng, rng.uniform(LEAST_COSINE, 1, 20_000))
     density = dust_density(DUST_GRID)
     assert np.trapezoid(density, DUST_GRID) == pytest.approx(1, abs=2e-3)
     cumulative = np.cumsum(density) * (DUST_GRID[1] - DUST_GRID[0])
@@ -112,7 +115,7 @@ def test_distances_by_direct_integration():
         comoving = 299792.458 * quad(lambda x: 1 / hubble(x), 0, z)[0]
         modulus = 5 * np.log10(comoving * (1 + z)) + 25
         assert distance_modulus(z) == pytest.approx(modulus, abs=2e-3)
-        assert volume(z) == pytest.approx(299792.458 * comoving**2 / hubble(z), rel=2e-3)
+        assert comoving_volume(z) == pytest.approx(299792.458 * comoving**2 / hubble(z), rel=2e-3)
         assert kiloparsec_per_arcsec(z) == pytest.approx(
             1e3 * comoving / (1 + z) / 206264.806, rel=2e-3
         )
@@ -130,4 +133,4 @@ def test_luminosity_function_of_all_types_is_that_of_nearby_galaxies():
     np.testing.assert_allclose(ours / theirs, 1.0, atol=0.3)
     for population in POPULATIONS:
         kinds = np.linspace(0, 3, 301)
-        assert np.trapezoid(population.kinds(kinds), kinds) == pytest.approx(1, abs=1e-3)
+        assert np.trapezoid(population.type_density(kinds), kinds) == pytest.approx(1, abs=1e-3)

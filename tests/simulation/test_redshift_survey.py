@@ -19,8 +19,8 @@ from astrocnn.simulation.redshift import (
     simulate_redshift,
     simulate_redshift_stamps,
 )
-from astrocnn.simulation.redshift.painting import painted
-from astrocnn.simulation.redshift.galaxies import REACH, weight
+from astrocnn.simulation.redshift.galaxies import REACH, flux_weights
+from astrocnn.simulation.redshift.images import build_objects
 
 pytest.importorskip("galsim")
 
@@ -56,12 +56,14 @@ def test_the_weighted_sum_of_the_noise_is_the_error_of_the_catalogued_flux(made)
             image, wcs = hdus["IMAGE"].data.astype(float), WCS(hdus["IMAGE"].header)
         pixels = wcs.all_world2pix(np.column_stack([table["ra"], table["dec"]]), 0)
         if channel == 0:
-            clean = render_objects(painted(galaxies, SURVEY, seed=4), pixels, len(image), SURVEY)
+            clean = render_objects(
+                build_objects(galaxies, SURVEY, seed=4), pixels, len(image), SURVEY.bands
+            )
         noise = image - clean[channel]
         sums = []
         for x, y in np.rint(pixels).astype(int):
             rows, columns = slice(y - REACH, y + REACH + 1), slice(x - REACH, x + REACH + 1)
-            sums.append(np.sum(weight(band) * noise[rows, columns]))
+            sums.append(np.sum(flux_weights(band) * noise[rows, columns]))
         expected = (galaxies.flux - galaxies.true_flux)[:, channel]
         np.testing.assert_allclose(sums, expected, atol=0.02 * galaxies.flux_error[channel])
         # The condition leaves the noise what it is: white, with the standard deviation stated.
@@ -71,17 +73,17 @@ def test_the_weighted_sum_of_the_noise_is_the_error_of_the_catalogued_flux(made)
 
 def test_a_typical_galaxy_is_measured_with_its_flux():
     band = SURVEY.bands[2]
-    assert weight(band)[0, 0] == 0 and weight(band).shape == (2 * REACH + 1,) * 2
-    p = weight(band) / np.sum(weight(band) ** 2)
-    assert np.sum(p * weight(band)) == pytest.approx(1.0)
+    assert flux_weights(band)[0, 0] == 0 and flux_weights(band).shape == (2 * REACH + 1,) * 2
+    p = flux_weights(band) / np.sum(flux_weights(band) ** 2)
+    assert np.sum(p * flux_weights(band)) == pytest.approx(1.0)
     assert 0.9 < p.sum() < 1.0  # the profile itself, of unit flux but for the light beyond
 
 
 def test_components_add_up_to_the_catalogued_fluxes():
     galaxies = sample_galaxies(50, seed=2)
-    total = np.array([item.lights.sum(axis=0) for item in painted(galaxies, SURVEY, seed=2)])
+    total = np.array([item.fluxes.sum(axis=0) for item in build_objects(galaxies, SURVEY, seed=2)])
     np.testing.assert_allclose(total, galaxies.true_flux, rtol=1e-12)
-    assert all((item.lights >= 0).all() for item in painted(galaxies, SURVEY, seed=2))
+    assert all((item.fluxes >= 0).all() for item in build_objects(galaxies, SURVEY, seed=2))
 
 
 def test_stamps_do_not_depend_on_how_many_are_asked_for():
@@ -96,16 +98,16 @@ def test_without_morphology_every_part_has_the_color_of_the_whole():
     survey = dataclasses.replace(SURVEY, morphology=False)
     galaxies, plain = sample_galaxies(30, seed=2, survey=survey), sample_galaxies(30, seed=2)
     np.testing.assert_array_equal(galaxies.flux, plain.flux)
-    assert not np.isclose(galaxies.forms.r_e, plain.forms.r_e).any()
-    for item, flux in zip(painted(galaxies, survey, seed=2), galaxies.true_flux, strict=True):
-        ratio = item.lights / flux
+    assert not np.isclose(galaxies.structure.r_e, plain.structure.r_e).any()
+    for item, flux in zip(build_objects(galaxies, survey, seed=2), galaxies.true_flux, strict=True):
+        ratio = item.fluxes / flux
         np.testing.assert_allclose(ratio, ratio[:, :1] * np.ones(5), atol=1e-12)
 
 
 def test_impossible_numbers_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="make no survey"):
+    with pytest.raises(ConfigError, match="Invalid simulation parameters"):
         simulate_redshift(tmp_path, n_objects=0)
     with pytest.raises(ConfigError, match="too small"):
         simulate_redshift_stamps(1, size=16)
-    with pytest.raises(ConfigError, match="at least one galaxy"):
+    with pytest.raises(ConfigError, match="`n` must be"):
         sample_galaxies(0)

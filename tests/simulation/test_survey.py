@@ -16,7 +16,7 @@ from astropy.wcs import WCS
 from astrocnn.errors import ConfigError
 from astrocnn.imaging import Survey, open_source, read_survey
 from astrocnn.simulation import Simulation, simulate
-from astrocnn.simulation.canvas import MOFFAT_BETA
+from astrocnn.simulation.spectra import MOFFAT_BETA
 from tests.simulation.conftest import N_OBJECTS
 
 SMALL = {"n_objects": 12, "tile_size": 128, "overlap": 20, "bands": ("r",), "invalid_rows": 0}
@@ -207,14 +207,14 @@ def test_euclid_preset_writes_the_zero_points_of_the_mosaics(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"preset": "moon"}, "no such survey"),
-        ({"bands": ("r", "U")}, "'U' is no band"),
+        ({"preset": "moon"}, "Unknown `preset`"),
+        ({"bands": ("r", "U")}, "Unknown band 'U'"),
         ({"bands": ("r", "r")}, "each once"),
-        ({"class_fractions": {"quasar": 1}}, "'quasar' is no class"),
-        ({"class_fractions": {"star": -1}}, "shares"),
-        ({"n_objects": 0}, "make no survey"),
-        ({"tile_size": 100, "overlap": 100}, "make no survey"),
-        ({"seed": -1}, "seed"),
+        ({"class_fractions": {"quasar": 1}}, "Unknown class 'quasar'"),
+        ({"class_fractions": {"star": -1}}, "fractions"),
+        ({"n_objects": 0}, "Invalid simulation parameters"),
+        ({"tile_size": 100, "overlap": 100}, "Invalid simulation parameters"),
+        ({"seed": -1}, "`seed` must be"),
     ],
 )
 def test_bad_arguments_are_refused_with_a_sentence(tmp_path, arguments, words):
