@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from astropy.table import Column, MaskedColumn, Table
 
 from astrocnn.catalog.roles import ALIASES, Roles, choose_roles, resolve_column, split_difference
 from astrocnn.catalog.validation import (
     find_sentinels,
     mask_missing,
+    parse_numbers,
     validate_identifiers,
     validate_missing,
     validate_positions,
@@ -20,7 +23,7 @@ from astrocnn.catalog.validation import (
 from astrocnn.errors import CatalogError
 from astrocnn.flags import Flag
 
-__all__ = ["Catalog", "convert_to_native", "convert_to_table"]
+__all__ = ["Catalog", "convert_arrow_column", "convert_text"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +73,7 @@ class Catalog:
         Parameters
         ----------
         table : Table or mapping of str to array
-            An astropy table, a pandas data frame, or columns by name.
+            An astropy or pyarrow table, a pandas data frame, or columns by name.
         id, ra, dec : str, optional
             Column names; by default found through `astrocnn.catalog.roles`.
         missing : iterable of float, optional
@@ -94,7 +97,7 @@ class Catalog:
         >>> catalog.ids.tolist(), catalog.flags.tolist()
         ([7, -3], [0, 1])
         """
-        table = convert_to_native(convert_to_table(table))
+        table = _convert_to_native(_convert_to_table(table))
         roles = choose_roles(table.colnames, id=id, ra=ra, dec=dec)
         if not len(table):
             raise CatalogError("The catalogue has no rows.", allowed="at least one object")
@@ -184,6 +187,9 @@ class Catalog:
         if second:
             return self.numbers(first) - self.numbers(*second)
         values, missing = self.column(name)
+        if values.dtype.kind == "U" and values.ndim == 1:
+            parsed = parse_numbers(values)
+            values = values if parsed is None else parsed
         if values.ndim != 1 or values.dtype.kind not in "iufb":
             raise CatalogError(
                 f"The column '{name}' does not hold one number per row.",
@@ -244,10 +250,12 @@ class Catalog:
         return column
 
 
-def convert_to_table(data: object) -> Table:
+def _convert_to_table(data: object) -> Table:
     """An astropy table from whatever is one; columns are not copied without need."""
     if isinstance(data, Table):
         return Table(data, copy=False)
+    if isinstance(data, pa.Table):
+        return Table({name: convert_arrow_column(data[name], name) for name in data.column_names})
     if type(data).__module__.startswith("pandas"):
         return Table({str(n): _from_pandas(data[n]) for n in data.columns})  # type: ignore[attr-defined, index]
     return Table(data)
@@ -267,7 +275,7 @@ def _from_pandas(series: object) -> np.ma.MaskedArray | np.ndarray:
     return np.ma.MaskedArray(values, mask=missing) if missing.any() else values
 
 
-def convert_to_native(table: Table) -> Table:
+def _convert_to_native(table: Table) -> Table:
     """The same table in native byte order, with text as str; nothing copied without need."""
     for name in table.colnames:
         column = table[name]
@@ -318,3 +326,77 @@ def _text_column(column: Column) -> Column:
     if missing.any():
         return MaskedColumn(array, mask=missing.reshape(values.shape), **_about(column))
     return Column(array, **_about(column))
+
+
+def convert_arrow_column(data: pa.ChunkedArray, name: str) -> np.ndarray | MaskedColumn:
+    """Convert a column of an arrow table; integers never pass through float.
+
+    Parameters
+    ----------
+    data : pyarrow.ChunkedArray of n values
+    name : str
+        For messages.
+
+    Raises
+    ------
+    CatalogError
+        If it holds lists of different lengths.
+    """
+    if pa.types.is_dictionary(data.type):
+        data = data.cast(data.type.value_type)
+    missing = data.is_null().to_numpy() if data.null_count else None
+    kind = data.type
+    if pa.types.is_decimal(kind):
+        data = data.cast(pa.string() if kind.scale == 0 else pa.float64())
+        kind = data.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return convert_text(data, missing)
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        # Filled before numpy sees it: with nulls, arrow would hand over floats.
+        values = pc.fill_null(data, False if pa.types.is_boolean(kind) else 0).to_numpy()
+    elif pa.types.is_floating(kind):
+        values = data.to_numpy()
+    elif (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    ):
+        values = _vectors(data.to_pylist(), name)
+    else:
+        values = np.array(data.to_pylist(), dtype=object)
+    return values if missing is None else MaskedColumn(values, mask=_like(missing, values))
+
+
+def _vectors(rows: list[list[float] | None], name: str) -> np.ndarray:
+    lengths = {len(row) for row in rows if row is not None}
+    if len(lengths) > 1:
+        raise CatalogError(
+            f"The column '{name}' holds lists of different lengths.",
+            received=sorted(lengths),
+            allowed="vectors of one length",
+            hint="leave the column out with columns=[...]",
+        )
+    length = lengths.pop() if lengths else 0
+    return np.array([[np.nan] * length if row is None else row for row in rows])
+
+
+def _like(missing: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(missing.reshape(-1, *[1] * (values.ndim - 1)), values.shape)
+
+
+def convert_text(column: pa.ChunkedArray, missing: np.ndarray | None) -> np.ndarray | MaskedColumn:
+    """Convert arrow text to numpy text, block by block; empty means missing.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray of string, n values
+    missing : ndarray of bool, shape (n,), or None
+        Further values to mask.
+    """
+    width = max(1, pc.max(pc.utf8_length(column)).as_py() or 1)
+    out = np.empty(len(column), dtype=f"U{width}")
+    start = 0
+    for chunk in column.chunks:
+        filled = pc.fill_null(chunk, "")
+        out[start : start + len(chunk)] = filled.to_numpy(zero_copy_only=False)
+        start += len(chunk)
+    gone = (out == "") if missing is None else (out == "") | missing
+    return MaskedColumn(out, mask=gone) if gone.any() else out

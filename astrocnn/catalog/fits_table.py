@@ -251,8 +251,13 @@ def _scaled(values: np.ndarray, definition: Any) -> np.ndarray:
 
 
 def _text(values: np.ndarray) -> np.ndarray:
-    """Bytes -> text without the blanks FITS pads with."""
-    data = np.strings.rstrip(values, b" \x00") if values.dtype.itemsize else values
+    """Bytes -> text without the blanks FITS pads with; a NUL ends a text (FITS 4.0, 7.3.3)."""
+    data = values
+    if values.dtype.itemsize:
+        letters = np.ascontiguousarray(values)[..., None].view(np.uint8)
+        ended = np.logical_or.accumulate(letters == 0, axis=-1)
+        data = np.where(ended, np.uint8(0), letters).view(values.dtype)[..., 0]
+        data = np.strings.rstrip(data, b" \x00")
     try:
         return np.strings.decode(data, "utf-8")
     except UnicodeDecodeError:

@@ -11,19 +11,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import numpy as np
-from astropy.table import MaskedColumn, Table
+import pyarrow.parquet as pq
+from astropy.io import votable
+from astropy.table import Table
 
-from astrocnn.catalog import fits_table, text_table
-from astrocnn.catalog.catalog import Catalog
+from astrocnn.catalog.catalog import Catalog, convert_arrow_column
+from astrocnn.catalog.fits_table import read_fits_table
 from astrocnn.catalog.roles import choose_roles, resolve_column
+from astrocnn.catalog.text_table import TEXT_FORMATS, Choose, read_text_table
 from astrocnn.errors import CatalogError
 
 __all__ = ["read_catalog", "detect_format"]
 
-FORMATS = ("FITS", "VOTable", "ECSV", "CSV", "TSV", "text in columns", "Parquet")
-Choose = Callable[[Sequence[str]], list[str]]
-"""Column names of a file -> those to read."""
+FORMATS = ("FITS", "VOTable", "Parquet", *TEXT_FORMATS)
 
 
 def read_catalog(
@@ -68,12 +68,14 @@ def read_catalog(
     """
     path = Path(path).expanduser()
 
-    def choose(names: Sequence[str]) -> list[str]:
-        if columns is None:
-            return list(names)
+    def choose(names: Sequence[str]) -> tuple[list[str], str | None]:
+        if not names:
+            raise CatalogError(f"'{path}' has no columns.")
         roles = choose_roles(list(names), id=id, ra=ra, dec=dec)
+        if columns is None:
+            return list(names), roles.id
         wanted = [roles.id, roles.ra, roles.dec, *(resolve_column(c, names) for c in columns)]
-        return list(dict.fromkeys(name for name in wanted if name is not None))
+        return list(dict.fromkeys(name for name in wanted if name is not None)), roles.id
 
     kind, opener = detect_format(path)
     if hdu is not None and kind != "FITS":
@@ -82,15 +84,13 @@ def read_catalog(
         )
     try:
         if kind == "FITS":
-            table = fits_table.read_fits_table(path, opener, hdu, choose)
+            table = read_fits_table(path, opener, hdu, lambda names: choose(names)[0])
         elif kind == "VOTable":
-            table = _votable(opener, choose)
-        elif kind == "ECSV":
-            table = _ecsv(opener, choose)
+            table = _read_votable(opener, choose)
         elif kind == "Parquet":
-            table = _parquet(path, choose)
+            table = _read_parquet(path, choose)
         else:
-            table = text_table.read(path, opener, choose)
+            table = read_text_table(path, opener, choose)
     except CatalogError:
         raise
     except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error) as error:
@@ -127,8 +127,6 @@ def detect_format(path: Path) -> tuple[str, Callable[[], BinaryIO]]:
         return "FITS", opener
     if head.startswith(b"PAR1"):
         return "Parquet", opener
-    if start.startswith(b"# %ECSV"):
-        return "ECSV", opener
     if start.startswith(b"<") and b"<VOTABLE" in head:
         return "VOTable", opener
     suffixes = [s.lower() for s in path.suffixes]
@@ -157,9 +155,7 @@ def _opener(path: Path) -> Callable[[], BinaryIO]:
     return lambda: path.open("rb")
 
 
-def _votable(opener: Callable[[], BinaryIO], choose: Choose) -> Table:
-    from astropy.io import votable
-
+def _read_votable(opener: Callable[[], BinaryIO], choose: Choose) -> Table:
     with warnings.catch_warnings(), opener() as stream:
         # Real VOTables break rules of the standard in ways that do not touch their values.
         warnings.simplefilter("ignore")
@@ -168,65 +164,11 @@ def _votable(opener: Callable[[], BinaryIO], choose: Choose) -> Table:
     if not tables:
         raise CatalogError("The VOTable document holds no table.")
     table = tables[0].to_table(use_names_over_ids=True)
-    return table[choose(table.colnames)]
+    return table[choose(table.colnames)[0]]
 
 
-def _ecsv(opener: Callable[[], BinaryIO], choose: Choose) -> Table:
-    with opener() as stream:
-        lines = stream.read().decode("utf-8").splitlines()
-    table = Table.read(lines, format="ascii.ecsv")
-    return table[choose(table.colnames)]
-
-
-def _parquet(path: Path, choose: Choose) -> Table:
-    import pyarrow.parquet as pq
-
+def _read_parquet(path: Path, choose: Choose) -> Table:
     with pq.ParquetFile(path) as file:
-        wanted = choose(file.schema_arrow.names)
+        wanted, _ = choose(file.schema_arrow.names)
         data = file.read(columns=wanted, use_threads=True)
-    return Table({name: _from_arrow(data.column(name), name) for name in wanted})
-
-
-def _from_arrow(column: object, name: str) -> np.ndarray | MaskedColumn:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    data = cast(pa.ChunkedArray, column)
-    if pa.types.is_dictionary(data.type):
-        data = data.cast(data.type.value_type)
-    missing = data.is_null().to_numpy() if data.null_count else None
-    kind = data.type
-    if pa.types.is_decimal(kind):
-        data = data.cast(pa.string() if kind.scale == 0 else pa.float64())
-        kind = data.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return text_table.to_text(data, missing)
-    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-        # Filled before numpy sees it: with nulls, arrow would hand over floats.
-        values = pc.fill_null(data, False if pa.types.is_boolean(kind) else 0).to_numpy()
-    elif pa.types.is_floating(kind):
-        values = data.to_numpy()
-    elif (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    ):
-        values = _vectors(data.to_pylist(), name)
-    else:
-        values = np.array(data.to_pylist(), dtype=object)
-    return values if missing is None else MaskedColumn(values, mask=_like(missing, values))
-
-
-def _vectors(rows: list[list[float] | None], name: str) -> np.ndarray:
-    lengths = {len(row) for row in rows if row is not None}
-    if len(lengths) > 1:
-        raise CatalogError(
-            f"The column '{name}' holds lists of different lengths.",
-            received=sorted(lengths),
-            allowed="vectors of one length",
-            hint="leave the column out with columns=[...]",
-        )
-    length = lengths.pop() if lengths else 0
-    return np.array([[np.nan] * length if row is None else row for row in rows])
-
-
-def _like(missing: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(missing.reshape(-1, *[1] * (values.ndim - 1)), values.shape)
+    return Table({name: convert_arrow_column(data.column(name), name) for name in wanted})

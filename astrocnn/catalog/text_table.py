@@ -1,63 +1,298 @@
-"""Tables in text: commas, tabs, semicolons, bars or blanks between the values.
+"""Tables in text: separated by commas, tabs, bars or blanks, or with a head of their own.
 
-Every value is read as text first and a column gets its type afterwards, so that no identifier is
-ever rounded.  A column is int64 if all its values are plain integers that fit; text if they are
-integers with leading zeros or too large; float64 if all are numbers; bool if all are true or
-false; otherwise text.
+IPAC, MRT (machine-readable tables of journals and of CDS) and ECSV tables say what their columns
+are: `astropy.io.ascii` reads them.  In all others every value is read as text first (by
+`pyarrow.csv`) and a column gets its type afterwards, so that no identifier is ever rounded.  A
+column is int64 if all its values are plain integers that fit; text if they are integers with
+leading zeros or signs, or too large; float64 if all are numbers; bool if all are true or false;
+otherwise text.  The identifier is int64 or text and nothing else.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from astropy.table import MaskedColumn, Table
+from astropy.io import ascii
+from astropy.table import Column, MaskedColumn, Table
 from pyarrow import csv as arrow_csv
 
+from astrocnn.catalog.catalog import convert_text
+from astrocnn.catalog.validation import CatalogWarning
 from astrocnn.errors import CatalogError
 
-__all__ = ["read", "to_text"]
+__all__ = ["TEXT_FORMATS", "Choose", "read_text_table"]
+
+TEXT_FORMATS = (
+    "CSV",
+    "TSV (also of VizieR)",
+    "text in columns",
+    "SExtractor",
+    "IPAC",
+    "MRT",
+    "ECSV",
+)
+Choose = Callable[[Sequence[str]], tuple[list[str], str | None]]
+"""Column names of a file -> those to read, and the identifier among them."""
 
 NO_VALUE = ["", "nan", "NaN", "NAN", "null", "NULL", "NA", "N/A", "n/a", "--", "\\N", "<NA>"]
 """Words for a missing number.  In a column of text only the empty one is missing."""
 
-INTEGER = r"^-?(0|[1-9][0-9]*)$"
 DIGITS = r"^[+-]?[0-9]+$"
 BLOCK_BYTES = 1 << 23
+HEAD_LINES = 400
+"""Lines in which the description of an MRT table has to begin."""
 
 
-def read(
-    path: Path, opener: Callable[[], BinaryIO], choose: Callable[[Sequence[str]], list[str]]
-) -> Table:
+@dataclass(frozen=True)
+class _Layout:
+    """Where the rows of a table begin and what its columns are; separator None means blanks."""
+
+    separator: str | None
+    names: list[str]
+    first_row: int
+    units: dict[str, str] = field(default_factory=dict)
+    descriptions: dict[str, str] = field(default_factory=dict)
+
+
+def read_text_table(path: Path, opener: Callable[[], BinaryIO], choose: Choose) -> Table:
     """Read the chosen columns of a text table.
 
     The names stand in the first line, or in the last ``#`` line before numbers begin.
+
+    Parameters
+    ----------
+    path : Path
+        For messages, and for its suffix.
+    opener : callable
+        Opens the uncompressed bytes of the file.
+    choose : callable
+        All column names -> those to read, and the identifier.
 
     Raises
     ------
     CatalogError
         If there is no line of names, names repeat, or a line has too many or too few values.
+
+    Warns
+    -----
+    CatalogWarning
+        If lines of a blank-separated table look like comments and like rows.
     """
-    with opener() as stream:
-        delimiter, names, skip = _layout(stream, path)
-    wanted = choose(names)
-    with opener() as stream:
-        source = _Lines(stream, skip, blanks=delimiter is None)
+    try:
+        head = _read_head(opener)
+    except UnicodeDecodeError as error:
+        raise CatalogError(f"'{path}' is not text: {error}", hint="save it as UTF-8") from None
+    described = _described_format(head)
+    if described is not None:
+        return _read_described(path, opener, choose, described)
+    layout = _sextractor_layout(head) or _find_layout(head, path)
+    wanted, identifier = choose(layout.names)
+    rows = _read_rows(path, opener, layout, wanted)
+    table = Table()
+    for name in wanted:
+        values = _typed(rows.column(name), is_identifier=name == identifier)
+        if name.startswith("unnamed_") and np.ma.getmaskarray(values).all():
+            continue  # a separator at the end of each line makes a column without name or value
+        column = MaskedColumn if isinstance(values, MaskedColumn) else Column
+        unit = layout.units.get(name) or None
+        table[name] = column(values, unit=unit, description=layout.descriptions.get(name))
+    return table
+
+
+def _read_head(opener: Callable[[], BinaryIO]) -> list[str]:
+    """Lines up to the third after the comments, and at least as many as may describe a table."""
+    lines: list[str] = []
+    rows = 0
+    with opener() as stream, io.TextIOWrapper(stream, "utf-8-sig", newline=None) as text:
+        for line in text:
+            lines.append(line.rstrip("\n"))
+            rows += bool(line.strip()) and not line.startswith("#")
+            if rows > 3 and len(lines) >= HEAD_LINES:
+                break
+    return lines
+
+
+def _described_format(head: list[str]) -> str | None:
+    """The astropy name of a format that describes its own columns."""
+    if head[0].startswith("# %ECSV"):
+        return "ecsv"
+    lines = [line for line in head if line.strip()]
+    if any(line.startswith("Byte-by-byte Description") for line in lines):
+        return "mrt"
+    bars = [line for line in lines if not line.startswith("\\")]
+    # A table drawn with bars has them before its rows, too; IPAC has blanks there.
+    after = next((line for line in bars if not line.startswith("|")), "")
+    if bars and re.fullmatch(r"\|.*\|\s*", bars[0]) and after.startswith(" "):
+        return "ipac"
+    return None
+
+
+def _read_described(
+    path: Path, opener: Callable[[], BinaryIO], choose: Choose, described: str
+) -> Table:
+    with opener() as stream, io.TextIOWrapper(stream, "utf-8-sig", newline=None) as text:
+        content = text.read()
+    lines = content.splitlines()
+    if described != "ecsv" and content[-1:] != "\n" and len(lines[-1]) < len(lines[-2]):
+        # In columns of fixed width a value that lost its end is a value all the same.
+        raise CatalogError(
+            f"'{path}' is cut short: its last line does not end.",
+            received=lines[-1][:80],
+            hint="fetch or write the file again",
+        )
+    try:
+        with warnings.catch_warnings():
+            # Units that astropy does not know stay as they are.
+            warnings.simplefilter("ignore")
+            table = ascii.read(lines, format=described, guess=False)
+    except Exception as error:  # each reader has its own kinds of complaint
+        reason = str(error).strip().splitlines()
+        raise CatalogError(
+            f"'{path}' cannot be read as {described.upper()}: {reason[0] if reason else error!r}",
+            hint="the file may be damaged or cut short",
+        ) from error
+    wanted, _ = choose(table.colnames)
+    return table[wanted]
+
+
+def _sextractor_layout(head: list[str]) -> _Layout | None:
+    """Names, units and descriptions in a numbered head: ``#  1 NUMBER  Running number [unit]``."""
+    first_row = next((i for i, line in enumerate(head) if not line.startswith("#")), len(head))
+    if first_row == len(head) or not re.match(r"#\s+1\s+[A-Za-z]\w*(\s|$)", head[0]):
+        return None
+    width = len(head[first_row].split())
+    # With a row of zeros astropy also names the elements of vectors (FLUX_APER, FLUX_APER_1 ...).
+    known = ascii.read([*head[:first_row], "0 " * width], format="sextractor", guess=False)
+    return _Layout(
+        None,
+        known.colnames,
+        first_row,
+        {name: str(known[name].unit or "") for name in known.colnames},
+        {name: str(known[name].description or "") for name in known.colnames},
+    )
+
+
+def _find_layout(head: list[str], path: Path) -> _Layout:
+    lines = [(at, line) for at, line in enumerate(head) if line.strip()]
+    at = next((i for i, (_, line) in enumerate(lines) if not line.startswith("#")), None)
+    if at is None:
+        raise CatalogError(f"'{path}' holds comments only.")
+    comment = lines[at - 1][1].lstrip("# \t") if at else ""
+    header = lines[at][1]
+    below = [(i, line) for i, line in lines[at + 1 :] if not line.startswith("#")][:2]
+    separator = _find_separator(header, below[0][1] if below else "", path)
+    names, first_row = _split(header, separator), lines[at][0] + 1
+    if any(_is_number(name) for name in names):
+        names, first_row = _commented_names(comment, header, separator, path), lines[at][0]
+    elif below and len(_split(below[0][1], separator)) == len(names) + 1:
+        names = [*names, ""]  # a separator at the end of each row, but not of the names
+    units: dict[str, str] = {}
+    for k, (i, line) in enumerate(below):
+        # A line of dashes below the names, as VizieR writes it, or below their units.
+        if all(re.fullmatch("-+|=+", value) for value in _split(line, separator)):
+            first_row = i + 1
+            if k == 1:
+                units = dict(zip(names, _split(below[0][1], separator), strict=False))
+            break
+    names = [name or f"unnamed_{i}" for i, name in enumerate(names, start=1)]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise CatalogError(f"'{path}' has column names that occur twice.", received=repeated)
+    return _Layout(separator, names, first_row, units)
+
+
+def _commented_names(comment: str, header: str, separator: str | None, path: Path) -> list[str]:
+    """Names in the last comment line before the numbers begin."""
+    names = _split(comment, separator if separator and separator in comment else None)
+    width = len(_split(header, separator))
+    if comment and len(names) != width:
+        raise CatalogError(
+            f"'{path}' names {len(names)} columns in its last comment line but has "
+            f"{width} values in its first row.",
+            received=f"comment: {comment[:80]}",
+        )
+    if not comment or any(_is_number(name) for name in names):
+        raise CatalogError(
+            f"'{path}' has no line of column names.",
+            received=f"first line: {header[:80]}",
+            hint="put a line of names at the top, with or without '#'",
+        )
+    return names
+
+
+def _find_separator(header: str, row: str, path: Path) -> str | None:
+    """The separator that divides the names and the first row into as many values."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    preferred = [c for suffix, c in ((".csv", ","), (".tsv", "\t")) if suffix in suffixes]
+    candidates = [*preferred, "\t", ",", ";", "|"]
+    for separator in [*candidates, None]:
+        width = len(_split(header, separator))
+        values = _split(row, separator)
+        ends_with_separator = len(values) == width + 1 and values[-1] == ""
+        if width > 1 and (not row or len(values) == width or ends_with_separator):
+            return separator
+    for separator in candidates:
+        if separator in header:
+            return separator
+    return preferred[0] if preferred else None
+
+
+def _split(line: str, separator: str | None) -> list[str]:
+    if separator is None:
+        return [value.strip('"') for value in re.findall(r'"[^"]*"|\S+', line)]
+    return [value.strip() for value in next(csv.reader([line], delimiter=separator), [""])]
+
+
+def _is_number(value: str) -> bool:
+    # Not float(): a column may well be called "nan" or "inf".
+    return re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", value) is not None
+
+
+def _read_rows(
+    path: Path, opener: Callable[[], BinaryIO], layout: _Layout, wanted: list[str]
+) -> pa.Table:
+    """The chosen columns as text."""
+    by_blanks = layout.separator is None or len(layout.names) == 1
+    stray: list[str] = []
+
+    def skip_comment(row: arrow_csv.InvalidRow) -> str:
+        # A row whose identifier begins with '#' has as many values as any other.
+        if not row.text.startswith("#"):
+            return "error"
+        if "\n" in row.text or "\r" in row.text:
+            stray.append(row.text.splitlines()[0])
+            return "error"
+        return "skip"
+
+    opened = _BlankSeparated(opener(), layout) if by_blanks else opener()
+    with closing(opened) as stream:
         try:
-            data = arrow_csv.read_csv(
-                pa.PythonFile(source, mode="r"),
-                read_options=arrow_csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES),
+            return arrow_csv.read_csv(
+                pa.PythonFile(stream, mode="r"),
+                read_options=arrow_csv.ReadOptions(
+                    column_names=layout.names,
+                    block_size=BLOCK_BYTES,
+                    skip_rows=0 if by_blanks else layout.first_row,
+                ),
                 parse_options=arrow_csv.ParseOptions(
-                    delimiter=delimiter or "\t", newlines_in_values=True
+                    delimiter="\t" if by_blanks else layout.separator,
+                    # Blocks of rows are parsed in parallel where no value can span lines.
+                    newlines_in_values=_holds_quotes(opener),
+                    invalid_row_handler=skip_comment,
                 ),
                 convert_options=arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
+                    column_types=dict.fromkeys(layout.names, pa.string()),
                     include_columns=wanted,
                     strings_can_be_null=False,
                 ),
@@ -68,179 +303,125 @@ def read(
             hint = "a line may be cut short, or hold a separator without quotes"
             if "UTF8" in str(error):
                 hint = "save the file as UTF-8"
+            if stray:
+                hint = f'close the quotes (") in the comment line: {stray[0][:60]}'
             raise CatalogError(
-                f"'{path}' cannot be read as a table of {len(names)} columns: {error}", hint=hint
+                f"'{path}' cannot be read as a table of {len(layout.names)} columns: {error}",
+                hint=hint,
             ) from error
-    return Table({name: _typed(data.column(name)) for name in wanted})
 
 
-def _layout(stream: BinaryIO, path: Path) -> tuple[str | None, list[str], int]:
-    """Separator (None for blanks), column names, and bytes before the first row."""
-    comment, skip = "", 0
-    header = None
-    following = ""
-    for raw in iter(stream.readline, b""):
-        try:
-            line = raw.decode("utf-8-sig" if skip == 0 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise CatalogError(f"'{path}' is not text: {error}", hint="save it as UTF-8") from None
-        if header is not None and line.strip() and not line.startswith("#"):
-            following = line
-            break
-        if header is None:
-            if line.startswith("#"):
-                comment = line.lstrip("# \t").rstrip("\r\n") or comment
-            elif line.strip():
-                header = line.rstrip("\r\n")
-                after = skip + len(raw)
-                before = skip
-        skip += len(raw)
-    if header is None:
-        raise CatalogError(f"'{path}' holds comments only.")
-    delimiter = _delimiter(header, following, path)
-    names, first = _fields(header, delimiter), after
-    if any(_is_number(field) for field in names):
-        commented = _fields(comment, delimiter if delimiter and delimiter in comment else None)
-        if comment and len(commented) != len(names):
-            raise CatalogError(
-                f"'{path}' names {len(commented)} columns in its last comment line but has "
-                f"{len(names)} values in its first row.",
-                received=f"comment: {comment[:80]}",
-            )
-        if not comment or any(_is_number(field) for field in commented):
-            raise CatalogError(
-                f"'{path}' has no line of column names.",
-                received=f"first line: {header[:80]}",
-                hint="put a line of names at the top, with or without '#'",
-            )
-        names, first = commented, before
-    repeated = sorted({n for n in names if names.count(n) > 1})
-    if repeated or "" in names:
-        raise CatalogError(
-            f"'{path}' has column names that are empty or occur twice.", received=repeated or names
-        )
-    return delimiter, names, first
+def _holds_quotes(opener: Callable[[], BinaryIO]) -> bool:
+    with opener() as stream:
+        return any(b'"' in block for block in iter(lambda: stream.read(BLOCK_BYTES), b""))
 
 
-def _delimiter(header: str, following: str, path: Path) -> str | None:
-    suffixes = [s.lower() for s in path.suffixes]
-    preferred = [d for s, d in ((".csv", ","), (".tsv", "\t")) if s in suffixes]
-    candidates: list[str | None] = [*preferred, "\t", ",", ";", "|"]
-    for candidate in [*candidates, None]:
-        width = len(_fields(header, candidate))
-        if width > 1 and (not following or len(_fields(following, candidate)) == width):
-            return candidate
-    for candidate in candidates:
-        if len(_fields(header, candidate)) > 1:
-            return candidate
-    return preferred[0] if preferred else None
+class _BlankSeparated:
+    """The rows of a blank-separated table as tab-separated ones, without comments."""
 
-
-def _fields(line: str, delimiter: str | None) -> list[str]:
-    if delimiter is None:
-        return [field.strip('"') for field in re.findall(r'"[^"]*"|\S+', line)]
-    return [field.strip() for field in next(csv.reader([line], delimiter=delimiter), [""])]
-
-
-def _is_number(field: str) -> bool:
-    # Not float(): a column may well be called "nan" or "inf".
-    return re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", field) is not None
-
-
-class _Lines:
-    """The rows of a text file for arrow: comments dropped, runs of blanks turned into tabs."""
-
-    closed = False
-
-    def __init__(self, stream: BinaryIO, skip: int, *, blanks: bool) -> None:
-        self._stream = stream
-        self._blanks = blanks
-        self._stream.read(skip)
+    def __init__(self, stream: BinaryIO, layout: _Layout) -> None:
+        self._width = len(layout.names)
+        self._text = io.TextIOWrapper(stream, "utf-8-sig", newline=None)
+        self._blocks = self._clean(layout.first_row)
         self._ready = b""
 
+    @property
+    def closed(self) -> bool:
+        """Whether the file is closed."""
+        return self._text.closed
+
+    def close(self) -> None:
+        """Close the file."""
+        self._text.close()
+
     def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes; fewer are not the end."""
         while not self._ready:
-            block = self._stream.read(BLOCK_BYTES)
-            if not block:
+            block = next(self._blocks, None)
+            if block is None:
                 return b""
-            self._ready = self._clean(block + self._stream.readline())
-        if size is None or size < 0:
-            size = len(self._ready)
-        out, self._ready = self._ready[:size], self._ready[size:]
-        return out
+            self._ready = block
+        size = len(self._ready) if size is None or size < 0 else size
+        block, self._ready = self._ready[:size], self._ready[size:]
+        return block
 
-    def _clean(self, block: bytes) -> bytes:
-        if block.startswith(b"#") or b"\n#" in block:
-            block = re.sub(rb"(?m)^#.*\n?", b"", block)
-        if not self._blanks:
-            return block
-        block = re.sub(rb"(?m)^[ \t]+|[ \t\r]+$", b"", block)
-        if b'"' in block:
-            return re.sub(rb'("[^"\n]*")|[ \t]+', lambda m: m.group(1) or b"\t", block)
-        return re.sub(rb"[ \t]+", b"\t", block)
+    def _clean(self, first_row: int) -> Iterator[bytes]:
+        for _ in range(first_row):
+            self._text.readline()
+        while block := self._text.read(BLOCK_BYTES):
+            block += self._text.readline()
+            if block.startswith("#") or "\n#" in block:
+                self._warn_of_rows(re.findall(r"(?m)^#.*", block))
+                block = re.sub(r"(?m)^#.*\n?", "", block)
+            block = re.sub(r"(?m)^[ \t]+|[ \t\r]+$", "", block)
+            if '"' in block:
+                block = re.sub(r'("[^"\n]*")|[ \t]+', lambda m: m.group(1) or "\t", block)
+            elif self._width > 1:
+                block = re.sub(r"[ \t]+", "\t", block)
+            yield block.encode()
+
+    def _warn_of_rows(self, comments: list[str]) -> None:
+        alike = [line for line in comments if len(line.split()) == self._width]
+        if alike:
+            warnings.warn(
+                f"{len(alike)} lines beginning with '#' have as many values as there are columns; "
+                f"they are taken as comments, not as rows: '{alike[0][:60]}'. Put the text in "
+                "quotes if they are rows.",
+                CatalogWarning,
+                stacklevel=2,
+            )
 
 
-def _typed(column: Any) -> np.ndarray | MaskedColumn:
+def _typed(column: pa.ChunkedArray, *, is_identifier: bool) -> np.ndarray | MaskedColumn:
     """The column with the type its values allow."""
     text = pc.utf8_trim_whitespace(column)
     gone = pc.is_in(text, value_set=pa.array(NO_VALUE))
     missing = gone.to_numpy()
-    known = text.filter(pc.invert(gone))
-    if not len(known):
+    if missing.all():
         return MaskedColumn(np.full(len(text), np.nan), mask=missing)
-    if _all(known, DIGITS):
-        numbers = _integers(text, gone) if _all(known, INTEGER) else None
-        return to_text(text, None) if numbers is None else _masked(numbers, missing)
+    numbers = _integers(text, gone)
+    if numbers is not None:
+        return _masked(numbers, missing)
+    known = text.filter(pc.invert(gone)) if missing.any() else text
+    if is_identifier or _all_match(known, DIGITS):
+        return convert_text(text, None)
     numbers = _floats(text, gone)
     if numbers is not None:
         return _masked(numbers, missing)
-    lower = pc.utf8_lower(known)
-    if pc.all(pc.is_in(lower, value_set=pa.array(["true", "false"]))).as_py():
+    truth = pa.array(["true", "false"])
+    if all(pc.all(pc.is_in(pc.utf8_lower(c), value_set=truth)).as_py() for c in known.chunks):
         return _masked(pc.equal(pc.utf8_lower(text), "true").to_numpy(), missing)
-    return to_text(text, None)
+    return convert_text(text, None)
 
 
-def _all(values: Any, pattern: str) -> bool:
+def _all_match(values: pa.ChunkedArray, pattern: str) -> bool:
     # Chunk by chunk: a column of another type is most often seen as such in the first.
     return all(pc.all(pc.match_substring_regex(c, pattern)).as_py() for c in values.chunks)
 
 
-def _floats(text: Any, gone: Any) -> np.ndarray | None:
+def _integers(text: pa.ChunkedArray, gone: pa.ChunkedArray) -> np.ndarray | None:
+    """Integers of 64 bits, if writing them again gives the same text; else None."""
+    plain = pc.if_else(gone, pa.scalar("0"), text)
+    try:
+        numbers = plain.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return None
+    # Leading zeros, signs and hexadecimals would be lost.
+    return numbers.to_numpy() if numbers.cast(pa.string()).equals(plain) else None
+
+
+def _floats(text: pa.ChunkedArray, gone: pa.ChunkedArray) -> np.ndarray | None:
     plain = text
     if pc.any(pc.starts_with(text, "+")).as_py():
         plain = pc.replace_substring_regex(text, r"^\+", "")
+    if pc.any(pc.match_substring_regex(text.slice(0, 100), r"[0-9.][dD][+-][0-9]")).as_py():
+        # Double precision as Fortran writes it.
+        plain = pc.replace_substring_regex(plain, r"([0-9.])[dD]([+-][0-9]+)$", r"\1E\2")
     try:
         return pc.if_else(gone, pa.scalar("nan"), plain).cast(pa.float64()).to_numpy()
     except pa.ArrowInvalid:
         return None
 
 
-def _integers(text: Any, gone: Any) -> np.ndarray | None:
-    try:
-        return pc.if_else(gone, pa.scalar("0"), text).cast(pa.int64()).to_numpy()
-    except pa.ArrowInvalid:
-        return None
-
-
 def _masked(values: np.ndarray, missing: np.ndarray) -> np.ndarray | MaskedColumn:
     return MaskedColumn(values, mask=missing) if missing.any() else values
-
-
-def to_text(column: Any, missing: np.ndarray | None) -> np.ndarray | MaskedColumn:
-    """Arrow text -> numpy text, block by block; empty means missing.
-
-    Parameters
-    ----------
-    column : pyarrow.ChunkedArray of string, n values
-    missing : ndarray of bool, shape (n,), or None
-        Further values to mask.
-    """
-    width = max(1, pc.max(pc.utf8_length(column)).as_py() or 1)
-    out = np.empty(len(column), dtype=f"U{width}")
-    start = 0
-    for chunk in column.chunks:
-        filled = pc.fill_null(chunk, "")
-        out[start : start + len(chunk)] = filled.to_numpy(zero_copy_only=False)
-        start += len(chunk)
-    gone = (out == "") if missing is None else (out == "") | missing
-    return MaskedColumn(out, mask=gone) if gone.any() else out

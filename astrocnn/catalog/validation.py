@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from astropy import units
 from astropy.table import Column, MaskedColumn, Table
 
@@ -16,6 +18,7 @@ __all__ = [
     "SENTINELS",
     "find_sentinels",
     "mask_missing",
+    "parse_numbers",
     "validate_identifiers",
     "validate_missing",
     "validate_positions",
@@ -181,16 +184,40 @@ def validate_positions(
     return np.where(bad, np.nan, wrapped), np.where(bad, np.nan, dec_deg), bad
 
 
+def parse_numbers(text: np.ndarray) -> np.ndarray | None:
+    """Parse numbers that a table holds as text, such as ``+02`` or ``1.5D+02``.
+
+    Parameters
+    ----------
+    text : ndarray of str, shape (n,)
+
+    Returns
+    -------
+    ndarray of float64, shape (n,), or None
+        NaN where empty; None if one text is no number.
+    """
+    plain = pc.utf8_trim_whitespace(pa.array(text.tolist(), pa.string()))
+    plain = pc.replace_substring_regex(plain, r"^\+", "")
+    plain = pc.replace_substring_regex(plain, r"^([^dD]*[0-9.])[dD]([+-]?[0-9]+)$", r"\1E\2")
+    try:
+        return np.array(pc.if_else(pc.equal(plain, ""), "nan", plain).cast(pa.float64()))
+    except pa.ArrowInvalid:
+        return None
+
+
 def _degrees(column: Column, name: str) -> tuple[np.ndarray, bool]:
     """Values in degrees with NaN where masked, and whether the column states its unit."""
-    if column.dtype.kind not in "fiu" or column.ndim != 1:
+    numbers: np.ndarray | None = np.ma.getdata(column)
+    if column.dtype.kind == "U" and column.ndim == 1:
+        numbers = parse_numbers(np.asarray(numbers))
+    if numbers is None or numbers.dtype.kind not in "fiu" or column.ndim != 1:
         raise CatalogError(
             f"The coordinate column '{name}' does not hold one number per row.",
             received=f"type {column.dtype}, first value {column[0]!r}" if len(column) else None,
             allowed="degrees as decimal numbers, or any angle with its unit",
             hint="convert sexagesimal text to decimal degrees before reading",
         )
-    values = np.array(np.ma.getdata(column), dtype=np.float64)
+    values = np.array(numbers, dtype=np.float64)
     mask = np.ma.getmaskarray(column)
     if mask.any():
         values[mask] = np.nan

@@ -17,7 +17,7 @@ from astropy.table import MaskedColumn, Table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astrocnn.catalog import read_catalog
+from astrocnn.catalog import Catalog, CatalogWarning, read_catalog
 from astrocnn.catalog.fits_table import read_blocks
 from astrocnn.errors import CatalogError
 
@@ -65,6 +65,7 @@ WRITERS: dict[str, Callable[[Table, Path], None]] = {
     "t.csv.gz": _gzipped(_csv(",")),
     "t.tsv": _csv("\t"),
     "t_semicolon.txt": _csv(";"),
+    "t.tbl": lambda t, p: t.write(p, format="ascii.ipac", overwrite=True),
     "t.parquet": _parquet,
     "no_suffix": _parquet,
 }
@@ -216,6 +217,150 @@ def test_text_in_its_many_forms(text: str, folder: Path) -> None:
     assert found.ra.tolist() == [10.5, 11.5]
     assert found.dec.tolist() == [-20.0, 21.5]
     assert found.column("name")[0].tolist() == ["a b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        (",id,ra,dec\n0,11,1.0,2.0\n1,12,3.0,4.0\n", ["unnamed_1", "id", "ra", "dec"]),
+        ("id,ra,dec,\n11,1.0,2.0,\n12,3.0,4.0,\n", ["id", "ra", "dec"]),
+        ("id,ra,dec\n11,1.0,2.0,\n12,3.0,4.0,\n", ["id", "ra", "dec"]),
+        ("id,ra,dec\r11,1.0,2.0\r12,3.0,4.0\r", ["id", "ra", "dec"]),
+        ("id ra dec\r11 1.0 2.0\r12 3.0 4.0", ["id", "ra", "dec"]),
+        ("id\tra\tdec\r\n11\t1.0\t2.0\r\n12\t3.0\t4.0\r\n", ["id", "ra", "dec"]),
+        ("id;ra;dec\n11;+01;+02\n12;3;+04\n", ["id", "ra", "dec"]),
+        ("id,ra,dec\n11,1.0D+00,2D0\n12,3.0D+00,0.4D1\n", ["id", "ra", "dec"]),
+        ("| id | ra | dec |\n| 11 | 1.0 | 2.0 |\n| 12 | 3.0 | 4.0 |\n", ["id", "ra", "dec"]),
+        ("id  ra  dec\n--- --- ---\n11  1.0 2.0\n12  3.0 4.0\n", ["id", "ra", "dec"]),
+    ],
+)
+def test_text_of_other_programs(text: str, columns: list[str], folder: Path) -> None:
+    (folder / "other.txt").write_text(text, newline="")
+    found = read_catalog(folder / "other.txt")
+    assert found.ids.tolist() == [11, 12]
+    assert (found.ra.tolist(), found.dec.tolist()) == ([1.0, 3.0], [2.0, 4.0])
+    assert found.table.colnames == columns
+
+
+VIZIER = """#RESOURCE=yCat
+#Column\trecno\t(I8)
+_RAJ2000\t_DEJ2000\tName\tBmag
+deg\tdeg\t \tmag
+--------\t--------\t----\t----
+150.10\t+2.10\tA 1\t20.1
+150.20\t-2.20\tB 2\t
+"""
+SEXTRACTOR = """#   1 NUMBER       Running object number
+#   2 ALPHA_J2000  Right ascension [deg]
+#   3 DELTA_J2000  Declination [deg]
+#   4 FLUX_APER    Flux in apertures [count]
+#   6 FLAGS        Extraction flags
+         1   150.1   2.1   10.5   11.5   0
+         2   150.2  -2.2   20.5   21.5   3
+"""
+
+
+@pytest.mark.parametrize("separator", ["\t", ";"])
+def test_units_and_dashes_of_vizier_are_no_rows(separator: str, folder: Path) -> None:
+    (folder / "vizier.tsv").write_text(VIZIER.replace("\t", separator))
+    found = read_catalog(folder / "vizier.tsv", id="Name")
+    assert found.ids.tolist() == ["A 1", "B 2"]
+    assert (found.ra.tolist(), found.dec.tolist()) == ([150.1, 150.2], [2.1, -2.2])
+    assert str(found.table["Bmag"].unit) == "mag"
+    assert found.column("Bmag")[1].tolist() == [False, True]
+
+
+def test_names_units_and_vectors_of_a_sextractor_head(folder: Path) -> None:
+    (folder / "s.cat").write_text(SEXTRACTOR)
+    found = read_catalog(folder / "s.cat")
+    assert found.ids.tolist() == [1, 2]
+    assert (found.ra.tolist(), found.dec.tolist()) == ([150.1, 150.2], [2.1, -2.2])
+    assert found.table.colnames[3:] == ["FLUX_APER", "FLUX_APER_1", "FLAGS"]
+    assert found.table["FLUX_APER_1"].tolist() == [11.5, 21.5]
+    assert str(found.table["ALPHA_J2000"].unit) == "deg"
+    assert found.table["FLAGS"].description == "Extraction flags"
+
+
+@pytest.mark.parametrize("name", ["ascii.ipac", "ascii.mrt", "ascii.ecsv"])
+def test_formats_that_describe_their_columns(name: str, folder: Path) -> None:
+    table = Table(
+        {"id": [2**62 + 1, 7], "ra": [1.5, 2.5], "dec": [-1.0, 1.0], "label": ["007", "A b"]},
+        units={"ra": "deg", "dec": "deg"},
+    )
+    table.write(folder / "described.txt", format=name, overwrite=True)
+    found = read_catalog(folder / "described.txt", columns=["label"])
+    assert found.ids.tolist() == [2**62 + 1, 7]
+    assert (found.ra.tolist(), found.dec.tolist()) == ([1.5, 2.5], [-1.0, 1.0])
+    assert found.column("label")[0].tolist() == ["007", "A b"]
+    assert str(found.table["ra"].unit) == "deg"
+    content = (folder / "described.txt").read_text()
+    (folder / "cut.txt").write_text(content[: len(content) - 12])
+    with pytest.raises(CatalogError):
+        read_catalog(folder / "cut.txt")
+
+
+@given(ids=st.lists(INT64, min_size=1, max_size=6, unique=True))
+def test_integer_identifiers_survive_machine_readable_tables(ids: list[int], folder: Path) -> None:
+    Table({"id": ids, "x": [1.5] * len(ids)}).write(
+        folder / "t.mrt", format="ascii.mrt", overwrite=True
+    )
+    found = read_catalog(folder / "t.mrt")
+    assert found.ids.dtype == np.int64 and found.ids.tolist() == ids
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["#1", "#2", "A3"],
+        ["1e3", "1000"],
+        ["1.0", "1"],
+        ["+5", "5"],
+        ["0x1f", "31"],
+        ["1D+2", "100"],
+        ["true", "false"],
+        ["-0", "0"],
+        ["NA", "N"],
+    ],
+)
+def test_identifiers_stay_as_they_are_written(ids: list[str], folder: Path) -> None:
+    rows = "".join(f"{name},{i}.5\n" for i, name in enumerate(ids))
+    (folder / "ids.csv").write_text("id,x\n" + rows + "# a remark, with, commas\n")
+    assert read_catalog(folder / "ids.csv").ids.tolist() == ids
+
+
+def test_rows_that_look_like_comments_are_announced(folder: Path) -> None:
+    (folder / "hash.txt").write_text("id x\n1 2\n#3 4\n# a longer remark\n")
+    with pytest.warns(CatalogWarning, match="1 lines beginning with '#'"):
+        assert read_catalog(folder / "hash.txt").ids.tolist() == [1]
+
+
+def test_text_is_a_number_only_where_a_number_is_needed(folder: Path) -> None:
+    (folder / "signs.csv").write_text("id,mag,word\n1,+02,a\n2,-03,b\n3,,c\n")
+    found = read_catalog(folder / "signs.csv")
+    assert found.column("mag")[0][:2].tolist() == ["+02", "-03"]
+    assert found.numbers("mag")[:2].tolist() == [2.0, -3.0]
+    assert np.isnan(found.numbers("mag")[2])
+    with pytest.raises(CatalogError, match="'word' does not hold one number per row"):
+        found.numbers("word")
+
+
+def test_fits_text_ends_at_a_nul(folder: Path) -> None:
+    names = np.array([b"ab\0cd", b"x y  ", b"\0zz"])
+    columns = [fits.Column("id", "J", array=[1, 2, 3]), fits.Column("name", "5A", array=names)]
+    fits.BinTableHDU.from_columns(columns).writeto(folder / "nul.fits", overwrite=True)
+    raw = (folder / "nul.fits").read_bytes()
+    assert b"ab\0cd" in raw
+    values, missing = read_catalog(folder / "nul.fits").column("name")
+    assert values[:2].tolist() == ["ab", "x y"]
+    assert missing.tolist() == [False, False, True]
+
+
+def test_arrow_tables_keep_integers_with_missing_values_exact() -> None:
+    table = pa.table({"id": pa.array([2**62 + 1, 2]), "n": pa.array([None, 2**62 + 1])})
+    found = Catalog.from_table(table)
+    assert found.ids.tolist() == [2**62 + 1, 2]
+    values, missing = found.column("n")
+    assert values[1] == 2**62 + 1 and missing.tolist() == [True, False]
 
 
 def test_a_comma_in_quotes_and_a_line_break_in_quotes(folder: Path) -> None:
