@@ -1,36 +1,54 @@
 """Scores, baselines, figures and the report of a trained model.
 
-Takes plain arrays: labels as `Task.encode` gives them and samples of shape
-(n_draws, n, units).  How a kind of quantity is scored and drawn is a file in ``chapters/``.
+Takes plain arrays: labels as `Task.encode` gives them and samples of shape (n_draws, n, units).
+How one kind of quantity is scored and shown is a file in ``kinds/``.
 """
 
 from __future__ import annotations
 
-from astrocnn.evaluation.baselines import Cut, Majority, fit_cut, fit_majority, peak_brightness
-from astrocnn.evaluation.compare import baseline_scores
-from astrocnn.evaluation.priors import fit_mean, fit_neighbors, fit_prior
-from astrocnn.evaluation.scores import headline, read_scores, score, write_scores
-from astrocnn.report.gallery import Stamp
-from astrocnn.report.page import Chapter, Headline, Picture, Table, write_report
+from astrocnn.evaluation.baselines import (
+    compute_peak_brightness,
+    fit_cut,
+    fit_majority,
+    fit_mean,
+    fit_neighbors,
+    fit_prior,
+    fit_votes,
+)
+from astrocnn.evaluation.comparison import Contestant, compare_models
+from astrocnn.evaluation.kinds import TargetEvaluation, evaluate_target
+from astrocnn.evaluation.labels import format_interval, format_score, format_value, get_label
+from astrocnn.evaluation.scores import (
+    baseline_scores,
+    evaluate,
+    find_headline,
+    read_scores,
+    score,
+    score_evaluations,
+    write_scores,
+)
 
 __all__ = [
-    "Chapter",
-    "Cut",
-    "Headline",
-    "Majority",
-    "Picture",
-    "Stamp",
-    "Table",
+    "Contestant",
+    "TargetEvaluation",
     "baseline_scores",
+    "compare_models",
+    "compute_peak_brightness",
+    "evaluate",
+    "evaluate_target",
+    "find_headline",
     "fit_cut",
     "fit_majority",
     "fit_mean",
     "fit_neighbors",
     "fit_prior",
-    "headline",
-    "peak_brightness",
+    "fit_votes",
+    "format_interval",
+    "format_score",
+    "format_value",
+    "get_label",
     "read_scores",
     "score",
-    "write_report",
+    "score_evaluations",
     "write_scores",
 ]

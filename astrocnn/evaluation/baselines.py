@@ -1,176 +1,330 @@
-"""Honest baselines of classes: what one gets without a network.
+"""Baselines: predictors without a network, fitted on the training split.
 
-Both are fitted on the training split and answer in the same format as a network, so that the
-same code scores them.
+They return samples in the format of an estimator, so the same code scores them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import isotonic_regression, minimize_scalar
 
 from astrocnn.errors import PredictionError
-from astrocnn.targets import ClassFamily, Target
+from astrocnn.metrics import dirichlet_multinomial_nll
+from astrocnn.targets import ClassFamily, QuantityFamily, Target
 
-__all__ = ["Cut", "Majority", "fit_cut", "fit_majority", "peak_brightness"]
+__all__ = [
+    "ConstantBaseline",
+    "Cut",
+    "Neighbors",
+    "compute_peak_brightness",
+    "fit_cut",
+    "fit_majority",
+    "fit_mean",
+    "fit_neighbors",
+    "fit_prior",
+    "fit_votes",
+]
 
 
 @dataclass(frozen=True, eq=False)
-class Majority:
-    """Every object gets the class shares of the training split.
+class ConstantBaseline:
+    """The same prediction for every object.
 
     Parameters
     ----------
-    target : Target
-        What is predicted.
-    shares : ndarray of shape (n_classes,)
-        Shares of the classes.
+    name, description : str
+        Name in tables, and what it predicts.
+    parameters : ndarray of shape (units,)
+        Parameters of the family of the target.
     """
 
-    target: Target
-    shares: NDArray[np.float64]
-    label = "Majority"
+    name: str
+    description: str
+    parameters: NDArray[np.floating]
 
-    @property
-    def sentence(self) -> str:
-        """What it does."""
-        classes = _family(self.target).classes
-        return f"always '{classes[int(self.shares.argmax())]}', the commonest class in training"
-
-    def sample(self, n: int) -> NDArray[np.float64]:
+    def sample(self, n: int) -> NDArray[np.floating]:
         """Samples of shape (1, n, units) for `n` objects."""
-        p = np.broadcast_to(self.shares, (1, n, len(self.shares)))
-        return np.asarray(_family(self.target).from_probabilities(p))
+        return np.broadcast_to(self.parameters, (1, n, len(self.parameters)))
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A single threshold on one number.
+    """A single threshold on one column.
 
     Parameters
     ----------
-    target : Target
-        What is predicted.
-    name : str
-        What the number is, for instance "peak brightness".
+    family : ClassFamily
+        Family of the target.
+    column : str
+        Name of the column, for instance "peak brightness".
     threshold : float
         The cut with the highest accuracy on the training split; NaN when no cut helps.
     edges : ndarray of shape (m,)
-        Where the probabilities change, rising; the last step begins at the last edge.
+        Values at which the probabilities change, ascending.
     steps : ndarray of shape (m + 1, n_classes)
         Class probabilities below the first edge, between edges, and from the last one on.
     """
 
-    target: Target
-    name: str
+    family: ClassFamily
+    column: str
     threshold: float
     edges: NDArray[np.float64]
     steps: NDArray[np.float64]
 
     @property
-    def label(self) -> str:
-        """What it is called in tables."""
-        return f"Cut on {self.name}"
+    def name(self) -> str:
+        """Name in tables."""
+        return f"Cut on {self.column}"
 
     @property
-    def sentence(self) -> str:
-        """What it does."""
-        classes = _family(self.target).classes
-        low, high = (classes[int(self.steps[end].argmax())] for end in (0, -1))
+    def description(self) -> str:
+        """What it predicts."""
+        low, high = (self.family.classes[int(self.steps[end].argmax())] for end in (0, -1))
         if low == high:
-            return f"always '{low}': no cut on {self.name} does better in training"
-        return f"'{low}' where {self.name} < {self.threshold:.4g}, else '{high}'"
+            return f"always '{low}': no cut on {self.column} is better on the training split"
+        return f"'{low}' where {self.column} < {self.threshold:.4g}, else '{high}'"
 
-    def sample(self, values: Any) -> NDArray[np.float64]:
-        """Samples of shape (1, n, units); NaN where the number is not finite."""
-        values = np.asarray(values, np.float64)
-        known = np.isfinite(values)
-        place = np.searchsorted(self.edges, np.where(known, values, 0.0), side="right")
+    def sample(self, values: ArrayLike) -> NDArray[np.floating]:
+        """Samples of shape (1, n, units); NaN where the value is not finite."""
+        x = np.asarray(values, np.float64)
+        known = np.isfinite(x)
+        place = np.searchsorted(self.edges, np.where(known, x, 0.0), side="right")
         p = np.where(known[:, None], self.steps[place], np.nan)[None]
-        return np.asarray(_family(self.target).from_probabilities(p))
+        return np.asarray(self.family.from_probabilities(p))
 
 
-def fit_majority(target: Target, encoded: Any, weight: Any) -> Majority:
-    """Class shares of the labelled objects of the training split.
+@dataclass(frozen=True, eq=False)
+class Neighbors:
+    """The true values of the training objects nearest in one column.
+
+    Parameters
+    ----------
+    family : QuantityFamily
+        Family of the target.
+    column : str
+        Name of the column.
+    sorted_column : ndarray of shape (n,)
+        The column of the training objects, ascending.
+    values : ndarray of shape (n,)
+        Their true values.
+    count : int
+        Number of neighbors.
+    """
+
+    family: QuantityFamily
+    column: str
+    sorted_column: NDArray[np.float64]
+    values: NDArray[np.float64]
+    count: int
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        return f"{self.column} alone"
+
+    @property
+    def description(self) -> str:
+        """What it predicts."""
+        return f"true values of the {self.count} training objects nearest in {self.column}"
+
+    def sample(self, values: ArrayLike) -> NDArray[np.floating]:
+        """Samples of shape (1, n, units); NaN where the value is not finite."""
+        x = np.asarray(values, np.float64)
+        known = np.isfinite(x)
+        # The nearest are consecutive: a run starts where both of its ends are equally far.
+        last = len(self.sorted_column) - self.count
+        middles = self.sorted_column[:last] + self.sorted_column[self.count :]
+        start = np.searchsorted(middles, 2 * x[known], side="left")
+        nearest = self.values[start[:, None] + np.arange(self.count)]
+        out = np.full((1, len(x), self.family.units), np.nan, np.float32)
+        if known.any():
+            out[0, known] = self.family.from_values(nearest)
+        return out
+
+
+def fit_majority(target: Target, encoded: ArrayLike, weight: ArrayLike) -> ConstantBaseline:
+    """Class fractions of the training split for every object; the majority class wins.
 
     Parameters
     ----------
     target : Target
-        One over named classes.
+        A target over named classes.
     encoded : array_like of shape (n, k)
-        Labels of the training objects.
+        Labels of the training split.
     weight : array_like of shape (n,)
         0 where the label is missing.
-
-    Returns
-    -------
-    Majority
 
     Raises
     ------
     PredictionError
         If no object has a label.
     """
-    truth = _truth(target, encoded, np.asarray(weight) > 0)
-    return Majority(target, truth.mean(axis=0))
+    family = _get_classes(target)
+    truth = _get_truth(target, encoded, np.asarray(weight) > 0)
+    fractions = truth.mean(axis=0)
+    parameters = np.asarray(family.from_probabilities(fractions[None, None]))[0, 0]
+    majority = family.classes[int(fractions.argmax())]
+    description = f"always '{majority}', the most frequent class of the training split"
+    return ConstantBaseline("Majority", description, parameters)
 
 
-def fit_cut(target: Target, name: str, values: Any, encoded: Any, weight: Any) -> Cut:
-    """The single threshold with the highest accuracy on the training split.
+def fit_cut(
+    target: Target, column: str, values: ArrayLike, encoded: ArrayLike, weight: ArrayLike
+) -> Cut:
+    """The single threshold on a column with the highest accuracy on the training split.
 
     For two classes the probabilities on both sides of it come from isotonic regression, whose
     step across one half is that best threshold, so that ROC and calibration are as good as a
-    monotonic function of the number allows.  For more classes each side has its class shares.
+    monotonic function of the column allows.  For more classes each side has its class fractions.
 
     Parameters
     ----------
     target : Target
-        What is predicted.
-    name : str
-        What the number is.
+        A target over named classes.
+    column : str
+        Name of the column.
     values : array_like of shape (n,)
-        The number; objects where it is not finite are left out.
+        The column; objects where it is not finite are excluded.
     encoded, weight : array_like of shape (n, k) and (n,)
         Labels of the training split.
 
     Raises
     ------
     PredictionError
-        If no object has both a label and a finite number.
+        If no object has both a label and a finite value.
 
     References
     ----------
     Brummer and du Preez (2013), arXiv:1304.2331: the isotonic fit is optimal for every
     threshold at once.
     """
-    values = np.asarray(values, np.float64)
-    used = (np.asarray(weight) > 0) & np.isfinite(values)
-    truth = _truth(target, encoded, used)
-    order = np.argsort(values[used], kind="stable")
-    x, starts = np.unique(values[used][order], return_index=True)
+    given = np.asarray(values, np.float64)
+    used = (np.asarray(weight) > 0) & np.isfinite(given)
+    truth = _get_truth(target, encoded, used)
+    order = np.argsort(given[used], kind="stable")
+    x, starts = np.unique(given[used][order], return_index=True)
     counts = np.add.reduceat(truth[order], starts, axis=0)
     below = np.concatenate([np.zeros((1, counts.shape[1])), counts.cumsum(axis=0)])
     above = below[-1] - below
-    # A cut below the first value puts everybody on one side: the majority is always an option.
-    right = below.max(axis=1) + above.max(axis=1)
-    best = int(right[: len(x)].argmax())
+    # A cut below the first value leaves all objects on one side: the majority class.
+    correct = below.max(axis=1) + above.max(axis=1)
+    best = int(correct[: len(x)].argmax())
     threshold = float(x[best] if best == 0 else (x[best - 1] + x[best]) / 2)
     if counts.shape[1] == 2:
-        edges, steps = _isotonic(x, counts)
+        edges, steps = _fit_isotonic(x, counts)
         flips = np.flatnonzero(np.diff(steps.argmax(axis=1)))
         threshold = float(edges[flips[0]]) if len(flips) else float("nan")
     else:
         sides = [side[best] if side[best].sum() else below[-1] for side in (below, above)]
         edges = np.array([threshold])
         steps = np.stack([side / side.sum() for side in sides])
-    return Cut(target, name, threshold, edges, steps)
+    return Cut(_get_classes(target), column, threshold, edges, steps)
 
 
-def peak_brightness(images: Any) -> NDArray[np.float64]:
+def fit_prior(target: Target, encoded: ArrayLike, weight: ArrayLike) -> ConstantBaseline:
+    """The distribution of the training labels for every object: p(z) = n(z).
+
+    Its PIT is flat, for it is calibrated and knows nothing of single objects: only the CRPS and
+    the CDE loss tell it from a prediction.
+
+    Parameters
+    ----------
+    target : Target
+        A target over a number.
+    encoded, weight : array_like of shape (n, 1) and (n,)
+        Labels of the training split.
+
+    Raises
+    ------
+    PredictionError
+        If no object has a label.
+
+    References
+    ----------
+    Schmidt, Malz et al. (2020), MNRAS 499, 1587, section 3.3 (trainZ).
+    """
+    family, values = _get_quantity(target), _get_values(target, encoded, weight)
+    parameters = family.from_values(values[None])[0]
+    return ConstantBaseline("Prior", "the distribution of the training labels", parameters)
+
+
+def fit_mean(target: Target, encoded: ArrayLike, weight: ArrayLike) -> ConstantBaseline:
+    """The mean of the training labels for every object, with the narrowest density there is.
+
+    Parameters
+    ----------
+    target, encoded, weight
+        As for `fit_prior`.
+    """
+    mean = float(_get_values(target, encoded, weight).mean())
+    parameters = _get_quantity(target).from_values(np.full((1, 1), mean))[0]
+    return ConstantBaseline(
+        "Training mean", f"{mean:.4g}, the mean of the training labels", parameters
+    )
+
+
+def fit_neighbors(
+    target: Target, column: str, values: ArrayLike, encoded: ArrayLike, weight: ArrayLike
+) -> Neighbors:
+    """Nearest neighbors in one column, as many as the square root of the training objects.
+
+    Parameters
+    ----------
+    target : Target
+        A target over a number.
+    column : str
+        Name of the column, for instance a magnitude.
+    values : array_like of shape (n,)
+        The column; objects where it is not finite are excluded.
+    encoded, weight : array_like of shape (n, 1) and (n,)
+        Labels of the training split.
+
+    Raises
+    ------
+    PredictionError
+        If no object has both a label and a finite value.
+    """
+    x = np.asarray(values, np.float64)
+    usable = np.where(np.isfinite(x), weight, 0)
+    truth = _get_values(target, encoded, usable)
+    x = x[usable > 0]
+    order = np.argsort(x, kind="stable")
+    count = min(len(x), max(5, round(len(x) ** 0.5)))
+    return Neighbors(_get_quantity(target), column, x[order], truth[order], count)
+
+
+def fit_votes(target: Target, encoded: ArrayLike, weight: ArrayLike) -> ConstantBaseline:
+    """Mean vote fractions of the training split and their most likely scatter.
+
+    Parameters
+    ----------
+    target : Target
+        A target over votes.
+    encoded, weight : array_like of shape (n, n_answers) and (n,)
+        Votes of the training split.
+
+    Raises
+    ------
+    PredictionError
+        If no object has votes.
+    """
+    votes = np.asarray(encoded, np.float64)[_find_labelled(target, np.asarray(weight) > 0)]
+    # Half a vote for each answer: one that was never given stays possible.
+    fractions = (votes.sum(axis=0) + 0.5) / (votes.sum() + 0.5 * votes.shape[1])
+
+    def loss(log_total: float) -> float:
+        alpha = np.broadcast_to(np.exp(log_total) * fractions, (1, *votes.shape))
+        return float(dirichlet_multinomial_nll(votes, alpha).mean())
+
+    total = np.exp(minimize_scalar(loss, bounds=(-3.0, 8.0), method="bounded").x)
+    description = "the mean vote fractions of the training split and their scatter"
+    return ConstantBaseline("Prior", description, total * fractions)
+
+
+def compute_peak_brightness(images: ArrayLike) -> NDArray[np.float64]:
     """Brightest pixel of the mean over bands, above the median pixel [unit of the images].
 
     Parameters
@@ -184,37 +338,56 @@ def peak_brightness(images: Any) -> NDArray[np.float64]:
         NaN for an image without a pixel that has data in every band.
     """
     mean = np.asarray(images, np.float64).mean(axis=-1)
-    flat = mean.reshape(len(mean), -1)
-    out = np.full(len(flat), np.nan)
-    for i, pixels in enumerate(flat):
+    out = np.full(len(mean), np.nan)
+    for i, pixels in enumerate(mean.reshape(len(mean), -1)):
         finite = pixels[np.isfinite(pixels)]
         if finite.size:
             out[i] = finite.max() - np.median(finite)
     return out
 
 
-def _isotonic(
+def _fit_isotonic(
     x: NDArray[np.float64], counts: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Edges and class probabilities of the better of the rising and the falling fit."""
     total = counts.sum(axis=1)
-    share = counts[:, 1] / total
-    fits = [isotonic_regression(share, weights=total, increasing=up).x for up in (True, False)]
-    p = min(fits, key=lambda fit: float(total @ (fit - share) ** 2))
+    fraction = counts[:, 1] / total
+    fits = [isotonic_regression(fraction, weights=total, increasing=up).x for up in (True, False)]
+    p = min(fits, key=lambda fit: float(total @ (fit - fraction) ** 2))
     change = np.flatnonzero(np.diff(p)) + 1
     p = np.clip(p[np.r_[0, change]], 0.0, 1.0)
     return (x[change - 1] + x[change]) / 2, np.stack([1 - p, p], axis=1)
 
 
-def _truth(target: Target, encoded: Any, used: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _find_labelled(target: Target, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if not used.any():
         raise PredictionError(
-            f"No object can train the baseline of target '{target.name}'.",
-            hint="give training objects with a label (and a finite number to cut on)",
+            f"The baseline of target '{target.name}' needs at least one training object.",
+            hint="give training objects with a label (and a finite value of the column)",
         )
-    return np.asarray(_family(target).to_truth(np.asarray(encoded)[used]), np.float64)
+    return used
 
 
-def _family(target: Target) -> ClassFamily:
+def _get_truth(target: Target, encoded: ArrayLike, used: NDArray[np.bool_]) -> NDArray[np.float64]:
+    labelled = np.asarray(encoded)[_find_labelled(target, used)]
+    return np.asarray(_get_classes(target).to_truth(labelled), np.float64)
+
+
+def _get_values(target: Target, encoded: ArrayLike, weight: ArrayLike) -> NDArray[np.float64]:
+    labelled = np.asarray(encoded)[_find_labelled(target, np.asarray(weight) > 0)]
+    return _get_quantity(target).to_values(labelled)
+
+
+def _get_classes(target: Target) -> ClassFamily:
     if not isinstance(target.family, ClassFamily):
         raise PredictionError(f"Target '{target.name}' has no classes.")
+    return target.family
+
+
+def _get_quantity(target: Target) -> QuantityFamily:
+    if not isinstance(target.family, QuantityFamily):
+        raise PredictionError(
+            f"Target '{target.name}' is not a number with a density.",
+            received=type(target.family).__name__,
+        )
     return target.family

@@ -1,4 +1,4 @@
-"""Score a task, find its headline, and keep scores as JSON."""
+"""Score a task and its baselines, find the headline score, and store scores as JSON."""
 
 from __future__ import annotations
 
@@ -7,31 +7,42 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from astrocnn import atomic, plugins
 from astrocnn.errors import ConfigError, PredictionError
+from astrocnn.evaluation.kinds import KINDS, Baseline, TargetEvaluation, evaluate_target, get_kind
 from astrocnn.metrics import Score
 from astrocnn.targets import Task
 
-__all__ = ["headline", "read_scores", "score", "write_scores"]
+__all__ = [
+    "baseline_scores",
+    "evaluate",
+    "find_headline",
+    "read_scores",
+    "score",
+    "score_evaluations",
+    "write_scores",
+]
 
-_CHAPTERS = "astrocnn.evaluation.chapters"
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+"""One array per target, by its name."""
 
 
-def score(
+def evaluate(
     task: Task,
-    encoded: Mapping[str, NDArray[Any]],
-    weights: Mapping[str, NDArray[Any]],
-    samples: Mapping[str, NDArray[Any]],
+    encoded: Arrays,
+    weights: Arrays,
+    samples: Arrays,
     *,
-    n_resamples: int = 1000,
-    seed: int = 0,
-) -> list[Score]:
-    """All scores of all targets of a task.
+    thresholds: Mapping[str, float] | None = None,
+) -> list[TargetEvaluation]:
+    """Put the predictions of all targets beside their labels, to score and show them.
 
     Parameters
     ----------
@@ -41,33 +52,126 @@ def score(
         Labels by target, as `Task.encode` gives them.
     samples : mapping of str to ndarray of shape (n_draws, n, units)
         Activated samples by target; NaN where there is no prediction.
-    n_resamples : int
-        Bootstrap resamples behind each 95 % interval; 0 for none.
-    seed : int
-        Of the bootstrap.
+    thresholds : mapping of str to float, optional
+        Smallest probability at which objects are selected, by target.
 
     Raises
     ------
     PredictionError
-        If a target was not predicted or shapes do not belong together.
+        If a target was not predicted or shapes do not match.
     """
-    out: list[Score] = []
-    by_chapter: dict[str, list[tuple[Any, ...]]] = {}
-    options = {"n_resamples": n_resamples, "seed": seed}
-    for target in task.targets:
-        if target.name not in samples:
-            raise PredictionError(
-                f"There are no samples of target '{target.name}'.", allowed=list(samples)
-            )
-        part = (target, encoded[target.name], weights[target.name], samples[target.name])
-        out += plugins.load_module(_CHAPTERS, target.family.chapter).scores(*part, **options)
-        by_chapter.setdefault(target.family.chapter, []).append(part)
-    for chapter, parts in by_chapter.items():
-        out += plugins.load_module(_CHAPTERS, chapter).across(parts, **options)
+    missing = [name for name in task.names if name not in samples]
+    if missing:
+        raise PredictionError(
+            f"`samples` must hold every target; there are none of target '{missing[0]}'.",
+            received=list(samples),
+        )
+    cuts = thresholds or {}
+    return [
+        evaluate_target(t, encoded[t.name], weights[t.name], samples[t.name], cuts.get(t.name))
+        for t in task.targets
+    ]
+
+
+def score(
+    task: Task,
+    encoded: Arrays,
+    weights: Arrays,
+    samples: Arrays,
+    *,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> list[Score]:
+    """All scores of all targets of a task.
+
+    Parameters
+    ----------
+    task, encoded, weights, samples
+        As for `evaluate`.
+    n_resamples : int
+        Bootstrap resamples behind each 95 % interval; 0 for none.
+    seed : int
+        Seed of the bootstrap.
+
+    Raises
+    ------
+    PredictionError
+        If a target was not predicted or shapes do not match.
+    """
+    evaluations = evaluate(task, encoded, weights, samples)
+    return score_evaluations(evaluations, n_resamples=n_resamples, seed=seed)
+
+
+def score_evaluations(
+    evaluations: Sequence[TargetEvaluation], *, n_resamples: int = 1000, seed: int = 0
+) -> list[Score]:
+    """All scores of all targets, then those over several targets; see `score`."""
+    out = [s for e in evaluations for s in e.scores(n_resamples=n_resamples, seed=seed)]
+    for kind in KINDS.values():
+        alike = [e for e in evaluations if isinstance(e, kind)]
+        out += kind.joint_scores(alike, n_resamples=n_resamples, seed=seed) if alike else []
     return out
 
 
-def headline(task: Task, scores: Sequence[Score]) -> Score:
+def baseline_scores(
+    task: Task,
+    train: tuple[Arrays, Arrays],
+    test: tuple[Arrays, Arrays],
+    *,
+    column: tuple[str, ArrayLike, ArrayLike] | None = None,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[dict[str, list[Score]], dict[str, str]]:
+    """Scores without a network: each kind of target declares its baselines.
+
+    Parameters
+    ----------
+    task : Task
+        What is predicted.
+    train, test : (mapping, mapping)
+        Encoded labels and weights by target, as `Task.encode` gives them.
+    column : (str, array_like, array_like), optional
+        Name of a column, its training and its test values, for baselines that know it.
+    n_resamples : int
+        Bootstrap resamples behind each interval.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    scores : dict of str to list of Score
+        By name of the baseline, which scores the targets it applies to.
+    descriptions : dict of str to str
+        What each baseline predicts.
+    """
+    n = len(next(iter(test[1].values())))
+    samples: dict[str, dict[str, NDArray[Any]]] = {}
+    descriptions: dict[str, list[str]] = {}
+
+    def add(target: str, baseline: Baseline | None, inputs: ArrayLike | int) -> None:
+        if baseline is not None:
+            samples.setdefault(baseline.name, {})[target] = np.asarray(baseline.sample(inputs))
+            known = descriptions.setdefault(baseline.name, [])
+            known += [baseline.description] if baseline.description not in known else []
+
+    for target in task.targets:
+        kind = get_kind(target)
+        labels = train[0][target.name], train[1][target.name]
+        for baseline in kind.fit_baselines(target, *labels):
+            add(target.name, baseline, n)
+        if column is not None:
+            name, train_values, test_values = column
+            fitted = kind.fit_column_baseline(target, name, train_values, *labels)
+            add(target.name, fitted, test_values)
+    scores = {}
+    for name, found in samples.items():
+        targets = tuple(target for target in task.targets if target.name in found)
+        part = replace(task, targets=targets, headline=f"{targets[0].name}.")
+        scores[name] = score(part, *test, found, n_resamples=n_resamples, seed=seed)
+    return scores, {name: "; ".join(known) for name, known in descriptions.items()}
+
+
+def find_headline(task: Task, scores: Sequence[Score]) -> Score:
     """The score a task quotes first.
 
     Parameters
@@ -75,7 +179,7 @@ def headline(task: Task, scores: Sequence[Score]) -> Score:
     task : Task
         Names its headline.
     scores : sequence of Score
-        All that were computed.
+        All scores of the task.
 
     Returns
     -------
@@ -105,18 +209,18 @@ def write_scores(
     baselines: Mapping[str, Sequence[Score]] | None = None,
     **about: Any,
 ) -> None:
-    """Write scores as JSON; a value that is not defined becomes null.
+    """Write scores as JSON; an undefined value becomes null.
 
     Parameters
     ----------
     path : path-like
         Replaced atomically.
     scores : sequence of Score
-        Of the network.
+        Scores of the model.
     baselines : mapping of str to sequence of Score, optional
-        Of each baseline, by its name.
+        Scores of each baseline, by its name.
     **about
-        Anything JSON can hold that stands beside them: split, headline, times scored.
+        Anything else that JSON can hold: split, headline, times scored.
     """
     content = {
         **about,
@@ -131,7 +235,7 @@ def write_scores(
 def read_scores(
     path: str | os.PathLike[str],
 ) -> tuple[list[Score], dict[str, list[Score]], dict[str, Any]]:
-    """Scores, baselines and what stood beside them, as `write_scores` wrote them.
+    """Read scores, baselines and what else `write_scores` wrote.
 
     Parameters
     ----------
@@ -143,7 +247,7 @@ def read_scores(
     scores : list of Score
     baselines : dict of str to list of Score
     about : dict
-        What stood beside them.
+        Everything else.
     """
     content = json.loads(Path(path).read_text(encoding="utf-8"))
     scores = [_from_json(s) for s in content.pop("scores")]

@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 import jinja2
+import rich.table
 from matplotlib.figure import Figure
 
 from astrocnn import atomic
@@ -84,12 +85,27 @@ class Table:
         Title of the table.
     numeric : bool
         Align all but the first column to the right.
+    folded : bool
+        Hide the table behind its caption until it is opened.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
     numeric: bool = False
+    folded: bool = False
+
+    def to_rich(self) -> rich.table.Table:
+        """The table for a terminal."""
+        table = rich.table.Table(title=self.caption, title_justify="left", title_style="bold")
+        for i, name in enumerate(self.columns):
+            if i and self.numeric:
+                table.add_column(name, justify="right", no_wrap=True)
+            else:
+                table.add_column(name, overflow="fold")
+        for row in self.rows:
+            table.add_row(*row)
+        return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,15 +122,12 @@ class Chapter:
         Side by side where the page is wide enough, after the tables.
     tables : sequence of Table
         After the text.
-    folded : bool
-        Hide the tables behind their captions until they are opened.
     """
 
     title: str
     text: Sequence[str] = ()
     figures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
-    folded: bool = False
 
     @property
     def anchor(self) -> str:

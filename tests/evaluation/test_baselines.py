@@ -9,19 +9,19 @@ from sklearn.isotonic import IsotonicRegression
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation import (
     baseline_scores,
+    compute_peak_brightness,
     fit_cut,
     fit_majority,
     fit_mean,
     fit_neighbors,
     fit_prior,
-    peak_brightness,
     score,
 )
 from astrocnn.targets import Bernoulli, Binned, Categorical, Gaussian, Target, Task
 
 
 def accuracy_of(cut, x, labels):
-    p = cut.target.family.to_probabilities(cut.sample(x))[0]
+    p = cut.family.to_probabilities(cut.sample(x))[0]
     return (p.argmax(axis=1) == labels).mean()
 
 
@@ -43,7 +43,7 @@ def test_no_single_threshold_does_better_in_training(seed, k, n):
     encoded, weight = target.encode(np.array(names)[labels])
     cut = fit_cut(target, "x", x, encoded, weight)
     assert accuracy_of(cut, x, labels) == pytest.approx(best_single_cut(x, labels, k))
-    assert "x" in cut.sentence
+    assert "x" in cut.description
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -56,7 +56,7 @@ def test_two_classes_follow_isotonic_regression(sign):
     oracle = IsotonicRegression(increasing=sign > 0).fit(x, yes)
     np.testing.assert_allclose(cut.sample(x)[0, :, 0], oracle.predict(x), atol=1e-12)
     low = "no" if sign > 0 else "yes"
-    assert cut.sentence.startswith(f"'{low}' where x < {cut.threshold:.4g}")
+    assert cut.description.startswith(f"'{low}' where x < {cut.threshold:.4g}")
 
 
 def test_missing_numbers_and_labels(case):
@@ -66,7 +66,7 @@ def test_missing_numbers_and_labels(case):
     assert cut.threshold == 3.5
     sample = cut.sample([np.nan, 4.0, -np.inf, 100.0])
     np.testing.assert_array_equal(sample[0, :, 0], [np.nan, 1, np.nan, 1])
-    with pytest.raises(PredictionError, match="No object can train"):
+    with pytest.raises(PredictionError, match="needs at least one training object"):
         fit_cut(target, "x", np.full(5, np.nan), encoded, weight)
 
 
@@ -74,7 +74,7 @@ def test_a_useless_number_becomes_the_majority():
     target = Target("q", Bernoulli(), "q")
     encoded, weight = target.encode([1, 1, 0])
     cut = fit_cut(target, "x", [3.0, 3.0, 3.0], encoded, weight)
-    assert cut.sentence.startswith("always 'yes'")
+    assert cut.description.startswith("always 'yes'")
     np.testing.assert_allclose(cut.sample([3.0, 0.0])[0, :, 0], 2 / 3)
 
 
@@ -82,8 +82,8 @@ def test_majority_is_scored_like_a_network():
     target = Target("m", Categorical(("a", "b", "c")), "kind")
     train = target.encode(["a"] * 5 + ["b"] * 3 + ["c"] * 2 + [""] * 4)
     majority = fit_majority(target, *train)
-    np.testing.assert_allclose(majority.shares, [0.5, 0.3, 0.2])
-    assert "always 'a'" in majority.sentence
+    np.testing.assert_allclose(majority.parameters, [0.5, 0.3, 0.2])
+    assert "always 'a'" in majority.description
     test = target.encode(["a", "a", "b", "c"])
     task = Task("t", (target,), "m.accuracy")
     found = score(task, {"m": test[0]}, {"m": test[1]}, {"m": majority.sample(4)}, n_resamples=0)
@@ -94,7 +94,7 @@ def test_majority_is_scored_like_a_network():
     assert values["mutual_info"] == 0
     entropy = -(0.5 * np.log(0.5) + 0.3 * np.log(0.3) + 0.2 * np.log(0.2))
     assert values["entropy"] == pytest.approx(entropy)
-    with pytest.raises(PredictionError, match="No object can train"):
+    with pytest.raises(PredictionError, match="needs at least one training object"):
         fit_majority(target, *target.encode(["", ""]))
 
 
@@ -103,7 +103,7 @@ def test_peak_brightness():
     images[0, 2, 2] = [30.0, 50.0]
     images[1, 2, 2] = [90.0, np.nan]
     images[2] = np.nan
-    np.testing.assert_array_equal(peak_brightness(images), [30.0, 0.0, np.nan])
+    np.testing.assert_array_equal(compute_peak_brightness(images), [30.0, 0.0, np.nan])
 
 
 @pytest.mark.parametrize("family", [Binned(0.0, 1.0, 50), Gaussian(0.0, 1.0, 50, "redshift")])
@@ -120,7 +120,7 @@ def test_the_prior_has_the_moments_of_the_labels_and_the_mean_is_sure(family):
     sure = family.summarize(fit_mean(target, *target.encode(z)).sample(2))
     np.testing.assert_allclose(sure["mean"], np.nanmean(z), atol=0.005)
     assert np.all(sure["std"] < 0.03)
-    with pytest.raises(PredictionError, match="No object can train"):
+    with pytest.raises(PredictionError, match="needs at least one training object"):
         fit_prior(target, *target.encode([np.nan]))
 
 
@@ -148,9 +148,9 @@ def test_baselines_of_unlike_targets_stand_side_by_side():
     rng = np.random.default_rng(2)
     columns = {"kind": np.array(["a", "b"])[rng.integers(0, 2, 80)], "z": rng.random(80)}
     labels = task.encode(columns)
-    scores, sentences = baseline_scores(
-        task, labels, labels, number=("z", columns["z"], columns["z"]), n_resamples=0
+    scores, descriptions = baseline_scores(
+        task, labels, labels, column=("z", columns["z"], columns["z"]), n_resamples=0
     )
-    assert set(scores) == {"Majority", "Prior", "Cut on z", "z alone"} == set(sentences)
+    assert set(scores) == {"Majority", "Prior", "Cut on z", "z alone"} == set(descriptions)
     assert {s.target for s in scores["Majority"]} == {"m"}
     assert {s.target for s in scores["z alone"]} == {"z"}

@@ -6,11 +6,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation import Stamp, figures
-from astrocnn.evaluation.chapters import classification
+from astrocnn.evaluation import evaluate_target, figures
 from astrocnn.metrics import Ranking
-from astrocnn.report import make_rgb, plot_gallery, render_svg
-from astrocnn.report.style import COLORS, NO_DATA
+from astrocnn.report import COLORS, NO_DATA, Stamp, make_rgb, plot_gallery, render_svg
 
 
 def words(figure):
@@ -27,9 +25,9 @@ def part(case, name):
 @pytest.mark.parametrize("name", ["morphology", "bar"])
 def test_all_figures_of_a_target_are_drawn_the_same_each_time(case, name):
     settings = dict(matplotlib.rcParams)
-    drawn = classification.figures(*part(case, name))
+    drawn = evaluate_target(*part(case, name)).figures()
     assert {"confusion", "roc", "completeness_purity", "reliability", "risk_coverage"} <= set(drawn)
-    again = classification.figures(*part(case, name))
+    again = evaluate_target(*part(case, name)).figures()
     for kind, figure in drawn.items():
         assert isinstance(figure, Figure)
         text = render_svg(figure)
@@ -129,7 +127,7 @@ def test_flat_empty_and_negative_images_are_drawn_in_silence():
 
 def test_stamps_are_the_extremes(case):
     target, encoded, weight, samples = part(case, "morphology")
-    picked = classification.stamps(target, encoded, weight, samples, count=5)
+    picked = evaluate_target(target, encoded, weight, samples).stamps(5)
     p = samples.astype(float).mean(axis=0)
     entropy = -(p * np.log(p)).sum(axis=1)
     order = np.argsort(entropy)[:159]  # row 10 has no prediction and sorts last
@@ -138,8 +136,8 @@ def test_stamps_are_the_extremes(case):
     assert [s.row for s in picked["most uncertain"]] == order[::-1][:5].tolist()
     worst = np.where((weight > 0) & np.isfinite(entropy), p[np.arange(160), case.truth], 2)
     worst[p.argmax(axis=1) == case.truth] = 2
-    assert [s.row for s in picked["most wrong"]] == np.argsort(worst)[:5].tolist()
-    assert all(s.is_error for s in picked["most wrong"])
-    unlabelled = classification.stamps(target, encoded, 0 * weight, samples, count=5)
-    assert unlabelled["most wrong"] == []
+    assert [s.row for s in picked["most confident errors"]] == np.argsort(worst)[:5].tolist()
+    assert all(s.is_error for s in picked["most confident errors"])
+    unlabelled = evaluate_target(target, encoded, 0 * weight, samples).stamps(5)
+    assert unlabelled["most confident errors"] == []
     assert {s.label for s in unlabelled["most certain"]} == {""}

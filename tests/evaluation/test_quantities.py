@@ -11,9 +11,14 @@ from scipy import stats
 
 from astrocnn import metrics
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation import baseline_scores, score, story
-from astrocnn.evaluation.chapters import redshift, regression
-from astrocnn.evaluation.quantities import measured
+from astrocnn.evaluation import baseline_scores, evaluate, evaluate_target, score
+from astrocnn.evaluation.kinds import DensityEvaluation
+from astrocnn.evaluation.report_chapters import (
+    figure_chapters,
+    gallery_chapter,
+    make_headline,
+    scores_chapter,
+)
 from astrocnn.report import render_svg
 from astrocnn.targets import Bernoulli, Binned, Gaussian, Mixture, Target, Task
 
@@ -140,9 +145,9 @@ def test_order_of_rows_does_not_matter(case):
 
 
 def test_parts_do_not_change_what_is_measured(case, monkeypatch):
-    whole = measured(*part(case))
-    monkeypatch.setattr("astrocnn.evaluation.quantities._ELEMENTS_AT_ONCE", 5000)
-    parts = measured(*part(case))
+    whole = evaluate_target(*part(case))
+    monkeypatch.setattr("astrocnn.evaluation.kinds.density._ELEMENTS_AT_ONCE", 5000)
+    parts = evaluate_target(*part(case))
     np.testing.assert_allclose(parts.densities.masses, whole.densities.masses, rtol=1e-12)
     np.testing.assert_allclose(parts.pit, whole.pit, rtol=1e-12)
     np.testing.assert_allclose(parts.stacked, whole.stacked, rtol=1e-12)
@@ -169,17 +174,18 @@ def test_every_family_over_a_number_has_the_same_scores(kind):
     found = []
     for f, s in ((family, samples), (histogram, told)):
         target = Target("z", f, "z")
-        found.append(by_name(redshift.scores(target, *target.encode(truth), s, n_resamples=0)))
+        evaluation = evaluate_target(target, *target.encode(truth), s)
+        found.append(by_name(evaluation.scores(n_resamples=0)))
     for name in ("sigma_mad", "crps", "nll", "coverage_68", "coverage_95", "spread"):
         assert found[0][name].value == pytest.approx(found[1][name].value, rel=0.04), name
 
 
 def test_the_prior_is_flat_in_pit_and_far_behind_in_crps(case):
     train = foretold(seed=7)[0]
-    taught = case.task.encode({"z": train})
-    number = ("r", train + 0.001, np.where(np.arange(N) == 50, np.nan, case.truth))
-    scores, sentences = baseline_scores(
-        case.task, taught, (case.encoded, case.weights), number=number, n_resamples=0
+    train_labels = case.task.encode({"z": train})
+    column = ("r", train + 0.001, np.where(np.arange(N) == 50, np.nan, case.truth))
+    scores, descriptions = baseline_scores(
+        case.task, train_labels, (case.encoded, case.weights), column=column, n_resamples=0
     )
     network = by_name(score(case.task, case.encoded, case.weights, case.samples, n_resamples=0))
     prior, alone = by_name(scores["Prior"]), by_name(scores["r alone"])
@@ -191,34 +197,35 @@ def test_the_prior_is_flat_in_pit_and_far_behind_in_crps(case):
     assert abs(alone["bias"].value) < 0.002
     assert alone["sigma_mad"].value < 0.4 * prior["sigma_mad"].value
     assert alone["sigma_mad"].n_excluded == 4  # it has an answer where the network has none
-    assert set(sentences) == {"Prior", "r alone"}
+    assert set(descriptions) == {"Prior", "r alone"}
 
 
 def test_nothing_to_score_is_said_not_raised(case):
     target, encoded, weight, samples = part(case)
-    for s in redshift.scores(target, encoded, 0 * weight, samples):
+    nothing = evaluate_target(target, encoded, 0 * weight, samples)
+    for s in nothing.scores():
         assert s.n_used == 0 and np.isnan(s.value), s.name
-    assert redshift.figures(target, encoded, 0 * weight, samples) == {}
-    picked = redshift.stamps(target, encoded, 0 * weight, samples, 4)
-    assert picked["most wrong"] == [] and len(picked["most certain"]) == 4
+    assert nothing.figures() == {}
+    picked = nothing.stamps(4)
+    assert picked["largest errors"] == [] and len(picked["most certain"]) == 4
 
 
 def test_a_family_of_classes_is_refused():
     target = Target("q", Bernoulli(), "q")
     with pytest.raises(PredictionError, match="not a number with a density"):
-        measured(target, np.zeros((2, 1)), np.ones(2), np.zeros((1, 2, 1)))
+        DensityEvaluation(target, np.zeros((2, 1)), np.ones(2), np.zeros((1, 2, 1)))
 
 
 def test_stamps_are_the_extremes(case):
     target, encoded, weight, samples = part(case)
-    picked = redshift.stamps(target, encoded, weight, samples, 5)
+    picked = evaluate_target(target, encoded, weight, samples).stamps(5)
     table = target.family.summarize(samples)
     order = np.argsort(table["std"])  # NaN sorts last
     assert [s.row for s in picked["most certain"]] == order[:5].tolist()
     dz = np.abs(metrics.deviation(table["mean"][case.keep], encoded[case.keep, 0]))
     worst = case.keep[np.argsort(-dz)[:5]]
-    assert [s.row for s in picked["most wrong"]] == worst.tolist()
-    first = picked["most wrong"][0]
+    assert [s.row for s in picked["largest errors"]] == worst.tolist()
+    first = picked["largest errors"][0]
     assert first.label == f"{case.truth[first.row]:.{len(first.predicted) - 2}f}"
     assert first.is_error == (dz.max() > 0.05)
     assert first.title == f"{first.label} → {first.predicted}"
@@ -226,8 +233,9 @@ def test_stamps_are_the_extremes(case):
 
 def test_figures_of_redshifts(sure):
     mag = np.where(np.arange(N) % 7 == 0, np.nan, np.linspace(15, 18, N))
-    drawn = redshift.figures(*part(sure), {"r [mag]": mag, "empty": np.full(N, np.nan)})
-    assert set(drawn) == {*redshift.CAPTIONS, "deviation_by_r [mag]"}
+    evaluation = evaluate_target(*part(sure))
+    drawn = evaluation.figures({"r [mag]": mag, "empty": np.full(N, np.nan)})
+    assert set(drawn) == {*evaluation.get_figure_specs(), "error_by_r [mag]"}
     for kind in ("against_truth", "pit", "stacked"):
         assert render_svg(drawn[kind]).startswith("<svg")
     steps = [p for p in drawn["pit"].axes[0].patches if isinstance(p, StepPatch)]
@@ -237,7 +245,7 @@ def test_figures_of_redshifts(sure):
     panels = drawn["examples"].axes
     assert len(panels) == 12
     truth = [axes.lines[-1].get_xdata()[0] for axes in panels[-4:]]
-    worst = redshift.stamps(*part(sure), 4)["most wrong"]
+    worst = evaluation.stamps(4)["largest errors"]
     np.testing.assert_allclose(truth, sure.truth[[s.row for s in worst]], rtol=1e-6)
 
 
@@ -264,57 +272,47 @@ def test_regression_scores_residuals_and_not_those_of_redshifts():
     target = Target("ttype", Gaussian(-6.0, 11.0, 170), "t")
     samples = np.stack([mean, np.full(500, 0.7)], axis=1)[None]
     encoded, weight = target.encode(truth)
-    found = by_name(regression.scores(target, encoded, weight, samples, n_resamples=100))
+    evaluation = evaluate_target(target, encoded, weight, samples)
+    found = by_name(evaluation.scores(n_resamples=100))
     off = mean - truth
     assert found["rmse"].value == pytest.approx(np.sqrt((off**2).mean()), rel=1e-3)
     assert found["mean_absolute"].value == pytest.approx(np.abs(off).mean(), rel=1e-3)
     assert found["bias"].value == pytest.approx(off.mean(), abs=1e-3)
     assert found["crps"].value == pytest.approx(0.7 / np.sqrt(np.pi), rel=0.1)
     assert "eta_005" not in found
-    drawn = regression.figures(target, encoded, weight, samples)
-    assert set(drawn) == set(regression.CAPTIONS)
-    worst = regression.stamps(target, encoded, weight, samples, 3)["most wrong"][0]
+    assert set(evaluation.figures()) == set(evaluation.get_figure_specs())
+    worst = evaluation.stamps(3)["largest errors"][0]
     assert worst.row == int(np.abs(off).argmax())
 
 
 def test_the_story_of_a_redshift_without_images(sure):
     case = sure
     scores = score(case.task, case.encoded, case.weights, case.samples, n_resamples=50)
-    chapters = story.figure_chapters(
-        case.task, case.encoded, case.weights, case.samples, by={"r [mag]": case.truth}
-    )
+    evaluations = evaluate(case.task, case.encoded, case.weights, case.samples)
+    chapters = figure_chapters(case.task, evaluations, by={"r [mag]": case.truth})
     assert [c.title for c in chapters] == ["Redshifts", "Uncertainty", "Objects"]
     captions = [picture.caption for picture in chapters[0].figures]
     assert any("in bins of r [mag]" in caption for caption in captions)
     assert any("Predicted with 5 draws" in line for line in chapters[1].text)
-    no_images = story.gallery_chapter(
-        case.task,
-        case.encoded,
-        case.weights,
-        case.samples,
-        lambda rows: np.zeros((len(rows), 0, 0, 0)),
-    )
+    no_images = gallery_chapter(case.task, evaluations, lambda rows: np.zeros((len(rows), 0, 0, 0)))
     assert no_images is None
     images = np.random.default_rng(0).normal(size=(N, 12, 12, 1))
-    gallery = story.gallery_chapter(
-        case.task, case.encoded, case.weights, case.samples, lambda rows: images[rows], count=3
-    )
+    gallery = gallery_chapter(case.task, evaluations, lambda rows: images[rows], count=3)
     assert "photometric redshift" in gallery.text[0] and len(gallery.figures) == 3
-    table = story.scores_chapter(case.task, scores)
+    table = scores_chapter(case.task, scores)
     assert any("mean of p(z)" in line for line in table.text)
     assert not any("mean of p(z)" in cell for row in table.tables[0].rows for cell in row)
-    head = story.headline_of(case.task, scores, {"other": []})
+    head = make_headline(case.task, scores, {"other": []})
     assert head.name == "Scatter, sigma_MAD, z" and head.baselines == []
     assert "of the mean of p(z)" in head.sentence
 
 
 @pytest.mark.parametrize("n", [1, 3])
-@pytest.mark.parametrize("chapter", [redshift, regression])
-def test_a_handful_of_equal_objects_is_scored_and_drawn(n, chapter):
-    family = Binned(LOW, HIGH, 40)
+@pytest.mark.parametrize("family", [Binned(LOW, HIGH, 40), Gaussian(LOW, HIGH, 40)])
+def test_a_handful_of_equal_objects_is_scored_and_drawn(n, family):
     target = Target("z", family, "z")
     samples = family.from_values(np.full((n, 9), 0.1))[None]
-    labels = target.encode(np.full(n, 0.1))
-    assert chapter.scores(target, *labels, samples, n_resamples=10)[0].n_used == n
-    drawn = chapter.figures(target, *labels, samples, {"mag": np.full(n, 17.0)})
+    evaluation = evaluate_target(target, *target.encode(np.full(n, 0.1)), samples)
+    assert evaluation.scores(n_resamples=10)[0].n_used == n
+    drawn = evaluation.figures({"mag": np.full(n, 17.0)})
     assert all(len(figure.axes) for figure in drawn.values())

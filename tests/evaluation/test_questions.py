@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 
 from astrocnn.calibration.selection import Selection
-from astrocnn.evaluation import score, story
-from astrocnn.evaluation.chapters import classification
-from astrocnn.evaluation.selecting import selection_chapter
+from astrocnn.evaluation import evaluate, evaluate_target, score
+from astrocnn.evaluation.kinds import ClassEvaluation
+from astrocnn.evaluation.report_chapters import (
+    figure_chapters,
+    gallery_chapter,
+    scores_chapter,
+    selection_chapter,
+)
 from astrocnn.metrics import wilson
 from astrocnn.targets import make
 
@@ -43,54 +48,58 @@ def quality():
 
 def test_many_questions_share_figures_table_and_gallery(quality):
     parts, _ = quality
-    task = parts[0]
-    chapters = {c.title: c for c in story.figure_chapters(*parts)}
+    task, evaluations = parts[0], evaluate(*parts)
+    chapters = {c.title: c for c in figure_chapters(task, evaluations)}
     captions = [p.caption for c in chapters.values() for p in c.figures]
     assert sum(c.startswith("usable: ") for c in captions) >= 7
     assert sum(c.startswith("all questions: ") for c in captions) == 2
     assert not any(c.startswith(REASONS) for c in captions)
     found = score(*parts, n_resamples=20)
-    tables = {t.caption: t for t in story.scores_chapter(task, found).tables}
+    tables = {t.caption: t for t in scores_chapter(task, found).tables}
     (side,) = (t for caption, t in tables.items() if caption.startswith("Each question"))
     assert [row[0] for row in side.rows] == list(REASONS)
-    assert len(side.columns) == 1 + len(classification.TOGETHER)
+    assert len(side.columns) == 1 + len(ClassEvaluation.GROUP_SCORES)
     assert not any(caption.startswith(REASONS) for caption in tables)
-    gallery = story.gallery_chapter(*parts, lambda rows: np.ones((len(rows), 8, 8, 1)), count=2)
+    gallery = gallery_chapter(
+        task, evaluations, lambda rows: np.ones((len(rows), 8, 8, 1)), count=2
+    )
     assert {p.caption.partition(":")[0] for p in gallery.figures} == {"usable"}
 
 
 def test_a_few_questions_keep_their_own_figures(case):
-    chapters = story.figure_chapters(case.task, case.encoded, case.weights, case.samples)
+    evaluations = evaluate(case.task, case.encoded, case.weights, case.samples)
+    chapters = figure_chapters(case.task, evaluations)
     captions = [p.caption for c in chapters for p in c.figures]
     assert any(c.startswith("bar: ") for c in captions)
     assert not any(c.startswith("all questions") for c in captions)
 
 
 def test_areas_of_all_questions_are_their_scores(quality):
-    (task, encoded, weights, samples), _ = quality
-    parts = [(t, encoded[t.name], weights[t.name], samples[t.name]) for t in task.targets]
-    said = words(classification.together(parts)["questions_areas"])
-    for part in parts:
-        found = {s.name: s.value for s in classification.scores(*part, n_resamples=0)}
-        yes = int(part[1][np.isfinite(part[3][0, :, 0])].sum())
-        assert f"{found['auc']:.3f}  ({yes})" in said
-    assert classification.together(parts[:1]) == {}
+    parts, _ = quality
+    evaluations = evaluate(*parts)
+    _, figure = ClassEvaluation.plot_joint_figures(evaluations)["questions_roc_areas"]
+    for e in evaluations:
+        found = {s.name: s.value for s in e.scores(n_resamples=0)}
+        yes = int(e.encoded[np.isfinite(e.samples[0, :, 0])].sum())
+        assert f"{found['auc']:.3f}  ({yes})" in words(figure)
+    assert ClassEvaluation.plot_joint_figures(evaluations[:1]) == {}
 
 
 def test_probability_falls_along_the_severity_of_spoilt_objects(quality):
     (task, encoded, weights, samples), severity = quality
     part = [x["usable"] for x in (encoded, weights, samples)]
     columns = {"severity": severity, "mag": np.linspace(18, 22, N), "none": np.full(N, np.nan)}
-    drawn = classification.figures(task.target("usable"), *part, columns, 0.5)
-    panels = drawn["probability_along"].axes
+    drawn = evaluate_target(task.target("usable"), *part, threshold=0.5).figures(columns)
+    panels = drawn["probability_by_column"].axes
     assert [axes.get_title() for axes in panels] == [f"severity ({int((severity > 0).sum())})"]
     median = panels[0].lines[1].get_ydata()
     assert median[0] > 0.6 > 0.2 > median[-1] and panels[0].get_xscale() == "log"
-    linear = [axes for axes in drawn["probability_along_linear"].axes if axes.get_visible()]
+    linear = [axes for axes in drawn["probability_by_column_linear"].axes if axes.get_visible()]
     assert [axes.get_title().partition(" (")[0] for axes in linear] == ["mag, yes", "mag, no"]
     assert linear[0].get_xscale() == "linear"
     assert "$p \\geq 0.5$" in words(drawn["precision_recall"])
-    assert "p \\geq" not in words(classification.figures(task.targets[0], *part)["roc"])
+    without = evaluate_target(task.target("usable"), *part).figures()
+    assert "p \\geq" not in words(without["precision_recall"])
 
 
 def test_a_selection_is_judged_on_the_test_split(quality):

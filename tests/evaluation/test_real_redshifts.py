@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from astrocnn.evaluation.chapters import redshift
+from astrocnn.evaluation import evaluate_target, fit_prior
 from astrocnn.targets import Binned, Target
 
 
@@ -27,12 +27,11 @@ def test_fifteen_neighbors_reach_what_they_reach_elsewhere(real_data):
         nearest = NearestNeighbors(n_neighbors=15).fit(seen[train])
         places = nearest.kneighbors(seen[test], return_distance=False)
         samples[0, test] = family.from_values(z[train][places])
-    found = {
-        s.name: s for s in redshift.scores(target, *target.encode(z), samples, n_resamples=200)
-    }
+    labels = target.encode(z)
+    found = {s.name: s for s in evaluate_target(target, *labels, samples).scores(n_resamples=200)}
     assert found["sigma_mad"].value == pytest.approx(0.018, abs=0.001)
     assert 0.01 < found["eta_005"].value < 0.03
     assert abs(found["bias"].value) < 0.002
-    prior = redshift.baselines(target, *target.encode(z))[0].sample(len(z))
-    lazy = {s.name: s for s in redshift.scores(target, *target.encode(z), prior, n_resamples=0)}
+    prior = evaluate_target(target, *labels, fit_prior(target, *labels).sample(len(z)))
+    lazy = {s.name: s for s in prior.scores(n_resamples=0)}
     assert found["crps"].high < 0.6 * lazy["crps"].value

@@ -6,17 +6,21 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from astrocnn.evaluation import (
-    Chapter,
-    Headline,
-    Table,
-    background,
-    fit_majority,
-    score,
-    story,
-    write_report,
+from astrocnn.evaluation import evaluate, fit_majority, score
+from astrocnn.evaluation.provenance_chapter import (
+    data_chapter,
+    model_chapter,
+    provenance_chapter,
+    training_chapter,
+)
+from astrocnn.evaluation.report_chapters import (
+    figure_chapters,
+    gallery_chapter,
+    make_headline,
+    scores_chapter,
 )
 from astrocnn.flags import Flag
+from astrocnn.report import Chapter, Headline, Table, write_report
 
 
 class Reader(HTMLParser):
@@ -52,6 +56,7 @@ def read(path):
 def report(case, tmp_path_factory):
     task, encoded, weights, samples = case.task, case.encoded, case.weights, case.samples
     scores = score(task, encoded, weights, samples, n_resamples=100)
+    evaluations = evaluate(task, encoded, weights, samples)
     majority = {t.name: fit_majority(t, encoded[t.name], weights[t.name]) for t in task.targets}
     always = {name: m.sample(160) for name, m in majority.items()}
     baselines = {"Majority class": score(task, encoded, weights, always, n_resamples=100)}
@@ -59,31 +64,29 @@ def report(case, tmp_path_factory):
     flags = np.zeros(160, int)
     flags[:3] = Flag.NO_DATA_PIXELS | Flag.LABEL_MISSING
     chapters = [
-        story.scores_chapter(
-            task, scores, baselines, sentences={"Majority class": "always one"}, times_scored=2
+        scores_chapter(
+            task, scores, baselines, descriptions={"Majority class": "always one"}, times_scored=2
         ),
-        *story.figure_chapters(task, encoded, weights, samples),
-        story.gallery_chapter(
+        *figure_chapters(task, evaluations),
+        gallery_chapter(
             task,
-            encoded,
-            weights,
-            samples,
+            evaluations,
             lambda rows: case.images[rows],
             pixel_scale=0.5,
             ids=np.arange(160),
             count=3,
         ),
-        background.data_chapter(
+        data_chapter(
             splits={"train": tally}, rows={"train": 160}, flags=flags, facts={"bands": "g, r, i"}
         ),
-        background.model_chapter(facts={"parameters": 7}, layers=[("a", "Dense", "3", 1234)]),
-        background.training_chapter({"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}, best_epoch=2),
-        background.provenance_chapter({"seed": 0}),
+        model_chapter(facts={"parameters": 7}, layers=[("a", "Dense", "3", 1234)]),
+        training_chapter({"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}, best_epoch=2),
+        provenance_chapter({"seed": 0}),
     ]
     path = write_report(
         tmp_path_factory.mktemp("report") / "deep" / "report.html",
         title="Spirals & <others>",
-        headline=story.headline_of(task, scores, baselines),
+        headline=make_headline(task, scores, baselines),
         chapters=chapters,
     )
     return path, scores, baselines
@@ -123,29 +126,30 @@ def test_report_says_what_matters(report):
     assert f"{100 * accuracy.value:.1f} %" in text
     assert f"[{100 * accuracy.low:.1f}, {100 * accuracy.high:.1f}]" in text
     assert f"{100 * majority.value:.1f} %" in text
-    assert "5 left out (4 without a label, 1 without a prediction)" in text
+    assert "5 excluded (4 without a label, 1 without a prediction)" in text
     assert "The test split has been scored 2 times" in text
     assert "Majority class: always one." in text
     assert Flag.NO_DATA_PIXELS.sentence in text and "1.9 %" in text
     assert Flag.NO_COVERAGE.sentence not in text
     assert "Predicted with 8 draws" in text
     assert "1,234" in text
-    assert "elliptical called" not in text  # that is for the alternative text alone
+    assert "predicted as" not in text  # that is for the alternative text alone
 
 
 def test_one_pass_is_said_to_know_nothing_of_the_weights(case):
     samples = {name: s[:1] for name, s in case.samples.items()}
-    chapters = story.figure_chapters(case.task, case.encoded, case.weights, samples)
-    assert any("one deterministic pass" in line for line in chapters[1].text)
+    evaluations = evaluate(case.task, case.encoded, case.weights, samples)
+    chapters = figure_chapters(case.task, evaluations)
+    assert any("single deterministic pass" in line for line in chapters[1].text)
 
 
 def test_words_are_escaped_and_long_tables_folded(tmp_path):
-    table = Table(["a", "b"], [["<script>alert(1)</script>", "x & y"]], "Layers")
+    table = Table(["a", "b"], [["<script>alert(1)</script>", "x & y"]], "Layers", folded=True)
     path = write_report(
         tmp_path / "r.html",
         title="t",
         headline=Headline("Accuracy", "90 %", "", [("Cut", "50 %", "")]),
-        chapters=[Chapter("All layers", tables=[table], folded=True)],
+        chapters=[Chapter("All layers", tables=[table])],
         footer="end",
     )
     reader, text = read(path)

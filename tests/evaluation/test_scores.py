@@ -9,10 +9,19 @@ from sklearn import metrics as oracle
 
 from astrocnn import plugins
 from astrocnn.errors import ConfigError, PredictionError
-from astrocnn.evaluation import headline, read_scores, score, write_scores
+from astrocnn.evaluation import (
+    evaluate_target,
+    find_headline,
+    format_interval,
+    format_value,
+    get_label,
+    read_scores,
+    score,
+    write_scores,
+)
+from astrocnn.evaluation.kinds import KINDS, get_kind
 from astrocnn.metrics import Score
-from astrocnn.report.labels import interval_of, value_of
-from astrocnn.targets import make
+from astrocnn.targets import Target, make
 
 
 @pytest.fixture(scope="module")
@@ -24,34 +33,39 @@ def by_name(scores, target):
     return {s.name: s for s in scores if s.target == target}
 
 
-def test_every_family_has_its_chapter():
-    families = "astrocnn.targets.families"
-    chapters = {
-        f.chapter
-        for name in plugins.module_names(families)
-        for f in plugins.load_module(families, name).examples()
-    }
-    for name in chapters:
-        module = plugins.load_module("astrocnn.evaluation.chapters", name)
-        for function in ("scores", "across", "figures", "stamps", "baselines"):
-            assert callable(getattr(module, function))
-        sections = set(module.TEXT)
-        assert {section for section, _ in module.CAPTIONS.values()} <= sections
-        assert "{}" in module.BY and module.GALLERY.endswith(".")
+def test_every_family_declares_a_kind_with_sections_for_its_figures():
+    for name in plugins.names("families"):
+        for family in plugins.load_module("astrocnn.targets.families", name).examples():
+            target = Target("q", family, "label")
+            kind = get_kind(target)
+            encoded, weight = np.zeros((3, family.units)), np.zeros(3)
+            evaluation = kind(target, encoded, weight, np.full((1, 3, family.units), np.nan))
+            sections = kind.get_sections(target)
+            assert {spec.section for spec in evaluation.get_figure_specs().values()} <= set(
+                sections
+            )
+            assert kind.get_gallery_text(target).endswith(".")
+            assert set(evaluation.get_score_notes()) <= {*kind.SCORES} | {
+                f"{score}_{name}"
+                for score in kind.CLASS_SCORES
+                for name in getattr(evaluation, "classes", getattr(evaluation, "answers", ()))
+            }
 
 
-def test_chapters_do_not_call_one_score_by_two_names():
-    folder = "astrocnn.evaluation.chapters"
-    said = {}
-    for name in plugins.module_names(folder):
-        for key, words in plugins.load_module(folder, name).NAMES.items():
-            assert said.setdefault(key, words) == words
+def test_kinds_agree_on_the_label_of_a_score():
+    labels = {}
+    for kind in KINDS.values():
+        for name, label in kind.SCORES.items():
+            assert labels.setdefault(name, label) == label
+    assert get_label("accuracy") == "Accuracy"
+    assert get_label("completeness_spiral") == "Completeness of spiral"
+    assert get_label("my_own_score") == "my own score"
 
 
 def test_numbers_have_the_digits_their_interval_is_worth():
     def shown(value, low, high, name="bias"):
         s = Score(name, value, low, high, 10)
-        return value_of(s), interval_of(s).replace("\u00a0", " ")
+        return format_value(s), format_interval(s).replace("\u00a0", " ")
 
     assert shown(3e-5, -7e-5, 13e-5) == ("0.00003", "[-0.00007, 0.00013]")
     assert shown(0.01823, 0.0176, 0.0189) == ("0.0182", "[0.0176, 0.0189]")
@@ -148,9 +162,8 @@ def test_nothing_to_score_is_said_not_raised(case):
         assert s.n_used == 0 and np.isnan(s.value), s.name
     assert "160 without a label" in found[0].reason
     for target in case.task.targets:
-        chapter = plugins.load_module("astrocnn.evaluation.chapters", target.family.chapter)
         part = (target, case.encoded[target.name], nothing[target.name])
-        assert chapter.figures(*part, case.samples[target.name]) == {}
+        assert evaluate_target(*part, case.samples[target.name]).figures() == {}
 
 
 def test_a_sure_error_is_floored_and_said():
@@ -160,14 +173,14 @@ def test_a_sure_error_is_floored_and_said():
         score(task, encoded, weights, {"bar": np.zeros((1, 2, 1))}, n_resamples=0), "bar"
     )
     assert found["nll"].value == pytest.approx(24 * np.log(2) / 2)
-    assert "1 probabilities of the truth below" in found["nll"].note
+    assert "1 probabilities of the true class raised" in found["nll"].note
 
 
 def test_headline(case, scores):
-    assert headline(case.task, scores) is scores[0]
+    assert find_headline(case.task, scores) is scores[0]
     odd = dataclasses.replace(case.task, headline="bar.acuracy")
     with pytest.raises(ConfigError, match="not among the scores") as error:
-        headline(odd, scores)
+        find_headline(odd, scores)
     assert "did you mean 'bar.accuracy'" in str(error.value)
 
 
@@ -175,7 +188,7 @@ def test_the_headline_of_quality_exists():
     task = make("quality")
     encoded, weights = task.encode({"usable": [1, 0, 1, 0]})
     samples = {"usable": np.array([0.9, 0.1, 0.4, 0.6])[None, :, None]}
-    assert headline(task, score(task, encoded, weights, samples, n_resamples=20)).value == 0.5
+    assert find_headline(task, score(task, encoded, weights, samples, n_resamples=20)).value == 0.5
 
 
 def test_json_keeps_everything(tmp_path, case, scores):
@@ -191,9 +204,9 @@ def test_json_keeps_everything(tmp_path, case, scores):
 
 
 def test_refusals(case):
-    with pytest.raises(PredictionError, match="no samples of target 'bar'"):
+    with pytest.raises(PredictionError, match="none of target 'bar'"):
         score(case.task, case.encoded, case.weights, {"morphology": case.samples["morphology"]})
-    with pytest.raises(PredictionError, match="do not belong together"):
+    with pytest.raises(PredictionError, match="do not match"):
         score(
             case.task,
             case.encoded,

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from astrocnn.evaluation import baseline_scores, score
-from astrocnn.evaluation.chapters import votes
+from astrocnn.evaluation import baseline_scores, evaluate_target, fit_votes, score
 from astrocnn.targets import DirichletMultinomial, Target, Task
 
 ANSWERS = ("smooth", "featured", "artifact")
@@ -33,7 +32,7 @@ def by_name(scores):
 
 def test_scores_by_hand_and_by_scipy(case):
     _, encoded, _, samples = case
-    found = by_name(votes.scores(*case, n_resamples=100))
+    found = by_name(evaluate_target(*case).scores(n_resamples=100))
     keep = np.setdiff1d(np.arange(6, 400), [9])
     alpha = samples[:, keep].astype(float)
     said = (alpha / alpha.sum(axis=-1, keepdims=True)).mean(axis=0)
@@ -66,17 +65,16 @@ def test_the_prior_knows_the_mean_fractions_and_their_scatter(case):
     task = Task("m", (target,), "shape.rmse")
     labels = {"shape": encoded}, {"shape": weight}
     scores, sentences = baseline_scores(task, labels, labels, n_resamples=0)
-    prior, network = by_name(scores["Prior"]), by_name(votes.scores(*case, n_resamples=0))
+    prior, network = by_name(scores["Prior"]), by_name(evaluate_target(*case).scores(n_resamples=0))
     assert prior["rmse"].value > network["rmse"].value
     assert prior["nll"].value > network["nll"].value + 0.3
     assert prior["coverage_68"].value == pytest.approx(0.68, abs=0.05)
-    assert "mean fractions" in sentences["Prior"]
-    # No other scatter about the mean fractions would do better.
-    alpha = votes.baselines(target, encoded, weight)[0].parameters
+    assert "mean vote fractions" in sentences["Prior"]
+    # No other scatter about the mean vote fractions would do better.
+    alpha = fit_votes(target, encoded, weight).parameters
     for factor in (0.8, 1.25):
-        other = votes.scores(
-            target, encoded, weight, np.broadcast_to(factor * alpha, (1, 400, 3)), n_resamples=0
-        )
+        samples = np.broadcast_to(factor * alpha, (1, 400, 3))
+        other = evaluate_target(target, encoded, weight, samples).scores(n_resamples=0)
         assert by_name(other)["nll"].value > prior["nll"].value - 1e-6
 
 
@@ -96,16 +94,16 @@ def test_questions_together_count_where_they_have_votes():
 
 def test_figures_and_stamps(case):
     target, encoded, weight, samples = case
-    drawn = votes.figures(*case, {"r": np.linspace(15, 18, 400)})
+    drawn = evaluate_target(*case).figures({"r": np.linspace(15, 18, 400)})
     assert {"fractions", "credible_votes"} < set(drawn)
     panels = drawn["fractions"].axes
     assert [axes.texts[0].get_text().split("\n")[0] for axes in panels] == list(ANSWERS)
-    few = votes.figures(target, encoded[:60], weight[:60], samples[:, :60])
+    few = evaluate_target(target, encoded[:60], weight[:60], samples[:, :60]).figures()
     assert set(few) == {"fractions", "credible_votes"}
-    assert votes.figures(target, encoded, 0 * weight, samples) == {}
-    picked = votes.stamps(*case, count=4)
+    assert evaluate_target(target, encoded, 0 * weight, samples).figures() == {}
+    picked = evaluate_target(*case).stamps(4)
     seen = encoded / np.maximum(encoded.sum(axis=1, keepdims=True), 1)
     said = samples[0] / samples[0].sum(axis=1, keepdims=True)
     off = np.where(weight > 0, np.nan_to_num(np.abs(said - seen).max(axis=1)), -1)
-    assert picked["most wrong"][0].row == int(off.argmax())
-    assert not {s.row for s in picked["most wrong"]} & set(range(6))
+    assert picked["largest errors"][0].row == int(off.argmax())
+    assert not {s.row for s in picked["largest errors"]} & set(range(6))

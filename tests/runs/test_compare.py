@@ -85,14 +85,14 @@ def test_a_pair_is_compared_on_common_objects(folder):
 
 
 def test_what_cannot_be_compared_is_refused(folder):
-    assert "needs two runs" in words(astrocnn("compare", folder / "both", code=2))
+    assert "needs at least two runs" in words(astrocnn("compare", folder / "both", code=2))
     how = ("--set", 'task.classes=["high", "low"]', "--out", folder / "turned")
     astrocnn("train", folder / "run.toml", *how)
     said = words(astrocnn("compare", folder / "both", folder / "turned", code=2))
     assert "astrocnn evaluate" in said
     astrocnn("evaluate", folder / "turned")
     said = words(astrocnn("compare", folder / "both", folder / "turned", code=2))
-    assert "do not predict the same quantity" in said
+    assert "must predict the same quantity" in said
 
 
 IMAGES = """

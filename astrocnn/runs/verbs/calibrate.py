@@ -11,12 +11,12 @@ from rich.table import Table
 
 from astrocnn.atomic import replacing
 from astrocnn.backend import load_tensorflow
-from astrocnn.calibration import Calibration, calibrate, held_out, remap_for, write
+from astrocnn.calibration import calibrate, held_out, remap_for, write
 from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import Shards, read_labels
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation.calibrated import judged
-from astrocnn.report.labels import name_of
+from astrocnn.evaluation import evaluate_target
+from astrocnn.evaluation.report_chapters import calibration_table
 from astrocnn.runs.assemble import task_of
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.verbs.train import labelled_rows
@@ -105,25 +105,17 @@ def run(folder: Path) -> Iterator[Table | str]:
         half, after = held_out(
             kind, family, encoded[name], weights[name], samples[name], seed=config.seed
         )
-        y, told = encoded[name][half], made.remaps[name].family(family)
-        kept[f"before/{name}"] = judged(family, y, samples[name][:, half])
-        kept[f"after/{name}"] = judged(told, y, after)
+        labels = encoded[name][half], weights[name][half]
+        remapped = replace(target, family=made.remaps[name].family(family))
+        for key, version, draws in (
+            ("before", target, samples[name][:, half]),
+            ("after", remapped, after),
+        ):
+            kept[f"{key}/{name}"] = evaluate_target(version, *labels, draws).calibration_data()
     home.evaluation.mkdir(exist_ok=True)
     with replacing(home.judged) as temporary, open(temporary, "wb") as to:
         np.savez(to, **kept)
     write(home.calibration, made)
     if made.table:
-        yield _table(made)
+        yield calibration_table(made.table).to_rich()
     yield f"calibrated on {len(rows)} objects of the validation split: {home.calibration}"
-
-
-def _table(made: Calibration) -> Table:
-    title = "before and after, judged on the half that did not teach"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in ("target", "score", "before", "after", "by chance"):
-        table.add_column(column, justify="left" if column in ("target", "score") else "right")
-    for row in made.table:
-        told = [row.get(key) for key in ("before", "after", "chance")]
-        numbers = ("" if value is None else f"{value:.4g}" for value in told)
-        table.add_row(row["target"], name_of(row["score"]), *numbers)
-    return table

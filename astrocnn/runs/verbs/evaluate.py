@@ -13,15 +13,20 @@ from astrocnn.backend import load_tensorflow
 from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import Shards, read_labels
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation import baseline_scores, headline, peak_brightness, score, write_scores
-from astrocnn.evaluation.story import crowd_of, side_by_side
-from astrocnn.metrics import Score
-from astrocnn.report.labels import interval_of, is_of_class, name_of, value_of
+from astrocnn.evaluation import (
+    baseline_scores,
+    compute_peak_brightness,
+    find_headline,
+    format_score,
+    get_label,
+    score,
+    write_scores,
+)
+from astrocnn.evaluation.report_chapters import score_tables
 from astrocnn.runs.assemble import PEAK, check_columns
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.verbs.train import labelled_rows
-from astrocnn.targets import Task
 
 __all__ = ["run"]
 
@@ -62,11 +67,11 @@ def run(folder: Path) -> Iterator[Table | str]:
     with replacing(run_folder.evaluation / "samples.npz") as temporary, open(temporary, "wb") as to:
         np.savez(to, rows=test, **kept)
     scores = score(task, encoded, weights, samples, seed=config.seed)
-    baselines, sentences = baseline_scores(
+    baselines, descriptions = baseline_scores(
         task,
         read_labels(shards, task, rows["train"]),
         (encoded, weights),
-        number=_number(config, shards, rows),
+        column=_number(config, shards, rows),
         seed=config.seed,
     )
     write_scores(
@@ -76,21 +81,21 @@ def run(folder: Path) -> Iterator[Table | str]:
         split="test",
         headline=task.headline,
         times_scored=times,
-        baseline_sentences=sentences,
+        baseline_descriptions=descriptions,
         draws=config.prediction.draws,
         views=config.prediction.views,
         precision=estimator.precision,
         model=estimator.fingerprint,
         calibrated=run_folder.calibration.is_file(),
     )
-    yield from _tables(task, scores, baselines)
-    first = headline(task, scores)
+    yield from (t.to_rich() for t in score_tables(task, scores, baselines, compact=True))
+    first = find_headline(task, scores)
     yield (
-        f"{name_of(first.name)} of {first.target}: {value_of(first)} {interval_of(first)} on "
+        f"{get_label(first.name)} of {first.target}: {format_score(first)} on "
         f"{first.n_used} test objects; the test split has been scored "
         + ("once" if times == 1 else f"{times} times")
     )
-    yield from (f"{name}: {sentence}" for name, sentence in sentences.items())
+    yield from (f"{name}: {sentence}" for name, sentence in descriptions.items())
     for selection in (extra for extra in extras if isinstance(extra, Selection)):
         got = selection.judge(task, encoded, weights, samples)
         said = ", ".join(
@@ -112,36 +117,6 @@ def _number(
 
 def _numbers(shards: Shards, column: str, rows: np.ndarray) -> np.ndarray:
     if column == PEAK and column not in shards.objects.colnames:
-        return peak_brightness(shards.images(rows))
+        return compute_peak_brightness(shards.images(rows))
     values, missing = shards.column(column)
     return np.where(missing, np.nan, values.astype(np.float64))[rows]
-
-
-def _tables(
-    task: Task, scores: list[Score], baselines: Mapping[str, list[Score]]
-) -> Iterator[Table]:
-    crowd = crowd_of(task)
-    for target in [*task.names, ""]:
-        if target in crowd[:1]:
-            made = side_by_side(task, scores)
-            table = Table(*made.columns, title=made.caption, title_justify="left")
-            for row in made.rows:
-                table.add_row(*row)
-            yield table
-        if target in crowd:
-            continue
-        shown = [s for s in scores if s.target == target and not is_of_class(s.name)]
-        if not shown:
-            continue
-        table = Table(title=target or "all targets", title_justify="left", title_style="bold")
-        table.add_column("score")
-        for name in ("model", *(name.lower() for name in baselines)):
-            table.add_column(name, justify="right", no_wrap=True)
-        for found in shown:
-            others = [
-                next((s for s in b if (s.target, s.name) == (target, found.name)), None)
-                for b in baselines.values()
-            ]
-            mine = f"{value_of(found)} {interval_of(found)}".rstrip()
-            table.add_row(name_of(found.name), mine, *(value_of(s) if s else "" for s in others))
-        yield table

@@ -15,25 +15,25 @@ from astrocnn.backend import load_tensorflow
 from astrocnn.calibration.selection import Selection
 from astrocnn.catalog import SPLITS
 from astrocnn.datasets import Shards, read_labels
-from astrocnn.evaluation import read_scores, write_report
-from astrocnn.evaluation.background import (
+from astrocnn.evaluation import evaluate, read_scores
+from astrocnn.evaluation.provenance_chapter import (
     data_chapter,
     model_chapter,
     provenance_chapter,
     training_chapter,
 )
-from astrocnn.evaluation.calibrated import calibration_chapter
-from astrocnn.evaluation.selecting import selection_chapter
-from astrocnn.evaluation.story import (
+from astrocnn.evaluation.report_chapters import (
+    calibration_chapter,
     figure_chapters,
     gallery_chapter,
-    headline_of,
+    make_headline,
     scores_chapter,
+    selection_chapter,
 )
 from astrocnn.explain import explanation_reading
 from astrocnn.explain.explained import FEW
 from astrocnn.explain.explanations import chapters as chapters_on
-from astrocnn.report.page import Chapter
+from astrocnn.report import Chapter, write_report
 from astrocnn.runs.assemble import splits_of
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
@@ -78,28 +78,21 @@ def run(folder: Path, *, inside: Sequence[Chapter] | None = None) -> Iterator[st
     provenance = _provenance(home, about)
     encoded, weights = read_labels(shards, task, test)
     selections = [extra for extra in extras if isinstance(extra, Selection)]
+    thresholds = {found.target: found.threshold for found in selections}
+    evaluations = evaluate(task, encoded, weights, samples, thresholds=thresholds)
     chapters = [
         scores_chapter(
             task,
             scores,
             baselines,
-            sentences=about["baseline_sentences"],
+            descriptions=about["baseline_descriptions"],
             times_scored=about["times_scored"],
         ),
         *(selection_chapter(found, task, encoded, weights, samples) for found in selections),
-        *figure_chapters(
-            task,
-            encoded,
-            weights,
-            samples,
-            by=_by(config, shards, test),
-            thresholds={found.target: found.threshold for found in selections},
-        ),
+        *figure_chapters(task, evaluations, by=_by(config, shards, test)),
         gallery_chapter(
             task,
-            encoded,
-            weights,
-            samples,
+            evaluations,
             lambda rows: shards.images(test[rows]),
             pixel_scale=shards.pixel_scale,
             ids=shards.ids[test],
@@ -116,7 +109,7 @@ def run(folder: Path, *, inside: Sequence[Chapter] | None = None) -> Iterator[st
         title=config.title,
         subtitle=f"{task.name}: {', '.join(task.names)}",
         chapters=[chapter for chapter in chapters if chapter is not None],
-        headline=headline_of(task, scores, baselines),
+        headline=make_headline(task, scores, baselines),
         footer=f"astrocnn {__version__}",
     )
     yield f"report: {home.report}"

@@ -1,0 +1,79 @@
+"""How one kind of quantity is scored and shown: one kind a file, chosen by `Family.kind`."""
+
+from __future__ import annotations
+
+from numpy.typing import ArrayLike
+
+from astrocnn.errors import PredictionError
+from astrocnn.evaluation.kinds.base import Baseline, FigureSpec, ScoreLabel, TargetEvaluation
+from astrocnn.evaluation.kinds.classes import ClassEvaluation
+from astrocnn.evaluation.kinds.density import DensityEvaluation
+from astrocnn.evaluation.kinds.votes import VoteEvaluation
+from astrocnn.targets import Target
+
+__all__ = [
+    "KINDS",
+    "Baseline",
+    "ClassEvaluation",
+    "DensityEvaluation",
+    "FigureSpec",
+    "ScoreLabel",
+    "TargetEvaluation",
+    "VoteEvaluation",
+    "evaluate_target",
+    "get_kind",
+]
+
+KINDS: dict[str, type[TargetEvaluation]] = {
+    "classes": ClassEvaluation,
+    "density": DensityEvaluation,
+    "votes": VoteEvaluation,
+}
+"""The kinds of evaluation that a family can declare."""
+
+_INTERIM = {
+    "classification": "classes",
+    "redshift": "density",
+    "regression": "density",
+    "votes": "votes",
+}
+
+
+def get_kind(target: Target) -> type[TargetEvaluation]:
+    """The kind of evaluation that the family of a target declares.
+
+    Raises
+    ------
+    PredictionError
+        If there is no such kind.
+    """
+    kind = target.family.kind if hasattr(target.family, "kind") else _INTERIM[target.family.chapter]
+    if kind not in KINDS:
+        raise PredictionError(
+            f"The family of target '{target.name}' has an unknown kind.",
+            received=kind,
+            allowed=tuple(KINDS),
+        )
+    return KINDS[kind]
+
+
+def evaluate_target(
+    target: Target,
+    encoded: ArrayLike,
+    weight: ArrayLike,
+    samples: ArrayLike,
+    threshold: float | None = None,
+) -> TargetEvaluation:
+    """Put the predictions of one target beside their labels, to score and show them.
+
+    Parameters
+    ----------
+    target, encoded, weight, samples, threshold
+        As for `TargetEvaluation`.
+
+    Returns
+    -------
+    TargetEvaluation
+        Of the kind that the family of the target declares.
+    """
+    return get_kind(target)(target, encoded, weight, samples, threshold)

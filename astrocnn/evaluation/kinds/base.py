@@ -1,0 +1,319 @@
+"""What every kind of evaluation offers: scores, figures, galleries and baselines of one target."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol, Self, TypeAlias
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from astrocnn import metrics
+from astrocnn.errors import PredictionError
+from astrocnn.metrics import Score
+from astrocnn.metrics.intervals import Statistic
+from astrocnn.report.gallery import Stamp
+from astrocnn.targets import Target
+
+__all__ = ["Array", "Baseline", "FigureSpec", "ScoreLabel", "TargetEvaluation", "join_notes"]
+
+Array: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ScoreLabel:
+    """How a score is shown.
+
+    Parameters
+    ----------
+    label : str
+        Its name in tables.
+    percent : bool
+        Whether its value is shown in percent.
+    """
+
+    label: str
+    percent: bool = False
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """A figure of a report.
+
+    Parameters
+    ----------
+    section : str
+        Chapter of the report it belongs to.
+    caption : str
+        Text below it.
+    plot : callable
+        Makes the figure from the evaluation; None where it does not apply.
+    """
+
+    section: str
+    caption: str
+    plot: Callable[[Any], Figure | None]
+
+
+class Baseline(Protocol):
+    """A predictor without a network, fitted on the training split."""
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+
+    @property
+    def description(self) -> str:
+        """What it predicts, in one sentence."""
+
+    def sample(self, inputs: Any) -> NDArray[np.floating]:
+        """Samples of shape (1, n, units), as an estimator returns them."""
+
+
+class TargetEvaluation(ABC):
+    """Predictions of one target beside their labels.
+
+    A subclass is one kind of quantity, chosen by `Family.kind`.  It declares how its scores are
+    called, what the report says about it and which figures it has.
+
+    Parameters
+    ----------
+    target : Target
+        What is predicted.
+    encoded : array_like of shape (n, k)
+        Labels as `Target.encode` gives them.
+    weight : array_like of shape (n,)
+        0 where there is no label.
+    samples : array_like of shape (n_draws, n, units)
+        Activated samples; NaN where there is no prediction.
+    threshold : float, optional
+        Smallest probability at which an object is selected, where there is a selection.
+
+    Attributes
+    ----------
+    rows : ndarray of int of shape (m,)
+        Rows with a label and a prediction; only these are scored.
+    n_excluded : int
+        Number of other rows.
+    reason : str
+        Why they are excluded.
+
+    Raises
+    ------
+    PredictionError
+        If the shapes do not match.
+    """
+
+    SCORES: ClassVar[Mapping[str, ScoreLabel]]
+    """Labels of all scores by name."""
+    CLASS_SCORES: ClassVar[Mapping[str, ScoreLabel]] = {}
+    """Labels of the scores that each class has, named ``<key>_<class>``."""
+    GROUP_SCORES: ClassVar[tuple[str, ...]] = ()
+    """Columns of the table of many targets of the same kind."""
+
+    def __init__(
+        self,
+        target: Target,
+        encoded: ArrayLike,
+        weight: ArrayLike,
+        samples: ArrayLike,
+        threshold: float | None = None,
+    ) -> None:
+        self.target, self.threshold = target, threshold
+        self.encoded, self.weight = np.asarray(encoded), np.asarray(weight)
+        self.samples = np.asarray(samples)
+        n, units = len(self.weight), target.family.units
+        if self.samples.ndim != 3 or self.samples.shape[1:] != (n, units) or len(self.encoded) != n:
+            raise PredictionError(
+                f"Labels and samples of target '{target.name}' do not match.",
+                received=f"labels {self.encoded.shape}, weights {self.weight.shape}, "
+                f"samples {self.samples.shape}",
+                allowed=f"samples of shape (draws, n, {units}) and n labels",
+            )
+        labelled, predicted = self.weight > 0, np.ones(n, bool)
+        for draw in self.samples:  # one draw at a time: samples of densities are large
+            predicted &= np.isfinite(draw).all(axis=1)
+        self.rows = np.flatnonzero(labelled & predicted)
+        excluded = {
+            self.describe_unlabelled(): int((~labelled).sum()),
+            "without a prediction": int((labelled & ~predicted).sum()),
+        }
+        self.n_excluded = sum(excluded.values())
+        self.reason = ", ".join(f"{count} {words}" for words, count in excluded.items() if count)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def describe_unlabelled(self) -> str:
+        """Why a row without a label is excluded."""
+        return "without a label"
+
+    def with_unlabelled(self) -> Self:
+        """The same for all predicted rows, whether labelled or not."""
+        if (self.weight > 0).all():
+            return self
+        return type(self)(self.target, self.encoded, np.ones(len(self.weight)), self.samples)
+
+    # Scores
+
+    @abstractmethod
+    def statistics(self) -> dict[str, Statistic]:
+        """Functions of bootstrap weights by name of their score; the rest of `scores` has none."""
+
+    @abstractmethod
+    def get_score_notes(self) -> dict[str, str]:
+        """What the reader must know, by name of the score."""
+
+    def get_binomial_trials(self) -> dict[str, int]:
+        """Number of trials of the scores that are fractions with a Wilson interval."""
+        return {}
+
+    def extra_scores(self) -> list[Score]:
+        """Scores without a bootstrap interval."""
+        return []
+
+    def scores(self, *, n_resamples: int = 1000, seed: int = 0) -> list[Score]:
+        """All scores of the target, with 95 % intervals.
+
+        Parameters
+        ----------
+        n_resamples : int
+            Bootstrap resamples; 0 for no intervals.
+        seed : int
+            Seed of the bootstrap.
+        """
+        found = metrics.bootstrap(self.statistics(), len(self), n_resamples=n_resamples, seed=seed)
+        if n_resamples:
+            # The bootstrap gives an event that never happened no uncertainty; Wilson's does.
+            for name, trials in self.get_binomial_trials().items():
+                score = found[name]
+                if np.isfinite(score.value):
+                    low, high = metrics.wilson(score.value * trials, trials, score.level)
+                    found[name] = replace(score, low=float(low), high=float(high))
+        notes = self.get_score_notes()
+        return [
+            replace(
+                score,
+                target=self.target.name,
+                n_excluded=self.n_excluded,
+                reason=self.reason,
+                note=join_notes(notes.get(score.name, ""), score.note),
+            )
+            for score in [*found.values(), *self.extra_scores()]
+        ]
+
+    # Report
+
+    @classmethod
+    @abstractmethod
+    def get_sections(cls, target: Target) -> dict[str, tuple[str, ...]]:
+        """Chapters of the report in order, with their paragraphs."""
+
+    @classmethod
+    def get_shared_notes(cls, target: Target) -> dict[str, str]:
+        """Notes of scores that the text explains once, and the sentence that does so."""
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def get_gallery_text(cls, target: Target) -> str:
+        """How to read a gallery."""
+
+    @abstractmethod
+    def get_figure_specs(self) -> Mapping[str, FigureSpec]:
+        """Figures by name, in the order of the report."""
+
+    @abstractmethod
+    def get_column_specs(self, columns: Mapping[str, Array]) -> Mapping[str, FigureSpec]:
+        """Figures of predictions along columns, given for the scored rows."""
+
+    def plot_figures(
+        self, by: Mapping[str, ArrayLike] | None = None
+    ) -> dict[str, tuple[FigureSpec, Figure]]:
+        """All figures of the target with their section and caption.
+
+        Parameters
+        ----------
+        by : mapping of str to array_like of shape (n,), optional
+            Columns of the catalogue along which errors are shown, by label of the axis.
+
+        Returns
+        -------
+        dict of str to (FigureSpec, Figure)
+            Empty where no row can be scored.
+        """
+        if not len(self):
+            return {}
+        columns = {}
+        for name, values in (by or {}).items():
+            column = np.asarray(values, np.float64)[self.rows]
+            if np.isfinite(column).any():
+                columns[name] = column
+        specs = {**self.get_figure_specs(), **self.get_column_specs(columns)}
+        made = ((name, spec, spec.plot(self)) for name, spec in specs.items())
+        return {name: (spec, figure) for name, spec, figure in made if figure is not None}
+
+    def figures(self, by: Mapping[str, ArrayLike] | None = None) -> dict[str, Figure]:
+        """All figures of the target by name; see `plot_figures`."""
+        return {name: figure for name, (_, figure) in self.plot_figures(by).items()}
+
+    @abstractmethod
+    def stamps(self, count: int = 12) -> dict[str, list[Stamp]]:
+        """Objects worth looking at: the most certain, the most uncertain, the largest errors.
+
+        Rows without a label can be certain or uncertain, but are no errors.
+
+        Parameters
+        ----------
+        count : int
+            Objects of each sort.
+        """
+
+    def calibration_data(self) -> Array | None:
+        """What a calibration figure is made from; None for kinds without one."""
+        return None
+
+    # Baselines
+
+    @classmethod
+    @abstractmethod
+    def fit_baselines(
+        cls, target: Target, encoded: ArrayLike, weight: ArrayLike
+    ) -> tuple[Baseline, ...]:
+        """Baselines that know the labels of the training split alone."""
+
+    @classmethod
+    def fit_column_baseline(
+        cls, target: Target, name: str, values: ArrayLike, encoded: ArrayLike, weight: ArrayLike
+    ) -> Baseline | None:
+        """A baseline that knows one column too; None for kinds without one."""
+        return None
+
+    # Several targets of this kind
+
+    @classmethod
+    def is_groupable(cls, target: Target) -> bool:
+        """Whether many such targets may share figures and one table."""
+        return False
+
+    @classmethod
+    def joint_scores(
+        cls, evaluations: Sequence[TargetEvaluation], *, n_resamples: int = 1000, seed: int = 0
+    ) -> list[Score]:
+        """Scores over several targets of this kind."""
+        return []
+
+    @classmethod
+    def plot_joint_figures(
+        cls, evaluations: Sequence[TargetEvaluation]
+    ) -> dict[str, tuple[FigureSpec, Figure]]:
+        """Figures of several targets of this kind."""
+        return {}
+
+
+def join_notes(*notes: str) -> str:
+    """Notes of one score, separated by semicolons."""
+    return "; ".join(note for note in notes if note)

@@ -1,0 +1,491 @@
+"""Named classes and yes/no questions: scores, figures and the objects worth looking at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from astrocnn import metrics
+from astrocnn.errors import PredictionError
+from astrocnn.evaluation import figures
+from astrocnn.evaluation.baselines import ConstantBaseline, Cut, fit_cut, fit_majority
+from astrocnn.evaluation.kinds.base import Array, FigureSpec, ScoreLabel, TargetEvaluation
+from astrocnn.metrics import Ranking, Score
+from astrocnn.metrics.calibration import NLL_FLOOR
+from astrocnn.metrics.intervals import Statistic
+from astrocnn.report.gallery import Stamp
+from astrocnn.targets import ClassFamily, Target
+
+__all__ = ["ClassEvaluation"]
+
+_MOST_CERTAIN = 0.8
+_MIN_OBJECTS_PER_PANEL = 8
+_LOG_ABOVE = 8.0
+"""Ratio of the 95 % to the 5 % quantile of a column above which its axis is logarithmic."""
+
+
+class ClassEvaluation(TargetEvaluation):
+    """Class probabilities beside labels; see `TargetEvaluation`."""
+
+    SCORES: ClassVar[Mapping[str, ScoreLabel]] = {
+        "accuracy": ScoreLabel("Accuracy", percent=True),
+        "majority_rate": ScoreLabel("Majority-class fraction", percent=True),
+        "macro_f1": ScoreLabel("Macro F1"),
+        "auc": ScoreLabel("ROC AUC"),
+        "average_precision": ScoreLabel("Average precision"),
+        "fpr_at_tpr95": ScoreLabel("False positive rate at 95 % completeness", percent=True),
+        "fpr_at_tpr99": ScoreLabel("False positive rate at 99 % completeness", percent=True),
+        "tpr_at_fpr1e-4": ScoreLabel("Completeness at 0.01 % false positives", percent=True),
+        "precision_at_recall95": ScoreLabel("Purity at 95 % completeness", percent=True),
+        "ece": ScoreLabel("Expected calibration error (15 equal-width bins)"),
+        "ece_equal_count": ScoreLabel("Expected calibration error (15 equal-count bins)"),
+        "brier": ScoreLabel("Brier score (0 to 2)"),
+        "nll": ScoreLabel("Negative log-likelihood [nat]"),
+        "rmse": ScoreLabel("Root mean square error"),
+        "questions_rmse": ScoreLabel("RMSE over questions"),
+        "accuracy_at_coverage80": ScoreLabel("Accuracy of the most certain 80 %", percent=True),
+        "risk_coverage_area": ScoreLabel("Area under the risk-coverage curve"),
+        "entropy": ScoreLabel("Mean predictive entropy [nat]"),
+        "expected_entropy": ScoreLabel("Mean aleatoric part [nat]"),
+        "mutual_info": ScoreLabel("Mean epistemic part (mutual information) [nat]"),
+    }
+    CLASS_SCORES: ClassVar[Mapping[str, ScoreLabel]] = {
+        "completeness": ScoreLabel("Completeness", percent=True),
+        "purity": ScoreLabel("Purity", percent=True),
+        "auc": ScoreLabel("ROC AUC"),
+        "ece": ScoreLabel("Calibration error"),
+    }
+    GROUP_SCORES: ClassVar[tuple[str, ...]] = (
+        "auc",
+        "average_precision",
+        "fpr_at_tpr95",
+        "ece",
+        "nll",
+    )
+
+    def __init__(
+        self,
+        target: Target,
+        encoded: ArrayLike,
+        weight: ArrayLike,
+        samples: ArrayLike,
+        threshold: float | None = None,
+    ) -> None:
+        if not isinstance(target.family, ClassFamily):
+            raise PredictionError(
+                f"Target '{target.name}' has no classes to score.",
+                received=type(target.family).__name__,
+            )
+        super().__init__(target, encoded, weight, samples, threshold)
+        self.classes: tuple[str, ...] = target.family.classes
+        p = np.asarray(target.family.to_probabilities(self.samples[:, self.rows]), np.float64)
+        self.draws: Array = p / p.sum(axis=-1, keepdims=True)
+        self.truth = np.asarray(target.family.to_truth(self.encoded[self.rows]), np.float64)
+
+    @cached_property
+    def mean(self) -> Array:
+        """Mean probabilities over draws, of shape (m, n_classes)."""
+        # Differences from the first draw: equal draws have exactly their own mean.
+        return self.draws[0] + (self.draws - self.draws[0]).mean(axis=0)
+
+    @property
+    def label(self) -> NDArray[np.intp]:
+        """Index of the true class (of the largest fraction), of shape (m,)."""
+        return self.truth.argmax(axis=1)
+
+    @property
+    def predicted(self) -> NDArray[np.intp]:
+        """Index of the most probable class, of shape (m,)."""
+        return self.mean.argmax(axis=1)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether the most probable class is the true one, of shape (m,)."""
+        return self.label == self.predicted
+
+    @cached_property
+    def entropy(self) -> Array:
+        """Predictive entropy [nat], of shape (m,)."""
+        return metrics.predictive_entropy(self.draws) if len(self) else np.zeros(0)
+
+    @cached_property
+    def rankings(self) -> dict[str, Ranking]:
+        """Ranking by the probability of each class; of two classes, of the second alone."""
+        shown = range(len(self.classes)) if len(self.classes) > 2 else (1,)
+        return {self.classes[k]: Ranking(self.label == k, self.mean[:, k]) for k in shown}
+
+    # Scores
+
+    def statistics(self) -> dict[str, Statistic]:
+        """Functions of bootstrap weights by name of their score."""
+        return self._decisions() | self._rankings() | self._probabilities()
+
+    def _decisions(self) -> dict[str, Statistic]:
+        label, predicted, k = self.label, self.predicted, len(self.classes)
+
+        def matrix(w: Array) -> Array:
+            return metrics.confusion_matrix(label, predicted, k, w)
+
+        out: dict[str, Statistic] = {
+            "accuracy": lambda w: metrics.accuracy(label, predicted, w),
+            "majority_rate": lambda w: metrics.majority_rate(label, k, w),
+            "macro_f1": lambda w: metrics.macro_f1(matrix(w)),
+        }
+        for i, name in enumerate(self.classes):
+            out[f"completeness_{name}"] = _take(lambda w: metrics.completeness(matrix(w)), i)
+            out[f"purity_{name}"] = _take(lambda w: metrics.purity(matrix(w)), i)
+        return out
+
+    def _rankings(self) -> dict[str, Statistic]:
+        rankings = self.rankings
+        if len(self.classes) > 2:
+            each = list(rankings.values())
+            mean: dict[str, Statistic] = {
+                "auc": lambda w: np.mean([ranking.auc(w) for ranking in each], axis=0)
+            }
+            return mean | {f"auc_{name}": ranking.auc for name, ranking in rankings.items()}
+        positive = rankings[self.classes[1]]
+        return {
+            "auc": positive.auc,
+            "average_precision": positive.average_precision,
+            "fpr_at_tpr95": lambda w: positive.fpr_at_tpr(0.95, w),
+            "fpr_at_tpr99": lambda w: positive.fpr_at_tpr(0.99, w),
+            "tpr_at_fpr1e-4": lambda w: positive.tpr_at_fpr(1e-4, w),
+            "precision_at_recall95": lambda w: positive.precision_at_recall(0.95, w),
+        }
+
+    def _probabilities(self) -> dict[str, Statistic]:
+        mean, truth, correct = self.mean, self.truth, self.correct
+        highest = mean.max(axis=1, initial=0)
+        out: dict[str, Statistic] = {
+            "ece": lambda w: metrics.ece(highest, correct, w),
+            "ece_equal_count": lambda w: metrics.ece(highest, correct, w, binning="count"),
+        }
+        for k, name in enumerate(self.classes) if len(self.classes) > 2 else ():
+            out[f"ece_{name}"] = _take(lambda w: metrics.classwise_ece(mean, truth, w), k)
+        out["brier"] = lambda w: metrics.brier(mean, truth, w)
+        out["nll"] = lambda w: metrics.log_loss(mean, truth, w)
+        if len(self.classes) == 2 and np.any((truth > 0) & (truth < 1)):
+            out["rmse"] = lambda w: metrics.rmse(mean[:, 1], truth[:, 1], w)
+        if not len(self):
+            return out
+        entropy, epistemic = self.entropy, metrics.mutual_information(self.draws)
+        certain = entropy <= np.quantile(entropy, _MOST_CERTAIN)
+        out[f"accuracy_at_coverage{round(100 * _MOST_CERTAIN)}"] = lambda w: metrics.accuracy(
+            correct[certain], np.ones(certain.sum(), bool), w[..., certain]
+        )
+        out["risk_coverage_area"] = lambda w: metrics.risk_coverage_area(~correct, entropy, w)
+        out["entropy"] = lambda w: metrics.average(entropy, w)
+        out["expected_entropy"] = lambda w: metrics.average(entropy - epistemic, w)
+        out["mutual_info"] = lambda w: metrics.average(epistemic, w)
+        return out
+
+    def get_score_notes(self) -> dict[str, str]:
+        """What the reader must know, by name of the score."""
+        counts = np.bincount(self.label, minlength=len(self.classes))
+        notes = dict.fromkeys(("ece", "ece_equal_count"), "biased high by resampling")
+        for name, count in zip(self.classes, counts, strict=True):
+            notes[f"completeness_{name}"] = f"{count} objects"
+        if len(self.classes) == 2:
+            for name in ("auc", "average_precision", "precision_at_recall95"):
+                notes[name] = f"positive: {self.classes[1]}"
+            if counts.all():
+                for name in self.get_binomial_trials():
+                    notes[name] = f"Wilson interval for {counts[0]} negatives"
+            if counts[0] < 1e4:
+                notes["tpr_at_fpr1e-4"] = f"no false positive allowed: only {counts[0]} negatives"
+        else:
+            notes["auc"] = "mean over classes, each against the rest"
+        floored = int((self.mean[self.truth > 0] < NLL_FLOOR).sum())
+        if floored:
+            notes["nll"] = f"{floored} probabilities of the true class raised to {NLL_FLOOR:.1g}"
+        return notes
+
+    def get_binomial_trials(self) -> dict[str, int]:
+        """Number of negative objects behind each false positive rate."""
+        if len(self.classes) > 2:
+            return {}
+        return dict.fromkeys(("fpr_at_tpr95", "fpr_at_tpr99"), int((self.label == 0).sum()))
+
+    # Report
+
+    @classmethod
+    def get_sections(cls, target: Target) -> dict[str, tuple[str, ...]]:
+        """Chapters of the report with their paragraphs."""
+        return {
+            "Classes": (),
+            "Uncertainty": (
+                "Of the objects with a probability of 0.8, eight in ten should belong to the "
+                "predicted class. The predictive entropy measures the total uncertainty of an "
+                "object; the mutual information is its epistemic part, on which the draws "
+                "disagree and which more training data could reduce.",
+            ),
+        }
+
+    @classmethod
+    def get_gallery_text(cls, target: Target) -> str:
+        """How to read a gallery."""
+        return (
+            "Below each stamp: true \u2192 predicted class where they differ (orange), otherwise "
+            "the class; its probability and the standard deviation over draws. Pink pixels have "
+            "no data."
+        )
+
+    def get_figure_specs(self) -> Mapping[str, FigureSpec]:
+        """Figures by name, in the order of the report."""
+        return _FIGURES
+
+    def get_column_specs(self, columns: Mapping[str, Array]) -> Mapping[str, FigureSpec]:
+        """Error rate along columns or, of a yes/no question, the probability of yes."""
+        if len(self.classes) == 2:
+            return self._probability_specs(columns)
+        return {
+            f"errors_by_{name}": FigureSpec(
+                "Classes",
+                f"Error rate in bins of {name} with equal numbers of objects, with 95 % Wilson "
+                "intervals.",
+                lambda e, name=name, x=x: figures.plot_error_rate(~e.correct, x, xlabel=name),
+            )
+            for name, x in columns.items()
+        }
+
+    def _probability_specs(self, columns: Mapping[str, Array]) -> dict[str, FigureSpec]:
+        panels: dict[bool, dict[str, tuple[Array, Array]]] = {True: {}, False: {}}
+        for column, values in columns.items():
+            log = _spans_decades(values)
+            shown = np.isfinite(values) & ((values > 0) | (not log))
+            by_answer = {k: shown & (self.label == k) for k in (1, 0)}
+            by_answer = {
+                k: rows for k, rows in by_answer.items() if rows.sum() >= _MIN_OBJECTS_PER_PANEL
+            }
+            for k, rows in by_answer.items():
+                title = f"{column}, {('no', 'yes')[k]}" if len(by_answer) > 1 else column
+                panels[log][title] = (values[rows], self.mean[rows, 1])
+        specs = {}
+        for log, found in panels.items():
+            if found:
+                caption = (
+                    f"Probability of {self.target.name} along columns of the catalogue: medians "
+                    "and the band from 16 to 84 %."
+                )
+                if log:
+                    caption += " Objects with values of zero or below are left out."
+                specs["probability_by_column" + ("" if log else "_linear")] = FigureSpec(
+                    "Classes",
+                    caption,
+                    lambda e, found=found, log=log: figures.plot_probability_by_column(
+                        found,
+                        ylabel=f"probability of {e.target.name}",
+                        threshold=e.threshold,
+                        log=log,
+                    ),
+                )
+        return specs
+
+    def stamps(self, count: int = 12) -> dict[str, list[Stamp]]:
+        """The most certain, the most uncertain, and the most confident errors.
+
+        The latter are those whose true class got the smallest probability.
+        """
+        every = self.with_unlabelled()
+        labelled = self.weight[every.rows] > 0
+        spread = every.draws.std(axis=0)
+        of_truth = np.take_along_axis(every.mean, every.label[:, None], axis=1)[:, 0]
+        is_error = labelled & ~every.correct
+        by_truth = np.argsort(of_truth, kind="stable")
+        picks = {
+            "most certain": np.argsort(every.entropy, kind="stable")[:count],
+            "most uncertain": np.argsort(-every.entropy, kind="stable")[:count],
+            "most confident errors": by_truth[is_error[by_truth]][:count],
+        }
+
+        def stamp(i: int) -> Stamp:
+            k = every.predicted[i]
+            detail = f"p = {every.mean[i, k]:.2f}"
+            if spread[i, k] >= 0.005:
+                detail += f" \u00b1 {spread[i, k]:.2f}"
+            label = self.classes[every.label[i]] if labelled[i] else ""
+            return Stamp(int(every.rows[i]), label, self.classes[k], detail, bool(is_error[i]))
+
+        return {kind: [stamp(i) for i in chosen] for kind, chosen in picks.items()}
+
+    def calibration_data(self) -> Array:
+        """Probability of the predicted class and whether it is correct, of shape (2, m)."""
+        return np.stack([self.mean.max(axis=1, initial=0), self.correct])
+
+    # Baselines
+
+    @classmethod
+    def fit_baselines(
+        cls, target: Target, encoded: ArrayLike, weight: ArrayLike
+    ) -> tuple[ConstantBaseline, ...]:
+        """The majority class of the training split."""
+        return (fit_majority(target, encoded, weight),)
+
+    @classmethod
+    def fit_column_baseline(
+        cls, target: Target, name: str, values: ArrayLike, encoded: ArrayLike, weight: ArrayLike
+    ) -> Cut:
+        """The best cut on one column."""
+        return fit_cut(target, name, values, encoded, weight)
+
+    # Several targets
+
+    @classmethod
+    def is_groupable(cls, target: Target) -> bool:
+        """Yes/no questions are."""
+        return target.family.units == 1
+
+    @classmethod
+    def joint_scores(
+        cls, evaluations: Sequence[TargetEvaluation], *, n_resamples: int = 1000, seed: int = 0
+    ) -> list[Score]:
+        """RMSE over all yes/no questions, of the objects with an answer to each of them."""
+        questions = [e for e in evaluations if isinstance(e, cls) and cls.is_groupable(e.target)]
+        if len(questions) < 2:
+            return []
+        weight = np.min([e.weight for e in questions], axis=0)
+        found = [cls(e.target, e.encoded, weight, e.samples) for e in questions]
+        rows = found[0].rows
+        for e in found[1:]:
+            rows = np.intersect1d(rows, e.rows)
+        keep = [np.searchsorted(e.rows, rows) for e in found]
+        predicted = np.stack([e.mean[k, 1] for e, k in zip(found, keep, strict=True)], axis=1)
+        truth = np.stack([e.truth[k, 1] for e, k in zip(found, keep, strict=True)], axis=1)
+        statistics = {"questions_rmse": lambda w: metrics.rmse(predicted, truth, w)}
+        score = metrics.bootstrap(statistics, len(rows), n_resamples=n_resamples, seed=seed)
+        excluded = len(weight) - len(rows)
+        return [
+            replace(
+                score["questions_rmse"],
+                n_excluded=excluded,
+                reason=f"{excluded} without all answers or without a prediction"
+                if excluded
+                else "",
+                note=f"over {len(questions)} questions",
+            )
+        ]
+
+    @classmethod
+    def plot_joint_figures(
+        cls, evaluations: Sequence[TargetEvaluation]
+    ) -> dict[str, tuple[FigureSpec, Figure]]:
+        """ROC areas and reliability of all yes/no questions together."""
+        questions = [e for e in evaluations if isinstance(e, cls) and cls.is_groupable(e.target)]
+        rankings = {
+            e.target.name: ranking
+            for e in questions
+            for ranking in e.rankings.values()
+            if 0 < int(ranking.positive.sum()) < len(ranking.positive)
+        }
+        if len(questions) < 2 or not rankings:
+            return {}
+        return {name: (spec, spec.plot(rankings)) for name, spec in _JOINT_FIGURES.items()}
+
+
+def _take(statistic: Statistic, k: int) -> Statistic:
+    return lambda w: statistic(w)[..., k]
+
+
+def _spans_decades(values: Array) -> bool:
+    """Whether a column is nowhere negative and its positive values differ by large factors."""
+    finite = values[np.isfinite(values)]
+    positive = finite[finite > 0]
+    if not len(positive) or (finite < 0).any():
+        return False
+    low, high = np.quantile(positive, [0.05, 0.95])
+    return bool(high > _LOG_ABOVE * low)
+
+
+def _plot_confusion_matrix(e: ClassEvaluation) -> Figure:
+    matrix = metrics.confusion_matrix(e.label, e.predicted, len(e.classes))
+    return figures.plot_confusion_matrix(matrix, e.classes)
+
+
+def _plot_if_binary(
+    plot: Callable[[Ranking, float | None], Figure], e: ClassEvaluation
+) -> Figure | None:
+    if len(e.classes) > 2:
+        return None
+    return plot(e.rankings[e.classes[1]], e.threshold)
+
+
+def _plot_joint_reliability(rankings: Mapping[str, Ranking]) -> Figure:
+    probability = np.concatenate([r.probability for r in rankings.values()])
+    positive = np.concatenate([r.positive for r in rankings.values()])
+    return figures.plot_reliability(
+        {"": (probability, positive)}, xlabel="probability of yes", ylabel="fraction yes"
+    )
+
+
+_FIGURES: dict[str, FigureSpec] = {
+    "confusion": FigureSpec(
+        "Classes",
+        "Confusion matrix: objects by true class (row) and predicted class (column), with the "
+        "fraction of the true class. Blue: completeness on the right, purity at the bottom.",
+        _plot_confusion_matrix,
+    ),
+    "roc": FigureSpec(
+        "Classes",
+        "ROC curve: true against false positive rate as the probability threshold varies.",
+        lambda e: figures.plot_roc(e.rankings),
+    ),
+    "completeness_purity": FigureSpec(
+        "Classes",
+        "Completeness and purity of the objects above a probability threshold.",
+        lambda e: figures.plot_completeness_purity(e.rankings),
+    ),
+    "precision_recall": FigureSpec(
+        "Classes",
+        "Purity against completeness of the objects above a probability threshold; the band is a "
+        "95 % Wilson interval.",
+        lambda e: _plot_if_binary(figures.plot_precision_recall, e),
+    ),
+    "completeness_fpr": FigureSpec(
+        "Classes",
+        "Completeness against the false positive rate; the axis ends at one object. The marks "
+        "carry 95 % Wilson intervals.",
+        lambda e: _plot_if_binary(figures.plot_completeness_fpr, e),
+    ),
+    "reliability": FigureSpec(
+        "Uncertainty",
+        "Reliability diagram: fraction of correct predictions in bins of the probability of the "
+        "predicted class. A calibrated model follows the diagonal; bars are 95 % Wilson "
+        "intervals, orange marks the gap. Below: objects per bin.",
+        lambda e: figures.plot_reliability({"": (e.mean.max(axis=1), e.correct)}),
+    ),
+    "risk_coverage": FigureSpec(
+        "Uncertainty",
+        "Error rate of the most certain objects against their fraction, with a band of one "
+        "standard error. The closer to the dashed curve, the better the predictive entropy "
+        "identifies errors.",
+        lambda e: figures.plot_risk_coverage(~e.correct, e.entropy),
+    ),
+    "entropy": FigureSpec(
+        "Uncertainty",
+        "Predictive entropy of correctly and incorrectly classified objects, each normalized to "
+        "one.",
+        lambda e: figures.plot_entropy(~e.correct, e.entropy, len(e.classes)),
+    ),
+}
+
+_JOINT_FIGURES = {
+    "questions_roc_areas": FigureSpec(
+        "Classes",
+        "Area under the ROC curve of each question, with the number of objects that are yes and "
+        "95 % bootstrap intervals.",
+        figures.plot_roc_areas,
+    ),
+    "questions_reliability": FigureSpec(
+        "Uncertainty",
+        "Reliability diagram of all questions together: fraction of yes in bins of the "
+        "probability of yes.",
+        _plot_joint_reliability,
+    ),
+}

@@ -1,0 +1,255 @@
+"""Votes of volunteers on the answers of a question: fractions, likelihood, credible sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import ClassVar
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from astrocnn import metrics
+from astrocnn.evaluation import figures
+from astrocnn.evaluation.baselines import ConstantBaseline, fit_votes
+from astrocnn.evaluation.kinds.base import Array, FigureSpec, ScoreLabel, TargetEvaluation
+from astrocnn.metrics import Score
+from astrocnn.metrics.intervals import Statistic
+from astrocnn.report.gallery import Stamp
+from astrocnn.targets import Target
+
+__all__ = ["VoteEvaluation"]
+
+_LEVELS = (68, 95)
+
+
+class VoteEvaluation(TargetEvaluation):
+    """Dirichlet concentrations beside numbers of votes; see `TargetEvaluation`."""
+
+    SCORES: ClassVar[Mapping[str, ScoreLabel]] = {
+        "rmse": ScoreLabel("Root mean square error"),
+        "mean_deviation": ScoreLabel("Mean absolute deviation of the fractions"),
+        "nll": ScoreLabel("Negative log-likelihood [nat]"),
+        **{
+            f"coverage_{p}": ScoreLabel(f"Coverage of the {p} % highest-density sets", percent=True)
+            for p in _LEVELS
+        },
+        "questions_rmse": ScoreLabel("RMSE over questions"),
+        "entropy": ScoreLabel("Mean predictive entropy [nat]"),
+        "mutual_info": ScoreLabel("Mean epistemic part (mutual information) [nat]"),
+    }
+    CLASS_SCORES: ClassVar[Mapping[str, ScoreLabel]] = {
+        "rmse": ScoreLabel("RMSE"),
+        "deviation": ScoreLabel("Mean deviation"),
+    }
+
+    def __init__(
+        self,
+        target: Target,
+        encoded: ArrayLike,
+        weight: ArrayLike,
+        samples: ArrayLike,
+        threshold: float | None = None,
+    ) -> None:
+        super().__init__(target, encoded, weight, samples, threshold)
+        self.answers: tuple[str, ...] = (
+            getattr(target.family, "classes", None) or target.family.answers
+        )
+        self.votes = np.asarray(self.encoded[self.rows], np.float64)
+        self.alpha = np.asarray(self.samples[:, self.rows], np.float64)
+
+    def describe_unlabelled(self) -> str:
+        """Why a row without a label is excluded."""
+        return "without votes"
+
+    @cached_property
+    def draws(self) -> Array:
+        """Predicted fractions of each draw, of shape (n_draws, m, n_answers)."""
+        return self.alpha / self.alpha.sum(axis=-1, keepdims=True)
+
+    @cached_property
+    def predicted(self) -> Array:
+        """Predicted fractions, of shape (m, n_answers)."""
+        return self.draws.mean(axis=0)
+
+    @cached_property
+    def observed(self) -> Array:
+        """Fractions of the votes, of shape (m, n_answers); NaN for an object without votes."""
+        total = self.votes.sum(axis=1, keepdims=True)
+        return np.where(total > 0, self.votes / np.maximum(total, 1), np.nan)
+
+    @cached_property
+    def credible(self) -> tuple[Array, Array]:
+        """Position of each number of votes; see `astrocnn.metrics.votes_credible`."""
+        return metrics.votes_credible(self.votes, self.alpha)
+
+    # Scores
+
+    def statistics(self) -> dict[str, Statistic]:
+        """Functions of bootstrap weights by name of their score."""
+        predicted, observed = self.predicted, self.observed
+        nll = metrics.dirichlet_multinomial_nll(self.votes, self.alpha)
+        out: dict[str, Statistic] = {
+            "rmse": lambda w: metrics.rmse(predicted, observed, w),
+            "mean_deviation": lambda w: metrics.mean_deviation(predicted, observed, w),
+            "nll": partial(metrics.average, nll),
+        }
+        before, within = self.credible
+        for level in _LEVELS:
+            covered = metrics.held(before.ravel(), within.ravel(), level / 100)
+            mean = covered.reshape(before.shape).mean(axis=1)
+            out[f"coverage_{level}"] = partial(metrics.average, mean)
+        if len(self):
+            out["entropy"] = partial(metrics.average, metrics.predictive_entropy(self.draws))
+            out["mutual_info"] = partial(metrics.average, metrics.mutual_information(self.draws))
+        for k, answer in enumerate(self.answers):
+            error = np.abs(predicted[:, k] - observed[:, k])
+            out[f"rmse_{answer}"] = partial(_root_mean, error**2)
+            out[f"deviation_{answer}"] = partial(metrics.average, error)
+        return out
+
+    def get_score_notes(self) -> dict[str, str]:
+        """What the reader must know, by name of the score."""
+        noise = "includes the sampling noise of few votes"
+        notes = {"rmse": noise, "mean_deviation": noise}
+        for level in _LEVELS:
+            notes[f"coverage_{level}"] = f"over all answers; sets trimmed to exactly {level} %"
+        for k, answer in enumerate(self.answers):
+            notes[f"rmse_{answer}"] = f"{self.votes[:, k].sum():,.0f} votes"
+        return notes
+
+    # Report
+
+    @classmethod
+    def get_sections(cls, target: Target) -> dict[str, tuple[str, ...]]:
+        """Chapters of the report with their paragraphs."""
+        return {
+            "Votes": (
+                "A predicted fraction is that of infinitely many volunteers; the fractions of the "
+                "few who voted scatter about it. Objects without votes on a question are excluded "
+                "from its scores.",
+            ),
+            "Uncertainty": (),
+        }
+
+    @classmethod
+    def get_gallery_text(cls, target: Target) -> str:
+        """How to read a gallery."""
+        return (
+            "Below each stamp: majority answer of the volunteers \u2192 of the model, with its "
+            "predicted fraction; orange where they differ. Pink pixels have no data."
+        )
+
+    def get_figure_specs(self) -> Mapping[str, FigureSpec]:
+        """Figures by name, in the order of the report."""
+        return {
+            "fractions": FigureSpec(
+                "Votes",
+                "Fraction of the votes for each answer against the predicted fraction; orange, "
+                "means in bins with equal numbers of objects and their 95 % intervals. The "
+                "vertical scatter includes the sampling noise of few votes.",
+                _plot_fractions,
+            ),
+            "credible_votes": FigureSpec(
+                "Uncertainty",
+                "Coverage: fraction of the observed numbers of votes inside the predicted "
+                "highest-probability sets for as many voters, over all answers. Below the "
+                "diagonal the predicted spread is too narrow. The band is a 95 % interval.",
+                lambda e: figures.plot_credible_sets(
+                    *(values.ravel() for values in e.credible), n_independent=len(e)
+                ),
+            ),
+        }
+
+    def get_column_specs(self, columns: Mapping[str, Array]) -> Mapping[str, FigureSpec]:
+        """Bias and scatter of the most frequent answer along columns."""
+        first = int(self.observed.mean(axis=0).argmax())
+        answer, error = self.answers[first], (self.predicted - self.observed)[:, first]
+        symbol = rf"\Delta f(\mathrm{{{answer}}})" if answer.isalnum() else r"\Delta f"
+        return {
+            f"{answer}_by_{name}": FigureSpec(
+                "Votes",
+                f"Bias and scatter of the predicted fraction of {answer}, the most frequent "
+                f"answer, in bins of {name}.",
+                lambda e, name=name, x=x: figures.plot_errors(error, x, xlabel=name, symbol=symbol),
+            )
+            for name, x in columns.items()
+        }
+
+    def stamps(self, count: int = 12) -> dict[str, list[Stamp]]:
+        """The least and the most entropy, and the largest errors of a fraction."""
+        every = self.with_unlabelled()
+        voted = every.votes.sum(axis=1) > 0
+        entropy = metrics.predictive_entropy(every.draws) if len(every) else np.zeros(0)
+        error = np.abs(every.predicted - np.nan_to_num(every.observed)).max(axis=1, initial=0)
+        spread = every.draws.std(axis=0)
+        by_error = np.argsort(-error, kind="stable")
+        picks = {
+            "most certain": np.argsort(entropy, kind="stable")[:count],
+            "most uncertain": np.argsort(-entropy, kind="stable")[:count],
+            "largest errors": by_error[voted[by_error]][:count],
+        }
+        majority, predicted = every.votes.argmax(axis=1), every.predicted.argmax(axis=1)
+
+        def stamp(i: int) -> Stamp:
+            k = predicted[i]
+            detail = f"{every.predicted[i, k]:.2f} \u00b1 {spread[i, k]:.2f}"
+            if voted[i]:
+                detail += f" (votes {every.observed[i, k]:.2f})"
+            label = self.answers[majority[i]] if voted[i] else ""
+            is_error = bool(voted[i] and majority[i] != k)
+            return Stamp(int(every.rows[i]), label, self.answers[k], detail, is_error)
+
+        return {kind: [stamp(i) for i in chosen] for kind, chosen in picks.items()}
+
+    # Baselines
+
+    @classmethod
+    def fit_baselines(
+        cls, target: Target, encoded: ArrayLike, weight: ArrayLike
+    ) -> tuple[ConstantBaseline, ...]:
+        """The mean fractions and their scatter."""
+        return (fit_votes(target, encoded, weight),)
+
+    # Several targets
+
+    @classmethod
+    def joint_scores(
+        cls, evaluations: Sequence[TargetEvaluation], *, n_resamples: int = 1000, seed: int = 0
+    ) -> list[Score]:
+        """RMSE over all answers of all questions; an object counts where it has votes."""
+        questions = [e for e in evaluations if isinstance(e, cls)]
+        if len(questions) < 2:
+            return []
+        square, count = np.zeros((2, len(questions[0].weight)))
+        for e in questions:
+            square[e.rows] += ((e.predicted - e.observed) ** 2).sum(axis=1)
+            count[e.rows] += e.votes.shape[1]
+        used = count > 0
+        excluded = int((~used).sum())
+        square, count = square[used], count[used]
+        statistics = {"questions_rmse": lambda w: np.sqrt(w @ square / np.maximum(w @ count, 1))}
+        score = metrics.bootstrap(statistics, len(count), n_resamples=n_resamples, seed=seed)
+        return [
+            replace(
+                score["questions_rmse"],
+                n_excluded=excluded,
+                reason=f"{excluded} without votes or without a prediction" if excluded else "",
+                note=f"over {len(questions)} questions, where they have votes",
+            )
+        ]
+
+
+def _root_mean(square: Array, weights: Array) -> Array:
+    return np.sqrt(metrics.average(square, weights))
+
+
+def _plot_fractions(e: VoteEvaluation) -> Figure:
+    table = e.target.family.summarize(e.samples[:, e.rows])
+    ends = [
+        np.stack([values for name, values in table.items() if name.endswith(f"_fraction_{end}")], 1)
+        for end in ("low", "high")
+    ]
+    return figures.plot_vote_fractions(e.predicted, e.observed, e.answers, intervals=ends)

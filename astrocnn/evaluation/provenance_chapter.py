@@ -1,0 +1,111 @@
+"""Chapters of a report on how the model was made: data, training, model and provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from astrocnn.evaluation import figures
+from astrocnn.flags import Flag
+from astrocnn.report.page import Chapter, Picture, Table
+
+__all__ = ["data_chapter", "model_chapter", "provenance_chapter", "training_chapter"]
+
+
+def data_chapter(
+    *,
+    splits: Mapping[str, Mapping[str, Mapping[str, int]]],
+    rows: Mapping[str, int],
+    flags: ArrayLike | None = None,
+    facts: Mapping[str, object] | None = None,
+) -> Chapter:
+    """The data set: survey, splits, labels and flags.
+
+    Parameters
+    ----------
+    splits : mapping of str to mapping
+        Number of labelled objects by split, target and class (`Task.tally`).
+    rows : mapping of str to int
+        Number of rows by split.
+    flags : array_like of int of shape (n,), optional
+        Flags of all rows.
+    facts : mapping of str to object, optional
+        Survey, bands, stamp size, pixel scale and the like.
+    """
+    tables = [_facts_table(facts)] if facts else []
+    body = [["All rows", *(f"{rows.get(split, 0):,}" for split in splits)]]
+    for name in dict.fromkeys(name for found in splits.values() for name in found):
+        for kind in dict.fromkeys(k for f in splits.values() for k in f.get(name, {})):
+            counts = (f"{found.get(name, {}).get(kind, 0):,}" for found in splits.values())
+            body.append([f"{name}: {kind}", *counts])
+    tables.append(Table(["Objects", *splits], body, "Labelled objects by split", numeric=True))
+    if flags is not None:
+        tables.append(_flags_table(np.asarray(flags)))
+    return Chapter("Data", tables=tables)
+
+
+def _flags_table(flags: np.ndarray) -> Table:
+    counts = {flag.sentence: int(((flags & flag.value) != 0).sum()) for flag in Flag}
+    body = [
+        [sentence, f"{count:,}", f"{100 * count / len(flags):.1f}\u00a0%"]
+        for sentence, count in counts.items()
+        if count
+    ]
+    body = body or [["No flags", f"{len(flags):,}", ""]]
+    return Table(["Flag", "rows", "fraction"], body, "Flags", numeric=True)
+
+
+def training_chapter(
+    history: Mapping[str, ArrayLike],
+    *,
+    best_epoch: int | None = None,
+    facts: Mapping[str, object] | None = None,
+) -> Chapter:
+    """Learning curves.
+
+    Parameters
+    ----------
+    history : mapping of str to array_like of shape (n_epochs,)
+        Losses and metrics by epoch.
+    best_epoch : int, optional
+        Epoch whose weights were kept.
+    facts : mapping of str to object, optional
+        Number of epochs, time and the like.
+    """
+    figure = figures.plot_learning_curve(history, best_epoch)
+    best = "" if best_epoch is None else f" The weights of epoch {best_epoch} were kept."
+    picture = Picture(figure, f"Learning curves of the training and validation splits.{best}")
+    return Chapter("Training", figures=[picture], tables=[_facts_table(facts)] if facts else [])
+
+
+def model_chapter(
+    *,
+    facts: Mapping[str, object],
+    layers: Sequence[tuple[str, str, str, int]] = (),
+) -> Chapter:
+    """The model and its layers.
+
+    Parameters
+    ----------
+    facts : mapping of str to object
+        Architecture, number of parameters, options.
+    layers : sequence of (name, class, output shape, parameters)
+        The layers in order.
+    """
+    tables = [_facts_table(facts)]
+    if layers:
+        rows = [[name, kind, shape, f"{n:,}"] for name, kind, shape, n in layers]
+        columns = ["Layer", "Class", "Output shape", "Parameters"]
+        tables.append(Table(columns, rows, f"Layers ({len(layers)})", numeric=True, folded=True))
+    return Chapter("Model", tables=tables)
+
+
+def provenance_chapter(facts: Mapping[str, object]) -> Chapter:
+    """Versions, seeds and checksums that reproduce the run."""
+    return Chapter("Provenance", tables=[_facts_table(facts)])
+
+
+def _facts_table(facts: Mapping[str, object]) -> Table:
+    return Table(["", ""], [[str(k), str(v)] for k, v in facts.items()])
