@@ -1,37 +1,37 @@
-"""Does a network that begins with trained weights need fewer labels?  Simulated stamps, then ZTF.
+"""Label efficiency of transfer learning: simulated stamps first, then a few real ZTF labels.
 
-A network learns stars from galaxies on simulated i-band stamps with the pixel scale and about the
-seeing and noise of ZTF (those of ``novelty_across_surveys.py``).  Then N real ZTF stamps, drawn
-from the training split of ``ztf_star_galaxy.toml``, teach it (first its head, then all layers,
-those before the head at a tenth of the learning rate), or teach the same network from the
-beginning.  Both get the same stamps, the same number of updates and no validation objects: N is
-all there is.  The score is that of all stamps of the other two splits, which had no say in any
+A network is trained to separate stars from galaxies on simulated i-band stamps with the pixel scale
+and approximately the seeing and noise of ZTF (those of ``novelty_across_surveys.py``).  It is then
+fine-tuned on N real ZTF stamps from the training split of ``ztf_star_galaxy.toml``: first its head,
+then all layers, those before the head at a tenth of the learning rate.  The same network is trained
+on the same stamps from random weights.  Both get the same number of updates and no validation
+objects.  The score is that of all stamps of the other two splits, which were not used to choose any
 setting.
 
     ASTROCNN_DATA=../shared/data python pipelines/label_efficiency.py --out runs/labels
 
 About 7 minutes of processor time (simulation, and 36 trainings of 150 updates); each training is
-kept, so that an interrupted call goes on.  Accuracy on 399 stamps, mean over three draws of labels
-(as many stars as galaxies) and seeds, with 95 % intervals over the stamps:
+kept, so that an interrupted call can be resumed.  Accuracy on 399 stamps, mean over three random
+choices of labels (as many stars as galaxies) and seeds, with 95 % intervals over the stamps:
 
-====== =================== =================== =========================
-labels begun on simulated  from the beginning  difference, paired
-====== =================== =================== =========================
+====== =================== ===================== =========================
+labels transfer            random initialization difference, paired
+====== =================== ===================== =========================
 0      83.2 %
-10     94.8 % [92.9, 96.5] 82.9 % [80.1, 85.4] +12.0 % [9.7, 14.2]
-20     95.4 % [93.5, 97.2] 92.1 % [90.0, 94.0] +3.3 % [1.5, 5.3]
-50     95.5 % [93.6, 97.2] 93.9 % [92.1, 95.7] +1.6 % [0.0, 3.1]
-100    95.5 % [93.6, 97.2] 94.2 % [92.6, 95.9] +1.3 % [-0.4, 2.8]
-200    96.2 % [94.5, 97.8] 95.6 % [94.1, 97.1] +0.7 % [-0.9, 2.3]
-500    96.1 % [94.2, 97.7] 96.7 % [95.2, 98.0] -0.6 % [-2.2, 1.0]
-====== =================== =================== =========================
+10     94.8 % [92.9, 96.5] 82.9 % [80.1, 85.4]   +12.0 % [9.7, 14.2]
+20     95.4 % [93.5, 97.2] 92.1 % [90.0, 94.0]   +3.3 % [1.5, 5.3]
+50     95.5 % [93.6, 97.2] 93.9 % [92.1, 95.7]   +1.6 % [0.0, 3.1]
+100    95.5 % [93.6, 97.2] 94.2 % [92.6, 95.9]   +1.3 % [-0.4, 2.8]
+200    96.2 % [94.5, 97.8] 95.6 % [94.1, 97.1]   +0.7 % [-0.9, 2.3]
+500    96.1 % [94.2, 97.7] 96.7 % [95.2, 98.0]   -0.6 % [-2.2, 1.0]
+====== =================== ===================== =========================
 
-Ten labels on trained weights do what about a hundred do from the beginning; from 100 on no
-difference is proven, and with 500 nothing is gained.  What another draw of labels would change is
-not in the intervals; the figure shows each as a point.  Without any label the network has still
-seen images of ZTF: their normalization is that of the training split.  Frozen epochs and rate were
-set before the first score; the number of updates was cut from 240 to 150 after two trainings with
-10 labels (94.2 and 88.7 %), to save time.
+With transferred weights ten labels give the accuracy of about a hundred from random weights; from
+100 labels on no difference is significant, and with 500 there is no gain.  The intervals do not
+include the choice of labels; the figure shows each choice as a point.  Even without labels the
+network uses images of ZTF: the normalization is that of the training split.  The number of frozen
+epochs and the learning rate were set before the first score; the number of updates was reduced from
+240 to 150 after two trainings with 10 labels (94.2 and 88.7 %), to save time.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from novelty_across_surveys import PRESET, SIZE, ZTF, less_sky
+from novelty_across_surveys import PRESET, SIZE, ZTF, subtract_sky
 from numpy.typing import NDArray
 
 from astrocnn.atomic import write_text
@@ -63,21 +63,21 @@ from astrocnn.targets import Task, make
 from astrocnn.training import Optimizer
 
 COUNTS = (10, 20, 50, 100, 200, 500)
-HOW = {"options": {"width": 0.5}, "precision": "float32"}
+NETWORK = {"options": {"width": 0.5}, "precision": "float32"}
 BATCH = 32
 UPDATES = 150
-LEAST = 160  # objects an epoch: few labels are shown several times
+LEAST = 160  # objects per epoch: few labels are repeated
 FROZEN = 0.2  # of the epochs
 RATE = 0.1
-NAMES = {"transfer": "begun on simulated stamps", "scratch": "from the beginning"}
+NAMES = {"transfer": "transfer from simulated stamps", "scratch": "random initialization"}
 
 
 def simulated(folder: Path, n_objects: int) -> tuple[Shards, Task]:
-    """Stamps like those of ZTF, with their classes."""
+    """Simulated ZTF-like stamps, with their classes."""
     task = make("morphology", column="morphology", classes=("star", "galaxy"),
                 map={"star": "star", "*": "galaxy"})  # fmt: skip
     images, truth = simulate_stamps(n_objects, size=SIZE, preset=PRESET, seed=3)
-    source = ArraySource(less_sky(images), ("i",), ZTF.pixel_scale, "nJy")
+    source = ArraySource(subtract_sky(images), ("i",), ZTF.pixel_scale, "nJy")
     return write_shards(folder / "simulated", Catalog.from_table(truth), source), task
 
 
@@ -92,18 +92,18 @@ def real(folder: Path) -> tuple[Shards, Task]:
     about |= {"bands": ["i"], "zero_point": "MAGZP", "unit": "nJy"}
     columns = {"file": np.asarray(catalog.table["file"])}
     source = open_source(Survey.from_dict(about, folder / "ztf"), columns=columns, size=SIZE)
-    images = less_sky(source.read(np.arange(len(catalog))).images)
+    images = subtract_sky(source.read(np.arange(len(catalog))).images)
     source = ArraySource(images, ("i",), ZTF.pixel_scale, "nJy")
     task = make("morphology", column="label", classes=("star", "galaxy"))
     return write_shards(folder / "real", catalog, source), task
 
 
 def pretrained(folder: Path, n_objects: int) -> KerasEstimator:
-    """The network of simulated stamps."""
+    """The network trained on simulated stamps."""
     if not (folder / "model").exists():
         shards, task = simulated(folder, n_objects)
         train, validation, _ = split_rows(shards, task, fractions=(0.75, 0.25, 0.0))
-        estimator = KerasEstimator(task, shards.inputs, "plain8", **HOW)
+        estimator = KerasEstimator(task, shards.inputs, "plain8", **NETWORK)
         estimator.fit(
             shards,
             train,
@@ -118,13 +118,13 @@ def pretrained(folder: Path, n_objects: int) -> KerasEstimator:
     return load_estimator(folder / "model")
 
 
-def taught(
+def train_network(
     shards: Shards, task: Task, rows: NDArray[np.integer], start: KerasEstimator | None, seed: int
 ) -> KerasEstimator:
-    """A network that has learned from some rows."""
+    """Train a network on some rows."""
     rows = np.tile(rows, math.ceil(LEAST / len(rows)))
     epochs = math.ceil(UPDATES / math.ceil(len(rows) / BATCH))
-    estimator = KerasEstimator(task, shards.inputs, "plain8", seed=seed, **HOW)
+    estimator = KerasEstimator(task, shards.inputs, "plain8", seed=seed, **NETWORK)
     estimator.fit(
         shards,
         rows,
@@ -139,10 +139,10 @@ def taught(
     return estimator
 
 
-def chosen(
+def sample_labels(
     shards: Shards, task: Task, pool: NDArray[np.integer], count: int, seed: int
 ) -> NDArray[np.integer]:
-    """Rows with labels, as many of each class as of the other."""
+    """Random rows with labels, equally many of each class."""
     encoded, _ = read_labels(shards, task, pool)
     (label,) = (np.asarray(e).argmax(axis=1) for e in encoded.values())
     rng = np.random.default_rng(seed)
@@ -150,44 +150,46 @@ def chosen(
     return np.sort(np.concatenate(each))
 
 
-def right(
+def is_correct(
     estimator: KerasEstimator, shards: Shards, task: Task, rows: NDArray[np.integer]
 ) -> NDArray[np.bool_]:
-    """Whether the more probable class is the true one."""
+    """Whether the more probable class is correct."""
     (samples,) = estimator.sample(shards.images(rows)).values()
     encoded, _ = read_labels(shards, task, rows)
     (truth,) = encoded.values()
     return samples[0].argmax(axis=1) == np.asarray(truth).argmax(axis=1)
 
 
-def measured(
+def run_trainings(
     folder: Path, n_objects: int, seeds: int, counts: tuple[int, ...]
 ) -> dict[str, list[list[int]]]:
-    """Which objects are told right: a row of 0 and 1 for each seed, by way and number of labels.
+    """Correctness (0 or 1) of each object, by start, number of labels and seed.
 
-    Each training is kept, so that an interrupted call goes on.
+    Each training is kept, so that an interrupted call can be resumed.
     """
-    file = folder / "right.json"
+    file = folder / "correct.json"
     found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
     start = pretrained(folder, n_objects)
     shards, task = real(folder)
     pool, validation, test = split_rows(shards, task, fractions=(0.6, 0.15, 0.25))
-    judged = np.concatenate([validation, test])
+    scored_rows = np.concatenate([validation, test])
     if "0" not in found:
-        measured_anew = KerasEstimator(task, shards.inputs, "plain8", **HOW)
-        measured_anew.fit(shards, pool, epochs=1, start=start, rate=0, frozen_epochs=0,
+        unchanged = KerasEstimator(task, shards.inputs, "plain8", **NETWORK)
+        unchanged.fit(shards, pool, epochs=1, start=start, rate=0, frozen_epochs=0,
                           optimizer=Optimizer("sgd", 1e-12))  # fmt: skip
-        found["0"] = [right(measured_anew, shards, task, judged).astype(int).tolist()]
-        found["pool"], found["judged"] = len(pool), len(judged)
+        found["0"] = [is_correct(unchanged, shards, task, scored_rows).astype(int).tolist()]
+        found["pool"], found["scored_rows"] = len(pool), len(scored_rows)
     for seed in range(seeds):
         for count in counts:
-            rows = chosen(shards, task, pool, count, seed)
-            for way in NAMES:
-                key = f"{way}/{count}/{seed}"
+            rows = sample_labels(shards, task, pool, count, seed)
+            for start_kind in NAMES:
+                key = f"{start_kind}/{count}/{seed}"
                 if key not in found:
                     began = time.monotonic()
-                    begun = start if way == "transfer" else None
-                    hits = right(taught(shards, task, rows, begun, seed), shards, task, judged)
+                    initial = start if start_kind == "transfer" else None
+                    hits = is_correct(
+                        train_network(shards, task, rows, initial, seed), shards, task, scored_rows
+                    )
                     found[key] = hits.astype(int).tolist()
                     write_text(file, json.dumps(found))
                     seconds = time.monotonic() - began
@@ -195,47 +197,52 @@ def measured(
     return found
 
 
-def scored(found: Mapping[str, Any]) -> dict[str, dict[int, Any]]:
-    """Accuracy, mean over seeds, with its interval over objects; and the gain, paired."""
-    told: dict[str, dict[int, Any]] = {**{way: {} for way in NAMES}, "gain": {}}
+def compute_scores(found: Mapping[str, Any]) -> dict[str, dict[int, Any]]:
+    """Accuracy, mean over seeds, with its interval over objects; and the paired gain."""
+    scores_by_start: dict[str, dict[int, Any]] = {
+        **{start_kind: {} for start_kind in NAMES},
+        "gain": {},
+    }
     counts = sorted({int(key.split("/")[1]) for key in found if "/" in key})
     for count in counts:
         hits = {
-            way: np.array([v for k, v in found.items() if k.startswith(f"{way}/{count}/")], float)
-            for way in NAMES
+            start_kind: np.array(
+                [v for k, v in found.items() if k.startswith(f"{start_kind}/{count}/")], float
+            )
+            for start_kind in NAMES
         }
-        means = {way: values.mean(axis=0) for way, values in hits.items()}
+        means = {start_kind: values.mean(axis=0) for start_kind, values in hits.items()}
         means["gain"] = means["transfer"] - means["scratch"]
         scores = bootstrap(
-            {way: lambda w, m=mean: average(m, w) for way, mean in means.items()},
+            {start_kind: lambda w, m=mean: average(m, w) for start_kind, mean in means.items()},
             len(means["gain"]),
         )
-        for way, score in scores.items():
-            seeds = hits[way].mean(axis=1).tolist() if way in hits else []
-            told[way][count] = (score, seeds)
-    return told
+        for start_kind, score in scores.items():
+            seeds = hits[start_kind].mean(axis=1).tolist() if start_kind in hits else []
+            scores_by_start[start_kind][count] = (score, seeds)
+    return scores_by_start
 
 
 @styled
-def draw(told: Mapping[str, Mapping[int, Any]], untaught: float) -> Figure:
-    """Errors against the number of labels, with each seed and intervals over objects."""
+def plot_errors(scores_by_start: Mapping[str, Mapping[int, Any]], baseline: float) -> Figure:
+    """Plot error rates against the number of labels, with each seed and intervals."""
     figure = Figure(figsize=(COLUMN, 2.7), layout="constrained")
     axes = figure.subplots()
-    for i, (way, name) in enumerate(NAMES.items()):
-        counts = np.array(list(told[way]), float) * (0.97, 1.03)[i]
-        scores = [score for score, _ in told[way].values()]
+    for i, (start_kind, name) in enumerate(NAMES.items()):
+        counts = np.array(list(scores_by_start[start_kind]), float) * (0.97, 1.03)[i]
+        scores = [score for score, _ in scores_by_start[start_kind].values()]
         value = 100 * np.array([1 - s.value for s in scores])
         low, high = (100 * np.array([1 - getattr(s, e) for s in scores]) for e in ("high", "low"))
         axes.errorbar(counts, value, [value - low, high - value], color=COLORS[i], label=name,
                       marker="os"[i], ms=4, elinewidth=0.9, capsize=2)  # fmt: skip
-        for count, (_, seeds) in zip(counts, told[way].values(), strict=True):
+        for count, (_, seeds) in zip(counts, scores_by_start[start_kind].values(), strict=True):
             errors = 100 * (1 - np.array(seeds))
             axes.plot([count] * len(seeds), errors, ".", color=COLORS[i], ms=3, alpha=0.5)
-    axes.axhline(100 * (1 - untaught), color="0.4", lw=0.9, ls="--", zorder=0)
-    axes.text(0.985, 96 * (1 - untaught), "simulated stamps alone", color="0.3", fontsize=8,
+    axes.axhline(100 * (1 - baseline), color="0.4", lw=0.9, ls="--", zorder=0)
+    axes.text(0.985, 96 * (1 - baseline), "simulated stamps alone", color="0.3", fontsize=8,
               ha="right", va="top", transform=axes.get_yaxis_transform())  # fmt: skip
-    ticks = list(told["scratch"])
-    axes.set(xscale="log", yscale="log", xlabel="labelled ZTF stamps", ylabel="errors [%]")
+    ticks = list(scores_by_start["scratch"])
+    axes.set(xscale="log", yscale="log", xlabel="labelled ZTF stamps", ylabel="error rate [%]")
     axes.set_xticks(ticks, [str(n) for n in ticks])
     axes.set_xticks([], minor=True)
     marks = [m for m in (1, 2, 5, 10, 20) if axes.get_ylim()[0] <= m <= axes.get_ylim()[1]]
@@ -247,23 +254,30 @@ def draw(told: Mapping[str, Mapping[int, Any]], untaught: float) -> Figure:
 
 
 def main() -> None:
-    """Train what is not trained yet, score, draw."""
+    """Train the missing networks, score and plot."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("runs/labels"))
     parser.add_argument("--objects", type=int, default=2000, help="simulated stamps")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
-    parser.add_argument("--figure", type=Path, help="where the figure goes (in the folder)")
-    asked = parser.parse_args()
+    parser.add_argument("--figure", type=Path, help="path of the figure (default: in --out)")
+    arguments = parser.parse_args()
     start = time.monotonic()
-    found = measured(asked.out, asked.objects, asked.seeds, tuple(asked.counts))
-    told = scored(found)
-    untaught = float(np.mean(found["0"]))
-    print(f"without a label of ZTF: {untaught:.1%} of {found['judged']}")
-    for count in told["scratch"]:
-        said = [f"{way} {told[way][count][0]}" for way in told]
-        print(f"{count} labels: " + "; ".join(said), flush=True)
-    draw(told, untaught).savefig(asked.figure or asked.out / "label_efficiency.png")
+    found = run_trainings(
+        arguments.out, arguments.objects, arguments.seeds, tuple(arguments.counts)
+    )
+    scores_by_start = compute_scores(found)
+    baseline = float(np.mean(found["0"]))
+    print(f"without ZTF labels: {baseline:.1%} of {found['scored_rows']}")
+    for count in scores_by_start["scratch"]:
+        parts = [
+            f"{start_kind} {scores_by_start[start_kind][count][0]}"
+            for start_kind in scores_by_start
+        ]
+        print(f"{count} labels: " + "; ".join(parts), flush=True)
+    plot_errors(scores_by_start, baseline).savefig(
+        arguments.figure or arguments.out / "label_efficiency.png"
+    )
     print(f"{time.monotonic() - start:.0f} s")
 
 

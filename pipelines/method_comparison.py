@@ -1,14 +1,13 @@
 """Networks, classical methods and hybrids of both on the same stars and galaxies, with their cost.
 
-Each is a run file of this folder with one thing changed; see ``RUNS``.  Every one is trained and
-scored once by the command line, in processes whose processor time is counted, from reading the
-images to the scored test split.  A run that is finished is kept, so that an interrupted call goes
-on.
+Each is a run file of this folder with a few changed values; see ``RUNS``.  Each is trained and
+scored once through the command line, and the processor time is measured from reading the images to
+the scored test split.  Finished runs are kept, so that an interrupted call can be resumed.
 
-    ASTROCNN_DATA=../shared/data python pipelines/competitors.py --out runs/competitors
+    ASTROCNN_DATA=../shared/data python pipelines/method_comparison.py --out runs/comparison
 
-About two hours of processor time.  The figure shows the error on the test objects with 95 %
-bootstrap intervals; ``astrocnn compare runs/competitors/gz1_*`` tells which differences are proven.
+About two hours of processor time.  The figure shows the error rate on the test objects with 95 %
+bootstrap intervals; ``astrocnn compare runs/comparison/gz1_*`` tests the differences.
 """
 
 from __future__ import annotations
@@ -35,33 +34,33 @@ FILES = {
     "ztf": ("ztf_star_galaxy.toml", "ztf_hog_svm.toml"),
     "gz1": ("gz1_morphology.toml", "gz1_hog_svm.toml"),
 }
-"""Run files of networks and of methods."""
+"""Run files of networks and of classical methods."""
 EPOCHS = 30
 MARKERS = {"ztf": "o", "gz1": "s"}
 KINDS = ("network", "hybrid", "classical")
 DROPOUT = {"model.options.head_dropout": 0.5}
 RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "resnet18": ("network", "resnet18, half as wide",
+    "resnet18": ("network", "resnet18, half width",
                  {"model.architecture": "resnet18", "model.options.width": 0.5, **DROPOUT}),
     "equivariant": ("network", "equivariant", {"model.architecture": "equivariant", **DROPOUT}),
     "dominguez_sanchez18": ("network", "dominguez_sanchez18",
                             {"model.architecture": "dominguez_sanchez18"}),
     "plain8": ("network", "plain8", {"model.architecture": "plain8"}),
     "lenet": ("network", "lenet", {"model.architecture": "lenet", **DROPOUT}),
-    "hybrid": ("hybrid", "SVM of what plain8 sees", {"model.features": ["cnn:{plain8}"]}),
+    "hybrid": ("hybrid", "SVM on features of plain8", {"model.features": ["cnn:{plain8}"]}),
     "hybrid_joined": ("hybrid", "the same with HoG and colors",
                       {"model.features": ["cnn:{plain8}", "hog", "colors"]}),
-    "boosted_trees": ("classical", "boosted trees of HoG and colors",
+    "boosted_trees": ("classical", "boosted trees on HoG and colors",
                       {"model.method": "boosted_trees"}),
-    "svm": ("classical", "SVM of HoG and colors", {"model.method": "svm"}),
+    "svm": ("classical", "SVM on HoG and colors", {"model.method": "svm"}),
 }  # fmt: skip
-"""Kind, name in the figure, and what is set in the run file."""
-LEFT_OUT = {"ztf_lenet", "gz1_resnet18"}
-"""LeNet asks for 32 pixels a side; the other would take an hour."""
+"""Kind, label in the figure, and values set in the run file."""
+SKIPPED = {"ztf_lenet", "gz1_resnet18"}
+"""LeNet requires 32 pixels a side; the other would take an hour."""
 
 
 def overrides(survey: str, name: str, folder: Path) -> list[str]:
-    """Arguments of the command line that make a run."""
+    """Command-line arguments of a run."""
     kind, _, changed = RUNS[name]
     values = {**changed, **({"training.epochs": EPOCHS} if kind == "network" else {})}
     found = []
@@ -72,22 +71,22 @@ def overrides(survey: str, name: str, folder: Path) -> list[str]:
 
 
 def run(survey: str, name: str, folder: Path) -> None:
-    """Train and score one, unless it is done; its seconds stand in ``cost.json``."""
+    """Train and score one run, unless it is finished; its seconds are in ``cost.json``."""
     home = folder / f"{survey}_{name}"
     if (home / "cost.json").is_file():
         return
     file = HERE / FILES[survey][RUNS[name][0] != "network"]
     command = [sys.executable, "-m", "astrocnn.cli"]
-    made = overrides(survey, name, folder)
+    options = overrides(survey, name, folder)
     cost = {
-        "train": processor_seconds([*command, "train", str(file), "--out", str(home), *made]),
+        "train": processor_seconds([*command, "train", str(file), "--out", str(home), *options]),
         "evaluate": processor_seconds([*command, "evaluate", str(home)]),
     }
     write_text(home / "cost.json", json.dumps(cost) + "\n")
 
 
 def processor_seconds(command: list[str]) -> float:
-    """Processor time of a command and all it starts [s]."""
+    """Processor time of a command and its children [s]."""
     before = os.times()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     after = os.times()
@@ -97,8 +96,8 @@ def processor_seconds(command: list[str]) -> float:
     )
 
 
-def told(folder: Path) -> list[dict[str, Any]]:
-    """A row for each run that is done: its accuracy with interval and its cost."""
+def collect_results(folder: Path) -> list[dict[str, Any]]:
+    """A row for each finished run: its accuracy with interval and its cost."""
     rows = []
     for survey in FILES:
         for name, (kind, title, _) in RUNS.items():
@@ -108,7 +107,7 @@ def told(folder: Path) -> list[dict[str, Any]]:
             scores = json.loads((home / "scores.json").read_text())["scores"]
             accuracy = next(score for score in scores if score["name"] == "accuracy")
             cost = json.loads((home / "cost.json").read_text())
-            if kind == "hybrid":  # what it looks through had to be trained
+            if kind == "hybrid":  # its feature network had to be trained
                 network = folder / f"{survey}_plain8" / "cost.json"
                 cost["train"] += json.loads(network.read_text())["train"]
             rows.append(
@@ -125,8 +124,8 @@ def told(folder: Path) -> list[dict[str, Any]]:
 
 
 @styled
-def draw(rows: list[Mapping[str, Any]]) -> Figure:
-    """Error with its interval, and processor time, of each run on either survey."""
+def plot_comparison(rows: list[Mapping[str, Any]]) -> Figure:
+    """Plot error rate with interval, and processor time, of each run."""
     figure = Figure(figsize=(2 * COLUMN, 0.9 + 0.24 * len(RUNS)), layout="constrained")
     panels = figure.subplots(1, len(FILES) + 1, sharey=True, width_ratios=(1, 1, 0.7))
     place = {name: -k for k, name in enumerate(RUNS)}
@@ -163,19 +162,19 @@ def _color(row: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    """Run what is not done yet, tell, draw."""
+    """Run the missing runs, print and plot."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("runs/competitors"))
+    parser.add_argument("--out", type=Path, default=Path("runs/comparison"))
     parser.add_argument("--surveys", nargs="+", choices=FILES, default=list(FILES))
-    parser.add_argument("--figure", type=Path, help="where the figure goes (in the folder)")
-    asked = parser.parse_args()
-    for survey in asked.surveys:
-        # Hybrids look through the network of plain8, which therefore comes first.
+    parser.add_argument("--figure", type=Path, help="path of the figure (default: in --out)")
+    arguments = parser.parse_args()
+    for survey in arguments.surveys:
+        # Hybrids use the features of plain8, which therefore comes first.
         for name in sorted(RUNS, key=lambda name: name != "plain8"):
-            if f"{survey}_{name}" not in LEFT_OUT:
-                run(survey, name, asked.out)
-    rows = told(asked.out)
-    with open(asked.out / "competitors.csv", "w", newline="") as stream:
+            if f"{survey}_{name}" not in SKIPPED:
+                run(survey, name, arguments.out)
+    rows = collect_results(arguments.out)
+    with open(arguments.out / "comparison.csv", "w", newline="") as stream:
         table = csv.DictWriter(stream, rows[0])
         table.writeheader()
         table.writerows(rows)
@@ -183,7 +182,7 @@ def main() -> None:
         interval = "[{:.1f}, {:.1f}]".format(*(100 * np.array([row["low"], row["high"]])))
         seconds = f"{row['train_s']} + {row['evaluate_s']} s"
         print(f"{row['survey']}  {row['title']:34}  {row['value']:.1%} {interval}  {seconds}")
-    draw(rows).savefig(asked.figure or asked.out / "competitors.png")
+    plot_comparison(rows).savefig(arguments.figure or arguments.out / "comparison.png")
 
 
 if __name__ == "__main__":

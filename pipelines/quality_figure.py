@@ -1,7 +1,7 @@
-"""The picture of image quality in the README: artefacts, what the network says, and the selection.
+"""Figure of image quality for the README: artefacts, predicted probabilities, and the selection.
 
-One artefact of each kind from the test split, alone on its stamp, with the outline of the pixels
-that it touches; and purity against completeness with the threshold of the validation split.
+One artefact of each kind from the test split, alone on its stamp, with the outline of the affected
+pixels; and purity against completeness with the threshold of the validation split.
 
     python pipelines/quality_figure.py runs/euclid_quality --survey runs/quality_survey
 """
@@ -31,8 +31,8 @@ PER_ROW = 8  # stamps along a side of a simulated tile
 SOFT, LOW, HIGH = 2.0, -3.0, 80.0  # [sky sigma]
 
 
-def truth_of(survey: Path, number: int, kind: str) -> NDArray[np.bool_]:
-    """Pixels of a row of the simulated catalogue that an artefact touches."""
+def read_truth(survey: Path, number: int, kind: str) -> NDArray[np.bool_]:
+    """Pixels that an artefact affects, for a row of the simulated catalogue."""
     tile, cell = divmod(number, PER_ROW**2)
     with fits.open(survey / "truth" / f"tile{tile:02d}_truth.fits") as hdus:
         plane = hdus["TRUTH"].data
@@ -42,20 +42,20 @@ def truth_of(survey: Path, number: int, kind: str) -> NDArray[np.bool_]:
     return (cut >> ARTEFACTS.index(kind)) & 1 > 0
 
 
-def chosen(shards: Shards, test: NDArray[np.intp], kind: str) -> int:
-    """Place in the test split of a stamp with this artefact alone, of middling severity."""
+def select_stamp(shards: Shards, test: NDArray[np.intp], kind: str) -> int:
+    """Index in the test split of a stamp with this artefact alone, of medium severity."""
     count = np.sum([shards.column(f"has_{name}")[0] for name in ARTEFACTS], axis=0)[test]
     severity = np.asarray(shards.column(f"severity_{kind}")[0], float)[test]
     alone = np.flatnonzero((severity > 0) & (count == 1))
-    if not len(alone):  # saturated stars bring spikes
+    if not len(alone):  # saturated stars have spikes as well
         alone = np.flatnonzero(severity > 0)
     order = alone[np.argsort(severity[alone], kind="stable")]
     return int(order[round(0.55 * (len(order) - 1))])
 
 
 @styled
-def draw(folder: Path, survey: Path) -> Figure:
-    """Ten stamps and the curve."""
+def plot_quality(folder: Path, survey: Path) -> Figure:
+    """Plot ten stamps and the curve."""
     home = RunDirectory.open(folder)
     shards = Shards.open(home.shards)
     estimator, extras = home.estimator()
@@ -71,24 +71,24 @@ def draw(folder: Path, survey: Path) -> Figure:
     left, right = figure.subfigures(1, 2, width_ratios=(4.9, 2.2))
     grid = left.subplots(2, 5)
     for axes, kind in zip(grid.flat, ARTEFACTS, strict=True):
-        at = chosen(shards, test, kind)
+        at = select_stamp(shards, test, kind)
         image = shards.images(test[at : at + 1])[0, :, :, 0].astype(float)
         sky = image[np.isfinite(image)]
         noise = 1.4826 * float(np.median(np.abs(sky - np.median(sky))))
-        stamp(axes, image / noise, truth_of(survey, int(test[at]), kind))
+        plot_stamp(axes, image / noise, read_truth(survey, int(test[at]), kind))
         axes.set_title(kind.replace("_", " "), fontsize=7.5, pad=2)
         color = COLORS[4] if p[at] >= selection.threshold else "white"
-        said = axes.text(0.96, 0.05, f"$p$ = {p[at]:.2f}", ha="right", color=color, fontsize=7.5,
+        label = axes.text(0.96, 0.05, f"$p$ = {p[at]:.2f}", ha="right", color=color, fontsize=7.5,
                          transform=axes.transAxes)  # fmt: skip
-        said.set_path_effects([effects.withStroke(linewidth=1.6, foreground="black")])
+        label.set_path_effects([effects.withStroke(linewidth=1.6, foreground="black")])
         if axes is grid[0, 0] and shards.pixel_scale:
             add_scale_bar(axes, image.shape[1], shards.pixel_scale)
-    curve(right.subplots(), Ranking(usable, p), selection.threshold)
+    plot_curve(right.subplots(), Ranking(usable, p), selection.threshold)
     return figure
 
 
-def stamp(axes: Axes, image: NDArray, mask: NDArray[np.bool_]) -> None:
-    """A stamp in units of its noise, with the outline of a mask unless that covers it all."""
+def plot_stamp(axes: Axes, image: NDArray, mask: NDArray[np.bool_]) -> None:
+    """Plot a stamp in units of its noise, with the outline of a mask that does not cover it all."""
     axes.set_facecolor(NO_DATA)
     low, high = np.arcsinh(LOW / SOFT), np.arcsinh(HIGH / SOFT)
     shown = np.ma.masked_invalid(np.arcsinh(image / SOFT))
@@ -99,8 +99,8 @@ def stamp(axes: Axes, image: NDArray, mask: NDArray[np.bool_]) -> None:
     axes.spines[:].set(color="0.6", lw=0.5)
 
 
-def curve(axes: Axes, ranking: Ranking, threshold: float) -> None:
-    """Purity against completeness, and where the threshold of the validation split lies."""
+def plot_curve(axes: Axes, ranking: Ranking, threshold: float) -> None:
+    """Plot purity against completeness, with the threshold of the validation split."""
     tp, fp = ranking.counts()
     complete, pure = ranking.completeness_purity()
     low, high = metrics.wilson(tp, tp + fp)
@@ -115,10 +115,10 @@ def curve(axes: Axes, ranking: Ranking, threshold: float) -> None:
     y = float(ranking.positive[kept].mean())
     fpr = float((kept & ~ranking.positive).sum() / (~ranking.positive).sum())
     axes.plot(x, y, "o", color=COLORS[1], ms=5)
-    said = f"95 % asked for:\ncompleteness {100 * x:.1f} %\npurity {100 * y:.1f} %\n" + (
-        f"spoilt kept {100 * fpr:.1f} %"
+    text = f"threshold for 95 %:\ncompleteness {100 * x:.1f} %\npurity {100 * y:.1f} %\n" + (
+        f"with artefacts kept {100 * fpr:.1f} %"
     )
-    axes.annotate(said, (x, y), (0.12, share + 0.09), color=COLORS[1], fontsize=8,
+    axes.annotate(text, (x, y), (0.12, share + 0.09), color=COLORS[1], fontsize=8,
                   arrowprops={"arrowstyle": "-", "color": COLORS[1], "lw": 0.7})  # fmt: skip
     axes.set(
         xlabel="completeness of usable stamps",
@@ -129,14 +129,14 @@ def curve(axes: Axes, ranking: Ranking, threshold: float) -> None:
 
 
 def main() -> None:
-    """Draw from a run that was calibrated and evaluated."""
+    """Plot a run that was calibrated and evaluated."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--survey", type=Path, required=True, help="folder of the simulation")
     parser.add_argument("--out", type=Path, default=Path("data/figures/quality.png"))
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    draw(options.run, options.survey).savefig(options.out, dpi=200)
+    plot_quality(options.run, options.survey).savefig(options.out, dpi=200)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Redshifts of SDSS main-sample galaxies from magnitudes and colors: the classical baselines.
+"""Photometric redshifts of SDSS main-sample galaxies from catalogue photometry: baselines.
 
 5,000 galaxies of ``photoz_catalogs/SDSS_MGS.train`` (see the README of that set), in five folds:
-each galaxy is predicted once, by a learner that has not seen it.  The point estimate is the median
-of the density; intervals are 95 % bootstrap over the galaxies.
+each galaxy is predicted once, by a model that was not trained on it.  The point estimate is the
+median of the density; intervals are 95 % bootstrap over the galaxies.
 
     ASTROCNN_DATA=../shared/data python pipelines/sdss_photoz_baselines.py
 
-Two cores that were busy with other work: 15 minutes, 13 of them for the committee of three networks
-(boosted trees are quickest with OMP_NUM_THREADS=1 where others want the cores too).
+15 minutes on two busy cores, 13 of them for the ensemble of three networks (on shared cores,
+boosted trees are fastest with OMP_NUM_THREADS=1).
 
                    sigma_MAD                 bias      eta(0.05)  CRPS                      PIT KS
     knn            0.0166 [0.0160, 0.0171]   -0.0010   1.98 %     0.0117 [0.0114, 0.0120]   0.023
@@ -15,10 +15,10 @@ Two cores that were busy with other work: 15 minutes, 13 of them for the committ
     boosted_trees  0.0152 [0.0147, 0.0157]   -0.0001   1.32 %     0.0106 [0.0104, 0.0109]   0.014
     ann            0.0141 [0.0136, 0.0147]   +0.0001   1.38 %     0.0101 [0.0099, 0.0104]   0.014
 
-The 15 nearest neighbors are the reference (the README quotes a sigma_MAD of about 0.018).  The
-Kolmogorov-Smirnov distance of 5,000 PIT values from uniform stays below 0.019 in 95 of 100 cases:
-the densities of boosted trees and of networks are calibrated as they come, those of neighbors and
-forest nearly so.  Within the central 68 % lie 69.3, 71.7, 69.1 and 68.5 % of the redshifts.
+The 15 nearest neighbors are the reference (the README of the data set quotes a sigma_MAD of about
+0.018).  For 5,000 uniform PIT values the Kolmogorov-Smirnov distance is below 0.019 in 95 % of
+cases: the densities of boosted trees and networks need no recalibration, those of neighbors and
+forest nearly none.  The central 68 % intervals cover 69.3, 71.7, 69.1 and 68.5 % of the redshifts.
 """
 
 from __future__ import annotations
@@ -53,20 +53,20 @@ from astrocnn.training import Optimizer
 BANDS = ("u", "g", "r", "i", "z")
 COLORS = ("u-g", "g-r", "r-i", "i-z")
 ERRORS = tuple(f"e{name}" for name in (*BANDS, *COLORS))
-LEARNERS = ("knn", "random_forest", "boosted_trees", "ann")
+MODELS = ("knn", "random_forest", "boosted_trees", "ann")
 FOLDS = 5
 
 
 def read(data: Path) -> Catalog:
-    """The galaxies; the number of the row is the identifier."""
-    # Named here: the header of the file leaves out "eu".
+    """The galaxies; the row number is the identifier."""
+    # Named here because the header of the file omits "eu".
     names = ("zs", *BANDS, *COLORS, *ERRORS)
     table = Table(np.loadtxt(data / "photoz_catalogs" / "SDSS_MGS.train"), names=names)
     table["id"] = np.arange(len(table))
     return Catalog.from_table(table, id="id")
 
 
-def learner(name: str, inputs: Inputs, members: int) -> Estimator:
+def build_estimator(name: str, inputs: Inputs, members: int) -> Estimator:
     """An untrained estimator."""
     if name == "ann":
         task = make("photoz", column="zs", range=(0.0, 0.4), family="mixture")
@@ -75,22 +75,26 @@ def learner(name: str, inputs: Inputs, members: int) -> Estimator:
     return ClassicalEstimator(task, inputs, name)
 
 
-def teach(estimator: Estimator, shards: Shards, train: np.ndarray, epochs: int) -> Estimator:
-    """Train it; networks keep a tenth apart to know their best epoch."""
+def train_estimator(
+    estimator: Estimator, shards: Shards, train: np.ndarray, epochs: int
+) -> Estimator:
+    """Train it; networks use a tenth of the rows to select the best epoch."""
     if isinstance(estimator, ClassicalEstimator):
         return estimator.fit(shards, train)
-    apart = len(train) // 10
+    held_out = len(train) // 10
     return estimator.fit(
         shards,
-        train[apart:],
-        train[:apart],
+        train[held_out:],
+        train[:held_out],
         epochs=epochs,
         optimizer=Optimizer("adam", 3e-3, schedule="cosine", warmup=1),
         strategy="one",
     )
 
 
-def tell(estimator: Estimator, shards: Shards, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def predict(
+    estimator: Estimator, shards: Shards, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities in the bins and the median of each galaxy."""
     samples = estimator.sample(None, shards.scalars(estimator.inputs.scalars)[rows])
     family = estimator.task.target("z").family
@@ -116,31 +120,36 @@ def scores(masses: np.ndarray, point: np.ndarray, z: np.ndarray) -> dict[str, Sc
 
 
 def main() -> None:
-    """Train and score the learners asked for."""
+    """Train and score the requested models."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("ASTROCNN_DATA", "data"))
-    parser.add_argument("--learners", nargs="+", default=LEARNERS, choices=LEARNERS)
-    parser.add_argument("--folds", type=int, default=FOLDS, help="how many of the five to do")
-    parser.add_argument("--members", type=int, default=3, help="networks in the committee")
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
+    parser.add_argument("--folds", type=int, default=FOLDS, help="number of the five folds to run")
+    parser.add_argument("--members", type=int, default=3, help="networks in the ensemble")
     parser.add_argument("--epochs", type=int, default=40)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
 
-    catalog = read(asked.data)
+    catalog = read(arguments.data)
     z = np.asarray(catalog.table["zs"])
     inputs = Inputs((), 0, scalars=(*BANDS, *COLORS))
     folds = np.array_split(np.random.default_rng(0).permutation(len(catalog)), FOLDS)
     with tempfile.TemporaryDirectory() as folder:
         shards = write_shards(folder, catalog, NoImages(len(catalog)), inputs)
-        for name in asked.learners:
+        for name in arguments.models:
             start, found = time.monotonic(), []
-            for k, rows in enumerate(folds[: asked.folds]):
+            for k, rows in enumerate(folds[: arguments.folds]):
                 train = np.concatenate([fold for j, fold in enumerate(folds) if j != k])
-                estimator = teach(learner(name, inputs, asked.members), shards, train, asked.epochs)
-                found.append(tell(estimator, shards, rows))
+                estimator = train_estimator(
+                    build_estimator(name, inputs, arguments.members),
+                    shards,
+                    train,
+                    arguments.epochs,
+                )
+                found.append(predict(estimator, shards, rows))
             masses, point = (np.concatenate(part) for part in zip(*found, strict=True))
             print(f"{name} ({time.monotonic() - start:.0f} s)")
-            told = scores(masses, point, z[np.concatenate(folds[: asked.folds])])
-            for score in told.values():
+            results = scores(masses, point, z[np.concatenate(folds[: arguments.folds])])
+            for score in results.values():
                 print(f"  {score}", flush=True)
 
 

@@ -1,44 +1,43 @@
-"""Redshifts of simulated galaxies from colors, from pixels as well, and the truth beside them.
+"""Redshifts of simulated galaxies from colors and from pixels, compared with the true posterior.
 
-Galaxies with real spectra in u g r i z to r = 19, where the true p(z) can be computed.  Five
-forecasters of the same test galaxies: the redshifts of the training galaxies without regard to the
-object; a network of colors; a convolutional network of pixels and colors, both calibrated on the
-validation galaxies; the true p(z | photometry); and the true p(z | photometry, form), which is
-given size, bulge and inclination without error.  The second survey is one whose forms tell
-nothing of the redshift.  The point estimate is the median; intervals are 95 % bootstrap over the
-galaxies, and the gain of pixels is that of the same galaxies.
+Galaxies with real spectra in u g r i z to r = 19, for which the true p(z) can be computed.  Five
+predictions for the same test galaxies: the redshift distribution of the training galaxies as a
+prior; a network of colors; a convolutional network of pixels and colors, both calibrated on the
+validation galaxies; the true p(z | photometry); and the true p(z | photometry, structure), given
+size, bulge and inclination without error.  In a second, control survey the structure carries no
+information on the redshift.  The point estimate is the median; intervals are 95 % bootstrap over
+the galaxies, and gains are paired.
 
     python pipelines/simulated_redshifts.py --out runs/redshifts --figure data/figures/photoz.png
 
-6,000 galaxies, 3,586 of them to train and 1,837 to test; 14 minutes of a busy machine with 2 CPU
+6,000 galaxies, 3,586 of them to train and 1,837 to test; 14 minutes on a busy machine with 2 CPU
 cores, 6 of them for each convolutional network (`pasquet19`, a quarter of its filters).
 
-    forms tell       sigma_MAD              CRPS                   NLL   PIT KS  68 %  95 %
+    informative      sigma_MAD              CRPS                   NLL   PIT KS  68 %  95 %
     prior            0.0625 [.0589, .0653]  0.0390 [.0377, .0402]  4.23  0.023   68.4  95.2
     colors           0.0227 [.0215, .0240]  0.0154 [.0149, .0160]  3.32  0.044   68.5  94.7
     pixels, colors   0.0211 [.0199, .0223]  0.0143 [.0138, .0149]  3.24  0.038   67.5  94.3
     true, photom.    0.0213 [.0202, .0225]  0.0146 [.0141, .0152]  3.23  0.014   67.5  94.5
-    true, form       0.0185 [.0174, .0195]  0.0124 [.0120, .0129]  3.08  0.018   65.9  94.4
+    true, structure  0.0185 [.0174, .0195]  0.0124 [.0120, .0129]  3.08  0.018   65.9  94.4
 
     gain of pixels   sigma_MAD                  CRPS                          NLL
-    forms tell       +.0016 [+.0005, +.0025]    +.00110 [+.00085, +.00135]    +.086 [+.067, +.105]
-    forms do not     +.0006 [-.0004, +.0015]    +.00031 [+.00016, +.00045]    +.038 [+.024, +.051]
+    informative      +.0016 [+.0005, +.0025]    +.00110 [+.00085, +.00135]    +.086 [+.067, +.105]
+    uninformative    +.0006 [-.0004, +.0015]    +.00031 [+.00016, +.00045]    +.038 [+.024, +.051]
 
-    between the two  +.0011 [+.0000, +.0020]    +.00078 [+.00055, +.00102]    +.048 [+.034, +.064]
+    difference       +.0011 [+.0000, +.0020]    +.00078 [+.00055, +.00102]    +.048 [+.034, +.064]
 
-The last line sets the network of images that tell against that of images that do not, on galaxies
-with the same fluxes.  Where the form of a galaxy tells of its redshift, pixels bring the network to
-the true p(z | photometry), in CRPS a little beyond (+.0003 [.0000, .0006]), which fluxes alone
-cannot; with the form known without error there would be NLL 3.08.  Where the form tells nothing,
-they help less: the network measures fluxes that add to the magnitudes of the catalogue, and stays
-behind the truth (NLL .051 [.035, .067] above it).  Coverage is right within its intervals for both
-networks; the PIT of neither is flat (the KS distance of so many uniform values stays below 0.032 in
-95 of 100 cases).
+The last line compares the networks of informative and uninformative images on galaxies with the
+same fluxes.  With informative structure, pixels bring the network to the true p(z | photometry), in
+CRPS slightly beyond (+.0003 [.0000, .0006]), which fluxes alone cannot; with the structure known
+without error the NLL would be 3.08.  With uninformative structure they help less: the network
+measures fluxes that complement the catalogue magnitudes, and does not reach the truth (NLL higher
+by .051 [.035, .067]).  The coverage of both networks is correct within its intervals; the PIT of
+neither is uniform (for this many uniform values the KS distance is below 0.032 in 95 % of cases).
 
-In a first version the weights of `pasquet19` began as its paper has it, and the gain was +.030
-[+.017, +.044] where forms tell, +.011 [-.003, +.025] where they do not, and +.020 [+.009, +.029]
-between the two; with other weights +.014, +.004 and +.011.  Its answers hardly depended on the
-pixels, which was seen by exchanging the images of galaxies, not by a score.
+With the initial weights of the `pasquet19` paper the gain was +.030 [+.017, +.044] with informative
+structure, +.011 [-.003, +.025] without, and the difference +.020 [+.009, +.029]; with another seed
++.014, +.004 and +.011.  Its predictions hardly depended on the pixels, which was found by permuting
+the images of galaxies, not from a score.
 """
 
 from __future__ import annotations
@@ -73,19 +72,19 @@ FRACTIONS = (0.6, 0.1, 0.3)
 DRAWS = 20
 SIZE = 32  # pixels
 COLORS_ALONE, PIXELS = "colors", "pixels, colors"
-TRUTH, TRUTH_FORM = "true p(z | photometry)", "true p(z | photometry, form)"
+TRUTH, TRUTH_STRUCTURE = "true p(z | photometry)", "true p(z | photometry, structure)"
 
 
 @dataclass(frozen=True, eq=False)
-class Forecast:
-    """What one forecaster says of the test galaxies."""
+class Prediction:
+    """Densities of one method for the test galaxies."""
 
     masses: NDArray[np.floating]
     z: NDArray[np.floating]
 
     @cached_property
     def density(self) -> metrics.Densities:
-        """As densities in the bins."""
+        """Densities in the bins."""
         return metrics.Densities(self.masses, EDGES)
 
     @cached_property
@@ -96,12 +95,12 @@ class Forecast:
 
     @cached_property
     def pit(self) -> NDArray[np.floating]:
-        """Probability of at most the true redshift."""
+        """Cumulative probability at the true redshift."""
         return self.density.cumulative(self.z)
 
     @cached_property
     def nll(self) -> NDArray[np.floating]:
-        """Minus the log of the probability in the bin of the truth [nat]."""
+        """Negative log probability in the bin of the truth [nat]."""
         return self.density.nll(self.z) - np.log(EDGES[1] - EDGES[0])
 
     @cached_property
@@ -122,17 +121,17 @@ class Forecast:
             len(self.z),
         )
 
-    def tell(self) -> None:
+    def print_scores(self) -> None:
         """Print the scores."""
         for score in self.scores.values():
             print(f"    {score}")
-        # A bootstrap of this distance is biased; chance alone is the yardstick.
+        # A bootstrap of this distance is biased: compare it with that of uniform values.
         ks, chance = float(metrics.pit_ks(self.pit)), kstwo.ppf(0.95, len(self.pit))
         print(f"    pit_ks = {ks:.4f} (below {chance:.4f} in 95 % of calibrated samples)")
 
 
-def gain(worse: Forecast, better: Forecast) -> dict[str, metrics.Score]:
-    """How much better the second forecaster is than the first, on the same galaxies."""
+def gain(worse: Prediction, better: Prediction) -> dict[str, metrics.Score]:
+    """Improvement of the second prediction over the first, paired by galaxy."""
     crps = worse.density.crps(worse.z) - better.density.crps(better.z)
     nll = worse.nll - better.nll
     one, other = (metrics.deviation(f.median, f.z) for f in (worse, better))
@@ -146,50 +145,52 @@ def gain(worse: Forecast, better: Forecast) -> dict[str, metrics.Score]:
     )
 
 
-def learner(
+def build_network(
     name: str, shards: Shards, epochs: dict[str, int], seed: int
 ) -> tuple[KerasEstimator, dict]:
-    """An untrained network, and how it is trained."""
-    how: dict[str, Any] = {"epochs": epochs[name], "strategy": "one"}
+    """An untrained network and its training settings."""
+    settings: dict[str, Any] = {"epochs": epochs[name], "strategy": "one"}
     if name == COLORS_ALONE:
         inputs = Inputs((), 0, scalars=SCALARS)
-        rule = Optimizer("adam", 3e-3, schedule="cosine", warmup=1)
+        optimizer = Optimizer("adam", 3e-3, schedule="cosine", warmup=1)
         network = KerasEstimator(TASK, inputs, "ann", options={"width": 4}, seed=seed)
-        return network, how | {"optimizer": rule}
-    rule = Optimizer("adamw", 2e-3, schedule="cosine", warmup=1)
+        return network, settings | {"optimizer": optimizer}
+    optimizer = Optimizer("adamw", 2e-3, schedule="cosine", warmup=1)
     options = {"width": 0.25, "dropout": 0.2}
     network = KerasEstimator(TASK, shards.inputs, "pasquet19", options=options, seed=seed)
-    return network, how | {"optimizer": rule, "batch_size": 32, "augmentation": (D4(),)}
+    return network, settings | {"optimizer": optimizer, "batch_size": 32, "augmentation": (D4(),)}
 
 
-def taught(
+def train_network(
     folder: Path, name: str, shards: Shards, rows: Any, epochs: dict[str, int], seed: int
 ) -> Calibrated:
     """A network trained on the first rows and calibrated on the second."""
     where = folder / f"{name.replace(', ', '_and_')}-{seed}"
     if not where.exists():
         start = time.monotonic()
-        network, how = learner(name, shards, epochs, seed)
-        network.fit(shards, rows[0], rows[1], backup=folder / "backup" / where.name, **how)
+        network, settings = build_network(name, shards, epochs, seed)
+        network.fit(shards, rows[0], rows[1], backup=folder / "backup" / where.name, **settings)
         encoded, weights = read_labels(shards, TASK, rows[1])
-        made = calibrate(network, sampled(network, shards, rows[1]), encoded, weights)
-        Calibrated(network, made.remaps).save(where)
-        print(f"{name}: trained in {time.monotonic() - start:.0f} s, {made.remaps}", flush=True)
+        calibration = calibrate(network, sample(network, shards, rows[1]), encoded, weights)
+        Calibrated(network, calibration.remaps).save(where)
+        print(
+            f"{name}: trained in {time.monotonic() - start:.0f} s, {calibration.remaps}", flush=True
+        )
     network = load_estimator(where)
     assert isinstance(network, Calibrated)
     return network
 
 
-def sampled(network: Any, shards: Shards, rows: NDArray[np.int64]) -> dict[str, Any]:
+def sample(network: Any, shards: Shards, rows: NDArray[np.int64]) -> dict[str, Any]:
     """Draws of the network for some rows."""
     images = shards.images(rows) if network.inputs.bands else None
     return network.sample(images, shards.scalars(SCALARS)[rows], draws=DRAWS)
 
 
-def forecasts(
+def predict_all(
     folder: Path, n_objects: int, morphology: bool, epochs: dict[str, int], seed: int
-) -> dict[str, Forecast]:
-    """All forecasts of the test galaxies of one survey."""
+) -> dict[str, Prediction]:
+    """All predictions for the test galaxies of one survey."""
     sky = folder / "sky"
     if not (sky / "survey.toml").exists():
         survey = RedshiftSurvey(morphology=morphology)
@@ -204,44 +205,44 @@ def forecasts(
     rows = split_rows(both, TASK, fractions=FRACTIONS)
     test = rows[2]
     z = np.asarray(catalog.table["z"], float)
-    seen = np.histogram(z[rows[0]], EDGES)[0] + 0.5
-    masses = {"prior": np.tile(seen / seen.sum(), (len(test), 1))}
+    counts = np.histogram(z[rows[0]], EDGES)[0] + 0.5
+    masses = {"prior": np.tile(counts / counts.sum(), (len(test), 1))}
     for name, shards in ((COLORS_ALONE, colors), (PIXELS, both)):
-        network = taught(folder, name, shards, rows, epochs, seed)
+        network = train_network(folder, name, shards, rows, epochs, seed)
         family = network.task.target("z").family
-        masses[name] = family.masses(sampled(network, shards, test)["z"]).mean(axis=0)
+        masses[name] = family.masses(sample(network, shards, test)["z"]).mean(axis=0)
     masses[TRUTH] = catalog_posterior(catalog.table[test], EDGES)
     if morphology:
-        masses[TRUTH_FORM] = catalog_posterior(catalog.table[test], EDGES, with_structure=True)
-    return {name: Forecast(m, z[test]) for name, m in masses.items()}
+        masses[TRUTH_STRUCTURE] = catalog_posterior(catalog.table[test], EDGES, with_structure=True)
+    return {name: Prediction(m, z[test]) for name, m in masses.items()}
 
 
 @styled
-def draw(found: dict[str, Forecast]) -> Figure:
-    """Point estimates against the truth, and whether the densities mean what they say."""
+def plot_redshifts(found: dict[str, Prediction]) -> Figure:
+    """Plot point estimates against the truth, and the PIT of the densities."""
     figure = Figure(figsize=(2.05 * COLUMN, 1.38 * COLUMN), layout="constrained")
     axes = figure.subplots(2, 3, sharey="row", height_ratios=(1.75, 1))
     line = np.array([0.0, 0.4])
     for k, name in enumerate((COLORS_ALONE, PIXELS, TRUTH)):
-        forecast, score, color = found[name], found[name].scores, COLORS[(0, 1, 2)[k]]
+        prediction, score, color = found[name], found[name].scores, COLORS[(0, 1, 2)[k]]
         top, bottom = axes[:, k]
         top.plot(line, line, color="0.15", lw=0.8)
         for sign in (-1, 1):
             top.plot(line, line + sign * 0.05 * (1 + line), ":", color="0.15", lw=0.9)
-        top.plot(forecast.z, forecast.median, "o", ms=1.7, mew=0, color=color, alpha=0.4)
-        said = rf"$\sigma_{{\rm MAD}}$ = {score['sigma_mad'].value:.4f}"
-        said += f"\nCRPS = {score['crps'].value:.4f}"
-        top.text(0.04, 0.96, said, transform=top.transAxes, va="top", fontsize=8.5)
+        top.plot(prediction.z, prediction.median, "o", ms=1.7, mew=0, color=color, alpha=0.4)
+        text = rf"$\sigma_{{\rm MAD}}$ = {score['sigma_mad'].value:.4f}"
+        text += f"\nCRPS = {score['crps'].value:.4f}"
+        top.text(0.04, 0.96, text, transform=top.transAxes, va="top", fontsize=8.5)
         top.set(xlim=line, ylim=line, aspect="equal", xlabel="true redshift")
         top.set_title(("network of colors", "network of pixels and colors", name)[k])
-        n, n_bins = len(forecast.z), 20
+        n, n_bins = len(prediction.z), 20
         for level, gray in ((0.954, "0.90"), (0.683, "0.82")):
             ends = binom.interval(level, n, 1 / n_bins)
             bottom.axhspan(*(count * n_bins / n for count in ends), color=gray, lw=0)
-        heights, edges = np.histogram(forecast.pit, n_bins, (0, 1), density=True)
+        heights, edges = np.histogram(prediction.pit, n_bins, (0, 1), density=True)
         bottom.stairs(heights, edges, color=color, lw=1.4)
-        said = f"KS = {float(metrics.pit_ks(forecast.pit)):.3f}"
-        bottom.text(0.04, 0.93, said, transform=bottom.transAxes, va="top", fontsize=8.5)
+        text = f"KS = {float(metrics.pit_ks(prediction.pit)):.3f}"
+        bottom.text(0.04, 0.93, text, transform=bottom.transAxes, va="top", fontsize=8.5)
         bottom.set(xlim=(0, 1), ylim=(0, 2), xlabel="PIT")
     axes[0, 0].set_ylabel("median of p(z)")
     axes[1, 0].set_ylabel("density")
@@ -249,33 +250,33 @@ def draw(found: dict[str, Forecast]) -> Figure:
 
 
 def main() -> None:
-    """Simulate, train, score and draw."""
+    """Simulate, train, score and plot."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("runs/redshifts"))
     parser.add_argument("--objects", type=int, default=6000)
     parser.add_argument("--epochs", type=int, default=24, help="of the convolutional network")
     parser.add_argument("--seed", type=int, default=0, help="of the networks")
     parser.add_argument("--figure", type=Path, help="PNG to write")
-    asked = parser.parse_args()
-    epochs = {COLORS_ALONE: 60, PIXELS: asked.epochs}
+    arguments = parser.parse_args()
+    epochs = {COLORS_ALONE: 60, PIXELS: arguments.epochs}
     pixels = {}
     for morphology in (True, False):
-        folder = asked.out / ("forms" if morphology else "no_forms")
-        found = forecasts(folder, asked.objects, morphology, epochs, asked.seed)
+        folder = arguments.out / ("informative" if morphology else "uninformative")
+        found = predict_all(folder, arguments.objects, morphology, epochs, arguments.seed)
         pixels[morphology] = found[PIXELS]
-        print(f"forms tell of the redshift: {morphology}")
-        for name, forecast in found.items():
+        print(f"structure informative about the redshift: {morphology}")
+        for name, prediction in found.items():
             print(f"  {name}")
-            forecast.tell()
+            prediction.print_scores()
         for other in (COLORS_ALONE, TRUTH):
             print(f"  {PIXELS} against {other}")
             for score in gain(found[other], found[PIXELS]).values():
                 print(f"    {score}", flush=True)
-        if morphology and asked.figure:
-            asked.figure.parent.mkdir(parents=True, exist_ok=True)
-            draw(found).savefig(asked.figure, dpi=150)
-    # The same galaxies with the same fluxes: only what their images tell is another.
-    print(f"{PIXELS}, with forms that tell against forms that do not")
+        if morphology and arguments.figure:
+            arguments.figure.parent.mkdir(parents=True, exist_ok=True)
+            plot_redshifts(found).savefig(arguments.figure, dpi=150)
+    # The same galaxies with the same fluxes: only the information in their images differs.
+    print(f"{PIXELS}: informative against uninformative structure")
     for score in gain(pixels[False], pixels[True]).values():
         print(f"    {score}")
 

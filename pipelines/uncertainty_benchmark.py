@@ -1,14 +1,14 @@
-"""Uncertainty on data with known truth: one network, its draws, an ensemble, and both.
+"""Uncertainty on data with known truth: one network, MC dropout, a deep ensemble, and both.
 
 Classes of simulated galaxies from images, and redshifts of simulated galaxies from magnitudes.  The
-same test objects are predicted by the first network in one pass and with 50 draws of dropout, by an
-ensemble of four in one pass and with 12 draws each; before and after calibration on the validation
-split.  Brackets hold 95 % bootstrap intervals over the test objects.
+same test objects are predicted by one network in one pass and with 50 dropout draws, and by an
+ensemble of four in one pass and with 12 draws each, before and after calibration on the validation
+split.  Brackets are 95 % bootstrap intervals over the test objects.
 
-    python pipelines/uncertainty_proof.py --out runs/uncertainty
+    python pipelines/uncertainty_benchmark.py --out runs/uncertainty
 
 About 30 minutes on 2 busy CPU cores (simulation 5, training 13 and 3, the rest scoring); a second
-call scores and draws anew what is trained.
+call scores the trained networks again.
 
 Classes: 2386 objects to train, 1174 to calibrate, 2438 to test; 12 epochs.
 
@@ -21,21 +21,21 @@ NLL                     0.218             0.216             0.195             0.
 Brier                   0.114             0.114             0.102             0.102
 ECE before              0.016 [.012 .027] 0.024 [.018 .034] 0.030 [.024 .040] 0.042 [.036 .052]
 ECE                     0.015 [.012 .026] 0.009 [.008 .022] 0.013 [.011 .024] 0.013 [.011 .025]
-ECE of a perfect one    0.012, < 0.017    0.012, < 0.017    0.011, < 0.016    0.012, < 0.017
-errors found by entropy 0.89              0.89              0.91              0.91
+ECE if calibrated       0.012, < 0.017    0.012, < 0.017    0.011, < 0.016    0.012, < 0.017
+errors by entropy       0.89              0.89              0.91              0.91
 by mutual information                     0.89              0.88              0.89
-sets of 90 %: held      93.6 %            93.7 %            93.3 %            93.4 %
-sets of 95 %: held      96.2 %            96.4 %            96.2 %            96.5 %
-sets of 98 %: held      98.5 %            98.5 %            98.5 %            98.5 %
+sets of 90 %: coverage  93.6 %            93.7 %            93.3 %            93.4 %
+sets of 95 %: coverage  96.2 %            96.4 %            96.2 %            96.5 %
+sets of 98 %: coverage  98.5 %            98.5 %            98.5 %            98.5 %
 ======================= ================= ================= ================= =================
 
-A perfect forecaster's ECE is not zero on 2438 objects: its mean, and what 95 % of trials are below.
-"Found" is the AUC of errors against right answers.  As no set is empty, sets cannot hold fewer
-truths than the most probable class alone: with an accuracy of 93 % those of 90 % hold too many.
-Averaging networks makes them too cautious; what looks best before calibration is not best after.
+"ECE if calibrated" is the expected ECE of a perfectly calibrated model for 2438 objects, and its
+95 % quantile.  "Errors by" is the AUC of incorrect against correct classifications.  As no set is
+empty, the coverage is at least the accuracy: at 93 %, sets of 90 % are too large.  Averaging
+networks makes them underconfident; the best predictor before calibration is not the best after it.
 
 Redshifts: 985 galaxies to train, 4177 to calibrate, 4838 to test.  Coverage of highest-density
-intervals [%, 95 % of chance: +-1.3 and +-0.6], before -> after.
+intervals [%, 95 % binomial interval: +-1.3 and +-0.6], before -> after.
 
 ======================= ================= ================= ================= =================
                         one network       MC dropout        ensemble          ensemble, dropout
@@ -61,7 +61,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
-from uncertainty_figures import draw_classes, draw_readme, draw_redshifts
+from uncertainty_figures import plot_classes, plot_readme, plot_redshifts
 
 from astrocnn import metrics
 from astrocnn.calibration import Calibration, ConformalSets, calibrate
@@ -76,14 +76,14 @@ from astrocnn.targets import Task, make
 from astrocnn.training import Optimizer
 
 MEMBERS, DRAWS = 4, 50
-SPLITS = (0.4, 0.2, 0.4)  # many test objects: an ECE of 0.02 is not seen on few
+FRACTIONS = (0.4, 0.2, 0.4)  # many test objects, to measure an ECE of 0.02
 LEVELS = (0.9, 0.95, 0.98)  # of the conformal sets
-FEW = (0.1, 0.4, 0.5)  # few galaxies to learn from, lest there be nothing to calibrate
+FRACTIONS_REDSHIFT = (0.1, 0.4, 0.5)  # few training galaxies, so that calibration is needed
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What one predictor says of the test objects."""
+    """Samples of one predictor for the test objects."""
 
     family: Any
     samples: NDArray[np.floating]
@@ -98,12 +98,12 @@ class Case:
 
     @cached_property
     def label(self) -> NDArray[np.intp]:
-        """Number of the true class, of shape (n,)."""
+        """Index of the true class, of shape (n,)."""
         return np.asarray(self.encoded).argmax(axis=1)
 
     @cached_property
-    def right(self) -> NDArray[np.bool_]:
-        """Whether the most probable class is the true one."""
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether the most probable class is correct."""
         return self.p.argmax(axis=1) == self.label
 
     @cached_property
@@ -118,8 +118,8 @@ class Case:
         return metrics.Densities(masses, self.family.edges)
 
 
-def images(folder: Path, n_objects: int) -> Shards:
-    """Stamps of 48 pixels of the simulated survey of the demo."""
+def make_images(folder: Path, n_objects: int) -> Shards:
+    """Stamps of 48 pixels of a simulated survey."""
     if not (folder / "sky" / "catalog.fits").exists():
         simulate(folder / "sky", n_objects=n_objects, seed=11, workers=None)
     catalog = read_catalog(folder / "sky" / "catalog.fits")
@@ -129,12 +129,12 @@ def images(folder: Path, n_objects: int) -> Shards:
     )
 
 
-def magnitudes(folder: Path, n_objects: int) -> Shards:
+def make_magnitudes(folder: Path, n_objects: int) -> Shards:
     """Magnitudes, colors and reddening of simulated galaxies."""
     survey = RedshiftSurvey()
     galaxies = sample_galaxies(n_objects, seed=12, survey=survey)
-    told, _ = asinh_magnitude(galaxies.flux, galaxies.flux_error)
-    table = Table({f"mag_{b}": m for b, m in zip(survey.names, told.T, strict=True)})
+    magnitude, _ = asinh_magnitude(galaxies.flux, galaxies.flux_error)
+    table = Table({f"mag_{b}": m for b, m in zip(survey.names, magnitude.T, strict=True)})
     table["id"], table["z"], table["ebv"] = galaxies.id, galaxies.z, galaxies.ebv
     for a, b in zip(survey.names[:-1], survey.names[1:], strict=True):
         table[f"{a}_{b}"] = table[f"mag_{a}"] - table[f"mag_{b}"]
@@ -142,21 +142,21 @@ def magnitudes(folder: Path, n_objects: int) -> Shards:
     return write_shards(folder / "table", Catalog.from_table(table), NoImages(n_objects), inputs)
 
 
-def taught(
+def train_ensemble(
     folder: Path,
     shards: Shards,
     task: Task,
     fractions: tuple[float, float, float],
     architecture: str,
     options: Any,
-    **how: Any,
+    **settings: Any,
 ) -> tuple[Ensemble, tuple[NDArray[np.int64], ...]]:
     """An ensemble trained on the first split, and the rows of the three."""
     rows = split_rows(shards, task, fractions=fractions)
     if not (folder / "model").exists():
         start = time.monotonic()
         ensemble = Ensemble.of(task, shards.inputs, architecture, members=MEMBERS, options=options)
-        ensemble.fit(shards, rows[0], rows[1], backup=folder / "backup", **how)
+        ensemble.fit(shards, rows[0], rows[1], backup=folder / "backup", **settings)
         ensemble.save(folder / "model")
         print(f"trained {MEMBERS} members in {time.monotonic() - start:.0f} s", flush=True)
     ensemble = load_estimator(folder / "model")
@@ -165,7 +165,7 @@ def taught(
 
 
 def predictors(ensemble: Ensemble) -> dict[str, tuple[Estimator, int]]:
-    """The four that are compared, with their numbers of draws; the last has as many in all."""
+    """The four predictors with their numbers of draws; the last has as many in total."""
     return {
         "one network": (ensemble.members[0], 0),
         "MC dropout": (ensemble.members[0], DRAWS),
@@ -174,10 +174,10 @@ def predictors(ensemble: Ensemble) -> dict[str, tuple[Estimator, int]]:
     }
 
 
-def compared(
+def compare_predictors(
     ensemble: Ensemble, shards: Shards, validation: Any, test: Any
 ) -> Iterator[tuple[str, Case, Case, Calibration]]:
-    """Each predictor on the test rows, before and after what the validation rows teach it."""
+    """Each predictor on the test rows, before and after calibration on the validation rows."""
     (target,) = ensemble.task.targets
     rows = np.concatenate([validation, test])
     pixels = shards.images(rows) if ensemble.inputs.bands else None
@@ -188,55 +188,57 @@ def compared(
     for name, (estimator, draws) in predictors(ensemble).items():
         samples = estimator.sample(pixels, scalars, draws=draws)[target.name]
         first = {target.name: samples[:, :n]}
-        made = calibrate(
+        calibration = calibrate(
             estimator, first, {target.name: y[:n]}, {target.name: w[:n]}, set_levels=LEVELS
         )
-        remap = made.remaps[target.name]
+        remap = calibration.remaps[target.name]
         before = Case(target.family, samples[:, n:], y[n:], w[n:])
         after = replace(
             before,
             family=remap.family(target.family),
             samples=remap.apply(target.family, before.samples),
         )
-        yield name, before, after, made
+        yield name, before, after, calibration
 
 
 def class_scores(case: Case) -> dict[str, metrics.Score]:
     """Scores of class probabilities."""
-    p, label, right = case.p, case.label, case.right
+    p, label, correct = case.p, case.label, case.correct
     top, truth = p.max(axis=1), np.eye(p.shape[1])[label]
     draws = np.asarray(case.family.to_probabilities(case.samples), np.float64)
     entropy = metrics.predictive_entropy(draws)
-    told = {
+    functions = {
         "accuracy": lambda w: metrics.accuracy(label, p.argmax(axis=1), w),
         "nll": lambda w: metrics.log_loss(p, truth, w),
         "brier": lambda w: metrics.brier(p, truth, w),
-        "ece": lambda w: metrics.ece(top, right, w),
-        "errors_by_entropy": lambda w: metrics.Ranking(~right, entropy).auc(w),
-        "risk_coverage": lambda w: metrics.risk_coverage_area(~right, entropy, w),
+        "ece": lambda w: metrics.ece(top, correct, w),
+        "errors_by_entropy": lambda w: metrics.Ranking(~correct, entropy).auc(w),
+        "risk_coverage": lambda w: metrics.risk_coverage_area(~correct, entropy, w),
     }
     if len(draws) > 1:
         disagreement = metrics.mutual_information(draws)
-        told["errors_by_information"] = lambda w: metrics.Ranking(~right, disagreement).auc(w)
-    return metrics.bootstrap(told, len(label))
+        functions["errors_by_information"] = lambda w: metrics.Ranking(~correct, disagreement).auc(
+            w
+        )
+    return metrics.bootstrap(functions, len(label))
 
 
-def chance_ece(case: Case, n_trials: int = 1000) -> tuple[float, float]:
-    """ECE if these probabilities were exactly right: its mean, and what 95 % of trials stay below.
+def expected_ece(case: Case, n_trials: int = 1000) -> tuple[float, float]:
+    """ECE expected for perfectly calibrated probabilities: its mean and 95 % quantile.
 
-    The bootstrap interval of an ECE lies too high by what chance adds to it; this is the yardstick.
+    The bootstrap interval of an ECE is biased upwards by the same amount.
     """
     rng, top = np.random.default_rng(0), case.p.max(axis=1)
     found = [metrics.ece(top, rng.random(len(top)) < top) for _ in range(n_trials)]
     return float(np.mean(found)), float(np.quantile(found, 0.95))
 
 
-def set_scores(case: Case, made: Calibration) -> dict[str, dict[str, Any]]:
+def set_scores(case: Case, calibration: Calibration) -> dict[str, dict[str, Any]]:
     """Coverage of the conformal sets by level, with its binomial interval, and their size.
 
     No set is empty, so that coverage is never below the accuracy.
     """
-    sets = next(extra for extra in made.extras if isinstance(extra, ConformalSets))
+    sets = next(extra for extra in calibration.extras if isinstance(extra, ConformalSets))
     found = {}
     for level, inside in zip(sets.levels, sets.members(case.p), strict=True):
         hits = inside[np.arange(len(inside)), case.label]
@@ -268,22 +270,22 @@ def density_scores(case: Case) -> dict[str, metrics.Score]:
     )
 
 
-def told(scores: Mapping[str, metrics.Score]) -> dict[str, list[float]]:
-    """Value and interval by name, for a file."""
+def print_scores(scores: Mapping[str, metrics.Score]) -> dict[str, list[float]]:
+    """Print the scores, and return value and interval by name."""
     for score in scores.values():
         print(f"    {score}", flush=True)
     return {name: [s.value, s.low, s.high] for name, s in scores.items()}
 
 
-def prove_classes(folder: Path, n_objects: int, epochs: int) -> dict[str, Any]:
-    """The comparison on classes from images."""
-    shards = images(folder, n_objects)
+def run_classes(folder: Path, n_objects: int, epochs: int) -> dict[str, Any]:
+    """Compare the predictors on classes from images."""
+    shards = make_images(folder, n_objects)
     task = make("morphology", column="morphology", classes=tuple(CLASSES))
-    ensemble, (train, validation, test) = taught(
+    ensemble, (train, validation, test) = train_ensemble(
         folder,
         shards,
         task,
-        SPLITS,
+        FRACTIONS,
         "plain8",
         {"width": 0.5},
         epochs=epochs,
@@ -292,28 +294,31 @@ def prove_classes(folder: Path, n_objects: int, epochs: int) -> dict[str, Any]:
     )
     found: dict[str, Any] = {"rows": [len(train), len(validation), len(test)]}
     cases = {}
-    for name, before, after, made in compared(ensemble, shards, validation, test):
-        print(f"{name}: {made.remaps[task.targets[0].name]}")
-        found[name] = {"before": told(class_scores(before)), "after": told(class_scores(after))}
-        found[name]["chance ece"] = chance_ece(after)
-        found[name]["sets"] = set_scores(after, made)
-        print(f"    ECE by chance {found[name]['chance ece']}, sets {found[name]['sets']}")
-        cases[name] = (before, after, made)
-    draw_classes({k: v[:2] for k, v in cases.items()}, found).savefig(folder / "classes.png")
-    figure = draw_readme(*cases["ensemble, dropout"], shards.images(test), tuple(CLASSES))
+    for name, before, after, calibration in compare_predictors(ensemble, shards, validation, test):
+        print(f"{name}: {calibration.remaps[task.targets[0].name]}")
+        found[name] = {
+            "before": print_scores(class_scores(before)),
+            "after": print_scores(class_scores(after)),
+        }
+        found[name]["expected ece"] = expected_ece(after)
+        found[name]["sets"] = set_scores(after, calibration)
+        print(f"    expected ECE {found[name]['expected ece']}, sets {found[name]['sets']}")
+        cases[name] = (before, after, calibration)
+    plot_classes({k: v[:2] for k, v in cases.items()}, found).savefig(folder / "classes.png")
+    figure = plot_readme(*cases["ensemble, dropout"], shards.images(test), tuple(CLASSES))
     figure.savefig(folder / "morphology.png")
     return found
 
 
-def prove_redshifts(folder: Path, n_objects: int, epochs: int) -> dict[str, Any]:
-    """The comparison on redshifts from magnitudes."""
-    shards = magnitudes(folder, n_objects)
+def run_redshifts(folder: Path, n_objects: int, epochs: int) -> dict[str, Any]:
+    """Compare the predictors on redshifts from magnitudes."""
+    shards = make_magnitudes(folder, n_objects)
     task = make("photoz", column="z", family="mixture", range=(0.0, 0.4), n_bins=180)
-    ensemble, (train, validation, test) = taught(
+    ensemble, (train, validation, test) = train_ensemble(
         folder,
         shards,
         task,
-        FEW,
+        FRACTIONS_REDSHIFT,
         "ann",
         {"width": 8},
         epochs=epochs,
@@ -321,29 +326,34 @@ def prove_redshifts(folder: Path, n_objects: int, epochs: int) -> dict[str, Any]
     )
     found: dict[str, Any] = {"rows": [len(train), len(validation), len(test)]}
     cases = {}
-    for name, before, after, _ in compared(ensemble, shards, validation, test):
+    for name, before, after, _ in compare_predictors(ensemble, shards, validation, test):
         print(name)
-        found[name] = {"before": told(density_scores(before)), "after": told(density_scores(after))}
+        found[name] = {
+            "before": print_scores(density_scores(before)),
+            "after": print_scores(density_scores(after)),
+        }
         cases[name] = (before, after)
-    draw_redshifts(cases).savefig(folder / "redshifts.png")
+    plot_redshifts(cases).savefig(folder / "redshifts.png")
     return found
 
 
 def main() -> None:
-    """Train what is not trained yet, score, draw."""
+    """Train the missing networks, score and plot."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("runs/uncertainty"))
     parser.add_argument("--objects", type=int, default=6000, help="simulated objects with images")
     parser.add_argument("--galaxies", type=int, default=10000, help="simulated galaxies")
     parser.add_argument("--epochs", type=int, default=12)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     start = time.monotonic()
     found = {
-        "classes": prove_classes(asked.out / "classes", asked.objects, asked.epochs),
-        "redshifts": prove_redshifts(asked.out / "redshifts", asked.galaxies, 3 * asked.epochs),
+        "classes": run_classes(arguments.out / "classes", arguments.objects, arguments.epochs),
+        "redshifts": run_redshifts(
+            arguments.out / "redshifts", arguments.galaxies, 3 * arguments.epochs
+        ),
     }
-    (asked.out / "scores.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(f"{time.monotonic() - start:.0f} s; scores and figures are in {asked.out}")
+    (arguments.out / "scores.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(f"{time.monotonic() - start:.0f} s; scores and figures are in {arguments.out}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The figures of ``uncertainty_proof.py``."""
+"""Figures of ``uncertainty_benchmark.py``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from astrocnn.calibration import Calibration, ConformalSets
 from astrocnn.report.gallery import make_rgb
 from astrocnn.report.style import COLORS, styled
 
-__all__ = ["draw_classes", "draw_readme", "draw_redshifts"]
+__all__ = ["plot_classes", "plot_readme", "plot_redshifts"]
 
 WIDTH = 7.1  # two columns of a journal [inch]
 BEFORE, AFTER = COLORS[1], COLORS[0]
@@ -24,8 +24,8 @@ SHORT = {"elliptical": "E", "spiral": "S", "edge_on": "edge-on", "merger": "merg
 
 
 @styled
-def draw_classes(cases: Mapping[str, tuple[Any, Any]], found: Mapping[str, Any]) -> Figure:
-    """Reliability before and after for each predictor; ECE beside what chance gives; errors found.
+def plot_classes(cases: Mapping[str, tuple[Any, Any]], found: Mapping[str, Any]) -> Figure:
+    """Plot reliability before and after for each predictor; ECE; risk against coverage.
 
     Parameters
     ----------
@@ -38,43 +38,45 @@ def draw_classes(cases: Mapping[str, tuple[Any, Any]], found: Mapping[str, Any])
     top, bottom = figure.subfigures(2, 1, height_ratios=(1, 1.05))
     panels = top.subplots(1, len(cases), sharex=True, sharey=True)
     for axes, (name, (before, after)) in zip(panels, cases.items(), strict=True):
-        reliability(axes, before, after)
+        plot_reliability(axes, before, after)
         axes.set_title(name)
-    panels[0].set_ylabel("fraction right")
-    top.supxlabel("probability of the chosen class", fontsize=9.5)
+    panels[0].set_ylabel("fraction correct")
+    top.supxlabel("probability of the most probable class", fontsize=9.5)
     left, right = bottom.subplots(1, 2, width_ratios=(1.15, 1))
-    errors_of_calibration(left, found, tuple(cases))
+    plot_ece(left, found, tuple(cases))
     for i, (name, (_, after)) in enumerate(cases.items()):
         entropy = metrics.predictive_entropy(after.family.to_probabilities(after.samples))
-        kept, risk = metrics.risk_coverage(~after.right, entropy)
+        kept, risk = metrics.risk_coverage(~after.correct, entropy)
         shown = kept > 0.05
         right.plot(100 * kept[shown], 100 * risk[shown], color=COLORS[i], label=name)
-    right.set(xlabel="most certain objects kept [%]", ylabel="errors among them [%]", xlim=(5, 100))
+    right.set(xlabel="most certain objects kept [%]", ylabel="error rate [%]", xlim=(5, 100))
     right.set_ylim(bottom=0)
     right.legend(loc="upper left")
     return figure
 
 
-def reliability(axes: Axes, before: Any, after: Any) -> None:
-    """Observed frequency against probability, before and after, with 95 % intervals."""
+def plot_reliability(axes: Axes, before: Any, after: Any) -> None:
+    """Plot observed frequency against probability, before and after, with 95 % intervals."""
     axes.plot([0, 1], [0, 1], ":", color="0.5", lw=1)
     for case, color, mark, place in ((before, BEFORE, "s", 0.14), (after, AFTER, "o", 0.04)):
         top = case.p.max(axis=1)
-        bins = metrics.reliability(top, case.right, n_bins=15)
+        bins = metrics.reliability(top, case.correct, n_bins=15)
         full = bins.count >= 10
-        x, seen = bins.promised[full], bins.observed[full]
-        error = np.maximum([seen - bins.low[full], bins.high[full] - seen], 0)
-        axes.errorbar(x, seen, error, color=color, fmt=mark, ms=3, lw=0.8, ls="-", elinewidth=0.7)
+        x, observed = bins.promised[full], bins.observed[full]
+        error = np.maximum([observed - bins.low[full], bins.high[full] - observed], 0)
+        axes.errorbar(
+            x, observed, error, color=color, fmt=mark, ms=3, lw=0.8, ls="-", elinewidth=0.7
+        )
         when = "before" if case is before else "after"
-        said = f"{when}: ECE {float(metrics.ece(top, case.right)):.3f}"
-        axes.text(0.96, place, said, color=color, ha="right", transform=axes.transAxes, fontsize=8)
+        text = f"{when}: ECE {float(metrics.ece(top, case.correct)):.3f}"
+        axes.text(0.96, place, text, color=color, ha="right", transform=axes.transAxes, fontsize=8)
     axes.set(xlim=(0.2, 1.02), ylim=(0.1, 1.04), xticks=(0.4, 0.6, 0.8, 1.0))
 
 
-def errors_of_calibration(axes: Axes, found: Mapping[str, Any], names: Sequence[str]) -> None:
-    """ECE of each predictor with its interval, on what a perfect forecaster would get."""
+def plot_ece(axes: Axes, found: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Plot the ECE of each predictor with its interval, and that expected if calibrated."""
     for i, name in enumerate(names):
-        mean, most = found[name]["chance ece"]
+        mean, most = found[name]["expected ece"]
         axes.fill_between([i - 0.4, i + 0.4], 0, most, color="0.9", lw=0)
         axes.hlines(mean, i - 0.4, i + 0.4, color="0.55", lw=1)
         for when, color, mark, shift in (
@@ -92,13 +94,13 @@ def errors_of_calibration(axes: Axes, found: Mapping[str, Any], names: Sequence[
     axes.set_ylim(0, 1.25 * axes.get_ylim()[1])
     axes.plot([], [], "s", color=BEFORE, ms=4, label="before")
     axes.plot([], [], "o", color=AFTER, ms=4, label="after calibration")
-    axes.fill_between([], [], color="0.9", label="a perfect forecaster, 95 %")
+    axes.fill_between([], [], color="0.9", label="perfectly calibrated, 95 %")
     axes.legend(loc="upper left")
 
 
 @styled
-def draw_redshifts(cases: Mapping[str, tuple[Any, Any]]) -> Figure:
-    """PIT before and after for each predictor, and the coverage of all intervals.
+def plot_redshifts(cases: Mapping[str, tuple[Any, Any]]) -> Figure:
+    """Plot the PIT before and after for each predictor, and the coverage of all intervals.
 
     Parameters
     ----------
@@ -117,8 +119,8 @@ def draw_redshifts(cases: Mapping[str, tuple[Any, Any]]) -> Figure:
             pit = case.densities.cumulative(case.values)
             axes.stairs(np.histogram(pit, edges, density=True)[0], edges, color=color, lw=1.2)
             when = "before" if case is pair[0] else "after"
-            said = f"{when}: KS {float(metrics.pit_ks(pit)):.3f}"
-            axes.text(0.5, place, said, color=color, ha="center", transform=axes.transAxes, size=8)
+            text = f"{when}: KS {float(metrics.pit_ks(pit)):.3f}"
+            axes.text(0.5, place, text, color=color, ha="center", transform=axes.transAxes, size=8)
         axes.set_title(name)
         axes.set(xlim=(0, 1), xticks=(0, 0.5, 1))
     panels[0].set(ylabel="density")
@@ -129,8 +131,8 @@ def draw_redshifts(cases: Mapping[str, tuple[Any, Any]]) -> Figure:
     for k, axes in enumerate(pair):
         for i, (name, both) in enumerate(cases.items()):
             before, within = both[k].densities.credible(both[k].values)
-            seen = np.array([metrics.held(before, within, level).mean() for level in levels])
-            axes.plot(100 * levels, 100 * (seen - levels), color=COLORS[i], label=name)
+            observed = np.array([metrics.held(before, within, level).mean() for level in levels])
+            axes.plot(100 * levels, 100 * (observed - levels), color=COLORS[i], label=name)
         n = len(before)
         low, high = (binom.ppf(q, n, levels) / n - levels for q in (0.025, 0.975))
         axes.fill_between(100 * levels, 100 * low, 100 * high, color="0.9", lw=0)
@@ -139,65 +141,69 @@ def draw_redshifts(cases: Mapping[str, tuple[Any, Any]]) -> Figure:
             axes.plot([level, level], [-2, 2], color="0.3", lw=1.2, marker="_", ms=5)
         axes.set(xlabel="level of the interval [%]", xlim=(0, 100))
         axes.set_title(("before", "after calibration")[k])
-    pair[0].set(ylabel="coverage less level [points]", ylim=(-3, 2.6))
+    pair[0].set(ylabel="coverage minus level [%]", ylim=(-3, 2.6))
     pair[1].legend(loc="lower left", ncols=2, columnspacing=1.0)
     return figure
 
 
 @styled
-def draw_readme(
+def plot_readme(
     before: Any,
     after: Any,
-    made: Calibration,
+    calibration: Calibration,
     pixels: NDArray[np.floating],
     classes: Sequence[str],
 ) -> Figure:
-    """Reliability beside the most certain and the least certain stamps, with their sets.
+    """Plot reliability, and the most and least certain stamps with their conformal sets.
 
     Parameters
     ----------
     before, after : Case
         Of one predictor.
-    made : Calibration
-        Holds its conformal sets.
+    calibration : Calibration
+        With its conformal sets.
     pixels : ndarray of shape (n, height, width, n_bands)
         The objects.
     classes : sequence of str
         Names of the classes.
     """
-    sets = next(extra for extra in made.extras if isinstance(extra, ConformalSets))
+    sets = next(extra for extra in calibration.extras if isinstance(extra, ConformalSets))
     inside = sets.members(after.p)[sets.levels.index(0.95)]
     order = np.argsort(metrics.predictive_entropy(after.family.to_probabilities(after.samples)))
-    chosen = np.concatenate([_various(order, after.label, 5), _spread(order[::-1], after.label, 5)])
+    selected = np.concatenate(
+        [_first_of_each_class(order, after.label, 5), _diverse(order[::-1], after.label, 5)]
+    )
     figure = Figure(figsize=(WIDTH, 2.75), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(1, 1.75))
     axes = left.subplots()
-    reliability(axes, before, after)
-    axes.set(xlabel="probability of the chosen class", ylabel="fraction right")
+    plot_reliability(axes, before, after)
+    axes.set(xlabel="probability of the most probable class", ylabel="fraction correct")
     cells = right.subplots(2, 5)
-    for axes, row, picture in zip(cells.flat, chosen, make_rgb(pixels[chosen]), strict=True):
+    for axes, row, picture in zip(cells.flat, selected, make_rgb(pixels[selected]), strict=True):
         axes.imshow(picture, origin="lower", interpolation="nearest")
         axes.set_xticks([])
         axes.set_yticks([])
-        wrong = not after.right[row]
-        axes.spines[:].set(color=COLORS[1] if wrong else "0.6", lw=1.4 if wrong else 0.5)
+        incorrect = not after.correct[row]
+        axes.spines[:].set(color=COLORS[1] if incorrect else "0.6", lw=1.4 if incorrect else 0.5)
         p = after.p[row]
         named = ", ".join(SHORT[classes[k]] for k in np.argsort(-p) if inside[row, k])
-        said = f"{SHORT[classes[int(p.argmax())]]} {p.max():.2f}\n{{{named}}}"
-        if wrong:
-            said = f"{SHORT[classes[after.label[row]]]} \u2192 {said}"
-        axes.set_xlabel(said, fontsize=6.5, labelpad=2, color=COLORS[1] if wrong else "0.1")
+        text = f"{SHORT[classes[int(p.argmax())]]} {p.max():.2f}\n{{{named}}}"
+        if incorrect:
+            text = f"{SHORT[classes[after.label[row]]]} \u2192 {text}"
+        axes.set_xlabel(text, fontsize=6.5, labelpad=2, color=COLORS[1] if incorrect else "0.1")
     cells[0, 0].set_ylabel("most certain", fontsize=8)
     cells[1, 0].set_ylabel("least certain", fontsize=8)
     return figure
 
 
-def _various(order: NDArray[np.intp], label: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+def _first_of_each_class(
+    order: NDArray[np.intp], label: NDArray[np.intp], count: int
+) -> NDArray[np.intp]:
     """The first object of each class, in the order of the classes."""
     return np.array([order[label[order] == k][0] for k in range(count)])
 
 
-def _spread(order: NDArray[np.intp], label: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+def _diverse(order: NDArray[np.intp], label: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     """The first objects of an order, no more than two of a class."""
     kept: list[int] = []
     for row in order:
