@@ -72,7 +72,7 @@ KINDS: dict[str, Kind] = {
     "tasks": Kind("task", "astrocnn.targets.tasks", "task"),
     "augmentations": Kind("augmentation"),
     "explain": Kind("explanation method", "astrocnn.explain.methods"),
-    "sources": Kind("image source"),
+    "sources": Kind("image source", "astrocnn.imaging.sources", "source"),
 }
 """All kinds; the entry points of a kind are in the group ``astrocnn.<kind>``."""
 

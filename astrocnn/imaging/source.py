@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
+from astrocnn import plugins
 from astrocnn.errors import ConfigError, ImageError
 from astrocnn.imaging.cutouts import Cutouts, allocate_stack, compute_flags, drop_infinite
 from astrocnn.imaging.files import compute_digest, sample_rows
-from astrocnn.imaging.sources.stamps import StampSource
-from astrocnn.imaging.sources.tiles import TileSource
 from astrocnn.imaging.survey import Survey
 
 __all__ = ["ArraySource", "NoImages", "Source", "open_source"]
@@ -23,10 +23,20 @@ __all__ = ["ArraySource", "NoImages", "Source", "open_source"]
 class Source(Protocol):
     """Anything that gives cutouts by row number.
 
+    A source gives one cutout for each row that is asked for, whatever happens: what is wrong with
+    an object is a flag (`astrocnn.flags.Flag`) and NaN where there are no pixels, never an
+    exception.  Cutouts depend on the row alone, not on the rows beside it.  `read` may be called
+    from several threads and processes.
+
+    A file that holds a source offers ``source(survey, *, ra, dec, columns, size, **options)``,
+    which `open_source` calls: a function or the class itself.  It is found by the ``kind`` of a
+    survey (see `astrocnn.plugins`): a module of `astrocnn.imaging.sources`, an entry point in the
+    group ``astrocnn.sources``, ``module:attribute`` or ``path/to/file.py:attribute``.
+
     Attributes
     ----------
     bands : tuple of str
-        Names of the last axis of the images.
+        Names of the last axis of the images, in the order of the survey.
     size : int
         Side of the cutouts [pixel].
     pixel_scale : float or None
@@ -46,15 +56,15 @@ class Source(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """What tells these images from others, without reading all of them."""
+        """Digest that changes with the images, found without reading all of them."""
         ...
 
     def order(self) -> np.ndarray:
         """Permutation (int64) of the rows that visits each file once."""
         ...
 
-    def read(self, rows: Any, out: np.ndarray | None = None) -> Cutouts:
-        """Cutouts of the rows asked for, in that order, one for each; into `out` if given."""
+    def read(self, rows: npt.ArrayLike, out: np.ndarray | None = None) -> Cutouts:
+        """Cut the given rows, in their order; into `out` if it is given."""
         ...
 
 
@@ -127,8 +137,8 @@ class ArraySource:
         """Rows as they are."""
         return np.arange(len(self), dtype=np.int64)
 
-    def read(self, rows: Any, out: np.ndarray | None = None) -> Cutouts:
-        """Cutouts of the rows asked for, in that order, one for each; into `out` if given."""
+    def read(self, rows: npt.ArrayLike, out: np.ndarray | None = None) -> Cutouts:
+        """Copy the given rows, in their order; into `out` if it is given."""
         rows = np.asarray(rows, np.int64)
         images = allocate_stack((len(rows), *self.images.shape[1:]), out)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -137,49 +147,6 @@ class ArraySource:
         n_pixels = self.size**2
         flags = compute_flags(counts, np.zeros_like(counts), n_pixels)
         return Cutouts(images, flags, (counts / n_pixels).astype(np.float32))
-
-
-def open_source(
-    survey: Survey,
-    ra: Any = None,
-    dec: Any = None,
-    columns: Mapping[str, Any] | None = None,
-    size: int = 64,
-    **options: Any,
-) -> Source:
-    """The source that a survey describes.
-
-    Parameters
-    ----------
-    survey : Survey
-        Tiles or stamps.
-    ra, dec : array of shape (n,), optional
-        ICRS positions [deg]; needed for tiles.
-    columns : mapping of str to array, optional
-        Catalogue columns; stamps need those in their file names.
-    size : int
-        Side of the cutouts [pixel].
-    **options
-        `workers` (threads), and for tiles `cache_bytes`.
-
-    Raises
-    ------
-    ConfigError
-        If positions or columns are missing.
-    ImageError
-        If a tile cannot be used.
-    """
-
-    if isinstance(size, bool) or not isinstance(size, Real) or int(size) != size or size < 1:
-        raise ConfigError("The size of the cutouts is a whole number of pixels.", received=size)
-    if survey.kind == "stamps":
-        return StampSource(survey, columns or {}, int(size), **options)
-    if ra is None or dec is None:
-        raise ConfigError(
-            f"The survey '{survey.name}' has tiles, so the catalogue needs RA and Dec.",
-            hint="name the columns of ra and dec in [catalog]",
-        )
-    return TileSource(survey, ra, dec, int(size), **options)
 
 
 class NoImages:
@@ -209,15 +176,66 @@ class NoImages:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the number of rows, which is all there is."""
+        """Digest of the number of rows."""
         return compute_digest(("no images", self._n))
 
     def order(self) -> np.ndarray:
         """Rows as they are."""
         return np.arange(self._n, dtype=np.int64)
 
-    def read(self, rows: Any, out: np.ndarray | None = None) -> Cutouts:
+    def read(self, rows: npt.ArrayLike, out: np.ndarray | None = None) -> Cutouts:
         """Images without a pixel, without any flag."""
         n = len(np.asarray(rows, np.int64))
         images = allocate_stack((n, 0, 0, 0), out)
         return Cutouts(images, np.zeros(n, np.int32), np.zeros((n, 0), np.float32))
+
+
+def open_source(
+    survey: Survey,
+    ra: npt.ArrayLike | None = None,
+    dec: npt.ArrayLike | None = None,
+    columns: Mapping[str, npt.ArrayLike] | None = None,
+    size: int = 64,
+    *,
+    source: Callable[..., Source] | str | None = None,
+    trusted: bool = False,
+    **options: Any,
+) -> Source:
+    """Open the source of a survey.
+
+    Parameters
+    ----------
+    survey : Survey
+        Says what its images are, and by its kind how they are read.
+    ra, dec : array of shape (n,), optional
+        ICRS positions [deg]; needed for tiles.
+    columns : mapping of str to array, optional
+        Catalogue columns; stamps need those in their file names.
+    size : int
+        Side of the cutouts [pixel].
+    source : callable or str, optional
+        What opens it, in place of the kind of the survey; see `Source`.
+    trusted : bool
+        Whether the code that the survey names may be imported; see `astrocnn.plugins`.
+    **options
+        Passed on: `workers` (threads), and for tiles `cache_bytes`.
+
+    Raises
+    ------
+    ConfigError
+        If positions or columns are missing, or there is no such kind of source.
+    ImageError
+        If a tile cannot be used.
+    """
+    if isinstance(size, bool) or not isinstance(size, Real) or int(size) != size or size < 1:
+        raise ConfigError("The size of the cutouts is a whole number of pixels.", received=size)
+    leaf = plugins.load("sources", survey.kind if source is None else source, trusted=trusted)
+    found = leaf(survey, ra=ra, dec=dec, columns=columns or {}, size=int(size), **options)
+    if not isinstance(found, Source):
+        raise ConfigError(
+            f"The survey '{survey.name}' names something that is no source of images.",
+            received=f"{survey.kind}: {type(found).__name__}",
+            allowed="an object with bands, size, pixel_scale, unit, fingerprint, len(), order() "
+            "and read()",
+        )
+    return found

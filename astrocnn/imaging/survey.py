@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from astrocnn import plugins
 from astrocnn.errors import ConfigError
 from astrocnn.imaging import photometry
 from astrocnn.imaging.files import expand_path, replace_band
@@ -112,8 +113,10 @@ class Survey:
         What to call it in tables and reports.
     bands : tuple of Band
         In the order of the channels of a cutout.
-    kind : {"tiles", "stamps"}
-        Large images cut by sky position, or small files, one per object.
+    kind : str
+        ``"tiles"``, large images cut by sky position; ``"stamps"``, small files, one per object;
+        or another source of images: the name of an installed one, ``"module:attribute"`` or
+        ``"path/to/file.py:attribute"`` (see `astrocnn.imaging.Source`).
     unit : str, optional
         Flux unit of all cutouts.  By default nJy when every band has a zero point, and
         otherwise the values as they are in the files.  When no band says what its pixels
@@ -129,16 +132,19 @@ class Survey:
     resampling : {"lanczos3", "bilinear", "nearest"}
         Interpolation of bands on another grid.  Bands with finer pixels than the target are
         averaged over the area of the target pixel whichever is chosen.
+    options : mapping of str to object, optional
+        For a source of another kind; tiles and stamps have none.
     """
 
     name: str
     bands: tuple[Band, ...]
-    kind: Literal["tiles", "stamps"] = "tiles"
+    kind: str = "tiles"
     unit: str | None = None
     reference: str | None = None
     pixel_scale: float | None = None
     crop: int | None = None
     resampling: str = "lanczos3"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bands", tuple(self.bands))
@@ -148,8 +154,10 @@ class Survey:
             problems.append("it has no bands")
         if len(set(names)) < len(names):
             problems.append(f"band names repeat: {', '.join(names)}")
-        if self.kind not in ("tiles", "stamps"):
-            problems.append(f"kind = '{self.kind}' is neither 'tiles' nor 'stamps'")
+        try:
+            plugins.check("sources", self.kind)
+        except ConfigError as error:
+            problems.append(f"kind: {error.what[0].lower()}{error.what[1:].rstrip('.')}")
         if self.reference is not None and self.reference not in names:
             problems.append(f"reference = '{self.reference}' is not one of its bands")
         if self.resampling not in RESAMPLINGS:
@@ -160,8 +168,6 @@ class Survey:
             value = getattr(self, key)
             if value is not None and not value > 0:
                 problems.append(f"{key} = {value} is not positive")
-        if self.kind == "tiles" and self.crop is not None:
-            problems.append("crop applies to stamps only")
         zero_points = [band.zero_point is not None for band in self.bands]
         if self.unit is None and any(zero_points):
             if all(zero_points):
@@ -265,8 +271,8 @@ def read_survey(path: str | Path) -> Survey:
 
 
 def _from_dict(cls: type[Survey], mapping: Mapping[str, Any], root: Path) -> Survey:
-    band_keys = {field.name for field in fields(Band)}
-    own_keys = {field.name for field in fields(cls)}
+    band_keys = {f.name for f in fields(Band)}
+    own_keys = {f.name for f in fields(cls)}
     # `unit` of the survey is the common unit and is no default for the bands' own.
     defaults = {k: v for k, v in mapping.items() if k in band_keys - own_keys}
     problems = [
@@ -295,7 +301,15 @@ def _from_dict(cls: type[Survey], mapping: Mapping[str, Any], root: Path) -> Sur
             f"The survey '{mapping.get('name', '')}' is not usable: {'; '.join(problems)}."
         )
     own = {k: v for k, v in mapping.items() if k in own_keys and k != "bands"}
+    if plugins.is_outside(str(own.get("kind", ""))):
+        own["kind"] = _resolve_leaf(own["kind"], root)
     return cls(**{"name": "survey", **own, "bands": tuple(bands)})
+
+
+def _resolve_leaf(kind: str, root: Path) -> str:
+    """A source in a file, with its path relative to that of the survey."""
+    place, colon, attribute = kind.rpartition(":") if ":" in kind else (kind, "", "")
+    return expand_path(place, root) + colon + attribute if place.endswith(".py") else kind
 
 
 def _resolved(table: dict[str, Any], root: Path) -> dict[str, Any]:

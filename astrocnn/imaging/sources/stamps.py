@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from astrocnn.errors import CatalogError, ConfigError, ImageError
 from astrocnn.flags import Flag
@@ -35,7 +36,7 @@ from astrocnn.imaging.resampling import resize
 from astrocnn.imaging.sky_grid import SkyGrid, build_window_wcs
 from astrocnn.imaging.survey import Survey
 
-__all__ = ["StampFile", "StampPlane", "StampSource", "Wanted"]
+__all__ = ["source", "StampFile", "StampPlane", "StampSource", "Wanted"]
 
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG")
 
@@ -163,6 +164,19 @@ def _picture(data: bytes, path: str, wanted: list[Wanted]) -> dict[tuple[int, st
 
 BLOCK = 32
 MAX_PROBLEMS = 20
+
+
+def source(
+    survey: Survey,
+    *,
+    ra: npt.ArrayLike | None,
+    dec: npt.ArrayLike | None,
+    columns: Mapping[str, npt.ArrayLike],
+    size: int,
+    **options: int,
+) -> StampSource:
+    """Open the stamps of a survey; see `StampSource` for the options."""
+    return StampSource(survey, columns, size, **options)
 
 
 class StampSource:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from astrocnn.errors import CatalogError, ImageError
+from astrocnn.errors import CatalogError, ConfigError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
 from astrocnn.imaging.cutouts import (
@@ -38,7 +40,7 @@ from astrocnn.imaging.sky_grid import (
 from astrocnn.imaging.survey import Band, Survey
 from astrocnn.imaging.tiles import assign_tiles, open_band
 
-__all__ = ["Job", "Stack", "TileSource"]
+__all__ = ["source", "Job", "Stack", "TileSource"]
 
 SAMPLES = 1_000_000
 """Pixels that are resampled at a time, which bounds the memory."""
@@ -203,6 +205,35 @@ class _Group:
 
     into: np.ndarray
     jobs: list[Job]
+
+
+def source(
+    survey: Survey,
+    *,
+    ra: npt.ArrayLike | None,
+    dec: npt.ArrayLike | None,
+    columns: Mapping[str, npt.ArrayLike],
+    size: int,
+    **options: int,
+) -> TileSource:
+    """Open the tiles of a survey; see `TileSource` for the options.
+
+    Raises
+    ------
+    ConfigError
+        If there are no positions.
+    """
+    if survey.crop is not None:
+        raise ConfigError(
+            f"The survey '{survey.name}' is not usable: crop applies to stamps only.",
+            received=f"crop = {survey.crop} with kind = 'tiles'",
+        )
+    if ra is None or dec is None:
+        raise ConfigError(
+            f"The survey '{survey.name}' has tiles, so the catalogue needs RA and Dec.",
+            hint="name the columns of ra and dec in [catalog]",
+        )
+    return TileSource(survey, ra, dec, size, **options)
 
 
 class TileSource:
