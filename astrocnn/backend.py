@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from astrocnn.errors import AstrocnnError
 
@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from keras import layers as layers
     from keras import ops as ops
+
+    Tensor: TypeAlias = keras.KerasTensor | tf.Tensor
 else:
+    Tensor = Any
     keras = _LazyModule("keras")
     layers = _LazyModule("keras.layers")
     ops = _LazyModule("keras.ops")

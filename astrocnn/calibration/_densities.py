@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.targets import QuantityFamily
-from astrocnn.targets.families._density import quantiles as quantiles_of
+from astrocnn.targets import QuantityFamily, density_grid
 
 __all__ = ["mean_masses", "quantiles"]
 
@@ -31,7 +30,7 @@ def quantiles(
     out = np.full((len(masses), len(levels)), np.nan)
     cdf = np.concatenate([np.zeros((len(rows), 1)), np.cumsum(masses[rows], axis=1)], axis=1)
     shape = (len(rows), len(levels))
-    out[rows] = quantiles_of(
+    out[rows] = density_grid.quantiles(
         np.broadcast_to(family.edges, cdf.shape),
         cdf / cdf[:, -1:],
         np.broadcast_to(np.asarray(levels, np.float64), shape),

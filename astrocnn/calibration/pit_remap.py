@@ -124,7 +124,13 @@ class PitRemap:
     def family(self, family: Family) -> Binned:
         """Probabilities in the bins in which the family tells its density."""
         assert isinstance(family, QuantityFamily)
-        return Binned(family.low, family.high, n_bins=len(family.edges) - 1, chapter=family.chapter)
+        return Binned(
+            family.low,
+            family.high,
+            family.n_bins,
+            relative_errors=family.relative_errors,
+            ucd=family.ucd,
+        )
 
     def apply(self, family: Family, samples: NDArray[np.floating]) -> NDArray[np.float32]:
         """Probabilities in bins, draw by draw."""

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.errors import ModelError, TrainingError
-from astrocnn.targets import ClassFamily, Target
-from astrocnn.targets.families.base import QuantityFamily
+from astrocnn.targets import ClassFamily, QuantityFamily, Target
 
 __all__ = ["METHODS", "check_target", "learn", "tell"]
 

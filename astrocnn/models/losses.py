@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
-from astrocnn import plugins
-from astrocnn.backend import keras
+from astrocnn.backend import Tensor, keras
+from astrocnn.targets import Family
+from astrocnn.targets.storage import family_from_dict, family_to_dict
 
 __all__ = ["FamilyLoss"]
 
@@ -24,39 +24,21 @@ class FamilyLoss(keras.losses.Loss):
         Its ``loss(encoded, raw)`` gives one number per object.
     """
 
-    def __init__(self, family: Any, name: str | None = None) -> None:
+    def __init__(self, family: Family, name: str | None = None) -> None:
         super().__init__(
             name=name or type(family).__name__.lower(), reduction="mean_with_sample_weight"
         )
         self.family = family
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Loss of each object, of shape (n,)."""
         return self.family.loss(y_true, y_pred)
 
     def get_config(self) -> dict[str, Any]:
-        """The family's name and fields: all plain, so that a saved model is safe."""
-        return {
-            "name": self.name,
-            "family": plugins.reference("families", type(self.family)),
-            "arguments": {
-                field.name: _plain(getattr(self.family, field.name))
-                for field in fields(self.family)
-                if field.init
-            },
-        }
+        """Name and fields of the family: all plain, so that a saved model is safe."""
+        return {"name": self.name, "family": family_to_dict(self.family)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FamilyLoss:
-        """Rebuild from `get_config`; only families that are trusted are loaded."""
-        kind = plugins.load("families", config["family"])
-        arguments = {key: _frozen(value) for key, value in config["arguments"].items()}
-        return cls(kind(**arguments), name=config["name"])
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(v) for v in value] if isinstance(value, tuple) else value
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+        """Rebuild from `get_config`."""
+        return cls(family_from_dict(config["family"]), name=config["name"])

@@ -19,12 +19,11 @@ from astrocnn.targets.families import (
     Categorical,
     ClassFamily,
     DirichletMultinomial,
+    DiscreteFamily,
     Family,
     Gaussian,
     Mixture,
     QuantityFamily,
-    as_numbers,
-    as_text,
 )
 from astrocnn.targets.target import Target
 from astrocnn.targets.task import Task
@@ -35,14 +34,13 @@ __all__ = [
     "Categorical",
     "ClassFamily",
     "DirichletMultinomial",
+    "DiscreteFamily",
     "Family",
     "Gaussian",
     "Mixture",
     "QuantityFamily",
     "Target",
     "Task",
-    "as_numbers",
-    "as_text",
     "make",
     "storage",
 ]
@@ -74,19 +72,22 @@ def make(name: str | Callable[..., Task], **options: Any) -> Task:
     'morphology.accuracy'
     """
     build = plugins.load("tasks", name, trusted=True)
-    known = tuple(inspect.signature(build).parameters)
+    parameters = inspect.signature(build).parameters
+    known = [p.name for p in parameters.values() if p.kind is not p.VAR_KEYWORD]
+    short_name = plugins.short_name("tasks", build)
     for option in options:
-        if option not in known:
+        # A task with free options validates them itself.
+        if option not in known and len(known) == len(parameters):
             raise ConfigError(
-                f"The task '{plugins.short_name('tasks', build)}' has no option '{option}'.",
+                f"The task '{short_name}' has no option '{option}'.",
                 allowed=known,
                 hint=plugins.nearest(option, known),
             )
-    made = build(**options)
-    if not isinstance(made, Task):
+    task = build(**options)
+    if not isinstance(task, Task):
         raise ConfigError(
-            f"The task '{plugins.short_name('tasks', build)}' is not a Task.",
-            received=type(made).__name__,
+            f"The task '{short_name}' is not a Task.",
+            received=type(task).__name__,
             hint="its function returns astrocnn.Task(name, targets, headline)",
         )
-    return made
+    return task

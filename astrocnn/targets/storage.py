@@ -1,17 +1,19 @@
-"""A task as plain values, so that a trained model carries what it predicts."""
+"""Tasks and families as plain values, so that a trained model carries what it predicts."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from astrocnn import plugins
+from astrocnn.errors import ConfigError
 from astrocnn.targets.families import Family
 from astrocnn.targets.target import Target
 from astrocnn.targets.task import Task
 
-__all__ = ["from_dict", "to_dict"]
+__all__ = ["family_from_dict", "family_to_dict", "from_dict", "to_dict"]
 
 
 def to_dict(task: Task) -> dict[str, Any]:
@@ -19,43 +21,65 @@ def to_dict(task: Task) -> dict[str, Any]:
     return {
         "name": task.name,
         "headline": task.headline,
-        "targets": [_target(target) for target in task.targets],
+        "targets": [_target_to_dict(target) for target in task.targets],
     }
 
 
-def from_dict(values: dict[str, Any], root: Path | None = None) -> Task:
-    """The task that `to_dict` described; families of files are below `root`.
+def from_dict(values: Mapping[str, Any], root: Path | None = None) -> Task:
+    """The task that `to_dict` described; families in files are below `root`.
 
     Raises
     ------
     ConfigError
-        If it names a family that does not exist, or is not trusted.
+        If it names a family that does not exist, or is not trusted: see `astrocnn.plugins`.
     """
     targets = tuple(
-        Target(**{**target, "family": _family_from(target["family"], root)})
+        Target(**{**target, "family": family_from_dict(target["family"], root)})
         for target in values["targets"]
     )
     return Task(values["name"], targets, values["headline"])
 
 
-def _target(target: Target) -> dict[str, Any]:
-    values = {f.name: getattr(target, f.name) for f in dataclasses.fields(target)}
-    mapping = values["map"]
-    return {
-        **values,
-        "map": None if mapping is None else dict(mapping),
-        "family": _family(target.family),
+def family_to_dict(family: Family) -> dict[str, Any]:
+    """Name of the family, as `astrocnn.plugins` finds it, and its fields."""
+    fields = dataclasses.fields(family)  # type: ignore[arg-type]
+    return {"name": plugins.reference("families", type(family))} | {
+        f.name: _plain(getattr(family, f.name)) for f in fields
     }
 
 
-def _family(family: Family) -> dict[str, Any]:
-    kind = type(family)
-    values = {f.name: getattr(family, f.name) for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    return {"name": plugins.reference("families", kind), **values}
+def family_from_dict(values: Mapping[str, Any], root: Path | None = None) -> Family:
+    """The family that `family_to_dict` described; one in a file is below `root`.
+
+    Raises
+    ------
+    ConfigError
+        If it does not exist, is not trusted, or has other fields.
+    """
+    fields = {key: _frozen(value) for key, value in values.items() if key != "name"}
+    kind = plugins.load("families", values["name"], root)
+    try:
+        family: Family = kind(**fields)
+    except TypeError as error:
+        raise ConfigError(
+            f"The family '{values['name']}' has other options than those stored.",
+            received=str(error),
+        ) from error
+    return family
 
 
-def _family_from(values: dict[str, Any], root: Path | None) -> Family:
-    values = dict(values)
-    kind = plugins.load("families", values.pop("name"), root)
-    made: Family = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-    return made
+def _target_to_dict(target: Target) -> dict[str, Any]:
+    values = {f.name: getattr(target, f.name) for f in dataclasses.fields(target)}
+    return values | {
+        "column": _plain(target.column),
+        "map": None if target.map is None else dict(target.map),
+        "family": family_to_dict(target.family),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value

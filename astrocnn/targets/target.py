@@ -6,13 +6,13 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.errors import AstrocnnWarning, CatalogError, ConfigError
-from astrocnn.targets.families import Family, as_text
+from astrocnn.targets.families import Family
+from astrocnn.targets.labels import as_text
 
 __all__ = ["Target"]
 
@@ -33,14 +33,14 @@ class Target:
         Value in the catalogue to label.  An empty label means "no label"; the key ``"*"``
         catches every value that is neither a key nor already a label.
     weight : float
-        Share of this target in the loss.
+        Factor of this target in the loss.
     symmetric : bool
         False when a mirror image has another label (handedness of spirals): augmentation must
         then not flip.
     total : str, optional
         Column with the number of all votes, which those for the answers must not exceed.
     depends_on : str, optional
-        ``"question.answer"`` of another target: who chose it was asked this question.
+        ``"question.answer"`` of another target: only those who gave that answer are asked.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Target:
                     f"{self.family.units} answers, and no map.",
                     received=self.column,
                 )
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name.replace("-", "_")):
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.prefix):
             raise ConfigError(
                 "The name of a target must begin with a letter and hold letters, digits, '-', '_'.",
                 received=repr(self.name),
@@ -96,9 +96,9 @@ class Target:
         return self.name.replace("-", "_")
 
     def encode(
-        self, values: Any, missing: Any = None
+        self, values: ArrayLike, missing: ArrayLike | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Encode the labels; see `astrocnn.targets.families.Family.encode`.
+        """Encode the labels; see `astrocnn.targets.Family.encode`.
 
         Parameters
         ----------
@@ -119,64 +119,68 @@ class Target:
         """
         try:
             if self.total is not None:
-                values, missing = self._within_total(values, missing)
+                values, missing = self._without_total(values, missing)
             if self.map is not None:
-                values, missing = self._mapped(values, missing)
+                values, missing = self._apply_map(self.map, values, missing)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", AstrocnnWarning)
                 encoded = self.family.encode(values, missing)
         except CatalogError as error:
             raise CatalogError(
-                f"{self._where}: {error.what}",
+                f"{self._columns_text}: {error.what}",
                 received=error.received,
                 allowed=error.allowed,
                 hint=error.hint,
             ) from error
-        for found in caught:
-            warnings.warn(f"{self._where}: {found.message}", found.category, stacklevel=2)
+        for warning in caught:
+            warnings.warn(
+                f"{self._columns_text}: {warning.message}", warning.category, stacklevel=2
+            )
         return encoded
 
     @property
-    def _where(self) -> str:
-        word = "Column" if len(self.label_columns) == 1 else "Columns"
-        return f"{word} {', '.join(repr(c) for c in self.label_columns)}"
+    def _columns_text(self) -> str:
+        noun = "Column" if len(self.label_columns) == 1 else "Columns"
+        return f"{noun} {', '.join(repr(c) for c in self.label_columns)}"
 
-    def _within_total(self, values: Any, missing: Any) -> tuple[Any, Any]:
+    def _without_total(
+        self, values: ArrayLike, missing: ArrayLike | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
         """The votes without the last column, their total, which they must not exceed."""
         *votes, total = np.moveaxis(np.asarray(values, np.float64), 1, 0)
-        lacking = None if missing is None else np.asarray(missing, bool)
-        # A comparison with NaN, a total that is not known, is false.
+        none = None if missing is None else np.asarray(missing, bool)
+        # A comparison with NaN, an unknown total, is false.
         bad = np.sum(votes, axis=0) > total
-        if lacking is not None:
-            bad &= ~lacking.any(axis=1)
+        if none is not None:
+            bad &= ~none.any(axis=1)
         if bad.any():
             first = np.flatnonzero(bad)[:5]
             raise CatalogError(
-                f"{int(bad.sum())} objects have more votes than their total says.",
+                f"{int(bad.sum())} objects have more votes than their total.",
                 received=[f"row {i}: {sum(v[i] for v in votes):g} of {total[i]:g}" for i in first],
-                hint="give the column of the total of this question, or leave it out",
+                hint="give the column with the total of this question, or leave it out",
             )
-        return np.stack(votes, axis=1), None if lacking is None else lacking[:, :-1]
+        return np.stack(votes, axis=1), None if none is None else none[:, :-1]
 
-    def _mapped(self, values: Any, missing: Any) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
-        assert self.map is not None
+    def _apply_map(
+        self, mapping: Mapping[str, str], values: ArrayLike, missing: ArrayLike | None
+    ) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
         text, none = as_text(values, missing)
-        words, inverse = np.unique(text, return_inverse=True)
-        labels = []
-        for word in words.tolist():
-            label = self.map.get(word, word)
-            if word not in self.map and "*" in self.map and word and not self._knows(word):
-                label = self.map["*"]
-            labels.append(label)
+        unique, inverse = np.unique(text, return_inverse=True)
+        labels = [mapping.get(value, value) for value in unique.tolist()]
+        if "*" in mapping:
+            for i, value in enumerate(unique.tolist()):
+                if value and value not in mapping and not self._is_label(value):
+                    labels[i] = mapping["*"]
         mapped = np.array(labels, dtype=str)[inverse] if len(text) else text
         return mapped, none | (mapped == "")
 
-    def _knows(self, word: str) -> bool:
+    def _is_label(self, value: str) -> bool:
         try:
             with warnings.catch_warnings():
                 # What lies outside a range is counted where the whole column is read.
                 warnings.simplefilter("ignore", AstrocnnWarning)
-                self.family.encode([word])
+                self.family.encode([value])
         except CatalogError:
             return False
         return True

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from astropy.table import Table
+from numpy.typing import ArrayLike, NDArray
 
 from astrocnn import plugins
 from astrocnn.column import Column
 from astrocnn.errors import CatalogError, ConfigError
-from astrocnn.targets.decision_tree import ancestors, relevance
-from astrocnn.targets.families import as_numbers
+from astrocnn.targets.families import DiscreteFamily
+from astrocnn.targets.labels import as_numbers
 from astrocnn.targets.target import Target
 
-__all__ = ["Task"]
+__all__ = ["Task", "validate_tree"]
+
+Labels: TypeAlias = "ArrayLike | tuple[ArrayLike, ArrayLike | None]"
 
 # A value of a FITS header card holds 68 characters, and TTYPE is such a value.
 _LONGEST_COLUMN = 68
@@ -47,11 +50,11 @@ class Task:
         names = [t.prefix.lower() for t in self.targets]
         columns = [c.name.lower() for c in self.columns()]
         for kind, found in (("target", names), ("column", columns)):
-            twice = sorted({n for n in found if found.count(n) > 1})
-            if twice:
+            repeated = sorted({n for n in found if found.count(n) > 1})
+            if repeated:
                 raise ConfigError(
                     f"The task '{self.name}' has the same {kind} twice (case is ignored in FITS).",
-                    received=twice,
+                    received=repeated,
                     hint="rename a target or a class",
                 )
         long = [c.name for c in self.columns() if len(c.name) > _LONGEST_COLUMN]
@@ -102,7 +105,7 @@ class Task:
         )
 
     def encode(
-        self, columns: Mapping[str, Any]
+        self, columns: Mapping[str, Labels] | Table
     ) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
         """Encode the labels of a catalogue for all targets.
 
@@ -134,9 +137,10 @@ class Task:
                         allowed=present,
                         hint=plugins.nearest(column, present),
                     )
-            parts = [(name, *_pair(columns[name])) for name in target.label_columns]
-            values, missing = parts[0][1:] if len(parts) == 1 else _side_by_side(parts)
-            encoded[target.name], weights[target.name] = target.encode(values, missing)
+            parts = [columns[name] for name in target.label_columns]
+            pairs = [part if isinstance(part, tuple) else (part, None) for part in parts]
+            labels = pairs[0] if len(pairs) == 1 else _stack(target.label_columns, pairs)
+            encoded[target.name], weights[target.name] = target.encode(*labels)
         return encoded, weights
 
     def tally(
@@ -158,33 +162,104 @@ class Task:
                 dataclasses.replace(column, name=f"{t.prefix}_{column.name}")
                 for column in t.family.columns()
             ]
-            if ancestors(self.targets, t):
-                said = f"Expected fraction of people who come to this question ({t.depends_on})"
+            if _ancestors(self.targets, t):
+                text = f"Expected fraction of people who come to this question ({t.depends_on})"
                 name = f"{t.prefix}_relevance"
-                out.append(Column(name, "f4", "", "stat.probability", said))
+                out.append(Column(name, "f4", "", "stat.probability", text))
         return tuple(out)
 
-    def summarize(self, samples: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray[Any]]:
+    def summarize(
+        self, samples: Mapping[str, NDArray[np.floating]]
+    ) -> dict[str, NDArray[np.generic]]:
         """Predicted columns by name from activated samples by target, in the order of `columns`."""
-        out: dict[str, NDArray[Any]] = {}
+        out: dict[str, NDArray[np.generic]] = {}
         for t in self.targets:
             for suffix, values in t.family.summarize(samples[t.name]).items():
                 out[f"{t.prefix}_{suffix}"] = values
-            if above := ancestors(self.targets, t):
-                out[f"{t.prefix}_relevance"] = relevance(above, samples)
+            if above := _ancestors(self.targets, t):
+                out[f"{t.prefix}_relevance"] = _relevance(above, samples)
         return out
 
 
-def _pair(values: Any) -> tuple[Any, Any]:
-    return values if isinstance(values, tuple) else (values, None)
+def validate_tree(targets: Sequence[Target]) -> None:
+    """Refuse questions that depend on an answer that does not exist, or on each other in a circle.
+
+    Raises
+    ------
+    ConfigError
+        If the question or its answer does not exist, or a question depends on itself.
+    """
+    by_name = {target.name: target for target in targets}
+    for target in targets:
+        if target.depends_on is None:
+            continue
+        name, _, answer = target.depends_on.partition(".")
+        if name not in by_name:
+            raise ConfigError(
+                f"Question '{target.name}' depends on '{name}', which is not a question.",
+                allowed=by_name,
+                hint=plugins.nearest(name, by_name),
+            )
+        family = by_name[name].family
+        answers = family.classes if isinstance(family, DiscreteFamily) else ()
+        if answer not in answers:
+            raise ConfigError(
+                f"Question '{target.name}' depends on an answer '{answer}' that '{name}' "
+                "does not have.",
+                allowed=answers,
+                hint=plugins.nearest(answer, answers),
+            )
+    for target in targets:
+        path = [target.name]
+        while (parent := by_name[path[-1]].depends_on) is not None:
+            path.append(parent.partition(".")[0])
+            if path[-1] in path[:-1]:
+                raise ConfigError(
+                    "Questions depend on each other in a circle.", received=" -> ".join(path)
+                )
 
 
-def _side_by_side(
-    parts: list[tuple[str, Any, Any]],
+def _ancestors(targets: Sequence[Target], target: Target) -> list[tuple[str, DiscreteFamily, int]]:
+    """The questions up the tree: name, family, and position of the answer that leads down.
+
+    Empty where the question depends on none, or on one that is not among the targets.
+    """
+    by_name = {other.name: other for other in targets}
+    found: list[tuple[str, DiscreteFamily, int]] = []
+    while target.depends_on is not None:
+        name, _, answer = target.depends_on.partition(".")
+        if name not in by_name or len(found) == len(by_name):
+            return []
+        target = by_name[name]
+        assert isinstance(target.family, DiscreteFamily)
+        found.append((name, target.family, target.family.classes.index(answer)))
+    return found
+
+
+def _relevance(
+    above: Sequence[tuple[str, DiscreteFamily, int]], samples: Mapping[str, NDArray[np.floating]]
+) -> NDArray[np.float32]:
+    """Expected fraction of people who come to be asked a question, of shape (n,).
+
+    The product of the fractions of the answers that lead to it, within each draw, then the mean
+    over draws; NaN where one of those questions has no prediction.
+    """
+    n_draws, n = samples[above[0][0]].shape[:2]
+    total = np.zeros(n)
+    for draw in range(n_draws):
+        product = np.ones(n)
+        for name, family, answer in above:
+            product *= family.to_probabilities(samples[name][draw : draw + 1])[0, :, answer]
+        total += product
+    return (total / n_draws).astype(np.float32)
+
+
+def _stack(
+    names: Sequence[str], pairs: Sequence[tuple[ArrayLike, ArrayLike | None]]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Columns of numbers as one array of shape (n, k), and where there is none."""
+    """Columns of numbers as one array of shape (n, k), and where they are missing."""
     found = []
-    for name, values, missing in parts:
+    for name, (values, missing) in zip(names, pairs, strict=True):
         try:
             found.append(as_numbers(values, missing))
         except CatalogError as error:

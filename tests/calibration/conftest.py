@@ -14,7 +14,7 @@ from astrocnn.targets.families.gaussian import Gaussian
 
 CLASSES = ("elliptical", "spiral", "edge-on")
 KIND = Target("kind", Categorical(CLASSES), "kind")
-Z = Target("z", Gaussian(0.0, 1.0, n_bins=200, chapter="redshift"), "z")
+Z = Target("z", Gaussian(0.0, 1.0, n_bins=200, relative_errors=True), "z")
 Z_BINNED = Target("z", Binned(0.0, 1.0, n_bins=200), "z")
 TASK = Task("both", (KIND, Z), "kind.accuracy")
 

@@ -24,8 +24,8 @@ REMAP = PitRemap((-1.5, 0.0, 1.5), (-0.8, 0.1, 0.8))
 @pytest.fixture(scope="module")
 def inside(shards, inputs):
     targets = (
-        Target("width", Gaussian(0.0, 10.0, n_bins=50, chapter="regression"), "area"),
-        Target("bright", Gaussian(-1.0, 2.0, n_bins=10, chapter="regression"), "bright"),
+        Target("width", Gaussian(0.0, 10.0, n_bins=50), "area"),
+        Target("bright", Gaussian(-1.0, 2.0, n_bins=10), "bright"),
     )
     task = Task("two", targets, "width.crps")
     how = {"options": {"head_dropout": 0.3}, "precision": "float32"}
@@ -42,8 +42,9 @@ def images():
 
 def test_remapped_samples_and_the_families_they_belong_to(inside, images):
     calibrated = Calibrated(inside, {"width": REMAP})
-    assert calibrated.task.target("width").family == Binned(0.0, 10.0, n_bins=50,
-                                                            chapter="regression")  # fmt: skip
+    assert calibrated.task.target("width").family == Binned(
+        0.0, 10.0, n_bins=50, relative_errors=False, ucd=""
+    )
     assert calibrated.task.target("bright") == inside.task.target("bright")
     raw = inside.sample(images, draws=3, seed=2)
     out = calibrated.sample(images, draws=3, seed=2)

@@ -106,7 +106,9 @@ def test_peak_brightness():
     np.testing.assert_array_equal(compute_peak_brightness(images), [30.0, 0.0, np.nan])
 
 
-@pytest.mark.parametrize("family", [Binned(0.0, 1.0, 50), Gaussian(0.0, 1.0, 50, "redshift")])
+@pytest.mark.parametrize(
+    "family", [Binned(0.0, 1.0, 50), Gaussian(0.0, 1.0, 50, relative_errors=True)]
+)
 def test_the_prior_has_the_moments_of_the_labels_and_the_mean_is_sure(family):
     rng = np.random.default_rng(0)
     z = rng.beta(2, 4, 600)
@@ -142,7 +144,7 @@ def test_neighbors_are_the_nearest():
 def test_baselines_of_unlike_targets_stand_side_by_side():
     targets = (
         Target("m", Categorical(("a", "b")), "kind"),
-        Target("z", Gaussian(0.0, 1.0, 50, "redshift"), "z"),
+        Target("z", Gaussian(0.0, 1.0, 50, relative_errors=True), "z"),
     )
     task = Task("t", targets, "z.sigma_mad")
     rng = np.random.default_rng(2)

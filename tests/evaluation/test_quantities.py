@@ -161,7 +161,7 @@ def test_every_family_over_a_number_has_the_same_scores(kind):
     """The same densities told in the parameters of another family."""
     truth, mean, sigma = foretold()
     if kind == "gaussian":
-        family = Gaussian(LOW, HIGH, 160, "redshift")
+        family = Gaussian(LOW, HIGH, 160, relative_errors=True)
         samples = np.stack([mean, sigma], axis=1)[None]
     else:
         family = Mixture(LOW, HIGH, 2, 160)

@@ -6,7 +6,7 @@ from scipy.special import log_softmax, softmax
 
 from astrocnn.errors import CatalogError, ConfigError
 from astrocnn.targets import Categorical
-from astrocnn.targets.families._draws import moments
+from astrocnn.targets.families.base import moments
 
 THREE = Categorical(("elliptical", "spiral", "edge-on"))
 
@@ -95,13 +95,13 @@ def test_draws_that_disagree_surely_have_all_entropy_in_mutual_information():
 @pytest.mark.parametrize(
     ("classes", "words"),
     [
-        (("spiral",), "at least two"),
+        (("spiral",), "at least 2 names"),
         ("spiral", "list of names"),
         (("a b", "a-b"), "same column"),
         (("a", "A"), "same column"),
         (("a", "a_std"), "same column"),
-        (("a", ""), "is a text without white space"),
-        (("a", 3), "is a text without white space"),
+        (("a", ""), "must be text without white space"),
+        (("a", 3), "must be text without white space"),
         (("étoile", "galaxy"), "ASCII"),
     ],
 )

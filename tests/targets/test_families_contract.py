@@ -20,7 +20,7 @@ NAMES = plugins.module_names("astrocnn.targets.families")
 FAMILIES = [
     f for n in NAMES for f in plugins.load_module("astrocnn.targets.families", n).examples()
 ]
-CLASS_FAMILIES = [f for f in FAMILIES if f.chapter == "classification"]
+CLASS_FAMILIES = [f for f in FAMILIES if f.kind == "classes"]
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=repr)
 every_class_family = pytest.mark.parametrize("family", CLASS_FAMILIES, ids=repr)
 
@@ -32,7 +32,7 @@ def activated(family, draws, n, seed=0, scale=2.0):
 
 def labels(family, values):
     """One value per object, or one per object and answer."""
-    return [[v] * family.units for v in values] if family.chapter == "votes" else values
+    return [[v] * family.units for v in values] if family.kind == "votes" else values
 
 
 def is_spread_of_draws(name):
@@ -58,15 +58,15 @@ def test_is_a_frozen_family_with_a_doc(family):
 def test_columns_describe_what_summarize_returns(family):
     out = family.summarize(activated(family, 5, 7))
     columns = family.columns()
-    assert list(out) == [column.suffix for column in columns]
-    assert len({column.suffix.lower() for column in columns}) == len(columns)
+    assert list(out) == [column.name for column in columns]
+    assert len({column.name.lower() for column in columns}) == len(columns)
     for column in columns:
-        values = out[column.suffix]
+        values = out[column.name]
         assert values.shape == (7,)
-        assert values.dtype == np.dtype(column.dtype), column.suffix
+        assert values.dtype == np.dtype(column.dtype), column.name
         assert check_ucd(column.ucd, check_controlled_vocabulary=True), column.ucd
         assert column.description.isascii()
-        assert column.suffix.replace("_", "").isalnum()
+        assert column.name.replace("_", "").isalnum()
 
 
 @every_family

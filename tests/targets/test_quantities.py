@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import integrate, interpolate, stats
 
 from astrocnn import plugins
 from astrocnn.errors import AstrocnnWarning, CatalogError, ConfigError
-from astrocnn.targets import Binned, Gaussian, Mixture, QuantityFamily
-from astrocnn.targets.families import _density
+from astrocnn.targets import Binned, Gaussian, Mixture, QuantityFamily, density_grid
+from astrocnn.targets.families import base
 
 NAMES = plugins.module_names("astrocnn.targets.families")
 FAMILIES = [
     f
     for n in NAMES
     for f in plugins.load_module("astrocnn.targets.families", n).examples()
-    if f.chapter in ("redshift", "regression")
+    if f.kind == "density"
 ]
 every_quantity = pytest.mark.parametrize("family", FAMILIES, ids=repr)
 
@@ -251,11 +251,10 @@ def test_numbers_are_read_however_they_are_stored(family):
         (lambda: Binned(0.4, 0.0), "two finite numbers"),
         (lambda: Gaussian(0.0, np.inf), "two finite numbers"),
         (lambda: Mixture("0", 1.0), "two finite numbers"),
-        (lambda: Binned(n_bins=1), "at least two bins"),
-        (lambda: Binned(n_bins=2.5), "at least two bins"),
-        (lambda: Binned(score="mse"), "no such loss"),
-        (lambda: Mixture(components=0), "at least one component"),
-        (lambda: Binned(chapter="photoz"), "no such chapter"),
+        (lambda: Binned(n_bins=1), "integer >= 2"),
+        (lambda: Binned(n_bins=2.5), "integer >= 2"),
+        (lambda: Binned(objective="mse"), "must be one of those allowed"),
+        (lambda: Mixture(components=0), "integer >= 1"),
     ],
 )
 def test_bad_options_are_refused(make, words):
@@ -268,7 +267,7 @@ def test_bad_options_are_refused(make, words):
 
 def test_a_normal_density_has_the_summaries_of_scipy():
     mean, std = np.array([0.1, 0.21, 0.3]), np.array([0.01, 0.0004, 0.02])
-    for family in (Gaussian(0.0, 0.4, chapter="redshift"), Mixture(components=1)):
+    for family in (Gaussian(0.0, 0.4, relative_errors=True), Mixture(components=1)):
         columns = [mean, std] if family.units == 2 else [np.ones(3), mean, std]
         out = family.summarize(np.stack(columns, axis=1)[None])
         exact = stats.norm(mean, std)
@@ -306,7 +305,7 @@ def test_moments_count_what_lies_outside_at_the_ends():
 
 def test_the_predictive_density_is_the_mean_over_draws():
     samples = np.array([[[0.1, 0.01]], [[0.2, 0.01]], [[0.3, 0.03]]])
-    out = Gaussian(-1.0, 1.0, chapter="redshift").summarize(samples)
+    out = Gaussian(-1.0, 1.0, relative_errors=True).summarize(samples)
     mean, var = samples[:, 0, 0], samples[:, 0, 1] ** 2
     assert out["std_aleatoric"][0] == pytest.approx(np.sqrt(var.mean()), rel=1e-4)
     assert out["std_epistemic"][0] == pytest.approx(mean.std(), rel=1e-4)
@@ -320,7 +319,7 @@ def test_the_predictive_density_is_the_mean_over_draws():
 
 def test_a_triangle_of_bins():
     p = np.array([1, 2, 3, 4, 3, 2, 1]) / 16
-    out = Binned(0.0, 7.0, 7, "redshift").summarize(p[None, None])
+    out = Binned(0.0, 7.0, 7).summarize(p[None, None])
     assert out["mean"][0] == out["median"][0] == out["mode"][0] == 3.5
     assert out["std"][0] == pytest.approx(np.sqrt((p * (np.arange(7) - 3) ** 2).sum() + 1 / 12))
     assert out["q16"][0] == pytest.approx(1 + (0.16 * 16 - 1) / 2)
@@ -342,7 +341,7 @@ def test_cross_entropy_in_the_bin():
 
 @given(seed=st.integers(0, 10**6), scale=st.floats(0, 4), share=st.floats(0, 1))
 def test_crps_equals_its_integral(seed, scale, share):
-    family = Binned(-1.0, 2.0, 6, "regression", "crps")
+    family = Binned(-1.0, 2.0, 6, "crps")
     raw = np.random.default_rng(seed).normal(0, scale, (1, 6)).astype(np.float32)
     y = -1.0 + 3.0 * share
     got = float(np.asarray(family.loss(np.array([[y]], np.float32), raw))[0])
@@ -357,7 +356,7 @@ def test_crps_equals_its_integral(seed, scale, share):
 
 def test_crps_of_a_normal_density():
     # Gneiting & Raftery 2007, section 4.2
-    family = Binned(0.0, 1.0, 500, "regression", "crps")
+    family = Binned(0.0, 1.0, 500, "crps")
     mean, std = 0.45, 0.06
     p = np.diff(stats.norm(mean, std).cdf(family.edges))
     values = np.array([0.3, 0.45, 0.5, 0.61])
@@ -411,7 +410,7 @@ def test_probabilities_that_are_none_are_refused(p):
     family = Binned(0.0, 3.0, 3)
     samples = np.array([[[0.2, 0.3, 0.5], p, [np.nan] * 3]])
     for ask in (family.masses, family.summarize, lambda s: family.cumulative(s, np.ones(3))):
-        with pytest.raises(ConfigError, match="1 densities are none"):
+        with pytest.raises(ConfigError, match="1 densities are invalid"):
             ask(samples)
 
 
@@ -433,18 +432,17 @@ def rows(draw):
 @given(rows(), st.floats(0.001, 0.999))
 def test_quantiles_invert_the_cdf(row, level):
     grid, cdf = row
-    for side in ("left", "right"):
-        x = _density.quantiles(grid, cdf, np.array([[level]]), side)[0, 0]
-        assert np.interp(x, grid[0], cdf[0]) == pytest.approx(level, abs=1e-9)
-        assert _density.at(grid, cdf, np.array([x]))[0] == pytest.approx(level, abs=1e-9)
-    first = _density.quantiles(grid, cdf, np.array([[level]]), "left")[0, 0]
-    assert first <= x + 1e-12
+    x = density_grid.quantiles(grid, cdf, np.array([[level]]))[0, 0]
+    assert np.interp(x, grid[0], cdf[0]) == pytest.approx(level, abs=1e-9)
+    assert density_grid.cdf_at(grid, cdf, np.array([x]))[0] == pytest.approx(level, abs=1e-9)
+    before = np.interp(x - 1e-3, grid[0], cdf[0])
+    assert before < level or level < 1e-9
 
 
 @given(rows(), st.floats(0.05, 0.999))
 def test_no_interval_of_that_mass_is_shorter(row, mass):
     grid, cdf = row
-    low, high = (float(x[0]) for x in _density.shortest(grid, cdf, mass))
+    low, high = (float(x[0]) for x in density_grid.shortest_interval(grid, cdf, mass))
 
     def until(x):
         return np.interp(x, grid[0], cdf[0])
@@ -453,6 +451,38 @@ def test_no_interval_of_that_mass_is_shorter(row, mass):
     starts = np.linspace(-1.0, 2.0, 301)
     ends = starts + (high - low) - 1e-6
     assert np.all(until(ends) - until(starts) <= mass + 1e-9)
+
+
+@pytest.mark.parametrize("n_bins", [3, 40, 200])
+def test_the_shortest_interval_is_that_of_a_search_over_all_starts(n_bins):
+    rng = np.random.default_rng(n_bins)
+    p = rng.dirichlet(np.full(n_bins, 0.4), 60)
+    p[:5] = 0.0
+    p[:5, :2] = 0.5
+    cdf = np.concatenate([np.zeros((60, 1)), np.cumsum(p, axis=1)], axis=1)
+    cdf /= cdf[:, -1:]
+    grid = np.broadcast_to(np.linspace(0.0, 3.0, n_bins + 1), cdf.shape)
+    for mass in (0.3, 0.68, 0.95):
+        low, high = density_grid.shortest_interval(grid, cdf, mass)
+        for i in range(60):
+            rising = np.flatnonzero(np.diff(cdf[i], prepend=-1.0) > 0)
+            quantile = interpolate.interp1d(cdf[i][rising], grid[i][rising])
+            levels = np.concatenate([cdf[i][cdf[i] <= 1 - mass], cdf[i][cdf[i] >= mass] - mass])
+            lengths = quantile(np.minimum(levels + mass, 1.0)) - quantile(np.maximum(levels, 0.0))
+            # Where the CDF is flat the start of a level is its end: an interval may be shorter.
+            assert high[i] - low[i] <= lengths.min() + 1e-9
+            held = np.interp([low[i], high[i]], grid[i], cdf[i])
+            assert held[1] - held[0] == pytest.approx(mass, abs=1e-9)
+
+
+@every_quantity
+def test_the_size_of_a_chunk_changes_no_bit(family, monkeypatch):
+    samples = activated(family, 3, 70, scale=2.0)
+    whole = family.summarize(samples)
+    for rows in (1, 7, 64):
+        monkeypatch.setattr(base, "_ROWS", rows)
+        for name, values in family.summarize(samples).items():
+            assert values.tobytes() == whole[name].tobytes(), name
 
 
 def test_nothing_warns_where_all_probability_lies_in_one_bin():

@@ -170,7 +170,7 @@ def test_handedness_is_noticed():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "needs classes, questions, or both"),
+        ({}, "needs classes, questions, or values"),
         ({"classes": ["a", "b"]}, "need the column"),
         ({"column": "kind"}, "needs the list of its classes"),
         ({"classes": ["a", "b"], "column": "k", "map": {"x": "c"}}, "leads to a label"),
@@ -178,12 +178,12 @@ def test_handedness_is_noticed():
         ({"classes": ["a", "b"], "column": "k", "target": "2m"}, "begin with a letter"),
         ({"classes": "hubbel", "column": "k"}, "no list of classes named 'hubbel'"),
         ({"questions": {"bar": {"colum": "x"}}}, "no option 'colum'"),
-        ({"questions": {"bar": {"answers": ["a", "b"]}}}, "names with their columns"),
-        ({"questions": {"bar": {"answers": {"a": "x"}}}}, "two answers"),
+        ({"questions": {"bar": {"answers": ["a", "b"]}}}, "must be names with their columns"),
+        ({"questions": {"bar": {"answers": {"a": "x"}}}}, "at least 2 names"),
         ({"questions": {"bar": {"answers": {"a": "x", "b": "y"}, "map": {}}}}, "no 'map'"),
         ({"questions": {"bar": {"column": "x", "total": "y"}}}, "total but no votes"),
-        ({"questions": {"bar": {"column": "x", "depends_on": "spiral"}}}, "answer of another"),
-        ({"questions": {"bar": {"column": "x", "depends_on": "spirals.yes"}}}, "is no question"),
+        ({"questions": {"bar": {"column": "x", "depends_on": "spiral"}}}, "the answer of another"),
+        ({"questions": {"bar": {"column": "x", "depends_on": "spirals.yes"}}}, "is not a question"),
         ({"questions": {"bar": {"column": "x", "depends_on": "bar.yes"}}}, "in a circle"),
         (
             {
@@ -206,9 +206,9 @@ def test_handedness_is_noticed():
         ({"values": {"t": {"range": [0, 1]}}}, "needs the column"),
         ({"values": {"t": "ttype"}}, "table of options"),
         ({"values": {"t": {**T_TYPE, "rang": 1}}}, "no option 'rang'"),
-        ({"values": {"t": {**T_TYPE, "family": "gausian"}}}, "no family 'gausian'"),
-        ({"values": {"t": {**T_TYPE, "components": 3}}}, "Only a mixture"),
-        ({"questions": {"bar": {}}}, "needs the column that holds its answers"),
+        ({"values": {"t": {**T_TYPE, "family": "gausian"}}}, "no 'gausian'"),
+        ({"values": {"t": {**T_TYPE, "components": 3}}}, "has no option 'components'"),
+        ({"questions": {"bar": {}}}, "needs the column of its labels"),
         ({"questions": {"bar": 3}}, "name of its column"),
         ({"questions": {"bar": "x", "Bar": "x"}}, "same target twice"),
         ({"questions": {"bar": "x", "bar_p": "y"}, "headline": "baz.accuracy"}, "names no target"),
@@ -225,10 +225,10 @@ def test_bad_morphology_is_refused(options, words):
     [
         ({"range": [0.4, 0.0]}, "two finite numbers"),
         ({"range": 0.4}, "needs the range"),
-        ({"family": "binnd"}, "no family 'binnd'"),
-        ({"loss": "mse"}, "no loss 'mse'"),
-        ({"loss": "crps", "family": "mixture"}, "one of the family 'binned'"),
-        ({"components": 5}, "Only a mixture"),
+        ({"family": "binnd"}, "no 'binnd'"),
+        ({"loss": "mse"}, "must be one of those allowed"),
+        ({"loss": "crps", "family": "mixture"}, "has no option 'loss'"),
+        ({"components": 5}, "has no option 'components'"),
         ({"map": {"a": "b"}}, "leads to a label"),
     ],
 )

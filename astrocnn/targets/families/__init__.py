@@ -1,13 +1,12 @@
 """Predictive distributions of one quantity: label encoding, head, loss, summaries, columns.
 
-One family a file.  Importing this folder imports no Keras; `activate` and `loss` do when called.
+One family a file.  Importing this folder imports no Keras: it is loaded when a family is first
+trained or applied.
 """
 
 from __future__ import annotations
 
-from astrocnn.targets.families._labels import as_text
-from astrocnn.targets.families._numbers import as_numbers
-from astrocnn.targets.families.base import ClassFamily, Family, QuantityFamily
+from astrocnn.targets.families.base import ClassFamily, DiscreteFamily, Family, QuantityFamily
 from astrocnn.targets.families.bernoulli import Bernoulli
 from astrocnn.targets.families.binned import Binned
 from astrocnn.targets.families.categorical import Categorical
@@ -21,10 +20,9 @@ __all__ = [
     "Categorical",
     "ClassFamily",
     "DirichletMultinomial",
+    "DiscreteFamily",
     "Family",
     "Gaussian",
     "Mixture",
     "QuantityFamily",
-    "as_numbers",
-    "as_text",
 ]

@@ -2,46 +2,93 @@
 
 A network ends in `Family.units` raw numbers per object.  The family alone knows what they mean:
 how a label becomes a training value, how raw numbers become parameters, which loss trains them,
-and which columns describe them in a table.  Nothing else in the package asks which family it is.
+which number of them can be explained, which columns describe them in a table, and which kind of
+scores judges them.  Nothing else in the package asks which family it is.
+
+A family is one file: a frozen dataclass that extends `ClassFamily` (named classes) or
+`QuantityFamily` (one real number), or `Family` itself, and a function ``examples()`` with a few
+instances for the contract tests.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import ClassVar, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from astrocnn.backend import Tensor, ops
 from astrocnn.column import Column
+from astrocnn.errors import ConfigError, ModelError
+from astrocnn.plugins import nearest
+from astrocnn.targets import density_grid
+from astrocnn.targets.labels import encode_numbers
 
-__all__ = ["ClassFamily", "Family", "QuantityFamily"]
+__all__ = [
+    "SCALES",
+    "ClassFamily",
+    "DiscreteFamily",
+    "Family",
+    "Moments",
+    "Part",
+    "QuantityFamily",
+    "mean_of_draws",
+    "moments",
+]
+
+Array: TypeAlias = NDArray[np.float64]
+Encoded: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
+Part: TypeAlias = "str | tuple[float, float] | None"
+"""What is explained of a prediction: a class, the ends of an interval, or the point estimate."""
+
+SCALES = ("logit", "probability")
+"""Scales on which a class is explained."""
+
+_QUANTILES = (0.5, 0.16, 0.84)
+_INTERVALS = (0.68, 0.95)
+# The ODDS of BPZ (Benitez 2000, ApJ 536, 571) with this half width at z = 0.
+_ODDS_REACH = 0.06
+# Objects summarized at once: small enough for the processor's cache; changes no number.
+_ROWS = 256
+_TALLY_RANGES = 5
 
 
-@runtime_checkable
-class Family(Protocol):
+class Family(ABC):
     """The predictive distribution of one quantity.
 
-    A family is a frozen dataclass in a module of its own, which also exposes
-    ``examples() -> tuple[Family, ...]`` for the contract tests.  Samples have the shape
-    (n_draws, n_objects, units) and hold activated parameters; a row holding NaN is a row without
-    a prediction.
+    Samples have the shape (n_draws, n_objects, units) and hold activated parameters; a row with
+    NaN is a row without a prediction.
+
+    Attributes
+    ----------
+    kind : str
+        Kind of the scores that judge it: ``"classes"``, ``"votes"`` or ``"density"``.
     """
+
+    kind: ClassVar[str]
 
     @property
     def chapter(self) -> str:
-        """Which chapter of the evaluation scores and draws it."""
+        """Name of the chapter of the evaluation."""
+        return {"classes": "classification", "votes": "votes"}[self.kind]
 
     @property
+    @abstractmethod
     def units(self) -> int:
         """Width of the network's last layer."""
 
     @property
+    @abstractmethod
     def initial_loss(self) -> float:
-        """Expected loss of a head that knows nothing (raw parameters all zero)."""
+        """Expected loss of raw output zero: that of a head that knows nothing."""
 
-    def encode(
-        self, values: Any, missing: Any = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    @abstractmethod
+    def encode(self, values: ArrayLike, missing: ArrayLike | None = None) -> Encoded:
         """Turn labels into training values.
 
         Parameters
@@ -64,73 +111,439 @@ class Family(Protocol):
             If a label is not one the family knows.
         """
 
-    def activate(self, raw: Any) -> Any:
+    @abstractmethod
+    def activate(self, raw: Tensor) -> Tensor:
         """Parameters of the distribution from raw network output of shape (..., units)."""
 
-    def loss(self, encoded: Any, raw: Any) -> Any:
+    @abstractmethod
+    def loss(self, encoded: Tensor, raw: Tensor) -> Tensor:
         """Loss of each object, of shape (n,), from encoded labels and raw network output."""
 
-    def summarize(self, samples: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
-        """Columns of a table, by suffix, each of shape (n,), in the order of `columns`."""
+    @abstractmethod
+    def summarize(self, samples: NDArray[np.floating]) -> dict[str, NDArray[np.generic]]:
+        """Values of the columns by name, each of shape (n,), in the order of `columns`."""
 
+    @abstractmethod
     def columns(self) -> tuple[Column, ...]:
         """Declarations of what `summarize` returns; a target puts its own name before theirs."""
 
+    @abstractmethod
     def tally(self, encoded: NDArray[np.floating], weight: NDArray[np.floating]) -> dict[str, int]:
-        """How many labelled objects there are, by class or by range."""
+        """Number of labelled objects, by class or by range."""
+
+    @abstractmethod
+    def validate_part(self, part: Part) -> Part:
+        """Return the part of the prediction that is explained, defaults filled in.
+
+        Raises
+        ------
+        ModelError
+            If the family has no such part.
+        """
+
+    @abstractmethod
+    def explained(self, raw: Tensor, part: Part = None, scale: str = "logit") -> Tensor:
+        """The number that is explained, of shape (...), from raw output of shape (..., units).
+
+        Differentiable: written with `keras.ops`.
+
+        Parameters
+        ----------
+        raw : tensor of shape (..., units)
+            Raw network output.
+        part : str or tuple of float, optional
+            From `validate_part`.
+        scale : str
+            One of `SCALES`, for classes.
+        """
+
+    @abstractmethod
+    def part_label(self, name: str, part: Part, scale: str = "logit") -> str:
+        """The explained number of the target `name` in words, for the axis of a figure."""
 
 
-@runtime_checkable
-class ClassFamily(Family, Protocol):
-    """A family over named classes; what the chapter ``classification`` asks for."""
+class DiscreteFamily(Family):
+    """A family over a finite list of named classes or answers.
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of probabilities."""
+    Attributes
+    ----------
+    classes : tuple of str
+        Their names, in the order of probabilities.
+    """
 
+    classes: tuple[str, ...]
+
+    @abstractmethod
     def to_probabilities(self, samples: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Samples as class probabilities of shape (n_draws, n, n_classes)."""
+        """Samples as probabilities of shape (n_draws, n, n_classes)."""
 
+    @abstractmethod
+    def to_truth(self, encoded: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Encoded labels as fractions of shape (n, n_classes)."""
+
+    def validate_part(self, part: Part) -> Part:
+        """The name of a class; yes is the default of a yes/no question."""
+        if part is None and self.units == 1:
+            return self.classes[1]
+        if part not in self.classes:
+            raise ModelError(
+                "There is no such class to explain, or none was named.",
+                received=repr(part),
+                allowed=self.classes,
+                hint=nearest(str(part), self.classes) if part else None,
+            )
+        return part
+
+    def explained(self, raw: Tensor, part: Part = None, scale: str = "logit") -> Tensor:
+        """Raw output of the class, which does not saturate, or its probability."""
+        place = self.classes.index(str(part))
+        if scale == "logit":
+            return raw[..., place]
+        active = self.activate(raw)
+        return active[..., place] / ops.sum(active, axis=-1)
+
+    def part_label(self, name: str, part: Part, scale: str = "logit") -> str:
+        """For example ``"logit of shape = spiral"``."""
+        return f"{scale} of {name} = {part}"
+
+
+class ClassFamily(DiscreteFamily):
+    """A family over mutually exclusive classes, given by their probabilities."""
+
+    kind: ClassVar[str] = "classes"
+
+    @abstractmethod
     def from_probabilities(self, probabilities: NDArray[np.floating]) -> NDArray[np.floating]:
         """The inverse of `to_probabilities`, for predictors that are not networks."""
 
-    def to_truth(self, encoded: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Encoded labels as class fractions of shape (n, n_classes)."""
 
-
-@runtime_checkable
-class QuantityFamily(Family, Protocol):
+@dataclass(frozen=True)
+class QuantityFamily(Family):
     """A family over one real number, whose predictive distribution is a density p(z).
 
-    Its densities are told on `n_bins` equal bins between `low` and `high`; what little
-    probability lies outside counts to the first and the last bin.
+    The predictive density is the mean over draws.  What probability a family puts outside the
+    range counts as lying at its ends, in every column alike.  A subclass defines `units`,
+    `initial_loss`, `activate`, `loss`, `cdf`, `moments`, `from_values` and `point_estimate`;
+    `grid` is the range of the bins unless it is overridden.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of the range; labels outside it are not trained on.
+    n_bins : int
+        Number of equal bins in which `masses` gives the density.
+    relative_errors : bool
+        Whether errors are divided by one plus the true value, as those of redshifts are.
+    ucd : str
+        UCD of the quantity: ``"src.redshift.phot"`` for a redshift.
     """
 
-    @property
-    def low(self) -> float:
-        """Lower end of the range."""
+    low: float
+    high: float
+    n_bins: int = field(default=180, kw_only=True)
+    relative_errors: bool = field(default=False, kw_only=True)
+    ucd: str = field(default="", kw_only=True)
+    kind: ClassVar[str] = "density"
+
+    def __post_init__(self) -> None:
+        ends = (self.low, self.high)
+        numeric = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in ends)
+        if not (
+            numeric and math.isfinite(ends[0]) and math.isfinite(ends[1]) and ends[0] < ends[1]
+        ):
+            raise ConfigError(
+                "The range of a quantity must be two finite numbers, the lower one first.",
+                received=f"{self.low!r} to {self.high!r}",
+                hint="range = [0.0, 0.4]",
+            )
+        object.__setattr__(self, "low", float(self.low))
+        object.__setattr__(self, "high", float(self.high))
+        if not isinstance(self.n_bins, int) or self.n_bins < 2:
+            raise ConfigError(
+                "`n_bins` must be an integer >= 2.", received=self.n_bins, hint="n_bins = 180"
+            )
 
     @property
-    def high(self) -> float:
-        """Upper end of the range."""
+    def chapter(self) -> str:
+        """Name of the chapter of the evaluation."""
+        return "redshift" if self.relative_errors else "regression"
 
     @property
-    def edges(self) -> NDArray[np.float64]:
-        """Edges of the bins in which `masses` tells the density, of shape (n_bins + 1,)."""
+    def edges(self) -> Array:
+        """Edges of the bins, of shape (n_bins + 1,)."""
+        return np.linspace(self.low, self.high, self.n_bins + 1)
 
-    def to_values(self, encoded: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Encoded labels as numbers of shape (n,)."""
+    @abstractmethod
+    def cdf(self, draw: NDArray[np.floating], points: Array) -> Array:
+        """Probability of at most each point, of shape (n, m), tails outside the range included.
 
-    def masses(self, samples: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Probability in each bin, of shape (n_draws, n, n_bins), summing to 1."""
+        Parameters
+        ----------
+        draw : ndarray of shape (n, units)
+            Activated parameters of one draw.
+        points : ndarray of shape (n, m)
+            Values of each object.
+        """
 
-    def cumulative(
-        self, samples: NDArray[np.floating], values: NDArray[np.floating]
-    ) -> NDArray[np.float64]:
-        """Probability of at most values[i] for object i, of shape (n_draws, n)."""
+    @abstractmethod
+    def moments(self, draw: NDArray[np.floating]) -> tuple[Array, Array]:
+        """Mean and variance of each object of one draw, each of shape (n,)."""
 
+    @abstractmethod
+    def point_estimate(self, parameters: Tensor) -> Tensor:
+        """Differentiable point estimate of shape (...) from parameters of shape (..., units)."""
+
+    @abstractmethod
     def from_values(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         """Parameters of shape (n, units) that describe m equally probable values per object.
 
         For predictors that are not networks: `values` has the shape (n, m).
         """
+
+    def interval_probability(self, parameters: Tensor, low: float, high: float) -> Tensor:
+        """Differentiable probability between two values, for families that define it."""
+        raise ModelError(
+            f"{type(self).__name__} does not define the probability in an interval for "
+            "explanation.",
+            allowed="its point estimate: no interval",
+        )
+
+    def encode(self, values: ArrayLike, missing: ArrayLike | None = None) -> Encoded:
+        """The value itself, of shape (n, 1); weight 0 where it is missing or out of range.
+
+        Raises
+        ------
+        CatalogError
+            If a label is not a number.
+
+        Warns
+        -----
+        AstrocnnWarning
+            If a label lies outside the range, -99 and the like included: how many.
+        """
+        return encode_numbers(values, missing, self.low, self.high)
+
+    def to_values(self, encoded: NDArray[np.floating]) -> Array:
+        """Encoded labels as numbers of shape (n,)."""
+        return np.asarray(encoded, np.float64)[:, 0]
+
+    def tally(self, encoded: NDArray[np.floating], weight: NDArray[np.floating]) -> dict[str, int]:
+        """Number of labelled objects in each fifth of the range."""
+        edges = np.linspace(self.low, self.high, _TALLY_RANGES + 1)
+        labelled = self.to_values(encoded)[np.asarray(weight) > 0]
+        counts, _ = np.histogram(np.clip(labelled, self.low, self.high), edges)
+        names = (f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges))
+        return {name: int(count) for name, count in zip(names, counts, strict=True)}
+
+    def masses(self, samples: NDArray[np.floating]) -> Array:
+        """Probability in each bin, of shape (n_draws, n, n_bins); tails count to the outer bins."""
+        edges = self.edges
+        out = np.empty((*samples.shape[:2], self.n_bins))
+        for t, draw in enumerate(samples):
+            cdf = self.cdf(draw, np.broadcast_to(edges, (len(draw), len(edges))))
+            known = ~np.isnan(cdf[:, 0])
+            cdf[known, 0], cdf[known, -1] = 0.0, 1.0
+            out[t] = np.maximum(np.diff(cdf, axis=1), 0.0)
+        return out
+
+    def cumulative(self, samples: NDArray[np.floating], values: NDArray[np.floating]) -> Array:
+        """Probability of at most values[i] for object i, of shape (n_draws, n)."""
+        points = np.asarray(values, np.float64)[:, None]
+        out = np.stack([self.cdf(draw, points)[:, 0] for draw in samples])
+        out = np.where((points[:, 0] < self.low) & ~np.isnan(out), 0.0, out)
+        return np.where((points[:, 0] >= self.high) & ~np.isnan(out), 1.0, np.minimum(out, 1.0))
+
+    def grid(self, samples: Array) -> tuple[Array, Array]:
+        """Equally spaced points per object and the predictive CDF there, both of shape (n, m)."""
+        edges = self.edges
+        points = np.broadcast_to(edges, (samples.shape[1], len(edges)))
+        return points, mean_of_draws(self.cdf(draw, points) for draw in samples)
+
+    def quantiles(self, samples: Array, grid: Array, cdf: Array, levels: Array) -> Array:
+        """Quantiles of the predictive density, of shape (n, n_levels); see `grid`."""
+        return density_grid.quantiles(grid, cdf, levels)
+
+    def summarize(self, samples: NDArray[np.floating]) -> dict[str, NDArray[np.generic]]:
+        """Point estimates, quantiles, shortest intervals and the parts of the spread."""
+        n = samples.shape[1]
+        names = [column.name for column in self.columns()]
+        out: dict[str, NDArray[np.generic]] = {n_: np.full(n, np.nan, np.float32) for n_ in names}
+        for start in range(0, n, _ROWS):
+            part = samples[:, start : start + _ROWS]
+            known = np.flatnonzero(np.isfinite(part).all(axis=(0, 2)))
+            if len(known):
+                found = self._summary(np.ascontiguousarray(part[:, known], np.float64))
+                for name in names:
+                    out[name][start + known] = found[name]
+        return out
+
+    def _summary(self, samples: Array) -> dict[str, Array]:
+        first, first_variance = self.moments(samples[0])
+        shift, square, variance = (np.zeros_like(first) for _ in range(3))
+        for draw in samples[1:]:
+            # Differences from the first draw: equal draws have exactly no epistemic spread.
+            mean, var = self.moments(draw)
+            mean = mean - first
+            shift += mean
+            square += mean * mean
+            variance += var - first_variance
+        n_draws = len(samples)
+        shift /= n_draws
+        between = np.maximum(square / n_draws - shift * shift, 0.0)
+        within = np.maximum(first_variance + variance / n_draws, 0.0)
+        grid, cdf = self.grid(samples)
+        cdf = np.maximum.accumulate(cdf, axis=1)
+        levels = np.broadcast_to(_QUANTILES, (len(first), len(_QUANTILES)))
+        quantiles = self.quantiles(samples, grid, cdf, levels)
+        found = {_quantile_name(q): quantiles[:, i] for i, q in enumerate(_QUANTILES)}
+        found["mean"] = first + shift
+        found["mode"] = peak = density_grid.mode(grid, cdf)
+        found["std"] = np.sqrt(within + between)
+        found["std_aleatoric"], found["std_epistemic"] = np.sqrt(within), np.sqrt(between)
+        for mass in _INTERVALS:
+            ends = density_grid.shortest_interval(grid, cdf, mass)
+            found.update(zip(_interval_names(mass), ends, strict=True))
+        if self.relative_errors:
+            reach = _ODDS_REACH * (1 + peak)
+            above, below = (density_grid.cdf_at(grid, cdf, peak + s) for s in (reach, -reach))
+            found["odds"] = above - below
+        return found
+
+    def columns(self) -> tuple[Column, ...]:
+        """Declarations of what `summarize` returns."""
+        word = self.ucd or "stat.value"
+        spread = f"stat.stdev;{self.ucd}" if self.ucd else "stat.stdev"
+        median, *others = _QUANTILES
+        rows = [
+            ("mean", f"{word};stat.mean", "Mean of the predictive density"),
+            (_quantile_name(median), f"{word};stat.median", "Median of the predictive density"),
+            ("mode", word, "Highest point of the predictive density"),
+            ("std", spread, "Standard deviation of the predictive density"),
+        ]
+        for level in others:
+            text = f"{100 * level:.0f} % quantile of the predictive density"
+            rows.append((_quantile_name(level), f"{word};stat.percentile", text))
+        for mass in _INTERVALS:
+            for name, end in zip(_interval_names(mass), ("Low", "High"), strict=True):
+                text = f"{end} end of the shortest interval of {100 * mass:.0f} % probability"
+                rows.append((name, f"{word};stat.{'min' if end == 'Low' else 'max'}", text))
+        if self.relative_errors:
+            text = f"Probability within {_ODDS_REACH} (1+z) of the mode"
+            rows.append(("odds", "stat.probability", text))
+        rows += [
+            ("std_aleatoric", spread, "Root mean variance of one draw (noise of the data)"),
+            ("std_epistemic", spread, "Spread of the mean over draws (doubt of the model)"),
+        ]
+        return tuple(Column(name, "f4", "", ucd, text) for name, ucd, text in rows)
+
+    def validate_part(self, part: Part) -> Part:
+        """None for the point estimate, or two ends of an interval within the range."""
+        if part is None:
+            return None
+        if isinstance(part, str) or len(part) != 2 or not float(part[0]) < float(part[1]):
+            raise ModelError(
+                "A number has no such part to explain.",
+                received=repr(part),
+                allowed="nothing for its mean, or two ends of an interval, the lower one first",
+            )
+        if not (part[0] < self.high and part[1] > self.low):
+            raise ModelError(
+                "The interval to explain lies outside the range of the quantity.",
+                received=part,
+                allowed=f"a part of {self.low:g} to {self.high:g}",
+            )
+        return part
+
+    def explained(self, raw: Tensor, part: Part = None, scale: str = "logit") -> Tensor:
+        """The point estimate, or the probability in an interval; there is no logit."""
+        parameters = self.activate(raw)
+        if part is None:
+            return self.point_estimate(parameters)
+        return self.interval_probability(parameters, float(part[0]), float(part[1]))
+
+    def part_label(self, name: str, part: Part, scale: str = "logit") -> str:
+        """For example ``"mean of z"`` or ``"probability of 0.1 < z < 0.2"``."""
+        if part is None:
+            return f"mean of {name}"
+        return f"probability of {float(part[0]):g} < {name} < {float(part[1]):g}"
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean, spread and entropies over draws of class probabilities; every field is float64.
+
+    Parameters
+    ----------
+    mean, std : ndarray of shape (n, n_classes)
+        Mean and standard deviation (over draws, ddof 0) of each probability.
+    entropy : ndarray of shape (n,)
+        Predictive entropy H[mean p] [nat].
+    mutual_info : ndarray of shape (n,)
+        H[mean p] - mean H[p_t] [nat], never negative.
+    """
+
+    mean: Array
+    std: Array
+    entropy: Array
+    mutual_info: Array
+
+
+def moments(samples: NDArray[np.floating]) -> Moments:
+    """Moments of class probabilities over draws, one draw in memory at a time.
+
+    Parameters
+    ----------
+    samples : ndarray of shape (n_draws, n, n_classes)
+        Probabilities; a row with NaN in any draw becomes NaN.
+    """
+    # Sums run over differences from the first draw, so that equal draws give exactly zero spread
+    # and exactly zero mutual information.
+    first = _normalized(samples[0])
+    first_entropy = _entropy(first)
+    shift = np.zeros_like(first)
+    square = np.zeros_like(first)
+    entropy_shift = np.zeros_like(first_entropy)
+    for draw in samples[1:]:
+        p = _normalized(draw)
+        entropy_shift += _entropy(p) - first_entropy
+        p -= first
+        shift += p
+        square += p * p
+    n = len(samples)
+    shift /= n
+    mean = first + shift
+    std = np.sqrt(np.maximum(square / n - shift * shift, 0.0))
+    std[np.isnan(mean)] = np.nan
+    total = _entropy(mean)
+    expected = first_entropy + entropy_shift / n
+    return Moments(mean, std, total, np.maximum(total - expected, 0.0))
+
+
+def mean_of_draws(draws: Iterable[Array]) -> Array:
+    """Mean of arrays, one in memory at a time; the same to the last bit for any number of rows."""
+    total, count = None, 0
+    for draw in draws:
+        total = draw.copy() if total is None else total + draw
+        count += 1
+    assert total is not None
+    return total / count
+
+
+def _normalized(draw: NDArray[np.floating]) -> Array:
+    p = np.array(draw, np.float64)
+    with np.errstate(invalid="ignore"):
+        p /= p.sum(axis=-1, keepdims=True)
+    return p
+
+
+def _entropy(p: Array) -> Array:
+    return -np.sum(p * np.log(np.where(p > 0, p, 1.0)), axis=-1)
+
+
+def _quantile_name(level: float) -> str:
+    return "median" if level == 0.5 else f"q{100 * level:.0f}"
+
+
+def _interval_names(mass: float) -> tuple[str, str]:
+    name = f"hdi{100 * mass:.0f}"
+    return f"{name}_low", f"{name}_high"

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from astrocnn.backend import ops
+from astrocnn.backend import Tensor, ops
 from astrocnn.column import Column
 from astrocnn.errors import CatalogError
-from astrocnn.targets.families._draws import moments
-from astrocnn.targets.families._labels import as_text, unknown_labels
+from astrocnn.targets.families.base import ClassFamily, Encoded, Part, moments
+from astrocnn.targets.labels import as_numbers, as_text, unknown_labels
 
 __all__ = ["Bernoulli", "examples"]
 
 _NO = ("0", "no", "n", "f", "false")
 _YES = ("1", "yes", "y", "t", "true")
+_HINT = 'map the value to "yes", "no", or "" for "no label"'
 
 
 @dataclass(frozen=True)
-class Bernoulli:
+class Bernoulli(ClassFamily):
     """The probability that the answer to a question is yes.
 
     Labels are booleans, 0 and 1, words (yes/no, true/false, in any case), or fractions between 0
-    and 1 such as the share of volunteers who said yes, which are trained on as they are.
+    and 1 such as the fraction of volunteers who said yes, which are trained on as they are.
 
     Examples
     --------
@@ -34,12 +34,7 @@ class Bernoulli:
     [1.0, 0.0, 0.0]
     """
 
-    chapter: ClassVar[str] = "classification"
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The two answers."""
-        return ("no", "yes")
+    classes = ("no", "yes")
 
     @property
     def units(self) -> int:
@@ -51,10 +46,8 @@ class Bernoulli:
         """Cross-entropy of an even guess, log 2 [nat]."""
         return math.log(2.0)
 
-    def encode(
-        self, values: Any, missing: Any = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The probability of yes: 0, 1 or a fraction; 0 with weight 0 where there is no label.
+    def encode(self, values: ArrayLike, missing: ArrayLike | None = None) -> Encoded:
+        """The probability of yes: 0, 1 or a fraction; 0 with weight 0 where it is missing.
 
         Raises
         ------
@@ -63,55 +56,39 @@ class Bernoulli:
         """
         data = np.asarray(np.ma.getdata(values))
         if data.dtype.kind == "f" and data.ndim == 1:
-            answer, none = self._fractions(values, data, missing)
+            answer, none = as_numbers(values, missing)
+            self._validate_fractions(answer)
         else:
-            answer, none = self._words(values, missing)
+            text, none = as_text(values, missing)
+            words, inverse = np.unique(text, return_inverse=True)
+            answers = np.array([_parse_answer(str(word)) for word in words], np.float64)
+            answer = answers[inverse] if len(text) else np.zeros(0)
+            unknown = np.isnan(answer) & ~none
+            if unknown.any():
+                raise unknown_labels(text, unknown, _NO + _YES, _HINT)
         return np.where(none, 0.0, answer).astype(np.float32)[:, None], (~none).astype(np.float32)
 
     @staticmethod
-    def _words(values: Any, missing: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        text, none = as_text(values, missing)
-        words, inverse = np.unique(text, return_inverse=True)
-        answers = np.array([_answer(str(word)) for word in words], np.float64)
-        answer = answers[inverse] if len(text) else np.zeros(0)
-        unknown = np.isnan(answer) & ~none
-        if unknown.any():
-            raise unknown_labels(
-                text, unknown, _NO + _YES, 'map the value to "yes", "no", or "" for "no label"'
-            )
-        return answer, none
-
-    @staticmethod
-    def _fractions(
-        values: Any, data: NDArray[np.floating], missing: Any
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        none = np.isnan(data)
-        if missing is not None:
-            none |= np.asarray(missing, bool)
-        none |= np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else False
-        answer = np.where(none, 0.0, data).astype(np.float64)
+    def _validate_fractions(answer: NDArray[np.float64]) -> None:
         outside = (answer < 0) | (answer > 1)
         if outside.any():
             raise CatalogError(
                 f"{int(outside.sum())} labels of a yes/no question lie outside 0 to 1.",
                 received=[f"{v:g}" for v in np.unique(answer[outside])],
-                allowed="0, 1, a fraction between them, or NaN for no label",
-                hint='map the value to "yes", "no", or "" for "no label"',
+                allowed="0, 1, a fraction between them, or NaN for a missing label",
+                hint=_HINT,
             )
-        return answer, none
 
-    def activate(self, raw: Any) -> Any:
+    def activate(self, raw: Tensor) -> Tensor:
         """Logistic function."""
-
         return ops.sigmoid(ops.cast(raw, "float32"))
 
-    def loss(self, encoded: Any, raw: Any) -> Any:
+    def loss(self, encoded: Tensor, raw: Tensor) -> Tensor:
         """Binary cross-entropy from the logit x, softplus(x) - x y [nat]."""
-
         x = ops.cast(raw, "float32")
         return ops.sum(ops.softplus(x) - x * ops.cast(encoded, "float32"), axis=-1)
 
-    def summarize(self, samples: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
+    def summarize(self, samples: NDArray[np.floating]) -> dict[str, NDArray[np.generic]]:
         """Mean and spread of the probability of yes, and entropies."""
         m = moments(self.to_probabilities(samples))
         return {
@@ -150,8 +127,13 @@ class Bernoulli:
         """Fractions of no and yes, of shape (n, 2)."""
         return self.to_probabilities(encoded)
 
+    def explained(self, raw: Tensor, part: Part = None, scale: str = "logit") -> Tensor:
+        """The logit of yes or, with the opposite sign, of no; or its probability."""
+        logit = raw[..., 0] if part == "yes" else -raw[..., 0]
+        return logit if scale == "logit" else ops.sigmoid(logit)
 
-def _answer(word: str) -> float:
+
+def _parse_answer(word: str) -> float:
     """0 for no, 1 for yes, a fraction as it is, NaN for anything else."""
     if word.lower() in _NO + _YES:
         return float(word.lower() in _YES)

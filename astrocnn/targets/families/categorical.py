@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from astrocnn.backend import ops
+from astrocnn.backend import Tensor, ops
 from astrocnn.column import Column
-from astrocnn.errors import ConfigError
-from astrocnn.targets.families._draws import moments
-from astrocnn.targets.families._labels import as_text, match, unknown_labels
-from astrocnn.targets.families._names import check_distinct, checked_names, column_name
+from astrocnn.targets.families.base import ClassFamily, Encoded, moments
+from astrocnn.targets.labels import (
+    as_text,
+    column_name,
+    match_labels,
+    unknown_labels,
+    validate_distinct,
+    validate_names,
+)
 
 __all__ = ["Categorical", "examples"]
 
 
 @dataclass(frozen=True)
-class Categorical:
+class Categorical(ClassFamily):
     """Exactly one of K mutually exclusive classes.
 
     Parameters
@@ -36,18 +40,10 @@ class Categorical:
     """
 
     classes: tuple[str, ...]
-    chapter: ClassVar[str] = "classification"
 
     def __post_init__(self) -> None:
-        names = checked_names(self.classes, "class")
-        object.__setattr__(self, "classes", names)
-        if len(names) < 2:
-            raise ConfigError(
-                "A classification needs at least two classes.",
-                received=names,
-                hint="for a yes/no question use a question (family bernoulli)",
-            )
-        check_distinct((column.name for column in self.columns()), names, "class")
+        object.__setattr__(self, "classes", validate_names(self.classes, "class"))
+        validate_distinct((column.name for column in self.columns()), self.classes, "class")
 
     @property
     def units(self) -> int:
@@ -59,9 +55,7 @@ class Categorical:
         """Cross-entropy of a uniform guess, log K [nat]."""
         return math.log(self.units)
 
-    def encode(
-        self, values: Any, missing: Any = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def encode(self, values: ArrayLike, missing: ArrayLike | None = None) -> Encoded:
         """One-hot labels; all zero, with weight 0, where there is none.
 
         Raises
@@ -70,7 +64,7 @@ class Categorical:
             If a label is not one of the classes.
         """
         text, none = as_text(values, missing)
-        place = match(text, self.classes)
+        place = match_labels(text, self.classes)
         unknown = (place < 0) & ~none
         if unknown.any():
             raise unknown_labels(
@@ -81,21 +75,19 @@ class Categorical:
         encoded[rows, place[rows]] = 1.0
         return encoded, (~none).astype(np.float32)
 
-    def activate(self, raw: Any) -> Any:
+    def activate(self, raw: Tensor) -> Tensor:
         """Softmax over the last axis."""
-
         return ops.softmax(ops.cast(raw, "float32"), axis=-1)
 
-    def loss(self, encoded: Any, raw: Any) -> Any:
+    def loss(self, encoded: Tensor, raw: Tensor) -> Tensor:
         """Cross-entropy, minus the sum over k of y_k log p_k [nat]."""
-
         log_p = ops.log_softmax(ops.cast(raw, "float32"), axis=-1)
         return -ops.sum(ops.cast(encoded, "float32") * log_p, axis=-1)
 
-    def summarize(self, samples: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
+    def summarize(self, samples: NDArray[np.floating]) -> dict[str, NDArray[np.generic]]:
         """Mean and spread of each probability, the most probable class, and entropies."""
         m = moments(samples)
-        out: dict[str, NDArray[Any]] = {}
+        out: dict[str, NDArray[np.generic]] = {}
         for k, name in enumerate(self.classes):
             out[f"p_{column_name(name)}"] = m.mean[:, k].astype(np.float32)
         for k, name in enumerate(self.classes):

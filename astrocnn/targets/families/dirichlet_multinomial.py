@@ -4,39 +4,44 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betainc, betaincinv, betaln
 
-from astrocnn.backend import ops
+from astrocnn.backend import Tensor, ops, tf
 from astrocnn.column import Column
-from astrocnn.errors import CatalogError, ConfigError
-from astrocnn.targets.families._beta import mixture_quantile
-from astrocnn.targets.families._draws import moments
-from astrocnn.targets.families._log_gamma import log_gamma
-from astrocnn.targets.families._names import check_distinct, checked_names, column_name
-from astrocnn.targets.families._numbers import as_numbers
+from astrocnn.errors import CatalogError
+from astrocnn.targets.families.base import DiscreteFamily, Encoded, moments
+from astrocnn.targets.labels import as_numbers, column_name, validate_distinct, validate_names
 
 __all__ = ["DirichletMultinomial", "examples"]
 
 _LARGEST = 100.0
-_LEVELS = (0.16, 0.84)
+# Ends of the credible interval: suffix of the column, probability below, word of its UCD.
+_ENDS = (("low", 0.16, "min"), ("high", 0.84, "max"))
+
+# Newton's method for quantiles of a mixture of Beta distributions.
+_NEWTON_STEPS = 30
+_CLOSE = 1e-9
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
-class DirichletMultinomial:
+class DirichletMultinomial(DiscreteFamily):
     """How the volunteers who are asked a question share among its answers.
 
-    The network gives one concentration per answer, between 1 and 100.  The fractions of a large
+    The network predicts one concentration per answer, between 1 and 100.  The fractions of a large
     crowd then follow a Dirichlet distribution, and n votes a Dirichlet-multinomial one, so that
-    three votes out of four teach less than thirty out of forty.  An object without votes on the
-    question teaches nothing.
+    three votes out of four weigh less in the loss than thirty out of forty.  An object without
+    votes on the question has no weight.
 
     Parameters
     ----------
-    answers : tuple of str
-        At least two; each has a column of vote counts in the catalogue, in the same order.
+    classes : tuple of str
+        The answers, at least two; each has a column of vote counts in the catalogue, in the same
+        order.
 
     References
     ----------
@@ -50,34 +55,24 @@ class DirichletMultinomial:
     [1.0, 0.0]
     """
 
-    answers: tuple[str, ...]
-    chapter: ClassVar[str] = "votes"
+    classes: tuple[str, ...]
+    kind: ClassVar[str] = "votes"
 
     def __post_init__(self) -> None:
-        names = checked_names(self.answers, "answer")
-        object.__setattr__(self, "answers", names)
-        if len(names) < 2:
-            raise ConfigError("A question put to the vote needs two answers.", received=names)
-        check_distinct((column.name for column in self.columns()), names, "answer")
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The answers."""
-        return self.answers
+        object.__setattr__(self, "classes", validate_names(self.classes, "answer"))
+        validate_distinct((column.name for column in self.columns()), self.classes, "answer")
 
     @property
     def units(self) -> int:
         """One concentration per answer."""
-        return len(self.answers)
+        return len(self.classes)
 
     @property
     def initial_loss(self) -> float:
         """That of an object with one vote, log K [nat]; more votes have more."""
         return math.log(self.units)
 
-    def encode(
-        self, values: Any, missing: Any = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def encode(self, values: ArrayLike, missing: ArrayLike | None = None) -> Encoded:
         """Vote counts of shape (n, K); weight 1 where there is a vote, 0 where there is none.
 
         Parameters
@@ -92,12 +87,11 @@ class DirichletMultinomial:
         CatalogError
             If a count is negative, not whole, or not a number.
         """
-        masked = isinstance(values, np.ma.MaskedArray)
-        data = values if masked else np.asarray(values)
+        data = values if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
         data = data.reshape(0, self.units) if data.size == 0 else data
         if data.ndim != 2 or data.shape[1] != self.units:
             raise CatalogError(
-                "Votes are one count for each answer.",
+                "Votes must be one count for each answer.",
                 received=f"an array of shape {data.shape}",
                 allowed=f"an array of shape (n, {self.units})",
             )
@@ -119,63 +113,59 @@ class DirichletMultinomial:
         counts = np.where(np.expand_dims(lost, 1), 0.0, votes).astype(np.float32)
         return counts, (counts.sum(axis=1) > 0).astype(np.float32)
 
-    def activate(self, raw: Any) -> Any:
+    def activate(self, raw: Tensor) -> Tensor:
         """Concentrations, 1 + 99 sigmoid(x - log 98): 2 for x = 0, which knows little."""
-
         shifted = ops.cast(raw, "float32") - math.log(_LARGEST - 2.0)
         return 1.0 + (_LARGEST - 1.0) * ops.sigmoid(shifted)
 
-    def loss(self, encoded: Any, raw: Any) -> Any:
+    def loss(self, encoded: Tensor, raw: Tensor) -> Tensor:
         """Minus the log probability of the votes, binomial coefficients included [nat]."""
-
+        log_gamma = tf.math.lgamma
         votes = ops.cast(encoded, "float32")
         alpha = self.activate(raw)
         n, total = ops.sum(votes, axis=-1), ops.sum(alpha, axis=-1)
         ways = log_gamma(n + 1.0) - ops.sum(log_gamma(votes + 1.0), axis=-1)
-        shares = ops.sum(log_gamma(alpha + votes) - log_gamma(alpha), axis=-1)
-        return log_gamma(total + n) - log_gamma(total) - shares - ways
+        each = ops.sum(log_gamma(alpha + votes) - log_gamma(alpha), axis=-1)
+        return log_gamma(total + n) - log_gamma(total) - each - ways
 
-    def summarize(self, samples: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
+    def summarize(self, samples: NDArray[np.floating]) -> dict[str, NDArray[np.generic]]:
         """Expected fraction of each answer with its credible interval, and entropies."""
         m = moments(samples)
-        out = {}
-        for k, name in enumerate(self.answers):
-            out[f"{column_name(name)}_fraction"] = m.mean[:, k].astype(np.float32)
         known = np.flatnonzero(np.isfinite(m.mean).all(axis=1))
-        ends = np.full((len(_LEVELS), *m.mean.shape), np.nan)
+        ends = {suffix: np.full(m.mean.shape, np.nan) for suffix, _, _ in _ENDS}
         if len(known):
             alpha = np.ascontiguousarray(samples[:, known], np.float64)
-            for i, level in enumerate(_LEVELS):
-                ends[i, known] = mixture_quantile(alpha, level)
-        for k, name in enumerate(self.answers):
-            for i, end in enumerate(("low", "high")):
-                out[f"{column_name(name)}_fraction_{end}"] = ends[i, :, k].astype(np.float32)
-        out["entropy"] = m.entropy.astype(np.float32)
-        out["mutual_info"] = m.mutual_info.astype(np.float32)
-        return out
+            for suffix, level, _ in _ENDS:
+                ends[suffix][known] = mixture_quantile(alpha, level)
+        names = [f"{column_name(answer)}_fraction" for answer in self.classes]
+        out = {name: m.mean[:, k] for k, name in enumerate(names)}
+        for k, name in enumerate(names):
+            out |= {f"{name}_{suffix}": ends[suffix][:, k] for suffix, _, _ in _ENDS}
+        out |= {"entropy": m.entropy, "mutual_info": m.mutual_info}
+        return {name: values.astype(np.float32) for name, values in out.items()}
 
     def columns(self) -> tuple[Column, ...]:
-        """Descriptions of what `summarize` returns."""
-        names = [(column_name(answer), answer) for answer in self.answers]
-        said = [
-            (f"{c}_fraction", "stat.probability;stat.mean", f"Expected fraction of votes for {a}")
-            for c, a in names
+        """Declarations of what `summarize` returns."""
+        names = [(f"{column_name(answer)}_fraction", answer) for answer in self.classes]
+        rows = [
+            (name, "stat.probability;stat.mean", f"Expected fraction of votes for {answer}")
+            for name, answer in names
         ]
-        for c, a in names:
-            for level, end, ucd in zip(_LEVELS, ("low", "high"), ("min", "max"), strict=True):
-                text = f"{round(100 * level)} % quantile of the fraction of votes for {a}"
-                said.append((f"{c}_fraction_{end}", f"stat.probability;stat.{ucd}", text))
-        said += [
+        for name, answer in names:
+            for suffix, level, ucd in _ENDS:
+                text = f"{100 * level:.0f} % quantile of the fraction of votes for {answer}"
+                rows.append((f"{name}_{suffix}", f"stat.probability;stat.{ucd}", text))
+        rows += [
             ("entropy", "stat.value", "Entropy of the expected fractions in nat"),
             ("mutual_info", "stat.value", "Entropy less its mean over draws in nat (epistemic)"),
         ]
-        return tuple(Column(name, "f4", "", ucd, text) for name, ucd, text in said)
+        return tuple(Column(name, "f4", "", ucd, text) for name, ucd, text in rows)
 
     def tally(self, encoded: NDArray[np.floating], weight: NDArray[np.floating]) -> dict[str, int]:
         """Number of objects with votes, by the answer with most of them."""
         most = np.argmax(np.asarray(encoded)[np.asarray(weight) > 0], axis=1)
         counts = np.bincount(most, minlength=self.units)
-        return {name: int(n) for name, n in zip(self.answers, counts, strict=True)}
+        return {name: int(n) for name, n in zip(self.classes, counts, strict=True)}
 
     def to_probabilities(self, samples: NDArray[np.floating]) -> NDArray[np.float64]:
         """Expected fraction of each answer, of shape (n_draws, n, K)."""
@@ -187,6 +177,51 @@ class DirichletMultinomial:
         votes = np.asarray(encoded, np.float64)
         total = votes.sum(axis=-1, keepdims=True)
         return np.where(total > 0, votes / np.where(total > 0, total, 1.0), np.nan)
+
+
+def mixture_quantile(alpha: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+    """Quantile of the fraction of each answer, of shape (n, K).
+
+    The marginals of a Dirichlet distribution are Beta distributions; the predictive one is their
+    mean over draws.  Newton's method, kept within a shrinking bracket, starts from the Beta
+    distribution of the same mean and variance, which for a single draw is the answer.
+
+    Parameters
+    ----------
+    alpha : ndarray of shape (n_draws, n, K)
+        Concentrations, all finite.
+    level : float
+        Probability below the quantile.
+    """
+    mean, square = np.zeros(alpha.shape[1:]), np.zeros(alpha.shape[1:])
+    for draw in alpha:
+        total = draw.sum(axis=-1, keepdims=True)
+        m = draw / total
+        mean += m
+        square += m * (draw + 1) / (total + 1)
+    mean /= len(alpha)
+    variance = np.maximum(square / len(alpha) - mean * mean, _TINY)
+    strength = np.maximum(mean * (1 - mean) / variance - 1, _TINY)
+    x = np.clip(betaincinv(mean * strength, (1 - mean) * strength, level), _TINY, 1 - _TINY)
+    first, last = np.zeros_like(x), np.ones_like(x)
+    rows = np.arange(len(x))
+    for _ in range(_NEWTON_STEPS):
+        at = x[rows]
+        miss, slope = np.full_like(at, -level * len(alpha)), np.zeros_like(at)
+        for draw in alpha:
+            a = draw[rows]
+            b = a.sum(axis=-1, keepdims=True) - a
+            miss += betainc(a, b, at)
+            slope += np.exp((a - 1) * np.log(at) + (b - 1) * np.log1p(-at) - betaln(a, b))
+        low = first[rows] = np.where(miss < 0, at, first[rows])
+        high = last[rows] = np.where(miss < 0, last[rows], at)
+        step = at - miss / np.maximum(slope, _TINY)
+        inside = (step >= low) & (step <= high)
+        x[rows] = np.where(inside, step, 0.5 * (low + high))
+        rows = rows[(np.abs(x[rows] - at) > _CLOSE).any(axis=1)]
+        if not len(rows):
+            break
+    return x
 
 
 def examples() -> tuple[DirichletMultinomial, ...]:

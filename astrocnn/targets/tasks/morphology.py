@@ -28,7 +28,7 @@ A run file says, for instance::
     range = [-5, 10]
 
 Volunteers come to a question that depends on an answer only if they gave that answer.  An object
-for which few did has few votes on it, and teaches little, without further weights.
+for which few did has few votes on it, and counts little in the loss without further weights.
 """
 
 from __future__ import annotations
@@ -37,15 +37,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from astrocnn.errors import ConfigError
-from astrocnn.targets.decision_tree import check_tree
-from astrocnn.targets.task import Task
-from astrocnn.targets.tasks._presets import classes_of
-from astrocnn.targets.tasks._quantity import quantity
-from astrocnn.targets.tasks._question import question
+from astrocnn.targets.task import Task, validate_tree
+from astrocnn.targets.tasks.base import build_quantity, build_question
 
 __all__ = ["task"]
 
-_FIRST_SCORES = {"classification": "accuracy", "votes": "mean_deviation", "regression": "rmse"}
+# The score quoted first, by the kind of scores of the first target.
+_HEADLINES = {"classes": "accuracy", "votes": "mean_deviation", "density": "rmse"}
 
 
 def task(
@@ -74,23 +72,23 @@ def task(
     map : mapping of str to str, optional
         Value in the catalogue to class; ``""`` means "no label", the key ``"*"`` everything else.
     weight : float
-        Share of the classes in the loss, beside the questions.
+        Factor of the classes in the loss, beside the questions.
     symmetric : bool, optional
         False when a mirror image has another class.  Left out, it is False exactly when the name
-        of a class speaks of handedness (holds the word clockwise).
+        of a class contains the word clockwise.
     target : str
         Name of the target of the classes: the prefix of its columns.
     questions : mapping of str to str or mapping, optional
         Name of each question to its column, or to a mapping with ``column`` and, if need be,
-        ``classes`` (else yes/no), ``map``, ``weight``, ``symmetric``.  A question put to the vote
+        ``classes`` (else yes/no), ``map``, ``weight``, ``symmetric``.  A question with votes
         has ``answers``, each with its column of counts, in place of column and classes, and, if
         need be, ``total`` (column with the number of all votes).  Any question may have
         ``depends_on = "question.answer"``: it then has a column ``relevance``, the expected
         fraction of people who come to be asked it.
     values : mapping of str to mapping, optional
         Name of each number to a mapping with ``column`` and ``range`` and, if need be,
-        ``family`` (``"gaussian"`` when left out), ``n_bins``, ``components``, ``loss``, ``map``,
-        ``weight``.
+        ``family`` (``"gaussian"`` when left out), ``map``, ``weight``, and the options of the
+        family, such as ``n_bins``.
     headline : str, optional
         The score quoted first; when left out that of the first target: the accuracy, the mean
         deviation of the vote fractions, or the root mean square error.
@@ -107,7 +105,6 @@ def task(
     ('morphology', 'bar')
     """
     targets = []
-    classes = classes_of(classes)
     if classes is not None:
         if column is None:
             raise ConfigError(
@@ -115,19 +112,22 @@ def task(
                 hint='column = "class"',
             )
         options = {"column": column, "classes": classes, "map": map, "weight": weight}
-        targets.append(question(target, {**options, "symmetric": symmetric}))
+        targets.append(build_question(target, {**options, "symmetric": symmetric}))
     elif column is not None or map is not None:
         raise ConfigError(
             "A morphology with a column needs the list of its classes.",
             hint='classes = ["elliptical", "spiral"]',
         )
-    targets += [question(name, options) for name, options in (questions or {}).items()]
-    targets += [quantity(name, o, "regression") for name, o in (values or {}).items()]
+    targets += [build_question(name, options) for name, options in (questions or {}).items()]
+    targets += [
+        build_quantity(name, table, relative_errors=False, ucd="")
+        for name, table in (values or {}).items()
+    ]
     if not targets:
         raise ConfigError(
-            "A morphology needs classes, questions, or both.",
+            "A morphology needs classes, questions, or values.",
             hint='classes = ["elliptical", "spiral"] and column = "class"',
         )
-    check_tree(targets)
-    first = _FIRST_SCORES[targets[0].family.chapter]
-    return Task("morphology", tuple(targets), headline or f"{targets[0].name}.{first}")
+    validate_tree(targets)
+    score = _HEADLINES[targets[0].family.kind]
+    return Task("morphology", tuple(targets), headline or f"{targets[0].name}.{score}")

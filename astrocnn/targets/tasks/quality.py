@@ -16,7 +16,7 @@ from typing import Any
 from astrocnn.targets.families import Bernoulli
 from astrocnn.targets.target import Target
 from astrocnn.targets.task import Task
-from astrocnn.targets.tasks._question import question
+from astrocnn.targets.tasks.base import build_question
 
 __all__ = ["task"]
 
@@ -39,7 +39,7 @@ def task(
     map : mapping of str to str, optional
         Value in the catalogue to ``"yes"``, ``"no"`` or ``""`` (no label).
     weight : float
-        Share of this target in the loss, beside the reasons.
+        Factor of this target in the loss, beside the reasons.
     target : str
         Name of the target: the prefix of its columns.
     reasons : mapping of str to str or mapping, optional
@@ -59,5 +59,5 @@ def task(
     ('usable', 'ghost')
     """
     targets = [Target(target, Bernoulli(), column, map=map, weight=weight)]
-    targets += [question(name, options) for name, options in (reasons or {}).items()]
+    targets += [build_question(name, options) for name, options in (reasons or {}).items()]
     return Task("quality", tuple(targets), headline or f"{target}.fpr_at_tpr95")
