@@ -164,7 +164,7 @@ def test_every_family_over_a_number_has_the_same_scores(kind):
         family = Gaussian(LOW, HIGH, 160, relative_errors=True)
         samples = np.stack([mean, sigma], axis=1)[None]
     else:
-        family = Mixture(LOW, HIGH, 2, 160)
+        family = Mixture(LOW, HIGH, 2, n_bins=160)
         samples = None
     histogram = Binned(LOW, HIGH, 160)
     told = binned(mean, sigma, histogram)[None]
