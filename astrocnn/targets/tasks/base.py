@@ -203,7 +203,8 @@ def _load_quantity_family(family: str | type[QuantityFamily]) -> type[QuantityFa
 
 def _get_quantity_families() -> dict[str, type[QuantityFamily]]:
     """Those of this package, by name."""
-    kinds = {n: plugins.load("families", n) for n in plugins.module_names(plugins.KINDS["families"].package)}
+    names = plugins.module_names("astrocnn.targets.families")
+    kinds = {name: plugins.load("families", name) for name in names}
     return {name: kind for name, kind in kinds.items() if issubclass(kind, QuantityFamily)}
 
 
