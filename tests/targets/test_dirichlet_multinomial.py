@@ -6,8 +6,16 @@ from scipy import special, stats
 
 from astrocnn.errors import CatalogError, ConfigError
 from astrocnn.targets import DirichletMultinomial
+from astrocnn.targets.families.dirichlet_multinomial import log_gamma
 
 THREE = DirichletMultinomial(("smooth", "featured-or-disk", "artifact"))
+
+
+def test_log_gamma_equals_scipy():
+    x = np.concatenate([np.linspace(1, 12, 500), np.geomspace(12, 1e5, 200)])
+    x = x.astype(np.float32).astype(float)
+    got = np.asarray(log_gamma(x), float)
+    np.testing.assert_allclose(got, special.gammaln(x), rtol=3e-6, atol=3e-6)
 
 
 def test_loss_equals_scipy():

@@ -206,7 +206,7 @@ def test_handedness_is_noticed():
         ({"values": {"t": {"range": [0, 1]}}}, "needs the column"),
         ({"values": {"t": "ttype"}}, "table of options"),
         ({"values": {"t": {**T_TYPE, "rang": 1}}}, "no option 'rang'"),
-        ({"values": {"t": {**T_TYPE, "family": "gausian"}}}, "no 'gausian'"),
+        ({"values": {"t": {**T_TYPE, "family": "gausian"}}}, "no family 'gausian'"),
         ({"values": {"t": {**T_TYPE, "components": 3}}}, "has no option 'components'"),
         ({"questions": {"bar": {}}}, "needs the column of its labels"),
         ({"questions": {"bar": 3}}, "name of its column"),
@@ -225,7 +225,7 @@ def test_bad_morphology_is_refused(options, words):
     [
         ({"range": [0.4, 0.0]}, "two finite numbers"),
         ({"range": 0.4}, "needs the range"),
-        ({"family": "binnd"}, "no 'binnd'"),
+        ({"family": "binnd"}, "no family 'binnd'"),
         ({"loss": "mse"}, "must be one of those allowed"),
         ({"loss": "crps", "family": "mixture"}, "has no option 'loss'"),
         ({"components": 5}, "has no option 'components'"),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, betaincinv, betaln
 
-from astrocnn.backend import Tensor, ops, tf
+from astrocnn.backend import Tensor, ops
 from astrocnn.column import Column
 from astrocnn.errors import CatalogError
 from astrocnn.targets.families.base import DiscreteFamily, Encoded, moments
@@ -21,6 +21,10 @@ __all__ = ["DirichletMultinomial", "examples"]
 _LARGEST = 100.0
 # Ends of the credible interval: suffix of the column, probability below, word of its UCD.
 _ENDS = (("low", 0.16, "min"), ("high", 0.84, "max"))
+
+# Stirling's series of the log gamma function holds from here on; smaller numbers are shifted.
+_STIRLING_FROM = 8.0
+_STIRLING_SHIFT = 6
 
 # Newton's method for quantiles of a mixture of Beta distributions.
 _NEWTON_STEPS = 30
@@ -120,7 +124,6 @@ class DirichletMultinomial(DiscreteFamily):
 
     def loss(self, encoded: Tensor, raw: Tensor) -> Tensor:
         """Minus the log probability of the votes, binomial coefficients included [nat]."""
-        log_gamma = tf.math.lgamma
         votes = ops.cast(encoded, "float32")
         alpha = self.activate(raw)
         n, total = ops.sum(votes, axis=-1), ops.sum(alpha, axis=-1)
@@ -177,6 +180,31 @@ class DirichletMultinomial(DiscreteFamily):
         votes = np.asarray(encoded, np.float64)
         total = votes.sum(axis=-1, keepdims=True)
         return np.where(total > 0, votes / np.where(total > 0, total, 1.0), np.nan)
+
+
+def log_gamma(x: Tensor) -> Tensor:
+    """log Gamma(x) for x of at least 1, to the precision of float32: `keras.ops` has none.
+
+    Stirling's series, after Gamma(x + 1) = x Gamma(x) has brought small arguments to where it
+    holds.
+
+    References
+    ----------
+    Abramowitz & Stegun 1964, equations 6.1.15 and 6.1.41.
+    """
+    x = ops.cast(x, "float32")
+    small = x < _STIRLING_FROM
+    # Bounded, so that the branch not taken has no overflow to spoil the gradient.
+    low = ops.minimum(x, _STIRLING_FROM)
+    product = low
+    for i in range(1, _STIRLING_SHIFT):
+        product = product * (low + float(i))
+    y = ops.where(small, x + float(_STIRLING_SHIFT), x)
+    inverse = 1.0 / y
+    square = inverse * inverse
+    series = inverse * (1.0 / 12.0 - square * (1.0 / 360.0 - square / 1260.0))
+    stirling = (y - 0.5) * ops.log(y) - y + 0.5 * math.log(2.0 * math.pi) + series
+    return stirling - ops.where(small, ops.log(product), 0.0)
 
 
 def mixture_quantile(alpha: NDArray[np.float64], level: float) -> NDArray[np.float64]:
