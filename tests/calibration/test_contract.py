@@ -65,7 +65,7 @@ def test_a_remap_gives_samples_of_the_family_it_names(pair):
         np.testing.assert_allclose(family.to_probabilities(out).sum(axis=-1), 1, atol=1e-5)
     assert isinstance(family, (ClassFamily, QuantityFamily))
     assert set(family.summarize(out)) == set(target.family.summarize(samples))
-    assert family.chapter == target.family.chapter
+    assert family.kind == target.family.kind
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=_id)

@@ -31,13 +31,6 @@ KINDS: dict[str, type[TargetEvaluation]] = {
 }
 """The kinds of evaluation that a family can declare."""
 
-_INTERIM = {
-    "classification": "classes",
-    "redshift": "density",
-    "regression": "density",
-    "votes": "votes",
-}
-
 
 def get_kind(target: Target) -> type[TargetEvaluation]:
     """The kind of evaluation that the family of a target declares.
@@ -47,7 +40,7 @@ def get_kind(target: Target) -> type[TargetEvaluation]:
     PredictionError
         If there is no such kind.
     """
-    kind = target.family.kind if hasattr(target.family, "kind") else _INTERIM[target.family.chapter]
+    kind = target.family.kind
     if kind not in KINDS:
         raise PredictionError(
             f"The family of target '{target.name}' has an unknown kind.",

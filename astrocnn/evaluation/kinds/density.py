@@ -414,9 +414,7 @@ class DensityEvaluation(TargetEvaluation):
 
 
 def _is_relative(target: Target) -> bool:
-    return getattr(
-        target.family, "relative_errors", getattr(target.family, "chapter", "") == "redshift"
-    )
+    return isinstance(target.family, QuantityFamily) and target.family.relative_errors
 
 
 def _section(target: Target) -> str:

@@ -18,7 +18,7 @@ from astrocnn.evaluation.kinds.base import Array, FigureSpec, ScoreLabel, Target
 from astrocnn.metrics import Score
 from astrocnn.metrics.intervals import Statistic
 from astrocnn.report.gallery import Stamp
-from astrocnn.targets import Target
+from astrocnn.targets import DiscreteFamily, Target
 
 __all__ = ["VoteEvaluation"]
 
@@ -54,9 +54,8 @@ class VoteEvaluation(TargetEvaluation):
         threshold: float | None = None,
     ) -> None:
         super().__init__(target, encoded, weight, samples, threshold)
-        self.answers: tuple[str, ...] = (
-            getattr(target.family, "classes", None) or target.family.answers
-        )
+        assert isinstance(target.family, DiscreteFamily)
+        self.answers = target.family.classes
         self.votes = np.asarray(self.encoded[self.rows], np.float64)
         self.alpha = np.asarray(self.samples[:, self.rows], np.float64)
 

@@ -73,11 +73,6 @@ class Family(ABC):
     kind: ClassVar[str]
 
     @property
-    def chapter(self) -> str:
-        """Name of the chapter of the evaluation."""
-        return {"classes": "classification", "votes": "votes"}[self.kind]
-
-    @property
     @abstractmethod
     def units(self) -> int:
         """Width of the network's last layer."""
@@ -262,11 +257,6 @@ class QuantityFamily(Family):
             raise ConfigError(
                 "`n_bins` must be an integer >= 2.", received=self.n_bins, hint="n_bins = 180"
             )
-
-    @property
-    def chapter(self) -> str:
-        """Name of the chapter of the evaluation."""
-        return "redshift" if self.relative_errors else "regression"
 
     @property
     def edges(self) -> Array:
