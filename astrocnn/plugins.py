@@ -42,8 +42,11 @@ __all__ = [
     "module_names",
     "names",
     "nearest",
+    "portable",
     "reference",
+    "resolve",
     "short_name",
+    "split_reference",
     "trust",
 ]
 
@@ -114,7 +117,7 @@ def load(kind: str, leaf: Any, root: str | Path | None = None, *, trusted: bool 
         return _named(kind, leaf)
     if trusted:
         trust(leaf, root)
-    place, attribute = _split(leaf)
+    place, attribute = split_reference(leaf)
     if place.endswith(".py"):
         module = _import_file(kind, _file(place, root), leaf)
     else:
@@ -131,7 +134,7 @@ def check(kind: str, leaf: str, root: str | Path | None = None) -> None:
         With the nearest name, or the path.
     """
     if is_outside(leaf):
-        place, _ = _split(leaf)
+        place, _ = split_reference(leaf)
         if place.endswith(".py"):
             _file(place, root)
     elif leaf not in names(kind):
@@ -150,7 +153,7 @@ def trust(leaf: str, root: str | Path | None = None) -> None:
     """
     if not is_outside(leaf):
         return
-    place, _ = _split(leaf)
+    place, _ = split_reference(leaf)
     if place.endswith(".py"):
         path = _file(place, root)
         key, text = hashlib.sha256(_read(path)).hexdigest(), str(path)
@@ -162,6 +165,33 @@ def trust(leaf: str, root: str | Path | None = None) -> None:
             write_text(_trust_file(key), f"{text}\n")
         except OSError:
             return  # without a cache folder it is trusted by this process only
+
+
+def resolve(leaf: str, root: str | Path | None = None) -> str:
+    """A reference that does not depend on the current folder; other texts stay as they are."""
+    place, colon, attribute = (leaf, "", "") if leaf.endswith(".py") else leaf.rpartition(":")
+    if not place.endswith(".py"):
+        return leaf
+    return f"{Path(root or '.', Path(place).expanduser()).resolve()}{colon}{attribute}"
+
+
+def portable(leaf: str) -> tuple[str, bytes | None]:
+    """The reference to the copy of a file in a saved run, and its content; nothing is imported.
+
+    Raises
+    ------
+    ConfigError
+        If the file does not exist.
+    """
+    if not is_outside(leaf):
+        return leaf, None
+    place, attribute = split_reference(leaf)
+    if not place.endswith(".py"):
+        return leaf, None
+    content = _read(_file(place, None))
+    digest = hashlib.sha256(content).hexdigest()[:12]
+    name = f"{COPIES}/{Path(place).stem.removesuffix(f'-{digest}')}-{digest}.py"
+    return f"{name}:{attribute}" if attribute else name, content
 
 
 def reference(kind: str, leaf: Any) -> str:
@@ -218,8 +248,14 @@ def is_outside(leaf: str) -> bool:
     return ":" in leaf or leaf.endswith(".py")
 
 
-def _split(leaf: str) -> tuple[str, str | None]:
-    """The file or module, and the attribute, if one is named."""
+def split_reference(leaf: str) -> tuple[str, str | None]:
+    """The file or module of a leaf from outside, and the attribute, if one is named.
+
+    Raises
+    ------
+    ConfigError
+        If the text is neither.
+    """
     if leaf.endswith(".py"):
         return leaf, None
     place, _, attribute = leaf.rpartition(":")
@@ -321,7 +357,7 @@ def _import_file(kind: str, path: Path, leaf: str) -> ModuleType:
     content = _read(path)
     digest = hashlib.sha256(content).hexdigest()
     if not _is_trusted(digest):
-        _, attribute = _split(leaf)
+        _, attribute = split_reference(leaf)
         raise ConfigError(
             f"The {KINDS[kind].noun} is a file of Python code that is not trusted on this machine.",
             received=str(path),

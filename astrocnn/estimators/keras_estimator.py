@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -108,6 +109,7 @@ class KerasEstimator:
         self.asked_precision = precision
         self.seed = seed
         self.origin_: dict[str, Any] | None = None
+        self._initial: tuple[keras.Model, Any] | None = None
         self._forwards: dict[tuple[Any, ...], Forward] = {}
         self._features: dict[tuple[str, str | None], Features] = {}
 
@@ -278,6 +280,12 @@ class KerasEstimator:
         return facts_of(begin(self._untrained(), self.task, self.inputs, start))
 
     def _untrained(self) -> keras.Model:
+        """A network with initial weights: the one of `network`, if it was not used yet."""
+        if self._initial is not None:
+            (model, state), self._initial = self._initial, None
+            # Whatever is initialized next gets the numbers that follow those of the network.
+            random.setstate(state)
+            return model
         keras.utils.set_random_seed(self.seed)
         return build_model(
             self._leaf,
@@ -287,6 +295,15 @@ class KerasEstimator:
             n_scalars=len(self.inputs.scalars),
             options=self.options,
         )
+
+    @property
+    def network(self) -> keras.Model:
+        """The network: trained, or before `fit` with the weights that it begins with."""
+        if hasattr(self, "model_"):
+            return self.model_
+        if self._initial is None:
+            self._initial = (self._untrained(), random.getstate())
+        return self._initial[0]
 
     def _class_weights(
         self, shards: Shards, rows: NDArray[np.integer]

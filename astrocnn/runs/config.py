@@ -33,7 +33,16 @@ from astrocnn.runs.mistakes import Section, tell
 from astrocnn.runs.searching.section import SearchSection
 from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
 
-__all__ = ["NETWORK", "RunConfig", "dump_run", "load_run", "parse_run"]
+__all__ = [
+    "NETWORK",
+    "RunConfig",
+    "dump_portable",
+    "dump_run",
+    "list_leaves",
+    "load_run",
+    "parse_run",
+    "read_survey_file",
+]
 
 
 NETWORK = "cnn:"
@@ -56,21 +65,21 @@ def _component(package: str, **how: Any) -> AfterValidator:
     return _one_of(lambda: module_names(package), **how)
 
 
+def _check_leaf(kind: str, leaf: str) -> str:
+    try:
+        plugins.check(kind, leaf)
+    except ConfigError as error:
+        if plugins.is_outside(leaf):
+            raise ValueError(f"{error.what[0].lower()}{error.what[1:].rstrip('.')}") from None
+        known = plugins.names(kind)
+        hint = nearest(leaf, known) or f"known: {', '.join(known) or 'none'}"
+        raise ValueError(f"there is no '{leaf}'; {hint}") from None
+    return leaf
+
+
 def _leaf(kind: str) -> AfterValidator:
-    """Refuse a leaf that does not exist; files are looked for in the folder of the run file."""
-
-    def check(leaf: str, info: ValidationInfo) -> str:
-        try:
-            plugins.check(kind, leaf, (info.context or {}).get("folder"))
-        except ConfigError as error:
-            if plugins.is_outside(leaf):
-                raise ValueError(f"{error.what[0].lower()}{error.what[1:].rstrip('.')}") from None
-            known = plugins.names(kind)
-            hint = nearest(leaf, known) or f"known: {', '.join(known)}"
-            raise ValueError(f"there is no '{leaf}'; {hint}") from None
-        return leaf
-
-    return AfterValidator(check)
+    """Refuse a leaf that does not exist; nothing is imported."""
+    return AfterValidator(lambda leaf: _check_leaf(kind, leaf))
 
 
 class CatalogSection(Section):
@@ -164,7 +173,10 @@ class ModelSection(Section):
 
 
 class AugmentationSection(Section):
-    """What may vary between two looks at the same object. Zero or false switches a part off."""
+    """What may vary between two looks at the same object. Zero or false switches a part off.
+
+    `steps` are the user's own: leaves, or tables with the ``name`` of a leaf and its arguments.
+    """
 
     d4: bool | Literal["rotations"] = True
     shift: float = Field(0.0, ge=0)
@@ -173,6 +185,17 @@ class AugmentationSection(Section):
     gain: float = Field(0.0, ge=0)
     noise: float = Field(0.0, ge=0)
     band_dropout: float = Field(0.0, ge=0, lt=1)
+    steps: tuple[Annotated[str, _leaf("augmentations")] | dict[str, Any], ...] = ()
+
+    @field_validator("steps")
+    @classmethod
+    def _have_names(cls, steps: tuple[str | dict[str, Any], ...]) -> Any:
+        for step in steps:
+            if isinstance(step, dict):
+                if not isinstance(step.get("name"), str):
+                    raise ValueError('a step is a leaf or a table: { name = "my.py:Step" }')
+                _check_leaf("augmentations", step["name"])
+        return steps
 
 
 class TrainingSection(Section):
@@ -300,7 +323,9 @@ class RunConfig(Section):
         return self
 
 
-def load_run(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> RunConfig:
+def load_run(
+    path: str | Path, overrides: tuple[str, ...] | list[str] = (), *, trusted: bool = True
+) -> RunConfig:
     """Read a run file.
 
     Parameters
@@ -310,6 +335,9 @@ def load_run(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> R
         the file named is opened.
     overrides : sequence of str
         ``section.key=value`` with a TOML value, as given to ``--set``.
+    trusted : bool
+        Whether the user names the file here and now: Python code that it names may then be
+        imported, see `astrocnn.plugins.trust`.
 
     Raises
     ------
@@ -339,10 +367,14 @@ def load_run(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> R
     survey = raw.get("survey")
     if isinstance(survey, str):
         raw["survey"] = read_survey_file(Path(raw["root"]) / survey)
-    return parse_run(raw, where=str(path))
+    config = parse_run(raw, where=str(path), folder=path.resolve().parent)
+    if trusted:
+        for _, leaf in list_leaves(config):
+            plugins.trust(leaf)
+    return config
 
 
-def parse_run(raw: dict[str, Any], where: str = "the run") -> RunConfig:
+def parse_run(raw: dict[str, Any], where: str = "the run", folder: Path | None = None) -> RunConfig:
     """Validate a nested mapping as a run; all mistakes in one `ConfigError`.
 
     Parameters
@@ -351,6 +383,8 @@ def parse_run(raw: dict[str, Any], where: str = "the run") -> RunConfig:
         The tables of a run file.
     where : str
         What to call it in a sentence.
+    folder : Path, optional
+        The folder from which files of leaves count; by default the current one.
 
     Returns
     -------
@@ -361,15 +395,93 @@ def parse_run(raw: dict[str, Any], where: str = "the run") -> RunConfig:
     ConfigError
         If anything is unknown, absent or out of range.
     """
+    raw = _map_leaves(raw, lambda kind, leaf: plugins.resolve(leaf, folder))
     try:
         return RunConfig.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(tell(error, RunConfig, where)) from None
 
 
+def list_leaves(config: RunConfig) -> list[tuple[str, str]]:
+    """Kind and reference of every leaf that a run names."""
+    found: list[tuple[str, str]] = []
+
+    def collect(kind: str, leaf: str) -> str:
+        found.append((kind, leaf))
+        return leaf
+
+    _map_leaves(config.model_dump(mode="json"), collect)
+    return found
+
+
 def dump_run(config: RunConfig) -> str:
     """The resolved run as TOML: reading it back gives the same run."""
     return tomli_w.dumps(_without_none(config.model_dump(mode="json")))
+
+
+def dump_portable(config: RunConfig) -> tuple[str, dict[str, bytes]]:
+    """The resolved run as TOML that names copies of the files of leaves, and these copies.
+
+    Returns
+    -------
+    text : str
+    files : dict of str to bytes
+        Contents by their path, which counts from the folder of the run file.
+    """
+    files: dict[str, bytes] = {}
+
+    def copy(kind: str, leaf: str) -> str:
+        text, content = plugins.portable(leaf)
+        if content is not None:
+            files[plugins.split_reference(text)[0]] = content
+        return text
+
+    raw = _map_leaves(config.model_dump(mode="json"), copy)
+    return tomli_w.dumps(_without_none(raw)), files
+
+
+def _map_leaves(raw: Any, change: Callable[[str, str], str]) -> Any:
+    """The tables of a run file with another reference in place of each leaf.
+
+    Nothing is validated yet: what is not where it should be stays as it is.
+    """
+    if not isinstance(raw, dict):
+        return raw
+
+    def replace(table: Any, key: str, kind: str) -> Any:
+        if not isinstance(table, dict) or not isinstance(table.get(key), str):
+            return table
+        return {**table, key: change(kind, table[key])}
+
+    def replace_families(table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        inner = {key: replace_families(value) for key, value in table.items()}
+        outside = isinstance(inner.get("family"), str) and plugins.is_outside(inner["family"])
+        return replace(inner, "family", "families") if outside else inner
+
+    def replace_step(step: Any) -> Any:
+        return (
+            change("augmentations", step)
+            if isinstance(step, str)
+            else replace(step, "name", "augmentations")
+        )
+
+    raw = dict(raw)
+    for name, key, kind in (
+        ("task", "name", "tasks"),
+        ("model", "architecture", "architectures"),
+        ("survey", "source", "sources"),
+    ):
+        if name in raw:
+            raw[name] = replace(raw[name], key, kind)
+    if "task" in raw:
+        raw["task"] = replace_families(raw["task"])
+    augmentation = raw.get("augmentation")
+    if isinstance(augmentation, dict) and isinstance(augmentation.get("steps"), list | tuple):
+        steps = [replace_step(step) for step in augmentation["steps"]]
+        raw["augmentation"] = {**augmentation, "steps": steps}
+    return raw
 
 
 def _without_none(value: Any) -> Any:
@@ -391,7 +503,10 @@ def read_survey_file(path: Path) -> dict[str, Any]:
             f"{path} is a run file, not a survey.",
             hint="give the file that it names under survey",
         )
-    return {"root": str(path.resolve().parent), **survey}
+    folder = path.resolve().parent
+    if isinstance(survey.get("source"), str):
+        survey["source"] = plugins.resolve(survey["source"], folder)
+    return {"root": str(folder), **survey}
 
 
 def _override(raw: dict[str, Any], text: str) -> None:

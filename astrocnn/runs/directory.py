@@ -8,23 +8,21 @@ import json
 import platform
 import sys
 import time
+import tomllib
 import zipfile
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from astrocnn import __version__, calibration
-from astrocnn.atomic import write_text
+from astrocnn import __version__, calibration, estimators
+from astrocnn.atomic import write_bytes, write_text
 from astrocnn.backend import get_versions
+from astrocnn.calibration import Extra
 from astrocnn.errors import AstrocnnError, ConfigError
-from astrocnn.runs.config import RunConfig, dump_run, load_run
-
-if TYPE_CHECKING:
-    from astrocnn.calibration import Extra
-    from astrocnn.estimators import Estimator
+from astrocnn.runs.config import RunConfig, dump_portable, load_run
 
 __all__ = ["RunDirectory", "differences"]
 
@@ -34,16 +32,17 @@ class RunDirectory:
 
     ============================  =====================================================
     ``config.toml``               the run, resolved
+    ``leaves/``                   copies of the user's own files that it names
     ``environment.json``          versions of Python and packages, the machine
     ``shards/``                   cutouts (see `astrocnn.datasets`)
     ``model/``                    the trained estimator: ``model.keras``, ``inputs.json``, ...
     ``history.csv``               losses and metrics per epoch
     ``backup/``                   state to resume an interrupted training from
-    ``calibration.json``          what the validation split taught about the predictions
+    ``calibration.json``          what was fitted on the validation split
     ``evaluation/``               draws on the test split, kept for reports without a new scoring
     ``scores.json``               scores with intervals
     ``test_scorings.json``        every time the test split was scored
-    ``explanations/``             maps of objects and what the network has learned
+    ``explanations/``             maps of objects and of the network as a whole
     ``figures/``, ``report.html`` what a person looks at
     ============================  =====================================================
 
@@ -79,14 +78,17 @@ class RunDirectory:
             If the folder belongs to another run: a changed run deserves another folder.
         """
         run = cls(path)
-        text = dump_run(config)
-        if run.config_file.is_file() and run.config_file.read_text() != text:
-            changed = differences(load_run(run.config_file), config)
+        text, files = dump_portable(config)
+        there = run.config_file.is_file()
+        if there and (old := run.config_file.read_text(encoding="utf-8")) != text:
+            changed = differences(tomllib.loads(old), tomllib.loads(text))
             raise ConfigError(
                 f"{run.path} holds another run; it differs in: {', '.join(changed)}.",
                 hint="choose another --out, or remove that folder to start afresh",
             )
-        if not run.config_file.is_file():
+        if not there:
+            for name, content in files.items():
+                write_bytes(run.path / name, content)
             write_text(run.config_file, text)
         write_text(run.path / "environment.json", json.dumps(_environment(), indent=2) + "\n")
         return run
@@ -109,8 +111,11 @@ class RunDirectory:
         return run
 
     def config(self) -> RunConfig:
-        """The run as it was asked for."""
-        return load_run(self.config_file)
+        """The run as it was asked for.
+
+        The directory may be a stranger's: code that it names is imported only if it is trusted.
+        """
+        return load_run(self.config_file, trusted=False)
 
     def require(self, path: Path, verb: str) -> Path:
         """A file or folder that an earlier verb leaves; says which verb when it is absent."""
@@ -121,7 +126,7 @@ class RunDirectory:
             )
         return path
 
-    def estimator(self) -> tuple[Estimator, tuple[Extra, ...]]:
+    def estimator(self) -> tuple[estimators.Estimator, tuple[Extra, ...]]:
         """The trained estimator, calibrated if the run is, and what adds columns to its tables.
 
         Raises
@@ -131,13 +136,11 @@ class RunDirectory:
         ModelError
             If its calibration was made for another model.
         """
-        from astrocnn.estimators import Calibrated, load_estimator
-
-        estimator = load_estimator(self.require(self.model, "train"))
+        estimator = estimators.load_estimator(self.require(self.model, "train"))
         if not self.calibration.is_file():
             return estimator, ()
         made = calibration.read(self.calibration, estimator.fingerprint)
-        return Calibrated(estimator, made.remaps), made.extras
+        return estimators.Calibrated(estimator, made.remaps), made.extras
 
     @contextlib.contextmanager
     def reading(self, path: Path, verb: str) -> Iterator[Path]:
@@ -202,9 +205,8 @@ class RunDirectory:
         return len(log)
 
 
-def differences(old: RunConfig, new: RunConfig) -> list[str]:
-    """Dotted paths of the values in which two runs differ."""
-    a, b = old.model_dump(mode="json"), new.model_dump(mode="json")
+def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    """Dotted paths of the values in which the tables of two run files differ."""
     changed = []
     for key in a.keys() | b.keys():
         if a.get(key) != b.get(key):

@@ -1,29 +1,30 @@
-"""Networks of other runs that a run file names: where they are, and whether they may be used."""
+"""Trained runs that a run file names: where they are, and whether they may be used."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from astrocnn import estimators
 from astrocnn.errors import ConfigError
+from astrocnn.estimators.base import ABOUT
 from astrocnn.imaging.files import expand_path
 from astrocnn.runs.config import NETWORK, RunConfig
 from astrocnn.runs.directory import RunDirectory
 
-if TYPE_CHECKING:
-    from astrocnn.estimators import Estimator
-
-__all__ = ["check_runs", "features_from", "start_of"]
+__all__ = ["check_runs", "load_features", "load_start"]
 
 
-def features_from(config: RunConfig, name: str) -> str | Estimator | tuple[Estimator, str]:
-    """A family of features, or the network of another run that learned from the same split,
-    with the name of a layer if one is meant.
+def load_features(
+    config: RunConfig, name: str
+) -> str | estimators.Estimator | tuple[estimators.Estimator, str]:
+    """A family of features by name, or the network of another run, which has the same split.
+
+    With the name of a layer, if the run file gives one.
     """
     if not name.startswith(NETWORK):
         return name
     folder, layer = _run_and_layer(name)
-    network = _network_in(_trained_run(config, folder, "model.features"))
+    network = _load_model(_find_run(config, folder, "model.features"))
     return (network, layer) if layer else network
 
 
@@ -33,35 +34,32 @@ def _run_and_layer(name: str) -> tuple[str, str]:
     return folder, layer
 
 
-def start_of(config: RunConfig) -> Estimator | None:
+def load_start(config: RunConfig) -> estimators.Estimator | None:
     """The trained network with whose weights a run begins; None when it begins at random.
 
     Raises
     ------
     ConfigError
-        If there is none, or if objects of this test may have taught it.
+        If there is none, or if it was trained on objects that are tested here.
     """
     if config.transfer is None:
         return None
-    from astrocnn.estimators.base import ABOUT, load_estimator
-
     folder = Path(expand_path(config.transfer.start, config.root))
     if (folder / ABOUT).is_file():
-        return load_estimator(folder)
-    return _network_in(_trained_run(config, config.transfer.start, "transfer.start"))
+        return estimators.load_estimator(folder)
+    return _load_model(_find_run(config, config.transfer.start, "transfer.start"))
 
 
 def check_runs(config: RunConfig) -> None:
-    """Refuse trained networks that are not where the run file says, or were taught by objects of
-    this test: all at once, without a look into the networks.
+    """Refuse trained runs that do not exist, or that were trained on objects tested here.
+
+    All at once; no network is loaded.
 
     Raises
     ------
     ConfigError
         With the folders that were looked at.
     """
-    from astrocnn.estimators.base import ABOUT
-
     wanted = [
         ("model.features", _run_and_layer(name)[0])
         for name in config.model.features
@@ -74,7 +72,7 @@ def check_runs(config: RunConfig) -> None:
     wrong = []
     for place, folder in wanted:
         try:
-            _trained_run(config, folder, place)
+            _find_run(config, folder, place)
         except ConfigError as error:
             wrong.append(error)
     if len(wrong) > 1:
@@ -83,8 +81,8 @@ def check_runs(config: RunConfig) -> None:
         raise wrong[0]
 
 
-def _trained_run(config: RunConfig, folder: str, place: str) -> RunDirectory:
-    """The run directory that a run file names, with a network that knows no object of this test."""
+def _find_run(config: RunConfig, folder: str, place: str) -> RunDirectory:
+    """The directory of a trained run, whose training set has no object that is tested here."""
     path = Path(expand_path(folder, config.root))
     home = RunDirectory(path)
     for file, lacks in ((home.config_file, "no config.toml"), (home.model, "no trained model")):
@@ -101,24 +99,22 @@ def _trained_run(config: RunConfig, folder: str, place: str) -> RunDirectory:
     return home
 
 
-def _network_in(home: RunDirectory) -> Estimator:
-    from astrocnn.estimators import load_estimator
-
-    return load_estimator(home.require(home.model, "train"))
+def _load_model(home: RunDirectory) -> estimators.Estimator:
+    return estimators.load_estimator(home.require(home.model, "train"))
 
 
 def _check_split(config: RunConfig, home: RunDirectory, *, elsewhere: bool = False) -> None:
-    """Refuse a network that may have learned from objects that test this run.
+    """Refuse a run with another split: its training set may hold objects that are tested here.
 
-    With `elsewhere` one of another catalogue is fine.
+    With `elsewhere` one of another catalogue is allowed.
     """
     other = home.config()
     files = [expand_path(c.catalog.file, c.root) for c in (config, other)]
     alike = Path(files[0]).resolve() == Path(files[1]).resolve()
     if (alike and config.split != other.split) or not (alike or elsewhere):
         raise ConfigError(
-            f"The network of '{home.path}' learned from another split: objects of this test may "
-            "have taught it.",
+            f"The network of '{home.path}' was trained with another split: its training set may "
+            "hold objects that are tested here.",
             received=f"{other.split} of {files[1]}",
             allowed=f"{config.split} of {files[0]}",
         )

@@ -11,12 +11,10 @@ import numpy as np
 import pytest
 
 from astrocnn.cli import main
-from astrocnn.datasets import Shards
-from astrocnn.runs.assemble import estimator_of, task_of
 from astrocnn.runs.config import load_run
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.verbs.cutouts import make_shards
-from astrocnn.runs.verbs.train import trained_inputs
+from astrocnn.runs.run import Run
+from astrocnn.runs.verbs.cutouts import write_cutouts
 
 RUN = """
 title = "a small survey"
@@ -74,15 +72,16 @@ def untrained(folder: Path, text: str) -> Path:
     """A run whose network has the weights it began with, which can be explained as well."""
     (folder / "run.toml").write_text(text)
     config = load_run(folder / "run.toml")
-    home = RunDirectory.create(folder / "run", config)
-    make_shards(config, home)
-    shards = Shards.open(home.shards)
-    task = task_of(config)
-    inputs = trained_inputs(config, shards, np.arange(len(shards)))
-    if inputs.scalars:
-        inputs = inputs.with_scalar_statistics(shards.scalars(inputs.scalars))
-    network = estimator_of(config, task, inputs)
-    network._adopt(network._untrained())
-    network.bfloat16_change_ = 1.0
-    network.save(home.model)
-    return home.path
+    run = Run(config, RunDirectory.create(folder / "run", config))
+    write_cutouts(run)
+    rows = np.arange(len(run.shards))
+    run.rows = {"train": rows}
+    run.fit_inputs()
+    estimator = run.untrained
+    if estimator.inputs.scalars:
+        values = run.shards.scalars(estimator.inputs.scalars)
+        estimator.inputs = estimator.inputs.with_scalar_statistics(values)
+    estimator._adopt(estimator.network)
+    estimator.bfloat16_change_ = 1.0
+    estimator.save(run.directory.model)
+    return run.directory.path

@@ -7,8 +7,8 @@ import tomllib
 import pytest
 
 from astrocnn.errors import ConfigError
-from astrocnn.runs.assemble import optimizer_of
 from astrocnn.runs.config import dump_run, load_run, parse_run
+from astrocnn.runs.run import Run
 
 GOOD = {
     "catalog": {"file": "catalog.fits"},
@@ -54,7 +54,7 @@ def test_parameters_of_the_optimizer():
     nesterov = {"optimizer": "nesterov", "parameters": {"momentum": 0.95}, "weight_decay": 1e-4}
     config = parse_run({**GOOD, "training": nesterov})
     assert parse_run(tomllib.loads(dump_run(config))) == config
-    assert optimizer_of(config).options == {"momentum": 0.95, "weight_decay": 1e-4}
+    assert Run(config).optimizer.options == {"momentum": 0.95, "weight_decay": 1e-4}
     # A run without them is written as it was before there were any.
     assert "parameters" not in tomllib.loads(dump_run(parse_run(GOOD)))["training"]
     for wrong, said in (

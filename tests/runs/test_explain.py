@@ -19,10 +19,9 @@ from astrocnn.datasets import Shards
 from astrocnn.errors import CatalogError, ConfigError, ModelError
 from astrocnn.estimators import Calibrated, ClassicalEstimator, Ensemble, load_estimator
 from astrocnn.explain import explanation_reading
-from astrocnn.runs.assemble import survey_of, task_of
 from astrocnn.runs.config import load_run
-from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.explaining.subject import subject_of
+from astrocnn.runs.run import Run
 from astrocnn.runs.verbs import explain, report
 from astrocnn.simulation import simulate_quality
 
@@ -341,7 +340,7 @@ def test_redshifts_with_scalars_and_masks(home, tmp_path, no_figures):
 def test_a_class_or_a_layer_in_place_of_the_answer(home, no_figures, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(home / "run", run)
-    classes = task_of(RunDirectory.open(run).config()).targets[0].family.classes
+    classes = Run.open(run).task.targets[0].family.classes
     for of, said in ((classes[1], f"= {classes[1]}"), ("layer:conv1#0", "of conv1, channel 0")):
         told(run, most_uncertain=2, methods=["saliency"], checks=False, of=of)
         table = Table.read(run / "explanations/diagnostics.fits", hdu=1)
@@ -395,7 +394,7 @@ def test_stamps_keep_the_coordinates_of_their_files(real_data, tmp_path, no_figu
     run = untrained(tmp_path, ZTF)
     told(run, per_class=1, methods=["saliency"], checks=False)
     table = Table.read(run / "explanations/diagnostics.fits", hdu=1)
-    template = survey_of(load_run(tmp_path / "run.toml")).bands[0].image
+    template = Run(load_run(tmp_path / "run.toml")).survey.bands[0].image
     assert len(table)
     for line in table:
         with warnings.catch_warnings():

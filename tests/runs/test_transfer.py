@@ -10,7 +10,7 @@ import pytest
 from astrocnn.errors import ConfigError
 from astrocnn.estimators import load_estimator
 from astrocnn.runs.config import dump_run, parse_run
-from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.run import Run
 from astrocnn.runs.verbs.report import _training
 
 from .command import astrocnn
@@ -38,7 +38,7 @@ def test_other_bands_and_classes_begin_with_what_was_learned(home, tmp_path):
     about = json.loads((out / "model" / "estimator.json").read_text())
     assert about["origin"]["model"] == first.fingerprint
     assert second.facts["Began with"] == f"model SHA-256 {first.fingerprint}"
-    assert str(old) in str(_training(RunDirectory.open(out)).tables)
+    assert str(old) in str(_training(Run.open(out)).tables)
     # One epoch, in which all but the head is frozen.
     for name in ("conv2", "norm1"):
         layers = [e.model_.get_layer(name).get_weights() for e in (first, second)]
@@ -53,7 +53,7 @@ def test_other_bands_and_classes_begin_with_what_was_learned(home, tmp_path):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (("--set", "split.seed=1"), "learned from another split"),
+        (("--set", "split.seed=1"), "trained with another split"),
         (("--set", "model.architecture=lenet", "--set", "inputs.size=32"), "those of a 'plain8'"),
         (("--set", "model.options.width=0.5"), "filters 8 there, 16 here"),
         (("--set", "transfer.rates={conv99=0}"), "did you mean 'conv"),

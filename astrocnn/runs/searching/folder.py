@@ -79,8 +79,9 @@ class SearchFolder:
         text = dump_run(self.config)
         if file.is_file():
             old = load_run(file)
-            changed = differences(_kept(old), _kept(self.config))
             if _kept(old) != _kept(self.config):
+                a, b = (_kept(config).model_dump(mode="json") for config in (old, self.config))
+                changed = differences(a, b)
                 raise ConfigError(
                     f"{self.path} holds another search; it differs in: {', '.join(changed)}.",
                     hint="choose another --out, or remove that folder to start afresh",

@@ -12,20 +12,8 @@ from astrocnn.backend import load_tensorflow
 from astrocnn.catalog import Catalog
 from astrocnn.errors import AstrocnnError, ConfigError, MissingDependency
 from astrocnn.plugins import nearest
-from astrocnn.runs.assemble import (
-    augmentation_of,
-    catalog_of,
-    check_columns,
-    check_draws,
-    inputs_of,
-    network_of,
-    optimizer_of,
-    options_of,
-    source_of,
-    survey_of,
-    task_of,
-)
 from astrocnn.runs.config import RunConfig
+from astrocnn.runs.run import Run
 from astrocnn.runs.searching.folder import SearchFolder
 from astrocnn.runs.searching.section import SearchSection
 from astrocnn.runs.searching.space import known_values
@@ -64,7 +52,8 @@ def check(folder: SearchFolder) -> None:
         raise MissingDependency("optuna", "search", what)
     mistakes = list(_of_the_run(config, search))
     check_runs(config)
-    task = task_of(config)
+    whole = Run(config)
+    task = whole.task
     mistakes += _of_the_objective(search, task)
     refused: Refusals = {}
     for name, one in search.space.items():
@@ -72,14 +61,14 @@ def check(folder: SearchFolder) -> None:
             label = _said({name: value})
             _try(refused, label, lambda n=name, v=value: folder.config_of({n: v}))
     runs = _Runs(folder, refused)
-    runs.check(options_of)
-    runs.check(optimizer_of, lambda run: run.training.model_dump(mode="json"))
+    runs.check(lambda run: Run(run).block_options)
+    runs.check(lambda run: Run(run).optimizer, lambda run: run.training.model_dump(mode="json"))
     _refuse(mistakes, refused)
 
     load_tensorflow()
-    catalog = _try(refused, "all trials", lambda: _labelled(config, task))
+    catalog = _try(refused, "all trials", lambda: _labelled(whole))
     if catalog is not None:
-        runs.check(lambda run: _build(run, task, catalog), _seen, most=_MOST_NETWORKS)
+        runs.check(lambda run: _build(run, whole), _seen, most=_MOST_NETWORKS)
     _refuse([], refused)
 
 
@@ -192,24 +181,23 @@ def _seen(run: RunConfig) -> Any:
     return run.model_dump(mode="json", include={"model", "inputs", "augmentation"})
 
 
-def _labelled(config: RunConfig, task: Task) -> Catalog:
+def _labelled(run: Run) -> Catalog:
     """The catalogue, whose labels are good."""
-    catalog = catalog_of(config)
-    task.encode({name: catalog.column(name) for name in task.label_columns})
-    check_columns(config, catalog.table)
+    catalog = run.catalog
+    run.task.encode({name: catalog.column(name) for name in run.task.label_columns})
+    run.check_columns(catalog.table)
     return catalog
 
 
-def _build(run: RunConfig, task: Task, catalog: Catalog) -> None:
+def _build(config: RunConfig, whole: Run) -> None:
     """What training would find out about inputs and layers."""
-    for name in run.inputs.scalars:
-        catalog.numbers(name)
-    source = source_of(survey_of(run), catalog, run.inputs.size)
-    augmentation_of(run, task, inputs_of(run, source))
-    if run.prediction.draws:
-        check_draws(run, task, source)
-    else:
-        network_of(run, task, source)
+    run = Run(config)
+    # Catalogue and task are the same in all trials.
+    run.catalog, run.task = whole.catalog, whole.task
+    for name in config.inputs.scalars:
+        run.catalog.numbers(name)
+    _ = run.augmentation, run.network
+    run.check_draws()
 
 
 def _try(

@@ -18,10 +18,11 @@ from astrocnn.backend import keras, load_tensorflow
 from astrocnn.datasets.shards import MANIFEST, Shards
 from astrocnn.errors import AstrocnnError, ConfigError, ModelError, TrainingError
 from astrocnn.runs.config import RunConfig, load_run
+from astrocnn.runs.run import Run
 from astrocnn.runs.searching.folder import SearchFolder
 from astrocnn.runs.searching.space import known_values
 from astrocnn.runs.searching.trial import Outcome, TrialFolder
-from astrocnn.runs.verbs.cutouts import make_shards
+from astrocnn.runs.verbs.cutouts import write_cutouts
 
 __all__ = ["cut", "in_processes", "prepare", "work"]
 
@@ -49,7 +50,7 @@ def cut(folder: SearchFolder, config: RunConfig) -> Shards:
     with folder.alone():
         # Shards that are whole stay as they are: others may be reading them.
         if not (home.shards / MANIFEST).is_file():
-            make_shards(config, home)
+            write_cutouts(Run(config, home))
     return Shards.open(home.shards)
 
 

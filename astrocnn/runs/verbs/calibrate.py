@@ -9,17 +9,16 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
+from astrocnn import estimators
 from astrocnn.atomic import replacing
 from astrocnn.backend import load_tensorflow
 from astrocnn.calibration import calibrate, held_out, remap_for, write
 from astrocnn.calibration.selection import Selection
-from astrocnn.datasets import Shards, read_labels
+from astrocnn.datasets import read_labels
 from astrocnn.errors import PredictionError
 from astrocnn.evaluation import evaluate_target
 from astrocnn.evaluation.report_chapters import calibration_table
-from astrocnn.runs.assemble import task_of
-from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.verbs.train import labelled_rows
+from astrocnn.runs.run import Run
 
 __all__ = ["run"]
 
@@ -36,30 +35,22 @@ def run(folder: Path) -> Iterator[Table | str]:
     ConfigError
         If the run has not been trained.
     """
-    home = RunDirectory.open(folder)
-    config, task = home.config(), task_of(home.config())
-    shards = Shards.open(home.require(home.shards, "cutouts"))
+    current = Run.open(folder)
+    config, home, shards = current.config, current.directory, current.shards
     model = home.require(home.model, "train")
 
     load_tensorflow()
-    from astrocnn.estimators import load_estimator
-
-    estimator = load_estimator(model)
-    rows = labelled_rows(config, shards, task)["validation"]
+    # The estimator alone: a calibration that is there already is fitted anew.
+    estimator, task = estimators.load_estimator(model), current.task
+    rows = current.rows["validation"]
     if not len(rows):
         raise PredictionError(
             "The validation split has no labelled object to calibrate on.",
             hint="add rows, or change split.fractions",
         )
+    samples = current.sample(rows, estimator)
     images = shards.images(rows)
     scalars = shards.scalars(estimator.inputs.scalars)[rows] if estimator.inputs.scalars else None
-    samples = estimator.sample(
-        images,
-        scalars,
-        draws=config.prediction.draws,
-        seed=config.seed,
-        views=config.prediction.views,
-    )
     encoded, weights = read_labels(shards, task, rows)
     section = config.calibration
     by = None

@@ -15,22 +15,8 @@ from astrocnn.catalog import SPLITS, Catalog
 from astrocnn.errors import AstrocnnError, ConfigError
 from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.imaging import Source
-from astrocnn.runs.assemble import (
-    augmentation_of,
-    catalog_of,
-    check_columns,
-    check_draws,
-    estimator_of,
-    inputs_of,
-    network_of,
-    optimizer_of,
-    source_of,
-    splits_of,
-    survey_of,
-    task_of,
-)
 from astrocnn.runs.config import RunConfig
-from astrocnn.runs.trained_runs import start_of
+from astrocnn.runs.run import Run, get_members
 from astrocnn.targets import Task
 from astrocnn.training.diagnostics import Finding
 
@@ -53,43 +39,42 @@ def run(config: RunConfig) -> tuple[Table, bool]:
     load_tensorflow()
     table = Table(title=config.title, title_justify="left", title_style="bold", show_header=False)
     good = True
-    for finding in _findings(config):
+    for finding in _findings(Run(config)):
         mark = Text("ok", "green") if finding.good else Text("wrong", "red")
         table.add_row(mark, finding.what, finding.said)
         good &= finding.good
     return table, good
 
 
-def _findings(config: RunConfig) -> Iterator[Finding]:
-    catalog, finding = _attempt("catalogue", lambda: _catalog(config))
+def _findings(run: Run) -> Iterator[Finding]:
+    catalog, finding = _attempt("catalogue", lambda: _catalog(run))
     yield finding
-    task, finding = _attempt("task", lambda: _task(config))
+    task, finding = _attempt("task", lambda: _task(run))
     yield finding
     source = None
     if catalog is not None:
-        source, finding = _attempt("survey", lambda: _source(config, catalog))
+        source, finding = _attempt("survey", lambda: _source(run))
         yield finding
     if catalog is not None and task is not None:
-        _, finding = _attempt("labels", lambda: _labels(config, catalog, task))
+        _, finding = _attempt("labels", lambda: _labels(run))
         yield finding
     if catalog is not None and source is not None and source.bands:
         yield from _images(catalog, source)
     if source is None or task is None:
         return
-    model = None
-    if config.model.method is None:
-        model, finding = _attempt("network", lambda: _network(config, source, task))
-        yield finding
-        _, finding = _attempt("training", lambda: _training(config, source, task))
-        yield finding
-    else:
-        yield _attempt("method", lambda: _method(config, source, task))[1]
-    if model is not None and config.transfer is not None:
-        yield _attempt("start", lambda: _start(config, source, task))[1]
-    if model is not None or config.model.method is not None:
-        yield _attempt("draws", lambda: _draws(config, task, source))[1]
-    if model is not None:
-        yield _time(config, model, len(source))
+    if not run.has_network:
+        yield _attempt("method", lambda: _method(run))[1]
+        yield _attempt("draws", lambda: _draws(run))[1]
+        return
+    model, finding = _attempt("network", lambda: _network(run))
+    yield finding
+    yield _attempt("training", lambda: _training(run))[1]
+    if model is None:
+        return
+    yield _attempt("draws", lambda: _draws(run))[1]
+    yield _time(run.config, model, len(source))
+    if run.config.transfer is not None:
+        yield _attempt("start", lambda: _start(run))[1]
 
 
 def _attempt(what: str, do: Callable[[], tuple[Any, str]]) -> tuple[Any, Finding]:
@@ -100,27 +85,25 @@ def _attempt(what: str, do: Callable[[], tuple[Any, str]]) -> tuple[Any, Finding
     return value, Finding(what, True, said)
 
 
-def _catalog(config: RunConfig) -> tuple[Catalog, str]:
-    catalog = catalog_of(config)
+def _catalog(run: Run) -> tuple[Catalog, str]:
+    catalog = run.catalog
     roles = catalog.roles
     where = f"positions '{roles.ra}', '{roles.dec}'" if roles.ra else "no positions"
     said = f"{len(catalog)} rows, identifier '{roles.id}', {where}"
-    for name in config.inputs.scalars:
+    for name in run.config.inputs.scalars:
         catalog.numbers(name)
     bad = int(np.count_nonzero(catalog.flags & int(Flag.BAD_COORDINATES)))
     return catalog, said + (f"; {bad} with bad coordinates" if bad else "")
 
 
-def _task(config: RunConfig) -> tuple[Task, str]:
-    task = task_of(config)
-    return task, ", ".join(
-        f"{t.name} from column {', '.join(map(repr, t.label_columns))}" for t in task.targets
+def _task(run: Run) -> tuple[Task, str]:
+    return run.task, ", ".join(
+        f"{t.name} from column {', '.join(map(repr, t.label_columns))}" for t in run.task.targets
     )
 
 
-def _source(config: RunConfig, catalog: Catalog) -> tuple[Source, str]:
-    survey = survey_of(config)
-    source = source_of(survey, catalog, config.inputs.size)
+def _source(run: Run) -> tuple[Source, str]:
+    survey, source = run.survey, run.source
     if survey is None:
         return source, "none: the catalogue alone"
     scale = "scale unknown" if source.pixel_scale is None else f"{source.pixel_scale:.4g} arcsec"
@@ -128,14 +111,14 @@ def _source(config: RunConfig, catalog: Catalog) -> tuple[Source, str]:
     return source, said
 
 
-def _labels(config: RunConfig, catalog: Catalog, task: Task) -> tuple[None, str]:
+def _labels(run: Run) -> tuple[None, str]:
+    catalog, task = run.catalog, run.task
     encoded, weights = task.encode({name: catalog.column(name) for name in task.label_columns})
     tally = task.tally(encoded, weights)
-    splits = splits_of(config, catalog)
     lines = [f"{name}: " + ", ".join(f"{k} {v}" for k, v in t.items()) for name, t in tally.items()]
-    counts = np.bincount(splits, minlength=len(SPLITS))
+    counts = np.bincount(run.splits, minlength=len(SPLITS))
     lines.append(", ".join(f"{name} {n}" for name, n in zip(SPLITS, counts, strict=True)))
-    check_columns(config, catalog.table)
+    run.check_columns(catalog.table)
     empty = [name for name, n in zip(SPLITS, counts, strict=True) if not n]
     if empty:
         raise ConfigError(
@@ -174,29 +157,27 @@ def _images(catalog: Catalog, source: Source) -> Iterator[Finding]:
     )
 
 
-def _network(config: RunConfig, source: Source, task: Task) -> tuple[Any, str]:
-    model = network_of(config, task, source)
-    inputs = inputs_of(config, source)
+def _network(run: Run) -> tuple[Any, str]:
+    model, inputs = run.network, run.inputs
     seen = [" x ".join(map(str, inputs.shape))] if inputs.bands else []
     seen += [f"{len(inputs.scalars)} scalars"] if inputs.scalars else []
-    said = f"{config.model.architecture}: {' and '.join(seen)}, "
+    said = f"{model.name}: {' and '.join(seen)}, "
     return model, said + f"{model.count_params():,} parameters"
 
 
-def _method(config: RunConfig, source: Source, task: Task) -> tuple[None, str]:
-    facts = estimator_of(config, task, inputs_of(config, source)).facts
+def _method(run: Run) -> tuple[None, str]:
+    facts = run.untrained.facts
     return None, "; ".join(f"{name.lower()}: {said}" for name, said in facts.items())
 
 
-def _start(config: RunConfig, source: Source, task: Task) -> tuple[None, str]:
-    estimator, start = estimator_of(config, task, inputs_of(config, source)), start_of(config)
-    first, one = (getattr(e, "members", (e,))[0] for e in (estimator, start))
+def _start(run: Run) -> tuple[None, str]:
+    first, one = (get_members(e)[0] for e in (run.untrained, run.start))
     return None, first.beginning(one)["Weights"]
 
 
-def _draws(config: RunConfig, task: Task, source: Source) -> tuple[None, str]:
-    check_draws(config, task, source)
-    section = config.prediction
+def _draws(run: Run) -> tuple[None, str]:
+    run.check_draws()
+    section = run.config.prediction
     how = f"{section.draws}" if section.draws else "none: one deterministic pass"
     return None, f"{how}; views: {section.views}"
 
@@ -225,10 +206,9 @@ def _duration(seconds: float) -> str:
     return f"{max(seconds, 1):.0f} s"
 
 
-def _training(config: RunConfig, source: Source, task: Task) -> tuple[None, str]:
-    optimizer_of(config)
-    augmentation_of(config, task, inputs_of(config, source))
-    section = config.training
+def _training(run: Run) -> tuple[None, str]:
+    _ = run.optimizer, run.augmentation
+    section = run.config.training
     return None, (
         f"{section.optimizer}, rate {section.learning_rate:g} ({section.schedule}), "
         f"{section.epochs} epochs of batches of {section.batch_size}"

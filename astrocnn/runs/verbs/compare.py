@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.table import Table
 
 from astrocnn.backend import load_tensorflow
-from astrocnn.datasets import Shards, read_labels
+from astrocnn.datasets import read_labels
 from astrocnn.errors import ConfigError
 from astrocnn.evaluation import Contestant, compare_models, evaluate_target
-from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.run import Run
 
 __all__ = ["run"]
 
@@ -38,10 +38,10 @@ def run(folders: Sequence[Path]) -> Iterator[Table | str]:
 
 
 def _read(folder: Path) -> Contestant:
-    home = RunDirectory.open(folder)
-    shards = Shards.open(home.require(home.shards, "cutouts"))
+    current = Run.open(folder)
+    home, shards = current.directory, current.shards
     home.require(home.model, "train")
-    task = home.estimator()[0].task
+    task = current.estimator.task
     name, _, score = task.headline.partition(".")
     rows, samples = home.kept_draws([name])
     encoded, weights = read_labels(shards, task, rows)

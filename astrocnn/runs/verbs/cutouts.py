@@ -7,36 +7,33 @@ from pathlib import Path
 
 import numpy as np
 
-from astrocnn.catalog import Catalog
 from astrocnn.datasets import Shards, write_shards
 from astrocnn.errors import ImageError
 from astrocnn.flags import UNUSABLE, Flag
-from astrocnn.imaging import open_source
-from astrocnn.runs.assemble import catalog_of, inputs_of, source_of, survey_of
+from astrocnn.imaging import Survey, open_source
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.run import Run
 
-__all__ = ["make_shards", "run"]
+__all__ = ["run", "write_cutouts"]
 
 _SHOWN = 5
 
 
 def run(config: RunConfig, out: Path) -> Iterator[str]:
     """Write the shards of a run and say what was found."""
-    folder = RunDirectory.create(out, config)
-    shards, problems = make_shards(config, folder)
-    yield f"{len(shards)} objects in {folder.shards}"
-    yield from tally_flags(shards)
+    current = Run(config, RunDirectory.create(out, config))
+    problems = write_cutouts(current)
+    yield f"{len(current.shards)} objects in {current.directory.shards}"
+    yield from tally_flags(current.shards)
     yield from problems
 
 
-def make_shards(config: RunConfig, folder: RunDirectory) -> tuple[Shards, list[str]]:
-    """Cut what is not cut yet.
+def write_cutouts(run: Run) -> list[str]:
+    """Cut what is not cut yet; `Run.shards` are then open.
 
     Returns
     -------
-    shards : Shards
-        Of the run; those already there are not cut again.
     problems : list of str
         What was wrong with the first files that could not be read.
 
@@ -45,27 +42,28 @@ def make_shards(config: RunConfig, folder: RunDirectory) -> tuple[Shards, list[s
     ImageError
         If not a single object has an image.
     """
-    catalog = catalog_of(config)
-    source = source_of(survey_of(config), catalog, config.inputs.size)
+    source = run.source
     problems: list[str] = getattr(source, "problems", [])
-    shards = write_shards(folder.shards, catalog, source, inputs_of(config, source))
+    run.shards = shards = write_shards(run.directory.shards, run.catalog, source, run.inputs)
     if np.all(shards.flags & int(UNUSABLE)):
         raise ImageError(
             "Not one object of the catalogue has an image.",
             received="; ".join(
                 [*(" ".join(line.split()) for line in tally_flags(shards)), *problems[:1]]
             ),
-            hint=_elsewhere(config, catalog)
+            hint=_explain_misses(run)
             or "compare the positions or file names of the catalogue with the survey: "
             "'astrocnn check' shows both",
         )
-    return shards, problems[:_SHOWN]
+    return problems[:_SHOWN]
 
 
-def _elsewhere(config: RunConfig, catalog: Catalog) -> str | None:
+def _explain_misses(run: Run) -> str | None:
     """Whether the positions would lie on the images if they were read in another way."""
-    survey = survey_of(config)
-    if survey.kind != "tiles" or catalog.roles.ra is None or catalog.roles.dec is None:
+    survey, catalog = run.survey, run.catalog
+    if not isinstance(survey, Survey) or survey.kind != "tiles":
+        return None
+    if catalog.roles.ra is None or catalog.roles.dec is None:
         return None
     rows = np.unique(np.linspace(0, len(catalog) - 1, 1000).astype(int))
     ra, dec = (catalog.numbers(name)[rows] for name in (catalog.roles.ra, catalog.roles.dec))
@@ -77,7 +75,7 @@ def _elsewhere(config: RunConfig, catalog: Catalog) -> str | None:
         good = np.isfinite(x) & np.isfinite(y) & (np.abs(y) <= 90) & (np.abs(x) <= 360)
         if not good.any():
             continue
-        source = open_source(survey, ra=x[good], dec=y[good], size=config.inputs.size)
+        source = open_source(survey, ra=x[good], dec=y[good], size=run.config.inputs.size)
         inside = source.read(np.arange(len(source))).flags & int(UNUSABLE) == 0
         if inside.any():
             return f"read {what}, {inside.sum()} of {len(rows)} positions tried have an image"

@@ -18,8 +18,7 @@ from astrocnn.imaging.planes import Plane
 from astrocnn.imaging.tiles import BandTiles, open_band
 from astrocnn.plugins import nearest
 from astrocnn.progress import track
-from astrocnn.runs.assemble import survey_from
-from astrocnn.runs.config import read_survey_file
+from astrocnn.runs.run import load_survey
 
 __all__ = ["run"]
 
@@ -53,7 +52,7 @@ def run(
         raise ConfigError(
             f"'{out}' exists: a catalogue is not replaced.", hint="write to another --out"
         )
-    found = survey_from(read_survey_file(survey), Path())
+    found = load_survey(survey)
     if found.kind != "tiles":
         raise ConfigError("Sources are detected on tiles; this survey is made of stamps.")
     name = band or found.band_names[found.reference_index]

@@ -10,11 +10,11 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from astrocnn import datasets, estimators
 from astrocnn.datasets import read_labels
-from astrocnn.runs.assemble import splits_of
 from astrocnn.runs.config import RunConfig
-from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.verbs.find_lr import Beginning, begin, save_figure
+from astrocnn.runs.run import Run
+from astrocnn.runs.verbs.find_lr import prepare, save_figure
 from astrocnn.training.diagnostics import (
     Finding,
     LayerStatistics,
@@ -50,21 +50,21 @@ def run(config: RunConfig, out: Path) -> tuple[Table, bool, Path | None]:
         Activations and gradients by layer, also of the trained network if the folder has one; no
         figure where the network yields no numbers.
     """
-    folder = RunDirectory(out)
-    start = begin(config, folder)
-    findings = [*_labels(config, start)]
-    batch = _batch(config, start, _BATCH)
+    current = prepare(config, out)
+    folder = current.directory
+    findings = [*_labels(current)]
+    batch = _batch(current, _BATCH)
     stages: dict[str, list[LayerStatistics]] = {}
-    for finding in _network(start, batch, stages):
+    for finding in _network(current, batch, stages):
         findings.append(finding)
     if stages:
-        families = {t.name: t.family for t in start.task.targets}
-        few = _batch(config, start, _EXAMPLES)
-        findings.append(check_overfit(start.model, few, families))
+        families = {t.name: t.family for t in current.task.targets}
+        few = _batch(current, _EXAMPLES)
+        findings.append(check_overfit(current.network, few, families))
     figure = None
     if stages:
         if folder.model.exists():
-            stages |= _trained(folder, batch, start, stages["at the start"])
+            stages |= _trained(batch, current, stages["at the start"])
         figure, _ = save_figure(plot_layers(stages), folder.figures / "layers.png")
     title = {"title": config.title, "title_justify": "left", "title_style": "bold"}
     table = Table(show_header=False, **title)
@@ -74,19 +74,19 @@ def run(config: RunConfig, out: Path) -> tuple[Table, bool, Path | None]:
     return table, all(finding.good for finding in findings), figure
 
 
-def _labels(config: RunConfig, start: Beginning) -> Iterator[Finding]:
-    shards, task = start.shards, start.task
-    train = start.rows["train"]
+def _labels(current: Run) -> Iterator[Finding]:
+    shards, task = current.shards, current.task
+    train = current.rows["train"]
     for name, tally in task.tally(*read_labels(shards, task, train)).items():
         finding = check_balance(tally)
         yield Finding(finding.what, finding.good, f"{name}: {finding.said}")
-    used = np.sort(np.concatenate(list(start.rows.values())))
+    used = np.sort(np.concatenate(list(current.rows.values())))
     content = np.asarray(shards.content)[used]
     encoded, weights = read_labels(shards, task, used)
     for name in task.names:
         finding = check_contradictions(content, encoded[name], weights[name])
         yield Finding(finding.what, finding.good, f"{name}: {finding.said}")
-    split = splits_of(config, shards.catalog, shards.content)[used]
+    split = current.shard_splits[used]
     catalog = shards.catalog
     place = {}
     if catalog.ra is not None and catalog.dec is not None:
@@ -94,40 +94,42 @@ def _labels(config: RunConfig, start: Beginning) -> Iterator[Finding]:
     yield check_leakage(split, content, **place)
 
 
-def _batch(config: RunConfig, start: Beginning, size: int) -> Any:
+def _batch(current: Run, size: int) -> Any:
     """The first batch of training objects in a shuffled order, not augmented."""
-    from astrocnn.datasets import build_dataset
-
-    rows = start.rows["train"]
-    how = {"batch_size": size, "shuffle": True, "seed": config.seed}
-    return next(iter(build_dataset(start.shards, rows, start.task, start.inputs, **how)))
+    rows = current.rows["train"]
+    how = {"batch_size": size, "shuffle": True, "seed": current.config.seed}
+    return next(
+        iter(
+            datasets.build_dataset(
+                current.shards, rows, current.task, current.untrained.inputs, **how
+            )
+        )
+    )
 
 
 def _network(
-    start: Beginning, batch: Any, stages: dict[str, list[LayerStatistics]]
+    current: Run, batch: Any, stages: dict[str, list[LayerStatistics]]
 ) -> Iterator[Finding]:
-    families = {t.name: t.family for t in start.task.targets}
+    families = {t.name: t.family for t in current.task.targets}
     losses = {name: family.loss for name, family in families.items()}
     yield check_inputs(batch[0])
-    finite = check_finite(start.model, batch[0])
+    finite = check_finite(current.network, batch[0])
     yield finite
     if not finite.good:
         return
-    yield from check_initial_loss(start.model, batch, families)
-    stages["at the start"] = compute_layer_statistics(start.model, batch, losses)
+    yield from check_initial_loss(current.network, batch, families)
+    stages["at the start"] = compute_layer_statistics(current.network, batch, losses)
     yield from check_layers(stages["at the start"])
-    yield check_symmetry(start.model, batch, losses)
+    yield check_symmetry(current.network, batch, losses)
 
 
 def _trained(
-    folder: RunDirectory, batch: Any, start: Beginning, first: list[LayerStatistics]
+    batch: Any, current: Run, first: list[LayerStatistics]
 ) -> dict[str, list[LayerStatistics]]:
     """Statistics of the trained network, if it is of the same layers."""
-    from astrocnn.estimators import load_estimator
-
-    model = getattr(load_estimator(folder.model), "model_", None)
-    if model is None or model.input_shape != start.model.input_shape:
+    model = getattr(estimators.load_estimator(current.directory.model), "model_", None)
+    if model is None or model.input_shape != current.network.input_shape:
         return {}
-    losses = {t.name: t.family.loss for t in start.task.targets}
+    losses = {t.name: t.family.loss for t in current.task.targets}
     after = compute_layer_statistics(model, batch, losses)
     return {"trained": after} if len(after) == len(first) else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ from astrocnn.atomic import replacing
 from astrocnn.backend import load_tensorflow
 from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import Shards, read_labels
-from astrocnn.errors import PredictionError
 from astrocnn.evaluation import (
     baseline_scores,
     compute_peak_brightness,
@@ -23,10 +22,7 @@ from astrocnn.evaluation import (
     write_scores,
 )
 from astrocnn.evaluation.report_chapters import score_tables
-from astrocnn.runs.assemble import PEAK, check_columns
-from astrocnn.runs.config import RunConfig
-from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.verbs.train import labelled_rows
+from astrocnn.runs.run import PEAK, Run
 
 __all__ = ["run"]
 
@@ -39,43 +35,32 @@ def run(folder: Path) -> Iterator[Table | str]:
     PredictionError
         If the test split has no labelled object.
     """
-    run_folder = RunDirectory.open(folder)
-    config = run_folder.config()
-    shards = Shards.open(run_folder.require(run_folder.shards, "cutouts"))
-    run_folder.require(run_folder.model, "train")
-    check_columns(config, shards.objects)
+    current = Run.open(folder)
+    config, home, shards = current.config, current.directory, current.shards
+    home.require(home.model, "train")
+    current.check_columns(shards.objects)
 
     load_tensorflow()
-    estimator, extras = run_folder.estimator()
-    task = estimator.task
-    rows = labelled_rows(config, shards, task)
+    # Its families know the calibration, if there is one.
+    estimator, task = current.estimator, current.estimator.task
+    rows = current.require_rows("test")
     test = rows["test"]
-    if not len(test):
-        raise PredictionError(
-            "The test split has no labelled object.", hint="add rows, or change split.fractions"
-        )
-    samples = estimator.sample(
-        shards.images(test),
-        shards.scalars(estimator.inputs.scalars)[test] if estimator.inputs.scalars else None,
-        draws=config.prediction.draws,
-        seed=config.seed,
-        views=config.prediction.views,
-    )
-    times = run_folder.count_test_scoring(estimator.fingerprint)
+    samples = current.sample(test)
+    times = home.count_test_scoring(estimator.fingerprint)
     encoded, weights = read_labels(shards, task, test)
     kept = {f"target/{name}": values for name, values in samples.items()}
-    with replacing(run_folder.evaluation / "samples.npz") as temporary, open(temporary, "wb") as to:
+    with replacing(home.evaluation / "samples.npz") as temporary, open(temporary, "wb") as to:
         np.savez(to, rows=test, **kept)
     scores = score(task, encoded, weights, samples, seed=config.seed)
     baselines, descriptions = baseline_scores(
         task,
         read_labels(shards, task, rows["train"]),
         (encoded, weights),
-        column=_number(config, shards, rows),
+        column=_number(current),
         seed=config.seed,
     )
     write_scores(
-        run_folder.scores,
+        home.scores,
         scores,
         baselines=baselines,
         split="test",
@@ -86,7 +71,7 @@ def run(folder: Path) -> Iterator[Table | str]:
         views=config.prediction.views,
         precision=estimator.precision,
         model=estimator.fingerprint,
-        calibrated=run_folder.calibration.is_file(),
+        calibrated=home.calibration.is_file(),
     )
     yield from (t.to_rich() for t in score_tables(task, scores, baselines, compact=True))
     first = find_headline(task, scores)
@@ -96,7 +81,7 @@ def run(folder: Path) -> Iterator[Table | str]:
         + ("once" if times == 1 else f"{times} times")
     )
     yield from (f"{name}: {sentence}" for name, sentence in descriptions.items())
-    for selection in (extra for extra in extras if isinstance(extra, Selection)):
+    for selection in (extra for extra in current.extras if isinstance(extra, Selection)):
         got = selection.judge(task, encoded, weights, samples)
         said = ", ".join(
             f"{k} {v:.3f} [{low:.3f}, {high:.3f}]" for k, (v, low, high) in got.items()
@@ -104,15 +89,15 @@ def run(folder: Path) -> Iterator[Table | str]:
         yield f"selected ({selection.prefix}_p >= {selection.threshold:.4g}): {said}"
 
 
-def _number(
-    config: RunConfig, shards: Shards, rows: Mapping[str, np.ndarray]
-) -> tuple[str, np.ndarray, np.ndarray] | None:
+def _number(current: Run) -> tuple[str, np.ndarray, np.ndarray] | None:
     """The number to compare with, where one is asked for: name, training and test values."""
-    column = config.evaluation.cut
+    column = current.config.evaluation.cut
     if column is None:
         return None
-    taught, asked = (_numbers(shards, column, rows[name]) for name in ("train", "test"))
-    return column, taught, asked
+    train, test = (
+        _numbers(current.shards, column, current.rows[name]) for name in ("train", "test")
+    )
+    return column, train, test
 
 
 def _numbers(shards: Shards, column: str, rows: np.ndarray) -> np.ndarray:

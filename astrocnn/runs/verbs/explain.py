@@ -13,16 +13,13 @@ from numpy.typing import NDArray
 from astrocnn import __version__
 from astrocnn.atomic import replacing_folder, sha256, write_bytes
 from astrocnn.backend import load_tensorflow
-from astrocnn.datasets import Shards, find_usable_rows
+from astrocnn.datasets import find_usable_rows
 from astrocnn.errors import AstrocnnError, ConfigError, PredictionError
 from astrocnn.imaging import get_cutout_wcs, open_source
 from astrocnn.progress import track
 from astrocnn.report.style import render_png
-from astrocnn.runs.assemble import catalog_of, survey_of
-from astrocnn.runs.config import RunConfig
-from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.run import CustomSurvey, Run
 from astrocnn.runs.verbs import report
-from astrocnn.runs.verbs.train import labelled_rows
 
 if TYPE_CHECKING:
     from astrocnn.report.page import Chapter
@@ -98,9 +95,8 @@ def run(
         raise ConfigError("Objects are chosen in one way.", allowed="one of the three options")
     if of is not None and len(targets) > 1:
         raise ConfigError("One number is explained of one target.", received=", ".join(targets))
-    home = RunDirectory.open(folder)
-    config = home.config()
-    shards = Shards.open(home.require(home.shards, "cutouts"))
+    current = Run.open(folder)
+    config, home, shards = current.config, current.directory, current.shards
     home.require(home.model, "train")
 
     load_tensorflow()
@@ -111,14 +107,14 @@ def run(
     from astrocnn.runs.explaining.subject import subject_of
     from astrocnn.runs.explaining.told import Told
 
-    estimator, _ = home.estimator()
+    estimator = current.estimator
     inside = subject_of(estimator, shards)
     names = tuple(targets) or (inside.task.headline.partition(".")[0],)
     for name in names:
         inside.task.target(name)
     number = None if of is None else number_of(of, inside.task.target(names[0]))
     mapping, knowing = methods_of(methods, wholes_of())
-    test = labelled_rows(config, shards, inside.task)["test"]
+    test = current.rows["test"]
     told = Told(home, config, estimator, shards)
     rows, how = _chosen(inside, told, test, names[0], objects, most_uncertain, per_class)
     yield f"{len(rows)} objects, {how}; labels are shown, and no score is computed"
@@ -152,7 +148,7 @@ def run(
         raise PredictionError(
             "None of these methods can be used on this network.", received=", ".join(methods)
         )
-    yield from _left_behind(home, config, inside, estimator.fingerprint, rows, parts, whole, fields)
+    yield from _left_behind(current, inside, estimator.fingerprint, rows, parts, whole, fields)
 
 
 def _chosen(
@@ -191,14 +187,14 @@ def _chosen(
     return test[some_of_each(found, count)], f"{count} of each {each} in the test split"
 
 
-def _places(config: RunConfig, shards: Shards, rows: Rows) -> tuple[list[Any], str]:
+def _places(current: Run, rows: Rows) -> tuple[list[Any], str]:
     """WCS of the cutouts, and why there is none."""
     none = [None] * len(rows)
     try:
-        survey = survey_of(config)
-        if survey is None:
+        survey, shards = current.survey, current.shards
+        if survey is None or isinstance(survey, CustomSurvey):
             return none, ""
-        catalog = catalog_of(config)
+        catalog = current.catalog
         if not np.array_equal(catalog.ids[rows], shards.ids[rows]):
             return none, "without WCS: the catalogue has changed since the cutouts were made"
         columns = {name: catalog.table[name][rows] for name in catalog.table.colnames}
@@ -210,8 +206,7 @@ def _places(config: RunConfig, shards: Shards, rows: Rows) -> tuple[list[Any], s
 
 
 def _left_behind(
-    home: RunDirectory,
-    config: RunConfig,
+    current: Run,
     inside: Subject,
     fingerprint: str,
     rows: Rows,
@@ -220,11 +215,11 @@ def _left_behind(
     fields: dict[str, Any],
 ) -> Iterator[str]:
     """Write files, figures and report."""
+    from astrocnn.explain import explanation_files as files
     from astrocnn.explain.explained import Learned
-    from astrocnn.prediction import explanation_files as files
 
-    shards = inside.shards
-    wcs, nowhere = _places(config, shards, rows)
+    home, config, shards = current.directory, current.config, inside.shards
+    wcs, nowhere = _places(current, rows)
     if nowhere:
         yield nowhere
     catalog = shards.catalog
@@ -256,7 +251,7 @@ def _left_behind(
     yield f"explanations: {home.explanations}"
     yield f"{n} figures: {home.figures / 'explain_*.png'}"
     if home.scores.is_file():
-        yield from report.run(home.path, inside=made)
+        yield from report.write(current, inside=made)
     else:
         yield "run 'astrocnn evaluate' and 'astrocnn report' for a report with these chapters"
 

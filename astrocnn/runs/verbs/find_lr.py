@@ -3,64 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from astrocnn import datasets, training
 from astrocnn.atomic import replacing
-from astrocnn.backend import keras, load_tensorflow
-from astrocnn.datasets import Shards
-from astrocnn.errors import ConfigError, TrainingError
-from astrocnn.imaging import Inputs
-from astrocnn.runs.assemble import (
-    augmentation_of,
-    network_of,
-    optimizer_of,
-    options_of,
-    task_of,
-)
+from astrocnn.backend import load_tensorflow
 from astrocnn.runs.config import RunConfig
-from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.verbs.cutouts import make_shards
-from astrocnn.runs.verbs.train import labelled_rows, trained_inputs
-from astrocnn.targets import Task
+from astrocnn.runs.run import Run, get_members
+from astrocnn.runs.verbs.cutouts import write_cutouts
 
-__all__ = ["Beginning", "begin", "run", "save_figure"]
+__all__ = ["prepare", "run", "save_figure"]
 
 # Small batches are noisy: the more of them, so that the average always sees as many objects.
 _STEPS = 120
 _OBJECTS = 2000
 
 
-@dataclass(frozen=True)
-class Beginning:
-    """A run as it stands before the first update.
+def prepare(config: RunConfig, out: Path) -> Run:
+    """A run as it stands before the first update; its folder is not bound to the run file.
 
-    Parameters
-    ----------
-    task : Task
-        What is predicted.
-    shards : Shards
-        The cutouts.
-    rows : dict of str to ndarray of int64
-        Labelled rows by split; those of "train" lack no scalar.
-    inputs : Inputs
-        With what was measured on the training rows.
-    model : keras.Model
-        Untrained, with the weights that `astrocnn train` begins with.
-    """
-
-    task: Task
-    shards: Shards
-    rows: dict[str, np.ndarray]
-    inputs: Inputs
-    model: Any
-
-
-def begin(config: RunConfig, folder: RunDirectory) -> Beginning:
-    """Cut what is not cut yet and build the network; the folder is not bound to this run.
+    The cutouts are written and what the training rows say of images and scalars is measured.
 
     Raises
     ------
@@ -69,28 +32,19 @@ def begin(config: RunConfig, folder: RunDirectory) -> Beginning:
     TrainingError
         If no object of the training split has a label.
     """
-    if config.model.method is not None:
-        raise ConfigError(
-            "This run has no network.",
-            received=f"method '{config.model.method}'",
-            hint="give an architecture in [model]",
-        )
-    task = task_of(config)
+    current = Run(config, out)
+    current.require_network()
+    _ = current.task, current.block_options, current.optimizer
     load_tensorflow()
-
-    options_of(config), optimizer_of(config)
-    shards, _ = make_shards(config, folder)
-    rows = labelled_rows(config, shards, task)
-    if not len(rows["train"]):
-        raise TrainingError(
-            "The train split has no labelled object with an image.",
-            hint="add rows, or change split.fractions",
-        )
-    inputs = trained_inputs(config, shards, rows["train"])
+    write_cutouts(current)
+    rows = current.require_rows("train")
+    current.fit_inputs()
+    estimator = get_members(current.untrained)[0]
+    inputs = estimator.inputs
     if inputs.scalars and not inputs.scalar_location:
-        inputs = inputs.with_scalar_statistics(shards.scalars(inputs.scalars)[rows["train"]])
-    keras.utils.set_random_seed(config.seed)
-    return Beginning(task, shards, rows, inputs, network_of(config, task, shards))
+        scalars = current.shards.scalars(inputs.scalars)[rows["train"]]
+        estimator.inputs = inputs.with_scalar_statistics(scalars)
+    return current
 
 
 def save_figure(figure: Any, path: Path) -> list[Path]:
@@ -111,31 +65,27 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
     Only cutouts and a figure are written, so that the same folder can then be trained in with
     another learning rate.
     """
-    folder = RunDirectory(out)
-    start = begin(config, folder)
-    from astrocnn.datasets import build_dataset
-    from astrocnn.training import find_learning_rate
-
-    targets = start.task.targets
-    data = build_dataset(
-        start.shards,
-        start.rows["train"],
-        start.task,
-        start.inputs,
+    current = prepare(config, out)
+    targets = current.task.targets
+    data = datasets.build_dataset(
+        current.shards,
+        current.rows["train"],
+        current.task,
+        current.untrained.inputs,
         batch_size=config.training.batch_size,
-        augmentation=augmentation_of(config, start.task, start.inputs),
+        augmentation=current.augmentation,
         shuffle=True,
         seed=config.seed,
     )
-    found = find_learning_rate(
-        start.model,
+    found = training.find_learning_rate(
+        current.network,
         data,
         {t.name: t.family.loss for t in targets},
-        optimizer=optimizer_of(config),
+        optimizer=current.optimizer,
         steps=max(_STEPS, _OBJECTS // config.training.batch_size),
         loss_weights={t.name: t.weight for t in targets},
     )
-    picture, _ = save_figure(found.figure(), folder.figures / "learning_rate.png")
+    picture, _ = save_figure(found.figure(), current.directory.figures / "learning_rate.png")
     end = "the loss ran away" if found.diverged else "the loss had not run away"
     yield f"{found.rates[0]:.1e} to {found.rates[-1]:.1e} in {len(found)} updates; {end}"
     if found.suggestion is not None:

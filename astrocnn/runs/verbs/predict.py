@@ -11,9 +11,8 @@ from astrocnn.errors import ConfigError
 from astrocnn.imaging.files import expand_path
 from astrocnn.prediction import parse_worker, to_csv, to_parquet, to_qp
 from astrocnn.prediction import predict as predict_catalog
-from astrocnn.runs.assemble import catalog_of, choose_bands, source_of, survey_from, survey_of
-from astrocnn.runs.config import RunConfig, read_survey_file
-from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.config import RunConfig
+from astrocnn.runs.run import Run, load_survey, open_images, select_bands
 
 __all__ = ["run"]
 
@@ -46,36 +45,36 @@ def run(
             received=str(out),
             allowed=[".fits", *_ALSO],
         )
-    run_folder = RunDirectory.open(folder)
-    config = run_folder.config()
+    current = Run.open(folder)
+    config, home = current.config, current.directory
     share = parse_worker(worker)
     pdf = pdf or config.prediction.pdf
     if out.suffix == ".hdf5" and pdf == "none":
         pdf = "float32"  # an ensemble of densities needs them
-    run_folder.require(run_folder.model, "train")
+    home.require(home.model, "train")
     whole = out.with_suffix(".fits")
     for path in {out, whole}:
         _refuse_catalog(path, config, catalog)
-    objects = catalog_of(config, catalog)
-    images = survey_of(config) if survey is None else survey_from(read_survey_file(survey), Path())
+    objects = current.catalog if catalog is None else current.read_catalog(catalog)
+    images = current.survey if survey is None else load_survey(survey)
 
     load_tensorflow()
-    estimator, extras = run_folder.estimator()
+    estimator = current.estimator
     if images is not None:
-        images = choose_bands(images, estimator.inputs.bands)
+        images = select_bands(images, estimator.inputs.bands)
     table = predict_catalog(
         estimator,
         objects,
-        source_of(images, objects, estimator.inputs.size),
+        open_images(images, objects, estimator.inputs.size),
         whole,
         draws=config.prediction.draws if draws is None else draws,
         seed=seed,
         views=config.prediction.views if views is None else views,
         pdf=pdf,
-        extras=extras,
+        extras=current.extras,
         worker=share,
         provenance={
-            "CONFSHA": sha256(run_folder.config_file),
+            "CONFSHA": sha256(home.config_file),
             "SURVEY": "" if images is None else images.name,
         },
     )

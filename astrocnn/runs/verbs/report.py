@@ -34,23 +34,32 @@ from astrocnn.explain import explanation_reading
 from astrocnn.explain.explained import FEW
 from astrocnn.explain.explanations import chapters as chapters_on
 from astrocnn.report import Chapter, write_report
-from astrocnn.runs.assemble import splits_of
-from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.explaining.subject import innermost
-from astrocnn.runs.verbs.train import labelled_rows
+from astrocnn.runs.run import Run
 from astrocnn.targets import Task
 
-__all__ = ["inside_chapters", "run"]
+__all__ = ["inside_chapters", "run", "write"]
 
 
-def run(folder: Path, *, inside: Sequence[Chapter] | None = None) -> Iterator[str]:
+def run(folder: Path) -> Iterator[str]:
+    """Write ``report.html`` of a run directory; nothing is scored anew.
+
+    Raises
+    ------
+    ConfigError
+        If the run has not been trained and evaluated, or a file of its folder is damaged.
+    """
+    yield from write(Run.open(folder))
+
+
+def write(current: Run, *, inside: Sequence[Chapter] | None = None) -> Iterator[str]:
     """Write ``report.html``; nothing is scored anew.
 
     Parameters
     ----------
-    folder : Path
-        The run directory.
+    current : Run
+        With its directory.
     inside : sequence of Chapter, optional
         On the inside of the network; by default from what 'explain' left.
 
@@ -59,22 +68,20 @@ def run(folder: Path, *, inside: Sequence[Chapter] | None = None) -> Iterator[st
     ConfigError
         If the run has not been trained and evaluated, or a file of its folder is damaged.
     """
-    home = RunDirectory.open(folder)
-    config = home.config()
-    shards = Shards.open(home.require(home.shards, "cutouts"))
+    config, home, shards = current.config, current.directory, current.shards
     home.require(home.model, "train")
     with home.reading(home.scores, "evaluate") as path:
         scores, baselines, about = read_scores(path)
 
     load_tensorflow()
-    estimator, extras = home.estimator()
+    estimator, extras = current.estimator, current.extras
     task = estimator.task
     test, samples = home.kept_draws(task.names)
     if inside is None:
         inside = inside_chapters(home, shards, innermost(estimator).fingerprint)
     if inside is None:
         yield "the explanations are of another network: run 'astrocnn explain' again"
-    training = _training(home)
+    training = _training(current)
     provenance = _provenance(home, about)
     encoded, weights = read_labels(shards, task, test)
     selections = [extra for extra in extras if isinstance(extra, Selection)]
@@ -89,7 +96,7 @@ def run(folder: Path, *, inside: Sequence[Chapter] | None = None) -> Iterator[st
             times_scored=about["times_scored"],
         ),
         *(selection_chapter(found, task, encoded, weights, samples) for found in selections),
-        *figure_chapters(task, evaluations, by=_by(config, shards, test)),
+        *figure_chapters(task, evaluations, by=_by(current, test)),
         gallery_chapter(
             task,
             evaluations,
@@ -99,7 +106,7 @@ def run(folder: Path, *, inside: Sequence[Chapter] | None = None) -> Iterator[st
         ),
         *(inside or ()),
         _calibration(home),
-        _data(config, shards, task),
+        _data(current, task),
         training,
         _model(estimator),
         provenance,
@@ -128,10 +135,11 @@ def inside_chapters(home: RunDirectory, shards: Shards, network: str) -> list[Ch
     return chapters_on(found) if cards.get("NETSHA") == network else None
 
 
-def _by(config: RunConfig, shards: Shards, rows: np.ndarray) -> dict[str, np.ndarray]:
+def _by(current: Run, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Columns to draw along, NaN where there is none, by what stands on their axis."""
     found = {}
-    for name in config.evaluation.by:
+    shards = current.shards
+    for name in current.config.evaluation.by:
         values, missing = shards.column(name)
         unit = shards.objects[name].unit
         label = f"{name} [{unit}]" if unit else name
@@ -139,10 +147,10 @@ def _by(config: RunConfig, shards: Shards, rows: np.ndarray) -> dict[str, np.nda
     return found
 
 
-def _data(config: RunConfig, shards: Shards, task: Task) -> Chapter:
-    rows = labelled_rows(config, shards, task)
+def _data(current: Run, task: Task) -> Chapter:
+    config, shards, rows = current.config, current.shards, current.rows
     tallies = {name: task.tally(*read_labels(shards, task, rows[name])) for name in SPLITS}
-    number = splits_of(config, shards.catalog, shards.content)
+    number = current.shard_splits
     counts = {name: int(np.sum(number == i)) for i, name in enumerate(SPLITS)}
     facts = {"Catalogue": config.catalog.file}
     if shards.bands:
@@ -170,7 +178,8 @@ def _calibration(home: RunDirectory) -> Chapter | None:
     return calibration_chapter(made.table, found, "; ".join(said))
 
 
-def _training(home: RunDirectory) -> Chapter | None:
+def _training(current: Run) -> Chapter | None:
+    home = current.directory
     history = home.curves()
     if not history:
         return None
@@ -183,7 +192,7 @@ def _training(home: RunDirectory) -> Chapter | None:
             "Highest learning rate": f"{max(history['learning_rate']):.3g}",
         }
     shown = {k: np.array(v) for k, v in history.items() if k not in ("seconds", "learning_rate")}
-    transfer = home.config().transfer
+    transfer = current.config.transfer
     if transfer is not None:
         facts["Began with"] = transfer.start
         facts["Layers before the heads"] = (

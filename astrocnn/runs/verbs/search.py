@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.table import Table
 
 from astrocnn.errors import ConfigError, TrainingError
-from astrocnn.runs.assemble import task_of
 from astrocnn.runs.config import RunConfig
+from astrocnn.runs.run import Run
 from astrocnn.runs.searching.folder import SearchFolder, is_loss
 from astrocnn.runs.searching.refusals import check
 from astrocnn.runs.searching.space import known_values
@@ -24,7 +24,6 @@ from astrocnn.runs.searching.table import (
 )
 from astrocnn.runs.searching.worker import cut, in_processes, prepare, work
 from astrocnn.runs.verbs.find_lr import save_figure
-from astrocnn.runs.verbs.train import taught_rows
 
 __all__ = ["run"]
 
@@ -83,7 +82,8 @@ def _cut(folder: SearchFolder) -> None:
     """Cut the objects once for each kind of inputs, and see that there are some to learn from."""
     runs = [trial.config() for trial in folder.trials()]
     for config in {folder.cutouts(run).path: run for run in runs}.values():
-        taught_rows(config, cut(folder, config), task_of(config))
+        cut(folder, config)
+        Run(config, folder.cutouts(config)).require_rows("train", "validation")
 
 
 def _tell(folder: SearchFolder) -> Iterator[Table | str]:

@@ -12,8 +12,7 @@ from astrocnn.catalog import read_catalog
 from astrocnn.errors import ConfigError, ImageError
 from astrocnn.flags import UNUSABLE
 from astrocnn.report.gallery import plot_bands
-from astrocnn.runs.assemble import source_of, survey_from
-from astrocnn.runs.config import read_survey_file
+from astrocnn.runs.run import load_survey, open_images
 
 __all__ = ["run"]
 
@@ -36,9 +35,9 @@ def run(
         raise ConfigError(
             "The picture to write has an unknown format.", received=str(out), allowed=FORMATS
         )
-    found = survey_from(read_survey_file(survey), Path())
+    found = load_survey(survey)
     table = read_catalog(catalog)
-    source = source_of(found, table, size)
+    source = open_images(found, table, size)
     cutouts = source.read(np.arange(min(len(table), max(1000, objects))))
     good = np.flatnonzero((cutouts.flags & int(UNUSABLE)) == 0)[:objects]
     if not len(good):

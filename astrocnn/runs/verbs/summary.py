@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from rich import box
 from rich.table import Table
 
+from astrocnn import models
 from astrocnn.backend import load_tensorflow
-from astrocnn.errors import ConfigError
-from astrocnn.runs.assemble import catalog_of, network_of, source_of, survey_of, task_of
 from astrocnn.runs.config import RunConfig
+from astrocnn.runs.run import Run
 
 __all__ = ["run"]
 
@@ -23,25 +23,18 @@ def run(config: RunConfig) -> Iterator[Table | str]:
     ConfigError
         If the run has no network.
     """
-    if config.model.method is not None:
-        raise ConfigError(
-            "This run has no network to summarize.", received=f"method '{config.model.method}'"
-        )
-    catalog = catalog_of(config)
-    source = source_of(survey_of(config), catalog, config.inputs.size)
-
+    current = Run(config)
+    current.require_network()
+    scale = current.source.pixel_scale
     load_tensorflow()
-    from astrocnn.models.summary import summarize_layers
-
-    model = network_of(config, task_of(config), source)
-    scale = source.pixel_scale
-    title = f"{config.model.architecture}: {model.count_params():,} parameters"
+    model = current.network
+    title = f"{model.name}: {model.count_params():,} parameters"
     # Narrow, so that a line of a deep network is a line of a terminal of 80 columns.
     shape = {"box": box.SIMPLE_HEAD, "pad_edge": False}
     table = Table(title=title, title_justify="left", title_style="bold", **shape)
     for name in ("layer", "output", "parameters", "multiply-adds", "sees px", "arcsec", "kB"):
         table.add_column(name, justify="left" if name in ("layer", "output") else "right")
-    layers = summarize_layers(model)
+    layers = models.summarize_layers(model)
     for layer in layers:
         field = layer.receptive_field
         table.add_row(

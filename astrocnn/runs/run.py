@@ -1,0 +1,563 @@
+"""`Run`: the one object that a verb works on.
+
+It makes everything that a configuration speaks of on first use, and once: a catalogue is read,
+tiles are opened and a network is built no more than one time.  From here on nothing sees a
+configuration: folders below get plain arguments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from astrocnn import datasets, estimators, plugins, training
+from astrocnn.atomic import cache_folder
+from astrocnn.backend import keras
+from astrocnn.calibration import Extra
+from astrocnn.catalog import (
+    SPLITS,
+    Catalog,
+    assign_splits,
+    compute_sky_keys,
+    group_duplicates,
+    read_catalog,
+)
+from astrocnn.errors import ConfigError, InputsError, ModelError, PredictionError, TrainingError
+from astrocnn.imaging import Inputs, NoImages, Source, Survey, open_source, unpack
+from astrocnn.imaging.files import expand_path
+from astrocnn.models import Options
+from astrocnn.plugins import nearest
+from astrocnn.runs.config import RunConfig, read_survey_file
+from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.trained_runs import load_features, load_start
+from astrocnn.targets import Task, make
+
+__all__ = [
+    "PEAK",
+    "CustomSurvey",
+    "Run",
+    "build_survey",
+    "get_members",
+    "load_survey",
+    "open_images",
+    "select_bands",
+]
+
+PEAK = "peak"
+"""Name in ``evaluation.cut`` of the brightest pixel, measured when no column bears it."""
+
+Rows = NDArray[np.int64]
+
+
+class Run:
+    """A configuration, the directory of the run, and all that is made from them.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The run as asked for.
+    directory : RunDirectory or path-like, optional
+        Where it is kept; a dry run has none.
+
+    Attributes
+    ----------
+    config : RunConfig
+    """
+
+    def __init__(
+        self, config: RunConfig, directory: RunDirectory | str | Path | None = None
+    ) -> None:
+        self.config = config
+        if isinstance(directory, str | Path):
+            directory = RunDirectory(directory)
+        self._directory = directory
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """The run of an existing directory.
+
+        Raises
+        ------
+        ConfigError
+            If the folder is not a run directory.
+        """
+        directory = RunDirectory.open(folder)
+        return cls(directory.config(), directory)
+
+    @property
+    def directory(self) -> RunDirectory:
+        """Where the run is kept."""
+        if self._directory is None:
+            raise ConfigError("This run has no directory.")
+        return self._directory
+
+    @property
+    def has_network(self) -> bool:
+        """Whether the run trains a network, not a classical method."""
+        return self.config.model.method is None
+
+    # ------------------------------------------------------------------- catalogue and images
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The objects."""
+        return self.read_catalog(expand_path(self.config.catalog.file, self.config.root))
+
+    def read_catalog(self, path: str | Path) -> Catalog:
+        """Another catalogue, with the same roles of the columns."""
+        section = self.config.catalog
+        how: dict[str, Any] = {} if section.missing is None else {"missing": section.missing}
+        return read_catalog(
+            path, hdu=section.hdu, id=section.id, ra=section.ra, dec=section.dec, **how
+        )
+
+    @cached_property
+    def survey(self) -> Survey | CustomSurvey | None:
+        """The survey with its bands in the order of the inputs; None for a run without images."""
+        if self.config.survey is None:
+            return None
+        survey = build_survey(self.config.survey, self.config.root)
+        bands = self.config.inputs.bands
+        return survey if bands is None else select_bands(survey, bands)
+
+    @cached_property
+    def source(self) -> Source:
+        """The images of the catalogue's rows."""
+        return open_images(self.survey, self.catalog, self.config.inputs.size)
+
+    @cached_property
+    def shards(self) -> datasets.Shards:
+        """The cutouts on disk.
+
+        Raises
+        ------
+        ConfigError
+            If there are none yet.
+        """
+        return datasets.Shards.open(self.directory.require(self.directory.shards, "cutouts"))
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What the network sees, before a normalization is fitted."""
+        # Tiles that were opened say it as well as shards; a trained run needs no tiles any more.
+        cut = "shards" in vars(self) or (
+            self._directory is not None and self._directory.shards.exists()
+        )
+        images = self.shards if cut and "source" not in vars(self) else self.source
+        section = self.config.inputs
+        return Inputs.from_source(
+            images, scalars=section.scalars, mask_channel=section.mask_channel
+        )
+
+    # ------------------------------------------------------------------------- task and rows
+
+    @cached_property
+    def task(self) -> Task:
+        """What is predicted.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such task, or it does not know one of the options.
+        """
+        section = self.config.task
+        return make(plugins.load("tasks", section.name), **_load_families(section.options))
+
+    @property
+    def splits(self) -> NDArray[np.int8]:
+        """Split of every row of the catalogue: 0 train, 1 validation, 2 test."""
+        return self._split(self.catalog)
+
+    @cached_property
+    def shard_splits(self) -> NDArray[np.int8]:
+        """The same of the rows of the shards: those with byte-identical images share a split."""
+        return self._split(self.shards.catalog, self.shards.content)
+
+    def _split(self, catalog: Catalog, content: NDArray[np.str_] | None = None) -> NDArray[np.int8]:
+        section = self.config.split
+        if section.by == "sky":
+            if catalog.ra is None or catalog.dec is None:
+                raise ConfigError("Splits by sky need a catalogue with positions.", received="sky")
+            keys = compute_sky_keys(catalog.ra, catalog.dec, resolution=section.resolution)
+        elif section.by == "id":
+            keys = catalog.ids
+        else:
+            keys, _ = catalog.column(section.by)
+        if content is not None:
+            keys = group_duplicates(keys, content)
+        return assign_splits(keys, fractions=section.fractions, seed=section.seed)
+
+    @cached_property
+    def rows(self) -> dict[str, Rows]:
+        """Rows of each split of the shards that have an image and at least one label."""
+        rows = datasets.split_rows(self.shards, self.task, self.inputs, split=self.shard_splits)
+        return dict(zip(SPLITS, rows, strict=True))
+
+    def require_rows(self, *splits: str) -> dict[str, Rows]:
+        """The same, of splits that must not be empty.
+
+        Raises
+        ------
+        TrainingError, PredictionError
+            If one of them is.
+        """
+        for name in splits:
+            if not len(self.rows[name]):
+                kind = PredictionError if name == "test" else TrainingError
+                raise kind(
+                    f"The {name} split has no labelled object with an image.",
+                    received=", ".join(f"{k}: {len(v)}" for k, v in self.rows.items()),
+                    hint="add rows, or change split.fractions",
+                )
+        return self.rows
+
+    # ----------------------------------------------------------------------------- estimator
+
+    @cached_property
+    def untrained(self) -> estimators.Estimator:
+        """The estimator before `fit`: a network, several of them, or a classical method."""
+        return self._build_estimator(self.inputs)
+
+    def _build_estimator(self, inputs: Inputs) -> estimators.Estimator:
+        section = self.config.model
+        if section.method is not None:
+            return estimators.ClassicalEstimator(
+                self.task,
+                inputs,
+                section.method,
+                [load_features(self.config, name) for name in section.features],
+                options=section.options,
+                seed=self.config.seed,
+            )
+        how: dict[str, Any] = {
+            "options": self.block_options,
+            "precision": self.config.prediction.precision,
+            "seed": self.config.seed,
+        }
+        assert section.architecture is not None
+        leaf = plugins.load("architectures", section.architecture)
+        if section.members == 1:
+            return estimators.KerasEstimator(self.task, inputs, leaf, **how)
+        return estimators.Ensemble.of(self.task, inputs, leaf, members=section.members, **how)
+
+    def fit_inputs(self) -> None:
+        """Measure the normalization on the training rows and give it to the untrained estimator."""
+        if not self.inputs.bands:
+            return
+        section = self.config.inputs
+        normalization = datasets.fit_normalization(
+            self.shards,
+            self.rows["train"],
+            section.stretch,
+            seed=self.config.seed,
+            robust=section.robust,
+            whiten=section.whiten,
+            mask_channel=section.mask_channel,
+        )
+        inputs = self.inputs.with_normalization(normalization)
+        if not self.has_network:
+            self.untrained = self._build_estimator(inputs)
+            return
+        # The network that was built does not depend on the normalization.
+        for member in get_members(self.untrained):
+            member.inputs = inputs
+
+    @property
+    def network(self) -> keras.Model:
+        """The untrained network; of several the first.
+
+        Raises
+        ------
+        ConfigError
+            If the run has none.
+        ModelError
+            If the stamps are too small for the architecture, or an option makes no sense.
+        """
+        self.require_network()
+        network: keras.Model = get_members(self.untrained)[0].network
+        return network
+
+    def require_network(self) -> None:
+        """Refuse a run of a classical method.
+
+        Raises
+        ------
+        ConfigError
+            If the run has no network.
+        """
+        if not self.has_network:
+            raise ConfigError(
+                "This run has no network.",
+                received=f"method '{self.config.model.method}'",
+                hint="give an architecture in [model]",
+            )
+
+    @cached_property
+    def _trained(self) -> tuple[estimators.Estimator, tuple[Extra, ...]]:
+        return self.directory.estimator()
+
+    @property
+    def estimator(self) -> estimators.Estimator:
+        """The trained estimator, calibrated if the run is."""
+        return self._trained[0]
+
+    @property
+    def extras(self) -> tuple[Extra, ...]:
+        """What adds columns to the predictions of a calibrated run."""
+        return self._trained[1]
+
+    @cached_property
+    def start(self) -> estimators.Estimator | None:
+        """The trained estimator with whose weights the run begins; None for random weights."""
+        return load_start(self.config)
+
+    def sample(
+        self, rows: Rows, estimator: estimators.Estimator | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Samples of some rows of the shards by target, with the run's draws and views."""
+        estimator = self.estimator if estimator is None else estimator
+        names = estimator.inputs.scalars
+        return estimator.sample(
+            self.shards.images(rows),
+            self.shards.scalars(names)[rows] if names else None,
+            draws=self.config.prediction.draws,
+            seed=self.config.seed,
+            views=self.config.prediction.views,
+        )
+
+    # ------------------------------------------------------------------------------ training
+
+    @cached_property
+    def block_options(self) -> Options:
+        """Options of the network's blocks."""
+        return Options.from_dict(self.config.model.options)
+
+    @cached_property
+    def optimizer(self) -> training.Optimizer:
+        """The optimizer with its schedule."""
+        section = self.config.training
+        options = dict(section.parameters or {})
+        if section.weight_decay:
+            options["weight_decay"] = section.weight_decay
+        return training.Optimizer(
+            section.optimizer,
+            section.learning_rate,
+            schedule=section.schedule,
+            warmup=section.warmup,
+            floor=section.floor,
+            average=section.average,
+            clip_norm=section.clip_norm,
+            options=options,
+        )
+
+    @cached_property
+    def augmentation(self) -> Any:
+        """What is varied between two looks at the same image; None without images.
+
+        Raises
+        ------
+        ConfigError
+            If it would destroy what a label is about.
+        """
+        if not self.inputs.bands:
+            return None
+        section = self.config.augmentation
+        steps = datasets.augmentation_from(section.model_dump(exclude={"steps"}))
+        steps = (*steps, *(_build_step(step) for step in section.steps))
+        return datasets.compose(steps, self.task, self.inputs) if steps else None
+
+    @property
+    def fit_options(self) -> dict[str, Any]:
+        """How the estimator is fitted; a classical method has nothing to choose here."""
+        if not self.has_network:
+            return {}
+        section = self.config.training
+        return {
+            "epochs": section.epochs,
+            "batch_size": section.batch_size,
+            "optimizer": self.optimizer,
+            "patience": section.patience or None,
+            "augmentation": self.augmentation,
+            "balance": section.class_weights,
+            "precision": section.precision,
+        }
+
+    # -------------------------------------------------------------------------------- checks
+
+    def check_columns(self, table: Table) -> None:
+        """Refuse columns of the evaluation that the table lacks, or that hold no numbers.
+
+        Raises
+        ------
+        ConfigError
+            With the nearest name.
+        """
+        evaluation, names = self.config.evaluation, table.colnames
+        wanted = [("evaluation.by", column) for column in evaluation.by]
+        if self.config.calibration.by is not None:
+            wanted.append(("calibration.by", self.config.calibration.by))
+        cut = evaluation.cut
+        if cut is not None and not (cut == PEAK and cut not in names):
+            wanted.append(("evaluation.cut", cut))
+        for key, column in wanted:
+            if column not in names:
+                raise ConfigError(
+                    f"{key} names no column of the catalogue: '{column}'.",
+                    allowed=[PEAK, *names] if key == "evaluation.cut" else names,
+                    hint=nearest(column, names),
+                )
+            if table[column].dtype.kind not in "iuf":
+                raise ConfigError(
+                    f"{key} needs a column of numbers; '{column}' holds {table[column].dtype}."
+                )
+
+    def check_draws(self) -> None:
+        """Refuse draws from what has none: better before the training than after it.
+
+        Raises
+        ------
+        ModelError
+            With the ways out.
+        """
+        method = self.config.model.method
+        if not self.config.prediction.draws:
+            return
+        if method is not None:
+            if hasattr(plugins.load_module("astrocnn.estimators.methods", method), "members"):
+                return
+            what, others = f"The method '{method}' has no draws.", ""
+        else:
+            layers = self.network.layers
+            if any(isinstance(x, keras.layers.Dropout) and x.rate > 0 for x in layers):
+                return
+            what = f"The network '{self.network.name}' has no dropout to draw from."
+            others = "--set model.options.head_dropout=0.5, or "
+        raise ModelError(
+            what,
+            received=f"prediction.draws = {self.config.prediction.draws}",
+            hint=f"{others}--set prediction.draws=0",
+        )
+
+
+def get_members(estimator: Any) -> tuple[Any, ...]:
+    """The estimators inside an ensemble; of another kind itself."""
+    return tuple(getattr(estimator, "members", (estimator,)))
+
+
+@dataclass(frozen=True)
+class CustomSurvey:
+    """Images of a user's own source: a leaf, found in ``survey.source``."""
+
+    name: str
+    leaf: str
+    options: Mapping[str, Any]
+    kind: str = "source"
+
+    def open(self, catalog: Catalog, size: int) -> Source:
+        """The images of a catalogue's rows.
+
+        Raises
+        ------
+        InputsError
+            If what the leaf returns gives no cutouts.
+        """
+        source = plugins.load("sources", self.leaf)(catalog, size=size, **self.options)
+        if not isinstance(source, Source):
+            raise InputsError(
+                f"The source '{self.leaf}' gives no cutouts.",
+                received=type(source).__name__,
+                allowed="an object like astrocnn.imaging.Source",
+            )
+        return source
+
+
+def build_survey(mapping: Mapping[str, Any], root: Path) -> Survey | CustomSurvey:
+    """A survey from plain values; stamps in an ``archive`` are unpacked once.
+
+    Parameters
+    ----------
+    mapping : mapping
+        As in a survey file; ``root`` in it, if any, goes before `root`.  With ``archive``, a tar
+        file, the images are named by their paths inside it.  With ``source``, a leaf, all other
+        values are its arguments.
+    root : Path
+        The folder from which relative paths count.
+    """
+    mapping = dict(mapping)
+    root = Path(mapping.pop("root", root))
+    if (leaf := mapping.pop("source", None)) is not None:
+        return CustomSurvey(mapping.pop("name", leaf.rpartition(":")[2]), leaf, mapping)
+    archive = mapping.pop("archive", None)
+    if archive is not None:
+        path = Path(expand_path(archive, root)).resolve()
+        name = f"{path.name.split('.')[0]}-{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+        root = unpack(path, cache_folder() / name)
+    return Survey.from_dict(mapping, root)
+
+
+def load_survey(path: Path) -> Survey | CustomSurvey:
+    """The survey of a file that the user names."""
+    mapping = read_survey_file(path)
+    if isinstance(leaf := mapping.get("source"), str):
+        plugins.trust(leaf)
+    return build_survey(mapping, Path())
+
+
+def select_bands(survey: Survey | CustomSurvey, bands: Iterable[str]) -> Survey | CustomSurvey:
+    """The survey with some bands only, in the order given.
+
+    Raises
+    ------
+    ConfigError
+        If it lacks one of them.
+    """
+    if isinstance(survey, CustomSurvey):
+        return survey
+    bands = tuple(bands)
+    by_name = {band.name: band for band in survey.bands}
+    absent = [name for name in bands if name not in by_name]
+    if absent:
+        raise ConfigError(
+            f"The survey '{survey.name}' lacks a band that the inputs ask for.",
+            received=absent,
+            allowed=survey.band_names,
+            hint=nearest(absent[0], survey.band_names),
+        )
+    reference = survey.reference if survey.reference in bands else None
+    return replace(survey, bands=tuple(by_name[name] for name in bands), reference=reference)
+
+
+def open_images(survey: Survey | CustomSurvey | None, catalog: Catalog, size: int) -> Source:
+    """The images of a catalogue's rows; without a survey there are none."""
+    if survey is None:
+        return NoImages(len(catalog))
+    if isinstance(survey, CustomSurvey):
+        return survey.open(catalog, size)
+    columns = {name: catalog.table[name] for name in catalog.table.colnames}
+    return open_source(survey, ra=catalog.ra, dec=catalog.dec, columns=columns, size=size)
+
+
+def _load_families(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a task in which a family from outside is loaded."""
+    loaded = {}
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            value = _load_families(value)
+        elif key == "family" and isinstance(value, str) and plugins.is_outside(value):
+            value = plugins.load("families", value)
+        loaded[key] = value
+    return loaded
+
+
+def _build_step(step: str | Mapping[str, Any]) -> Any:
+    """A step of the augmentation from a leaf, or from a table with a leaf and its arguments."""
+    options = {"name": step} if isinstance(step, str) else dict(step)
+    return plugins.load("augmentations", options.pop("name"))(**options)
