@@ -52,7 +52,7 @@ def format_interval(score: Score) -> str:
 
 def format_score(score: Score) -> str:
     """Value and interval."""
-    return f"{format_value(score)}\u00a0{format_interval(score)}".rstrip()
+    return f"{format_value(score)} {format_interval(score)}".rstrip()
 
 
 @functools.cache
@@ -76,8 +76,8 @@ def _format_number(score: Score, value: float) -> str:
     """A number with the digits that suit the score, so that its interval has the same."""
     if _is_percent(score):
         rare = min(score.value, 1 - score.value) or score.high - score.low
-        return f"{100 * value:.{2 if 0 < rare < 0.01 else 1}f}"
-    return f"{value:.{_count_decimals(score)}f}"
+        return f"{100 * value:z.{2 if 0 < rare < 0.01 else 1}f}"
+    return f"{value:z.{_count_decimals(score)}f}"
 
 
 def _count_decimals(score: Score) -> int:
@@ -85,7 +85,8 @@ def _count_decimals(score: Score) -> int:
     size = abs(score.value)
     least = 4 if 5e-5 < size < 0.03 else 3 if size < 10 else 1
     half = (score.high - score.low) / 2
-    if not (math.isfinite(half) and half > 0):
+    # An interval without width, but for rounding, gives no digits.
+    if not (math.isfinite(half) and half > 1e-9 * max(size, 1e-3)):
         return least
     order = math.floor(math.log10(half))
     return min(max(least, -order + (half < 3 * 10**order)), 5)

@@ -202,7 +202,7 @@ def scores_chapter(
         "a note says otherwise."
     ]
     if times_scored is not None:
-        times = "once" if times_scored == 1 else f"{times_scored} times"
+        times = {1: "once", 2: "twice"}.get(times_scored, f"{times_scored} times")
         text.append(
             f"The test split has been scored {times}. Every choice made after looking at its "
             "scores makes them slightly optimistic."

@@ -111,7 +111,7 @@ def test_scores_are_those_of_the_columns_and_of_the_mean_density(case):
             assert np.isnan(s.low) and "calibrated" in s.note
         else:
             assert s.low <= s.value <= s.high, s.name
-    assert found["sigma_mad"].note == "of the mean of p(z)"
+    assert found["sigma_mad"].note == "point estimate: mean of p(z)"
 
 
 def test_over_confidence_is_seen_by_every_score_of_densities(case):
@@ -304,7 +304,7 @@ def test_the_story_of_a_redshift_without_images(sure):
     assert not any("mean of p(z)" in cell for row in table.tables[0].rows for cell in row)
     head = make_headline(case.task, scores, {"other": []})
     assert head.name == "Scatter, sigma_MAD, z" and head.baselines == []
-    assert "of the mean of p(z)" in head.sentence
+    assert "point estimate: mean of p(z)" in head.sentence
 
 
 @pytest.mark.parametrize("n", [1, 3])

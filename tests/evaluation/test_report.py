@@ -127,7 +127,7 @@ def test_report_says_what_matters(report):
     assert f"[{100 * accuracy.low:.1f}, {100 * accuracy.high:.1f}]" in text
     assert f"{100 * majority.value:.1f} %" in text
     assert "5 excluded (4 without a label, 1 without a prediction)" in text
-    assert "The test split has been scored 2 times" in text
+    assert "The test split has been scored twice" in text
     assert "Majority class: always one." in text
     assert Flag.NO_DATA_PIXELS.sentence in text and "1.9 %" in text
     assert Flag.NO_COVERAGE.sentence not in text

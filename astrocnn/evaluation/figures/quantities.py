@@ -185,8 +185,9 @@ def plot_stacked_densities(
         top.stairs(high / widths, coarse, baseline=low / widths, label=label, **band)
         pulls = [(end - counts) / noise for end in (low, high)]
         bottom.stairs(pulls[1], coarse, baseline=pulls[0], **band)
-    top.set(ylabel=f"objects per unit {xlabel}", ylim=(0, None))
-    top.legend(loc="best")
+    highest = float(max(np.max(counts / widths), np.max(high / widths)))
+    top.set(ylabel=f"objects per unit {xlabel}", ylim=(0, 1.4 * highest))
+    top.legend(loc="upper left", ncols=2)
     pull = (mean - counts) / noise
     bottom.stairs(pull, coarse, color=COLORS[0], baseline=None)
     for at, style in ((0, "-"), (-2, ":"), (2, ":")):

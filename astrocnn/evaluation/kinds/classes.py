@@ -189,7 +189,7 @@ class ClassEvaluation(TargetEvaluation):
     def get_score_notes(self) -> dict[str, str]:
         """What the reader must know, by name of the score."""
         counts = np.bincount(self.label, minlength=len(self.classes))
-        notes = dict.fromkeys(("ece", "ece_equal_count"), "biased high by resampling")
+        notes = dict.fromkeys(("ece", "ece_equal_count"), "interval biased high by resampling")
         for name, count in zip(self.classes, counts, strict=True):
             notes[f"completeness_{name}"] = f"{count} objects"
         if len(self.classes) == 2:

@@ -244,7 +244,7 @@ class DensityEvaluation(TargetEvaluation):
 
     @classmethod
     def _point_note(cls, target: Target) -> str:
-        return f"of the mean of {'p(z)' if _is_relative(target) else 'the density'}"
+        return f"point estimate: mean of {'p(z)' if _is_relative(target) else 'the density'}"
 
     @classmethod
     def get_sections(cls, target: Target) -> dict[str, tuple[str, ...]]:
