@@ -7,7 +7,6 @@ nothing here depends on which kind it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -466,20 +465,22 @@ def _reason_rows(
 ) -> list[list[str]]:
     """Per reason: objects rejected for it, correctly so, and selected in spite of it."""
     predicted = np.isfinite(np.asarray(samples[selection.target])).all(axis=(0, 2))
-    kept = {name: np.asarray(s)[:, predicted] for name, s in samples.items()}
-    decision = selection.compute(SimpleNamespace(columns=task.summarize(kept)))
-    selected = decision["selected"] == 1
-    reasons = [set(filter(None, text.split("+"))) for text in decision["rejected_for"].tolist()]
+    columns = task.summarize({name: np.asarray(s)[:, predicted] for name, s in samples.items()})
+
+    def reaches(prefix: str, threshold: float) -> NDArray[np.bool_]:
+        return np.asarray(columns[f"{prefix}_p"], np.float64) >= threshold
+
+    selected = reaches(selection.prefix, selection.threshold)
     names = {t.prefix: t.name for t in task.targets}
+    unexplained = ~selected
     rows = []
-    for reason in [*(name for name, _ in selection.reasons), f"{selection.prefix} probability low"]:
-        rejected = np.array([reason in found for found in reasons], bool)
-        row = [reason, str(int(rejected.sum())), "–", "–"]
-        if reason in names:
-            name = names[reason]
-            known = np.asarray(weights[name])[predicted] > 0
-            true = known & (np.asarray(encoded[name])[predicted, 0] >= 0.5)
-            row[2] = str(int((rejected & true).sum()))
-            row[3] = f"{int((selected & true).sum())} of {int(true.sum())}"
-        rows.append(row)
+    for prefix, threshold in selection.reasons:
+        name = names[prefix]
+        rejected = ~selected & reaches(prefix, threshold)
+        unexplained &= ~rejected
+        known = np.asarray(weights[name])[predicted] > 0
+        true = known & (np.asarray(encoded[name])[predicted, 0] >= 0.5)
+        in_spite = f"{int((selected & true).sum())} of {int(true.sum())}"
+        rows.append([prefix, str(rejected.sum()), str((rejected & true).sum()), in_spite])
+    rows.append([f"{selection.prefix} probability low", str(unexplained.sum()), "–", "–"])
     return rows

@@ -235,7 +235,7 @@ def test_figures_of_redshifts(sure):
     mag = np.where(np.arange(N) % 7 == 0, np.nan, np.linspace(15, 18, N))
     evaluation = evaluate_target(*part(sure))
     drawn = evaluation.figures({"r [mag]": mag, "empty": np.full(N, np.nan)})
-    assert set(drawn) == {*evaluation.get_figure_specs(), "error_by_r [mag]"}
+    assert set(drawn) == {*evaluation.get_figure_specs(), "by_r [mag]"}
     for kind in ("against_truth", "pit", "stacked"):
         assert render_svg(drawn[kind]).startswith("<svg")
     steps = [p for p in drawn["pit"].axes[0].patches if isinstance(p, StepPatch)]

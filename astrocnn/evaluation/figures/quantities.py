@@ -112,24 +112,16 @@ def plot_errors(
     trend = metrics.trend(error, by, n_bins=n_bins)
     figure = Figure(figsize=(COLUMN, COLUMN * 1.05), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True)
-    panels = ((top, trend.bias, trend.bias_interval), (bottom, trend.sigma, trend.sigma_interval))
-    for axes, value, interval in panels:
-        across = np.abs(np.stack([trend.edges[:-1], trend.edges[1:]]) - trend.center)
-        up = np.nan_to_num(np.abs(interval - value))
-        axes.errorbar(
-            trend.center,
-            value,
-            up,
-            across,
-            fmt="o",
-            ms=3.8,
-            lw=1,
-            color=COLORS[0],
-            ecolor="#7aa6c9",
-        )
     overall = float(metrics.bias(error)), float(metrics.sigma_mad(error))
-    for axes, value in zip((top, bottom), overall, strict=True):
-        axes.axhline(value, color="0.45", ls="--", lw=0.9, label="all objects")
+    across = np.abs(np.stack([trend.edges[:-1], trend.edges[1:]]) - trend.center)
+    for axes, value, interval, mean in (
+        (top, trend.bias, trend.bias_interval, overall[0]),
+        (bottom, trend.sigma, trend.sigma_interval, overall[1]),
+    ):
+        up = np.nan_to_num(np.abs(interval - value))
+        style: dict[str, Any] = {"fmt": "o", "ms": 3.8, "lw": 1, "ecolor": "#7aa6c9"}
+        axes.errorbar(trend.center, value, up, across, color=COLORS[0], **style)
+        axes.axhline(mean, color="0.45", ls="--", lw=0.9, label="all objects")
     top.axhline(0, color="0.5", ls=":", lw=0.9)
     if required is not None:
         top.axhspan(-required[0], required[0], color=COLORS[2], alpha=0.15, lw=0)

@@ -143,7 +143,7 @@ def plot_roc_areas(rankings: Mapping[str, Ranking], *, n_resamples: int = 400) -
     axes.barh(at, values - start, left=start, height=0.62, color=COLORS[5], alpha=0.75)
     errors = np.abs(ends.T - values)
     axes.errorbar(values, at, xerr=errors, fmt="none", ecolor="0.25", lw=1, capsize=2)
-    for y, name in zip(at, names, strict=True):
+    for y, name in enumerate(names):
         value, count = found[name][0].value, found[name][1]
         axes.text(
             start + 0.012 * (1 - start), y, f"{value:.3f}  ({count})", va="center", fontsize=7.5

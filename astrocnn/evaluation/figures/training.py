@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -116,7 +117,7 @@ def plot_parallel_coordinates(
 
     axis_by_name = {
         _short(name, values): _axis(
-            [given[row] for row in rows], rank, name in log, (limits or {}).get(name)
+            [given[int(row)] for row in rows], rank, name in log, (limits or {}).get(name)
         )
         for name, given in values.items()
     }
@@ -129,45 +130,42 @@ def plot_parallel_coordinates(
     points = np.stack([axis.at for axis in axis_by_name.values()])
     for k in order[::-1]:
         best = k == order[0] and not broken[k]
-        x, y = _curve(points[:, k])
-        share = 1 - rank[k] / max(len(order) - 1, 1)
+        fraction = 1 - rank[k] / max(len(order) - 1, 1)
         axes.plot(
-            x,
-            y,
-            color=COLORS[1] if best else _RANKS(share),
+            *_curve(points[:, k]),
+            color=COLORS[1] if best else _RANKS(fraction),
             lw=2.2 if best else 1.0,
             ls=(0, (3, 2)) if broken[k] else "-",
             zorder=3 if best else 2,
             solid_capstyle="round",
         )
-    for x, (name, axis) in enumerate(axis_by_name.items()):
-        last = x == len(axis_by_name) - 1
-        axes.plot([x, x], [0, 1], color="0.2", lw=0.9, zorder=4)
-        axes.text(x, 1.05, name, ha="center", va="bottom", fontsize=8.5, linespacing=0.95)
-        for y, text in axis.ticks:
-            axes.plot([x, x + (0.03 if last else -0.03)], [y, y], color="0.2", lw=0.8, zorder=4)
-            axes.text(
-                x + (0.05 if last else -0.05),
-                y,
-                text,
-                ha="left" if last else "right",
-                va="center",
-                fontsize=7.5,
-                zorder=5,
-                bbox={"fc": "white", "ec": "none", "alpha": 0.75, "pad": 0.6},
-            )
+    last = len(axis_by_name) - 1
+    for place, (name, axis) in enumerate(axis_by_name.items()):
+        _plot_axis(axes, place, name, axis, right=place == last)
     if broken.any():
-        axes.text(
-            len(axis_by_name) - 1,
-            -0.07,
-            "dashed lines: not finished",
-            ha="right",
-            va="top",
-            fontsize=7.5,
-        )
-    axes.set(xlim=(-0.35, len(axis_by_name) - 0.6), ylim=(-0.1 if broken.any() else -0.03, 1.04))
+        text = "dashed lines: not finished"
+        axes.text(last, -0.07, text, ha="right", va="top", fontsize=7.5)
+    axes.set(xlim=(-0.35, last + 0.4), ylim=(-0.1 if broken.any() else -0.03, 1.04))
     axes.axis("off")
     return figure
+
+
+def _plot_axis(axes: Axes, x: float, name: str, axis: _Axis, *, right: bool) -> None:
+    side = 1 if right else -1
+    axes.plot([x, x], [0, 1], color="0.2", lw=0.9, zorder=4)
+    axes.text(x, 1.05, name, ha="center", va="bottom", fontsize=8.5, linespacing=0.95)
+    for y, text in axis.ticks:
+        axes.plot([x, x + 0.03 * side], [y, y], color="0.2", lw=0.8, zorder=4)
+        axes.text(
+            x + 0.05 * side,
+            y,
+            text,
+            ha="left" if right else "right",
+            va="center",
+            fontsize=7.5,
+            zorder=5,
+            bbox={"fc": "white", "ec": "none", "alpha": 0.75, "pad": 0.6},
+        )
 
 
 def _short(name: str, names: Mapping[str, Any]) -> str:

@@ -227,8 +227,12 @@ class TargetEvaluation(ABC):
         """Figures by name, in the order of the report."""
 
     @abstractmethod
-    def get_column_specs(self, columns: Mapping[str, Array]) -> Mapping[str, FigureSpec]:
-        """Figures of predictions along columns, given for the scored rows."""
+    def get_column_spec(self, name: str, column: Array) -> FigureSpec:
+        """Figure of errors along a column, given for the scored rows."""
+
+    def get_column_specs(self, columns: Mapping[str, Array]) -> dict[str, FigureSpec]:
+        """Figures of errors along several columns."""
+        return {f"by_{name}": self.get_column_spec(name, x) for name, x in columns.items()}
 
     def plot_figures(
         self, by: Mapping[str, ArrayLike] | None = None

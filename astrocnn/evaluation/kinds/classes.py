@@ -241,52 +241,59 @@ class ClassEvaluation(TargetEvaluation):
         """Figures by name, in the order of the report."""
         return _FIGURES
 
-    def get_column_specs(self, columns: Mapping[str, Array]) -> Mapping[str, FigureSpec]:
-        """Error rate along columns or, of a yes/no question, the probability of yes."""
-        if len(self.classes) == 2:
-            return self._probability_specs(columns)
-        return {
-            f"errors_by_{name}": FigureSpec(
-                "Classes",
-                f"Error rate in bins of {name} with equal numbers of objects, with 95 % Wilson "
-                "intervals.",
-                lambda e, name=name, x=x: figures.plot_error_rate(~e.correct, x, xlabel=name),
-            )
-            for name, x in columns.items()
-        }
+    def get_column_spec(self, name: str, column: Array) -> FigureSpec:
+        """Error rate along a column."""
+        return FigureSpec(
+            "Classes",
+            f"Error rate in bins of {name} with equal numbers of objects, with 95 % Wilson "
+            "intervals.",
+            lambda e: figures.plot_error_rate(~e.correct, column, xlabel=name),
+        )
 
-    def _probability_specs(self, columns: Mapping[str, Array]) -> dict[str, FigureSpec]:
-        panels: dict[bool, dict[str, tuple[Array, Array]]] = {True: {}, False: {}}
-        for column, values in columns.items():
-            log = _spans_decades(values)
-            shown = np.isfinite(values) & ((values > 0) | (not log))
-            by_answer = {k: shown & (self.label == k) for k in (1, 0)}
-            by_answer = {
-                k: rows for k, rows in by_answer.items() if rows.sum() >= _MIN_OBJECTS_PER_PANEL
-            }
-            for k, rows in by_answer.items():
-                title = f"{column}, {('no', 'yes')[k]}" if len(by_answer) > 1 else column
-                panels[log][title] = (values[rows], self.mean[rows, 1])
+    def get_column_specs(self, columns: Mapping[str, Array]) -> dict[str, FigureSpec]:
+        """Error rate along columns; of a yes/no question, the probability of yes."""
+        if len(self.classes) > 2:
+            return super().get_column_specs(columns)
         specs = {}
-        for log, found in panels.items():
-            if found:
-                caption = (
-                    f"Probability of {self.target.name} along columns of the catalogue: medians "
-                    "and the band from 16 to 84 %."
-                )
-                if log:
-                    caption += " Objects with values of zero or below are left out."
-                specs["probability_by_column" + ("" if log else "_linear")] = FigureSpec(
-                    "Classes",
-                    caption,
-                    lambda e, found=found, log=log: figures.plot_probability_by_column(
-                        found,
-                        ylabel=f"probability of {e.target.name}",
-                        threshold=e.threshold,
-                        log=log,
-                    ),
-                )
+        for name, log in (("probability_by_column", True), ("probability_by_column_linear", False)):
+            chosen = {k: x for k, x in columns.items() if _spans_decades(x) == log}
+            panels = self._get_probability_panels(chosen, log)
+            if panels:
+                specs[name] = self._get_probability_spec(panels, log)
         return specs
+
+    def _get_probability_panels(
+        self, columns: Mapping[str, Array], log: bool
+    ) -> dict[str, tuple[Array, Array]]:
+        """Column and probability of yes; objects that are yes and no apart where they suffice."""
+        panels = {}
+        for name, x in columns.items():
+            shown = np.isfinite(x) & ((x > 0) | (not log))
+            rows_by_answer = {
+                answer: rows
+                for k, answer in ((1, "yes"), (0, "no"))
+                if (rows := shown & (self.label == k)).sum() >= _MIN_OBJECTS_PER_PANEL
+            }
+            for answer, rows in rows_by_answer.items():
+                title = f"{name}, {answer}" if len(rows_by_answer) > 1 else name
+                panels[title] = (x[rows], self.mean[rows, 1])
+        return panels
+
+    def _get_probability_spec(
+        self, panels: Mapping[str, tuple[Array, Array]], log: bool
+    ) -> FigureSpec:
+        caption = (
+            f"Probability of {self.target.name} along columns of the catalogue: medians and the "
+            "band from 16 to 84 %."
+        )
+        ylabel = f"probability of {self.target.name}"
+        return FigureSpec(
+            "Classes",
+            caption + (" Objects with values of zero or below are left out." if log else ""),
+            lambda e: figures.plot_probability_by_column(
+                panels, ylabel=ylabel, threshold=e.threshold, log=log
+            ),
+        )
 
     def stamps(self, count: int = 12) -> dict[str, list[Stamp]]:
         """The most certain, the most uncertain, and the most confident errors.
@@ -386,7 +393,8 @@ class ClassEvaluation(TargetEvaluation):
         }
         if len(questions) < 2 or not rankings:
             return {}
-        return {name: (spec, spec.plot(rankings)) for name, spec in _JOINT_FIGURES.items()}
+        made = ((name, spec, spec.plot(rankings)) for name, spec in _JOINT_FIGURES.items())
+        return {name: (spec, figure) for name, spec, figure in made if figure is not None}
 
 
 def _take(statistic: Statistic, k: int) -> Statistic:

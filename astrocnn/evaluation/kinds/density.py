@@ -329,17 +329,14 @@ class DensityEvaluation(TargetEvaluation):
         }
         return specs | _DENSITY_FIGURES
 
-    def get_column_specs(self, columns: Mapping[str, Array]) -> Mapping[str, FigureSpec]:
-        """Bias and scatter along columns."""
+    def get_column_spec(self, name: str, column: Array) -> FigureSpec:
+        """Bias and scatter along a column."""
         symbol = "dz" if self.is_relative else "the error"
-        return {
-            f"error_by_{name}": FigureSpec(
-                _section(self.target),
-                f"Bias and scatter of {symbol} in bins of {name} with equal numbers of objects.",
-                lambda e, name=name, x=x: e.plot_errors(x, name),
-            )
-            for name, x in columns.items()
-        }
+        return FigureSpec(
+            _section(self.target),
+            f"Bias and scatter of {symbol} in bins of {name} with equal numbers of objects.",
+            lambda e: e.plot_errors(column, name),
+        )
 
     @property
     def symbol(self) -> str:

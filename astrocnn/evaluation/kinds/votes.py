@@ -162,20 +162,17 @@ class VoteEvaluation(TargetEvaluation):
             ),
         }
 
-    def get_column_specs(self, columns: Mapping[str, Array]) -> Mapping[str, FigureSpec]:
-        """Bias and scatter of the most frequent answer along columns."""
+    def get_column_spec(self, name: str, column: Array) -> FigureSpec:
+        """Bias and scatter of the most frequent answer along a column."""
         first = int(self.observed.mean(axis=0).argmax())
         answer, error = self.answers[first], (self.predicted - self.observed)[:, first]
         symbol = rf"\Delta f(\mathrm{{{answer}}})" if answer.isalnum() else r"\Delta f"
-        return {
-            f"{answer}_by_{name}": FigureSpec(
-                "Votes",
-                f"Bias and scatter of the predicted fraction of {answer}, the most frequent "
-                f"answer, in bins of {name}.",
-                lambda e, name=name, x=x: figures.plot_errors(error, x, xlabel=name, symbol=symbol),
-            )
-            for name, x in columns.items()
-        }
+        return FigureSpec(
+            "Votes",
+            f"Bias and scatter of the predicted fraction of {answer}, the most frequent answer, "
+            f"in bins of {name}.",
+            lambda e: figures.plot_errors(error, column, xlabel=name, symbol=symbol),
+        )
 
     def stamps(self, count: int = 12) -> dict[str, list[Stamp]]:
         """The least and the most entropy, and the largest errors of a fraction."""
