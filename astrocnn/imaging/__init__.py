@@ -10,8 +10,7 @@ from astrocnn.imaging.files import unpack
 from astrocnn.imaging.inputs import Inputs
 from astrocnn.imaging.normalization import STRETCHES, Normalization
 from astrocnn.imaging.normalization_fitter import NormalizationFitter
-from astrocnn.imaging.sky_grid import get_cutout_wcs
-from astrocnn.imaging.source import ArraySource, NoImages, Source, open_source
+from astrocnn.imaging.source import ArraySource, NoImages, Source, get_cutout_wcs, open_source
 from astrocnn.imaging.sources.stamps import StampSource
 from astrocnn.imaging.sources.tiles import TileSource
 from astrocnn.imaging.survey import RESAMPLINGS, Band, Survey, read_survey

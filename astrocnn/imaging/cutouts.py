@@ -265,7 +265,9 @@ def find_bad_pixels(role: str, values: np.ndarray, band: Band) -> np.ndarray:
         return values != 0
     bad = np.isin(values, band.bad_values)
     if band.bad_bits is not None:
-        bad |= (values & values.dtype.type(band.bad_bits)) != 0
+        # Bit 15 of a 16-bit integer is its sign; bits beyond the type are never set.
+        bits = values.view(values.dtype.str.replace("i", "u"))
+        bad |= (bits & bits.dtype.type(band.bad_bits & np.iinfo(bits.dtype).max)) != 0
     return bad
 
 

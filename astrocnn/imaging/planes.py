@@ -122,7 +122,9 @@ class Plane:
         if self.unit.kind == "compressed":
             with self._astropy() as hdus:
                 return hdus[self.unit.index].header
-        return fits.Header.fromstring(self.unit.cards.text.decode("ascii", "replace"))
+        # Like astropy: a byte beyond ASCII (the name of an observer) spoils its own card only.
+        text = self.unit.cards.text.decode("ascii", "replace").replace("\ufffd", "?")
+        return fits.Header.fromstring(text)
 
     def card(self, key: str) -> Any:
         """Value of a header card of the image, else of the primary header; None if absent."""
@@ -163,7 +165,9 @@ class Plane:
 
         if self.whole:
             return fits.open(io.BytesIO(read_decompressed(self.path)))
-        return fits.open(self.path, memmap=True)
+        # A map of scaled pixels is refused by astropy, and there is nothing to map in a table of
+        # compressed tiles with BSCALE, BZERO or BLANK (unsigned integers among them).
+        return fits.open(self.path, memmap=read_scaling(self.unit) is None)
 
 
 def stored(buffer: Any, unit: HeaderUnit, path: Path) -> np.ndarray:

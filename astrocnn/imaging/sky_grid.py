@@ -11,20 +11,25 @@ Calabretta & Greisen 2002, A&A 395, 1077 (celestial WCS); Shupe et al. 2005, ASP
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy import units as u
+from astropy.coordinates import BaseCoordinateFrame, SkyCoord
+from astropy.io import fits
+from astropy.wcs import WCS, NoConvergence, Sip
+from astropy.wcs.utils import wcs_to_celestial_frame
 
 from astrocnn.errors import ImageError
+from astrocnn.imaging.hdus import read_decompressed
 from astrocnn.imaging.planes import Plane
 
 __all__ = [
     "SkyGrid",
     "TangentGrid",
-    "get_cutout_wcs",
     "same_grid",
     "compute_separation",
     "build_tangent_wcs",
@@ -53,16 +58,18 @@ class SkyGrid:
     center : ndarray of shape (3,)
         Unit vector (ICRS) of the middle of the image.
     radius : float
-        Largest angle from the center to the border [rad]; pi when it cannot be told.
+        Largest angle from the center to the border [rad]; pi when it is not known.
     pixel_scale : float
         Square root of the pixel area in the middle [arcsec].
     pixel_area : float
         Area of a pixel in the middle [sr].
+    key : str
+        Digest of everything that moves a pixel; equal for equal grids.
+    uses_tables : bool
+        Whether lookup tables distort the grid (CPDIS, D2IM, -TAB).
     """
 
-    def __init__(self, wcs: Any, shape: tuple[int, int], title: str = "image") -> None:
-        from astropy.wcs.utils import wcs_to_celestial_frame
-
+    def __init__(self, wcs: WCS, shape: tuple[int, int], title: str = "image") -> None:
         self.wcs = wcs
         self.shape = shape
         self.title = title
@@ -71,27 +78,23 @@ class SkyGrid:
         frame = wcs_to_celestial_frame(wcs)
         self._frame = None if frame.name == "icrs" else frame
         self._measure()
-        text = f"{shape} {frame!r} {wcs.to_header_string(relax=True)}"
-        if wcs.sip is not None:
-            text += repr([wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp, wcs.sip.crpix])
-        self.key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        self.uses_tables = _uses_tables(wcs)
+        self.key = _identity(wcs, f"{shape} {frame!r}")
 
     @classmethod
     def from_plane(cls, plane: Plane) -> SkyGrid:
-        """The grid of an image plane.
+        """Read the grid of an image plane.
 
         Raises
         ------
         ImageError
             If its header has no celestial WCS for the two axes of the image.
         """
-        from astropy.wcs import WCS
-
         header = plane.header
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # astropy tells of every card that it repairs
+            warnings.simplefilter("ignore")  # astropy warns of every card that it repairs
             try:
-                wcs = _with_tables(plane) if _has_tables(header) else WCS(header)
+                wcs = _with_tables(plane) if _names_tables(header) else WCS(header)
                 if not wcs.has_celestial:
                     raise ImageError(
                         f"The image in {plane.title} has no celestial WCS.",
@@ -114,7 +117,7 @@ class SkyGrid:
                 ) from error
 
     def to_pixel(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixel coordinates, 0 in the middle of the first pixel.
+        """Convert sky positions to pixel coordinates, 0 in the middle of the first pixel.
 
         Parameters
         ----------
@@ -139,8 +142,9 @@ class SkyGrid:
         return x, y
 
     def to_sky(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """ICRS right ascension and declination [deg] of pixel coordinates."""
+        """Convert pixel coordinates to ICRS right ascension and declination [deg]."""
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
+        # wcslib keeps intermediate results in the object: one thread at a time.
         with self._lock, np.errstate(invalid="ignore"):
             world = self.wcs.all_pix2world(np.stack([x.ravel(), y.ravel()], axis=-1), 0)
         lon, lat = world[:, self._lon], world[:, 1 - self._lon]
@@ -149,27 +153,21 @@ class SkyGrid:
         return lon.reshape(x.shape), lat.reshape(x.shape)
 
     def edge_distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Distance to the nearest edge of the image [pixel]; negative outside."""
+        """Compute the distance to the nearest edge of the image [pixel]; negative outside."""
         height, width = self.shape
         across = np.minimum(x + 0.5, width - 0.5 - x)
         return np.minimum(across, np.minimum(y + 0.5, height - 0.5 - y))
 
     def matrix(self) -> np.ndarray:
-        """Offsets east and north [arcsec] per pixel in x and y, in the middle: shape (2, 2)."""
+        """Compute offsets east and north [arcsec] per pixel in x and y, in the middle: (2, 2)."""
         height, width = self.shape
         x, y = (width - 1) / 2, (height - 1) / 2
         ra, dec = self.to_sky(
-            np.array([x, x + 0.5, x, x - 0.5, x]), np.array([y, y, y + 0.5, y, y - 0.5])
+            np.array([x, x + 0.5, x - 0.5, x, x]), np.array([y, y, y, y + 0.5, y - 0.5])
         )
-        east = (np.remainder(ra - ra[0] + 180, 360) - 180) * np.cos(np.radians(dec[0])) * 3600
-        north = (dec - dec[0]) * 3600
-        return np.array(
-            [[east[1] - east[3], east[2] - east[4]], [north[1] - north[3], north[2] - north[4]]]
-        )
+        return _central_differences(ra, dec)
 
     def _invert(self, world: np.ndarray) -> np.ndarray:
-        from astropy.wcs import NoConvergence
-
         with self._lock, warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             try:
@@ -180,6 +178,8 @@ class SkyGrid:
                     if lost is not None:
                         pixel[lost] = np.nan
             back = self.wcs.all_pix2world(pixel, 0)
+        # Some projections give pixels for positions far outside, and distortions have false roots:
+        # only what comes back to its position has been inverted.
         off = compute_separation(
             compute_unit_vectors(back[:, self._lon], back[:, 1 - self._lon]),
             compute_unit_vectors(world[:, self._lon], world[:, 1 - self._lon]),
@@ -214,20 +214,22 @@ class SkyGrid:
 
 
 def compute_unit_vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-    """Unit vectors of shape (n, 3) of positions [deg]."""
+    """Compute the unit vectors, of shape (n, 3), of positions [deg]."""
     lon, lat = np.radians(ra), np.radians(dec)
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
 
 
 def compute_separation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Angle between unit vectors [rad], accurate for the smallest ones."""
+    """Compute the angle between unit vectors [rad], accurate for the smallest ones."""
     return 2 * np.arcsin(np.clip(np.linalg.norm(a - b, axis=-1) / 2, 0, 1))
 
 
-def _transform(lon: np.ndarray, lat: np.ndarray, source: Any, target: Any) -> tuple[Any, Any]:
-    from astropy import units as u
-    from astropy.coordinates import SkyCoord
-
+def _transform(
+    lon: np.ndarray,
+    lat: np.ndarray,
+    source: BaseCoordinateFrame | str,
+    target: BaseCoordinateFrame | str,
+) -> tuple[np.ndarray, np.ndarray]:
     good = np.isfinite(lon) & np.isfinite(lat)
     coord = SkyCoord(np.where(good, lon, 0) * u.deg, np.where(good, lat, 0) * u.deg, frame=source)
     moved = coord.transform_to(target).spherical
@@ -235,26 +237,41 @@ def _transform(lon: np.ndarray, lat: np.ndarray, source: Any, target: Any) -> tu
     return moved.lon.deg + nan, moved.lat.deg + nan
 
 
-def _has_tables(header: Any) -> bool:
+def _identity(wcs: WCS, text: str) -> str:
+    """Digest of all numbers of a WCS that move a pixel."""
+    digest = hashlib.blake2b(f"{text} {wcs.to_header_string(relax=True)}".encode(), digest_size=16)
+    arrays = []
+    if wcs.sip is not None:
+        arrays += [wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp, wcs.sip.crpix]
+    # The header names lookup tables, but their numbers stand in extensions.
+    for table in (wcs.cpdis1, wcs.cpdis2, wcs.det2im1, wcs.det2im2):
+        arrays += [None] if table is None else [table.crpix, table.crval, table.cdelt, table.data]
+    for table in wcs.wcs.tab:
+        arrays += [np.array(table.crval), table.coord, *(table.index or ())]
+    for array in arrays:
+        digest.update(b"none" if array is None else np.asarray(array, float).tobytes())
+    return digest.hexdigest()
+
+
+def _uses_tables(wcs: WCS) -> bool:
+    tables = (wcs.cpdis1, wcs.cpdis2, wcs.det2im1, wcs.det2im2)
+    in_tables = any(str(kind).endswith("-TAB") for kind in wcs.wcs.ctype)
+    return in_tables or any(table is not None for table in tables)
+
+
+def _names_tables(header: fits.Header) -> bool:
     keys = ("D2IMDIS1", "CPDIS1", "CPDIS2", "D2IMDIS2")
     return any(key in header for key in keys) or any(
         str(header.get(f"CTYPE{axis}", "")).endswith("-TAB") for axis in (1, 2, 3)
     )
 
 
-def _with_tables(plane: Plane) -> Any:
-    import io
-
-    from astropy.io import fits
-    from astropy.wcs import WCS
-
-    from astrocnn.imaging.hdus import read_decompressed
-
+def _with_tables(plane: Plane) -> WCS:
     with fits.open(io.BytesIO(read_decompressed(plane.path))) as hdus:
         return WCS(plane.header, hdus)
 
 
-SAME = 1e-3
+SAME_GRID = 1e-3
 """Two grids whose pixels differ by less than this [pixel] everywhere are the same."""
 
 
@@ -272,13 +289,13 @@ class TangentGrid:
 
     @classmethod
     def north_up(cls, scale: float) -> TangentGrid:
-        """North up, east left, with a pixel scale [arcsec]."""
+        """Build a grid with north up and east left, with a pixel scale [arcsec]."""
         return cls(np.array([[-scale, 0.0], [0.0, scale]]))
 
     def to_sky(
         self, ra: np.ndarray, dec: np.ndarray, x: np.ndarray, y: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Sky positions [deg] of pixel offsets from the objects.
+        """Convert pixel offsets from the objects to sky positions [deg].
 
         Parameters
         ----------
@@ -303,51 +320,29 @@ class TangentGrid:
         return np.degrees(lon) % 360, np.degrees(lat)
 
 
-def same_grid(target: object, other: object) -> tuple[int, int] | None:
-    """Whole-pixel shift (x, y) from one image grid to another; None when there is none.
+def same_grid(target: SkyGrid, other: SkyGrid) -> tuple[int, int] | None:
+    """Find the shift (x, y) by whole pixels from one image grid to another; None without one.
 
     Parameters
     ----------
     target, other : SkyGrid
         Grids of two images.
     """
-    if target is other or target.key == other.key:  # type: ignore[attr-defined]
+    if target is other or target.key == other.key:
         return 0, 0
-    height, width = target.shape  # type: ignore[attr-defined]
+    if target.uses_tables or other.uses_tables:
+        return None  # tables can differ between any points that are compared
+    height, width = target.shape
     y, x = np.meshgrid(np.linspace(0, height - 1, 5), np.linspace(0, width - 1, 5), indexing="ij")
-    there_x, there_y = other.to_pixel(*target.to_sky(x, y))  # type: ignore[attr-defined]
+    there_x, there_y = other.to_pixel(*target.to_sky(x, y))
     shift_x, shift_y = there_x - x, there_y - y
     whole_x, whole_y = np.round(shift_x[2, 2]), np.round(shift_y[2, 2])
     worst = np.maximum(np.abs(shift_x - whole_x), np.abs(shift_y - whole_y)).max()
-    return (int(whole_x), int(whole_y)) if worst < SAME else None
-
-
-if TYPE_CHECKING:
-    from astropy.wcs import WCS
-
-
-def get_cutout_wcs(source: Any, row: int) -> WCS | None:
-    """The celestial WCS of the pixels of one cutout.
-
-    Parameters
-    ----------
-    source : Source
-        Where the cutouts come from.
-    row : int
-        Which one.
-
-    Returns
-    -------
-    astropy.wcs.WCS or None
-        That of the reference band; None where the place on the sky is not known: pictures, arrays,
-        files without coordinates, objects that no tile covers.
-    """
-    of = getattr(source, "wcs", None)
-    return None if of is None else of(int(row))
+    return (int(whole_x), int(whole_y)) if worst < SAME_GRID else None
 
 
 def build_window_wcs(grid: SkyGrid, x0: int, y0: int, size: int, step: float = 1.0) -> WCS:
-    """The WCS of a square window of an image.
+    """Build the WCS of a square window of an image.
 
     Parameters
     ----------
@@ -366,9 +361,7 @@ def build_window_wcs(grid: SkyGrid, x0: int, y0: int, size: int, step: float = 1
         With the distortions (SIP, TPV) of the image.  Those in tables do not fit into the header of
         a cutout: the tangent plane in its middle equals them there to first order.
     """
-    from astropy.wcs import Sip
-
-    if _uses_tables(grid.wcs):
+    if grid.uses_tables:
         return _local(grid, x0, y0, size, step)
     wcs = grid.wcs.deepcopy()
     # Pixel p of the cutout, counted from 1, has its middle at first + (p - 1/2) step - 1/2.
@@ -390,13 +383,13 @@ def build_window_wcs(grid: SkyGrid, x0: int, y0: int, size: int, step: float = 1
         wcs.sip = Sip(*polynomials, (wcs.sip.crpix - first) / step + 0.5)
     wcs.array_shape = (size, size)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what astropy repairs was told of when it was opened
+        warnings.simplefilter("ignore")  # about what astropy repaired when it read the header
         wcs.wcs.set()
     return wcs
 
 
 def build_tangent_wcs(matrix: np.ndarray, ra: float, dec: float, size: int) -> WCS:
-    """The WCS of a tangent plane that touches the sky in the middle of a cutout.
+    """Build the WCS of a tangent plane that touches the sky in the middle of a cutout.
 
     Parameters
     ----------
@@ -407,8 +400,6 @@ def build_tangent_wcs(matrix: np.ndarray, ra: float, dec: float, size: int) -> W
     size : int
         Pixels a side.
     """
-    from astropy.wcs import WCS
-
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.cunit = ["deg", "deg"]
@@ -421,26 +412,35 @@ def build_tangent_wcs(matrix: np.ndarray, ra: float, dec: float, size: int) -> W
     return wcs
 
 
-def _uses_tables(wcs: WCS) -> bool:
-    tables = (wcs.cpdis1, wcs.cpdis2, wcs.det2im1, wcs.det2im2)
-    in_tables = any(str(kind).endswith("-TAB") for kind in wcs.wcs.ctype)
-    return in_tables or any(table is not None for table in tables)
-
-
 def _local(grid: SkyGrid, x0: int, y0: int, size: int, step: float) -> WCS:
     x, y = (first + (size * step - 1) / 2 for first in (x0, y0))
     reach = size * step / 2
     ra, dec = grid.to_sky(
         np.array([x, x + reach, x - reach, x, x]), np.array([y, y, y, y + reach, y - reach])
     )
-    # Gnomonic offsets of the four points from the middle.
+    matrix = _central_differences(ra, dec) / (2 * reach) * step
+    return build_tangent_wcs(matrix, float(ra[0]), float(dec[0]), size)
+
+
+def _central_differences(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """East and north [arcsec] from the left to the right and from the lower to the upper neighbor.
+
+    Parameters
+    ----------
+    ra, dec : ndarray of shape (5,)
+        A position and its right, left, upper and lower neighbor [deg].
+
+    Returns
+    -------
+    ndarray of shape (2, 2)
+    """
+    # Gnomonic offsets: differences of right ascension have no meaning at a pole.
     lon, lat = np.radians(ra - ra[0]), np.radians(dec)
     cosine = np.sin(lat[0]) * np.sin(lat) + np.cos(lat[0]) * np.cos(lat) * np.cos(lon)
     east = np.cos(lat) * np.sin(lon) / cosine
     north = (np.cos(lat[0]) * np.sin(lat) - np.sin(lat[0]) * np.cos(lat) * np.cos(lon)) / cosine
     arcsec = np.degrees(np.stack([east, north])) * 3600
-    matrix = np.stack([arcsec[:, 1] - arcsec[:, 2], arcsec[:, 3] - arcsec[:, 4]], axis=1)
-    return build_tangent_wcs(matrix / (2 * reach) * step, float(ra[0]), float(dec[0]), size)
+    return np.stack([arcsec[:, 1] - arcsec[:, 2], arcsec[:, 3] - arcsec[:, 4]], axis=1)
 
 
 def _rescaled(polynomial: np.ndarray, step: float) -> np.ndarray:

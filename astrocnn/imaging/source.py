@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+from astropy.wcs import WCS
 
 from astrocnn import plugins
 from astrocnn.errors import ConfigError, ImageError
@@ -16,7 +17,7 @@ from astrocnn.imaging.cutouts import Cutouts, allocate_stack, compute_flags, dro
 from astrocnn.imaging.files import compute_digest, sample_rows
 from astrocnn.imaging.survey import Survey
 
-__all__ = ["ArraySource", "NoImages", "Source", "open_source"]
+__all__ = ["ArraySource", "NoImages", "Source", "get_cutout_wcs", "open_source"]
 
 
 @runtime_checkable
@@ -188,6 +189,26 @@ class NoImages:
         n = len(np.asarray(rows, np.int64))
         images = allocate_stack((n, 0, 0, 0), out)
         return Cutouts(images, np.zeros(n, np.int32), np.zeros((n, 0), np.float32))
+
+
+def get_cutout_wcs(source: Source, row: int) -> WCS | None:
+    """Get the celestial WCS of the pixels of one cutout.
+
+    Parameters
+    ----------
+    source : Source
+        Where the cutouts come from; one without a method ``wcs`` knows no places on the sky.
+    row : int
+        Which one.
+
+    Returns
+    -------
+    astropy.wcs.WCS or None
+        That of the reference band; None where the place on the sky is not known: pictures, arrays,
+        files without coordinates, objects that no tile covers.
+    """
+    wcs: Callable[[int], WCS | None] | None = getattr(source, "wcs", None)
+    return None if wcs is None else wcs(int(row))
 
 
 def open_source(

@@ -1,6 +1,9 @@
-"""Which image covers which object: footprints, and the tile an object is deepest inside."""
+"""The tiles of a band: their planes, their footprints, and the one an object is deepest inside."""
 
 from __future__ import annotations
+
+import re
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -8,7 +11,7 @@ from scipy.spatial import cKDTree
 from astrocnn.errors import ImageError
 from astrocnn.imaging.files import find_files
 from astrocnn.imaging.planes import Plane, find_plane
-from astrocnn.imaging.sky_grid import SkyGrid, compute_separation, compute_unit_vectors
+from astrocnn.imaging.sky_grid import SkyGrid, compute_separation, compute_unit_vectors, same_grid
 from astrocnn.imaging.survey import Band
 
 __all__ = ["BandTiles", "assign_tiles", "open_band"]
@@ -17,23 +20,23 @@ CHUNK = 500_000
 """Objects that are matched to tiles at a time, which bounds the memory."""
 
 
+@dataclass(frozen=True)
 class BandTiles:
     """The images of one band: planes, grids, and the planes that mark bad pixels.
 
     Parameters
     ----------
     band : Band
-        What was asked for.
+        The band.
     planes : dict of str to list of Plane
         ``"image"`` and, where the band has them, ``"weight"``, ``"rms"``, ``"mask"``.
     grids : list of SkyGrid
         One per image.
     """
 
-    def __init__(self, band: Band, planes: dict[str, list[Plane]], grids: list[SkyGrid]) -> None:
-        self.band = band
-        self.planes = planes
-        self.grids = grids
+    band: Band
+    planes: dict[str, list[Plane]]
+    grids: list[SkyGrid]
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -43,6 +46,9 @@ class BandTiles:
 
 def open_band(band: Band) -> BandTiles:
     """Find the tiles of a band, reading headers only.
+
+    Weights, noise maps and masks are paired with the images by their pixel grid on the sky; names
+    only decide between several on one grid.
 
     Raises
     ------
@@ -57,25 +63,88 @@ def open_band(band: Band) -> BandTiles:
             find_plane(path, named if hdu is None else hdu, plane) for path, named in found
         ]
     images = planes["image"]
-    for role, others in planes.items():
-        if len(others) != len(images):
+    grids = [SkyGrid.from_plane(plane) for plane in images]
+    for role in planes.keys() - {"image"}:
+        planes[role] = _pair_planes(band.name, role, images, grids, planes[role])
+    return BandTiles(band, planes, grids)
+
+
+def _pair_planes(
+    band: str, role: str, images: list[Plane], grids: list[SkyGrid], others: list[Plane]
+) -> list[Plane]:
+    """The planes of a role in the order of the images."""
+    if len(others) != len(images):
+        raise ImageError(
+            f"Band '{band}' has {len(images)} images and {len(others)} files of {role}.",
+            received=[plane.path.name for plane in others],
+            allowed="one for each image",
+        )
+    of_path = {plane.path: plane for plane in others}
+    if all(image.path in of_path for image in images):
+        return [_same_shape(role, image, of_path[image.path]) for image in images]
+    if len(images) == 1:
+        _same_shape(role, images[0], others[0])
+    other_grids = [_grid_if_any(plane) for plane in others]
+    centers = np.array([np.full(3, np.nan) if g is None else g.center for g in other_grids])
+    free = set(range(len(others)))
+    paired = []
+    for image, grid in zip(images, grids, strict=True):
+        # Most of a survey is elsewhere; pixel by pixel only what has the same center is compared.
+        near = compute_separation(centers, grid.center) < np.radians(grid.pixel_scale / 3600)
+        fitting = []
+        for k in sorted(free):
+            other = other_grids[k]
+            if other is not None and near[k] and same_grid(grid, other) == (0, 0):
+                fitting.append(k)
+        if not fitting:
+            # A file without coordinates can be told from others by its name alone.
+            fitting = [k for k in sorted(free) if other_grids[k] is None]
+        best = _best_by_name(image, [others[k] for k in fitting])
+        if best is None:
             raise ImageError(
-                f"Band '{band.name}' has {len(images)} images and {len(others)} files of"
-                f" {role}; there must be as many, in the same order.",
-                received=[p.path.name for p in others],
+                f"No {role} file of band '{band}' lies on the pixel grid of {image.title}."
+                if not fitting
+                else f"Several {role} files of band '{band}' fit the image {image.title}.",
+                received=[others[k].path.name for k in (fitting or sorted(free))],
+                allowed="a file on the same grid, or with the same numbers in its name",
             )
-        for image, other in zip(images, others, strict=True):
-            if image.shape != other.shape:
-                raise ImageError(
-                    f"The {role} plane has another size than the image in {image.title}.",
-                    received=f"{other.title}: {other.shape[1]} x {other.shape[0]}",
-                    allowed=f"{image.shape[1]} x {image.shape[0]}",
-                )
-    return BandTiles(band, planes, [SkyGrid.from_plane(plane) for plane in images])
+        free.remove(fitting[best])
+        paired.append(_same_shape(role, image, others[fitting[best]]))
+    return paired
+
+
+def _same_shape(role: str, image: Plane, other: Plane) -> Plane:
+    if image.shape != other.shape:
+        raise ImageError(
+            f"The {role} plane has another size than the image in {image.title}.",
+            received=f"{other.title}: {other.shape[1]} x {other.shape[0]}",
+            allowed=f"{image.shape[1]} x {image.shape[0]}",
+        )
+    return other
+
+
+def _grid_if_any(plane: Plane) -> SkyGrid | None:
+    try:
+        return SkyGrid.from_plane(plane)
+    except ImageError:
+        return None
+
+
+def _best_by_name(image: Plane, others: list[Plane]) -> int | None:
+    """Index of the only plane, or of the one whose name has the numbers of the image's name."""
+    if len(others) == 1:
+        return 0
+    numbers = _numbers_in(image.path.name)
+    alike = [k for k, plane in enumerate(others) if _numbers_in(plane.path.name) == numbers]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _numbers_in(name: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"[0-9]+", name)]
 
 
 def assign_tiles(grids: list[SkyGrid], ra: np.ndarray, dec: np.ndarray, size: float) -> np.ndarray:
-    """The tile in which each object is farthest from an edge.
+    """Assign to each object the tile in which it is farthest from an edge.
 
     Parameters
     ----------
@@ -144,7 +213,7 @@ def _candidates(
         distance, tile = tree.query(vectors[rows], k=near, distance_upper_bound=chord)
         distance = np.reshape(distance, (len(rows), -1))
         tile = np.reshape(tile, (len(rows), -1))
-        # Rows with as many neighbors as were asked for may have more of them.
+        # Rows whose list of neighbors is full may have more of them.
         full = np.isfinite(distance[:, -1]) & (near < n_tiles)
         done = np.isfinite(distance) & ~full[:, None]
         which, column = np.nonzero(done)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from astrocnn.errors import ConfigError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Band, Source, Survey, TileSource, open_source
+from astrocnn.imaging.cutouts import find_bad_pixels
 from astrocnn.imaging.planes import PlaneCache, find_plane
 from astrocnn.imaging.sky_grid import SkyGrid
-from astrocnn.imaging.tiles import assign_tiles
+from astrocnn.imaging.tiles import assign_tiles, open_band
 
 
 @given(seed=st.integers(0, 50), n_tiles=st.integers(1, 40))
@@ -125,6 +126,83 @@ def test_planes_that_do_not_fit(tile, tmp_path):
         TileSource(Survey("s", (Band("g", a, weight=(a, b)),)), [1.0], [1.0])
     with pytest.raises(ConfigError, match="needs RA and Dec"):
         open_source(Survey("s", (Band("g", a),)))
+    tile(tmp_path / "c.fits", ra=150.1)
+    with pytest.raises(ImageError, match=r"(?s)No weight file .* pixel grid of .*a.fits.*c.fits"):
+        TileSource(Survey("s", (Band("g", a, weight=str(tmp_path / "c.fits")),)), [1.0], [1.0])
+
+
+@pytest.mark.parametrize("coordinates", [True, False])
+def test_weights_are_paired_by_their_place_on_the_sky(tile, tmp_path, coordinates):
+    numbers = (1, 2, 10)  # sorted by name: img_1, img_10, img_2, but wht.1, wht.10, wht.2
+    for k in numbers:
+        wcs, _ = tile(tmp_path / f"img_{k}.fits", k, ra=150 + k / 60)
+        name = tmp_path / f"{'zyx'[numbers.index(k)] if coordinates else 'w'}.{k:03d}.wht"
+        header = wcs.to_header(relax=True) if coordinates else None
+        fits.PrimaryHDU(np.full((50, 60), (k != 10), np.int16), header).writeto(name)
+    band = Band("g", str(tmp_path / "img_*.fits"), weight=str(tmp_path / "*.wht"))
+    ra = [150 + k / 60 for k in numbers]
+    found = TileSource(Survey("s", (band,)), ra, [2.0] * 3, size=8).read([0, 1, 2])
+    assert np.isnan(found.images[2]).all() and np.isfinite(found.images[:2]).all()
+
+
+def test_several_planes_on_one_grid_are_told_apart_by_the_numbers_in_their_names(tile, tmp_path):
+    for k in (1, 2):
+        tile(tmp_path / f"visit{k}_sci.fits", k)
+        tile(tmp_path / f"{'ba'[k - 1]}{k}_rms.fits", data=np.full((50, 60), 10.0**k))
+    files = {"image": str(tmp_path / "visit*"), "rms": str(tmp_path / "*_rms.fits")}
+    planes = open_band(Band("g", **files)).planes
+    assert [p.path.name for p in planes["image"]] == ["visit1_sci.fits", "visit2_sci.fits"]
+    assert [p.path.name for p in planes["rms"]] == ["b1_rms.fits", "a2_rms.fits"]
+    for k in (1, 2):
+        (tmp_path / f"{'ba'[k - 1]}{k}_rms.fits").rename(tmp_path / f"{'ba'[k - 1]}_rms.fits")
+    with pytest.raises(ImageError, match=r"(?s)Several rms files .* fit the image .*visit1"):
+        open_band(Band("g", **files))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits", "bad"),
+    [
+        (np.int16, 0x8000, [-32768, -1]),
+        (np.int32, 1 << 31, [-(1 << 31), -1]),
+        (np.uint8, 0xFFFF, [1, 128, 255]),
+        (np.int64, 0b101, [1, 4, 5, 7, -1]),
+    ],
+)
+def test_every_bit_of_a_mask_can_be_bad(dtype, bits, bad):
+    values = np.array([*bad, 0], dtype)
+    found = find_bad_pixels("mask", values, Band("g", "x", bad_bits=bits))
+    assert found.tolist() == [True] * len(bad) + [False]
+
+
+@pytest.mark.parametrize(
+    ("data", "blank"),
+    [
+        (np.arange(60 * 50, dtype=np.uint16) + 40000, None),
+        (np.arange(60 * 50, dtype=np.uint32) + 3_000_000_000, None),
+        (np.arange(60 * 50, dtype=np.int16), 7),
+        (np.arange(60 * 50, dtype=np.int32), 9),
+    ],
+)
+def test_compressed_tiles_of_all_integers(data, blank, make_wcs, tmp_path):
+    data = data.reshape(50, 60)
+    hdu = fits.CompImageHDU(data, make_wcs().to_header())
+    if blank is not None:
+        hdu.header["BLANK"] = blank
+    hdu.writeto(tmp_path / "t.fits.fz")
+    source = TileSource(Survey("s", (Band("g", str(tmp_path / "t.fits.fz")),)), [150], [2], 8)
+    expected = data[21:29, 26:34].astype(np.float32)
+    if blank is not None:
+        expected[expected == blank] = np.nan
+    np.testing.assert_array_equal(source.read([0]).images[0, ..., 0], expected)
+
+
+def test_one_byte_beyond_ascii_spoils_one_card_only(tile, tmp_path):
+    _, data = tile(tmp_path / "t.fits")
+    fits.setval(tmp_path / "t.fits", "OBSERVER", value="Mechain")
+    raw = (tmp_path / "t.fits").read_bytes()
+    (tmp_path / "t.fits").write_bytes(raw.replace(b"Mechain", b"M\xe9chain"))
+    source = TileSource(Survey("s", (Band("g", str(tmp_path / "t.fits")),)), [150], [2], 8)
+    np.testing.assert_array_equal(source.read([0]).images[0, ..., 0], data[21:29, 26:34])
 
 
 def test_compressed_tiles_are_decoded_once_and_memory_is_bounded(tile, tmp_path, monkeypatch):
