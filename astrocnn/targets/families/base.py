@@ -218,8 +218,9 @@ class QuantityFamily(Family):
 
     The predictive density is the mean over draws.  What probability a family puts outside the
     range counts as lying at its ends, in every column alike.  A subclass defines `units`,
-    `initial_loss`, `activate`, `loss`, `cdf`, `moments`, `from_values` and `point_estimate`;
-    `grid` is the range of the bins unless it is overridden.
+    `initial_loss`, `activate`, `loss`, `cdf`, `from_values` and `point_estimate`.  The rest
+    follows from these, to the width of a bin; a family that knows closed forms overrides
+    `moments`, `grid` and `quantiles`.
 
     Parameters
     ----------
@@ -274,10 +275,6 @@ class QuantityFamily(Family):
         points : ndarray of shape (n, m)
             Values of each object.
         """
-
-    @abstractmethod
-    def moments(self, draw: NDArray[np.floating]) -> tuple[Array, Array]:
-        """Mean and variance of each object of one draw, each of shape (n,)."""
 
     @abstractmethod
     def point_estimate(self, parameters: Tensor) -> Tensor:
@@ -342,6 +339,24 @@ class QuantityFamily(Family):
         out = np.stack([self.cdf(draw, points)[:, 0] for draw in samples])
         out = np.where((points[:, 0] < self.low) & ~np.isnan(out), 0.0, out)
         return np.where((points[:, 0] >= self.high) & ~np.isnan(out), 1.0, np.minimum(out, 1.0))
+
+    def moments(self, draw: NDArray[np.floating]) -> tuple[Array, Array]:
+        """Mean and variance of each object of one draw, each of shape (n,).
+
+        Here from integrals of the CDF over the bins, which a family with closed forms overrides.
+        """
+        edges = self.edges
+        points = np.broadcast_to(edges, (len(draw), len(edges)))
+        above = 1.0 - self.cdf(draw, points)
+        # By parts: E[x] = low + integral of (1 - F), and twice that of (x - low) (1 - F) for the
+        # square; both exact where F is linear within bins.
+        width, offset = edges[1] - edges[0], edges - self.low
+        sides, middle = above[:, :-1] + above[:, 1:], 0.5 * (above[:, :-1] + above[:, 1:])
+        first = 0.5 * width * np.sum(sides, axis=1)
+        center = 0.5 * (offset[:-1] + offset[1:])
+        ends = above[:, :-1] * offset[:-1] + 4.0 * middle * center + above[:, 1:] * offset[1:]
+        square = 2.0 * width / 6.0 * np.sum(ends, axis=1)
+        return self.low + first, np.maximum(square - first * first, 0.0)
 
     def grid(self, samples: Array) -> tuple[Array, Array]:
         """Equally spaced points per object and the predictive CDF there, both of shape (n, m)."""
