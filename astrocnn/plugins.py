@@ -119,7 +119,7 @@ def load(kind: str, leaf: Any, root: str | Path | None = None, *, trusted: bool 
         trust(leaf, root)
     place, attribute = split_reference(leaf)
     if place.endswith(".py"):
-        module = _import_file(kind, _file(place, root), leaf)
+        module = _imported_copy(place, root) or _import_file(kind, _file(place, root), leaf)
     else:
         module = _import_installed(kind, place, leaf)
     return _callable(kind, _attribute(kind, module, attribute, place), leaf)
@@ -351,6 +351,13 @@ def _read(path: Path) -> bytes:
     if path.stat().st_size > _LARGEST_FILE:
         raise ConfigError(f"The file '{path}' is too large for Python code.")
     return path.read_bytes()
+
+
+def _imported_copy(place: str, root: str | Path | None) -> ModuleType | None:
+    """The module of a copy that is not there, if this process has imported the file before."""
+    stem, _, digest = Path(place).stem.rpartition("-")
+    absent = not Path(root or ".", place).exists()
+    return sys.modules.get(f"{_FILE_MODULE}{digest}_{stem}") if absent else None
 
 
 def _import_file(kind: str, path: Path, leaf: str) -> ModuleType:
