@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,21 @@ from astrocnn.imaging import Inputs
 from astrocnn.models import Options, get_body_layers, with_precision
 from astrocnn.models.build import add_auxiliary_heads, build_model
 from astrocnn.models.monte_carlo_dropout import build_sampler
-from astrocnn.targets import ClassFamily, Task, storage
-from astrocnn.training import History, Optimizer, compute_class_weights, fit
-from astrocnn.training import get_strategy as strategy_of
-from astrocnn.training.precision import (
+from astrocnn.models.precision import (
     bfloat16_works,
     has_fast_bfloat16,
     resolve_precision,
+)
+from astrocnn.targets import ClassFamily, Task, storage
+from astrocnn.training import (
+    Backup,
+    History,
+    LayerRates,
+    Objective,
+    Optimizer,
+    compute_class_weights,
+    fit,
+    get_strategy,
 )
 
 __all__ = ["ESTIMATOR", "BFLOAT16_TOLERANCE", "KerasEstimator", "example"]
@@ -169,7 +177,7 @@ class KerasEstimator:
         precision: str = "float32",
         backup: str | os.PathLike[str] | None = None,
         history_file: str | os.PathLike[str] | None = None,
-        **options: Any,
+        callbacks: Sequence[Any] = (),
     ) -> KerasEstimator:
         """Build the network and train it; it ends with the weights of its best epoch.
 
@@ -199,8 +207,8 @@ class KerasEstimator:
             Factor on the learning rate of all layers but the heads thereafter.
         rates : mapping of str to float, optional
             The same for single layers, by name; 0 keeps a layer as it is.
-        **options
-            Further arguments of `astrocnn.training.fit`.
+        callbacks : sequence of keras.callbacks.Callback or function
+            See `astrocnn.training.fit`.
 
         Returns
         -------
@@ -208,7 +216,7 @@ class KerasEstimator:
             Itself.
         """
         # Workers can only be joined before TensorFlow is used, so they come first.
-        where = strategy_of(strategy) if isinstance(strategy, str) else strategy
+        where = get_strategy(strategy) if isinstance(strategy, str) else strategy
         train, self.inputs = with_scalars(shards, self.inputs, train)
         if validation is not None:
             validation, _ = with_scalars(shards, self.inputs, validation)
@@ -230,6 +238,7 @@ class KerasEstimator:
         for output, target in auxiliary.items():
             importance[output] = self.options.auxiliary * importance[target]
         classes = [t.name for t in targets if isinstance(t.family, ClassFamily)]
+        origin = {} if self.origin_ is None else {"origin": self.origin_["model"]}
         history = fit(
             trained,
             _Epochs(
@@ -241,23 +250,25 @@ class KerasEstimator:
                 **common,
             ),
             held_out,
-            losses={t.name: t.family.loss for t in targets},
-            loss_weights=importance,
-            auxiliary=auxiliary,
-            metrics={name: {"accuracy": _accuracy} for name in classes},
-            class_weights=self._class_weights(shards, train) if balance else None,
+            objective=Objective(
+                {t.name: t.family.loss for t in targets},
+                loss_weights=importance,
+                class_weights=self._class_weights(shards, train) if balance else {},
+                metrics={name: {"accuracy": _accuracy} for name in classes},
+                auxiliary=auxiliary,
+            ),
             epochs=epochs,
             optimizer=optimizer,
-            patience=patience,
+            early_stopping=patience,
+            callbacks=callbacks,
             strategy=where,
             precision=precision,
-            backup=backup,
+            backup=None if backup is None else Backup(backup, origin),
             history_file=history_file,
             seed=self.seed,
-            rates={**shares, **(rates or {})},
-            frozen_epochs=0 if start is None else frozen_epochs,
-            origin=None if self.origin_ is None else self.origin_["model"],
-            **options,
+            layer_rates=LayerRates(
+                {**shares, **(rates or {})}, 0 if start is None else frozen_epochs
+            ),
         )
         self._adopt(model)
         self.history_: History = history

@@ -1,8 +1,8 @@
 """Training networks: optimizers and schedules, devices, early stopping, resumable backups.
 
-The loop is astrocnn's own, on ``tf.distribute``: the same code runs on one device, on several and
-on several machines, divides the loss by the weights of the whole batch wherever its parts lie, and
-can be killed at any moment and continued.
+The loop over epochs is not that of `keras.Model.fit`, and calls Keras callbacks: the same code runs
+on one device, on several and on several machines, divides the loss by the weights of the whole
+batch wherever its parts lie, and can be killed at any moment and continued exactly.
 
 Names are resolved on first use, so that checking the name of an optimizer imports no TensorFlow.
 """
@@ -14,56 +14,52 @@ from typing import TYPE_CHECKING
 from astrocnn.plugins import lazy
 
 if TYPE_CHECKING:
+    from astrocnn.training.backup import Backup
     from astrocnn.training.fitting import fit
-    from astrocnn.training.history import History
-    from astrocnn.training.inference import predict
+    from astrocnn.training.history import EarlyStopping, History
+    from astrocnn.training.layer_rates import LayerRates
     from astrocnn.training.lr_finder import LearningRates, find_learning_rate
-    from astrocnn.training.objective import compute_class_weights
+    from astrocnn.training.objective import Objective, compute_class_weights
     from astrocnn.training.optimizers import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
-    from astrocnn.training.precision import (
-        PRECISIONS,
-        bfloat16_works,
-        has_fast_bfloat16,
-        resolve_precision,
-    )
+    from astrocnn.training.steps import predict
     from astrocnn.training.strategies import STRATEGIES, get_strategy
 
 __all__ = [
     "OPTIMIZERS",
     "PARAMETERS",
-    "PRECISIONS",
     "SCHEDULES",
     "STRATEGIES",
+    "Backup",
+    "EarlyStopping",
     "History",
+    "LayerRates",
     "LearningRates",
+    "Objective",
     "Optimizer",
     "compute_class_weights",
     "find_learning_rate",
     "fit",
-    "bfloat16_works",
-    "has_fast_bfloat16",
-    "predict",
-    "resolve_precision",
     "get_strategy",
+    "predict",
 ]
 
 _HOME = {
     "OPTIMIZERS": "optimizers",
     "PARAMETERS": "optimizers",
-    "PRECISIONS": "precision",
     "SCHEDULES": "optimizers",
     "STRATEGIES": "strategies",
+    "Backup": "backup",
+    "EarlyStopping": "history",
     "History": "history",
+    "LayerRates": "layer_rates",
     "LearningRates": "lr_finder",
+    "Objective": "objective",
     "Optimizer": "optimizers",
     "compute_class_weights": "objective",
     "find_learning_rate": "lr_finder",
     "fit": "fitting",
-    "bfloat16_works": "precision",
-    "has_fast_bfloat16": "precision",
-    "predict": "inference",
-    "resolve_precision": "precision",
     "get_strategy": "strategies",
+    "predict": "steps",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,21 @@ class Backup:
     ----------
     directory : path
         Where ``state.npz`` is kept.
-    fingerprint : dict
-        What must be the same for a training to be continued, JSON.
+    fingerprint : mapping, optional
+        What must be the same for a training to be continued beside its network, targets and
+        options, which `fit` adds: for instance what the network was initialized with.  JSON.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], fingerprint: dict[str, Any]) -> None:
-        self.path = Path(directory) / "state.npz"
-        self.fingerprint = json.loads(json.dumps(fingerprint))
+    def __init__(
+        self, directory: str | os.PathLike[str], fingerprint: Mapping[str, Any] | None = None
+    ) -> None:
+        self.directory = Path(directory)
+        self.path = self.directory / "state.npz"
+        self.fingerprint = json.loads(json.dumps(dict(fingerprint or {})))
+
+    def extend(self, fingerprint: Mapping[str, Any]) -> Backup:
+        """The same folder with more that must be the same."""
+        return Backup(self.directory, {**self.fingerprint, **fingerprint})
 
     def save(self, state: State) -> None:
         """Replace the backup."""

@@ -1,33 +1,45 @@
-"""Training a network: the loop over epochs."""
+"""Training a network: epochs with early stopping, backups and Keras callbacks."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
-
-import numpy as np
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from astrocnn.backend import keras, tf
 from astrocnn.errors import TrainingError
 from astrocnn.models import with_precision
-from astrocnn.training.backup import Backup
-from astrocnn.training.best import Best
-from astrocnn.training.history import History
-from astrocnn.training.layer_rates import LayerOptimizers
-from astrocnn.training.loop import Data, Loop
-from astrocnn.training.objective import Objective, PerObject
-from astrocnn.training.optimizers import Optimizer
-from astrocnn.training.precision import resolve_precision
-from astrocnn.training.progress import report
+from astrocnn.models.precision import resolve_precision
+from astrocnn.training.backup import Backup, State
+from astrocnn.training.history import BestEpoch, EarlyStopping, History, print_epoch
+from astrocnn.training.layer_rates import LayerOptimizers, LayerRates
+from astrocnn.training.objective import (
+    EpochSums,
+    Objective,
+    PerObject,
+    build_non_finite_error,
+)
+from astrocnn.training.optimizers import Optimizer, count_plateaus
+from astrocnn.training.steps import build_evaluation_step, build_training_step
 from astrocnn.training.strategies import (
+    average_statistics,
     check_agreement,
+    copy_first_replica,
+    distribute_batches,
+    get_strategy,
     is_chief,
     seed_dropout,
-    take_values_of_first_replica,
 )
-from astrocnn.training.strategies import get_strategy as strategy_of
 
-__all__ = ["fit"]
+__all__ = ["Data", "fit"]
+
+Data: TypeAlias = "tf.data.Dataset | Callable[[int], tf.data.Dataset]"
+"""Training data: the same for all epochs, or made for each epoch (counted from 0)."""
+
+# Results are fetched this often, so that the device is not waited for after each batch.
+_FETCH_EVERY = 32
 
 
 def fit(
@@ -35,26 +47,17 @@ def fit(
     train: Data,
     validation: tf.data.Dataset | None = None,
     *,
-    losses: Mapping[str, PerObject],
+    objective: Objective | Mapping[str, PerObject],
     epochs: int,
     optimizer: Optimizer | str = "adam",
-    patience: int | None = None,
-    backup: str | os.PathLike[str] | None = None,
+    layer_rates: LayerRates | None = None,
+    early_stopping: EarlyStopping | int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback | Callable[[History], None]] = (),
+    backup: str | os.PathLike[str] | Backup | None = None,
     history_file: str | os.PathLike[str] | None = None,
-    class_weights: Mapping[str, np.ndarray] | None = None,
-    loss_weights: Mapping[str, float] | None = None,
-    metrics: Mapping[str, Mapping[str, PerObject]] | None = None,
-    auxiliary: Mapping[str, str] | None = None,
-    monitor: str | None = None,
-    min_delta: float = 0.0,
     strategy: str | tf.distribute.Strategy = "auto",
     precision: str = "float32",
     seed: int = 0,
-    steps_per_epoch: int | None = None,
-    rates: Mapping[str, float] | None = None,
-    frozen_epochs: int = 0,
-    origin: str | None = None,
-    callbacks: Sequence[Callable[[History], None]] = (),
 ) -> History:
     """Train a network; afterwards it has the weights of its best epoch.
 
@@ -62,63 +65,47 @@ def fit(
     ----------
     model : keras.Model
         A functional model with a dict of outputs: target name to raw parameters (n, units).
-    train : tf.data.Dataset, or function of the epoch (from 0) that gives one
+    train : tf.data.Dataset, or function of the epoch (from 0) that returns one
         Batches ``(x, y, weights)``: dicts of inputs, of encoded labels per target, and of object
         weights per target.  A function is called once for each epoch that is trained, in order,
-        and makes its batches a matter of the epoch alone; with a data set that shuffles, a
-        continued training first begins as many iterations as there were epochs.
+        so that its batches depend on the epoch alone; with a data set that shuffles, a continued
+        training first begins as many iterations as there were epochs.
     validation : tf.data.Dataset, optional
         The same, without shuffling.
-    losses : mapping of target to function
-        Loss per object of (encoded, raw): ``family.loss``.
+    objective : Objective, or mapping of target to function
+        What is minimized.  A mapping holds the losses per object of (encoded, raw), as
+        ``family.loss``.
     epochs : int
-        Number of passes over the training data, at most.
+        Maximum number of passes over the training data.
     optimizer : Optimizer or str
-        Method, learning rate and schedule.
-    patience : int, optional
-        Stop after so many epochs without improvement.
-    backup : path, optional
+        Method, learning rate and schedule.  A schedule needs data of known length; see
+        `tf.data.experimental.assert_cardinality`.
+    early_stopping : EarlyStopping or int, optional
+        An integer is the patience: the number of epochs without improvement before it stops.
+    callbacks : sequence of keras.callbacks.Callback or function
+        Keras callbacks.  They see the epochs that this call trains, with the columns of the
+        history as logs, after the backup of the epoch is written; ``model.stop_training = True``
+        ends the training, and ``model.history`` is the `History`.  Learning rates are set by
+        `optimizer` before each update, so a callback that sets one has no effect.  A function is
+        called with the history after each epoch.
+    backup : path or Backup, optional
         Folder for the state after each epoch.  The same call again continues there: an
-        interruption at any moment, kill -9 included, leaves the final weights as they would have
-        been.  After the last epoch the same call returns at once; delete the folder to train anew.
+        interruption at any moment, kill -9 included, leaves the final weights unchanged.  After
+        the last epoch the same call returns at once; delete the folder to train anew.
     history_file : path, optional
         CSV, replaced after each epoch.
 
     Other Parameters
     ----------------
-    class_weights : mapping of target to ndarray, optional
-        See `class_weights`.
-    loss_weights : mapping of target to float, optional
-        Importance of each target and auxiliary output, 1 unless named.
-    metrics : mapping of target to mapping of name to function, optional
-        Further values per object of (encoded, raw), averaged into the history.
-    auxiliary : mapping of output to target, optional
-        Outputs that learn from the labels of a target beside its own, and are not validated: see
-        `astrocnn.models.build.add_auxiliary_heads`.
-    monitor : str, optional
-        Column to be made small: "val_loss", or "loss" without validation.
-    min_delta : float
-        Smallest change that counts as an improvement.
+    layer_rates : LayerRates, optional
+        Layers with a learning rate of their own, or frozen ones.
     strategy : str or tf.distribute.Strategy
-        See `strategy`.  The batch size is that of the whole batch, whatever the devices.
+        See `get_strategy`.  The batch size is that of the whole batch, whatever the devices.
     precision : {"float32", "bfloat16", "auto"}
         Arithmetic during training.  The model keeps its own precision, and its weights are
         float32 always.  "auto" takes bfloat16 where the hardware has it.
     seed : int
-        Of dropout.
-    steps_per_epoch : int, optional
-        Only needed by schedules when the length of `train` is unknown.
-    rates : mapping of str to float, optional
-        Factor on the learning rate of layers, by name; 0 freezes a layer: its weights and the
-        statistics of its normalization stay as they are.
-    frozen_epochs : int
-        Epochs during which all layers named in `rates` are frozen.  The patience counts from
-        their release.
-    origin : str, optional
-        What the network began with, where that is not decided by its seed: a backup of a training
-        that began with something else is refused.
-    callbacks : sequence of function
-        Called after each epoch with the history so far.
+        Seed of dropout.
 
     Returns
     -------
@@ -127,62 +114,369 @@ def fit(
     Raises
     ------
     TrainingError
-        If the loss stops being a number, there is nothing to train on, the backup belongs to
-        another training, or an argument makes no sense.
+        If the loss is not finite, there is nothing to train on, the backup belongs to another
+        training, or an argument is invalid.
     """
     if epochs < 1:
-        raise TrainingError("Nothing to train.", received=f"epochs = {epochs}", allowed="1 or more")
-    where = strategy if isinstance(strategy, tf.distribute.Strategy) else strategy_of(strategy)
+        raise TrainingError(f"`epochs` must be at least 1; got {epochs}.")
+    where = get_strategy(strategy) if isinstance(strategy, str) else strategy
     precision = resolve_precision(precision)
     method = Optimizer(optimizer) if isinstance(optimizer, str) else optimizer
-    objective = Objective(
-        losses, loss_weights or {}, class_weights or {}, metrics or {}, auxiliary or {}
-    )
+    if not isinstance(objective, Objective):
+        objective = Objective(objective)
     objective.check(model.output if isinstance(model.output, dict) else ())
-    watched = monitor or ("val_loss" if validation is not None else "loss")
-    best = Best(watched, patience, min_delta)
+    if not isinstance(early_stopping, EarlyStopping):
+        early_stopping = EarlyStopping(patience=early_stopping)
+    best = BestEpoch(early_stopping, "loss" if validation is None else "val_loss")
 
-    elsewhere = where is not tf.distribute.get_strategy() or precision != "float32"
+    # A strategy needs variables made in its scope, and another precision needs other layers.
+    copied = where is not tf.distribute.get_strategy() or precision != "float32"
     with where.scope():
-        trained = with_precision(model, precision) if elsewhere else model
-        rules = LayerOptimizers(method, trained, rates or {}, frozen_epochs)
+        trained = with_precision(model, precision) if copied else model
+        optimizers = LayerOptimizers(method, trained, layer_rates or LayerRates())
     seed_dropout(trained, seed)
-    take_values_of_first_replica(trained, where)
+    copy_first_replica(trained, where)
 
-    loop = Loop(trained, rules, method, objective, where, best, epochs)
-    loop.history = History(precision=precision, replicas=where.num_replicas_in_sync)
-    keeper = None
-    if backup is not None:
-        fixed = {"optimizer": repr(method), "seed": seed, "precision": precision}
-        if rates:
-            fixed |= {"rates": dict(rates), "frozen epochs": frozen_epochs}
-        if origin is not None:
-            fixed["origin"] = origin
-        keeper = Backup(backup, fixed | loop.fingerprint())
-        state = keeper.load()
-        if state is not None:
-            loop.restore(state)
-            # An interruption may have come between the backup of an epoch and its line here.
-            if history_file is not None and is_chief(where):
-                loop.history.write_csv(history_file)
-    check_agreement(where, len(loop.history))
-    chief = is_chief(where)
+    training = _Training(trained, optimizers, method, objective, where, best, epochs)
+    training.history = History(precision=precision, replicas=where.num_replicas_in_sync)
+    training.records = _Records(backup, history_file, is_chief(where))
+    training.resume({"optimizer": repr(method), "seed": seed, "precision": precision})
+    check_agreement(where, len(training.history))
     try:
-        if not loop.finished:
-            loop.open(train, validation, steps_per_epoch)
-        while not loop.finished:
-            row = loop.epoch()
-            if keeper is not None and chief:
-                keeper.save(loop.state())
-            if history_file is not None and chief:
-                loop.history.write_csv(history_file)
-            if chief:
-                report(row, epochs, improved=best.waited == 0)
-            for callback in callbacks:
-                callback(loop.history)
+        training.run(train, validation, callbacks)
     finally:
-        rules.release()
-    loop.use_best_weights()
-    if elsewhere:
+        optimizers.release()
+    training.use_best_weights()
+    if copied:
         model.set_weights(trained.get_weights())
-    return loop.history
+    return training.history
+
+
+class _Training:
+    """A training in progress, whose state can be saved and restored."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizers: LayerOptimizers,
+        method: Optimizer,
+        objective: Objective,
+        where: tf.distribute.Strategy,
+        best: BestEpoch,
+        epochs: int,
+    ) -> None:
+        self.model = model
+        self.optimizers = optimizers
+        self.method = method
+        self.objective = objective
+        self.where = where
+        self.best = best
+        self.epochs = epochs
+        self.history = History()
+        self.records = _Records(None, None, False)
+        self.n_batches: int | None = None
+        self.stopped = False
+        self.batches: Any = None
+        self.validation_batches: Any = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is no further epoch to train."""
+        return self.history.stopped_early or len(self.history) >= self.epochs
+
+    @property
+    def _exhausted(self) -> bool:
+        frozen = len(self.history) <= self.optimizers.frozen_epochs
+        return self.stopped or (self.best.exhausted and not frozen)
+
+    def run(
+        self,
+        train: Data,
+        validation: tf.data.Dataset | None,
+        callbacks: Sequence[keras.callbacks.Callback | Callable[[History], None]],
+    ) -> None:
+        """Train all epochs that are left.
+
+        Raises
+        ------
+        TrainingError
+            If the schedule needs the number of batches and it is unknown, or the backup is from a
+            training with another number of batches.
+        """
+        if self.finished:
+            return
+        self._open(train, validation)
+        self.hooks = _Hooks(callbacks, self)
+        try:
+            self._run_epochs(train)
+        finally:
+            self.hooks.close()
+
+    def _run_epochs(self, train: Data) -> None:
+        self.hooks("on_train_begin")
+        logs: dict[str, float] = {}
+        while not self.finished:
+            number = len(self.history)
+            row = self._run_epoch(train, number)
+            # Saved before the callbacks run, so that one that raises loses no epoch.
+            self.records.save(self)
+            if self.records.chief:
+                print_epoch(row, self.epochs, improved=self.best.waited == 0)
+            logs = {name: value for name, value in row.items() if name != "epoch"}
+            self.hooks("on_epoch_end", number, logs)
+            if self.model.stop_training:
+                self.stopped = self.history.stopped_early = True
+                self.records.save(self)
+        self.hooks("on_train_end", logs)
+
+    def _open(self, train: Data, validation: tf.data.Dataset | None) -> None:
+        """Connect the data and build the graphs; `resume` comes before."""
+        start = len(self.history)
+        data = train(start) if callable(train) else train
+        counted = self._count(data)
+        if start and self.n_batches != counted:
+            raise TrainingError(
+                "The backup belongs to a training with other data or another batch size.",
+                received=f"{counted} batches per epoch",
+                allowed=f"{self.n_batches}",
+                hint="train into another folder, or delete the backup to train from the beginning",
+            )
+        self.n_batches = counted
+        self.batches = distribute_batches(data, self.where)
+        if not callable(train):
+            # Shuffling draws its seed when an iteration begins, so begin as many as there were.
+            for _ in range(start):
+                next(iter(self.batches), None)
+        self._build_update(start)
+        if validation is not None:
+            self.validation_batches = distribute_batches(validation, self.where)
+            spec = self.validation_batches.element_spec
+            objective = self.objective.without_auxiliary
+            self.evaluate = build_evaluation_step(self.model, objective, self.where, spec)
+        self.opened_at = start
+
+    def _build_update(self, epoch: int) -> None:
+        """Build the graph of an update with the layers that are trained from this epoch on."""
+        if epoch == self.optimizers.frozen_epochs:
+            # Epochs in which only the heads could improve do not count as patience.
+            self.best.waited = 0
+        self.optimizers.freeze(epoch)
+        spec = self.batches.element_spec
+        self.update = build_training_step(
+            self.model, self.optimizers, self.objective, self.where, spec, self.method.clip_norm
+        )
+
+    def _count(self, data: tf.data.Dataset) -> int | None:
+        count = int(data.cardinality())
+        if count == tf.data.INFINITE_CARDINALITY:
+            raise TrainingError(
+                "The training data are infinite.", hint="leave out repeat(): `epochs` repeats them"
+            )
+        if count >= 0:
+            return count
+        if self.method.schedule != "constant" or self.method.warmup > 0:
+            raise TrainingError(
+                "The learning-rate schedule needs the number of batches per epoch, which the "
+                "training data do not declare.",
+                hint="data.apply(tf.data.experimental.assert_cardinality(n_batches))",
+            )
+        return None
+
+    def _run_epoch(self, train: Data, number: int) -> dict[str, float]:
+        """Train and validate one epoch; returns its row of the history."""
+        started = time.perf_counter()
+        if number > self.opened_at:
+            if callable(train):
+                self.batches = distribute_batches(train(number), self.where)
+            if number == self.optimizers.frozen_epochs:
+                self._build_update(number)
+        self.hooks("on_epoch_begin", number)
+        row: dict[str, float] = {"epoch": number + 1}
+        row |= self._train_epoch(number).compute_means()
+        average_statistics(self.model, self.where)
+        current = self._take_averaged_weights()
+        if self.validation_batches is not None:
+            row |= self._validate(number)
+        row["learning_rate"] = self.optimizers.learning_rate
+        row["seconds"] = time.perf_counter() - started
+        self.best.update(row, self.model)
+        for variable, value in current:
+            variable.assign(value)
+        self.history.rows.append(row)
+        self.history.best_epoch = self.best.epoch
+        self.history.stopped_early = self._exhausted
+        return row
+
+    def _train_epoch(self, number: int) -> EpochSums:
+        sums = EpochSums(self.objective)
+        before = self.optimizers.updates
+        for step, batch in enumerate(self.batches):
+            self._set_learning_rate(before + step)
+            self.hooks("on_train_batch_begin", step)
+            vector = self.update(batch)
+            sums.add(vector)
+            if len(sums.pending) >= _FETCH_EVERY:
+                self._fetch(sums, number, "training")
+            if self.hooks.batch_logs:
+                logs = EpochSums(self.objective, vector).compute_means()
+                self.hooks("on_train_batch_end", step, logs)
+        self._fetch(sums, number, "training")
+        if sums.labelled == 0:
+            raise TrainingError(
+                "There is nothing to train on.",
+                received="no batch" if sums.steps == 0 else "no object with a label",
+            )
+        return sums
+
+    def _validate(self, number: int) -> dict[str, float]:
+        self.hooks("on_test_begin")
+        sums = EpochSums(self.objective.without_auxiliary)
+        for batch in self.validation_batches:
+            sums.add(self.evaluate(batch))
+            if len(sums.pending) >= _FETCH_EVERY:
+                self._fetch(sums, number, "validation")
+        self._fetch(sums, number, "validation")
+        self.hooks("on_test_end", sums.compute_means())
+        return sums.compute_means("val_")
+
+    def _take_averaged_weights(self) -> list[tuple[Any, Any]]:
+        """Give the network its averaged weights; returns those with which training continues."""
+        if self.method.average is None:
+            return []
+        current = []
+        for variable, average in self.optimizers.get_averages():
+            current.append((variable, tf.identity(variable.value)))
+            variable.assign(average.value)
+        return current
+
+    def _set_learning_rate(self, updates: int) -> None:
+        # A function of the update alone, not of the optimizer's state, so that it resumes exactly.
+        if self.n_batches is not None:
+            monitored = self.history[self.best.monitor] if self.history.rows else ()
+            self.optimizers.learning_rate = self.method.compute_rate(
+                updates,
+                steps_per_epoch=self.n_batches,
+                epochs=self.epochs,
+                drops=count_plateaus(monitored),
+            )
+
+    def _fetch(self, sums: EpochSums, epoch: int, stage: str) -> None:
+        bad = sums.fetch()
+        if bad is not None:
+            batch, vector = bad
+            self.use_best_weights()
+            rate, precision = self.optimizers.learning_rate, self.history.precision
+            raise build_non_finite_error(vector, stage, epoch + 1, batch + 1, rate, precision)
+
+    def use_best_weights(self) -> None:
+        """Give the network the weights of its best epoch, if there is one."""
+        if self.best.weights:
+            self.model.set_weights(self.best.weights)
+
+    def resume(self, fingerprint: dict[str, Any]) -> None:
+        """Continue from the backup, if there is one of this very training."""
+        backup = self.records.backup
+        if backup is None:
+            return
+        shapes = [[v.path.rpartition("/")[2], list(v.shape)] for v in self.model.weights]
+        fingerprint |= {"network": shapes, "targets": list(self.objective.targets)}
+        self.records.backup = backup.extend(fingerprint | self.optimizers.layer_rates.describe())
+        state = self.records.backup.load()
+        if state is not None:
+            self.restore(state)
+            # An interruption may have come between the backup of an epoch and its line here.
+            self.records.write_history(self.history)
+
+    def get_state(self) -> State:
+        """Everything that determines the rest of the training."""
+        arrays = {
+            "model": [v.numpy() for v in self.model.variables],
+            "optimizer": [v.numpy() for v in self.optimizers.variables],
+            "best": self.best.weights,
+        }
+        notes = {
+            "history": self.history.to_json(),
+            "best": self.best.get_state(),
+            "batches per epoch": self.n_batches,
+            "stopped": self.stopped,
+        }
+        return State(arrays, notes)
+
+    def restore(self, state: State) -> None:
+        """The inverse of `get_state`."""
+        for name, variables in (
+            ("model", self.model.variables),
+            ("optimizer", self.optimizers.variables),
+        ):
+            for variable, value in zip(variables, state.arrays[name], strict=True):
+                variable.assign(value)
+        self.best.restore(state.notes["best"], state.arrays.get("best", []))
+        self.history = History.from_json(state.notes["history"])
+        self.n_batches = state.notes["batches per epoch"]
+        self.stopped = state.notes["stopped"]
+        # A training that ran out of patience continues when it is given more.
+        self.history.stopped_early = self._exhausted
+
+
+@dataclass
+class _Records:
+    """The files of a training; only the chief of several workers writes them."""
+
+    backup: Any
+    history_file: str | os.PathLike[str] | None
+    chief: bool
+
+    def __post_init__(self) -> None:
+        if self.backup is not None and not isinstance(self.backup, Backup):
+            self.backup = Backup(self.backup)
+
+    def save(self, training: _Training) -> None:
+        if self.chief and self.backup is not None:
+            self.backup.save(training.get_state())
+        self.write_history(training.history)
+
+    def write_history(self, history: History) -> None:
+        if self.chief and self.history_file is not None:
+            history.write_csv(self.history_file)
+
+
+class _Hooks:
+    """Calls the hooks of Keras callbacks, and functions after each epoch."""
+
+    def __init__(
+        self,
+        callbacks: Sequence[keras.callbacks.Callback | Callable[[History], None]],
+        training: _Training,
+    ) -> None:
+        base = keras.callbacks.Callback
+        self.callbacks = [c if isinstance(c, base) else _call_with_history(c) for c in callbacks]
+        self.model = training.model
+        self.model.stop_training = False
+        if self.callbacks:
+            self.model.history = training.history
+            # TensorBoard and others read the learning rate and the number of updates here.
+            self.model.optimizer = training.optimizers.groups[0].optimizer
+        for callback in self.callbacks:
+            callback.set_params({"epochs": training.epochs, "steps": training.n_batches})
+            callback.set_model(self.model)
+        # Logs of a batch wait for the device, so they are made only for those who want them.
+        self.batch_logs = any(
+            getattr(type(callback), name) is not getattr(base, name)
+            for callback in self.callbacks
+            for name in ("on_train_batch_end", "on_batch_end")
+        )
+
+    def __call__(self, hook: str, *arguments: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, hook)(*arguments)
+
+    def close(self) -> None:
+        """Leave the network as it was: a saved one would carry the optimizer along."""
+        if self.callbacks:
+            del self.model.history, self.model.optimizer
+
+
+def _call_with_history(function: Callable[[History], None]) -> keras.callbacks.Callback:
+    callback = keras.callbacks.LambdaCallback()
+    callback.on_epoch_end = lambda epoch, logs: function(callback.model.history)
+    return callback

@@ -1,4 +1,4 @@
-"""What happened in each epoch, as rows and as a CSV file."""
+"""The history of a training, its best epoch, and early stopping."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import csv
 import io
 import json
 import os
+import sys
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from astrocnn.atomic import write_text
+from astrocnn.backend import keras
+from astrocnn.errors import TrainingError
 
-__all__ = ["History"]
+__all__ = ["BestEpoch", "EarlyStopping", "History", "print_epoch"]
 
 
 @dataclass
@@ -78,3 +83,115 @@ class History:
     def from_json(cls, text: str) -> History:
         """The history that `to_json` wrote."""
         return cls(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """When to stop before the last epoch.
+
+    Parameters
+    ----------
+    patience : int, optional
+        Epochs without improvement after which training stops; None trains all epochs.
+    monitor : str, optional
+        Column of the history that should become small: "val_loss" by default, or "loss" without
+        validation data.
+    min_delta : float
+        Smallest change that counts as an improvement.
+
+    Raises
+    ------
+    TrainingError
+        If the patience is below 1.
+    """
+
+    patience: int | None = None
+    monitor: str | None = None
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.patience is not None and self.patience < 1:
+            raise TrainingError(
+                f"`patience` must be at least 1 epoch; got {self.patience}.",
+                hint="None trains all epochs",
+            )
+
+
+class BestEpoch:
+    """The epoch with the lowest loss, and its weights.
+
+    Parameters
+    ----------
+    stopping : EarlyStopping
+        Which column decides, and the patience.
+    monitor : str
+        The column unless `stopping` names one.
+    """
+
+    def __init__(self, stopping: EarlyStopping, monitor: str = "val_loss") -> None:
+        self.stopping = stopping
+        self.monitor = stopping.monitor or monitor
+        self.value = np.inf
+        self.epoch: int | None = None
+        self.waited = 0
+        self.weights: list[np.ndarray] = []
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the patience has run out."""
+        return self.stopping.patience is not None and self.waited >= self.stopping.patience
+
+    def update(self, row: dict[str, float], model: keras.Model) -> bool:
+        """Compare an epoch with the best so far; True when it is better.
+
+        Raises
+        ------
+        TrainingError
+            If the epoch has no such column.
+        """
+        if self.monitor not in row:
+            raise TrainingError(
+                f"The history has no column '{self.monitor}' for early stopping.",
+                allowed=sorted(row),
+                hint="without validation data only the training columns exist",
+            )
+        if row[self.monitor] < self.value - self.stopping.min_delta:
+            self.value = float(row[self.monitor])
+            self.epoch = int(row["epoch"])
+            self.waited = 0
+            self.weights = model.get_weights()
+            return True
+        self.waited += 1
+        return False
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything but the weights, for a backup."""
+        return {"value": self.value, "epoch": self.epoch, "waited": self.waited}
+
+    def restore(self, state: dict[str, Any], weights: list[np.ndarray]) -> None:
+        """The inverse of `get_state`."""
+        self.value, self.epoch, self.waited = state["value"], state["epoch"], state["waited"]
+        self.weights = weights
+
+
+def print_epoch(row: dict[str, float], epochs: int, improved: bool) -> None:
+    """Print one line about an epoch, if standard error is a terminal.
+
+    Parameters
+    ----------
+    row : dict
+        Its row of the history.
+    epochs : int
+        Maximum number of epochs.
+    improved : bool
+        Whether it is the best so far.
+    """
+    if not sys.stderr.isatty():
+        return
+    hidden = ("epoch", "seconds", "learning_rate")
+    values = "  ".join(f"{k} [b]{v:.4g}[/b]" for k, v in row.items() if k not in hidden)
+    mark = "[green]best[/green]" if improved else ""
+    Console(stderr=True, highlight=False).print(
+        f"epoch {row['epoch']:.0f}/{epochs}  {values}  "
+        f"[dim]rate {row['learning_rate']:.2g}  {row['seconds']:.1f} s[/dim]  {mark}"
+    )

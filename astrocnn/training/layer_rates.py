@@ -1,26 +1,51 @@
-"""Layers that learn at a rate of their own, or not at all."""
+"""Learning rates of single layers, and frozen layers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from astrocnn.backend import keras
 from astrocnn.errors import TrainingError
 from astrocnn.plugins import nearest
 from astrocnn.training.optimizers import Optimizer
 
-__all__ = ["LayerOptimizers"]
+__all__ = ["LayerOptimizers", "LayerRates"]
+
+
+@dataclass(frozen=True)
+class LayerRates:
+    """Factors on the learning rate of layers.
+
+    Parameters
+    ----------
+    rates : mapping of str to float
+        Factor on the learning rate, by the name of a layer; 1 for layers that are not named, and 0
+        freezes a layer: its weights and the statistics of its normalization stay as they are.
+    frozen_epochs : int
+        Epochs during which all layers named in `rates` are frozen.  The patience of early stopping
+        counts from their release.
+    """
+
+    rates: Mapping[str, float] = field(default_factory=dict)
+    frozen_epochs: int = 0
+
+    def describe(self) -> dict[str, Any]:
+        """What must be the same for a training to be continued, JSON."""
+        if not self.rates:
+            return {}
+        return {"rates": dict(self.rates), "frozen epochs": self.frozen_epochs}
 
 
 @dataclass(frozen=True)
 class _Group:
     factor: float
     named: bool
-    rule: Any
-    variables: list[Any]
+    optimizer: keras.Optimizer
+    variables: list[keras.Variable]
 
 
 class LayerOptimizers:
@@ -38,10 +63,8 @@ class LayerOptimizers:
         What all of them are.
     model : keras.Model
         Whose layers they train.
-    rates : mapping of str to float
-        Factor on the learning rate, by the name of a layer; 1 for layers that are not named.
-    frozen_epochs : int
-        Epochs during which all layers that are named are frozen.
+    layer_rates : LayerRates
+        Factors and frozen epochs.
 
     Raises
     ------
@@ -49,24 +72,24 @@ class LayerOptimizers:
         If there is no such layer, a number is out of range, or nothing would be trained.
     """
 
-    def __init__(
-        self, method: Optimizer, model: Any, rates: Mapping[str, float], frozen_epochs: int = 0
-    ) -> None:
+    def __init__(self, method: Optimizer, model: keras.Model, layer_rates: LayerRates) -> None:
+        self.layer_rates = layer_rates
+        rates, frozen_epochs = layer_rates.rates, layer_rates.frozen_epochs
         self.frozen_epochs = frozen_epochs if rates else 0
         _check(model, rates, frozen_epochs)
         self._layers = [x for x in model.layers if x.name in rates and x.trainable]
-        self._rates = dict(rates)
         owner = {id(v): x.name for x in self._layers for v in x.trainable_variables}
         found: dict[tuple[bool, float], list[Any]] = {}
         for variable in model.trainable_variables:
             name = owner.get(id(variable))
-            found.setdefault((name is not None, rates.get(name, 1.0)), []).append(variable)
+            factor = 1.0 if name is None else rates[name]
+            found.setdefault((name is not None, factor), []).append(variable)
         self.groups: list[_Group] = []
         for (named, factor), variables in found.items():
             if factor > 0:
-                rule = method.build()
-                rule.build(variables)
-                self.groups.append(_Group(factor, named, rule, variables))
+                optimizer = method.build()
+                optimizer.build(variables)
+                self.groups.append(_Group(factor, named, optimizer, variables))
         if all(group.named for group in self.groups) and (frozen_epochs or not self.groups):
             raise TrainingError(
                 "Every layer is frozen: there is nothing to train.",
@@ -83,17 +106,17 @@ class LayerOptimizers:
     def learning_rate(self, rate: float) -> None:
         self._learning_rate = float(np.float32(rate))
         for group in self.groups:
-            group.rule.learning_rate = rate * group.factor
+            group.optimizer.learning_rate = rate * group.factor
 
     @property
     def updates(self) -> int:
         """Number of updates made."""
-        return max(int(group.rule.iterations.numpy()) for group in self.groups)
+        return max(int(group.optimizer.iterations.numpy()) for group in self.groups)
 
     @property
     def variables(self) -> list[Any]:
         """The state of all of them."""
-        return [variable for group in self.groups for variable in group.rule.variables]
+        return [variable for group in self.groups for variable in group.optimizer.variables]
 
     def apply(self, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
         """Update variables, each by the optimizer of its group."""
@@ -101,20 +124,20 @@ class LayerOptimizers:
         for group in self.groups:
             own = [v for v in group.variables if id(v) in given]
             if own:
-                group.rule.apply([given[id(v)] for v in own], own)
+                group.optimizer.apply([given[id(v)] for v in own], own)
 
-    def averages(self) -> Iterator[tuple[Any, Any]]:
+    def get_averages(self) -> Iterator[tuple[Any, Any]]:
         """Each variable that has been updated, with its moving average."""
         for group in self.groups:
-            if int(group.rule.iterations.numpy()):
+            if int(group.optimizer.iterations.numpy()):
                 yield from zip(
-                    group.variables, group.rule._model_variables_moving_average, strict=True
+                    group.variables, group.optimizer._model_variables_moving_average, strict=True
                 )
 
     def freeze(self, epoch: int) -> None:
         """Freeze or release the layers that are named, as it should be in an epoch (from 0)."""
         for layer in self._layers:
-            layer.trainable = epoch >= self.frozen_epochs and self._rates[layer.name] > 0
+            layer.trainable = epoch >= self.frozen_epochs and self.layer_rates.rates[layer.name] > 0
 
     def release(self) -> None:
         """Leave the network as trainable as it was."""

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from astrocnn.backend import tf
+from astrocnn.backend import keras, tf
 from astrocnn.errors import TrainingError
 from astrocnn.progress import track
+from astrocnn.training.objective import EpochSums, Objective, PerObject
 from astrocnn.training.optimizers import Optimizer
+from astrocnn.training.steps import build_training_step
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from astrocnn.training.objective import PerObject
 
 __all__ = ["LearningRates", "find_learning_rate"]
 
@@ -121,15 +121,14 @@ class LearningRates:
 
 
 def find_learning_rate(
-    model: Any,
-    data: Any,
-    losses: Mapping[str, PerObject],
+    model: keras.Model,
+    data: tf.data.Dataset,
+    objective: Objective | Mapping[str, PerObject],
     *,
     optimizer: Optimizer | str = "adam",
     low: float = 1e-6,
     high: float = 1.0,
     steps: int = 120,
-    loss_weights: Mapping[str, float] | None = None,
 ) -> LearningRates:
     """Raise the learning rate at every update until the loss runs away.
 
@@ -145,16 +144,14 @@ def find_learning_rate(
         As for `fit`.
     data : tf.data.Dataset
         Batches ``(x, y, weights)`` as for `fit`, begun again when they end.
-    losses : mapping of target to function
-        Loss per object of (encoded, raw).
+    objective : Objective, or mapping of target to function
+        As for `fit`.
     optimizer : Optimizer or str
         The method, without its schedule.
     low, high : float
         Ends of the sweep.
     steps : int
         Updates at most.
-    loss_weights : mapping of target to float, optional
-        Importance of each target, 1 unless named.
 
     Returns
     -------
@@ -176,12 +173,14 @@ def find_learning_rate(
             received=f"low = {low}, high = {high}, steps = {steps}",
             allowed="0 < low < high, and 2 steps or more",
         )
+    if not isinstance(objective, Objective):
+        objective = Objective(objective)
     method = Optimizer(optimizer) if isinstance(optimizer, str) else optimizer
     saved = [np.array(variable.numpy()) for variable in model.variables]
     rates = np.geomspace(low, high, steps)
     found = LearningRates(rates[:0], np.empty(0), max(0.0, 1 - _MEMORY / steps))
     try:
-        sweep = _sweep(model, data, losses, method, rates, loss_weights or {})
+        sweep = _sweep(model, data, objective, method, rates)
         for loss in track(sweep, "trying learning rates", steps):
             if not np.isfinite(loss):
                 found = replace(found, diverged=True)
@@ -203,26 +202,22 @@ def find_learning_rate(
 
 
 def _sweep(
-    model: Any,
-    data: Any,
-    losses: Mapping[str, PerObject],
+    model: keras.Model,
+    data: tf.data.Dataset,
+    objective: Objective,
     method: Optimizer,
     rates: NDArray[np.float64],
-    loss_weights: Mapping[str, float],
 ) -> Iterator[float]:
-    """Loss before the update with each rate, infinite where it is no number."""
-
-    from astrocnn.training.objective import EpochSums, Objective
-    from astrocnn.training.step import training_step
-
-    rule = method.build()
-    rule.build(model.trainable_variables)
-    objective = Objective(losses, loss_weights)
+    """Loss before the update with each rate, infinite where it is not finite."""
     objective.check(model.output if isinstance(model.output, dict) else ())
+    optimizer = method.build()
+    optimizer.build(model.trainable_variables)
     where = tf.distribute.get_strategy()
-    update = training_step(model, rule, objective, where, data.element_spec, method.clip_norm)
+    update = build_training_step(
+        model, optimizer, objective, where, data.element_spec, method.clip_norm
+    )
     for rate, batch in zip(rates, data.repeat(), strict=False):
-        rule.learning_rate = rate
+        optimizer.learning_rate = rate
         sums = EpochSums(objective)
         sums.add(update(batch))
-        yield np.inf if sums.fetch() is not None else sums.means()["loss"]
+        yield np.inf if sums.fetch() is not None else sums.compute_means()["loss"]

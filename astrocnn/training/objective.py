@@ -64,7 +64,7 @@ class Objective:
         return (*self.losses, *self.auxiliary)
 
     @property
-    def judged(self) -> Objective:
+    def without_auxiliary(self) -> Objective:
         """The same without auxiliary outputs."""
         return replace(self, auxiliary={})
 
@@ -136,14 +136,18 @@ class EpochSums:
     ----------
     objective : Objective
         What the vectors hold.
+    vector : tensor, optional
+        Result of a single step, to begin with.
     """
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, vector: Any = None) -> None:
         self.objective = objective
         self.columns = objective.columns()
         self.total = np.zeros(len(self.columns) + len(objective.outputs) + 3)
         self.steps = 0
         self.pending: list[Any] = []
+        if vector is not None:
+            self.total, self.steps = self.total + np.asarray(vector), 1
 
     def add(self, vector: Any) -> None:
         """Take the result of one step; it is not waited for."""
@@ -165,7 +169,7 @@ class EpochSums:
         n = len(self.columns)
         return float(self.total[n : n + len(self.objective.outputs)].sum())
 
-    def means(self, prefix: str = "") -> dict[str, float]:
+    def compute_means(self, prefix: str = "") -> dict[str, float]:
         """Averages over the epoch, by column of the history; "loss" is NaN without any label."""
         n, targets = len(self.columns), self.objective.outputs
         norms = dict(zip(targets, self.total[n : n + len(targets)], strict=True))

@@ -190,7 +190,7 @@ class Optimizer:
     Examples
     --------
     >>> method = Optimizer("adam", 1e-3, schedule="cosine", warmup=1.0, floor=0.0)
-    >>> [method.rate(step, steps_per_epoch=10, epochs=3) for step in (5, 10, 20)]
+    >>> [method.compute_rate(step, steps_per_epoch=10, epochs=3) for step in (5, 10, 20)]
     [0.0005, 0.001, 0.0005]
     """
 
@@ -231,7 +231,9 @@ class Optimizer:
                     f"The optimizer's {label} is out of range.", received=number, allowed=allowed
                 )
 
-    def rate(self, step: int, *, steps_per_epoch: int, epochs: int, drops: int = 0) -> float:
+    def compute_rate(
+        self, step: int, *, steps_per_epoch: int, epochs: int, drops: int = 0
+    ) -> float:
         """Learning rate of an update, counted from 0.
 
         Parameters

@@ -22,7 +22,7 @@ __all__ = [
     "is_chief",
     "seed_dropout",
     "get_strategy",
-    "take_values_of_first_replica",
+    "copy_first_replica",
     "wait_for_all",
 ]
 
@@ -145,7 +145,7 @@ def seed_dropout(model: Any, seed: int) -> None:
         state.assign(np.random.SeedSequence([seed, number]).generate_state(2, np.uint32))
 
 
-def take_values_of_first_replica(model: Any, where: tf.distribute.Strategy) -> None:
+def copy_first_replica(model: Any, where: tf.distribute.Strategy) -> None:
     """Give all replicas the values that the network has on the first worker.
 
     Each worker built its own network, perhaps from another random seed.

@@ -17,7 +17,7 @@ from astrocnn.models.build import (
 )
 from astrocnn.models.options import Options
 from astrocnn.plugins import load_module, module_names
-from astrocnn.training import Optimizer, fit
+from astrocnn.training import Objective, Optimizer, fit
 
 HAVE = [
     n for n in module_names(ARCHITECTURES) if hasattr(load_module(ARCHITECTURES, n), "AUXILIARY")
@@ -67,9 +67,11 @@ def test_heads_in_the_middle_train_what_comes_before_them_and_nothing_else(two_t
     fit(
         trained,
         tf.data.Dataset.from_tensor_slices((x, y, weights)).batch(n),
-        losses={t.name: _square for t in two_targets.targets},
-        loss_weights={t.name: 0.0 for t in two_targets.targets},
-        auxiliary=answers,
+        objective=Objective(
+            {t.name: _square for t in two_targets.targets},
+            loss_weights={t.name: 0.0 for t in two_targets.targets},
+            auxiliary=answers,
+        ),
         epochs=2,
         optimizer=Optimizer("sgd", 0.1),
     )

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from astrocnn.training import Optimizer, fit, get_strategy, predict
+from astrocnn.training import LayerRates, Objective, Optimizer, fit, get_strategy, predict
 
 from .networks import LOSSES, batches, network, sample
 
@@ -20,19 +20,21 @@ def main(kind: str, path: str) -> None:
     where = get_strategy(kind)
     found: dict[str, np.ndarray] = {"replicas": np.array(where.num_replicas_in_sync)}
 
-    def note(name: str, batch_norm: bool, size: int, batch: int, **arguments) -> None:
+    def note(
+        name: str, batch_norm: bool, size: int, batch: int, objective=LOSSES, **arguments
+    ) -> None:
         # The second worker starts from other weights, which must not matter.
         model = network(seed=0 if "-second" not in path else 1, batch_norm=batch_norm)
         tf.random.set_seed(0)
         if name == "clipped":
             # The first layer is frozen in the first epoch, and slower in the second.
             first = next(layer.name for layer in model.layers if layer.weights)
-            arguments |= {"rates": {first: 0.5}, "frozen_epochs": 1}
+            arguments |= {"layer_rates": LayerRates({first: 0.5}, 1)}
         history = fit(
             model,
             batches(size, batch),
             batches(41, 10, shuffle=False, seed=9),
-            losses=LOSSES,
+            objective=objective,
             epochs=2,
             strategy=where,
             **arguments,
@@ -50,7 +52,14 @@ def main(kind: str, path: str) -> None:
     note("adam", False, 103, 20, optimizer=Optimizer("adam", 0.01, schedule="cosine", warmup=1))
     clipped = Optimizer("momentum", 0.05, clip_norm=0.2)
     weights = {"kind": np.array([0.5, 1, 2])}
-    note("clipped", False, 61, 20, optimizer=clipped, class_weights=weights)
+    note(
+        "clipped",
+        False,
+        61,
+        20,
+        optimizer=clipped,
+        objective=Objective(LOSSES, class_weights=weights),
+    )
     note("norm", True, 61, 20)
     np.savez(path, **found)
 

@@ -25,7 +25,7 @@ def main(folder: Path, delay: float) -> None:
         model,
         batches(),
         batches(40, shuffle=False, seed=9),
-        losses=LOSSES,
+        objective=LOSSES,
         epochs=8,
         optimizer=Optimizer("adam", 0.02, schedule="cosine"),
         backup=folder / "backup",

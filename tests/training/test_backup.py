@@ -5,7 +5,7 @@ import pytest
 
 from astrocnn.errors import TrainingError
 from astrocnn.training.backup import Backup, State
-from astrocnn.training.best import Best
+from astrocnn.training.history import BestEpoch, EarlyStopping
 
 
 def test_a_state_comes_back_as_it_was(tmp_path):
@@ -52,17 +52,17 @@ class _Model:
 
 
 def test_patience_counts_epochs_without_improvement():
-    best = Best("val_loss", patience=2, min_delta=0.1)
-    told = [
+    best = BestEpoch(EarlyStopping(patience=2, min_delta=0.1))
+    found = [
         (best.update({"epoch": e, "val_loss": v}, _Model()), best.exhausted)
         for e, v in enumerate((1.0, 0.95, 0.8, 0.75, 0.71), 1)
     ]
-    assert told == [(True, False), (False, False), (True, False), (False, False), (False, True)]
+    assert found == [(True, False), (False, False), (True, False), (False, False), (False, True)]
     assert (best.epoch, best.value) == (3, 0.8)
 
 
 def test_an_unknown_column_cannot_be_watched():
-    with pytest.raises(TrainingError, match="cannot watch 'val_loss'"):
-        Best("val_loss").update({"epoch": 1, "loss": 1.0}, _Model())
+    with pytest.raises(TrainingError, match="no column 'val_loss'"):
+        BestEpoch(EarlyStopping(monitor="val_loss")).update({"epoch": 1, "loss": 1.0}, _Model())
     with pytest.raises(TrainingError, match="patience"):
-        Best("loss", patience=0)
+        EarlyStopping(patience=0)

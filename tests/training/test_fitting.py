@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from astrocnn.errors import TrainingError
-from astrocnn.training import Optimizer, compute_class_weights, fit, predict
+from astrocnn.training import Objective, Optimizer, compute_class_weights, fit, predict
 
 from .networks import FAMILIES, LOSSES, batches, network, sample
 
@@ -59,8 +59,7 @@ def test_weights_follow_gradient_descent_written_in_numpy(clip, average):
     fit(
         model,
         data.batch(5),
-        losses={"kind": FAMILIES["kind"].loss},
-        class_weights={"kind": balance},
+        objective=Objective({"kind": FAMILIES["kind"].loss}, class_weights={"kind": balance}),
         epochs=3,
         optimizer=Optimizer("sgd", 0.1, clip_norm=clip, average=average),
         strategy="one",
@@ -77,9 +76,7 @@ def test_the_history_holds_the_weighted_means():
         model,
         batches(),
         batches(shuffle=False),
-        losses=LOSSES,
-        loss_weights={"barred": 0.5},
-        metrics=metrics,
+        objective=Objective(LOSSES, loss_weights={"barred": 0.5}, metrics=metrics),
         epochs=1,
         optimizer=still,
         strategy="one",
@@ -106,10 +103,10 @@ def test_it_learns_and_keeps_the_best_epoch():
         model,
         batches(300),
         batches(60, shuffle=False, seed=9),
-        losses=LOSSES,
+        objective=LOSSES,
         epochs=60,
         optimizer=Optimizer("adam", 0.02),
-        patience=4,
+        early_stopping=4,
         strategy="one",
         callbacks=[lambda h: seen.append(len(h))],
     )
@@ -130,7 +127,7 @@ def test_the_seed_decides_dropout():
     weights = []
     for seed in (0, 0, 1):
         model = network(dropout=0.5)
-        fit(model, batches(), losses=LOSSES, epochs=2, seed=seed, strategy="one")
+        fit(model, batches(), objective=LOSSES, epochs=2, seed=seed, strategy="one")
         weights.append(model.get_weights()[0])
     np.testing.assert_array_equal(weights[0], weights[1])
     assert np.abs(weights[0] - weights[2]).max() > 1e-5
@@ -143,7 +140,7 @@ def test_bfloat16_stays_near_float32_and_leaves_the_network_float32():
         history = fit(
             model,
             batches(),
-            losses=LOSSES,
+            objective=LOSSES,
             epochs=3,
             optimizer=Optimizer("sgd", 0.05),
             precision=precision,
@@ -179,7 +176,7 @@ def test_a_loss_that_is_not_a_number_is_explained(where, rate, words):
         fit(
             network(),
             _poisoned(where),
-            losses=LOSSES,
+            objective=LOSSES,
             epochs=3,
             optimizer=Optimizer("sgd", rate),
             strategy="one",
@@ -196,7 +193,7 @@ def test_a_nan_in_the_second_epoch_leaves_the_weights_of_the_first():
         fit(
             model,
             train,
-            losses=LOSSES,
+            objective=LOSSES,
             epochs=3,
             strategy="one",
             callbacks=[lambda h: weights.append(model.get_weights())],
@@ -210,27 +207,26 @@ def test_nothing_to_train_on_is_refused():
     x, y, w = sample(20)
     unlabelled = tf.data.Dataset.from_tensor_slices((x, y, {k: 0 * v for k, v in w.items()}))
     with pytest.raises(TrainingError, match="no object with a label"):
-        fit(network(), unlabelled.batch(10), losses=LOSSES, epochs=1, strategy="one")
+        fit(network(), unlabelled.batch(10), objective=LOSSES, epochs=1, strategy="one")
     with pytest.raises(TrainingError, match="no batch"):
-        fit(network(), unlabelled.take(0).batch(10), losses=LOSSES, epochs=1, strategy="one")
-    with pytest.raises(TrainingError, match="never end"):
-        fit(network(), batches().repeat(), losses=LOSSES, epochs=1, strategy="one")
-    with pytest.raises(TrainingError, match="epochs = 0"):
-        fit(network(), batches(), losses=LOSSES, epochs=0, strategy="one")
+        fit(network(), unlabelled.take(0).batch(10), objective=LOSSES, epochs=1, strategy="one")
+    with pytest.raises(TrainingError, match="infinite"):
+        fit(network(), batches().repeat(), objective=LOSSES, epochs=1, strategy="one")
+    with pytest.raises(TrainingError, match="`epochs` must be at least 1; got 0"):
+        fit(network(), batches(), objective=LOSSES, epochs=0, strategy="one")
+    objective = Objective(LOSSES, class_weights={"bared": np.ones(2)})
     with pytest.raises(TrainingError, match=r"class weights(.|\n)*bared(.|\n)*barred"):
-        fit(network(), batches(), losses=LOSSES, epochs=1, class_weights={"bared": np.ones(2)})
+        fit(network(), batches(), objective=objective, epochs=1)
 
 
 def test_a_schedule_needs_a_known_length():
     data = batches().filter(lambda *_: True)
     method = Optimizer("sgd", 0.1, schedule="cosine")
-    with pytest.raises(TrainingError, match="pass steps_per_epoch"):
-        fit(network(), data, losses=LOSSES, epochs=1, optimizer=method, strategy="one")
-    history = fit(
-        network(), data, losses=LOSSES, epochs=2, optimizer=method, strategy="one",
-        steps_per_epoch=6,
-    )  # fmt: skip
-    expected = [method.rate(i, steps_per_epoch=6, epochs=2) for i in (5, 11)]
+    with pytest.raises(TrainingError, match="assert_cardinality"):
+        fit(network(), data, objective=LOSSES, epochs=1, optimizer=method, strategy="one")
+    data = data.apply(tf.data.experimental.assert_cardinality(6))
+    history = fit(network(), data, objective=LOSSES, epochs=2, optimizer=method, strategy="one")
+    expected = [method.compute_rate(i, steps_per_epoch=6, epochs=2) for i in (5, 11)]
     np.testing.assert_allclose(history["learning_rate"], expected, rtol=1e-6)
 
 
@@ -260,10 +256,10 @@ def test_an_interrupted_training_ends_with_the_same_weights(
             model,
             train if per_epoch else batches(),
             batches(40, shuffle=False, seed=9),
-            losses=LOSSES,
+            objective=LOSSES,
             epochs=6,
             optimizer=Optimizer("adam", 0.05, schedule=schedule, warmup=1, average=average),
-            patience=5,
+            early_stopping=5,
             backup=backup,
             history_file=None if backup is None else backup / "history.csv",
             strategy="one",
@@ -320,10 +316,10 @@ def test_kill_9_and_the_same_command_again_give_the_same_weights(tmp_path):
 
 
 def test_another_network_does_not_take_up_the_backup(tmp_path):
-    fit(network(), batches(), losses=LOSSES, epochs=1, backup=tmp_path, strategy="one")
+    fit(network(), batches(), objective=LOSSES, epochs=1, backup=tmp_path, strategy="one")
     with pytest.raises(TrainingError, match="network changed"):
         fit(
-            network(batch_norm=True), batches(), losses=LOSSES, epochs=1, backup=tmp_path,
+            network(batch_norm=True), batches(), objective=LOSSES, epochs=1, backup=tmp_path,
             strategy="one",
         )  # fmt: skip
 

@@ -55,19 +55,19 @@ def test_every_optimizer_goes_downhill(name):
 
 def test_cosine_ends_at_the_floor_and_passes_the_middle():
     method = Optimizer("sgd", 2.0, schedule="cosine", floor=0.1)
-    rates = [method.rate(step, steps_per_epoch=5, epochs=4) for step in (0, 10, 20)]
+    rates = [method.compute_rate(step, steps_per_epoch=5, epochs=4) for step in (0, 10, 20)]
     np.testing.assert_allclose(rates, [2.0, 2.0 * 0.55, 0.2])
 
 
 def test_exponential_falls_by_the_same_factor_each_epoch():
     method = Optimizer("sgd", 1.0, schedule="exponential", floor=0.0001)
-    rates = [method.rate(10 * e, steps_per_epoch=10, epochs=4) for e in range(5)]
+    rates = [method.compute_rate(10 * e, steps_per_epoch=10, epochs=4) for e in range(5)]
     np.testing.assert_allclose(rates, [1, 0.1, 0.01, 0.001, 0.0001])
 
 
 def test_step_falls_in_three_equal_parts_and_inverse_sqrt_as_its_name_says():
     method = Optimizer("sgd", 1.0, schedule="step", floor=0.01)
-    rates = [method.rate(step, steps_per_epoch=3, epochs=3) for step in range(9)]
+    rates = [method.compute_rate(step, steps_per_epoch=3, epochs=3) for step in range(9)]
     np.testing.assert_allclose(rates, [1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01])
     # Vaswani et al. 2017, equation 3: from the end of the warm-up, the root of its length over
     # that of the training so far, however long the training will be.
@@ -76,15 +76,19 @@ def test_step_falls_in_three_equal_parts_and_inverse_sqrt_as_its_name_says():
         start = round(4 * warmup)
         since = np.array([0, 1, 7, 40])
         for epochs in (5, 50):
-            rates = [method.rate(start + s, steps_per_epoch=4, epochs=epochs) for s in since]
+            rates = [
+                method.compute_rate(start + s, steps_per_epoch=4, epochs=epochs) for s in since
+            ]
             np.testing.assert_allclose(rates, (1 + since / unit) ** -0.5)
-    assert method.rate(10**6, steps_per_epoch=4, epochs=10**6) == 0.1
+    assert method.compute_rate(10**6, steps_per_epoch=4, epochs=10**6) == 0.1
 
 
 def test_one_cycle_rises_to_the_highest_rate_and_falls_to_the_floor():
     # Smith & Topin 2017 (arXiv:1708.07120), section 3.
     method = Optimizer("sgd", 2.0, schedule="one_cycle", floor=0.05)
-    rates = np.array([method.rate(step, steps_per_epoch=10, epochs=2) for step in range(21)])
+    rates = np.array(
+        [method.compute_rate(step, steps_per_epoch=10, epochs=2) for step in range(21)]
+    )
     np.testing.assert_allclose(rates[[0, 6, 20]], [0.1, 2.0, 0.1])
     assert np.all(np.diff(rates[:7]) > 0) and np.all(np.diff(rates[6:]) < 0)
 
@@ -95,7 +99,7 @@ def test_plateau_lowers_the_rate_by_a_decade_in_two_plateaus():
     assert count_plateaus(still[:PLATEAU_EPOCHS]) == 0
     assert count_plateaus(still) == 2
     assert count_plateaus(np.linspace(1, 0, 30)) == 0
-    rates = [method.rate(5, steps_per_epoch=1, epochs=9, drops=n) for n in (0, 2, 99)]
+    rates = [method.compute_rate(5, steps_per_epoch=1, epochs=9, drops=n) for n in (0, 2, 99)]
     np.testing.assert_allclose(rates, [1, 0.1, 0.001])
 
 
@@ -108,7 +112,10 @@ def test_plateau_lowers_the_rate_by_a_decade_in_two_plateaus():
 def test_the_rate_rises_during_warm_up_and_never_after(schedule, warmup, steps, epochs):
     method = Optimizer("sgd", 0.5, schedule=schedule, warmup=warmup)
     rates = np.array(
-        [method.rate(i, steps_per_epoch=steps, epochs=epochs) for i in range(steps * epochs)]
+        [
+            method.compute_rate(i, steps_per_epoch=steps, epochs=epochs)
+            for i in range(steps * epochs)
+        ]
     )
     peak = int(np.ceil(warmup * steps))
     assert np.all(np.diff(rates[: peak + 1])[: max(0, peak - 1)] > 0)

@@ -45,7 +45,7 @@ def test_one_step_of_the_worked_example():
     history = fit(
         model,
         data,
-        losses={"out": half_squared_error},
+        objective={"out": half_squared_error},
         epochs=1,
         optimizer=Optimizer("sgd", 0.5),
         strategy="one",

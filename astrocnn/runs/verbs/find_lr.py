@@ -80,10 +80,11 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
     found = training.find_learning_rate(
         current.network,
         data,
-        {t.name: t.family.loss for t in targets},
+        training.Objective(
+            {t.name: t.family.loss for t in targets}, {t.name: t.weight for t in targets}
+        ),
         optimizer=current.optimizer,
         steps=max(_STEPS, _OBJECTS // config.training.batch_size),
-        loss_weights={t.name: t.weight for t in targets},
     )
     picture, _ = save_figure(found.figure(), current.directory.figures / "learning_rate.png")
     end = "the loss ran away" if found.diverged else "the loss had not run away"

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from astrocnn.errors import TrainingError
-from astrocnn.training import Optimizer, fit
+from astrocnn.training import Backup, LayerRates, Optimizer, fit
 from astrocnn.training.layer_rates import LayerOptimizers
 from astrocnn.training.optimizers import OPTIMIZERS
 
@@ -53,9 +53,10 @@ def _moved(before, after):
     }
 
 
-def _fit(model, epochs=1, **options):
+def _fit(model, epochs=1, *, rates=None, frozen_epochs=0, **options):
     arguments = {"optimizer": Optimizer("adam", 0.01), "strategy": "one", **options}
-    return fit(model, batches(60), losses=LOSSES, epochs=epochs, **arguments)
+    rates = LayerRates(rates or {}, frozen_epochs)
+    return fit(model, batches(60), objective=LOSSES, epochs=epochs, layer_rates=rates, **arguments)
 
 
 def _last(model, **options):
@@ -100,10 +101,10 @@ def test_normalization_of_frozen_layers_works_as_in_a_prediction():
     for name, head in heads.items():
         head.set_weights(model.get_layer(name).get_weights())
     data = tf.data.Dataset.from_tensor_slices(({"image": features}, y, w)).batch(20)
-    how = {"optimizer": Optimizer("sgd", 0.05), "strategy": "one", "losses": LOSSES, "epochs": 2}
+    how = {"optimizer": Optimizer("sgd", 0.05), "strategy": "one", "objective": LOSSES, "epochs": 2}
     fit(short, data, **how)
     whole = tf.data.Dataset.from_tensor_slices((x, y, w)).batch(20)
-    fit(model, whole, rates=dict.fromkeys(BODY, 1), frozen_epochs=2, **how)
+    fit(model, whole, layer_rates=LayerRates(dict.fromkeys(BODY, 1), 2), **how)
     for name, head in heads.items():
         for a, b in zip(head.get_weights(), model.get_layer(name).get_weights(), strict=True):
             np.testing.assert_allclose(a, b, atol=2e-6)
@@ -112,12 +113,12 @@ def test_normalization_of_frozen_layers_works_as_in_a_prediction():
 def test_a_step_of_gradient_descent_moves_each_layer_by_its_rate_times_the_gradient():
     x, y, w = sample(30)
     data = tf.data.Dataset.from_tensor_slices((x, y, w)).batch(30)
-    how = {"losses": LOSSES, "epochs": 1, "strategy": "one", "optimizer": Optimizer("sgd", 0.1)}
+    how = {"objective": LOSSES, "epochs": 1, "strategy": "one", "optimizer": Optimizer("sgd", 0.1)}
     plain, scaled = _network(), _network()
     before = _by_layer(plain)
     fit(plain, data, **how)
     rates = {"conv1": 0.01, "conv2": 3.0}
-    fit(scaled, data, rates=rates, **how)
+    fit(scaled, data, layer_rates=LayerRates(rates), **how)
     for name, there in _by_layer(plain).items():
         factor = rates.get(name, 1)
         for old, a, b in zip(before[name], there, _by_layer(scaled)[name], strict=True):
@@ -142,12 +143,12 @@ def test_a_released_layer_begins_as_one_that_begins_with_the_training(name):
         rules.apply([tf.constant([[gradient]])] * len(variables), variables)
 
     model = layers()
-    rules = LayerOptimizers(method, model, {"late": 0.5}, 2)
+    rules = LayerOptimizers(method, model, LayerRates({"late": 0.5}, 2))
     for epoch in range(4):
         rules.freeze(epoch)
         step(rules, model, 0.3 if epoch < 2 else 0.7)
     alone = layers()
-    same = LayerOptimizers(method, alone, {"late": 0.5})
+    same = LayerOptimizers(method, alone, LayerRates({"late": 0.5}))
     for _ in range(2):
         step(same, alone, 0.7)
     found, expected = (float(m.get_layer("late").kernel[0, 0]) for m in (model, alone))
@@ -156,13 +157,15 @@ def test_a_released_layer_begins_as_one_that_begins_with_the_training(name):
 
 def test_averages_are_of_weights_that_have_been_updated():
     model = _network()
-    rules = LayerOptimizers(Optimizer("sgd", 0.1, average=0.9), model, dict.fromkeys(BODY, 0.5), 1)
+    rules = LayerOptimizers(
+        Optimizer("sgd", 0.1, average=0.9), model, LayerRates(dict.fromkeys(BODY, 0.5), 1)
+    )
     walks = []
     for epoch in (0, 1, 2):
         rules.freeze(epoch)
         variables = model.trainable_variables
         rules.apply([tf.ones(v.shape) for v in variables], variables)
-        averages = {v.path: average.numpy() for v, average in rules.averages()}
+        averages = {v.path: average.numpy() for v, average in rules.get_averages()}
         walks.append({v.path: v.numpy() for v in variables})
         assert averages.keys() == walks[-1].keys()
         for path, average in averages.items():
@@ -185,7 +188,7 @@ def test_the_loss_does_not_jump_when_penalized_layers_are_released():
 
 def test_patience_counts_from_the_release():
     model = _network()
-    still = {"optimizer": Optimizer("sgd", 1e-12), "patience": 2, "epochs": 12}
+    still = {"optimizer": Optimizer("sgd", 1e-12), "early_stopping": 2, "epochs": 12}
     history = _fit(model, rates=dict.fromkeys(BODY, 1), frozen_epochs=5, **still)
     assert history.stopped_early and 7 <= len(history) <= 9
 
@@ -198,14 +201,14 @@ class _Crash(Exception):
 def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, after, average):
     """Interrupted while layers are frozen, and at their release."""
 
-    def run(backup=None, callbacks=(), **changed):
+    def run(backup=None, callbacks=(), origin="a", **changed):
         model = _network()
-        options = {"rates": dict.fromkeys(BODY, 0.3), "frozen_epochs": 2, "origin": "a", **changed}
+        options = {"rates": dict.fromkeys(BODY, 0.3), "frozen_epochs": 2, **changed}
         history = _fit(
             model,
             epochs=3,
-            patience=2,
-            backup=backup,
+            early_stopping=2,
+            backup=None if backup is None else Backup(backup, {"origin": origin}),
             callbacks=callbacks,
             optimizer=Optimizer("adam", 0.02, schedule="cosine", average=average),
             **options,
@@ -230,7 +233,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, after, ave
 
 
 def test_bfloat16_freezes_and_releases_too():
-    from astrocnn.training.precision import bfloat16_works
+    from astrocnn.models.precision import bfloat16_works
 
     if not bfloat16_works():
         pytest.skip("bfloat16 ends the process on this machine")

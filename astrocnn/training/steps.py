@@ -1,17 +1,22 @@
-"""One update and one evaluation, the same on any number of replicas."""
+"""One update, one evaluation and the prediction of a network, on any number of replicas."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from astrocnn.backend import tf
+import numpy as np
+
+from astrocnn.backend import keras, tf
+from astrocnn.models import with_precision
 from astrocnn.training.objective import Objective, mask_labels
+from astrocnn.training.strategies import distribute_batches
+from astrocnn.training.strategies import get_strategy as strategy_of
 
-__all__ = ["evaluation_step", "training_step"]
+__all__ = ["build_evaluation_step", "build_training_step", "predict"]
 
 
-def training_step(
+def build_training_step(
     model: Any,
     optimizer: Any,
     objective: Objective,
@@ -42,12 +47,12 @@ def training_step(
             gradients = _clipped(gradients, clip_norm, replicas, context)
         optimizer.apply(gradients, model.trainable_variables)
         penalty = penalty / replicas
-        return tf.concat([weighted, totals, [penalty], _trouble(batch, objective)], 0)
+        return tf.concat([weighted, totals, [penalty], _count_bad_values(batch, objective)], 0)
 
     return _on_all(on_replica, where, spec)
 
 
-def evaluation_step(
+def build_evaluation_step(
     model: Any, objective: Objective, where: tf.distribute.Strategy, spec: Any
 ) -> Callable[[Any], Any]:
     """A function of one fed batch that returns a vector for `Sums`; nothing is changed."""
@@ -57,7 +62,7 @@ def evaluation_step(
         raw = model(x, training=False)
         weighted, totals = objective.sums(y, weights, raw, training=False)
         penalty = _penalty(model) / where.num_replicas_in_sync
-        return tf.concat([weighted, totals, [penalty], _trouble(batch, objective)], 0)
+        return tf.concat([weighted, totals, [penalty], _count_bad_values(batch, objective)], 0)
 
     return _on_all(on_replica, where, spec)
 
@@ -90,7 +95,7 @@ def _clipped(gradients: Sequence[Any], norm: float, replicas: int, context: Any)
     return [gradient / replicas for gradient in clipped]
 
 
-def _trouble(batch: Any, objective: Objective) -> Any:
+def _count_bad_values(batch: Any, objective: Objective) -> Any:
     # Looked at in each batch, since ReLU and max pooling turn a NaN pixel into a number.
     x, y, weights = batch
     used = [mask_labels(y, weights, target)[1] for target in objective.targets]
@@ -101,3 +106,62 @@ def _count_non_finite(structure: Any) -> Any:
     tensors = [t for t in tf.nest.flatten(structure) if t.dtype.is_floating]
     counts = [tf.math.count_nonzero(~tf.math.is_finite(t), dtype=tf.float32) for t in tensors]
     return tf.add_n(counts) if counts else tf.constant(0.0)
+
+
+def predict(
+    model: keras.Model, data: tf.data.Dataset, strategy: str | tf.distribute.Strategy = "auto"
+) -> dict[str, np.ndarray]:
+    """Deterministic raw output of a network.
+
+    Each row travels with its number, and the rows are put in order by it, so the order does not
+    depend on how the replicas take turns.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A functional model with a dict of outputs.
+    data : tf.data.Dataset
+        Batches of inputs ``x``, or of tuples whose first element is ``x``.
+    strategy : str or tf.distribute.Strategy
+        See `strategy`.  With several workers, each of them gets the whole result.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n, units)
+        Raw parameters by target.
+    """
+    where = strategy if isinstance(strategy, tf.distribute.Strategy) else strategy_of(strategy)
+    replicas = where.num_replicas_in_sync
+    if replicas > 1:
+        with where.scope():
+            model = with_precision(model, "float32")
+
+    def numbered(start: Any, batch: Any) -> Any:
+        x = batch[0] if isinstance(batch, tuple) else batch
+        n = tf.shape(tf.nest.flatten(x)[0])[0]
+        rows = start + tf.range(n, dtype=tf.int64)
+        return start + tf.cast(n, tf.int64), (x, {"row": rows}, {"real": tf.ones([n])})
+
+    fed = distribute_batches(data.scan(tf.constant(0, tf.int64), numbered), where)
+
+    @tf.function(input_signature=[fed.element_spec], autograph=False)
+    def step(batch: Any) -> Any:
+        def on_replica(batch: Any) -> Any:
+            x, y, weights = batch
+            return model(x, training=False) | {_ROW: y["row"], _REAL: weights["real"]}
+
+        return where.run(on_replica, args=(batch,))
+
+    def whole(value: Any) -> np.ndarray:
+        if where.cluster_resolver is not None and replicas > 1:
+            value = where.gather(value, axis=0)
+        return np.concatenate([part.numpy() for part in where.experimental_local_results(value)])
+
+    batches = [{name: whole(value) for name, value in step(batch).items()} for batch in fed]
+    columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    order = np.argsort(columns[_ROW])
+    order = order[columns[_REAL][order] > 0]
+    return {name: columns[name][order] for name in columns if name not in (_ROW, _REAL)}
+
+
+_ROW, _REAL = "/row", "/real"

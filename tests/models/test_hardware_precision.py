@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from astrocnn.errors import TrainingError
-from astrocnn.training import precision
+from astrocnn.models import precision
 
 
 @pytest.fixture
