@@ -9,7 +9,7 @@ import matplotlib
 import pytest
 from hypothesis import settings
 
-from astrocnn.models.precision import bfloat16_works
+from astrocnn.training.precision import bfloat16_works
 
 matplotlib.use("Agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -30,11 +30,6 @@ from astrocnn.imaging import Inputs
 from astrocnn.models import Options, get_body_layers, with_precision
 from astrocnn.models.build import add_auxiliary_heads, build_model
 from astrocnn.models.monte_carlo_dropout import build_sampler
-from astrocnn.models.precision import (
-    bfloat16_works,
-    has_fast_bfloat16,
-    resolve_precision,
-)
 from astrocnn.targets import ClassFamily, Task, storage
 from astrocnn.training import (
     Backup,
@@ -45,6 +40,11 @@ from astrocnn.training import (
     compute_class_weights,
     fit,
     get_strategy,
+)
+from astrocnn.training.precision import (
+    bfloat16_works,
+    has_fast_bfloat16,
+    resolve_precision,
 )
 
 __all__ = ["ESTIMATOR", "BFLOAT16_TOLERANCE", "KerasEstimator", "example"]

@@ -29,12 +29,7 @@ if TYPE_CHECKING:
         build_sampler,
         evaluate_in_blocks,
     )
-    from astrocnn.models.precision import (
-        bfloat16_works,
-        has_fast_bfloat16,
-        resolve_precision,
-        with_precision,
-    )
+    from astrocnn.models.precision import with_precision
     from astrocnn.models.summary import LayerSummary, summarize_layers
     from astrocnn.models.transfer import (
         InputNames,
@@ -44,9 +39,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "resolve_precision",
-    "has_fast_bfloat16",
-    "bfloat16_works",
     "Block",
     "FamilyLoss",
     "InputNames",
@@ -67,9 +59,6 @@ __all__ = [
 ]
 
 _HOME = {
-    "resolve_precision": "precision",
-    "has_fast_bfloat16": "precision",
-    "bfloat16_works": "precision",
     "Block": "blocks",
     "FamilyLoss": "losses",
     "InputNames": "transfer",

@@ -21,10 +21,20 @@ if TYPE_CHECKING:
     from astrocnn.training.lr_finder import LearningRates, find_learning_rate
     from astrocnn.training.objective import Objective, compute_class_weights
     from astrocnn.training.optimizers import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
+    from astrocnn.training.precision import (
+        PRECISIONS,
+        bfloat16_works,
+        has_fast_bfloat16,
+        resolve_precision,
+    )
     from astrocnn.training.steps import predict
     from astrocnn.training.strategies import STRATEGIES, get_strategy
 
 __all__ = [
+    "PRECISIONS",
+    "resolve_precision",
+    "has_fast_bfloat16",
+    "bfloat16_works",
     "OPTIMIZERS",
     "PARAMETERS",
     "SCHEDULES",
@@ -44,6 +54,10 @@ __all__ = [
 ]
 
 _HOME = {
+    "PRECISIONS": "precision",
+    "resolve_precision": "precision",
+    "has_fast_bfloat16": "precision",
+    "bfloat16_works": "precision",
     "OPTIMIZERS": "optimizers",
     "PARAMETERS": "optimizers",
     "SCHEDULES": "optimizers",

@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 from astrocnn.backend import keras, tf
 from astrocnn.errors import TrainingError
 from astrocnn.models import with_precision
-from astrocnn.models.precision import resolve_precision
 from astrocnn.training.backup import Backup, State
 from astrocnn.training.history import BestEpoch, EarlyStopping, History, print_epoch
 from astrocnn.training.layer_rates import LayerOptimizers, LayerRates
@@ -22,6 +21,7 @@ from astrocnn.training.objective import (
     build_non_finite_error,
 )
 from astrocnn.training.optimizers import Optimizer, count_plateaus
+from astrocnn.training.precision import resolve_precision
 from astrocnn.training.steps import build_evaluation_step, build_training_step
 from astrocnn.training.strategies import (
     average_statistics,

@@ -12,7 +12,7 @@ import pkgutil
 import sys
 
 import tests.benchmarks as here
-from astrocnn.models import bfloat16_works
+from astrocnn.training import bfloat16_works
 from tests.benchmarks._table import show
 
 

@@ -20,7 +20,7 @@ import tensorflow as tf
 from astrocnn.models.build import build_model
 from astrocnn.models.monte_carlo_dropout import BLOCK, MonteCarloDropout
 from astrocnn.models.options import Options
-from astrocnn.models.precision import has_fast_bfloat16, with_precision
+from astrocnn.training.precision import has_fast_bfloat16, with_precision
 from tests.benchmarks._table import Row
 
 __all__ = ["rows"]

@@ -13,8 +13,8 @@ from astrocnn.estimators import KerasEstimator, keras_estimator, load_estimator
 from astrocnn.estimators._rounding import largest_change
 from astrocnn.imaging import Inputs
 from astrocnn.models.architectures import lenet
-from astrocnn.models.precision import bfloat16_works
 from astrocnn.targets import make
+from astrocnn.training.precision import bfloat16_works
 
 from .conftest import BANDS, SIZE, images_and_classes
 

@@ -233,7 +233,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, after, ave
 
 
 def test_bfloat16_freezes_and_releases_too():
-    from astrocnn.models.precision import bfloat16_works
+    from astrocnn.training.precision import bfloat16_works
 
     if not bfloat16_works():
         pytest.skip("bfloat16 ends the process on this machine")

@@ -76,7 +76,7 @@ def _memory() -> str:
 
 
 def _tiles() -> str:
-    from astrocnn.models.precision import bfloat16_works, cpu_has_tiles
+    from astrocnn.training.precision import bfloat16_works, cpu_has_tiles
 
     if not cpu_has_tiles():
         return "no"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from astrocnn.errors import TrainingError
-from astrocnn.models import precision
+from astrocnn.training import precision
 
 
 @pytest.fixture
