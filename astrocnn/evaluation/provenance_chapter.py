@@ -58,26 +58,33 @@ def _flags_table(flags: np.ndarray) -> Table:
 
 
 def training_chapter(
-    history: Mapping[str, ArrayLike],
-    *,
-    best_epoch: int | None = None,
-    facts: Mapping[str, object] | None = None,
+    history: Mapping[str, ArrayLike], *, facts: Mapping[str, object] | None = None
 ) -> Chapter:
-    """Learning curves.
+    """Learning curves, and the epoch with the lowest loss, whose weights are kept.
 
     Parameters
     ----------
     history : mapping of str to array_like of shape (n_epochs,)
-        Losses and metrics by epoch.
-    best_epoch : int, optional
-        Epoch whose weights were kept.
+        Losses and metrics by epoch; ``epoch``, ``seconds`` and ``learning_rate`` become facts.
     facts : mapping of str to object, optional
-        Number of epochs, time and the like.
+        More facts, about transfer learning for instance.
     """
-    figure = figures.plot_learning_curve(history, best_epoch)
-    best = "" if best_epoch is None else f" The weights of epoch {best_epoch} were kept."
-    picture = Picture(figure, f"Learning curves of the training and validation splits.{best}")
-    return Chapter("Training", figures=[picture], tables=[_facts_table(facts)] if facts else [])
+    columns = {name: np.asarray(values, np.float64) for name, values in history.items()}
+    loss = columns["val_loss"] if "val_loss" in columns else columns["loss"]
+    epoch = columns.get("epoch", np.arange(1, len(loss) + 1))
+    best = int(epoch[np.nanargmin(loss)])
+    found: dict[str, object] = {"Epochs": len(loss)}
+    if "seconds" in columns:
+        found["Time"] = f"{columns['seconds'].sum():.0f} s"
+    if "learning_rate" in columns:
+        found["Highest learning rate"] = f"{columns['learning_rate'].max():.3g}"
+    curves = {k: v for k, v in columns.items() if k not in ("seconds", "learning_rate")}
+    caption = (
+        "Learning curves of the training and validation splits. The weights of epoch "
+        f"{best} were kept."
+    )
+    picture = Picture(figures.plot_learning_curve(curves, best), caption)
+    return Chapter("Training", figures=[picture], tables=[_facts_table({**found, **(facts or {})})])
 
 
 def model_chapter(

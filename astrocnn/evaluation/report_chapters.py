@@ -7,14 +7,21 @@ nothing here depends on which kind it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.calibration import Remap, held_out
 from astrocnn.calibration.selection import Selection
 from astrocnn.evaluation import figures
-from astrocnn.evaluation.kinds import FigureSpec, TargetEvaluation, get_kind
+from astrocnn.evaluation.kinds import (
+    FigureSpec,
+    TargetEvaluation,
+    evaluate_target,
+    get_kind,
+)
 from astrocnn.evaluation.labels import (
     format_interval,
     format_score,
@@ -32,6 +39,7 @@ from astrocnn.targets import Target, Task
 __all__ = [
     "calibration_chapter",
     "calibration_table",
+    "compare_calibration",
     "figure_chapters",
     "gallery_chapter",
     "list_grouped_targets",
@@ -332,6 +340,49 @@ def gallery_chapter(
 # Calibration
 
 
+def compare_calibration(
+    task: Task,
+    remaps: Mapping[str, Remap],
+    encoded: Mapping[str, NDArray[Any]],
+    weights: Mapping[str, NDArray[Any]],
+    samples: Mapping[str, NDArray[Any]],
+    *,
+    seed: int = 0,
+) -> dict[str, tuple[NDArray[np.floating], NDArray[np.floating]]]:
+    """Cross-fit a calibration to show it: fit on one half of the objects, apply to the other.
+
+    Parameters
+    ----------
+    task : Task
+        What was predicted.
+    remaps : mapping of str to Remap
+        Fitted remap of each calibrated target.
+    encoded, weights, samples : mapping of str to ndarray
+        Those of the validation split.
+    seed : int
+        Seed of the division into halves.
+
+    Returns
+    -------
+    dict of str to pair of ndarray
+        `TargetEvaluation.calibration_data` of the other half before and after, by target.
+    """
+    compared: dict[str, tuple[NDArray[np.floating], NDArray[np.floating]]] = {}
+    for target in task.targets:
+        name, family = target.name, target.family
+        if name not in remaps:
+            continue
+        data = encoded[name], weights[name], samples[name]
+        rows, remapped_samples = held_out(type(remaps[name]), family, *data, seed=seed)
+        labels = encoded[name][rows], weights[name][rows]
+        remapped = replace(target, family=remaps[name].family(family))
+        before = evaluate_target(target, *labels, samples[name][:, rows]).calibration_data()
+        after = evaluate_target(remapped, *labels, remapped_samples).calibration_data()
+        if before is not None and after is not None:
+            compared[name] = before, after
+    return compared
+
+
 def calibration_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Scores before and after a calibration.
 
@@ -348,13 +399,17 @@ def calibration_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         for row in rows
     ]
     columns = ["Score", *_CALIBRATION_COLUMNS.values()]
-    return Table(columns, cells, "Cross-fitted on the validation split", numeric=True)
+    caption = (
+        "Before and after, cross-fitted on the validation split; expected for a perfectly "
+        "calibrated model"
+    )
+    return Table(columns, cells, caption, numeric=True)
 
 
 _CALIBRATION_COLUMNS = {
     "before": "before",
     "after": "after",
-    "chance": "expected for a perfectly calibrated model",
+    "chance": "expected",
 }
 
 

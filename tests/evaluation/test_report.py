@@ -80,7 +80,7 @@ def report(case, tmp_path_factory):
             splits={"train": tally}, rows={"train": 160}, flags=flags, facts={"bands": "g, r, i"}
         ),
         model_chapter(facts={"parameters": 7}, layers=[("a", "Dense", "3", 1234)]),
-        training_chapter({"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}, best_epoch=2),
+        training_chapter({"loss": [2.0, 1.0], "val_loss": [2.0, 1.5], "seconds": [3.0, 4.0]}),
         provenance_chapter({"seed": 0}),
     ]
     path = write_report(

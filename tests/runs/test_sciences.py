@@ -105,7 +105,7 @@ def test_redshifts_from_a_catalogue_alone(redshifts):
     before = astrocnn("predict", run, "--out", redshifts / "before.fits")
     assert "800 rows" in before
     said = words(astrocnn("calibrate", run))
-    assert "before and after" in said and "objects of the validation split" in said
+    assert "Before and after" in said and "objects of the validation split" in said
     astrocnn("predict", run, "--out", redshifts / "after.fits")
     first, second = (Table.read(redshifts / f"{n}.fits", hdu=1) for n in ("before", "after"))
     np.testing.assert_array_equal(second["id"], np.arange(800) - 2**62)

@@ -12,12 +12,11 @@ from rich.table import Table
 from astrocnn import estimators
 from astrocnn.atomic import replacing
 from astrocnn.backend import load_tensorflow
-from astrocnn.calibration import calibrate, held_out, remap_for, write
+from astrocnn.calibration import calibrate, write
 from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import read_labels
 from astrocnn.errors import PredictionError
-from astrocnn.evaluation import evaluate_target
-from astrocnn.evaluation.report_chapters import calibration_table
+from astrocnn.evaluation.report_chapters import calibration_table, compare_calibration
 from astrocnn.runs.run import Run
 
 __all__ = ["run"]
@@ -87,22 +86,12 @@ def run(folder: Path) -> Iterator[Table | str]:
         )
         made = replace(made, extras=(*made.extras, selection))
         yield selection.summary
-    kept = {}
-    for target in task.targets:
-        kind = remap_for(target.family)
-        if kind is None:
-            continue
-        name, family = target.name, target.family
-        half, after = held_out(
-            kind, family, encoded[name], weights[name], samples[name], seed=config.seed
-        )
-        labels = encoded[name][half], weights[name][half]
-        remapped = replace(target, family=made.remaps[name].family(family))
-        for key, version, draws in (
-            ("before", target, samples[name][:, half]),
-            ("after", remapped, after),
-        ):
-            kept[f"{key}/{name}"] = evaluate_target(version, *labels, draws).calibration_data()
+    compared = compare_calibration(task, made.remaps, encoded, weights, samples, seed=config.seed)
+    kept = {
+        f"{key}/{name}": values
+        for name, pair in compared.items()
+        for key, values in zip(("before", "after"), pair, strict=True)
+    }
     home.evaluation.mkdir(exist_ok=True)
     with replacing(home.judged) as temporary, open(temporary, "wb") as to:
         np.savez(to, **kept)

@@ -56,7 +56,7 @@ def run(folder: Path) -> Iterator[Table | str]:
         task,
         read_labels(shards, task, rows["train"]),
         (encoded, weights),
-        column=_number(current),
+        column=_read_cut_column(current),
         seed=config.seed,
     )
     write_scores(
@@ -83,24 +83,24 @@ def run(folder: Path) -> Iterator[Table | str]:
     yield from (f"{name}: {sentence}" for name, sentence in descriptions.items())
     for selection in (extra for extra in current.extras if isinstance(extra, Selection)):
         got = selection.judge(task, encoded, weights, samples)
-        said = ", ".join(
+        rates = ", ".join(
             f"{k} {v:.3f} [{low:.3f}, {high:.3f}]" for k, (v, low, high) in got.items()
         )
-        yield f"selected ({selection.prefix}_p >= {selection.threshold:.4g}): {said}"
+        yield f"selected ({selection.prefix}_p >= {selection.threshold:.4g}): {rates}"
 
 
-def _number(current: Run) -> tuple[str, np.ndarray, np.ndarray] | None:
-    """The number to compare with, where one is asked for: name, training and test values."""
+def _read_cut_column(current: Run) -> tuple[str, np.ndarray, np.ndarray] | None:
+    """Name, training and test values of the column whose best cut is a baseline, if any."""
     column = current.config.evaluation.cut
     if column is None:
         return None
     train, test = (
-        _numbers(current.shards, column, current.rows[name]) for name in ("train", "test")
+        _read_numbers(current.shards, column, current.rows[name]) for name in ("train", "test")
     )
     return column, train, test
 
 
-def _numbers(shards: Shards, column: str, rows: np.ndarray) -> np.ndarray:
+def _read_numbers(shards: Shards, column: str, rows: np.ndarray) -> np.ndarray:
     if column == PEAK and column not in shards.objects.colnames:
         return compute_peak_brightness(shards.images(rows))
     values, missing = shards.column(column)

@@ -136,7 +136,7 @@ def inside_chapters(home: RunDirectory, shards: Shards, network: str) -> list[Ch
 
 
 def _by(current: Run, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Columns to draw along, NaN where there is none, by what stands on their axis."""
+    """Columns along which errors are shown, by label of their axis; NaN where missing."""
     found = {}
     shards = current.shards
     for name in current.config.evaluation.by:
@@ -174,8 +174,8 @@ def _calibration(home: RunDirectory) -> Chapter | None:
             name: (kept[f"before/{name}"], kept[f"after/{name}"])
             for name in (key.partition("/")[2] for key in kept.files if key.startswith("before/"))
         }
-    said = [extra.summary for extra in made.extras if hasattr(extra, "summary")]
-    return calibration_chapter(made.table, found, "; ".join(said))
+    summaries = [extra.summary for extra in made.extras if hasattr(extra, "summary")]
+    return calibration_chapter(made.table, found, "; ".join(summaries))
 
 
 def _training(current: Run) -> Chapter | None:
@@ -183,22 +183,15 @@ def _training(current: Run) -> Chapter | None:
     history = home.curves()
     if not history:
         return None
-    with home.reading(home.history, "train"):
-        watched = "val_loss" if "val_loss" in history else "loss"
-        best = int(history["epoch"][np.nanargmin(history[watched])])
-        facts = {
-            "Epochs": len(history["epoch"]),
-            "Time": f"{sum(history['seconds']):.0f} s",
-            "Highest learning rate": f"{max(history['learning_rate']):.3g}",
-        }
-    shown = {k: np.array(v) for k, v in history.items() if k not in ("seconds", "learning_rate")}
+    facts = {}
     transfer = current.config.transfer
     if transfer is not None:
-        facts["Began with"] = transfer.start
+        facts["Initial weights"] = transfer.start
         facts["Layers before the heads"] = (
             f"frozen for {transfer.frozen_epochs} epochs, then at {transfer.rate:g} of the rate"
         )
-    return training_chapter(shown, best_epoch=best, facts=facts)
+    with home.reading(home.history, "train"):
+        return training_chapter(history, facts=facts)
 
 
 def _model(estimator: Any) -> Chapter:
