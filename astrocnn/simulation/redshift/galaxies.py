@@ -119,7 +119,7 @@ def flux_weights(band: SimulatedBand) -> np.ndarray:
 def asinh_magnitude(flux: np.ndarray, flux_error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Magnitudes that exist for every flux, including negative ones.
 
-    Above ten times the noise they agree with ordinary magnitudes within 0.003.
+    Above twenty times the noise they agree with ordinary magnitudes within 0.003.
 
     Parameters
     ----------
