@@ -1,20 +1,16 @@
-"""Predictions that mean what they say, learned on labelled objects that were not trained on.
+"""Calibrated probabilities, sets and intervals, fitted on objects that were not trained on.
 
 Remaps change samples: `Temperature` for class probabilities, `PitRemap` for densities.  Extras add
-columns to a table of predictions: `ConformalSets` and `ConformalIntervals` hold the truth as often
-as they say, `Novelty` tells how far an object is from what the model knows, `Selection` which
-objects to keep.
+columns to a table of predictions: `ConformalSets` and `ConformalIntervals` have a stated coverage,
+`Novelty` is the distance from the validation objects, `Selection` the objects to keep.
 """
 
 from __future__ import annotations
 
-from astrocnn.calibration._calibration import Calibration
-from astrocnn.calibration._fitting import calibrate, remap_for
-from astrocnn.calibration._halves import held_out
-from astrocnn.calibration._storage import read, write
+from astrocnn.calibration._fitting import calibrate, get_remap, remap_held_out
+from astrocnn.calibration._storage import Calibration, read, write
 from astrocnn.calibration.base import Batch, Extra, Remap
-from astrocnn.calibration.conformal_intervals import ConformalIntervals
-from astrocnn.calibration.conformal_sets import ConformalSets
+from astrocnn.calibration.conformal import ConformalIntervals, ConformalSets
 from astrocnn.calibration.novelty import Novelty
 from astrocnn.calibration.pit_remap import PitRemap
 from astrocnn.calibration.selection import Selection
@@ -32,8 +28,8 @@ __all__ = [
     "Selection",
     "Temperature",
     "calibrate",
-    "held_out",
+    "remap_held_out",
     "read",
-    "remap_for",
+    "get_remap",
     "write",
 ]

@@ -1,39 +1,42 @@
-"""From labelled objects that were not trained on to a whole calibration."""
+"""The calibration of a model from labelled objects that were not trained on, and its scores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.calibration._calibration import Calibration
-from astrocnn.calibration._conformal import percent, rows_needed
-from astrocnn.calibration._halves import by_chance, divide, scores
+from astrocnn import metrics
+from astrocnn.calibration._storage import Calibration
 from astrocnn.calibration.base import (
     Predictor,
     Remap,
     StoredExtra,
-    labelled,
-    mean_over_draws,
-    too_few,
+    compute_mean_masses,
+    compute_mean_over_draws,
+    find_labelled,
+    too_few_objects,
 )
-from astrocnn.calibration.conformal_intervals import ConformalIntervals
-from astrocnn.calibration.conformal_sets import ConformalSets
+from astrocnn.calibration.conformal import (
+    ConformalIntervals,
+    ConformalSets,
+    count_rows_needed,
+)
 from astrocnn.calibration.novelty import Novelty
 from astrocnn.calibration.pit_remap import PitRemap
 from astrocnn.calibration.temperature import Temperature
-from astrocnn.targets import ClassFamily, Family, QuantityFamily
+from astrocnn.targets import ClassFamily, Family, QuantityFamily, Target
 
-__all__ = ["REMAPS", "calibrate", "remap_for"]
+__all__ = ["REMAPS", "calibrate", "get_remap", "remap_held_out"]
 
 REMAPS: tuple[type[Remap], ...] = (Temperature, PitRemap)
 """Kinds of remap; a target takes the first that suits its family."""
 
 
-def remap_for(family: Family) -> type[Remap] | None:
+def get_remap(family: Family) -> type[Remap] | None:
     """The kind of remap for a family.
 
     Parameters
@@ -61,11 +64,11 @@ def calibrate(
     by_values: Any = None,
     seed: int = 0,
 ) -> Calibration:
-    """Learn everything that validation objects can teach about the predictions of a model.
+    """Fit remaps, conformal sets and intervals, and a novelty score on validation objects.
 
     Each target gets the remap that suits its family, and conformal sets or intervals for the
     remapped samples; a target whose family none suits is left as it is.  All labelled objects
-    enter.  The table compares before and after on half of them, with what the other half taught.
+    are used.  The table compares before and after, fitted on one half and scored on the other.
 
     Parameters
     ----------
@@ -105,91 +108,193 @@ def calibrate(
     extras: list[StoredExtra] = []
     table: list[dict[str, Any]] = []
     for target in estimator.task.targets:
-        kind = remap_for(target.family)
+        kind = get_remap(target.family)
         if kind is None:
             continue
         name = target.name
-        rows = labelled(target.family, encoded[name], weights[name], samples[name])
-        least = 2 * int(kind.least_rows)  # type: ignore[call-overload]
+        rows = find_labelled(target.family, encoded[name], weights[name], samples[name])
+        least = 2 * kind.least_rows
         if len(rows) < least:
-            raise too_few(f"a calibration of '{name}'", len(rows), least)
-        y, s = np.asarray(encoded[name])[rows], np.asarray(samples[name])[:, rows]
-        x = None if by_values is None else np.asarray(by_values)[rows]
-        everyone = np.ones(len(rows), np.float32)
-        remaps[name] = remap = kind.fit(target.family, y, everyone, s)
-        told = replace(target, family=remap.family(target.family))
-        learn, judge = divide(np.arange(len(rows)), seed)
-        half = kind.fit(target.family, y[learn], everyone[learn], s[:, learn])
-        seen = half.apply(target.family, s)
-        new = scores(told.family, y[judge], seen[:, judge])
-        chance = by_chance(told.family, seen[:, judge])
-        old = scores(target.family, y[judge], s[:, judge])
-        found: dict[str, tuple[float | None, float]] = {k: (old[k], new[k]) for k in old}
-        classes = isinstance(told.family, ClassFamily)
-        levels = set_levels if classes else interval_levels
-        if len(levels):
-            promise = _sets(y[learn], told.family, levels) if classes else _intervals(levels, by)
-            extras.append(promise(told, y, everyone, remap.apply(target.family, s), x))
-            made = promise(told, *_take(learn, y, everyone, seen, x))
-            kept = _kept(made, told.family, *_take(judge, y, seen, x))
-            found |= {key: (None, value) for key, value in kept.items()}
+            raise too_few_objects(f"a calibration of '{name}'", len(rows), least)
+        objects = _Objects(
+            np.asarray(encoded[name])[rows],
+            np.asarray(samples[name])[:, rows],
+            None if by_values is None else np.asarray(by_values)[rows],
+        )
+        first, second = (objects.take(half) for half in split_halves(np.arange(len(rows)), seed))
+        remaps[name] = kind.fit(target.family, objects.encoded, objects.weights, objects.samples)
+        half = kind.fit(target.family, first.encoded, first.weights, first.samples)
+        remapped = replace(target, family=half.family(target.family))
+        before = compute_scores(target.family, second.encoded, second.samples)
+        first, second = first.remap(half, target.family), second.remap(half, target.family)
+        after = compute_scores(remapped.family, second.encoded, second.samples)
+        expected = compute_expected_scores(remapped.family, second.samples)
+        scores: dict[str, tuple[float | None, float]] = {k: (before[k], after[k]) for k in before}
+        conformal = _choose_conformal(remapped.family, first, set_levels, interval_levels, by)
+        if conformal is not None:
+            extras.append(conformal(remapped, objects.remap(remaps[name], target.family)))
+            fitted = conformal(remapped, first)
+            coverage = fitted.score(
+                remapped.family, second.encoded, second.samples, second.by_values
+            )
+            scores |= {key: (None, value) for key, value in coverage.items()}
         table += [
             {
                 "target": name,
                 "score": key,
-                "before": before,
-                "after": after,
-                "chance": chance.get(key),
-                "n": len(judge),
+                "before": old,
+                "after": new,
+                "expected": expected.get(key),
+                "n": len(second.encoded),
             }
-            for key, (before, after) in found.items()
+            for key, (old, new) in scores.items()
         ]
     if features is not None:
         extras.append(Novelty.fit(features))
     return Calibration(estimator.fingerprint, remaps, tuple(extras), tuple(table))
 
 
-_Promise = Callable[..., ConformalSets | ConformalIntervals]
+@dataclass(frozen=True)
+class _Objects:
+    """Labels, samples and values of a catalogue column of the same objects."""
+
+    encoded: NDArray[Any]
+    samples: NDArray[np.floating]
+    by_values: NDArray[Any] | None
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        return np.ones(len(self.encoded), np.float32)
+
+    def take(self, rows: NDArray[np.intp]) -> _Objects:
+        values = None if self.by_values is None else self.by_values[rows]
+        return _Objects(self.encoded[rows], self.samples[:, rows], values)
+
+    def remap(self, remap: Remap, family: Family) -> _Objects:
+        return replace(self, samples=remap.apply(family, self.samples))
 
 
-def _sets(encoded: Any, family: ClassFamily, levels: Sequence[float]) -> _Promise:
-    # The labels are those of the half that teaches the table: the whole has no fewer of a class.
-    labels = np.asarray(family.to_truth(encoded)).argmax(axis=1)
-    smallest = np.bincount(labels, minlength=len(family.classes)).min()
-    by_class = bool(smallest >= rows_needed(max(levels)))
-    return lambda target, y, w, s, _: ConformalSets.fit(
-        target, y, w, s, levels=levels, by_class=by_class
-    )
+_Conformal = ConformalSets | ConformalIntervals
 
 
-def _intervals(levels: Sequence[float], by: str | None) -> _Promise:
-    return lambda target, y, w, s, x: ConformalIntervals.fit(
-        target, y, w, s, levels=levels, by=by, by_values=x
-    )
-
-
-def _take(rows: NDArray[np.intp], *arrays: Any) -> list[Any]:
-    """Rows of labels, weights and values, and the same objects of samples."""
-    return [a if a is None else a[:, rows] if np.ndim(a) == 3 else a[rows] for a in arrays]
-
-
-def _kept(made: Any, family: Family, encoded: Any, samples: Any, x: Any) -> dict[str, float]:
-    """How often promises are kept, and at what price."""
-    out: dict[str, float] = {}
+def _choose_conformal(
+    family: Family,
+    objects: _Objects,
+    set_levels: Sequence[float],
+    interval_levels: Sequence[float],
+    by: str | None,
+) -> Callable[[Target, _Objects], _Conformal] | None:
+    """How sets or intervals are fitted; None without levels."""
     if isinstance(family, ClassFamily):
-        p = mean_over_draws(np.asarray(family.to_probabilities(samples), np.float64))
-        label = np.asarray(family.to_truth(encoded)).argmax(axis=1)
-        for level, inside in zip(made.levels, made.members(p), strict=True):
-            name = f"set{percent(level)}"
-            out[f"{name}_coverage"] = float(inside[np.arange(len(p)), label].mean())
-            out[f"{name}_size"] = float(inside.sum(axis=1).mean())
-        return out
+        if not len(set_levels):
+            return None
+        # The labels are those of the half behind the table: the whole has no fewer of a class.
+        labels = np.asarray(family.to_truth(objects.encoded)).argmax(axis=1)
+        smallest = np.bincount(labels, minlength=len(family.classes)).min()
+        by_class = bool(smallest >= count_rows_needed(max(set_levels)))
+        return lambda target, o: ConformalSets.fit(
+            target, o.encoded, o.weights, o.samples, levels=set_levels, by_class=by_class
+        )
+    if not len(interval_levels):
+        return None
+    return lambda target, o: ConformalIntervals.fit(
+        target,
+        o.encoded,
+        o.weights,
+        o.samples,
+        levels=interval_levels,
+        by=by,
+        by_values=o.by_values,
+    )
+
+
+def split_halves(rows: NDArray[np.intp], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows to fit on, and rows to score."""
+    order = np.random.default_rng(seed).permutation(rows)
+    return np.sort(order[::2]), np.sort(order[1::2])
+
+
+def remap_held_out(
+    kind: type[Remap], family: Family, encoded: Any, weight: Any, samples: Any, *, seed: int = 0
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """One half of the labelled objects, remapped by a fit on the other half.
+
+    The halves are not exchanged: in the average of both ways the random errors of one half
+    compensate those of the other, and the scores are better than those of new objects.
+
+    Parameters
+    ----------
+    kind : type of Remap
+        One that suits the family.
+    family : Family
+        Of the target.
+    encoded, weight : array_like of shape (n, k) and (n,)
+        Labels as `Target.encode` gives them.
+    samples : array_like of shape (n_draws, n, units)
+        Activated samples.
+    seed : int
+        Of the division into halves.
+
+    Returns
+    -------
+    rows : ndarray of int of shape (m,)
+        The half that is scored.
+    samples : ndarray of shape (n_draws, m, units of the remapped family)
+        Theirs after the remap.
+    """
+    encoded, weight, samples = np.asarray(encoded), np.asarray(weight), np.asarray(samples)
+    fit_rows, score_rows = split_halves(find_labelled(family, encoded, weight, samples), seed)
+    remap = kind.fit(family, encoded[fit_rows], weight[fit_rows], samples[:, fit_rows])
+    return score_rows, remap.apply(family, samples[:, score_rows])
+
+
+def compute_scores(family: Family, encoded: Any, samples: Any) -> dict[str, float]:
+    """Scores of calibration of objects that all have a label and a prediction, by name."""
+    if isinstance(family, ClassFamily):
+        return _score_classes(family, np.asarray(encoded), np.asarray(samples))
     assert isinstance(family, QuantityFamily)
-    value = family.to_values(encoded)
-    ends = made.intervals(family, samples, x)
-    for i, level in enumerate(made.levels):
-        low, high = ends[2 * i], ends[2 * i + 1]
-        name = f"conf{percent(level)}"
-        out[f"{name}_coverage"] = float(((low <= value) & (value <= high)).mean())
-        out[f"{name}_width"] = float((high - low).mean())
-    return out
+    return _score_quantities(family, np.asarray(encoded), np.asarray(samples))
+
+
+def compute_expected_scores(family: Family, samples: Any) -> dict[str, float]:
+    """Mean scores of so many objects for a perfectly calibrated model.
+
+    Only those that are not zero then: gaps that arise from the finite number of objects.
+    """
+    n = np.shape(samples)[1]
+    if not isinstance(family, ClassFamily):
+        # Mean of the Kolmogorov distribution, sqrt(pi / 2) log 2.
+        return {"pit_ks": float(np.sqrt(np.pi / 2) * np.log(2) / np.sqrt(n))}
+    p = _probabilities(family, samples).max(axis=1)
+    place = np.clip(np.ceil(15 * p).astype(int) - 1, 0, 14)
+    variance = np.bincount(place, p * (1 - p), 15)
+    return {"ece": float(np.sqrt(2 / np.pi) * np.sqrt(variance).sum() / n)}
+
+
+def _probabilities(family: ClassFamily, samples: Any) -> NDArray[np.float64]:
+    p = compute_mean_over_draws(np.asarray(family.to_probabilities(samples), np.float64))
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def _score_classes(family: ClassFamily, encoded: Any, samples: Any) -> dict[str, float]:
+    p = _probabilities(family, samples)
+    truth = np.asarray(family.to_truth(encoded), np.float64)
+    correct = p.argmax(axis=1) == truth.argmax(axis=1)
+    return {
+        "ece": float(metrics.ece(p.max(axis=1), correct)),
+        "nll": float(metrics.log_loss(p, truth)),
+        "brier": float(metrics.brier(p, truth)),
+    }
+
+
+def _score_quantities(family: QuantityFamily, encoded: Any, samples: Any) -> dict[str, float]:
+    values = family.to_values(encoded)
+    densities = metrics.Densities(compute_mean_masses(family, samples), family.edges)
+    before, within = densities.credible(values)
+    return {
+        "pit_ks": float(metrics.pit_ks(densities.cumulative(values))),
+        "crps": float(densities.crps(values).mean()),
+        "nll": float(densities.nll(values).mean()),
+        "coverage_68": float(metrics.held(before, within, 0.68).mean()),
+        "coverage_95": float(metrics.held(before, within, 0.95).mean()),
+    }

@@ -1,4 +1,4 @@
-"""A calibration on disk: JSON, and beside it the arrays."""
+"""All that is fitted for the calibration of one model, and its files: JSON, and the arrays."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,38 @@ import numpy as np
 
 from astrocnn import plugins
 from astrocnn.atomic import write_bytes, write_text
-from astrocnn.calibration._calibration import Calibration
 from astrocnn.calibration.base import Remap, StoredExtra
 from astrocnn.errors import ConfigError, ModelError
 
-__all__ = ["read", "write"]
+__all__ = ["Calibration", "read", "write"]
 
 _FORMAT = 1
 _PACKAGE = "astrocnn.calibration"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All that was fitted on the validation objects of one model.
+
+    Parameters
+    ----------
+    model : str
+        Fingerprint of the estimator it belongs to, before any calibration.
+    remaps : mapping of str to Remap
+        By target; others stay as they are.
+    extras : tuple of StoredExtra
+        For samples after the remaps.
+    table : tuple of mapping
+        Scores with the keys ``target``, ``score``, ``before``, ``after``, ``expected`` and ``n``,
+        cross-fitted: fitted on one half of the validation objects, scored on the other.
+        ``before`` is None for what exists only after; ``expected`` is the mean of the score for
+        so many objects and a perfectly calibrated model, None where that is not a gap.
+    """
+
+    model: str
+    remaps: Mapping[str, Remap]
+    extras: tuple[StoredExtra, ...] = ()
+    table: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)
 
 
 def write(path: str | os.PathLike[str], calibration: Calibration) -> None:
@@ -41,12 +66,12 @@ def write(path: str | os.PathLike[str], calibration: Calibration) -> None:
     content: dict[str, Any] = {
         "format": _FORMAT,
         "model": calibration.model,
-        "remaps": {name: _told(remap) for name, remap in calibration.remaps.items()},
+        "remaps": {name: _to_values(remap) for name, remap in calibration.remaps.items()},
         "extras": [],
         "table": [dict(row) for row in calibration.table],
     }
     for i, extra in enumerate(calibration.extras):
-        values = _told(extra)
+        values = _to_values(extra)
         for key in [key for key, value in values.items() if isinstance(value, np.ndarray)]:
             arrays[f"{i}/{key}"] = values.pop(key)
         content["extras"].append(values)
@@ -88,14 +113,14 @@ def read(path: str | os.PathLike[str], model: str | None = None) -> Calibration:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']}, not {_FORMAT}")
-        arrays = _arrays(path, content)
+        arrays = _read_arrays(path, content)
         extras = []
         for i, values in enumerate(content["extras"]):
             own = {k.partition("/")[2]: v for k, v in arrays.items() if k.startswith(f"{i}/")}
-            extras.append(_made({**values, **own}))
+            extras.append(_from_values({**values, **own}))
         found = Calibration(
             content["model"],
-            {name: _made(values) for name, values in content["remaps"].items()},
+            {name: _from_values(values) for name, values in content["remaps"].items()},
             tuple(extras),
             tuple(content["table"]),
         )
@@ -115,12 +140,12 @@ def read(path: str | os.PathLike[str], model: str | None = None) -> Calibration:
     return found
 
 
-def _told(part: Remap | StoredExtra) -> dict[str, Any]:
+def _to_values(part: Remap | StoredExtra) -> dict[str, Any]:
     kind = type(part)
     return {"kind": kind.__module__.rpartition(".")[2], "class": kind.__name__, **part.to_dict()}
 
 
-def _made(values: Mapping[str, Any]) -> Any:
+def _from_values(values: Mapping[str, Any]) -> Any:
     values = dict(values)
     module = plugins.load_module(_PACKAGE, values.pop("kind"))
     name = values.pop("class")
@@ -130,7 +155,7 @@ def _made(values: Mapping[str, Any]) -> Any:
     return getattr(module, name).from_dict(values)
 
 
-def _arrays(path: Path, content: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _read_arrays(path: Path, content: Mapping[str, Any]) -> dict[str, np.ndarray]:
     if "arrays" not in content:
         return {}
     data = (path.parent / Path(content["arrays"]).name).read_bytes()

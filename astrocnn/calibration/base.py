@@ -6,9 +6,11 @@ classmethod ``fit``, and ``examples()``, fitted small ones for the contract test
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +18,20 @@ from numpy.typing import NDArray
 from astrocnn.catalog import Catalog
 from astrocnn.column import Column
 from astrocnn.errors import PredictionError
-from astrocnn.targets import Family, Task
+from astrocnn.targets import Family, QuantityFamily, Task, density_grid
 
 __all__ = [
+    "compute_digest",
+    "compute_mean_masses",
+    "compute_quantiles",
     "Batch",
     "Extra",
     "Predictor",
     "Remap",
     "StoredExtra",
-    "labelled",
-    "mean_over_draws",
-    "too_few",
+    "find_labelled",
+    "compute_mean_over_draws",
+    "too_few_objects",
 ]
 
 
@@ -38,9 +43,8 @@ class Remap(Protocol):
     predicted, and leaves rows without a prediction (NaN) without one.
     """
 
-    @property
-    def least_rows(self) -> int:
-        """Labelled objects that `fit` asks for at least."""
+    least_rows: ClassVar[int]
+    """Labelled objects that `fit` needs at least."""
 
     @classmethod
     def suits(cls, family: Family) -> bool:
@@ -48,7 +52,7 @@ class Remap(Protocol):
 
     @classmethod
     def fit(cls, family: Family, encoded: Any, weight: Any, samples: Any) -> Remap:
-        """Learn from labelled objects that were not trained on.
+        """Fit on labelled objects that were not trained on.
 
         Parameters
         ----------
@@ -153,7 +157,7 @@ class StoredExtra(Extra, Protocol):
         """What `to_dict` described."""
 
 
-def labelled(family: Family, encoded: Any, weight: Any, samples: Any) -> NDArray[np.intp]:
+def find_labelled(family: Family, encoded: Any, weight: Any, samples: Any) -> NDArray[np.intp]:
     """Rows with a label and a prediction.
 
     Parameters
@@ -181,7 +185,7 @@ def labelled(family: Family, encoded: Any, weight: Any, samples: Any) -> NDArray
     return np.flatnonzero((weight > 0) & np.isfinite(samples).all(axis=(0, 2)))
 
 
-def mean_over_draws(draws: NDArray[np.floating]) -> NDArray[np.float64]:
+def compute_mean_over_draws(draws: NDArray[np.floating]) -> NDArray[np.float64]:
     """Mean over the first axis in float64; equal draws give exactly that draw."""
     first = np.asarray(draws[0], np.float64)
     shift = np.zeros_like(first)
@@ -190,7 +194,7 @@ def mean_over_draws(draws: NDArray[np.floating]) -> NDArray[np.float64]:
     return first + shift / len(draws)
 
 
-def too_few(what: str, received: int, least: int, hint: str = "") -> PredictionError:
+def too_few_objects(what: str, received: int, least: int, hint: str = "") -> PredictionError:
     """The error for a calibration on too few objects: how many there are, how many it takes."""
     return PredictionError(
         f"There are too few objects with a label and a prediction for {what}.",
@@ -198,3 +202,36 @@ def too_few(what: str, received: int, least: int, hint: str = "") -> PredictionE
         allowed=f"{least} or more",
         hint=hint or "a larger validation split",
     )
+
+
+def compute_mean_masses(
+    family: QuantityFamily, samples: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Mean over draws of the probability in each bin, of shape (n, n_bins)."""
+    first = family.masses(samples[:1])[0]
+    shift = np.zeros_like(first)
+    for t in range(1, len(samples)):  # one draw in memory at a time
+        shift += family.masses(samples[t : t + 1])[0] - first
+    return first + shift / len(samples)
+
+
+def compute_quantiles(
+    family: QuantityFamily, samples: NDArray[np.floating], levels: Sequence[float]
+) -> NDArray[np.float64]:
+    """Quantiles of the mean over draws, of shape (n, n_levels); NaN without a prediction."""
+    masses = compute_mean_masses(family, samples)
+    rows = np.flatnonzero(np.isfinite(masses).all(axis=1))
+    out = np.full((len(masses), len(levels)), np.nan)
+    cdf = np.concatenate([np.zeros((len(rows), 1)), np.cumsum(masses[rows], axis=1)], axis=1)
+    shape = (len(rows), len(levels))
+    out[rows] = density_grid.quantiles(
+        np.broadcast_to(family.edges, cdf.shape),
+        cdf / cdf[:, -1:],
+        np.broadcast_to(np.asarray(levels, np.float64), shape),
+    )
+    return out
+
+
+def compute_digest(values: dict[str, Any]) -> str:
+    """SHA-256 of plain values."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
-from astrocnn.calibration.base import Batch, too_few
+from astrocnn.calibration.base import Batch, too_few_objects
 from astrocnn.column import Column
 from astrocnn.errors import ModelError, PredictionError
 
@@ -77,7 +77,7 @@ class Novelty:
                 received=f"shape {x.shape}" if x.ndim != 2 else "NaN or infinity",
             )
         if len(x) < _LEAST_ROWS:
-            raise too_few("a score of novelty", len(x), _LEAST_ROWS)
+            raise too_few_objects("a score of novelty", len(x), _LEAST_ROWS)
         order = np.random.default_rng(0).permutation(len(x))[:_MOST_ROWS]
         x = x[order]
         scatter = x.std(axis=0)

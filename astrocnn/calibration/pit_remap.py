@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtr, ndtri
 
-from astrocnn.calibration.base import labelled, mean_over_draws, too_few
+from astrocnn.calibration.base import compute_mean_over_draws, find_labelled, too_few_objects
 from astrocnn.errors import ConfigError
 from astrocnn.targets import Family, QuantityFamily
 from astrocnn.targets.families.binned import Binned
@@ -92,16 +92,16 @@ class PitRemap:
             If fewer than `least_rows` objects can be used.
         """
         assert isinstance(family, QuantityFamily)
-        rows = labelled(family, encoded, weight, samples)
+        rows = find_labelled(family, encoded, weight, samples)
         n = len(rows)
         if n < cls.least_rows:
-            raise too_few("a PIT remap", n, cls.least_rows)
+            raise too_few_objects("a PIT remap", n, cls.least_rows)
         samples = np.asarray(samples)[:, rows]
         values = family.to_values(np.asarray(encoded)[rows])
         low, high, share = _around(family, samples, values)
 
         def pit(g: _Monotone) -> NDArray[np.float64]:
-            return mean_over_draws((1 - share) * ndtr(g(low)) + share * ndtr(g(high)))
+            return compute_mean_over_draws((1 - share) * ndtr(g(low)) + share * ndtr(g(high)))
 
         levels = _LEVELS[n * np.minimum(_LEVELS, 1 - _LEVELS) >= _ROWS_BEYOND]
         wanted = ndtri(levels)

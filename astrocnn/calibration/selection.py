@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.calibration._conformal import digest
-from astrocnn.calibration.base import Batch, labelled, too_few
+from astrocnn.calibration.base import Batch, compute_digest, find_labelled, too_few_objects
 from astrocnn.column import Column
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.metrics import Ranking, change_prior, wilson
@@ -138,7 +137,7 @@ class Selection:
         n_usable, n_spoilt = int(usable.sum()), int((~usable).sum())
         if min(n_usable, n_spoilt) < _LEAST_ROWS:
             kind = "usable" if n_usable < n_spoilt else "spoilt"
-            raise too_few(
+            raise too_few_objects(
                 f"a selection by '{main.name}': {kind} ones",
                 min(n_usable, n_spoilt),
                 _LEAST_ROWS,
@@ -205,7 +204,7 @@ class Selection:
     @property
     def fingerprint(self) -> str:
         """Digest of thresholds and prior."""
-        return digest(self.to_dict())
+        return compute_digest(self.to_dict())
 
     @property
     def summary(self) -> str:
@@ -318,7 +317,7 @@ def _judged(
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Truth and probability, rounded as in the table, of objects that have both."""
     name = target.name
-    rows = labelled(target.family, encoded[name], weights[name], samples[name])
+    rows = find_labelled(target.family, encoded[name], weights[name], samples[name])
     yes = np.asarray(encoded[name])[rows, 0] >= 0.5
     p = target.family.summarize(np.asarray(samples[name])[:, rows])["p"]
     return yes, np.asarray(p, np.float64)

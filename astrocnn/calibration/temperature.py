@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from astrocnn.calibration.base import labelled, mean_over_draws, too_few
+from astrocnn.calibration.base import compute_mean_over_draws, find_labelled, too_few_objects
 from astrocnn.errors import ConfigError
 from astrocnn.metrics import log_loss
 from astrocnn.targets import ClassFamily, Family
@@ -80,15 +80,15 @@ class Temperature:
             If fewer than `least_rows` objects can be used.
         """
         assert isinstance(family, ClassFamily)
-        rows = labelled(family, encoded, weight, samples)
+        rows = find_labelled(family, encoded, weight, samples)
         if len(rows) < cls.least_rows:
-            raise too_few("a temperature", len(rows), cls.least_rows)
+            raise too_few_objects("a temperature", len(rows), cls.least_rows)
         samples = np.asarray(samples)[:, rows]
         truth = family.to_truth(np.asarray(encoded)[rows])
         log_p = _log_probabilities(family, samples)
 
         def loss(log_t: float) -> float:
-            p = mean_over_draws(_softmax(log_p / np.exp(log_t)))
+            p = compute_mean_over_draws(_softmax(log_p / np.exp(log_t)))
             return float(log_loss(p, truth)) + 0.5 * log_t**2 / len(rows)
 
         found = minimize_scalar(loss, bounds=_RANGE, method="bounded", options={"xatol": 1e-4})

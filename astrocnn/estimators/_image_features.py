@@ -1,4 +1,4 @@
-"""What a classical method sees of an image: hand-made features, and those of trained networks."""
+"""Image features for classical methods: hand-made ones, and those of trained networks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.errors import ModelError
-from astrocnn.estimators._folder import read_json, write_json
-from astrocnn.estimators.base import Estimator, features_of, load_estimator
+from astrocnn.estimators.base import (
+    Estimator,
+    compute_features,
+    load_estimator,
+    read_json,
+    write_json,
+)
 from astrocnn.features import FEATURES, compute
 from astrocnn.features import fit as fit_features
 from astrocnn.imaging import Inputs
@@ -25,11 +30,11 @@ Part = str | Estimator | tuple[Estimator, str | None]
 """A family of features, or a network, of which one layer may be meant."""
 
 _FILE = "features.json"
-_LEARNED = "features.npz"
+_FITTED_FILE = "features.npz"
 
 
 class ImageFeatures:
-    """Features of images, learned where they must be and standardized on the training rows.
+    """Features of images, fitted where they need it and standardized on the training rows.
 
     Parameters
     ----------
@@ -54,7 +59,7 @@ class ImageFeatures:
         self._inputs = inputs
         self.location = np.empty(0)
         self.scale = np.empty(0)
-        self.learned: dict[str, dict[str, NDArray[np.floating]]] = {}
+        self.fitted: dict[str, dict[str, NDArray[np.floating]]] = {}
         for part in self.parts:
             if isinstance(part, str):
                 plugins.load_module(FEATURES, part)
@@ -62,22 +67,22 @@ class ImageFeatures:
                 _check_network(*part, inputs)
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """What each part is: the family, or the fingerprint of the network."""
-        return tuple(part if isinstance(part, str) else _said(*part) for part in self.parts)
+    def labels(self) -> tuple[str, ...]:
+        """Name of each part: the family, or the fingerprint of the network."""
+        return tuple(part if isinstance(part, str) else _describe(*part) for part in self.parts)
 
     @property
-    def learns(self) -> bool:
-        """Whether a family learns from images before it measures any."""
+    def needs_images(self) -> bool:
+        """Whether a family must be fitted on images before it measures any."""
         return any(hasattr(plugins.load_module(FEATURES, name), "fit") for name in self._families)
 
     @property
     def _families(self) -> list[str]:
         return [part for part in self.parts if isinstance(part, str)]
 
-    def learn(self, images: NDArray[np.float32], seed: int) -> None:
-        """What families learn from training images."""
-        self.learned = fit_features(self._families, images, seed=seed)
+    def fit(self, images: NDArray[np.float32], seed: int) -> None:
+        """Fit the families that need it on training images."""
+        self.fitted = fit_features(self._families, images, seed=seed)
 
     def measure(
         self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
@@ -87,7 +92,7 @@ class ImageFeatures:
         for part in self.parts:
             if isinstance(part, str):
                 scale = self._inputs.pixel_scale
-                found.append(compute(part, images, scale, fitted=self.learned)[0])
+                found.append(compute(part, images, scale, fitted=self.fitted)[0])
                 continue
             network, layer = part
             names = network.inputs.scalars
@@ -95,10 +100,10 @@ class ImageFeatures:
             if names:
                 assert scalars is not None
                 some = scalars[:, [self._inputs.scalars.index(name) for name in names]]
-            found.append(features_of(network, images, some, layer))
+            found.append(compute_features(network, images, some, layer))
         return np.concatenate(found, axis=1)
 
-    def fit(self, values: NDArray[np.float32]) -> None:
+    def fit_scale(self, values: NDArray[np.float32]) -> None:
         """Mean and standard deviation of features, over the rows that have all of them."""
         known = np.isfinite(values).all(axis=1)
         x = values[known].astype(np.float64) if known.any() else np.zeros((1, values.shape[1]))
@@ -112,7 +117,7 @@ class ImageFeatures:
             return ((values - self.location) / self.scale).astype(np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write ``features.json``, ``features.npz`` with what families learned, and each network
+        """Write ``features.json``, ``features.npz`` with fitted families, and each network
         into a folder of its own.
         """
         parts: list[Any] = []
@@ -129,9 +134,9 @@ class ImageFeatures:
             "scale": self.scale.tolist(),
         }
         write_json(folder / _FILE, about)
-        if self.learned:
-            arrays = {f"{n}/{k}": a for n, state in self.learned.items() for k, a in state.items()}
-            np.savez(folder / _LEARNED, allow_pickle=False, **arrays)
+        if self.fitted:
+            arrays = {f"{n}/{k}": a for n, state in self.fitted.items() for k, a in state.items()}
+            np.savez(folder / _FITTED_FILE, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, folder: Path, inputs: Inputs) -> ImageFeatures | None:
@@ -145,40 +150,40 @@ class ImageFeatures:
             else (load_estimator(folder / f"network-{k}"), part["layer"])
             for k, part in enumerate(about["parts"])
         ]
-        found = cls(parts, inputs)
-        found.location = np.array(about["location"], np.float64)
-        found.scale = np.array(about["scale"], np.float64)
-        if found.learns:
-            found.learned = _read_learned(folder / _LEARNED)
-        return found
+        features = cls(parts, inputs)
+        features.location = np.array(about["location"], np.float64)
+        features.scale = np.array(about["scale"], np.float64)
+        if features.needs_images:
+            features.fitted = _read_fitted(folder / _FITTED_FILE)
+        return features
 
     def digest(self) -> str:
-        """SHA-256 over the parts, what they learned and the statistics, hexadecimal."""
-        h = hashlib.sha256(repr(self.words).encode())
-        states = [state[key] for _, state in sorted(self.learned.items()) for key in sorted(state)]
+        """SHA-256 over the parts, their fitted parameters and the statistics, hexadecimal."""
+        h = hashlib.sha256(repr(self.labels).encode())
+        states = [state[key] for _, state in sorted(self.fitted.items()) for key in sorted(state)]
         for array in (self.location, self.scale, *states):
             h.update(np.ascontiguousarray(array).tobytes())
         return h.hexdigest()
 
 
-def _read_learned(path: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
-    learned: dict[str, dict[str, NDArray[np.floating]]] = {}
+def _read_fitted(path: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
+    fitted: dict[str, dict[str, NDArray[np.floating]]] = {}
     try:
         with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             for label in arrays.files:
                 family, _, key = label.partition("/")
-                learned.setdefault(family, {})[key] = arrays[label]
+                fitted.setdefault(family, {})[key] = arrays[label]
     # What comes of a damaged file depends on the byte.
     except Exception as error:
         raise ModelError(
-            f"What the features learned cannot be read from '{path}'.",
+            f"The fitted features cannot be read from '{path}'.",
             received=f"{type(error).__name__}: {error}",
             hint="copy the folder again, or train again",
         ) from error
-    return learned
+    return fitted
 
 
-def _said(network: Estimator, layer: str | None) -> str:
+def _describe(network: Estimator, layer: str | None) -> str:
     return f"network {network.fingerprint}" + (f", layer {layer}" if layer else "")
 
 
@@ -201,7 +206,7 @@ def _check_network(network: Estimator, layer: str | None, inputs: Inputs) -> Non
         own = network.inputs
         images = np.empty((0, own.size, own.size, len(own.bands)), np.float32)
         scalars = np.empty((0, len(own.scalars)), np.float32) if own.scalars else None
-        features_of(network, images, scalars, layer)
+        compute_features(network, images, scalars, layer)
 
 
 class _ImagesOf:

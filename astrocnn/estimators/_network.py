@@ -1,16 +1,267 @@
-"""A network in the folder of a saved estimator."""
+"""Networks behind an estimator: activated predictions, features, rounding, warm start, files."""
 
 from __future__ import annotations
 
+import functools
+import json
 import zipfile
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from astrocnn.backend import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.backend import keras, tf
+from astrocnn.datasets import get_d4_views
+from astrocnn.datasets.symmetry import ELEMENTS
 from astrocnn.errors import ModelError
+from astrocnn.estimators.base import evaluate_in_blocks, validate_draws
+from astrocnn.imaging import Inputs
+from astrocnn.models import MonteCarloDropout, with_precision
+from astrocnn.models.layer_access import cut_after
+from astrocnn.models.transfer import InputNames, transfer_weights
+from astrocnn.targets import ClassFamily, QuantityFamily, Task, storage
 
-__all__ = ["read_network", "write_network"]
+__all__ = [
+    "FeatureExtractor",
+    "Forward",
+    "compute_rounding_change",
+    "describe_origin",
+    "read_network",
+    "start_from",
+    "write_network",
+]
 
 _FILE = "model.keras"
+_ROUNDING_DRAWS = 10
+
+
+class Forward:
+    """A network ready to predict.
+
+    Parameters
+    ----------
+    model : keras.Model
+        In the precision that is wanted.
+    task : Task
+        Its families activate the raw parameters.
+    inputs : Inputs
+        With a normalization, if they have bands.
+    draws, seed, views
+        As in `Estimator.sample`.
+
+    Raises
+    ------
+    ModelError
+        If there are no such views, or draws are asked of a network without dropout.
+    """
+
+    def __init__(
+        self, model: keras.Model, task: Task, inputs: Inputs, draws: int, seed: int, views: str
+    ) -> None:
+        validate_draws(draws, views)
+        # Reflections change a handedness; the first four elements are the rotations.
+        one = views == "one" or not inputs.bands
+        self._n_views = 1 if one else ELEMENTS // (2 if task.sensitive_to else 1)
+        self._inputs = inputs
+        self._step = compiled(_activated(model, task, draws, seed))
+
+    def __call__(
+        self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Predict any number of objects, at least one."""
+        arrays = {"image": images} if self._inputs.bands else {}
+        if scalars is not None:
+            arrays["scalars"] = self._inputs.standardize(scalars)
+        return evaluate_in_blocks(self._block, arrays)
+
+    def _block(self, x: dict[str, NDArray[Any]]) -> dict[str, Any]:
+        if "image" not in x:
+            return self._step(x)
+        assert self._inputs.normalization is not None
+        image = self._inputs.normalization.apply(x["image"])
+        if self._n_views == 1:
+            return self._step({**x, "image": image})
+        total: dict[str, NDArray[Any]] = {}
+        for view in islice(get_d4_views(image), self._n_views):
+            for name, value in self._step({**x, "image": np.ascontiguousarray(view)}).items():
+                total[name] = total.get(name, np.float32(0)) + keras.ops.convert_to_numpy(value)
+        return {name: value / np.float32(self._n_views) for name, value in total.items()}
+
+
+def _activated(
+    model: keras.Model, task: Task, draws: int, seed: int
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    families = {target.name: target.family for target in task.targets}
+    sampler = MonteCarloDropout(model, draws, seed) if draws else None
+
+    def step(x: dict[str, Any]) -> dict[str, Any]:
+        if sampler is not None:
+            raw = sampler(x)
+        else:
+            raw = {name: value[None] for name, value in model(x, training=False).items()}
+        return {
+            name: keras.ops.cast(family.activate(raw[name]), "float32")
+            for name, family in families.items()
+        }
+
+    return step
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as a graph of the backend, where compiling pays (not XLA on a CPU)."""
+    if keras.backend.backend() == "tensorflow":
+        # TensorFlow counts tracings by code object and takes many networks for one that is traced
+        # again and again; a partial object has no code, so that each is counted by itself.
+        return tf.function(functools.partial(function), autograph=False)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    return function
+
+
+class FeatureExtractor(Forward):
+    """A network cut after a layer, which returns features.
+
+    Parameters
+    ----------
+    model : keras.Model
+        In the precision that is wanted.
+    inputs : Inputs
+        With a normalization, if they have bands.
+    layer : str, optional
+        Its name; what goes into the heads by default.
+
+    Raises
+    ------
+    ModelError
+        If there is no such layer.
+    """
+
+    def __init__(self, model: keras.Model, inputs: Inputs, layer: str | None = None) -> None:
+        self._n_views = 1
+        self._inputs = inputs
+        body = cut_after(model, layer)
+        self._width = int(body.output.shape[-1])
+
+        def step(x: dict[str, Any]) -> dict[str, Any]:
+            return {"features": body(x, training=False)[None]}
+
+        self._step = compiled(step)
+
+    def compute(
+        self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """Features of any number of objects, of shape (n, d)."""
+        if not len(images):
+            return np.empty((0, self._width), np.float32)
+        return self(images, scalars)["features"][0]
+
+
+def compute_rounding_change(
+    model: keras.Model,
+    task: Task,
+    inputs: Inputs,
+    images: NDArray[Any],
+    scalars: NDArray[Any] | None,
+) -> float:
+    """Largest difference between predictions in bfloat16 and in float32.
+
+    Compared are the deterministic pass and, if the network has dropout, the mean over ten draws.
+
+    Parameters
+    ----------
+    model : keras.Model
+        In float32.
+    task : Task
+    inputs : Inputs
+    images : ndarray of shape (n, size, size, n_bands)
+        Linear fluxes.
+    scalars : ndarray of shape (n, n_scalars), optional
+
+    Returns
+    -------
+    float
+        Of a probability, cumulative for families over a number; for others in units of the range
+        of each parameter over the objects.
+    """
+    short = with_precision(model, "bfloat16")
+    layers = model._flatten_layers(include_self=False)
+    draws = (
+        _ROUNDING_DRAWS if any("dropout" in type(layer).__name__.lower() for layer in layers) else 0
+    )
+    largest = 0.0
+    for n in sorted({0, draws}):
+        exact, rounded = (
+            Forward(network, task, inputs, n, 0, "one")(images, scalars)
+            for network in (model, short)
+        )
+        for target in task.targets:
+            values = [_summarize(target.family, s[target.name]) for s in (exact, rounded)]
+            largest = max(largest, float(np.nanmax(np.abs(values[0] - values[1]), initial=0.0)))
+    return largest
+
+
+def _summarize(family: Any, samples: NDArray[Any]) -> NDArray[Any]:
+    """The mean prediction, in numbers between 0 and 1 where the family has such."""
+    if isinstance(family, QuantityFamily):
+        return family.masses(samples).mean(axis=0).cumsum(axis=-1)
+    mean = samples.mean(axis=0)
+    return mean if isinstance(family, ClassFamily) else mean / (1e-12 + np.ptp(mean, axis=0))
+
+
+def start_from(model: keras.Model, task: Task, inputs: Inputs, start: Any) -> dict[str, Any]:
+    """Give a new network the weights of a trained estimator.
+
+    Heads are taken for targets with the name and the family (the classes, say) of a target of the
+    trained one.
+
+    Returns
+    -------
+    dict
+        The origin, JSON: SHA-256 of the trained estimator, names of layers.
+
+    Raises
+    ------
+    ModelError
+        If the weights do not fit, or it is not one trained network.
+    """
+    if not hasattr(start, "model_"):
+        several = hasattr(start, "members")
+        raise ModelError(
+            "`start` must be one trained network.",
+            received=type(start).__name__,
+            allowed="a trained KerasEstimator",
+            hint="take one of its members, or train an ensemble of as many" if several else None,
+        )
+    before, after = (
+        {target["name"]: json.dumps(target["family"]) for target in storage.to_dict(t)["targets"]}
+        for t in (start.task, task)
+    )
+    transferred = transfer_weights(
+        start.model_,
+        model,
+        old_sees=InputNames(start.inputs.bands, start.inputs.scalars),
+        new_sees=InputNames(inputs.bands, inputs.scalars),
+        heads=[name for name, family in after.items() if before.get(name) == family],
+    )
+    return {
+        "model": start.fingerprint,
+        **{kind: list(names) for kind, names in transferred._asdict().items()},
+    }
+
+
+def describe_origin(origin: dict[str, Any]) -> dict[str, str]:
+    """Origin of a network as facts for a reader."""
+    facts = [f"{len(origin['taken'])} layers taken"]
+    if origin["adapted"]:
+        facts.append(f"adapted to other bands or scalars: {', '.join(origin['adapted'])}")
+    if origin["fresh"]:
+        facts.append(f"fresh: {', '.join(origin['fresh'])}")
+    return {"Started from": f"model SHA-256 {origin['model']}", "Weights": "; ".join(facts)}
 
 
 def write_network(folder: Path, model: keras.Model) -> None:

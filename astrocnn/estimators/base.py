@@ -1,29 +1,45 @@
-"""The contract of an estimator."""
+"""The contract of an estimator, and what all estimators share: validation of arrays, files."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn import plugins
-from astrocnn.errors import ModelError
-from astrocnn.estimators._folder import read_json
+from astrocnn.atomic import restore_folder
+from astrocnn.backend import ops
+from astrocnn.datasets import Shards
+from astrocnn.errors import InputsError, ModelError
 from astrocnn.imaging import Inputs
 from astrocnn.targets import Task
 
-if TYPE_CHECKING:
-    from astrocnn.datasets import Shards
-
-__all__ = ["ABOUT", "VIEWS", "Estimator", "features_of", "load_estimator", "validate_draws"]
+__all__ = [
+    "ABOUT",
+    "VIEWS",
+    "Estimator",
+    "compute_features",
+    "evaluate_in_blocks",
+    "load_estimator",
+    "read_json",
+    "select_with_scalars",
+    "validate_arrays",
+    "validate_draws",
+    "write_json",
+]
 
 ABOUT = "estimator.json"
 """File of a saved estimator that says of which kind it is."""
 
+
+BLOCK = 64
+"""Objects evaluated together."""
 
 VIEWS: tuple[str, ...] = ("one", "d4")
 """What a prediction may be averaged over: nothing, or the orientations of the image."""
@@ -31,7 +47,7 @@ VIEWS: tuple[str, ...] = ("one", "d4")
 
 @runtime_checkable
 class Estimator(Protocol):
-    """Learns from shards, and predicts samples of the distribution of each target."""
+    """Fitted on shards, predicts samples of the distribution of each target."""
 
     task: Task
     inputs: Inputs
@@ -42,11 +58,11 @@ class Estimator(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Digest of what was learned: equal for estimators that predict alike."""
+        """Digest of the fitted parameters: equal for estimators that predict alike."""
 
     @property
     def facts(self) -> dict[str, str]:
-        """What a reader wants to know of it, in words."""
+        """Architecture, size and the like, for reports."""
 
     def fit(
         self,
@@ -55,7 +71,7 @@ class Estimator(Protocol):
         validation: NDArray[np.integer] | None = None,
         **options: Any,
     ) -> Estimator:
-        """Learn from some rows of shards.
+        """Fit on some rows of shards.
 
         Parameters
         ----------
@@ -120,7 +136,7 @@ class Estimator(Protocol):
         """Read what `save` wrote."""
 
 
-def features_of(
+def compute_features(
     estimator: Any, images: Any, scalars: Any, layer: str | None
 ) -> NDArray[np.float32]:
     """Features of an estimator that may have none.
@@ -136,7 +152,7 @@ def features_of(
         raise ModelError(
             "This estimator has no layers." if chosen else "This estimator has no features.",
             received=type(estimator).__name__,
-            hint="features on the way to the answers are for networks",
+            hint="intermediate features exist for networks only",
         )
     found: NDArray[np.float32] = measure(images, scalars, **chosen)
     return found
@@ -176,6 +192,7 @@ def load_estimator(directory: str | os.PathLike[str]) -> Estimator:
         If the folder holds no estimator.
     """
     directory = Path(directory)
+    restore_folder(directory)
     if not (directory / ABOUT).is_file():
         raise ModelError(
             f"There is no estimator in '{directory}'.",
@@ -191,3 +208,137 @@ def load_estimator(directory: str | os.PathLike[str]) -> Estimator:
             allowed=known,
         )
     return plugins.load_module("astrocnn.estimators", kind).ESTIMATOR.load(directory)
+
+
+def select_with_scalars(
+    shards: Shards, inputs: Inputs, rows: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], Inputs]:
+    """The rows that have all scalars, and the inputs with scalars fitted on them.
+
+    Inputs that carry location and scale of their scalars already keep them.
+    """
+    chosen: NDArray[np.int64] = np.asarray(rows, np.int64)
+    if not inputs.scalars:
+        return chosen, inputs
+    scalars = shards.scalars(inputs.scalars)[chosen]
+    known = np.isfinite(scalars).all(axis=1)
+    if not inputs.scalar_location:
+        inputs = inputs.with_scalar_statistics(scalars[known] if known.any() else scalars)
+    return chosen[known], inputs
+
+
+def validate_arrays(
+    inputs: Inputs, images: Any, scalars: Any
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Images and scalars as native float32 of the shapes a model takes.
+
+    A model without bands reads no image: whatever is given, None included, becomes an array of
+    shape (n, 0, 0, 0).
+
+    Raises
+    ------
+    InputsError
+        If the shapes are others, or scalars are missing or not wanted.
+    """
+    if not inputs.bands:
+        n = len(images if images is not None else scalars if scalars is not None else ())
+        images = np.zeros((n, 0, 0, 0), np.float32)
+    images = np.asarray(images)
+    expected = (inputs.size, inputs.size, inputs.n_bands)
+    if images.ndim != 4 or images.shape[1:] != expected:
+        raise InputsError(
+            "The images do not have the shape that this model was trained on.",
+            received=f"shape {images.shape}",
+            allowed=f"shape (n, {inputs.size}, {inputs.size}, {inputs.n_bands}) with the bands "
+            + ", ".join(inputs.bands),
+        )
+    images = np.ascontiguousarray(images, dtype=np.float32)
+    if not inputs.scalars:
+        if scalars is not None:
+            raise InputsError("This model takes no scalars.", received="scalars")
+        return images, None
+    expected_scalars = (len(images), len(inputs.scalars))
+    given = None if scalars is None else np.ascontiguousarray(scalars, dtype=np.float32)
+    if given is None or given.shape != expected_scalars:
+        raise InputsError(
+            "This model needs scalars" + (" beside the images." if inputs.bands else "."),
+            received="none" if given is None else f"shape {given.shape}",
+            allowed=f"shape {expected_scalars}: {', '.join(inputs.scalars)}",
+        )
+    return images, given
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a table of plain values."""
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a table of plain values.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError(f"a table was expected, not {type(content).__name__}")
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"A file of the saved estimator cannot be read: {path}", received=str(error)
+        ) from error
+    return content
+
+
+def evaluate_in_blocks(
+    function: Callable[[dict[str, Any]], Mapping[str, Any]],
+    arrays: Mapping[str, NDArray[Any]],
+    *,
+    axis: int = 1,
+    block: int = BLOCK,
+) -> dict[str, NDArray[Any]]:
+    """Call a function on blocks of rows of one fixed size and join the results.
+
+    Parameters
+    ----------
+    function : callable
+        From a dict of arrays of `block` rows to a dict of arrays or tensors with as many along
+        `axis`.
+    arrays : mapping of str to ndarray of shape (n, ...)
+        Its inputs; all of one length, at least one row.
+    axis : int
+        Where the objects are in the results: 1 for samples of shape (n_draws, n, units).
+    block : int
+        Rows of each call.  The last block repeats its last row, and the repetitions are cut off.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The results for the n rows.
+
+    Raises
+    ------
+    ModelError
+        If the arrays differ in length or are empty.
+    """
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) != 1 or 0 in lengths.values():
+        raise ModelError("All inputs must have the same length, at least 1.", received=lengths)
+    n = next(iter(lengths.values()))
+    parts: list[dict[str, NDArray[Any]]] = []
+    for start in range(0, n, block):
+        rows = np.minimum(np.arange(start, start + block), n - 1)
+        whole = start + block <= n
+        piece = {k: a[start : start + block] if whole else a[rows] for k, a in arrays.items()}
+        wanted = [slice(None)] * axis + [slice(0, min(block, n - start))]
+        parts.append({k: _numpy(v)[tuple(wanted)] for k, v in function(piece).items()})
+    return {key: np.concatenate([part[key] for part in parts], axis=axis) for key in parts[0]}
+
+
+def _numpy(value: Any) -> NDArray[Any]:
+    # Arrays stay as they are: classical methods do not load the backend.
+    if isinstance(value, np.ndarray):
+        return value
+    return ops.convert_to_numpy(value)

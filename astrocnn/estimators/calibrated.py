@@ -1,4 +1,4 @@
-"""An estimator whose samples are remapped so that they mean what they say."""
+"""An estimator whose samples are recalibrated."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from astrocnn import calibration, plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.calibration import Calibration, Remap
 from astrocnn.errors import ConfigError
-from astrocnn.estimators._folder import write_json
-from astrocnn.estimators.base import ABOUT, Estimator, features_of, load_estimator
+from astrocnn.estimators.base import ABOUT, Estimator, compute_features, load_estimator, write_json
 from astrocnn.imaging import Inputs
 from astrocnn.targets import Task
 
@@ -89,17 +88,17 @@ class Calibrated:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the estimator's fingerprint and the remaps, hexadecimal."""
-        told = {
+        remaps = {
             name: [type(remap).__name__, remap.to_dict()] for name, remap in self.remaps.items()
         }
-        text = json.dumps([self.estimator.fingerprint, told], sort_keys=True)
+        text = json.dumps([self.estimator.fingerprint, remaps], sort_keys=True)
         return hashlib.sha256(f"calibrated {text}".encode()).hexdigest()
 
     @property
     def facts(self) -> dict[str, str]:
         """Those of the estimator, and what remaps it."""
-        told = [f"{type(remap).__name__} of {name}" for name, remap in self.remaps.items()]
-        return {**self.estimator.facts, "Calibration": ", ".join(told) or "none"}
+        remaps = [f"{type(remap).__name__} of {name}" for name, remap in self.remaps.items()]
+        return {**self.estimator.facts, "Calibration": ", ".join(remaps) or "none"}
 
     def fit(
         self,
@@ -150,7 +149,7 @@ class Calibrated:
         layer: str | None = None,
     ) -> NDArray[np.float32]:
         """Features of the estimator, of shape (n, d); see `KerasEstimator.features`."""
-        return features_of(self.estimator, images, scalars, layer)
+        return compute_features(self.estimator, images, scalars, layer)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write a folder with ``estimator.json``, the remaps, and a folder for the estimator.

@@ -1,4 +1,4 @@
-"""Classical learners as estimators: neighbors, trees, lines, kernels, of columns and features."""
+"""Classical methods as estimators: neighbors, trees, lines, kernels, on columns and features."""
 
 from __future__ import annotations
 
@@ -16,15 +16,25 @@ from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.datasets import Shards, get_d4_views, read_labels
 from astrocnn.errors import ConfigError, ModelError
-from astrocnn.estimators import _skops
-from astrocnn.estimators._arrays import check_arrays, with_scalars
-from astrocnn.estimators._classical_target import METHODS, check_target, learn, tell
-from astrocnn.estimators._folder import read_json, write_json
 from astrocnn.estimators._image_features import ImageFeatures, Part
-from astrocnn.estimators._threads import each_in_a_thread, for_independent_parts
-from astrocnn.estimators.base import ABOUT, validate_draws
+from astrocnn.estimators.base import (
+    ABOUT,
+    evaluate_in_blocks,
+    read_json,
+    select_with_scalars,
+    validate_arrays,
+    validate_draws,
+    write_json,
+)
+from astrocnn.estimators.methods import (
+    METHODS,
+    fit_target,
+    map_in_threads,
+    predict_target,
+    threads_for_parts,
+    validate_target,
+)
 from astrocnn.imaging import Inputs
-from astrocnn.models import evaluate_in_blocks
 from astrocnn.targets import Task, storage
 
 __all__ = ["ESTIMATOR", "METHODS", "ClassicalEstimator", "example"]
@@ -32,11 +42,11 @@ __all__ = ["ESTIMATOR", "METHODS", "ClassicalEstimator", "example"]
 _FILE = "model.skops"
 _BLOCK = 512
 # Images that features learn from: they stand in memory together.
-_TEACHERS = 1000
+_FEATURE_ROWS = 1000
 
 
 class ClassicalEstimator:
-    """A learner of standardized numbers, one for each target: scalars, features of the image, or
+    """A method on standardized numbers, one for each target: scalars, features of the image, or
     both.
 
     Class probabilities and equally probable values go through the family of each target, so that
@@ -52,22 +62,22 @@ class ClassicalEstimator:
     method : str
         Name of a module in ``astrocnn/estimators/methods``.
     features : sequence of str, Estimator, or tuple of Estimator and str
-        What the method sees of an image: families of `astrocnn.features`, such as "hog" (those that
-        learn from images first take up to 1000 of the training rows), and trained networks: what
+        Input from an image: families of `astrocnn.features`, such as "hog" (those that
+        are fitted on images take up to 1000 of the training rows), and trained networks: what
         goes into their heads, or what the layer named beside them makes.  Such a network must not
-        have been taught by objects on which this estimator is tested.
+        have been trained on objects on which this estimator is tested.
 
     Other Parameters
     ----------------
     options : mapping, optional
         Of the method, as its ``OPTIONS`` names them.
     seed : int
-        Of whatever is random in learning.
+        Of whatever is random in fitting.
 
     Attributes
     ----------
     states_ : dict of str to dict
-        What was learned, by target.
+        The fitted method, by target.
 
     Raises
     ------
@@ -109,13 +119,13 @@ class ClassicalEstimator:
                 else 'Inputs((), 0, scalars=("mag_g", "mag_r")) without features',
             )
         for target in task.targets:
-            check_target(target, self._method)
+            validate_target(target, self._method)
         self.task = task
         self.inputs = inputs
         self.method = method
         self.options = {**self._method.OPTIONS, **(options or {})}
         self.seed = seed
-        self._seen = ImageFeatures(features, inputs)
+        self._features = ImageFeatures(features, inputs)
 
     @property
     def fingerprint(self) -> str:
@@ -133,15 +143,15 @@ class ClassicalEstimator:
             self.seed,
             self.inputs,
             storage.to_dict(self.task),
-            self.learned_,
-            *((self._seen.digest(),) if self._seen.parts else ()),
+            self.data_digest_,
+            *((self._features.digest(),) if self._features.parts else ()),
         )
         return hashlib.sha256(repr(about).encode()).hexdigest()
 
     @property
     def facts(self) -> dict[str, str]:
         """The method, its features and its options."""
-        features = {"Features": ", ".join(self._seen.words)} if self._seen.parts else {}
+        features = {"Features": ", ".join(self._features.labels)} if self._features.parts else {}
         options = {k: str(v) for k, v in self.options.items()}
         return {"Method": self.method, **features, **options}
 
@@ -151,7 +161,7 @@ class ClassicalEstimator:
         train: NDArray[np.integer],
         validation: NDArray[np.integer] | None = None,
     ) -> ClassicalEstimator:
-        """Learn each target from the rows that have its label, all scalars and all features.
+        """Fit each target on the rows that have its label, all scalars and all features.
 
         Parameters
         ----------
@@ -172,50 +182,50 @@ class ClassicalEstimator:
         TrainingError
             If a target has too few labels, or all of one class.
         """
-        rows, inputs = with_scalars(shards, self.inputs, train)
+        rows, inputs = select_with_scalars(shards, self.inputs, train)
         scalars = shards.scalars(inputs.scalars)[rows] if inputs.scalars else None
-        if self._seen.learns:
-            some = np.random.default_rng(self.seed).permutation(rows)[:_TEACHERS]
-            self._seen.learn(shards.images(np.sort(some)), self.seed)
-        seen = self._measured(shards, rows, scalars)
-        self._seen.fit(seen)
-        x = self._joined(inputs, scalars, seen)
+        if self._features.needs_images:
+            some = np.random.default_rng(self.seed).permutation(rows)[:_FEATURE_ROWS]
+            self._features.fit(shards.images(np.sort(some)), self.seed)
+        measured = self._measure(shards, rows, scalars)
+        self._features.fit_scale(measured)
+        x = self._join(inputs, scalars, measured)
         complete = np.isfinite(x).all(axis=1)
         rows, x = rows[complete], x[complete]
         encoded, weights = read_labels(shards, self.task, rows)
-        learned = hashlib.sha256(np.ascontiguousarray(x).tobytes())
+        digest = hashlib.sha256(np.ascontiguousarray(x).tobytes())
         states = {}
         for target in self.task.targets:
             known = weights[target.name] > 0
             y = encoded[target.name][known]
-            with for_independent_parts():
-                states[target.name] = learn(
+            with threads_for_parts():
+                states[target.name] = fit_target(
                     target, self._method, x[known], y, self.options, self.seed
                 )
             for array in (known, encoded[target.name]):
-                learned.update(np.ascontiguousarray(array).tobytes())
-        self.inputs, self.states_, self.learned_ = inputs, states, learned.hexdigest()
+                digest.update(np.ascontiguousarray(array).tobytes())
+        self.inputs, self.states_, self.data_digest_ = inputs, states, digest.hexdigest()
         return self
 
-    def _measured(
+    def _measure(
         self, shards: Shards, rows: NDArray[np.int64], scalars: NDArray[np.floating] | None
     ) -> NDArray[np.float32]:
         """Features of rows of shards, a block of images in memory at a time."""
         parts = []
-        for start in range(0, max(len(rows), 1) if self._seen.parts else 0, _BLOCK):
+        for start in range(0, max(len(rows), 1) if self._features.parts else 0, _BLOCK):
             block = slice(start, start + _BLOCK)
             some = None if scalars is None else scalars[block].astype(np.float32)
-            parts.append(self._seen.measure(shards.images(rows[block]), some))
+            parts.append(self._features.measure(shards.images(rows[block]), some))
         return np.concatenate(parts) if parts else np.empty((len(rows), 0), np.float32)
 
-    def _joined(
+    def _join(
         self,
         inputs: Inputs,
         scalars: NDArray[np.floating] | None,
-        seen: NDArray[np.float32],
+        measured: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """Standardized scalars, then standardized features, of shape (n, k)."""
-        x = self._seen.standardize(seen)
+        x = self._features.standardize(measured)
         return x if scalars is None else np.hstack([inputs.standardize(scalars), x])
 
     def sample(
@@ -229,29 +239,29 @@ class ClassicalEstimator:
     ) -> dict[str, NDArray[np.float32]]:
         """Predict objects; see `astrocnn.estimators.Estimator.sample`.
 
-        Without features images are not looked at, and neither is their orientation.  A row that
+        Without features images are not read, and their orientation has no effect.  A row that
         lacks a scalar, or has a feature that is not defined, is NaN.
         """
         self._require_trained()
         validate_draws(draws, views)
-        stack, given = check_arrays(self.inputs, images, scalars)
-        if views == "one" or not self._seen.parts:
-            return self._told(self._looked(stack, given), draws, seed)
+        stack, given = validate_arrays(self.inputs, images, scalars)
+        if views == "one" or not self._features.parts:
+            return self._predict(self._compute_x(stack, given), draws, seed)
         # Reflections change a handedness; the first four views are the rotations.
         n_views = 4 if self.task.sensitive_to else 8
         total: dict[str, NDArray[np.float32]] = {}
         for view in islice(get_d4_views(stack), n_views):
-            turned = self._looked(np.ascontiguousarray(view), given)
-            for name, values in self._told(turned, draws, seed).items():
+            turned = self._compute_x(np.ascontiguousarray(view), given)
+            for name, values in self._predict(turned, draws, seed).items():
                 total[name] = total[name] + values if name in total else values
         return {name: values / np.float32(n_views) for name, values in total.items()}
 
-    def _looked(
+    def _compute_x(
         self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
-        return self._joined(self.inputs, scalars, self._seen.measure(images, scalars))
+        return self._join(self.inputs, scalars, self._features.measure(images, scalars))
 
-    def _told(
+    def _predict(
         self, x: NDArray[np.float32], draws: int, seed: int
     ) -> dict[str, NDArray[np.float32]]:
         members = self._members(draws, seed)
@@ -266,9 +276,12 @@ class ClassicalEstimator:
         def block(arrays: dict[str, Any]) -> dict[str, NDArray[np.float32]]:
             out = {}
             for t in self.task.targets:
-                learned = self.states_[t.name]
-                told = [tell(t, self._method, learned, arrays["x"], member) for member in members]
-                out[t.name] = np.stack(told)
+                fitted = self.states_[t.name]
+                draws = [
+                    predict_target(t, self._method, fitted, arrays["x"], member)
+                    for member in members
+                ]
+                out[t.name] = np.stack(draws)
             return out
 
         def piece(rows: NDArray[np.intp]) -> dict[str, NDArray[np.float32]]:
@@ -276,8 +289,8 @@ class ClassicalEstimator:
             return evaluate_in_blocks(block, {"x": x[rows]}, block=_BLOCK)
 
         pieces = [good[start : start + _BLOCK] for start in range(0, len(good), _BLOCK)]
-        for rows, told in zip(pieces, each_in_a_thread(piece, pieces), strict=True):
-            for name, values in told.items():
+        for rows, predicted in zip(pieces, map_in_threads(piece, pieces), strict=True):
+            for name, values in predicted.items():
                 out[name][:, rows] = values
         return out
 
@@ -285,8 +298,8 @@ class ClassicalEstimator:
         if not draws:
             return [None]
         counts = [
-            self._method.members(learned["state"]) if hasattr(self._method, "members") else 0
-            for learned in self.states_.values()
+            self._method.members(fitted["state"]) if hasattr(self._method, "members") else 0
+            for fitted in self.states_.values()
         ]
         if draws > min(counts):
             raise ModelError(
@@ -301,11 +314,11 @@ class ClassicalEstimator:
     def features(
         self, images: NDArray[np.floating] | None, scalars: NDArray[np.floating] | None = None
     ) -> NDArray[np.float32]:
-        """What the method sees of each object, of shape (n, k): standardized scalars and
+        """Input of the method for each object, of shape (n, k): standardized scalars and
         features.
         """
         self._require_trained()
-        return self._looked(*check_arrays(self.inputs, images, scalars))
+        return self._compute_x(*validate_arrays(self.inputs, images, scalars))
 
     def _require_trained(self) -> None:
         if not hasattr(self, "states_"):
@@ -314,8 +327,8 @@ class ClassicalEstimator:
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write a folder with ``model.skops``, ``inputs.json`` and ``estimator.json``.
 
-        With features, ``features.json``, what they learned and the folders of networks are written
-        as well.
+        With features, ``features.json``, their fitted parameters and the folders of networks are
+        written as well.
 
         Raises
         ------
@@ -328,14 +341,14 @@ class ClassicalEstimator:
             "method": self.method,
             "options": self.options,
             "seed": self.seed,
-            "learned": self.learned_,
+            "data_digest": self.data_digest_,
             "task": storage.to_dict(self.task),
         }
         with replacing_folder(directory) as folder:
-            _skops.write(folder / _FILE, self.states_)
+            _write_states(folder / _FILE, self.states_)
             plugins.copy_files(folder, [type(t.family) for t in self.task.targets])
-            if self._seen.parts:
-                self._seen.save(folder)
+            if self._features.parts:
+                self._features.save(folder)
             (folder / "inputs.json").write_text(self.inputs.to_json() + "\n", encoding="utf-8")
             write_json(folder / ABOUT, about)
 
@@ -352,25 +365,67 @@ class ClassicalEstimator:
         about = read_json(folder / ABOUT)
         try:
             inputs = Inputs.from_dict(read_json(folder / "inputs.json"))
-            seen = ImageFeatures.load(folder, inputs)
+            features = ImageFeatures.load(folder, inputs)
             estimator = cls(
                 storage.from_dict(about["task"], folder),
                 inputs,
                 about["method"],
-                () if seen is None else seen.parts,
+                () if features is None else features.parts,
                 options=about["options"],
                 seed=about["seed"],
             )
-            estimator._seen = seen or estimator._seen
-            estimator.learned_ = str(about["learned"])
+            estimator._features = features or estimator._features
+            estimator.data_digest_ = str(about["data_digest"])
         except (LookupError, TypeError, AttributeError) as error:
             raise ModelError(
                 f"The description of the estimator in '{folder}' is damaged.",
                 received=f"{type(error).__name__}: {error}",
                 hint="copy the folder again, or train again",
             ) from error
-        estimator.states_ = _skops.read(folder / _FILE, estimator._method.TRUSTED)
+        estimator.states_ = _read_states(folder / _FILE, estimator._method.TRUSTED)
         return estimator
+
+
+def _write_states(path: Path, states: dict[str, Any]) -> None:
+    """Write fitted scikit-learn objects without pickle."""
+    import skops.io
+
+    skops.io.dump(states, path)
+
+
+def _read_states(path: Path, trusted: tuple[str, ...]) -> dict[str, Any]:
+    """Read what `_write_states` wrote; nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : Path
+    trusted : tuple of str
+        Types allowed beside those that skops knows to be harmless.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or damaged, or holds other types.
+    """
+    import skops.io
+
+    try:
+        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted))
+        if not unknown:
+            return dict(skops.io.load(path, trusted=list(trusted)))
+    # What comes of a damaged file depends on the byte.
+    except Exception as error:
+        raise ModelError(
+            f"The fitted method cannot be read from '{path}'.",
+            received=f"{type(error).__name__}: {error}",
+            hint="copy the folder again, or train again",
+        ) from error
+    raise ModelError(
+        f"'{path}' holds types that the method does not need; it is not loaded.",
+        received=unknown,
+        allowed=trusted,
+        hint="take the file from where it was trained, or train again",
+    )
 
 
 ESTIMATOR = ClassicalEstimator

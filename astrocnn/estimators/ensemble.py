@@ -1,4 +1,4 @@
-"""Several estimators that learned the same from different beginnings."""
+"""Several estimators trained on the same data from different initial weights."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ from numpy.typing import NDArray
 from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.errors import ModelError
-from astrocnn.estimators._folder import read_json, write_json
-from astrocnn.estimators.base import ABOUT, Estimator, features_of, load_estimator
+from astrocnn.estimators.base import (
+    ABOUT,
+    Estimator,
+    compute_features,
+    load_estimator,
+    read_json,
+    write_json,
+)
 from astrocnn.imaging import Inputs
 from astrocnn.targets import Task
 
@@ -109,8 +115,8 @@ class Ensemble:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the fingerprints of the members, in their order, hexadecimal."""
-        told = ",".join(member.fingerprint for member in self.members)
-        return hashlib.sha256(f"ensemble {told}".encode()).hexdigest()
+        fingerprints = ",".join(member.fingerprint for member in self.members)
+        return hashlib.sha256(f"ensemble {fingerprints}".encode()).hexdigest()
 
     @property
     def facts(self) -> dict[str, str]:
@@ -220,7 +226,7 @@ class Ensemble:
         layer: str | None = None,
     ) -> NDArray[np.float32]:
         """Features of the first member, of shape (n, d); see `KerasEstimator.features`."""
-        return features_of(self.members[0], images, scalars, layer)
+        return compute_features(self.members[0], images, scalars, layer)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write a folder with ``estimator.json`` and a folder for each member.

@@ -18,14 +18,23 @@ from astrocnn.atomic import replacing_folder
 from astrocnn.backend import keras
 from astrocnn.datasets import Shards, build_dataset, fit_normalization, read_labels
 from astrocnn.errors import ModelError
-from astrocnn.estimators._arrays import check_arrays, with_scalars
-from astrocnn.estimators._features import Features
-from astrocnn.estimators._folder import read_json, write_json
-from astrocnn.estimators._forward import Forward
-from astrocnn.estimators._network import read_network, write_network
-from astrocnn.estimators._rounding import largest_change
-from astrocnn.estimators._start import begin, facts_of
-from astrocnn.estimators.base import ABOUT, validate_draws
+from astrocnn.estimators._network import (
+    FeatureExtractor,
+    Forward,
+    compute_rounding_change,
+    describe_origin,
+    read_network,
+    start_from,
+    write_network,
+)
+from astrocnn.estimators.base import (
+    ABOUT,
+    read_json,
+    select_with_scalars,
+    validate_arrays,
+    validate_draws,
+    write_json,
+)
 from astrocnn.imaging import Inputs
 from astrocnn.models import Options, get_body_layers, with_precision
 from astrocnn.models.build import add_auxiliary_heads, build_model
@@ -119,7 +128,7 @@ class KerasEstimator:
         self.origin_: dict[str, Any] | None = None
         self._initial: tuple[keras.Model, Any] | None = None
         self._forwards: dict[tuple[Any, ...], Forward] = {}
-        self._features: dict[tuple[str, str | None], Features] = {}
+        self._features: dict[tuple[str, str | None], FeatureExtractor] = {}
 
     @property
     def precision(self) -> str:
@@ -154,7 +163,7 @@ class KerasEstimator:
             "Architecture": self.architecture,
             "Parameters": f"{self.model_.count_params():,}",
             "Arithmetic of predictions": self.precision,
-            **(facts_of(self.origin_) if self.origin_ else {}),
+            **(describe_origin(self.origin_) if self.origin_ else {}),
         }
 
     def fit(
@@ -217,16 +226,16 @@ class KerasEstimator:
         """
         # Workers can only be joined before TensorFlow is used, so they come first.
         where = get_strategy(strategy) if isinstance(strategy, str) else strategy
-        train, self.inputs = with_scalars(shards, self.inputs, train)
+        train, self.inputs = select_with_scalars(shards, self.inputs, train)
         if validation is not None:
-            validation, _ = with_scalars(shards, self.inputs, validation)
+            validation, _ = select_with_scalars(shards, self.inputs, validation)
         if self.inputs.bands and self.inputs.normalization is None:
             measured = fit_normalization(
                 shards, train, seed=self.seed, mask_channel=self.inputs.mask_channel
             )
             self.inputs = self.inputs.with_normalization(measured)
         model = self._untrained()
-        self.origin_ = None if start is None else begin(model, self.task, self.inputs, start)
+        self.origin_ = None if start is None else start_from(model, self.task, self.inputs, start)
         shares = {} if start is None else dict.fromkeys(get_body_layers(model), rate)
         common = {"shards": shards, "task": self.task, "inputs": self.inputs}
         held_out = None
@@ -277,10 +286,12 @@ class KerasEstimator:
             rows = (train if held_out is None else np.asarray(validation))[:_VALIDATION_ROWS]
             scalars = shards.scalars(self.inputs.scalars)[rows] if self.inputs.scalars else None
             images = shards.images(rows) if self.inputs.bands else np.empty((len(rows), 0, 0, 0))
-            self.bfloat16_change_ = largest_change(model, self.task, self.inputs, images, scalars)
+            self.bfloat16_change_ = compute_rounding_change(
+                model, self.task, self.inputs, images, scalars
+            )
         return self
 
-    def beginning(self, start: KerasEstimator) -> dict[str, str]:
+    def describe_start(self, start: KerasEstimator) -> dict[str, str]:
         """What a `fit` with this start would take of its weights, in words; nothing is trained.
 
         Raises
@@ -288,7 +299,7 @@ class KerasEstimator:
         ModelError
             If the weights do not fit.
         """
-        return facts_of(begin(self._untrained(), self.task, self.inputs, start))
+        return describe_origin(start_from(self._untrained(), self.task, self.inputs, start))
 
     def _untrained(self) -> keras.Model:
         """A network with initial weights: the one of `network`, if it was not used yet."""
@@ -347,7 +358,7 @@ class KerasEstimator:
         """Predict objects; see `astrocnn.estimators.Estimator.sample`."""
         self._require_trained()
         validate_draws(draws, views)
-        images, scalars = check_arrays(self.inputs, images, scalars)
+        images, scalars = validate_arrays(self.inputs, images, scalars)
         forward = self._forward(int(draws), int(seed), views)
         if len(images):
             return forward(images, scalars)
@@ -385,13 +396,13 @@ class KerasEstimator:
             If there is no such layer; the message lists all.
         """
         self._require_trained()
-        images, scalars = check_arrays(self.inputs, images, scalars)
+        images, scalars = validate_arrays(self.inputs, images, scalars)
         key = (self.precision, layer)
         if key not in self._features:
             exact = self.precision == "float32"
             model = self.model_ if exact else with_precision(self.model_, self.precision)
-            self._features[key] = Features(model, self.inputs, layer)
-        return self._features[key].of(images, scalars)
+            self._features[key] = FeatureExtractor(model, self.inputs, layer)
+        return self._features[key].compute(images, scalars)
 
     def drawing(self, draws: int = 20, seed: int = 0) -> keras.Model:
         """The network as one that answers with its draws, for methods that look inside.

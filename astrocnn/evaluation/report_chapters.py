@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.calibration import Remap, held_out
+from astrocnn.calibration import Remap, remap_held_out
 from astrocnn.calibration.selection import Selection
 from astrocnn.evaluation import figures
 from astrocnn.evaluation.kinds import (
@@ -373,7 +373,7 @@ def compare_calibration(
         if name not in remaps:
             continue
         data = encoded[name], weights[name], samples[name]
-        rows, remapped_samples = held_out(type(remaps[name]), family, *data, seed=seed)
+        rows, remapped_samples = remap_held_out(type(remaps[name]), family, *data, seed=seed)
         labels = encoded[name][rows], weights[name][rows]
         remapped = replace(target, family=remaps[name].family(family))
         before = evaluate_target(target, *labels, samples[name][:, rows]).calibration_data()
@@ -409,7 +409,7 @@ def calibration_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 _CALIBRATION_COLUMNS = {
     "before": "before",
     "after": "after",
-    "chance": "expected",
+    "expected": "expected",
 }
 
 

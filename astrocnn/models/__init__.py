@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from astrocnn.models.monte_carlo_dropout import (
         MonteCarloDropout,
         build_sampler,
-        evaluate_in_blocks,
     )
     from astrocnn.models.precision import with_precision
     from astrocnn.models.summary import LayerSummary, summarize_layers
@@ -50,7 +49,6 @@ __all__ = [
     "build_model",
     "build_sampler",
     "count_parameters",
-    "evaluate_in_blocks",
     "get_body_layers",
     "smallest_size",
     "summarize_layers",
@@ -69,7 +67,6 @@ _HOME = {
     "build_model": "build",
     "build_sampler": "monte_carlo_dropout",
     "count_parameters": "build",
-    "evaluate_in_blocks": "monte_carlo_dropout",
     "get_body_layers": "transfer",
     "smallest_size": "build",
     "summarize_layers": "summary",

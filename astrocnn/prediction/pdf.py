@@ -194,7 +194,9 @@ def build_planes(task: Task, form: str) -> tuple[DensityPlane, ...]:
             hint="leave pdf at 'none'; classes have their probabilities as columns",
         )
     for target in targets:
-        family, edges = target.family, np.asarray(target.family.edges)
+        family = target.family
+        assert isinstance(family, QuantityFamily)
+        edges = np.asarray(family.edges)
         if not np.allclose(edges, np.linspace(family.low, family.high, len(edges)), rtol=1e-12):
             raise PredictionError(
                 f"The bins of target '{target.name}' are not equal.",
@@ -293,7 +295,7 @@ def select_densities(
         )
     if target is None and len(found) == 1:
         return next(iter(found.values()))
-    if target not in found:
+    if target is None or target not in found:
         raise PredictionError(
             f"'{path}' holds the densities of several targets: name one."
             if target is None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,87 +18,62 @@ LEVELS = np.array(
 )
 
 
-class Form(Protocol):
+class Form(ABC):
     """One way to store a density.  Each row is stored by itself."""
 
-    dtype: str
+    dtype: ClassVar[str] = "float32"
     """Type of the stored numbers."""
 
-    blank: int | None
+    blank: ClassVar[int | None] = None
     """The stored integer of a row without a density; None when that is NaN."""
 
-    sentence: str
+    sentence: ClassVar[str]
     """What the stored numbers are, for the header."""
 
     def width(self, n_bins: int) -> int:
         """How many numbers are stored for one row."""
+        return n_bins
 
     def scale(self, edges: NDArray[np.float64]) -> float | None:
         """BSCALE of the stored integers; None for floats."""
+        return None
 
     def grid(self, edges: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Columns of the table that explains the stored numbers, by name."""
+        return {"center": (edges[:-1] + edges[1:]) / 2, "low": edges[:-1], "high": edges[1:]}
 
+    @abstractmethod
     def encode(
         self, masses: NDArray[np.float64], edges: NDArray[np.float64]
     ) -> NDArray[np.generic]:
         """Stored numbers of shape (n, width) from finite masses of shape (n, n_bins), sum 1."""
 
+    @abstractmethod
     def decode(
         self, stored: NDArray[np.generic], edges: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Masses of shape (n, n_bins); rows without a density are NaN."""
 
 
-def cumulative(masses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probability below each edge of the bins, of shape (n, n_bins + 1)."""
-    return np.concatenate([np.zeros_like(masses[:, :1]), np.cumsum(masses, axis=1)], axis=1)
-
-
-def compute_largest_error(
-    form: Form,
-    masses: NDArray[np.float64],
-    stored: NDArray[np.generic],
-    edges: NDArray[np.float64],
-) -> float:
-    """Largest difference between the cumulative probability before storing and after reading.
-
-    Between the edges both are straight lines, so the largest difference is at an edge.
-    """
-    change = cumulative(form.decode(stored, edges)) - cumulative(masses)
-    return float(np.max(np.abs(change), initial=0.0))
-
-
-@dataclass(frozen=True)
-class Float32:
+class Float32(Form):
     """The density in each bin, rounded to a relative 6e-8."""
 
-    dtype: str = "float32"
-    blank: None = None
-    sentence: str = "probability density in each bin"
+    sentence = "probability density in each bin"
 
-    def width(self, n_bins: int) -> int:
-        """One number a bin."""
-        return n_bins
-
-    def scale(self, edges: NDArray[np.float64]) -> None:
-        """Nothing to scale."""
-
-    def grid(self, edges: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """Centers and edges of the bins."""
-        return _bins(edges)
-
-    def encode(self, masses: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray:
+    def encode(
+        self, masses: NDArray[np.float64], edges: NDArray[np.float64]
+    ) -> NDArray[np.generic]:
         """Mass over width of the bin."""
         return (masses / _step(edges)).astype(np.float32)
 
-    def decode(self, stored: NDArray, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    def decode(
+        self, stored: NDArray[np.generic], edges: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """Density times width of the bin."""
         return np.asarray(stored, np.float64) * _step(edges)
 
 
-@dataclass(frozen=True)
-class Int16:
+class Int16(Form):
     """The density in each bin as a multiple of that of 1/32767 of the probability.
 
     FITS has no floats of 16 bits.  The cumulative probability is rounded to multiples of 1/32767,
@@ -106,49 +81,39 @@ class Int16:
     exactly, errors do not pile up over the bins, and an empty bin stays exactly empty.
     """
 
-    dtype: str = "int16"
-    blank: int = -32768
-    sentence: str = "probability density in each bin, rounded so that its integral is kept"
-
-    def width(self, n_bins: int) -> int:
-        """One number a bin."""
-        return n_bins
+    dtype = "int16"
+    blank = -32768
+    sentence = "probability density in each bin, rounded so that its integral is kept"
 
     def scale(self, edges: NDArray[np.float64]) -> float:
         """Density of one quantum of probability in a bin."""
         return 1 / (N_QUANTA * _step(edges))
 
-    def grid(self, edges: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """Centers and edges of the bins."""
-        return _bins(edges)
-
-    def encode(self, masses: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray:
+    def encode(
+        self, masses: NDArray[np.float64], edges: NDArray[np.float64]
+    ) -> NDArray[np.generic]:
         """Differences of the rounded cumulative probability."""
         return np.diff(np.rint(cumulative(masses) * N_QUANTA), axis=1).astype(np.int16)
 
-    def decode(self, stored: NDArray, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    def decode(
+        self, stored: NDArray[np.generic], edges: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """Quanta as probabilities."""
         return np.where(stored == self.blank, np.nan, np.asarray(stored, np.float64) / N_QUANTA)
 
 
-@dataclass(frozen=True)
-class Quantiles:
+class Quantiles(Form):
     """Values at fixed levels of probability, each level kept to the precision of a float32.
 
     The smallest form, whose size does not grow with the number of bins; between two levels the
     probability is spread evenly, so a narrow gap between two peaks is smoothed.
     """
 
-    dtype: str = "float32"
-    blank: None = None
-    sentence: str = "values below which lie the parts of the probability that the grid names"
+    sentence = "values below which lie the parts of the probability that the grid names"
 
     def width(self, n_bins: int) -> int:
         """As many as there are levels."""
         return LEVELS.size
-
-    def scale(self, edges: NDArray[np.float64]) -> None:
-        """Nothing to scale."""
 
     def grid(self, edges: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """The levels."""
@@ -175,14 +140,28 @@ class Quantiles:
 FORMS: Mapping[str, Form] = {"float32": Float32(), "int16": Int16(), "quantiles": Quantiles()}
 
 
+def cumulative(masses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability below each edge of the bins, of shape (n, n_bins + 1)."""
+    return np.concatenate([np.zeros_like(masses[:, :1]), np.cumsum(masses, axis=1)], axis=1)
+
+
+def compute_largest_error(
+    form: Form,
+    masses: NDArray[np.float64],
+    stored: NDArray[np.generic],
+    edges: NDArray[np.float64],
+) -> float:
+    """Largest difference between the cumulative probability before storing and after reading.
+
+    Between the edges both are straight lines, so the largest difference is at an edge.
+    """
+    change = cumulative(form.decode(stored, edges)) - cumulative(masses)
+    return float(np.max(np.abs(change), initial=0.0))
+
+
 def _step(edges: NDArray[np.float64]) -> float:
     """Width of equal bins."""
     return float(edges[-1] - edges[0]) / (len(edges) - 1)
-
-
-def _bins(edges: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Centers and edges of bins as columns."""
-    return {"center": (edges[:-1] + edges[1:]) / 2, "low": edges[:-1], "high": edges[1:]}
 
 
 def _interpolate(

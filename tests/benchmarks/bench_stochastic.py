@@ -17,8 +17,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from astrocnn.estimators.base import BLOCK
 from astrocnn.models.build import build_model
-from astrocnn.models.monte_carlo_dropout import BLOCK, MonteCarloDropout
+from astrocnn.models.monte_carlo_dropout import MonteCarloDropout
 from astrocnn.models.options import Options
 from astrocnn.training.precision import has_fast_bfloat16, with_precision
 from tests.benchmarks._table import Row

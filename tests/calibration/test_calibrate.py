@@ -13,11 +13,11 @@ from astrocnn.calibration import (
     PitRemap,
     Temperature,
     calibrate,
-    held_out,
     read,
+    remap_held_out,
     write,
 )
-from astrocnn.calibration._halves import by_chance, scores
+from astrocnn.calibration._fitting import compute_expected_scores, compute_scores
 from astrocnn.errors import ModelError, PredictionError
 from astrocnn.targets import Bernoulli, Target, Task
 
@@ -52,9 +52,9 @@ def test_each_target_gets_what_suits_its_family(calibration):
 def test_the_table_tells_what_fresh_objects_confirm(calibration):
     table = {(row["target"], row["score"]): row for row in calibration.table}
     ece = table["kind", "ece"]
-    assert ece["before"] > 0.08 > 1.4 * ece["chance"] > ece["after"]
-    assert table["z", "pit_ks"]["chance"] == pytest.approx(0.8687 / np.sqrt(960), rel=1e-3)
-    assert table["kind", "nll"]["chance"] is None
+    assert ece["before"] > 0.08 > 1.4 * ece["expected"] > ece["after"]
+    assert table["z", "pit_ks"]["expected"] == pytest.approx(0.8687 / np.sqrt(960), rel=1e-3)
+    assert table["kind", "nll"]["expected"] is None
     assert table["kind", "nll"]["after"] < table["kind", "nll"]["before"]
     assert table["z", "pit_ks"]["after"] < 0.05 < 0.1 < table["z", "pit_ks"]["before"]
     assert table["z", "crps"]["after"] < table["z", "crps"]["before"]
@@ -80,8 +80,8 @@ def test_chance_alone_opens_these_gaps():
     found, said = [], []
     for seed in range(40):
         samples, y = classes(300, 1.0, seed=seed)
-        found.append(scores(KIND.family, y, samples)["ece"])
-        said.append(by_chance(KIND.family, samples)["ece"])
+        found.append(compute_scores(KIND.family, y, samples)["ece"])
+        said.append(compute_expected_scores(KIND.family, samples)["ece"])
     assert np.mean(found) == pytest.approx(np.mean(said), rel=0.06)
 
 
@@ -89,7 +89,7 @@ def test_held_out_objects_are_remapped_by_what_the_others_taught():
     samples, encoded, weights = _validation(400)
     y, p, w = encoded["kind"], samples["kind"], weights["kind"].copy()
     w[:3] = 0
-    judge, out = held_out(Temperature, KIND.family, y, w, p, seed=4)
+    judge, out = remap_held_out(Temperature, KIND.family, y, w, p, seed=4)
     assert len(judge) in (198, 199) and judge.min() >= 3
     learn = np.setdiff1d(np.arange(3, 400), judge)
     remap = Temperature.fit(KIND.family, y[learn], w[learn], p[:, learn])

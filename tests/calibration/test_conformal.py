@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from astrocnn.calibration import ConformalIntervals, ConformalSets
-from astrocnn.calibration._conformal import rows_needed
+from astrocnn.calibration.conformal import count_rows_needed
 from astrocnn.errors import ConfigError, PredictionError
 
 from .conftest import CLASSES, KIND, Z, batch, classes, gaussians
@@ -70,7 +70,7 @@ def test_sets_as_columns():
 
 
 def test_a_level_needs_objects_enough():
-    assert [rows_needed(level) for level in (0.5, 0.68, 0.9, 0.95, 0.99)] == [1, 3, 9, 19, 99]
+    assert [count_rows_needed(level) for level in (0.5, 0.68, 0.9, 0.95, 0.99)] == [1, 3, 9, 19, 99]
     samples, y = classes(200, 1.0)
     few = np.flatnonzero(y[:, 2] == 0).tolist() + np.flatnonzero(y[:, 2])[:8].tolist()
     with pytest.raises(PredictionError, match=r"(?s)edge-on.*received: 8 .*allowed:  9 or more"):
@@ -145,3 +145,61 @@ def test_intervals_stay_in_the_range():
     low, high = made.intervals(Z.family, samples)
     assert (low[0], high[1]) == (0.0, 1.0)
     assert np.isnan([low[2], high[2]]).all()
+
+
+@pytest.mark.parametrize("level", [0.68, 0.8, 0.9, 0.95])
+@pytest.mark.parametrize("by_class", [False, True])
+def test_sets_equal_those_of_crepes(level, by_class):
+    crepes = pytest.importorskip("crepes")
+    samples, y = classes(1000, 2.0)
+    label = y.argmax(axis=1)
+    score = 1.0 - samples[0].astype(np.float64) / samples[0].sum(
+        axis=-1, keepdims=True, dtype=float
+    )
+    fit, new = slice(0, 600), slice(600, 1000)
+    sets = ConformalSets.fit(
+        KIND, y[fit], np.ones(600), samples[:, fit], levels=(level,), by_class=by_class
+    )
+    (inside,) = sets.members(samples[0, new])
+    expected = np.zeros_like(inside)
+    for k in range(len(CLASSES)):
+        bins = {"bins": label[fit]} if by_class else {}
+        classifier = crepes.ConformalClassifier().fit(
+            score[fit][np.arange(600), label[fit]], **bins
+        )
+        bins = {"bins": np.full(400, k)} if by_class else {}
+        found = classifier.predict_set(
+            score[new, k : k + 1], confidence=level, smoothing=False, **bins
+        )
+        expected[:, k] = found[:, 0]
+    best = np.arange(3) == np.argmin(score[new], axis=1)[:, None]
+    assert (expected | best).sum(axis=1).tolist() == inside.sum(axis=1).tolist()
+    np.testing.assert_array_equal(inside, expected | best)
+
+
+@pytest.mark.parametrize("by", [None, "mag"])
+def test_intervals_equal_those_of_crepes(by):
+    crepes = pytest.importorskip("crepes")
+    levels = (0.68, 0.9)
+    samples, z = gaussians(1000, 1.4, draws=3)
+    mag = np.random.default_rng(1).uniform(18, 22, 1000)
+    fit, new = slice(0, 800), slice(800, 1000)
+    intervals = ConformalIntervals.fit(
+        Z, z[fit], np.ones(800), samples[:, fit], levels=levels, by=by, by_values=mag[fit]
+    )
+    found = intervals.intervals(Z.family, samples[:, new], mag[new])
+    # Without a stretch the intervals are the predictive quantiles themselves.
+    plain = ConformalIntervals("z", "z", levels, ((0.0,), (0.0,)))
+    ends = plain.intervals(Z.family, samples)
+    place = np.searchsorted(intervals.cuts, mag, side="right")
+    for j, level in enumerate(levels):
+        low, high = ends[2 * j], ends[2 * j + 1]
+        score = np.maximum(low - z[:, 0], z[:, 0] - high) / (high - low)
+        # crepes takes absolute residuals: a shift makes all scores positive.
+        shift = 10.0
+        bins = ({}, {}) if by is None else ({"bins": place[fit]}, {"bins": place[new]})
+        regressor = crepes.ConformalRegressor().fit(score[fit] + shift, **bins[0])
+        margin = regressor.predict_int(np.zeros(200), confidence=level, **bins[1])[:, 1] - shift
+        width = (high - low)[new]
+        np.testing.assert_allclose(found[2 * j], low[new] - margin * width, atol=1e-9)
+        np.testing.assert_allclose(found[2 * j + 1], high[new] + margin * width, atol=1e-9)

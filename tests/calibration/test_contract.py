@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from astrocnn import plugins
-from astrocnn.calibration import Calibration, Extra, Remap, read, remap_for, write
+from astrocnn.calibration import Calibration, Extra, Remap, get_remap, read, write
 from astrocnn.targets import ClassFamily, QuantityFamily
 
 from .conftest import KIND, Z_BINNED, Z, classes, gaussians
@@ -39,18 +39,16 @@ def _id(pair):
 
 
 def test_all_are_either():
-    assert {"temperature", "pit_remap", "conformal_sets", "conformal_intervals", "novelty"} <= {
-        *NAMES
-    }
+    assert {"temperature", "pit_remap", "conformal", "novelty"} <= {*NAMES}
     assert len(REMAPS) + len(EXTRAS) == len(PARTS)
     assert {type(remap) for remap, _ in PAIRS} == {type(remap) for remap in REMAPS}
 
 
 @pytest.mark.parametrize("target", [KIND, Z, Z_BINNED], ids=lambda t: type(t.family).__name__)
 def test_a_family_finds_its_remap(target):
-    kind = remap_for(target.family)
+    kind = get_remap(target.family)
     assert kind is not None and kind.suits(target.family)
-    assert remap_for(object()) is None
+    assert get_remap(object()) is None
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=_id)

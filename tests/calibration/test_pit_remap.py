@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import kstest, norm
 
 from astrocnn.calibration import PitRemap
-from astrocnn.calibration._densities import mean_masses, quantiles
+from astrocnn.calibration.base import compute_mean_masses, compute_quantiles
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.metrics import Densities, held
 from astrocnn.targets.families.binned import Binned
@@ -14,12 +14,12 @@ from .conftest import Z_BINNED, Z, gaussians
 
 
 def _densities(family, samples):
-    return Densities(mean_masses(family, samples), family.edges)
+    return Densities(compute_mean_masses(family, samples), family.edges)
 
 
 def _coverage(family, samples, z, level):
     tail = (1 - level) / 2
-    low, high = quantiles(family, samples, (tail, 1 - tail)).T
+    low, high = compute_quantiles(family, samples, (tail, 1 - tail)).T
     return ((low <= z) & (z <= high)).mean()
 
 

@@ -18,14 +18,14 @@ from astrocnn import plugins
 from astrocnn.catalog import Catalog
 from astrocnn.datasets import Shards, write_shards
 from astrocnn.errors import ConfigError, ModelError, TrainingError
-from astrocnn.estimators import ClassicalEstimator, _threads, load_estimator
+from astrocnn.estimators import ClassicalEstimator, load_estimator, methods
 from astrocnn.estimators.classical import METHODS
 from astrocnn.imaging import Inputs, NoImages
 from astrocnn.metrics import deviation, outlier_fraction, sigma_mad
 from astrocnn.targets import Binned, Family, Gaussian, Mixture, Target, Task, make
 
 NAMES = plugins.module_names(METHODS)
-OF_NUMBERS = tuple(n for n in NAMES if hasattr(plugins.load_module(METHODS, n), "values"))
+OF_NUMBERS = tuple(n for n in NAMES if hasattr(plugins.load_module(METHODS, n), "predict_values"))
 N, TRAIN, TEST = 1200, np.arange(900), np.arange(900, 1200)
 INPUTS = Inputs((), 0, scalars=("a", "b"))
 KIND = make("morphology", classes=("none", "low", "high"), column="kind")
@@ -114,7 +114,7 @@ def test_the_number_of_threads_is_without_influence(method, shards, table, monke
     rows = np.concatenate([TEST, TRAIN, TEST])  # three blocks
 
     def told(threads: int) -> np.ndarray:
-        monkeypatch.setattr(_threads, "processors", lambda: threads)
+        monkeypatch.setattr(methods, "_count_processors", lambda: threads)
         estimator = fit(method, task, shards, **options)
         return estimator.sample(None, scalars(shards, rows))[task.targets[0].name]
 
@@ -126,12 +126,12 @@ def test_as_many_threads_as_are_given_and_have_work(monkeypatch):
         return min(i["num_threads"] for i in threadpool_info() if i["user_api"] == "openmp")
 
     with threadpool_limits(1):
-        assert _threads.processors() == 1
-    monkeypatch.setattr(_threads, "processors", lambda: 4)
+        assert methods._count_processors() == 1
+    monkeypatch.setattr(methods, "_count_processors", lambda: 4)
     for numbers, expected in ((1000, 1), (3_000_000, 3), (10**9, 4)):
-        with _threads.together_on(numbers):
+        with methods.threads_for_numbers(numbers):
             assert openmp() == expected
-    seen = _threads.each_in_a_thread(lambda k: (k, openmp(), get_ident()), range(8))
+    seen = methods.map_in_threads(lambda k: (k, openmp(), get_ident()), range(8))
     assert [k for k, _, _ in seen] == list(range(8)) and {n for _, n, _ in seen} == {1}
     assert get_ident() not in {thread for _, _, thread in seen}
 

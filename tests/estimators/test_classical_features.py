@@ -54,7 +54,7 @@ def test_what_it_sees_is_standardized(fitted, shards, images):
     assert np.all((np.abs(spread - 1) < 1e-3) | (spread < 1e-3))
     raw, names = compute(("hog", "colors", "cas"), images, 0.5)
     column = names.index("petrosian_radius")
-    expected = (raw[:, column] - fitted._seen.location[column]) / fitted._seen.scale[column]
+    expected = (raw[:, column] - fitted._features.location[column]) / fitted._features.scale[column]
     np.testing.assert_allclose(fitted.features(images)[:, column], expected, rtol=1e-5)
 
 
@@ -116,7 +116,7 @@ def test_features_of_a_network_join_the_others(task, inputs, shards, images, tmp
     width = network.features(some).shape[1]
     seen = hybrid.features(some, ebv)
     assert seen.shape == (9, 1 + width + 2)
-    location, scale = hybrid._seen.location[:width], hybrid._seen.scale[:width]
+    location, scale = hybrid._features.location[:width], hybrid._features.scale[:width]
     expected = (network.features(some) - location) / scale
     np.testing.assert_allclose(seen[:, 1 : 1 + width], expected, rtol=1e-5, atol=1e-5)
     hybrid.save(tmp_path / "model")
@@ -140,7 +140,7 @@ def test_features_of_any_layer_of_a_network(task, inputs, shards, images, tmp_pa
     bare = Inputs(BANDS, SIZE, pixel_scale=0.5, unit="nJy")
     hybrid = ClassicalEstimator(task, bare, "knn", (network, (network, layer), "gini_m20"))
     hybrid.fit(shards, TRAIN)
-    seen = hybrid.features(images) * hybrid._seen.scale + hybrid._seen.location
+    seen = hybrid.features(images) * hybrid._features.scale + hybrid._features.location
     both = np.hstack([before_heads, expected])
     np.testing.assert_allclose(seen[:, : both.shape[1]], both, rtol=1e-4, atol=1e-4)
     assert hybrid.facts["Features"].count(f", layer {layer}") == 1
@@ -163,7 +163,7 @@ def test_features_learn_from_the_training_rows_only(task, bare, shards, images, 
     expected = fit_features(families, shards.images(TRAIN), seed=3)
     for family, arrays in expected.items():
         for name, array in arrays.items():
-            np.testing.assert_array_equal(estimator._seen.learned[family][name], array)
+            np.testing.assert_array_equal(estimator._features.fitted[family][name], array)
     whole = estimator.sample(images)["morphology"]
     assert ((whole[0, :, 0] > 0.5) == wide).mean() > 0.9
     np.testing.assert_array_equal(estimator.sample(images[[7]])["morphology"], whole[:, [7]])
@@ -172,12 +172,12 @@ def test_features_learn_from_the_training_rows_only(task, bare, shards, images, 
     again = load_estimator(tmp_path / "model")
     assert again.fingerprint == estimator.fingerprint
     np.testing.assert_array_equal(again.sample(images)["morphology"], whole)
-    again._seen.learned["descriptors"]["words"][0, 0] += 1e-3
+    again._features.fitted["descriptors"]["words"][0, 0] += 1e-3
     assert again.fingerprint != estimator.fingerprint
     file = tmp_path / "model" / "features.npz"
     for damage in (lambda: file.write_bytes(file.read_bytes()[:500]), file.unlink):
         damage()
-        with pytest.raises(ModelError, match="features learned cannot be read"):
+        with pytest.raises(ModelError, match="fitted features cannot be read"):
             load_estimator(tmp_path / "model")
 
 

@@ -150,9 +150,9 @@ def test_other_images_are_refused(fitted, shape):
 def test_wrong_arguments_are_refused(fitted, images):
     with pytest.raises(InputsError, match="scalars"):
         fitted.sample(images[:2], np.zeros((2, 1)))
-    with pytest.raises(AstrocnnError, match=r"(?s)views.*one, d4"):
+    with pytest.raises(AstrocnnError, match=r"(?s)views.*'one', 'd4'"):
         ask(fitted, images[:2], views="d5")
-    with pytest.raises(AstrocnnError, match="negative"):
+    with pytest.raises(AstrocnnError, match="`draws` must be an integer >= 0"):
         ask(fitted, images[:2], draws=-1)
 
 

@@ -10,7 +10,7 @@ import pytest
 from astrocnn.atomic import replacing_folder
 from astrocnn.errors import AstrocnnError, InputsError, ModelError
 from astrocnn.estimators import KerasEstimator, keras_estimator, load_estimator
-from astrocnn.estimators._rounding import largest_change
+from astrocnn.estimators._network import compute_rounding_change
 from astrocnn.imaging import Inputs
 from astrocnn.models.architectures import lenet
 from astrocnn.targets import make
@@ -181,7 +181,7 @@ def test_auto_takes_bfloat16_only_where_it_is_fast_and_near(fitted, monkeypatch,
 
 def test_the_change_by_bfloat16_is_that_of_the_predictions(fitted, task, inputs):
     images = images_and_classes(40, seed=5)[0]
-    change = largest_change(fitted.model_, task, inputs, images, None)
+    change = compute_rounding_change(fitted.model_, task, inputs, images, None)
     found = []
     for draws in (0, 10):
         both = []

@@ -80,9 +80,9 @@ def test_other_bands_scalars_and_classes(trained, other_task, other_survey, tmp_
     estimator.save(tmp_path / "model")
     loaded = load_estimator(tmp_path / "model")
     assert loaded.origin_ == estimator.origin_
-    assert loaded.facts["Began with"] == f"model SHA-256 {trained.fingerprint}"
+    assert loaded.facts["Started from"] == f"model SHA-256 {trained.fingerprint}"
     assert "conv1, dense1; fresh: morphology" in loaded.facts["Weights"]
-    assert "Began with" not in trained.facts
+    assert "Started from" not in trained.facts
     assert all(layer.trainable for layer in loaded.model_.layers)
 
 

@@ -9,8 +9,9 @@ import tensorflow as tf
 from keras import layers
 
 from astrocnn.errors import ModelError
+from astrocnn.estimators.base import evaluate_in_blocks
 from astrocnn.models.build import build_model
-from astrocnn.models.monte_carlo_dropout import MonteCarloDropout, compute_masks, evaluate_in_blocks
+from astrocnn.models.monte_carlo_dropout import MonteCarloDropout, compute_masks
 from astrocnn.models.options import Options
 
 RNG = np.random.default_rng(5)

@@ -37,7 +37,7 @@ def test_other_bands_and_classes_begin_with_what_was_learned(home, tmp_path):
     first, second = (load_estimator(folder / "model") for folder in (old, out))
     about = json.loads((out / "model" / "estimator.json").read_text())
     assert about["origin"]["model"] == first.fingerprint
-    assert second.facts["Began with"] == f"model SHA-256 {first.fingerprint}"
+    assert second.facts["Started from"] == f"model SHA-256 {first.fingerprint}"
     assert str(old) in str(_training(Run.open(out)).tables)
     # One epoch, in which all but the head is frozen.
     for name in ("conv2", "norm1"):

@@ -20,9 +20,16 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.model_selection import KFold, cross_val_predict
 
-from astrocnn.estimators._threads import together_on
+from astrocnn.estimators.methods import threads_for_numbers
 
-__all__ = ["OPTIONS", "TRUSTED", "learn_classes", "learn_values", "probabilities", "values"]
+__all__ = [
+    "OPTIONS",
+    "TRUSTED",
+    "fit_classes",
+    "fit_values",
+    "predict_probabilities",
+    "predict_values",
+]
 
 OPTIONS = {"rounds": 200, "learning_rate": 0.05, "max_leaves": 15, "min_leaf": 20}
 TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
@@ -33,28 +40,28 @@ _LEVELS = (np.arange(100) + 0.5) / 100
 _LEAST_SPREAD = 0.1
 
 
-def learn_classes(
+def fit_classes(
     x: NDArray[np.floating], y: NDArray[np.integer], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     """Boost the log odds."""
-    with together_on(x.size):
+    with threads_for_numbers(x.size):
         return {"trees": HistGradientBoostingClassifier(**_options(options, seed)).fit(x, y)}
 
 
-def probabilities(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:
+def predict_probabilities(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:
     """Of shape (n, n_classes)."""
     return np.asarray(state["trees"].predict_proba(x))
 
 
-def learn_values(
+def fit_values(
     x: NDArray[np.floating], y: NDArray[np.floating], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     """Boost the mean, then the size of the residuals, and keep their distribution."""
-    with together_on(x.size):
-        return _learn_values(x, y, options, seed)
+    with threads_for_numbers(x.size):
+        return _fit_values(x, y, options, seed)
 
 
-def _learn_values(
+def _fit_values(
     x: NDArray[np.floating], y: NDArray[np.floating], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     parts = KFold(min(_PARTS, len(x)), shuffle=True, random_state=seed)
@@ -78,7 +85,7 @@ def _learn_values(
     }
 
 
-def values(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:
+def predict_values(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:
     """A hundred equally probable values of shape (n, 100)."""
     spread = np.maximum(state["spread"].predict(x), state["least"])
     return state["mean"].predict(x)[:, None] + spread[:, None] * state["shape"]

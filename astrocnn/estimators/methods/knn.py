@@ -22,7 +22,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from sklearn.neighbors import NearestNeighbors
 
-__all__ = ["OPTIONS", "TRUSTED", "learn_classes", "learn_values", "probabilities", "values"]
+__all__ = [
+    "OPTIONS",
+    "TRUSTED",
+    "fit_classes",
+    "fit_values",
+    "predict_probabilities",
+    "predict_values",
+]
 
 OPTIONS = {"neighbors": 15}
 TRUSTED = ("sklearn.metrics._dist_metrics.EuclideanDistance64", "sklearn.neighbors._kd_tree.KDTree")
@@ -33,21 +40,21 @@ _WIDTHS = np.linspace(0.0, 1.5, 16)
 _MOST_LEFT_OUT = 2000
 
 
-def learn_classes(
+def fit_classes(
     x: NDArray[np.floating], y: NDArray[np.integer], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     """Remember the training objects and their classes."""
     return {"search": _search(x, options), "y": y, "n_classes": int(y.max()) + 1}
 
 
-def probabilities(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:
+def predict_probabilities(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:
     """Fractions among the neighbors, of shape (n, n_classes)."""
     near = state["y"][state["search"].kneighbors(x, return_distance=False)]
     counts = (near[..., None] == np.arange(state["n_classes"])).sum(axis=1)
     return (counts + 1 / state["n_classes"]) / (near.shape[1] + 1)
 
 
-def learn_values(
+def fit_values(
     x: NDArray[np.floating], y: NDArray[np.floating], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     """Remember the training objects, and measure how much to widen."""
@@ -64,7 +71,7 @@ def learn_values(
     return {"search": search, "y": y, "width": float(_WIDTHS[least])}
 
 
-def values(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:
+def predict_values(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:
     """Values of the neighbors, widened, of shape (n, 9 n_neighbors)."""
     near = state["search"].kneighbors(x, return_distance=False)
     return _widened(state["y"][near], state["width"])

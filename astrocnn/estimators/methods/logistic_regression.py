@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-__all__ = ["OPTIONS", "TRUSTED", "learn_classes", "probabilities"]
+__all__ = ["OPTIONS", "TRUSTED", "fit_classes", "predict_probabilities"]
 
 OPTIONS = {"C": 1.0}
 TRUSTED: tuple[str, ...] = ()
 
 
-def learn_classes(
+def fit_classes(
     x: NDArray[np.floating], y: NDArray[np.integer], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     """Fit the coefficients; a small C draws them to 0."""
@@ -22,6 +22,6 @@ def learn_classes(
     return {"model": model.fit(np.asarray(x, np.float64), y)}
 
 
-def probabilities(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:
+def predict_probabilities(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:
     """Of shape (n, n_classes)."""
     return np.asarray(state["model"].predict_proba(np.asarray(x, np.float64)))

@@ -23,11 +23,11 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 __all__ = [
     "OPTIONS",
     "TRUSTED",
-    "learn_classes",
-    "learn_values",
+    "fit_classes",
+    "fit_values",
     "members",
-    "probabilities",
-    "values",
+    "predict_probabilities",
+    "predict_values",
 ]
 
 OPTIONS = {"trees": 200, "min_leaf": 2, "max_features": 0.5}
@@ -36,14 +36,14 @@ TRUSTED = ("sklearn.tree._tree.Tree",)
 _LEVELS = (np.arange(60) + 0.5) / 60
 
 
-def learn_classes(
+def fit_classes(
     x: NDArray[np.floating], y: NDArray[np.integer], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     """Grow the trees."""
     return {"forest": RandomForestClassifier(**_options(options, seed)).fit(x, y)}
 
 
-def probabilities(
+def predict_probabilities(
     state: dict[str, Any], x: NDArray[np.floating], member: int | None = None
 ) -> NDArray[np.float64]:
     """Mean over the trees of the fractions in the leaves, or those of one tree."""
@@ -51,7 +51,7 @@ def probabilities(
     return np.asarray(forest.predict_proba(x))
 
 
-def learn_values(
+def fit_values(
     x: NDArray[np.floating], y: NDArray[np.floating], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     """Grow the trees, and note the leaf of every training object."""
@@ -61,7 +61,7 @@ def learn_values(
     return {"forest": forest, "y": y, "leaves": forest.apply(x).astype(np.int32)}
 
 
-def values(
+def predict_values(
     state: dict[str, Any], x: NDArray[np.floating], member: int | None = None
 ) -> NDArray[np.float64]:
     """Sixty equally probable values of shape (n, 60), from all trees or from one."""

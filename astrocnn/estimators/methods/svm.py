@@ -21,7 +21,7 @@ from sklearn.svm import SVC
 
 from astrocnn.errors import TrainingError
 
-__all__ = ["OPTIONS", "TRUSTED", "learn_classes", "probabilities"]
+__all__ = ["OPTIONS", "TRUSTED", "fit_classes", "predict_probabilities"]
 
 OPTIONS = {"C": 1.0, "gamma": "scale"}
 TRUSTED = (
@@ -33,7 +33,7 @@ TRUSTED = (
 _PARTS = 5
 
 
-def learn_classes(
+def fit_classes(
     x: NDArray[np.floating], y: NDArray[np.integer], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     """Fit the machine and its sigmoid.
@@ -55,6 +55,6 @@ def learn_classes(
     return {"model": model.fit(np.asarray(x, np.float64), y)}
 
 
-def probabilities(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:
+def predict_probabilities(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:
     """Of shape (n, n_classes)."""
     return np.asarray(state["model"].predict_proba(np.asarray(x, np.float64)))

@@ -172,7 +172,7 @@ def _method(run: Run) -> tuple[None, str]:
 
 def _start(run: Run) -> tuple[None, str]:
     first, one = (get_members(e)[0] for e in (run.untrained, run.start))
-    return None, first.beginning(one)["Weights"]
+    return None, first.describe_start(one)["Weights"]
 
 
 def _draws(run: Run) -> tuple[None, str]:

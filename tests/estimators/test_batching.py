@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrocnn.errors import ModelError
-from astrocnn.models.monte_carlo_dropout import evaluate_in_blocks
+from astrocnn.estimators.base import evaluate_in_blocks
 
 
 @given(n=st.integers(1, 40), block=st.integers(1, 17), axis=st.integers(0, 2))
@@ -29,5 +29,5 @@ def test_blocks_are_of_one_size_and_cover_the_rows_once(n, block, axis):
 
 @pytest.mark.parametrize("arrays", [{"a": np.ones(0)}, {"a": np.ones(3), "b": np.ones(4)}, {}])
 def test_unequal_or_empty_inputs_are_refused(arrays):
-    with pytest.raises(ModelError, match="common length"):
+    with pytest.raises(ModelError, match="same length"):
         evaluate_in_blocks(lambda x: x, arrays, axis=0)
