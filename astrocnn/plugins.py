@@ -74,7 +74,7 @@ KINDS: dict[str, Kind] = {
     "families": Kind("family", "astrocnn.targets.families", _CLASS),
     "tasks": Kind("task", "astrocnn.targets.tasks", "task"),
     "augmentations": Kind("augmentation"),
-    "explain": Kind("explanation method", "astrocnn.explain.methods"),
+    "explain": Kind("explanation method", "astrocnn.explain.methods", "METHOD"),
     "sources": Kind("image source", "astrocnn.imaging.sources", "source"),
 }
 """All kinds; the entry points of a kind are in the group ``astrocnn.<kind>``."""

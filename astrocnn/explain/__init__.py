@@ -1,52 +1,56 @@
-"""See inside a network: what it learned, and which pixels made it decide so.
+"""Explain a network: which pixels or inputs decide, whether the maps hold, what the layers compute.
 
-A method is a file in ``methods/``: a function of a Keras model, normalized images and the `Output`
-to be explained that returns arrays.  A network of scalars is seen as one of images by `as_strip`.
-Figures are made elsewhere.
+`ExplainTarget` says which number is explained.  A method is a file of `astrocnn.explain.methods`;
+of a Keras model, normalized images and a target it returns arrays.  A network of scalars is
+explained as one of images one pixel high (`as_strip`).  `astrocnn.explain.checks` tests maps, and
+`astrocnn.explain.figures` plots them.  For a run, `compute_attribution` fills an `Attribution`,
+`Explanation` holds all of them with the objects, and ``files`` and ``chapters`` write and show it.
 """
 
 from __future__ import annotations
 
+from astrocnn.explain.attribution import (
+    Attribution,
+    ExplainedObjects,
+    Explanation,
+    MapChecks,
+    Scalars,
+    compute_attribution,
+)
+from astrocnn.explain.methods import METHODS, AttributionMethod, InspectionMethod
 from astrocnn.explain.methods.class_image import class_image
 from astrocnn.explain.methods.deconvnet import deconvnet
 from astrocnn.explain.methods.deep_dream import deep_dream
-from astrocnn.explain.methods.embedding import (
-    Embedding,
-    embed,
-    embedding,
-    layer_vectors,
-)
+from astrocnn.explain.methods.embedding import Embedding, embed, embedding, layer_vectors
 from astrocnn.explain.methods.feature_maps import feature_maps
 from astrocnn.explain.methods.grad_cam import grad_cam
-from astrocnn.explain.methods.integrated_gradients import (
-    IntegratedGradients,
-    integrated_gradients,
-)
+from astrocnn.explain.methods.integrated_gradients import IntegratedGradients, integrated_gradients
 from astrocnn.explain.methods.occlusion import Occlusion, occlusion
 from astrocnn.explain.methods.saliency import saliency
 from astrocnn.explain.methods.smooth_grad import smooth_grad
-from astrocnn.explain.methods.top_activations import (
-    TopActivations,
-    patches,
-    top_activations,
-)
+from astrocnn.explain.methods.top_activations import TopActivations, patches, top_activations
 from astrocnn.explain.methods.weights import weights
-from astrocnn.explain.output import Explained, Output, Response
-from astrocnn.explain.strip import as_strip
-from astrocnn.explain.uncertainty import Uncertainty
+from astrocnn.explain.network import as_strip, compute_scores
+from astrocnn.explain.target import ExplainTarget
 
 __all__ = [
     "METHODS",
+    "Attribution",
+    "AttributionMethod",
     "Embedding",
-    "Explained",
+    "ExplainTarget",
+    "ExplainedObjects",
+    "Explanation",
+    "InspectionMethod",
     "IntegratedGradients",
+    "MapChecks",
     "Occlusion",
-    "Output",
-    "Response",
+    "Scalars",
     "TopActivations",
-    "Uncertainty",
     "as_strip",
     "class_image",
+    "compute_attribution",
+    "compute_scores",
     "deconvnet",
     "deep_dream",
     "embed",
@@ -62,6 +66,3 @@ __all__ = [
     "top_activations",
     "weights",
 ]
-
-METHODS = "astrocnn.explain.methods"
-"""Package whose modules are the methods."""

@@ -1,6 +1,6 @@
-"""Does a map change when the network forgets what it has learned?
+"""Weight randomization: a map must change when the network loses its weights.
 
-A map that stays the same tells of the image (its edges, its brightness), not of the network.
+A map that stays the same shows the image (its edges, its brightness), not the network.
 
 References
 ----------
@@ -18,31 +18,32 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras
 from astrocnn.errors import ModelError
-from astrocnn.explain._network import arrays_for, check_counts
-from astrocnn.explain.checks._maps import checked, spearman
-from astrocnn.explain.output import Explained
+from astrocnn.explain.checks.correlation import spearman, validate_maps
+from astrocnn.explain.network import build_arrays, validate_counts
+from astrocnn.explain.target import ExplainTarget
 
 __all__ = ["Randomization", "randomization"]
 
 
 class Randomization(NamedTuple):
-    """What `randomization` found."""
+    """Result of `randomization`."""
 
     stages: tuple[str, ...]
-    """For each stage, the last layer that has forgotten: it and all layers after it have."""
+    """For each stage, the last layer that is random: it and all layers after it are."""
     correlation: NDArray[np.float64]
     """Rank correlation of the absolute map with that of the trained network, of shape
-    (n, n_stages); NaN where one of them is the same everywhere.  In the last stage the whole
-    network is random."""
+    (n, n_stages); NaN where one of them is constant.  In the last stage the whole network is
+    random."""
 
 
 def randomization(
     method: Callable[..., Any],
     model: keras.Model,
     images: Any,
-    output: Explained,
+    target: ExplainTarget,
     *,
     scalars: Any = None,
+    maps: Any = None,
     stages: int | None = None,
     seed: int = 0,
     batch_size: int = 64,
@@ -55,22 +56,17 @@ def randomization(
     Parameters
     ----------
     method : callable
-        ``pixel_map`` of a method.
-    model : keras.Model
-        From images, and scalars where it takes them; it is left as it is.
-    images : array_like of shape (n, height, width, n_channels)
-        Normalized.
-    output : Output or Response
-        The number to be explained; layers without a part in it are left out.
-    scalars : array_like of shape (n, n_scalars), optional
-        Standardized.
+        One of `astrocnn.explain.methods`.
+    model, images, target, scalars, batch_size
+        See `astrocnn.explain.methods`; the model is left as it is, and layers that do not
+        contribute to the target are left out.
+    maps : array_like, optional
+        Of the method for the trained network; computed by default.
     stages : int, optional
         At how many stages maps are compared, evenly spaced and the last one always among them;
-        with 1 the whole network forgets at once.  All by default.
+        with 1 the whole network is randomized at once.  All by default.
     seed : int
         Of the weights.
-    batch_size : int
-        Images at once; without influence on the outcome.
 
     Returns
     -------
@@ -79,58 +75,57 @@ def randomization(
     Raises
     ------
     ModelError
-        If there is no stage, or the network has nothing to forget or a layer that cannot be made
-        anew.
+        If there is no stage, or the network has no weights or a layer that cannot be cloned.
 
     Notes
     -----
-    Of a network that answers with draws the one behind them forgets: `model` and `output` are its,
-    and `method` maps what the draws of the network it is given answer.
+    Of a network that returns draws the one behind them is randomized: `model` and `target` are
+    its, and `method` explains ``drawing(model)`` of the network it is given.
     """
-    arrays = arrays_for(model, images, scalars)
+    arrays = build_arrays(model, images, scalars, target)
     shape = arrays["image"].shape[:3]
-    steps = _stages(model, output)
+    steps = _stages(model, target)
     count = len(steps) if stages is None else stages
-    check_counts(stages=count)
+    validate_counts(stages=count)
     compared = np.unique(np.linspace(len(steps) - 1, 0, min(count, len(steps))).round())
 
-    def explained(network: keras.Model) -> NDArray[np.float64]:
-        made = method(network, images, output, scalars=scalars, batch_size=batch_size)
-        return checked(made, shape)
+    def explain(network: keras.Model) -> NDArray[np.float64]:
+        made = method(network, images, target, scalars=scalars, batch_size=batch_size)
+        return validate_maps(made, shape)
 
     try:
-        forgetful = keras.models.clone_model(model)
+        randomized = keras.models.clone_model(model)
     except NotImplementedError as error:
         raise ModelError(
-            f"A layer of the network '{model.name}' cannot be made anew.",
-            hint="give the network behind its draws, and a method that asks drawing(network)",
+            f"A layer of the network '{model.name}' cannot be cloned.",
+            hint="give the network behind its draws, and a method that explains drawing(network)",
         ) from error
-    trained = explained(model)
-    forgetful.set_weights(model.get_weights())
+    trained = explain(model) if maps is None else validate_maps(maps, shape)
+    randomized.set_weights(model.get_weights())
     rng = np.random.default_rng(seed)
     names, columns = [], []
     for number, step in enumerate(steps):
         for name in step:
-            _forget(forgetful.get_layer(name), rng)
+            _randomize(randomized.get_layer(name), rng)
         if number in compared:
             names.append(step[-1])
-            columns.append(spearman(trained, explained(forgetful)))
+            columns.append(spearman(trained, explain(randomized)))
     return Randomization(tuple(names), np.stack(columns, axis=1))
 
 
-def _stages(model: keras.Model, output: Explained) -> list[list[str]]:
+def _stages(model: keras.Model, target: ExplainTarget) -> list[list[str]]:
     """Names of the layers of each stage, from the output, the one with the kernel last."""
-    way = keras.Model(model.input, output.nodes(model)).layers
+    path = keras.Model(model.input, target.tensor(model)).layers
     steps: list[list[str]] = []
     current: list[str] = []
-    for layer in reversed([layer for layer in way if layer.weights]):
+    for layer in reversed([layer for layer in path if layer.weights]):
         current.append(layer.name)
         if max(len(w.shape) for w in layer.weights) > 1:
             steps.append(current)
             current = []
     if not steps:
         raise ModelError(
-            f"The network '{model.name}' has no weights on the way to this number.",
+            f"The network '{model.name}' has no weights on the path to this target.",
             hint="take an output, or a layer further from the image",
         )
     # A normalization of the image itself belongs to the layer that reads it.
@@ -138,7 +133,7 @@ def _stages(model: keras.Model, output: Explained) -> list[list[str]]:
     return steps
 
 
-def _forget(layer: Any, rng: np.random.Generator) -> None:
+def _randomize(layer: Any, rng: np.random.Generator) -> None:
     """Give a layer the weights it would have had before training, from other random numbers."""
     new = type(layer).from_config(_reseeded(layer.get_config(), rng))
     new.build_from_config(layer.get_build_config())

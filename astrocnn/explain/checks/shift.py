@@ -1,4 +1,4 @@
-"""Does a map move with the image?
+"""Shift: a map must move with the image.
 
 References
 ----------
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras
 from astrocnn.errors import ModelError
-from astrocnn.explain._network import arrays_for
-from astrocnn.explain.checks._maps import checked, pearson
-from astrocnn.explain.output import Explained
+from astrocnn.explain.checks.correlation import pearson, validate_maps
+from astrocnn.explain.network import build_arrays
+from astrocnn.explain.target import ExplainTarget
 
 __all__ = ["shift"]
 
@@ -27,9 +27,10 @@ def shift(
     method: Callable[..., Any],
     model: keras.Model,
     images: Any,
-    output: Explained,
+    target: ExplainTarget,
     *,
     scalars: Any = None,
+    maps: Any = None,
     moves: Sequence[tuple[int, int]] = ((0, 1), (1, 0)),
     margin: int | None = None,
     batch_size: int = 64,
@@ -41,55 +42,48 @@ def shift(
     Parameters
     ----------
     method : callable
-        ``pixel_map`` of a method.
-    model : keras.Model
-        From images, and scalars where it takes them.
-    images : array_like of shape (n, height, width, n_channels)
-        Normalized.
-    output : Output or Response
-        The number to be explained.
-    scalars : array_like of shape (n, n_scalars), optional
-        Standardized.
+        One of `astrocnn.explain.methods`.
+    model, images, target, scalars, batch_size
+        See `astrocnn.explain.methods`.
+    maps : array_like, optional
+        Of the method for these images; computed by default.
     moves : sequence of tuple of int
         By how many pixels along y and x; one upwards and one to the right by default.
     margin : int, optional
-        Width of the rim [pixel]; an eighth of the image by default, at least what is moved.
-    batch_size : int
-        Images at once; without influence on the outcome.
+        Width of the rim [pixel]; an eighth of the image by default, at least the largest move.
 
     Returns
     -------
     ndarray of shape (n, n_moves)
-        1 for a map that moves with the image; NaN where a map is the same everywhere.
+        1 for a map that moves with the image; NaN where a map is constant.
 
     Raises
     ------
     ModelError
         If nothing is left within the rim, or there are no moves.
     """
-    arrays = arrays_for(model, images, scalars)
+    arrays = build_arrays(model, images, scalars, target)
     image = arrays["image"]
-    height, width = image.shape[1:3]
+    n, height, width = image.shape[:3]
     far = max((abs(by) for move in moves for by in move), default=0)
     rim = max(far, min(height, width) // 8) if margin is None else margin
     if not moves or not 0 < far <= rim or 2 * rim + 1 >= min(height, width):
         raise ModelError(
-            "With these moves and this rim there is nothing to compare.",
+            "`moves` and `margin` leave no pixels to compare.",
             received=f"moves {tuple(moves)}, a rim of {rim} pixels",
             allowed="one move or more, a rim as wide as the moves, and pixels within it",
         )
     kept = (slice(None), slice(rim, height - rim), slice(rim, width - rim))
 
-    def explained(x: NDArray[np.float32]) -> NDArray[np.float64]:
-        made = method(model, x, output, scalars=scalars, batch_size=batch_size)
-        return checked(made, image.shape[:3])
+    def explain(x: NDArray[np.float32]) -> NDArray[np.float64]:
+        made = method(model, x, target, scalars=scalars, batch_size=batch_size)
+        return validate_maps(made, image.shape[:3])
 
-    still = explained(image)
-    n = len(image)
+    still = explain(image) if maps is None else validate_maps(maps, image.shape[:3])
     columns = [
         pearson(
             _moved(still, move)[kept].reshape(n, -1),
-            explained(_moved(image, move))[kept].reshape(n, -1),
+            explain(_moved(image, move))[kept].reshape(n, -1),
         )
         for move in moves
     ]

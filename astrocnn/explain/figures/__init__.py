@@ -5,35 +5,40 @@ Each function returns a `matplotlib.figure.Figure`; nothing is shown or saved.
 
 from __future__ import annotations
 
-from astrocnn.explain.figures.attribution import attribution_by_band, attribution_sheet
-from astrocnn.explain.figures.class_images import class_images
-from astrocnn.explain.figures.dream import dream
-from astrocnn.explain.figures.embedding import embedding_figure
-from astrocnn.explain.figures.feature_montage import feature_montage
-from astrocnn.explain.figures.inputs import input_bars, input_summary
-from astrocnn.explain.figures.kernels import kernel_mosaic
-from astrocnn.explain.figures.spectrum import spectra, spectrum_summary
-from astrocnn.explain.figures.top_plate import top_plate
-from astrocnn.explain.figures.trust import (
-    band_shares,
-    deletion_insertion,
-    randomization_stages,
+from astrocnn.explain.figures.attribution import plot_attribution, plot_attribution_by_band
+from astrocnn.explain.figures.checks import (
+    plot_band_fractions,
+    plot_deletion_insertion,
+    plot_randomization,
+)
+from astrocnn.explain.figures.embedding import plot_embedding
+from astrocnn.explain.figures.images import plot_class_images, plot_deep_dream
+from astrocnn.explain.figures.layers import (
+    plot_feature_maps,
+    plot_kernels,
+    plot_top_activations,
+)
+from astrocnn.explain.figures.scalars import (
+    plot_input_bars,
+    plot_input_summary,
+    plot_spectra,
+    plot_spectrum_summary,
 )
 
 __all__ = [
-    "attribution_by_band",
-    "attribution_sheet",
-    "band_shares",
-    "class_images",
-    "deletion_insertion",
-    "dream",
-    "embedding_figure",
-    "feature_montage",
-    "input_bars",
-    "input_summary",
-    "kernel_mosaic",
-    "randomization_stages",
-    "spectra",
-    "spectrum_summary",
-    "top_plate",
+    "plot_attribution",
+    "plot_attribution_by_band",
+    "plot_band_fractions",
+    "plot_class_images",
+    "plot_deep_dream",
+    "plot_deletion_insertion",
+    "plot_embedding",
+    "plot_feature_maps",
+    "plot_input_bars",
+    "plot_input_summary",
+    "plot_kernels",
+    "plot_randomization",
+    "plot_spectra",
+    "plot_spectrum_summary",
+    "plot_top_activations",
 ]

@@ -1,4 +1,4 @@
-"""Objects as a network sees them, brought to two dimensions."""
+"""Objects in two dimensions, colored by label, prediction or image."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from astrocnn.errors import PredictionError
-from astrocnn.explain.figures.maps import bare
+from astrocnn.explain.figures.maps import bare, require
 from astrocnn.report.gallery import make_rgb
 from astrocnn.report.style import COLORS, COLUMN, styled
 
-__all__ = ["embedding_figure"]
+__all__ = ["plot_embedding"]
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _UNKNOWN = "0.75"
 
 
 @styled
-def embedding_figure(
+def plot_embedding(
     points: Any,
     *,
     colors: Any = None,
@@ -31,7 +30,7 @@ def embedding_figure(
     names: Sequence[str] = ("", ""),
     size: float = 0.09,
 ) -> Figure:
-    """Points colored by what is known of them, and beside them the images of some.
+    """Points colored by a value, and beside them the images of some.
 
     Parameters
     ----------
@@ -40,7 +39,7 @@ def embedding_figure(
     colors : array_like of shape (n,), optional
         Text for classes, which have markers too, or numbers; NaN and empty text are gray.
     color_label : str
-        What the colors are.
+        Of the colors.
     thumbnails : array_like of shape (n, height, width, n_bands), optional
         Images, of which as many are placed as have room without overlap, each where its point is.
     names : (str, str)
@@ -56,11 +55,11 @@ def embedding_figure(
     points = np.asarray(points, np.float64)
     others = [np.asarray(x) for x in (colors, thumbnails) if x is not None]
     known = np.isfinite(points).all(axis=-1) if points.ndim == 2 else np.zeros(0, bool)
-    if points.shape[1:] != (2,) or not known.any() or any(len(x) != len(points) for x in others):
-        raise PredictionError(
-            "A map of objects needs points in a plane, with one color and one image for each.",
-            received=f"points of shape {points.shape}, others of {[len(x) for x in others]}",
-        )
+    require(
+        points.shape[1:] == (2,) and known.any() and all(len(x) == len(points) for x in others),
+        "`plot_embedding` needs points in a plane, with one color and one image for each.",
+        f"points of shape {points.shape}, others of {[len(x) for x in others]}",
+    )
     points = points[known]
     columns = 1 if thumbnails is None else 2
     figure = Figure(figsize=(COLUMN * 1.03 * columns, COLUMN * 1.06), layout="constrained")
@@ -87,7 +86,7 @@ def embedding_figure(
 def _scatter(
     figure: Figure, axes: Axes, points: NDArray[np.float64], given: Any, label: str
 ) -> list[Any]:
-    """Draw the points; the color of each."""
+    """Plot the points; the color of each."""
     dot = float(np.clip(900 / len(points), 3, 22))
     if given.dtype.kind in "fiub":
         values = np.ma.masked_invalid(given.astype(np.float64))
@@ -98,7 +97,7 @@ def _scatter(
             ends = np.quantile(values.compressed(), [0.01, 0.99])
             ends = ends if ends[1] > ends[0] else np.add(ends, (-0.5, 0.5))
             order = np.flatnonzero(~lost)
-            drawn = _dots(
+            shown = _dots(
                 axes,
                 points[order],
                 s=dot,
@@ -108,10 +107,10 @@ def _scatter(
                 vmax=ends[1],
             )
             room = axes.inset_axes((0.0, 1.04, 1.0, 0.035))
-            figure.colorbar(drawn, cax=room, orientation="horizontal", extend="both", label=label)
+            figure.colorbar(shown, cax=room, orientation="horizontal", extend="both", label=label)
             room.xaxis.set_ticks_position("top")
             room.xaxis.set_label_position("top")
-            for row, color in zip(order, drawn.to_rgba(values[order]), strict=True):
+            for row, color in zip(order, shown.to_rgba(values[order]), strict=True):
                 shades[row] = color
         return shades
     text = given.astype(str)
@@ -145,7 +144,7 @@ def _images(
 ) -> None:
     low = np.array([axes.get_xlim()[0], axes.get_ylim()[0]])
     span = np.array([axes.get_xlim()[1], axes.get_ylim()[1]]) - low
-    chosen, corners = placed((points - low) / span, size)
+    chosen, corners = place_thumbnails((points - low) / span, size)
     pictures = make_rgb(images[chosen])
     for picture, row, corner in zip(pictures, chosen, corners, strict=True):
         (x, y), (dx, dy) = low + corner * span, size * span
@@ -156,10 +155,10 @@ def _images(
     axes.set(xlim=(low[0], low[0] + span[0]), ylim=(low[1], low[1] + span[1]))
 
 
-def placed(
+def place_thumbnails(
     points: NDArray[np.float64], size: float
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Which points get an image, far ones first, and the lower left corner of each.
+    """Points that get an image, and the lower left corner of each image.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How maps over pixels are drawn: colors, limits, outlines, many small pictures as one."""
+"""How maps over pixels are plotted: colors, limits, outlines, many small images as one."""
 
 from __future__ import annotations
 
@@ -10,23 +10,30 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from astrocnn.errors import PredictionError
 from astrocnn.report.style import NO_DATA
 
 __all__ = [
-    "bar",
+    "add_colorbar",
     "bare",
     "colored",
-    "draw_map",
-    "holding",
+    "compute_half_level",
+    "compute_isophote",
+    "full_scale",
+    "image_grid",
     "is_signed",
-    "isophote",
-    "limit",
-    "outline",
-    "over_bands",
+    "plot_map",
+    "plot_outline",
+    "require",
+    "shared_rgb",
     "short",
+    "show",
+    "signed_rgb",
+    "sum_bands",
     "tiles",
 ]
 
@@ -34,14 +41,42 @@ _SIGNED, _POSITIVE = "RdBu_r", "viridis"
 _OUTSIDE = 0.88, 0.66  # gray of the ground and of the stripes
 
 
+def require(condition: Any, what: str, received: Any, allowed: Any = None) -> None:
+    """Refuse arrays that do not belong together.
+
+    Raises
+    ------
+    PredictionError
+        If the condition does not hold.
+    """
+    if not condition:
+        raise PredictionError(what, received=received, allowed=allowed)
+
+
+def image_grid(
+    rows: int, columns: int, size: tuple[float, float], *, pad: float = 0.02
+) -> tuple[Figure, Any]:
+    """A figure of small images close to each other, of a size in inches, and its axes."""
+    figure = Figure(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(w_pad=pad, h_pad=pad, wspace=0.01, hspace=0.01)  # type: ignore[union-attr, call-arg]
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def show(axes: Axes, picture: Any, *, frame: bool = True) -> None:
+    """Show a color image, y upward, without ticks."""
+    axes.imshow(picture, origin="lower", interpolation="nearest")
+    bare(axes)
+    axes.spines[:].set_visible(frame)
+
+
 def bare(axes: Axes) -> None:
-    """Take the ticks from a picture and leave a thin frame."""
+    """Remove the ticks of an image and leave a thin frame."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set(color="0.6", lw=0.5)
 
 
-def limit(values: Any) -> float:
+def full_scale(values: Any) -> float:
     """The absolute value that gets the full color: exceeded by two in a thousand, never zero."""
     finite = np.abs(np.asarray(values, np.float64))
     finite = finite[np.isfinite(finite)]
@@ -62,7 +97,7 @@ def is_signed(values: Any) -> bool:
     return bool(found.size and found.min() < -1e-5 * np.abs(found).max())
 
 
-def over_bands(values: Any) -> NDArray[np.float64]:
+def sum_bands(values: Any) -> NDArray[np.float64]:
     """Sum over the last axis of maps per band, NaN where all bands are."""
     values = np.asarray(values, np.float64)
     known = np.isfinite(values)
@@ -70,23 +105,12 @@ def over_bands(values: Any) -> NDArray[np.float64]:
     return np.where(known.any(axis=-1), total, np.nan)
 
 
-def draw_map(
+def plot_map(
     axes: Axes, values: Any, top: float, signed: bool, shape: tuple[int, int] | None = None
 ) -> None:
-    """Draw a map between -top and top, or from zero where nothing is negative.
+    """Plot a map between -top and top in diverging colors, or from zero in sequential ones.
 
-    Parameters
-    ----------
-    axes : Axes
-        Empty.
-    values : array_like of shape (height, width)
-        NaN is drawn in `NO_DATA`.
-    top : float
-        Gets the full color.
-    signed : bool
-        Diverging colors about zero, else sequential ones.
-    shape : (int, int), optional
-        Height and width of the image on which the map lies, if it is coarser.
+    NaN has the color `NO_DATA`; `shape` is that of the image if the map is coarser.
     """
     values = np.asarray(values, np.float64)
     height, width = values.shape if shape is None else shape
@@ -103,7 +127,7 @@ def draw_map(
     bare(axes)
 
 
-def bar(
+def add_colorbar(
     beside: Axes,
     top: float,
     signed: bool,
@@ -112,23 +136,10 @@ def bar(
     pad: float = 0.05,
     thick: float = 0.06,
 ) -> Axes:
-    """A color bar of what `draw_map` drew, as long as its picture, with ticks at its ends.
+    """A color bar for `plot_map`, as long as its image, with ticks at its ends.
 
-    Parameters
-    ----------
-    beside : Axes
-        The picture.
-    top, signed
-        As for `draw_map`.
-    below : bool
-        Under the picture instead of to its right.
-    pad, thick : float
-        Distance and thickness, in sides of the picture.
-
-    Returns
-    -------
-    Axes
-        Of the bar.
+    It is to the right of the image, or `below` it; `pad` and `thick` are its distance and
+    thickness in sides of the image.
     """
     place = (0.0, -pad - thick, 1.0, thick) if below else (1.0 + pad, 0.0, thick, 1.0)
     axes = beside.inset_axes(place)
@@ -151,8 +162,8 @@ def bar(
     return axes
 
 
-def outline(axes: Axes, values: Any, level: float | None, **options: Any) -> None:
-    """Draw one contour, if the values cross its level at all."""
+def plot_outline(axes: Axes, values: Any, level: float | None, **options: Any) -> None:
+    """Plot one contour, if the values cross its level at all."""
     if level is None:
         return
     values = np.asarray(values, np.float64)
@@ -165,46 +176,22 @@ def outline(axes: Axes, values: Any, level: float | None, **options: Any) -> Non
         axes.set(xlim=(-0.5, width - 0.5), ylim=(-0.5, height - 0.5))
 
 
-def holding(values: Any, part: float = 0.5) -> tuple[NDArray[np.float64], float | None]:
-    """A smoothed map of absolute values, and the level above which a part of their sum lies.
-
-    Parameters
-    ----------
-    values : array_like of shape (height, width)
-        NaN counts as zero.
-    part : float
-        Of the sum.
-
-    Returns
-    -------
-    smoothed : ndarray of shape (height, width)
-        By a Gaussian of a thirtieth of the image.
-    level : float or None
-        Nothing for a map of zeros.
-    """
+def compute_half_level(values: Any) -> tuple[NDArray[np.float64], float | None]:
+    """A map of absolute values, smoothed by a thirtieth of the image, and the level above which
+    half of their sum lies; no level for a map of zeros."""
     absolute = np.abs(np.nan_to_num(np.asarray(values, np.float64), posinf=0, neginf=0))
     smoothed = gaussian_filter(absolute, max(absolute.shape) / 30, mode="constant")
     ordered = np.sort(smoothed.ravel())[::-1]
     total = np.cumsum(ordered)
     if not total[-1] > 0:
         return smoothed, None
-    return smoothed, float(ordered[np.searchsorted(total, part * total[-1])])
+    return smoothed, float(ordered[np.searchsorted(total, 0.5 * total[-1])])
 
 
-def isophote(image: Any) -> tuple[NDArray[np.float64], float | None]:
-    """The mean of the bands, smoothed a little, and the level five times its noise above the sky.
+def compute_isophote(image: Any) -> tuple[NDArray[np.float64], float | None]:
+    """The mean of the bands, each in units of its noise, and five times its noise above the sky.
 
-    Parameters
-    ----------
-    image : array_like of shape (height, width, n_bands)
-        NaN where there is no data.
-
-    Returns
-    -------
-    light : ndarray of shape (height, width)
-        Each band in units of its own noise.
-    level : float or None
-        Nothing for an image without noise.
+    The image has the shape (height, width, n_bands); there is no level for one without noise.
     """
     image = np.asarray(image, np.float64)
     known = np.isfinite(image)
@@ -232,7 +219,7 @@ def _level_and_noise(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def colored(values: Any, top: float, signed: bool) -> NDArray[np.float64]:
-    """The colors `draw_map` gives, of shape (..., 3), for pictures put together from many."""
+    """The colors of `plot_map`, of shape (..., 3), for images put together from many."""
     values = np.asarray(values, np.float64)
     shades = colormaps[_SIGNED if signed else _POSITIVE]
     scaled = 0.5 + 0.5 * values / top if signed else values / top
@@ -244,7 +231,7 @@ def colored(values: Any, top: float, signed: bool) -> NDArray[np.float64]:
 def tiles(
     pictures: Sequence[Any], columns: int, *, side: int = 24, gap: int = 2
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Small color pictures laid out in rows, the first at the upper left, as one picture.
+    """Small color images in rows, the first at the upper left, as one image.
 
     Pixels are repeated, not interpolated.  NaN is striped gray: outside of the image.
 
@@ -262,7 +249,7 @@ def tiles(
     Returns
     -------
     whole : ndarray of shape (rows, columns, 3)
-        To be drawn with the origin below.
+        To be shown with the origin below.
     corners : ndarray of shape (n, 2)
         x and y of the upper left corner of each.
     """
@@ -282,3 +269,68 @@ def tiles(
         whole[bottom : bottom + k * height, left : left + k * width] = large
         corners[i] = left - 0.5, bottom + k * height - 0.5
     return whole, corners
+
+
+def shared_rgb(
+    images: Sequence[Any], reference: Sequence[Any] | None = None, *, dark: float = 0.25
+) -> list[NDArray[np.float64]]:
+    """Color images of images of any size, all with the same black, white and asinh stretch.
+
+    Parameters
+    ----------
+    images : sequence of ndarray of shape (height, width, n_bands)
+        NaN stays NaN.
+    reference : sequence of ndarray, optional
+        Images on which black and white are measured, band by band; `images` by default.
+    dark : float
+        Part of the pixels that are black: a half for images that are mostly sky.
+
+    Returns
+    -------
+    list of ndarray of shape (height, width, 3)
+        Between 0 and 1; gray below three bands.  A hue is a ratio of bands.
+    """
+    measured = images if reference is None else reference
+    n_bands = np.shape(images[0])[-1]
+    pixels = np.concatenate([np.asarray(x, np.float64).reshape(-1, n_bands) for x in measured])
+    bands = [n_bands - 1, n_bands // 2, 0] if n_bands >= 3 else [0]
+    black, white, noise = np.zeros(len(bands)), np.ones(len(bands)), np.zeros(len(bands))
+    for i, b in enumerate(bands):
+        values = pixels[np.isfinite(pixels[:, b]), b]
+        if values.size:
+            black[i], middle, white[i] = np.quantile(values, [dark, 0.5, 0.998])
+            noise[i] = 1.4826 * np.median(np.abs(values - middle))
+    white = np.where(white > black, white - black, 1.0)
+    # A nearly linear stretch of faint images, so that their noise stays dark.
+    soft = float(np.clip(4 * np.mean(noise / white), 0.01, 1.0))
+    out = []
+    for image in images:
+        x = np.maximum((np.asarray(image, np.float64)[..., bands] - black) / white, 0.0)
+        light = x.mean(axis=-1, keepdims=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = np.arcsinh(light / soft) / np.arcsinh(1 / soft) / light
+        color = x * np.where(light == 0, 0.0, factor)
+        color /= np.maximum(color.max(axis=-1, keepdims=True), 1.0)
+        out.append(np.broadcast_to(color, (*color.shape[:2], 3)).copy())
+    return out
+
+
+def signed_rgb(values: Any, top: float) -> NDArray[np.float64]:
+    """Color images in which zero is gray, and more light in a band is more of its color.
+
+    Parameters
+    ----------
+    values : array_like of shape (..., n_bands)
+        NaN stays NaN.
+    top : float
+        Absolute value that gets full black or white.
+
+    Returns
+    -------
+    ndarray of shape (..., 3)
+        Between 0 and 1; gray below three bands.
+    """
+    values = np.asarray(values, np.float64)
+    n_bands = values.shape[-1]
+    bands = [n_bands - 1, n_bands // 2, 0] if n_bands >= 3 else [0, 0, 0]
+    return np.clip(0.5 + 0.5 * values[..., bands] / top, 0.0, 1.0)

@@ -1,6 +1,103 @@
-"""Ways to look inside a network, one a file.
+"""Methods that explain a network, one a file.
 
-A file whose outcome lies on the pixels of given images has a function ``pixel_map(model, images,
-output, *, scalars=None, batch_size=64)``, which returns an array of shape (n, height, width) or
-(n, height, width, n_channels); positive where a pixel speaks for more of the output.
+A file holds a function of its name for Python, and ``METHOD``, an `AttributionMethod` or an
+`InspectionMethod`, which declares how the command line, FITS files and the report use it.  A
+function ``method(model, images, target, *, scalars=None, batch_size=64)`` is a method as well.
+Every method of attribution takes
+
+=============  ====================================================================================
+`model`        keras.Model from ``{"image": ..., "scalars": ...}`` to raw outputs by target
+`images`       array_like of shape (n, height, width, n_channels), normalized
+`target`       `astrocnn.explain.ExplainTarget`, the number to be explained
+`scalars`      array_like of shape (n, n_scalars), standardized, where the network takes them
+`batch_size`   int, images at once; without influence on the result
+=============  ====================================================================================
+
+and raises `ModelError` if the network has not what it needs.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from astrocnn import plugins
+from astrocnn.errors import ConfigError
+from astrocnn.explain.methods.base import AttributionMethod, InspectionMethod
+
+__all__ = [
+    "METHODS",
+    "AttributionMethod",
+    "InspectionMethod",
+    "get_method",
+    "get_title",
+    "select_methods",
+]
+
+METHODS = "astrocnn.explain.methods"
+"""Package whose modules are the methods."""
+
+
+_outside: dict[str, AttributionMethod | InspectionMethod] = {}
+
+
+def get_method(name: str, *, trusted: bool = False) -> AttributionMethod | InspectionMethod:
+    """A method by name.
+
+    Parameters
+    ----------
+    name : str
+        Of a file of this folder or an entry point, or ``module:attribute`` or
+        ``path/to/file.py:attribute``.
+    trusted : bool
+        Whether the user named it here and now, so that it may be imported.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method; the message holds the nearest name.
+    """
+    if name in _outside:
+        return _outside[name]
+    found: Any = plugins.load("explain", name, trusted=trusted)
+    if isinstance(found, (AttributionMethod, InspectionMethod)):
+        return found
+    return AttributionMethod(found)
+
+
+def get_title(name: str) -> str:
+    """What stands in figures and tables for a method; of an unknown one its name."""
+    try:
+        found = get_method(name)
+    except ConfigError:
+        found = None
+    return getattr(found, "title", "") or name.replace("_", " ")
+
+
+def select_methods(
+    named: Sequence[str] = (),
+) -> tuple[dict[str, AttributionMethod], dict[str, InspectionMethod]]:
+    """Methods by short name: those that are named, or those that are used by default.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method; the message holds the nearest name.
+    """
+    found = {}
+    for name in named or plugins.names("explain"):
+        method = get_method(name, trusted=bool(named))
+        if named or method.default:
+            found[_short(name)] = method
+    _outside.update({_short(n): found[_short(n)] for n in named if plugins.is_outside(n)})
+    return (
+        {name: m for name, m in found.items() if isinstance(m, AttributionMethod)},
+        {name: m for name, m in found.items() if isinstance(m, InspectionMethod)},
+    )
+
+
+def _short(name: str) -> str:
+    """Name of a method in files and figures: that of its attribute, or else of its file."""
+    place, _, attribute = name.rpartition(":")
+    return attribute if place and attribute != "METHOD" else Path(place or name).stem

@@ -1,4 +1,4 @@
-"""The image a network would like best: what it takes a class, or a filter, to look like.
+"""Class images: the image with the largest output of a class, a quantity or a filter.
 
 References
 ----------
@@ -8,6 +8,7 @@ Jaggi 2013, ICML, PMLR 28, 427, algorithm 1 (steps of conditional gradients).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,33 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras
 from astrocnn.errors import ModelError
-from astrocnn.explain._gradients import compiled, gradient
-from astrocnn.explain._looks import Looks
-from astrocnn.explain._network import arrays_for, check_counts, image_shape, scorer
-from astrocnn.explain._painting import Blur, painted
-from astrocnn.explain.output import Explained
+from astrocnn.explain.attribution import Explanation
+from astrocnn.explain.figures import plot_class_images
+from astrocnn.explain.gradients import compiled, gradient
+from astrocnn.explain.hdus import Card, image_hdu
+from astrocnn.explain.inspection import Inspection, find_hdus
+from astrocnn.explain.methods.base import InspectionMethod
+from astrocnn.explain.network import (
+    band_mask,
+    build_arrays,
+    build_scorer,
+    image_shape,
+    validate_counts,
+)
+from astrocnn.explain.sky import Blur, SourceModel
+from astrocnn.explain.target import ExplainTarget
+from astrocnn.report.page import Picture
 
-__all__ = ["class_image"]
+__all__ = ["METHOD", "class_image"]
+
+_LIKE = 128
+"""Objects from which the brightness of a class image is measured."""
+_STEPS = 40
 
 
 def class_image(
     model: keras.Model,
-    output: Explained,
+    target: ExplainTarget,
     *,
     lowest: bool = False,
     like: Any = None,
@@ -39,26 +55,25 @@ def class_image(
     steps: int = 60,
     seed: int = 0,
 ) -> NDArray[np.float32]:
-    """Paint the image with the largest output, S(I) - l2 |I|^2, on an empty sky.
+    """Find the image with the largest target, S(I) - l2 |I|^2, on an empty sky.
 
-    What keeps it from being a pattern that only a network can read is what an image of the sky
-    is.  Light only adds to the sky.  It has come through the atmosphere: nothing is sharper
-    than ``seeing``.  It lies where the images it should be ``like`` have theirs, in colors like
-    theirs.  And the output is a mean over draws of sky noise, in which what is fainter than the
-    noise is lost.
+    The image is kept from high-frequency patterns by what holds for images of the sky.  Light
+    only adds to the sky.  It is blurred: nothing is sharper than ``seeing``.  It lies where the
+    images it should be ``like`` have theirs, in colors like theirs.  And the target is a mean over
+    draws of sky noise, in which what is fainter than the noise is lost.
 
     Parameters
     ----------
     model : keras.Model
         From images, and scalars where it takes them.
-    output : Output or Response
+    target : ExplainTarget
         The number to be raised; for a class the logit, for a quantity the mean, since a probability
-        has no slope where it is near 0 or 1.
+        has no gradient where it is near 0 or 1.
     lowest : bool
-        Whether to paint the image with the smallest output instead: that of small redshift, say.
+        Whether to find the image with the smallest target instead: that of small redshift, say.
     like : array_like of shape (n, height, width, n_channels), optional
-        Normalized images of objects, a hundred or more, whose borders tell level and noise of the
-        sky, and whose light how bright it is by place and by band.  Without them the sky is 0
+        Normalized images of objects, a hundred or more, from which level and noise of the sky
+        are measured, and the brightness of light by place and by band.  Without them the sky is 0
         with a noise of 0.1, and light, of a root mean square of 1, anywhere and of any color.
     scalars : array_like of shape (n_scalars,), optional
         Standardized; zeros, their means, by default.
@@ -70,7 +85,7 @@ def class_image(
     adds : bool
         Whether light can only add to the sky; otherwise there are holes in it as well.
     bands : int, optional
-        How many of the first channels are painted; the others, masks for instance, stay at the
+        How many of the first channels are changed; the others, masks for instance, stay at the
         level of the sky.  All by default.
     draws : int
         Of the noise, new ones in each step.
@@ -89,7 +104,7 @@ def class_image(
     Raises
     ------
     ModelError
-        If the network has no such output, or a number makes no sense.
+        If the network has no such output, or a number is out of range.
 
     Notes
     -----
@@ -99,15 +114,17 @@ def class_image(
     is there.
     """
     shape = image_shape(model)
-    check_counts(draws=draws, steps=steps)
+    validate_counts(draws=draws, steps=steps)
     if l2 is not None and not (np.isfinite(l2) and l2 > 0):
-        raise ModelError("The penalty must be positive.", received=l2, hint="l2=None chooses one")
-    blur, mine = Blur(*shape[:2], seeing), painted(bands, shape[-1])
-    looks = Looks.unknown(shape) if like is None else Looks.of(_images(model, like))
-    sky = np.broadcast_to(looks.level, shape).astype(np.float32)
-    arrays = arrays_for(model, sky[None], _row(model, scalars))
+        raise ModelError("`l2` must be > 0.", received=l2, hint="l2=None chooses one")
+    blur, mine = Blur(*shape[:2], seeing), band_mask(bands, shape[-1])
+    light_model = (
+        SourceModel.uninformed(shape) if like is None else SourceModel.measure(_images(model, like))
+    )
+    sky = np.broadcast_to(light_model.level, shape).astype(np.float32)
+    arrays = build_arrays(model, sky[None], _row(model, scalars))
     views = {name: np.repeat(a, draws, axis=0) for name, a in arrays.items()}
-    score = scorer(model, output)
+    score = build_scorer(model, target)
 
     def slope(x: dict[str, Any]) -> Any:
         rise = gradient(lambda image: (score({**x, "image": image}), image), x["image"])[2]
@@ -117,20 +134,20 @@ def class_image(
     rng = np.random.default_rng(seed)
     drawn = np.zeros(shape, np.float64)
     for k in range(steps):
-        noise = looks.noise * rng.standard_normal((draws, *shape), np.float32)
+        noise = light_model.noise * rng.standard_normal((draws, *shape), np.float32)
         views["image"] = (sky + noise + drawn).astype(np.float32)
         rise = keras.ops.convert_to_numpy(step(views)).mean(axis=0, dtype=np.float64)
-        light = looks.gather(blur.back(rise * mine))
-        rise = blur(looks.spread(np.maximum(light, 0) if adds else light)) * mine
+        light = light_model.gather(blur.transpose(rise * mine))
+        rise = blur(light_model.spread(np.maximum(light, 0) if adds else light)) * mine
         size = float(np.sqrt(np.mean(rise**2)))
         # With a given brightness it is the penalty that follows from the slope.
-        weight = 2.0 * l2 if l2 is not None else max(size, 1e-30) / looks.brightness
+        weight = 2.0 * l2 if l2 is not None else max(size, 1e-30) / light_model.brightness
         drawn += 2.0 / (k + 2) * (rise / weight - drawn)
     return (sky + drawn).astype(np.float32)
 
 
 def _images(model: keras.Model, like: Any) -> NDArray[np.float32]:
-    return arrays_for(model, like, _zeros(model, len(like)))["image"]
+    return build_arrays(model, like, _zeros(model, len(like)))["image"]
 
 
 def _row(model: keras.Model, scalars: Any) -> Any:
@@ -140,3 +157,55 @@ def _row(model: keras.Model, scalars: Any) -> Any:
 def _zeros(model: keras.Model, n: int) -> Any:
     wanted = model.input.get("scalars")
     return None if wanted is None else np.zeros((n, *wanted.shape[1:]), np.float32)
+
+
+def _inspect(inspection: Inspection) -> list[Any]:
+    """The image with the largest logit of each class; of a quantity, that with the largest mean."""
+    network = inspection.network
+    if not network.inputs.bands:
+        raise ModelError("The network takes no image, so there is no class image.")
+    target = network.task.target(inspection.target)
+    like, scalars = network.arrays(inspection.rows[:_LIKE])
+    names = getattr(target.family, "classes", (None,))
+    found = [
+        class_image(
+            inspection.model,
+            ExplainTarget(target, name),
+            like=like,
+            scalars=None if scalars is None else scalars.mean(axis=0),
+            bands=inspection.n_bands,
+            steps=_STEPS,
+            seed=inspection.seed,
+        )
+        for name in names
+    ]
+    titles = [f"large {target.name}" if name is None else name for name in names]
+    cards: list[Card] = [(f"CLASS{k}", title, "") for k, title in enumerate(titles, start=1)]
+    values = np.moveaxis(network.to_flux(np.stack(found)), -1, 1)
+    comments = ["The image with the largest output of each class: class, band, y, x."]
+    return [image_hdu("CLASS_IMAGES", values, [*inspection.flux_cards, *cards], comments=comments)]
+
+
+def _plot(hdus: Sequence[Any], explanation: Explanation) -> list[Picture]:
+    objects = explanation.objects
+    images = {
+        hdus[0].header[f"CLASS{k}"]: np.moveaxis(image, 0, -1)
+        for k, image in enumerate(find_hdus(hdus, "CLASS_IMAGES")[1], start=1)
+    }
+    figure = plot_class_images(
+        images,
+        band_names=objects.channel_names(np.shape(next(iter(images.values())))[-1]),
+        pixel_scale=objects.pixel_scale,
+        unit=objects.unit,
+    )
+    caption = (
+        "The image with the largest logit of each class. It is not a typical member: it is what "
+        "an image would have to hold for the network to be most confident."
+        if len(images) > 1
+        else "The image with the largest predicted value. It is not a typical object, nor need "
+        "there be one like it."
+    )
+    return [Picture(figure, caption, raster=True)]
+
+
+METHOD = InspectionMethod(_inspect, _plot, needs_objects=True)

@@ -1,4 +1,4 @@
-"""What in the image made a filter respond: its response sent back to the pixels.
+"""DeconvNet: the activation of a filter sent back to the pixels.
 
 References
 ----------
@@ -16,15 +16,21 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
-from astrocnn.explain._backward import with_rule
-from astrocnn.explain._gradients import compiled, gradient
-from astrocnn.explain._network import arrays_for, in_blocks
-from astrocnn.explain._places import check_channels, check_places, flat_maps, map_shape, to_pixels
-from astrocnn.explain._receptive import receptive_field
-from astrocnn.explain.output import Explained, Response
+from astrocnn.explain.gradients import compiled, gradient, with_rule
+from astrocnn.explain.methods.base import AttributionMethod
+from astrocnn.explain.network import build_arrays, in_blocks
+from astrocnn.explain.receptive_field import (
+    compute_receptive_field,
+    flatten_maps,
+    map_shape,
+    to_pixels,
+    validate_channels,
+    validate_places,
+)
+from astrocnn.explain.target import ExplainTarget
 from astrocnn.models.layer_access import last_maps, layer_output
 
-__all__ = ["deconvnet", "pixel_map"]
+__all__ = ["METHOD", "deconvnet"]
 
 _PLACES = ("strongest", "all")
 
@@ -40,38 +46,31 @@ def deconvnet(
     rule: str = "deconvnet",
     batch_size: int = 64,
 ) -> NDArray[np.float32]:
-    """Send the response of one channel of a layer back to the pixels.
+    """Send the activation of one channel of a layer back to the pixels.
 
-    All else in the layer is set to zero.  The response then passes each layer in reverse: filters
-    transposed, pooling undone with the places where the maxima were, rectification of what comes
-    back in place of that of what went forward.
+    All else in the layer is set to zero.  The activation then passes each layer in reverse:
+    filters transposed, pooling undone with the places where the maxima were, rectification of the
+    backward signal in place of that of the forward one.
 
     Parameters
     ----------
-    model : keras.Model
-        From images, and scalars where it takes them.
-    images : array_like of shape (n, height, width, n_channels)
-        Normalized.
+    model, images, scalars, batch_size
+        See `astrocnn.explain.methods`.
     layer : str
         Name of a layer; of a vector each number is a channel.
     channel : int or array_like of int of shape (n,), optional
-        Of the layer, the same for all images or one for each; by default the one that responds
-        most strongly to the image.
-    scalars : array_like of shape (n, n_scalars), optional
-        Standardized.
-    place : str or array_like of int of shape (n, 2)
-        Where on the map: ``"strongest"``, its largest response, ``"all"``, the whole map, or a
-        pixel (y, x) for each image.
-    rule : str
-        ``"deconvnet"``, or ``"guided"``, guided backpropagation, which also stops what the
-        activations of the image had stopped.
-    batch_size : int
-        Images at once; without influence on the outcome.
+        Of the layer, the same for all images or one for each; by default the one with the
+        strongest activation.
+    place : {"strongest", "all"} or array_like of int of shape (n, 2)
+        Where on the map: its largest activation, the whole map, or a pixel (y, x) for each image.
+    rule : {"deconvnet", "guided"}
+        With ``"guided"``, guided backpropagation, activations also stop what they had stopped in
+        the forward pass.
 
     Returns
     -------
     ndarray of shape (n, height, width, n_channels)
-        With its sign, in proportion to the response.  Zero outside the receptive field of the
+        With its sign, in proportion to the activation.  Zero outside the receptive field of the
         place.
 
     Raises
@@ -84,30 +83,30 @@ def deconvnet(
     Activations other than ReLU and its relatives (tanh, sigmoid) send back their derivative, and
     layer, group and instance normalization multiply by the scale they had for the image.
     """
-    arrays: dict[str, Any] = arrays_for(model, images, scalars)
+    arrays = build_arrays(model, images, scalars)
     n = len(arrays["image"])
     maps = layer_output(model, layer)
-    receptive_field(model, layer)
-    given = -1 if channel is None else check_channels(model, layer, channel)
+    compute_receptive_field(model, layer)
+    given = -1 if channel is None else validate_channels(model, layer, channel)
     if np.ndim(given) and np.shape(given) != (n,):
         raise ModelError(
-            "There must be one channel, or one for each image.",
+            "`channel` must be one integer, or one for each image.",
             received=f"shape {np.shape(given)}",
-            allowed=f"a whole number, or shape ({n},)",
+            allowed=f"an integer, or shape ({n},)",
         )
     arrays["channel"] = np.broadcast_to(np.asarray(given, np.int32), (n,))
     if isinstance(place, str):
         if place not in _PLACES:
-            raise ModelError("There is no such place.", received=repr(place), allowed=_PLACES)
+            raise ModelError("Unknown `place`.", received=repr(place), allowed=_PLACES)
         arrays["place"] = np.full((n, 2), -1, np.int32)
     else:
-        arrays["place"] = check_places(maps, place, n)
+        arrays["place"] = validate_places(maps, place, n)
     run = with_rule(keras.Model(model.input, maps), rule)
     select = _selection(maps, whole=isinstance(place, str) and place == "all")
 
     def project(x: dict[str, Any]) -> Any:
         def responses(image: Any) -> tuple[Any, Any]:
-            found = flat_maps(run({**x, "image": image}))
+            found = flatten_maps(run({**x, "image": image}))
             seed = ops.stop_gradient(select(found, x["channel"], x["place"]))
             return ops.sum(found * seed, axis=(1, 2)), image
 
@@ -116,45 +115,47 @@ def deconvnet(
     return in_blocks(compiled(project), arrays, batch_size)[0]
 
 
-def pixel_map(
+def _of_target(
     model: keras.Model,
     images: Any,
-    output: Explained,
+    target: ExplainTarget,
     *,
     scalars: Any = None,
     batch_size: int = 64,
 ) -> NDArray[np.float32]:
-    """The strongest place of the channel of the last maps that speaks most for the output.
+    """The strongest place of the channel of the last maps that raises the target most.
 
-    How much a channel speaks for it is the sum over its map of response times gradient.  Of a
-    `Response` it is that layer and that channel.  Shape (n, height, width, n_channels).
+    The contribution of a channel is the sum over its map of activation times gradient.  Of a
+    layer as target it is that layer and that channel.  Shape (n, height, width, n_channels).
     """
-    if isinstance(output, Response):
-        layer, channel = output.layer, output.channel
-        return deconvnet(model, images, layer, channel, scalars=scalars, batch_size=batch_size)
-    nodes = output.nodes(model)
+    options: dict[str, Any] = {"scalars": scalars, "batch_size": batch_size}
+    if target.layer is not None:
+        return deconvnet(model, images, target.layer, target.channel, **options)
+    tensor = target.tensor(model)
     layer = last_maps(model, oriented=True)
-    arrays = arrays_for(model, images, scalars)
-    both = keras.Model(model.input, [layer_output(model, layer), nodes])
+    arrays = build_arrays(model, images, scalars, target)
+    both = keras.Model(model.input, [layer_output(model, layer), tensor])
 
-    def speaks_most(x: dict[str, Any]) -> Any:
+    def most_relevant(x: dict[str, Any]) -> Any:
         def scores(image: Any) -> tuple[Any, Any]:
-            made, values = both({**x, "image": image}, training=False)
-            return output.number(values), made
+            inputs = {name: x[name] for name in model.input} | {"image": image}
+            made, values = both(inputs, training=False)
+            return target.value(values, x.get("choice")), made
 
         _, made, slope = gradient(scores, x["image"])
-        made = flat_maps(made)
-        share = ops.sum(made * flat_maps(slope), axis=1)
-        # A channel that is silent everywhere speaks for nothing, but would win over all others
-        # where those speak against.
-        return ops.argmax(ops.where(ops.any(made != 0, axis=1), share, -np.inf), axis=-1)
+        made = flatten_maps(made)
+        contribution = ops.sum(made * flatten_maps(slope), axis=1)
+        # A channel that is zero everywhere contributes nothing, but would win over all others
+        # where those lower the target.
+        active = ops.any(made != 0, axis=1)
+        return ops.argmax(ops.where(active, contribution, -np.inf), axis=-1)
 
-    loudest = in_blocks(compiled(speaks_most), arrays, batch_size)[0]
-    return deconvnet(model, images, layer, loudest, scalars=scalars, batch_size=batch_size)
+    channel = in_blocks(compiled(most_relevant), arrays, batch_size)[0]
+    return deconvnet(model, images, layer, channel, **options)
 
 
 def _selection(maps: Any, whole: bool) -> Callable[[Any, Any, Any], Any]:
-    """The function that keeps one channel of responses (n, places, channels), in one place."""
+    """The function that keeps one channel of activations (n, places, channels), in one place."""
     _, width = map_shape(maps)
     count = int(np.prod(maps.shape[1:-1]))
     pixels = (to_pixels(maps, np.arange(count)) @ (width, 1)).astype(np.int32)
@@ -172,3 +173,14 @@ def _selection(maps: Any, whole: bool) -> Callable[[Any, Any, Any], Any]:
         return found * one * ops.one_hot(ops.argmax(response, axis=-1), count)[:, :, None]
 
     return select
+
+
+METHOD = AttributionMethod(
+    _of_target,
+    title="DeconvNet",
+    meaning="The filter of the last maps that raises the number most, sent back from its strongest "
+    "place to the pixels: light (red) and darkness (blue) that activate it, in proportion to its "
+    "activation, not in units of the number.",
+    unit="In proportion to the activation of one filter, not in units of OUTPUT.",
+    default=True,
+)

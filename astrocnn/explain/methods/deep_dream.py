@@ -1,4 +1,4 @@
-"""What a layer sees in an image, drawn into it: its own response, raised.
+"""DeepDream: an image changed so that the activation of a layer rises.
 
 References
 ----------
@@ -9,21 +9,26 @@ Yosinski et al. 2015, arXiv:1506.06579, section 3 (blur as a regularizer).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.backend import keras, ops
+from astrocnn.backend import keras, layers, ops
 from astrocnn.errors import ModelError
-from astrocnn.explain._gradients import compiled, gradient
-from astrocnn.explain._network import arrays_for, check_counts, in_blocks
-from astrocnn.explain._painting import Blur, painted
-from astrocnn.explain._resized import resized
-from astrocnn.explain.output import Explained, Response
+from astrocnn.explain.attribution import Explanation
+from astrocnn.explain.figures import plot_deep_dream
+from astrocnn.explain.gradients import compiled, gradient
+from astrocnn.explain.hdus import image_hdu
+from astrocnn.explain.inspection import Inspection, find_hdus, select_layers
+from astrocnn.explain.methods.base import InspectionMethod
+from astrocnn.explain.network import band_mask, build_arrays, in_blocks, validate_counts
+from astrocnn.explain.sky import Blur
+from astrocnn.explain.target import ExplainTarget
+from astrocnn.report.page import Picture
 
-__all__ = ["deep_dream"]
+__all__ = ["METHOD", "deep_dream", "resize_network"]
 
 Images = NDArray[np.floating]
 
@@ -31,7 +36,7 @@ Images = NDArray[np.floating]
 def deep_dream(
     model: keras.Model,
     images: Any,
-    response: Explained,
+    target: ExplainTarget,
     *,
     scalars: Any = None,
     octaves: int = 3,
@@ -44,22 +49,18 @@ def deep_dream(
     seed: int = 0,
     batch_size: int = 64,
 ) -> NDArray[np.float32]:
-    """Climb from given images toward a larger response, from coarse to fine.
+    """Climb from given images toward a larger activation, from coarse to fine.
 
-    Each octave is a smaller copy of the image, in which what the layer draws is larger; what was
-    drawn there is enlarged and drawn upon in the next one.
+    Each octave is a smaller copy of the image, in which the patterns of the layer are larger; the
+    change found there is enlarged and continued in the next one.
 
     Parameters
     ----------
-    model : keras.Model
-        From images, and scalars where it takes them.
-    images : array_like of shape (n, height, width, n_channels)
-        Normalized.
-    response : Response or Output
-        What is raised: of a whole layer its mean square, so that what it sees a little it
-        will see more of; of a channel its mean; of an `Output` the number itself.
-    scalars : array_like of shape (n, n_scalars), optional
-        Standardized.
+    model, images, scalars, batch_size
+        See `astrocnn.explain.methods`.
+    target : ExplainTarget
+        What is raised: of a whole layer its mean square, which amplifies what is weakly there; of
+        a channel its mean; of an output the number itself.
     octaves : int
         Sizes of the image, the last of which is its own; 1 for what follows a flattening, which
         knows one size only.
@@ -68,19 +69,17 @@ def deep_dream(
     steps : int
         In each octave.
     rate : float
-        Most by which a step changes a pixel, where the slope is steepest [normalized unit]; half
-        of it where the slope is typical.
+        Most by which a step changes a pixel, where the gradient is steepest [normalized unit];
+        half of it where the gradient is typical.
     seeing : float
         Standard deviation of the blur of each step [pixel]; 0 for none.
     jitter : int
         Most pixels by which the image is shifted before a step, at random, and back after it.
     bands : int, optional
-        How many of the first channels are drawn upon; the others, masks for instance, stay.
+        How many of the first channels are changed; the others, masks for instance, stay.
         All by default.
     seed : int
         Of the shifts, which are the same for all images.
-    batch_size : int
-        Objects at once; without influence on the outcome.
 
     Returns
     -------
@@ -90,50 +89,51 @@ def deep_dream(
     Raises
     ------
     ModelError
-        If there is no such layer or channel, what is asked needs one size of the image, or a
-        number makes no sense.
+        If there is no such layer or channel, the target needs one size of the image, or a
+        number is out of range.
     """
-    arrays = arrays_for(model, images, scalars)
-    check_counts(octaves=octaves, steps=steps)
+    arrays = build_arrays(model, images, scalars)
+    validate_counts(octaves=octaves, steps=steps)
     height, width, channels = arrays["image"].shape[1:]
-    _check(ratio, rate, jitter)
-    mine = painted(bands, channels)
+    _validate(ratio, rate, jitter)
+    mine = band_mask(bands, channels)
     sizes = [
         (max(1, round(height / ratio**k)), max(1, round(width / ratio**k)))
         for k in reversed(range(octaves))
     ]
-    cut = keras.Model(model.input, response.nodes(model))
+    cut = keras.Model(model.input, target.tensor(model))
     slopes = [
-        _slope(cut if size == (height, width) else resized(cut, *size), response) for size in sizes
+        _slope(cut if size == (height, width) else resize_network(cut, *size), target)
+        for size in sizes
     ]
     blurs = [Blur(*size, seeing) for size in sizes]
     shifts = np.random.default_rng(seed).integers(-jitter, jitter + 1, (octaves, steps, 2))
 
     def dream(x: dict[str, Any]) -> NDArray[np.float32]:
-        drawn = np.zeros_like(x["image"])
+        added = np.zeros_like(x["image"])
         for size, slope, blur, moves in zip(sizes, slopes, blurs, shifts, strict=True):
             base = _resize(x["image"], size)
-            seen = base + _resize(drawn, size)
+            seen = base + _resize(added, size)
             for move in moves:
                 there = np.roll(seen, move, axis=(1, 2))
                 rise = ops.convert_to_numpy(slope({**x, "image": there}))
-                rise = blur(blur.back(np.roll(rise * mine, -move, axis=(1, 2))))
+                rise = blur(blur.transpose(np.roll(rise * mine, -move, axis=(1, 2))))
                 typical = np.sqrt(np.mean(rise**2, axis=(1, 2, 3), keepdims=True))
                 # Bounded: most of a slope is in few pixels, which would soon outshine all else.
                 step = rise / (np.abs(rise) + np.maximum(typical, 1e-30))
                 seen = seen + (rate * step).astype(np.float32)
-            drawn = seen - base
-        return x["image"] + drawn
+            added = seen - base
+        return x["image"] + added
 
     return in_blocks(dream, arrays, batch_size)[0]
 
 
-def _slope(cut: keras.Model, response: Explained) -> Callable[[dict[str, Any]], Any]:
-    whole = isinstance(response, Response) and response.channel is None
+def _slope(cut: keras.Model, target: ExplainTarget) -> Callable[[dict[str, Any]], Any]:
+    whole = target.layer is not None and target.channel is None
 
     def score(x: dict[str, Any]) -> Any:
         values = cut({name: x[name] for name in cut.input}, training=False)
-        return response.number(ops.square(values) if whole else values)
+        return target.value(ops.square(values) if whole else values)
 
     def slope(x: dict[str, Any]) -> Any:
         return gradient(lambda image: (score({**x, "image": image}), image), x["image"])[2]
@@ -148,11 +148,83 @@ def _resize(images: Images, size: tuple[int, int]) -> NDArray[np.float32]:
     return np.asarray(ops.convert_to_numpy(made), np.float32)
 
 
-def _check(ratio: float, rate: float, jitter: int) -> None:
+def _validate(ratio: float, rate: float, jitter: int) -> None:
     for name, value, allowed, good in (
-        ("ratio of octaves", ratio, "more than 1", np.isfinite(ratio) and ratio > 1),
-        ("length of a step", rate, "more than 0", np.isfinite(rate) and rate > 0),
-        ("jitter", jitter, "0 pixels or more", jitter >= 0),
+        ("ratio", ratio, "> 1", np.isfinite(ratio) and ratio > 1),
+        ("rate", rate, "> 0", np.isfinite(rate) and rate > 0),
+        ("jitter", jitter, ">= 0 pixels", jitter >= 0),
     ):
         if not good:
-            raise ModelError(f"The {name} makes no sense.", received=value, allowed=allowed)
+            raise ModelError(f"`{name}` must be {allowed}.", received=value)
+
+
+def resize_network(cut: Any, height: int, width: int) -> keras.Model:
+    """The same layers and weights, for images of another size.
+
+    Parameters
+    ----------
+    cut : keras.Model
+        Functional, with the input ``"image"``.
+    height, width : int
+        Pixels.
+
+    Raises
+    ------
+    ModelError
+        If a layer of it works for one size only, or the image shrinks to nothing.
+    """
+    image = cut.input["image"]
+    inputs = [
+        layers.Input(
+            batch_shape=(None, height, width, x.shape[-1]) if x is image else x.shape,
+            dtype=x.dtype,
+            name=x.name,
+        )
+        for x in cut.inputs
+    ]
+    try:
+        made = cut._run_through_graph(
+            inputs,
+            operation_fn=lambda operation: operation,
+            call_fn=lambda operation, *args, **kwargs: operation(*args, **kwargs),
+        )
+    except (ValueError, TypeError) as error:
+        raise ModelError(
+            "The target cannot be computed from images of another size.",
+            received=f"{height} x {width} pixels: {str(error).splitlines()[0]}",
+            allowed=f"{image.shape[1]} x {image.shape[2]} pixels, for what follows a flattening",
+            hint="fewer octaves, or a layer with maps",
+        ) from error
+    return keras.Model(keras.tree.pack_sequence_as(cut._inputs_struct, inputs), made)
+
+
+def _inspect(inspection: Inspection) -> list[Any]:
+    network = inspection.network
+    images, scalars = network.arrays([inspection.example])
+    (layer,) = select_layers(inspection.model, 1.0)
+    made = deep_dream(
+        inspection.model,
+        images,
+        ExplainTarget(layer=layer),
+        scalars=scalars,
+        bands=inspection.n_bands,
+        seed=inspection.seed,
+    )
+    both = np.stack([network.to_flux(images), network.to_flux(made)])
+    comments = ["Images before and after: which, object, band, y, x."]
+    values = np.moveaxis(both, -1, 2)
+    return [image_hdu("DREAMS", values, inspection.flux_cards, comments=comments)]
+
+
+def _plot(hdus: Sequence[Any], explanation: Explanation) -> list[Picture]:
+    before, after = np.moveaxis(find_hdus(hdus, "DREAMS")[1], 2, -1)
+    objects = explanation.objects
+    figure = plot_deep_dream(before, after, pixel_scale=objects.pixel_scale, unit=objects.unit)
+    caption = (
+        "Images before and after they were changed so that the activation of a layer rises; the "
+        "difference is the mean over bands."
+    )
+    return [Picture(figure, caption, raster=True)]
+
+
+METHOD = InspectionMethod(_inspect, _plot, default=False)

@@ -1,4 +1,4 @@
-"""Objects as points in a plane, near one another where a layer sees them alike.
+"""Embedding: objects as points in a plane, close where their activations of a layer are similar.
 
 References
 ----------
@@ -9,6 +9,7 @@ McInnes, Healy & Melville 2018, arXiv:1802.03426 (UMAP).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,12 +17,18 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras
 from astrocnn.errors import InputsError, MissingDependency, ModelError
-from astrocnn.explain._gradients import compiled
-from astrocnn.explain._network import arrays_for, in_blocks
+from astrocnn.explain.attribution import Explanation
+from astrocnn.explain.figures import plot_embedding
+from astrocnn.explain.gradients import compiled
+from astrocnn.explain.hdus import native, table_hdu
+from astrocnn.explain.inspection import Inspection
+from astrocnn.explain.methods.base import InspectionMethod
+from astrocnn.explain.network import build_arrays, in_blocks
 from astrocnn.models.layer_access import cut_after
 from astrocnn.plugins import nearest
+from astrocnn.report.page import Picture
 
-__all__ = ["Embedding", "embed", "embedding", "layer_vectors"]
+__all__ = ["METHOD", "Embedding", "embed", "embedding", "layer_vectors"]
 
 _METHODS = ("pca", "tsne", "umap")
 _FEWEST = {"pca": 2, "tsne": 4, "umap": 4}
@@ -32,13 +39,13 @@ _NEIGHBORS = 15
 
 
 class Embedding(NamedTuple):
-    """What `embedding` found."""
+    """Result of `embedding`."""
 
     points: NDArray[np.float32]
     """Place of each object, of shape (n, 2)."""
     method: str
     explained: NDArray[np.float64]
-    """Share of the variance along either axis, of shape (2,); NaN but for ``"pca"``."""
+    """Fraction of the variance along either axis, of shape (2,); NaN but for ``"pca"``."""
 
 
 def embedding(
@@ -51,26 +58,20 @@ def embedding(
     seed: int = 0,
     batch_size: int = 64,
 ) -> Embedding:
-    """Lay out objects by what a layer makes of them.
+    """Embed objects in two dimensions by their activations of a layer.
 
     Parameters
     ----------
-    model : keras.Model
-        From images, and scalars where it takes them.
-    images : array_like of shape (n, height, width, n_channels)
-        Normalized.
+    model, images, scalars, batch_size
+        See `astrocnn.explain.methods`.
     layer : str, optional
-        Name of any layer; what goes into the heads by default.
+        Name of any layer; the input of the heads by default.
     method : str
         ``"pca"``: the two directions of largest variance, along which distances mean something.
-        ``"tsne"`` and ``"umap"``: neighbors stay neighbors, and nothing else does: neither
-        the distance between groups nor their size says anything.
-    scalars : array_like of shape (n, n_scalars), optional
-        Standardized.
+        ``"tsne"`` and ``"umap"``: neighbors stay neighbors, but neither the distance between
+        groups nor their size means anything.
     seed : int
         Of t-SNE and UMAP; principal components have none.
-    batch_size : int
-        Objects at once; without influence on the outcome.
 
     Returns
     -------
@@ -83,9 +84,9 @@ def embedding(
     InputsError
         If there are too few objects.
     MissingDependency
-        If UMAP is asked for and not installed.
+        If UMAP is not installed.
     """
-    _check(method, len(images))
+    _validate(method, len(images))
     vectors = layer_vectors(model, images, layer, scalars=scalars, batch_size=batch_size)
     return embed(vectors, method=method, seed=seed)
 
@@ -105,7 +106,7 @@ def layer_vectors(
     model, images, scalars, batch_size
         As for `embedding`.
     layer : str, optional
-        Name of any layer; what goes into the heads by default.
+        Name of any layer; the input of the heads by default.
 
     Returns
     -------
@@ -116,13 +117,13 @@ def layer_vectors(
     ModelError
         If there is no such layer; the message lists all with their shapes.
     """
-    arrays = arrays_for(model, images, scalars)
+    arrays = build_arrays(model, images, scalars)
     cut = cut_after(model, layer)
     return in_blocks(compiled(lambda x: cut(x, training=False)), arrays, batch_size)[0]
 
 
 def embed(vectors: Any, *, method: str = "pca", seed: int = 0) -> Embedding:
-    """Lay out vectors that are known already, such as ``estimator.features(images)``.
+    """Embed vectors that are known already, such as ``estimator.features(images)``.
 
     Parameters
     ----------
@@ -142,7 +143,7 @@ def embed(vectors: Any, *, method: str = "pca", seed: int = 0) -> Embedding:
     InputsError
         If the vectors are too few, not finite, or no vectors.
     MissingDependency
-        If UMAP is asked for and not installed.
+        If UMAP is not installed.
 
     Examples
     --------
@@ -151,10 +152,10 @@ def embed(vectors: Any, *, method: str = "pca", seed: int = 0) -> Embedding:
     ([-1.0, 1.0, -1.0, 1.0], [0.8, 0.2])
     """
     x = np.asarray(vectors, np.float64)
-    _check(method, len(x))
+    _validate(method, len(x))
     if x.ndim != 2 or not x.shape[1] or not np.isfinite(x).all():
         raise InputsError(
-            "Only finite vectors can be laid out.",
+            "Vectors to embed must be finite.",
             received=f"shape {x.shape}",
             allowed="shape (n, d), all numbers finite",
         )
@@ -167,27 +168,27 @@ def embed(vectors: Any, *, method: str = "pca", seed: int = 0) -> Embedding:
     return Embedding(np.asarray(points, np.float32), method, np.full(2, np.nan))
 
 
-def _check(method: str, n: int) -> None:
+def _validate(method: str, n: int) -> None:
     if method not in _METHODS:
         raise ModelError(
-            "There is no such way to lay out objects.",
+            "Unknown embedding `method`.",
             received=repr(method),
             allowed=_METHODS,
             hint=nearest(str(method), _METHODS),
         )
     if n < _FEWEST[method]:
         raise InputsError(
-            "There are too few objects to lay out.",
+            "There are too few objects to embed.",
             received=n,
             allowed=f"{_FEWEST[method]} or more for '{method}'",
         )
 
 
 def _principal(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Directions of largest variance, as rows, and the share of the variance along each."""
+    """Directions of largest variance, as rows, and the fraction of the variance along each."""
     # The triangle of a QR decomposition has the singular values of the tall matrix, and is small.
     _, s, axes = np.linalg.svd(np.linalg.qr(x - x.mean(axis=0), mode="r"), full_matrices=False)
-    # By the largest component, not by the objects, whose order then has no say in the sign.
+    # By the largest component, not by the objects, so that their order does not decide the sign.
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
     total = float(np.sum(s**2))
     return np.where(largest < 0, -axes, axes), s**2 / total if total > 0 else np.zeros_like(s)
@@ -207,7 +208,57 @@ def _umap(x: NDArray[np.float64], seed: int) -> Any:
     try:
         from umap import UMAP
     except ImportError as error:
-        raise MissingDependency("umap", "umap", "lay out objects by UMAP") from error
+        raise MissingDependency("umap", "umap", "embed objects by UMAP") from error
     neighbors = min(_NEIGHBORS, len(x) - 1)
     # One thread, without which a seed decides nothing.
     return UMAP(n_neighbors=neighbors, random_state=seed, n_jobs=1).fit_transform(x)
+
+
+def _inspect(inspection: Inspection) -> list[Any]:
+    """The table EMBEDDING: where each object lies, and what it may be colored by."""
+    rows = inspection.rows
+    images, scalars = inspection.network.arrays(rows)
+    found = embedding(inspection.model, images, scalars=scalars, seed=inspection.seed)
+    variance = 100 * float(np.sum(found.explained))
+    points = found.points.astype(np.float64)
+    columns: dict[str, tuple[Any, str, str]] = {
+        "id": (inspection.network.shards.ids[rows], "", "identifier"),
+        "row": (np.asarray(rows, np.int64), "", "row of the catalogue, from 0"),
+        "x": (points[:, 0], "", "first coordinate"),
+        "y": (points[:, 1], "", "second coordinate"),
+    }
+    colors = inspection.predictions.colors(inspection.target, rows)
+    for number, (label, values) in enumerate(colors.items(), start=1):
+        columns[f"color{number}"] = (np.asarray(values), "", label)
+    method = f"PCA, {variance:.0f} % of the variance"
+    return [table_hdu("EMBEDDING", columns, [("METHOD", method, "of the dimension reduction")])]
+
+
+def _plot(hdus: Sequence[Any], explanation: Explanation) -> list[Picture]:
+    table, header = hdus[0].data, hdus[0].header
+    colors: Mapping[str, Any] = {
+        header[f"TCOMM{k}"]: native(table[name])
+        for k, name in enumerate(hdus[0].columns.names, start=1)
+        if name.startswith("color")
+    } or {"": None}
+    images = explanation.images
+    pictures = []
+    for i, (label, values) in enumerate(colors.items()):
+        figure = plot_embedding(
+            np.stack([native(table[name]) for name in "xy"], axis=1),
+            colors=values,
+            color_label=label,
+            names=("first component", "second component"),
+            # Once is enough to see which objects lie where.
+            thumbnails=None if i or images is None else images(native(table["row"])),
+        )
+        by = f", colored by {label}" if label else ""
+        caption = (
+            "Objects in the space of the last layer before the output, in two dimensions "
+            f"({header['METHOD']}){by}. Objects that are close are similar to the network."
+        )
+        pictures.append(Picture(figure, caption, raster=True))
+    return pictures
+
+
+METHOD = InspectionMethod(_inspect, _plot, needs_objects=True)

@@ -1,4 +1,4 @@
-"""Where the last maps of a network see what speaks for the answer.
+"""Grad-CAM: the last feature maps, weighted by their mean gradient.
 
 References
 ----------
@@ -15,18 +15,19 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
-from astrocnn.explain._gradients import compiled, gradient
-from astrocnn.explain._network import arrays_for, in_blocks
-from astrocnn.explain.output import Explained
+from astrocnn.explain.gradients import compiled, gradient
+from astrocnn.explain.methods.base import AttributionMethod
+from astrocnn.explain.network import build_arrays, in_blocks
+from astrocnn.explain.target import ExplainTarget
 from astrocnn.models.layer_access import last_maps, layer_output
 
-__all__ = ["grad_cam", "pixel_map"]
+__all__ = ["METHOD", "grad_cam"]
 
 
 def grad_cam(
     model: keras.Model,
     images: Any,
-    output: Explained,
+    target: ExplainTarget,
     *,
     scalars: Any = None,
     layer: str | None = None,
@@ -36,30 +37,22 @@ def grad_cam(
 
     Parameters
     ----------
-    model : keras.Model
-        From images, and scalars where it takes them, with convolutions.
-    images : array_like of shape (n, height, width, n_channels)
-        Normalized.
-    output : Output or Response
-        The number to be explained; a `Response` must come after the layer.
-    scalars : array_like of shape (n, n_scalars), optional
-        Standardized.
+    model, images, target, scalars, batch_size
+        See `astrocnn.explain.methods`; a layer as target must come after `layer`.
     layer : str, optional
         Name of a layer with maps; the last one with more than one pixel by default.
-    batch_size : int
-        Objects at once; without influence on the outcome.
 
     Returns
     -------
     ndarray of shape (n, map_height, map_width)
-        On the pixels of the layer, in units of the output per pixel of the map.
+        On the pixels of the layer, in units of the target per pixel of the map.
 
     Raises
     ------
     ModelError
         If the network has no convolution, no such layer, or the layer no maps.
     """
-    arrays = arrays_for(model, images, scalars)
+    arrays = build_arrays(model, images, scalars, target)
     name = last_maps(model) if layer is None else layer
     maps = layer_output(model, name)
     if len(maps.shape) != 4:
@@ -68,12 +61,13 @@ def grad_cam(
             received=f"shape {tuple(maps.shape[1:])}",
             allowed="a layer of shape (height, width, filters)",
         )
-    both = keras.Model(model.input, [maps, output.nodes(model)])
+    both = keras.Model(model.input, [maps, target.tensor(model)])
 
     def weighted(x: dict[str, Any]) -> Any:
         def scores(image: Any) -> tuple[Any, Any]:
-            made, values = both({**x, "image": image}, training=False)
-            return output.number(values), made
+            inputs = {name: x[name] for name in model.input} | {"image": image}
+            made, values = both(inputs, training=False)
+            return target.value(values, x.get("choice")), made
 
         _, made, slope = gradient(scores, x["image"])
         importance = ops.mean(ops.cast(slope, "float32"), axis=(1, 2), keepdims=True)
@@ -82,15 +76,20 @@ def grad_cam(
     return in_blocks(compiled(weighted), arrays, batch_size)[0]
 
 
-def pixel_map(
-    model: keras.Model,
-    images: Any,
-    output: Explained,
-    *,
-    scalars: Any = None,
-    batch_size: int = 64,
+def _enlarged(
+    model: keras.Model, images: Any, target: ExplainTarget, **options: Any
 ) -> NDArray[np.float32]:
-    """The same, enlarged to the pixels of the image (bilinear), of shape (n, height, width)."""
-    found = grad_cam(model, images, output, scalars=scalars, batch_size=batch_size)
+    """Enlarged to the pixels of the image (bilinear), of shape (n, height, width)."""
+    found = grad_cam(model, images, target, **options)
     large = ops.image.resize(found[..., None], np.shape(images)[1:3], interpolation="bilinear")
     return np.asarray(ops.convert_to_numpy(large)[..., 0], np.float32)
+
+
+METHOD = AttributionMethod(
+    _enlarged,
+    title="Grad-CAM",
+    meaning="The last feature maps, weighted by their gradient: coarse, and only what raises the "
+    "number. It may be zero everywhere.",
+    unit="Activations of a layer times their mean gradients, enlarged to the image.",
+    default=True,
+)

@@ -1,4 +1,4 @@
-"""How much each pixel adds to the answer, compared with an image without an object.
+"""Integrated gradients: what each pixel adds, compared with an image without an object.
 
 References
 ----------
@@ -13,37 +13,39 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from astrocnn.backend import keras
-from astrocnn.errors import ModelError
-from astrocnn.explain._gradients import compiled
-from astrocnn.explain._network import arrays_for, check_counts, in_blocks, scorer
-from astrocnn.explain._sky import sky
-from astrocnn.explain._variations import gradients_of_variations
-from astrocnn.explain.output import Explained
+from astrocnn.explain.gradients import compiled
+from astrocnn.explain.methods.base import AttributionMethod
+from astrocnn.explain.network import (
+    build_arrays,
+    build_scorer,
+    gradients_of_variations,
+    in_blocks,
+    validate_counts,
+)
+from astrocnn.explain.sky import baselines
+from astrocnn.explain.target import ExplainTarget
 
-__all__ = ["IntegratedGradients", "integrated_gradients", "pixel_map"]
-
-_BASELINES = ("sky", "blurred", "zero")
+__all__ = ["METHOD", "IntegratedGradients", "integrated_gradients"]
 
 
 class IntegratedGradients(NamedTuple):
-    """What `integrated_gradients` found."""
+    """Result of `integrated_gradients`."""
 
     attribution: NDArray[np.float32]
     """What each pixel and band adds, of shape (n, height, width, n_channels)."""
     score: NDArray[np.float32]
-    """Output of the image, of shape (n,)."""
+    """Target of the image, of shape (n,)."""
     baseline_score: NDArray[np.float32]
-    """Output of the image without an object, mean over draws, of shape (n,)."""
+    """Target of the image without an object, mean over draws, of shape (n,)."""
 
     @property
     def residual(self) -> NDArray[np.float64]:
-        """What the attributions miss of the difference of the scores, of shape (n,).
+        """Difference of the scores minus the sum of the attributions, of shape (n,).
 
-        Zero for an exact integral; more steps bring it down, in proportion to their number where
-        ReLU and max pooling make the way kinked.
+        Zero for an exact integral; it falls with the number of steps, in proportion to it where
+        ReLU and max pooling make the path kinked.
         """
         added = self.attribution.sum(axis=(1, 2, 3), dtype=np.float64)
         return self.score.astype(np.float64) - self.baseline_score - added
@@ -52,7 +54,7 @@ class IntegratedGradients(NamedTuple):
 def integrated_gradients(
     model: keras.Model,
     images: Any,
-    output: Explained,
+    target: ExplainTarget,
     *,
     scalars: Any = None,
     baseline: str = "sky",
@@ -61,30 +63,22 @@ def integrated_gradients(
     seed: int = 0,
     batch_size: int = 64,
 ) -> IntegratedGradients:
-    """Integrate the gradient on the straight way from an image without an object to the image.
+    """Integrate the gradient on the straight path from an image without an object to the image.
 
     Parameters
     ----------
-    model : keras.Model
-        From images, and scalars where it takes them.
-    images : array_like of shape (n, height, width, n_channels)
-        Normalized.
-    output : Output or Response
-        The number to be explained.
-    scalars : array_like of shape (n, n_scalars), optional
-        Standardized; they stay as they are on the way.
-    baseline : str
-        The image without an object: ``"sky"``, noise as in the border of the image, the mean over
-        several draws of it (zero for strips of scalars), ``"blurred"``, smoothed by an eighth of
-        the image, or ``"zero"``.
+    model, images, target, scalars, batch_size
+        See `astrocnn.explain.methods`; scalars stay as they are along the path.
+    baseline : {"sky", "blurred", "zero"}
+        The image without an object: noise as in the border of the image, the mean over several
+        draws of it (zero for strips of scalars); the image smoothed by an eighth of its size; or
+        zero.
     draws : int
         Of the noise; the other baselines have one.
     steps : int
-        Points on the way, those of Gauss-Legendre quadrature.
+        Points on the path, those of Gauss-Legendre quadrature.
     seed : int
         Of the noise.
-    batch_size : int
-        Points at once; without influence on the outcome.
 
     Returns
     -------
@@ -95,27 +89,27 @@ def integrated_gradients(
     ModelError
         If there is no such baseline, or there are no draws or steps.
     """
-    arrays = arrays_for(model, images, scalars)
-    check_counts(draws=draws, steps=steps)
+    arrays = build_arrays(model, images, scalars, target)
+    validate_counts(draws=draws, steps=steps)
     image = arrays["image"]
-    empty = _baselines(image, baseline, draws, seed)
-    place, share = np.polynomial.legendre.leggauss(steps)
-    along, share = (0.5 * (place + 1)).astype(np.float32), (0.5 * share).astype(np.float32)
-    score = scorer(model, output)
+    empty = baselines(image, baseline, draws, seed)
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    along, weights = (0.5 * (nodes + 1)).astype(np.float32), (0.5 * weights).astype(np.float32)
+    score = build_scorer(model, target)
     n, n_draws = empty.shape[:2]
     # Each draw is an object of its own, so that all share their blocks.
-    ways = {name: np.repeat(a, n_draws, axis=0) for name, a in arrays.items()}
+    paths = {name: np.repeat(a, n_draws, axis=0) for name, a in arrays.items()}
     start = empty.reshape(-1, *image.shape[1:])
     slope = gradients_of_variations(
         score,
         lambda x, a: x["start"] + a[:, None, None, None] * (x["image"] - x["start"]),
-        {**ways, "start": start},
+        {**paths, "start": start},
         along,
-        share,
+        weights,
         batch_size,
     )
-    added = (ways["image"] - start) * slope.astype(np.float64)
-    everything = {k: np.concatenate([arrays[k], a]) for k, a in (ways | {"image": start}).items()}
+    added = (paths["image"] - start) * slope.astype(np.float64)
+    everything = {k: np.concatenate([arrays[k], a]) for k, a in (paths | {"image": start}).items()}
     scores = in_blocks(compiled(score), everything, batch_size)[0]
     return IntegratedGradients(
         added.reshape(empty.shape).mean(axis=1).astype(np.float32),
@@ -124,29 +118,16 @@ def integrated_gradients(
     )
 
 
-def pixel_map(
-    model: keras.Model,
-    images: Any,
-    output: Explained,
-    *,
-    scalars: Any = None,
-    batch_size: int = 64,
-) -> NDArray[np.float32]:
-    """Attribution of each pixel and band, of shape (n, height, width, n_channels)."""
-    return integrated_gradients(
-        model, images, output, scalars=scalars, batch_size=batch_size
-    ).attribution
-
-
-def _baselines(
-    image: NDArray[np.float32], baseline: str, draws: int, seed: int
-) -> NDArray[np.float32]:
-    if baseline not in _BASELINES:
-        raise ModelError("There is no such baseline.", received=repr(baseline), allowed=_BASELINES)
-    if baseline == "sky":
-        return sky(image, draws, seed)
-    if baseline == "zero":
-        return np.zeros_like(image)[:, None]
-    height, width = image.shape[1:3]
-    smooth: NDArray[np.float32] = gaussian_filter(image, (0, height / 8, width / 8, 0))
-    return smooth[:, None]
+METHOD = AttributionMethod(
+    integrated_gradients,
+    meaning="What each pixel adds, compared with empty sky. All pixels together add up to the "
+    "difference of the two numbers.",
+    scalars_meaning="What each input adds, compared with its mean in the training set. All inputs "
+    "together add up to the difference of the two numbers.",
+    unit="What each pixel adds to OUTPUT: in all SCORE less that of empty sky.",
+    scalars_unit="what the input adds to OUTPUT, beside mean inputs",
+    default=True,
+    # Scalars have no sky to draw, and are quick.
+    report_options={"draws": 2, "steps": 24},
+    report_options_scalars={"steps": 128},
+)

@@ -1,4 +1,4 @@
-"""What the answer loses when a part of the image is hidden.
+"""Occlusion: what the target loses when a part of the image is hidden.
 
 References
 ----------
@@ -13,28 +13,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.backend import keras, ops
-from astrocnn.errors import ModelError
-from astrocnn.explain._network import arrays_for, check_counts, scorer
-from astrocnn.explain._sky import filling
-from astrocnn.explain._variations import scores_of_variations
-from astrocnn.explain.output import Explained
+from astrocnn.explain.methods.base import AttributionMethod
+from astrocnn.explain.network import (
+    build_arrays,
+    build_scorer,
+    scores_of_variations,
+    validate_counts,
+    validate_square,
+)
+from astrocnn.explain.sky import fill_pixels
+from astrocnn.explain.target import ExplainTarget
 
-__all__ = ["Occlusion", "check_square", "occlusion", "pixel_map"]
+__all__ = ["METHOD", "Occlusion", "occlusion"]
 
 
 class Occlusion(NamedTuple):
-    """What `occlusion` found."""
+    """Result of `occlusion`."""
 
     drop: NDArray[np.float32]
-    """Output of the whole image minus that with the square hidden, of shape (n, rows, columns)."""
+    """Target of the whole image minus that with the square hidden, of shape (n, rows, columns)."""
     score: NDArray[np.float32]
-    """Output of the whole image, of shape (n,)."""
+    """Target of the whole image, of shape (n,)."""
     top: NDArray[np.int32]
     """First hidden pixel along y, of shape (rows,)."""
     left: NDArray[np.int32]
     """First hidden pixel along x, of shape (columns,)."""
     size: int
-    """Pixels a side of the square."""
+    """Side of the square [pixel]."""
 
     def on_pixels(self, height: int, width: int) -> NDArray[np.float32]:
         """Mean drop over the squares that hide each pixel, of shape (n, height, width)."""
@@ -51,7 +56,7 @@ class Occlusion(NamedTuple):
 def occlusion(
     model: keras.Model,
     images: Any,
-    output: Explained,
+    target: ExplainTarget,
     *,
     scalars: Any = None,
     size: int | None = None,
@@ -60,50 +65,42 @@ def occlusion(
     seed: int = 0,
     batch_size: int = 64,
 ) -> Occlusion:
-    """Hide a square of the image, in one place after the other, and see what the output loses.
+    """Hide a square of the image, in one place after the other.
 
     Parameters
     ----------
-    model : keras.Model
-        From images, and scalars where it takes them.
-    images : array_like of shape (n, height, width, n_channels)
-        Normalized.
-    output : Output or Response
-        The number to be explained; with a `Response`, what a layer loses.
-    scalars : array_like of shape (n, n_scalars), optional
-        Standardized.
+    model, images, target, scalars, batch_size
+        See `astrocnn.explain.methods`.
     size : int, optional
-        Pixels a side of the square; an eighth of the image by default, or a thirty-second of a
+        Side of the square [pixel]; an eighth of the image by default, or a thirty-second of a
         strip of scalars, of which the square is a part as long.
     stride : int, optional
         Pixels from one place to the next; half the square by default.  A last place touches the
         far border.
-    fill : str
-        What is put in the square: ``"sky"``, noise as in the border of the image (zero for strips
-        of scalars), ``"mean"``, the mean of each band, or ``"zero"``.
+    fill : {"sky", "mean", "zero"}
+        What is put in the square: noise as in the border of the image (zero for strips of
+        scalars), the mean of each band, or zero.
     seed : int
         Of the noise.
-    batch_size : int
-        Images with a hidden square at once; without influence on the outcome.
 
     Returns
     -------
     Occlusion
-        Positive where the hidden part spoke for more of the output.
+        Positive where the hidden part raises the target.
 
     Raises
     ------
     ModelError
         If the square is larger than the image, or there is no such fill.
     """
-    arrays = arrays_for(model, images, scalars)
+    arrays = build_arrays(model, images, scalars, target)
     height, width = arrays["image"].shape[1:3]
     usual = min(height, width) // 8 if height > 1 else width // 32
     size = max(1, usual) if size is None else size
     stride = max(1, size // 2) if stride is None else stride
-    check_counts(stride=stride)
-    check_square(size, height, width)
-    arrays["fill"] = filling(arrays["image"], fill, seed)
+    validate_counts(stride=stride)
+    validate_square(size, height, width)
+    arrays["fill"] = fill_pixels(arrays["image"], fill, seed)
     top, left = (_places(length, size, stride) for length in (height, width))
     # The first variation is the image itself: a square beyond its border.
     corners = np.stack(np.meshgrid(top, left, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -117,47 +114,30 @@ def occlusion(
         inside = ops.logical_and(in_y[:, :, None], in_x[:, None, :])[..., None]
         return ops.where(inside, x["fill"], x["image"])
 
-    found = scores_of_variations(scorer(model, output), hidden, arrays, corners, batch_size)
+    found = scores_of_variations(build_scorer(model, target), hidden, arrays, corners, batch_size)
     drop = (found[:, :1] - found[:, 1:]).reshape(-1, len(top), len(left))
     return Occlusion(drop, found[:, 0], top, left, size)
 
 
-def pixel_map(
-    model: keras.Model,
-    images: Any,
-    output: Explained,
-    *,
-    scalars: Any = None,
-    size: int | None = None,
-    batch_size: int = 64,
+def _on_pixels(
+    model: keras.Model, images: Any, target: ExplainTarget, **options: Any
 ) -> NDArray[np.float32]:
     """Mean drop over the squares that hide each pixel, of shape (n, height, width)."""
-    found = occlusion(model, images, output, scalars=scalars, size=size, batch_size=batch_size)
-    return found.on_pixels(*np.shape(images)[1:3])
-
-
-def check_square(size: int | None, height: int, width: int) -> None:
-    """Refuse a square that is larger than the image, in pixels.
-
-    On an image one pixel high it is cut to the image.
-
-    Raises
-    ------
-    ModelError
-        If it is larger, or smaller than a pixel.
-    """
-    if size is None:
-        return
-    check_counts(size=size)
-    longest = min(height, width) if height > 1 else width
-    if size > longest:
-        raise ModelError(
-            "The square that hides is larger than the image.",
-            received=f"{size} pixels a side",
-            allowed=f"at most {longest}",
-        )
+    return occlusion(model, images, target, **options).on_pixels(*np.shape(images)[1:3])
 
 
 def _places(length: int, size: int, stride: int) -> NDArray[np.int32]:
     last = max(length - size, 0)
     return np.unique(np.append(np.arange(0, last + 1, stride), last)).astype(np.int32)
+
+
+METHOD = AttributionMethod(
+    _on_pixels,
+    meaning="What the number loses when a square around the pixel is filled with sky noise.",
+    scalars_meaning="What the number loses when the input, of a spectrum together with its "
+    "neighbors, is set to its mean in the training set.",
+    unit="What OUTPUT loses, in the mean of the squares that hide the pixel.",
+    scalars_unit="what OUTPUT loses when the input has its mean",
+    default=True,
+    square="size",
+)

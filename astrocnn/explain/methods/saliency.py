@@ -1,4 +1,4 @@
-"""Which pixels, changed a little, change the answer most: the gradient.
+"""Saliency: the gradient of the target with respect to each pixel and band.
 
 References
 ----------
@@ -13,43 +13,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.backend import keras
-from astrocnn.explain._gradients import compiled, gradient
-from astrocnn.explain._network import arrays_for, in_blocks, scorer
-from astrocnn.explain.output import Explained
+from astrocnn.explain.gradients import compiled, gradient
+from astrocnn.explain.methods.base import AttributionMethod
+from astrocnn.explain.network import build_arrays, build_scorer, in_blocks
+from astrocnn.explain.target import ExplainTarget
 
-__all__ = ["pixel_map", "saliency"]
+__all__ = ["METHOD", "saliency"]
 
 
 def saliency(
     model: keras.Model,
     images: Any,
-    output: Explained,
+    target: ExplainTarget,
     *,
     scalars: Any = None,
     batch_size: int = 64,
 ) -> NDArray[np.float32]:
-    """Gradient of the output with respect to each pixel and band.
+    """Gradient of the target with respect to each pixel and band.
 
     Parameters
     ----------
-    model : keras.Model
-        From images, and scalars where it takes them.
-    images : array_like of shape (n, height, width, n_channels)
-        Normalized.
-    output : Output or Response
-        The number to be explained.
-    scalars : array_like of shape (n, n_scalars), optional
-        Standardized.
-    batch_size : int
-        Objects at once; without influence on the outcome.
+    model, images, target, scalars, batch_size
+        See `astrocnn.explain.methods`.
 
     Returns
     -------
     ndarray of shape (n, height, width, n_channels)
         With its sign, per unit of the normalized image; papers show the absolute value.
     """
-    arrays = arrays_for(model, images, scalars)
-    score = scorer(model, output)
+    arrays = build_arrays(model, images, scalars, target)
+    score = build_scorer(model, target)
 
     def slope(x: dict[str, Any]) -> Any:
         return gradient(lambda image: (score({**x, "image": image}), image), x["image"])[2]
@@ -57,4 +50,13 @@ def saliency(
     return in_blocks(compiled(slope), arrays, batch_size)[0]
 
 
-pixel_map = saliency
+METHOD = AttributionMethod(
+    saliency,
+    meaning="The gradient: where more light would raise the number (red) or lower it (blue). "
+    "Noisy, and blind to features that have saturated.",
+    scalars_meaning="The gradient: by how much the number rises when the input rises, per standard "
+    "deviation of the input in the training set.",
+    unit="Change of OUTPUT per unit of the normalized image, not of flux.",
+    scalars_unit="change of OUTPUT per standard deviation of the input",
+    is_gradient=True,
+)

@@ -1,4 +1,4 @@
-"""Saliency without its speckle: the mean gradient over noisy copies of an image.
+"""SmoothGrad: the mean gradient over noisy copies of an image.
 
 References
 ----------
@@ -14,17 +14,22 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras
 from astrocnn.errors import ModelError
-from astrocnn.explain._network import arrays_for, check_counts, scorer
-from astrocnn.explain._variations import gradients_of_variations
-from astrocnn.explain.output import Explained
+from astrocnn.explain.methods.base import AttributionMethod
+from astrocnn.explain.network import (
+    build_arrays,
+    build_scorer,
+    gradients_of_variations,
+    validate_counts,
+)
+from astrocnn.explain.target import ExplainTarget
 
-__all__ = ["pixel_map", "smooth_grad"]
+__all__ = ["METHOD", "smooth_grad"]
 
 
 def smooth_grad(
     model: keras.Model,
     images: Any,
-    output: Explained,
+    target: ExplainTarget,
     *,
     scalars: Any = None,
     draws: int = 25,
@@ -32,18 +37,12 @@ def smooth_grad(
     seed: int = 0,
     batch_size: int = 64,
 ) -> NDArray[np.float32]:
-    """Mean gradient of the output over draws of Gaussian noise added to the image.
+    """Mean gradient of the target over draws of Gaussian noise added to the image.
 
     Parameters
     ----------
-    model : keras.Model
-        From images, and scalars where it takes them.
-    images : array_like of shape (n, height, width, n_channels)
-        Normalized.
-    output : Output or Response
-        The number to be explained.
-    scalars : array_like of shape (n, n_scalars), optional
-        Standardized.
+    model, images, target, scalars, batch_size
+        See `astrocnn.explain.methods`.
     draws : int
         Noisy copies of each image, the same noise for all images.
     noise : float
@@ -52,8 +51,6 @@ def smooth_grad(
         much noise drowns what is faint.
     seed : int
         Of the noise.
-    batch_size : int
-        Noisy images at once; without influence on the outcome.
 
     Returns
     -------
@@ -65,15 +62,15 @@ def smooth_grad(
     ModelError
         If there are no draws, or the noise is negative.
     """
-    arrays = arrays_for(model, images, scalars)
-    check_counts(draws=draws)
+    arrays = build_arrays(model, images, scalars, target)
+    validate_counts(draws=draws)
     if not (np.isfinite(noise) and noise >= 0):
-        raise ModelError("Noise cannot be negative.", received=noise, allowed="0 or more")
+        raise ModelError("`noise` must be >= 0.", received=noise)
     image = arrays["image"]
     patterns = np.random.default_rng(seed).standard_normal((draws, *image.shape[1:]), np.float32)
     spread = np.float32(noise) * np.ptp(image, axis=(1, 2, 3), keepdims=True)
     return gradients_of_variations(
-        scorer(model, output),
+        build_scorer(model, target),
         lambda x, pattern: x["image"] + x["spread"] * pattern,
         {**arrays, "spread": spread},
         patterns,
@@ -82,4 +79,16 @@ def smooth_grad(
     )
 
 
-pixel_map = smooth_grad
+METHOD = AttributionMethod(
+    smooth_grad,
+    title="SmoothGrad",
+    meaning="The gradient, averaged over copies of the image with a little noise added.",
+    scalars_meaning="The gradient per standard deviation of the input, averaged over copies of the "
+    "inputs with a little noise added.",
+    unit="Change of OUTPUT per unit of the normalized image, not of flux.",
+    scalars_unit="change of OUTPUT per standard deviation of the input, smoothed",
+    default=True,
+    is_gradient=True,
+    report_options={"draws": 16},
+    report_options_scalars={"draws": 16},
+)

@@ -1,4 +1,4 @@
-"""The images of a data set to which each filter responds most strongly.
+"""Top activations: the images of a data set that activate each filter most.
 
 References
 ----------
@@ -7,7 +7,7 @@ Zeiler & Fergus 2014, ECCV (arXiv:1311.2901), section 4 and figure 2 (the top ni
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,25 +15,41 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras, ops
 from astrocnn.errors import InputsError, ModelError
-from astrocnn.explain._gradients import compiled
-from astrocnn.explain._network import arrays_for, check_counts
-from astrocnn.explain._places import check_channels, flat_maps, to_pixels
-from astrocnn.explain._receptive import receptive_field
+from astrocnn.explain.attribution import Explanation
+from astrocnn.explain.figures import plot_top_activations
+from astrocnn.explain.gradients import compiled
+from astrocnn.explain.hdus import NO_UNIT, Card, image_hdu
+from astrocnn.explain.inspection import Inspection, find_hdus, select_layers
+from astrocnn.explain.methods.base import InspectionMethod
+from astrocnn.explain.methods.deconvnet import deconvnet
+from astrocnn.explain.network import build_arrays, validate_counts
+from astrocnn.explain.receptive_field import (
+    compute_receptive_field,
+    flatten_maps,
+    to_pixels,
+    validate_channels,
+)
 from astrocnn.models.layer_access import layer_output
+from astrocnn.report.page import Picture
 
-__all__ = ["TopActivations", "patches", "top_activations"]
+__all__ = ["METHOD", "TopActivations", "patches", "top_activations"]
+
+_FILTERS = 6
+"""Filters of a layer that are shown with their strongest images."""
+_COUNT, _LAYERS = 9, 3
+_BLOCK = 256
 
 Arrays = dict[str, NDArray[np.float32]]
 
 
 class TopActivations(NamedTuple):
-    """What `top_activations` found; the strongest come first."""
+    """Result of `top_activations`; the strongest come first."""
 
     layer: str
     channels: NDArray[np.int64]
     """Of the layer, of shape (f,)."""
     values: NDArray[np.float32]
-    """Largest response of the map, of shape (f, count)."""
+    """Largest activation of the map, of shape (f, count)."""
     rows: NDArray[np.int64]
     """Which image, counted from 0 over all blocks, of shape (f, count)."""
     places: NDArray[np.int64]
@@ -55,7 +71,7 @@ def top_activations(
     """Go once through a data set and keep the strongest images of each filter.
 
     No more than one block and `batch_size` images are held at once, and of their maps only the
-    maxima.  An image counts once for a filter, with its largest response; of equal responses the
+    maxima.  An image counts once for a filter, with its largest activation; of equal ones the
     earlier image comes first.
 
     Parameters
@@ -65,7 +81,7 @@ def top_activations(
     batches : iterable of ndarray, or of tuple of two ndarray
         Blocks of normalized images of shape (k, height, width, n_channels), or each with its
         standardized scalars of shape (k, n_scalars) or None; of any sizes, without influence on
-        the outcome.
+        the result.
     layer : str
         Name of a layer; of a vector each number is a filter.
     count : int
@@ -86,19 +102,21 @@ def top_activations(
     ModelError
         If there is no such layer or filter, or the layer sees no image.
     """
-    check_counts(count=count, batch_size=batch_size)
+    validate_counts(count=count, batch_size=batch_size)
     maps = layer_output(model, layer)
-    field = receptive_field(model, layer)
-    wanted = check_channels(
+    field = compute_receptive_field(model, layer)
+    wanted = validate_channels(
         model, layer, np.arange(maps.shape[-1]) if channels is None else channels
     )
     if wanted.ndim != 1 or not len(wanted):
-        raise ModelError("Name a list of channels.", received=channels, allowed="shape (f,), f > 0")
+        raise ModelError(
+            "`channels` must be a list of channels.", received=channels, allowed="shape (f,), f > 0"
+        )
     cut = keras.Model(model.input, maps)
 
     def peaks(x: dict[str, Any]) -> tuple[Any, Any]:
         # Of all filters, which costs less than to take those that are wanted from the maps.
-        found = flat_maps(cut(x, training=False))
+        found = flatten_maps(cut(x, training=False))
         return ops.max(found, axis=1), ops.argmax(found, axis=1)
 
     step = compiled(peaks)
@@ -110,7 +128,7 @@ def top_activations(
         best = _best(best, [value, row, place], count)
         seen += kept
     if not best:
-        raise InputsError("There are no images to look through.", received="no blocks")
+        raise InputsError("`batches` holds no images.", received="no blocks")
     values, rows, flat = (np.ascontiguousarray(a.T) for a in best)
     places = to_pixels(maps, flat)
     return TopActivations(layer, wanted.astype(np.int64), values, rows, places, field.boxes(places))
@@ -122,7 +140,7 @@ def patches(images: Any, boxes: Any) -> NDArray[np.float32]:
     Parameters
     ----------
     images : array_like of shape (..., height, width, n_channels)
-        Images or what a deconvnet made of them.
+        Images, or reconstructions of a deconvnet.
     boxes : array_like of int of shape (..., 4)
         (y0, y1, x0, x1) of each, the first pixel and the one after the last, all of one size.
 
@@ -152,7 +170,7 @@ def patches(images: Any, boxes: Any) -> NDArray[np.float32]:
     size = boxes.reshape(-1, 2, 2) @ (-1, 1)
     if (size != size[0]).any() or (size[0] < 1).any():
         raise InputsError(
-            "Boxes of one size make patches of one size.",
+            "All boxes must have one size.",
             received=f"{len(np.unique(size, axis=0))} sizes, the smallest side {size.min()}",
         )
     made = np.full((*images.shape[:-3], *size[0], images.shape[-1]), np.nan, np.float32)
@@ -184,7 +202,7 @@ def _of_one_size(
     """
     rest: Arrays = {}
     for given in batches:
-        block = arrays_for(model, *(given if isinstance(given, tuple) else (given,)))
+        block = build_arrays(model, *(given if isinstance(given, tuple) else (given,)))
         if rest:
             block = {name: np.concatenate([rest[name], a]) for name, a in block.items()}
         n = len(block["image"])
@@ -197,3 +215,106 @@ def _of_one_size(
         kept = len(rest["image"])
         filled = np.minimum(np.arange(size), kept - 1)
         yield {name: a[filled] for name, a in rest.items()}, kept
+
+
+def _inspect(inspection: Inspection) -> list[Any]:
+    hdus = []
+    rows = inspection.rows
+    # The first layer sees a few pixels, which its kernels show better.
+    layers = select_layers(inspection.model, 0.5, 1.0)
+    for number, layer in enumerate(layers, start=1):
+        blocks = (
+            inspection.network.arrays(rows[start : start + _BLOCK])
+            for start in range(0, len(rows), _BLOCK)
+        )
+        top = top_activations(inspection.model, blocks, layer, count=_COUNT)
+        hdus += _patch_hdus(inspection, top, number)
+    return hdus
+
+
+def _patch_hdus(inspection: Inspection, top: TopActivations, number: int) -> list[Any]:
+    """Some filters with their patches, activations, and the reconstructions by a deconvnet."""
+    kept = _distinct(top.values[:, 0], top.rows)
+    rows = inspection.rows[top.rows[kept]]
+    flat = rows.reshape(-1)
+    images, scalars = inspection.network.arrays(flat)
+    back = deconvnet(
+        inspection.model,
+        images,
+        top.layer,
+        np.repeat(top.channels[kept], rows.shape[1]),
+        scalars=scalars,
+        place=top.places[kept].reshape(-1, 2),
+    )
+    boxes = _within(top.boxes[kept].reshape(-1, 4), images.shape[1:3])
+
+    def stacked(found: Any) -> Any:
+        made = np.moveaxis(patches(found, boxes), -1, 1)
+        return made.reshape(*rows.shape, *made.shape[1:])
+
+    cards: list[Card] = [*inspection.flux_cards, ("LAYER", top.layer, "name of the layer")]
+    cards += [(f"FILTER{k}", int(c), "") for k, c in enumerate(top.channels[kept], start=1)]
+    return [
+        image_hdu(name, values, more, number=number, comments=[comment])
+        for name, values, more, comment in (
+            (
+                "PATCHES",
+                stacked(inspection.images(flat)),
+                cards,
+                "Top activations of filters: filter, rank, band, y, x; NaN outside of the image.",
+            ),
+            ("ACTIVATIONS", top.values[kept], [NO_UNIT], "Filter, rank."),
+            (
+                "RECONSTRUCTIONS",
+                stacked(back[..., : inspection.n_bands]),
+                [NO_UNIT],
+                "Reconstructions of the pixels of PATCHES by a deconvolutional network.",
+            ),
+        )
+    ]
+
+
+def _distinct(strength: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.intp]:
+    """The strongest filters, of which each has mostly other images than those before it."""
+    order = np.argsort(-strength, kind="stable")
+    kept: list[int] = []
+    for most in (rows.shape[1] // 3, rows.shape[1]):
+        for k in order.tolist():
+            shared = max((len(np.intersect1d(rows[k], rows[j])) for j in kept), default=0)
+            if len(kept) < _FILTERS and k not in kept and shared <= most:
+                kept.append(k)
+    return np.sort(kept)
+
+
+def _within(boxes: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Boxes no larger than the image: a field that sees all of it shows all of it."""
+    found = boxes.copy()
+    for first, length in ((0, shape[0]), (2, shape[1])):
+        if (boxes[:, first + 1] - boxes[:, first] >= length).all():
+            found[:, first], found[:, first + 1] = 0, length
+    return found
+
+
+def _plot(hdus: Sequence[Any], explanation: Explanation) -> list[Picture]:
+    values, made = find_hdus(hdus, "ACTIVATIONS"), find_hdus(hdus, "RECONSTRUCTIONS")
+    headers = {hdu.ver: hdu.header for hdu in hdus if hdu.name == "PATCHES"}
+    pictures = []
+    for number, found in list(find_hdus(hdus, "PATCHES").items())[:_LAYERS]:
+        layer = headers[number]["LAYER"]
+        figure = plot_top_activations(
+            list(np.moveaxis(found, 2, -1)),
+            list(np.moveaxis(made[number], 2, -1)),
+            values[number],
+            layer=layer,
+            channels=[headers[number][f"FILTER{k}"] for k in range(1, len(found) + 1)],
+        )
+        caption = (
+            f"Image patches with the top activations of filters of {layer}, and their values. "
+            "Beside them, the pixels to which the filter responds: gray is nothing, bright is "
+            "light that raises the activation."
+        )
+        pictures.append(Picture(figure, caption, raster=True))
+    return pictures
+
+
+METHOD = InspectionMethod(_inspect, _plot, needs_objects=True)

@@ -1,11 +1,13 @@
-"""``astrocnn explain``: what the network looks at, can one believe it, what has it learned."""
+"""``astrocnn explain``: attribution maps, their checks, and the network as a whole."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,26 +17,40 @@ from astrocnn.atomic import replacing_folder, sha256, write_bytes
 from astrocnn.backend import load_tensorflow
 from astrocnn.datasets import find_usable_rows
 from astrocnn.errors import AstrocnnError, ConfigError, PredictionError
+from astrocnn.evaluation import read_scores
+from astrocnn.explain.attribution import (
+    CHECKS,
+    Attribution,
+    ExplainedObjects,
+    Explanation,
+    compute_attribution,
+)
+from astrocnn.explain.explained_network import ExplainedNetwork
+from astrocnn.explain.files import write_explanation
+from astrocnn.explain.inspection import Inspection
+from astrocnn.explain.methods import InspectionMethod, select_methods
+from astrocnn.explain.predictions import (
+    RunPredictions,
+    select_by_id,
+    select_most_uncertain,
+    select_per_class,
+)
+from astrocnn.explain.target import ExplainTarget
 from astrocnn.imaging import get_cutout_wcs, open_source
+from astrocnn.models.monte_carlo_dropout import build_sampler
 from astrocnn.progress import track
+from astrocnn.report import Chapter
 from astrocnn.report.style import render_png
 from astrocnn.runs.run import CustomSurvey, Run
 from astrocnn.runs.verbs import report
 
-if TYPE_CHECKING:
-    from astrocnn.report.page import Chapter
-    from astrocnn.runs.explaining.learning import Whole
-    from astrocnn.runs.explaining.parts import Part
-    from astrocnn.runs.explaining.subject import Subject
-    from astrocnn.runs.explaining.told import Told
-
 __all__ = ["PER_CLASS", "run"]
 
 PER_CLASS = 2
-"""Objects of each predicted class, when nothing is asked for."""
+"""Objects of each predicted class by default."""
 
 _POINTS = 1000
-"""Objects of the test split that the network as a whole is shown, at most."""
+"""Objects of the test split by which the network as a whole is inspected, at most."""
 
 Rows = NDArray[np.int64]
 
@@ -52,7 +68,7 @@ def run(
     uncertainty: bool = False,
     checks: bool = True,
 ) -> Iterator[str]:
-    """Look into the network of a run; write ``explanations/``, figures, and the report anew.
+    """Explain the network of a run; write ``explanations/``, figures, and the report anew.
 
     Parameters
     ----------
@@ -61,21 +77,21 @@ def run(
     objects : sequence of str
         Identifiers of the objects to explain.
     most_uncertain : int, optional
-        Instead, so many of the test split of which the prediction is least certain.
+        Instead, so many of the test split with the most uncertain predictions.
     per_class : int, optional
         Instead, so many of each predicted class of the test split; of a quantity in each fifth of
         the objects ordered by the predicted value.
     methods : sequence of str
-        By name; some of each kind by default.
+        By name; those declared as default by default.
     targets : sequence of str
         Of the task; that of the headline by default.
     of : str, optional
         The number that is explained, in place of the predicted class and the mean: see
-        `astrocnn.runs.explaining.parts.number_of`.
+        `astrocnn.explain.ExplainTarget.parse`.
     square : int, optional
         Side of the square by which occlusion hides parts of the image [pixel].
     uncertainty : bool
-        Also map what the draws disagree about.
+        Also explain the epistemic uncertainty.
     checks : bool
         Whether maps are checked, which takes most of the time.
 
@@ -92,68 +108,110 @@ def run(
         If an object has no image, or there is none to choose from.
     """
     if bool(objects) + (most_uncertain is not None) + (per_class is not None) > 1:
-        raise ConfigError("Objects are chosen in one way.", allowed="one of the three options")
+        raise ConfigError(
+            "Choose objects in one way only.",
+            allowed="one of --objects, --most-uncertain and --per-class",
+        )
     if of is not None and len(targets) > 1:
-        raise ConfigError("One number is explained of one target.", received=", ".join(targets))
+        raise ConfigError("`of` needs a single target.", received=", ".join(targets))
     current = Run.open(folder)
     config, home, shards = current.config, current.directory, current.shards
     home.require(home.model, "train")
 
     load_tensorflow()
-    from astrocnn.runs.explaining.learning import Whole, wholes_of
-    from astrocnn.runs.explaining.looking import CHECKS
-    from astrocnn.runs.explaining.methods import methods_of
-    from astrocnn.runs.explaining.parts import answer, disagreement, number_of
-    from astrocnn.runs.explaining.subject import subject_of
-    from astrocnn.runs.explaining.told import Told
-
     estimator = current.estimator
-    inside = subject_of(estimator, shards)
-    names = tuple(targets) or (inside.task.headline.partition(".")[0],)
-    for name in names:
-        inside.task.target(name)
-    number = None if of is None else number_of(of, inside.task.target(names[0]))
-    mapping, knowing = methods_of(methods, wholes_of())
+    network = ExplainedNetwork.find(estimator, shards)
+    names = tuple(targets) or (network.task.headline.partition(".")[0],)
+    explained = {name: network.task.target(name) for name in names}
+    number = None if of is None else ExplainTarget.parse(of, explained[names[0]])
+    mapping, inspecting = select_methods(methods)
     test = current.rows["test"]
-    told = Told(home, config, estimator, shards)
-    rows, how = _chosen(inside, told, test, names[0], objects, most_uncertain, per_class)
-    yield f"{len(rows)} objects, {how}; labels are shown, and no score is computed"
-    yield from inside.remarks
+    predictions = RunPredictions(
+        estimator,
+        shards,
+        current.sample,
+        kept=_kept_samples(current),
+        columns=[c for c in (config.evaluation.cut, *config.evaluation.by) if c],
+    )
+    rows, choice = _select(network, predictions, test, names[0], objects, most_uncertain, per_class)
+    yield f"{len(rows)} objects, {choice}; labels are shown, and no score is computed"
+    yield from network.remarks
 
-    made = CHECKS if checks else ()
-    common = (inside, told)
-    parts = [
-        answer(*common, name, rows, mapping, made, number=number, square=square)
-        for name in names
-        if mapping
-    ]
-    if uncertainty and mapping:
-        draws, seed = config.prediction.draws or 20, config.seed
-        parts += [
-            disagreement(*common, name, rows, mapping, made, draws=draws, seed=seed, square=square)
-            for name in names
-        ]
-    few = test[:_POINTS]
-    whole = Whole(inside, told, names[0], few, int(rows[0]), config.seed)
-    fields: dict[str, Any] = {}
-    missed: dict[str, str] = {}
-    steps = [step for part in parts for step in part.maps.work()]
-    steps += [whole.step(name, fields, missed) for name in knowing]
-    for _, step in track(steps, "looking inside"):
-        step()
-    for left_out in (*(part.maps.left_out for part in parts), missed):
+    images, scalars = network.arrays(rows)
+    wcs, remark = _cutout_wcs(current, rows)
+    if remark:
+        yield remark
+    catalog = shards.catalog
+    shown = ExplainedObjects(
+        shards.ids[rows],
+        rows,
+        ra=None if catalog.ra is None else catalog.ra[rows],
+        dec=None if catalog.dec is None else catalog.dec[rows],
+        images=shards.images(rows),
+        wcs=wcs,
+        bands=shards.bands,
+        channels=network.channels,
+        unit=shards.unit or "",
+        scalars=network.scalars_alone(rows),
+    )
+    attributions: list[Attribution] = []
+    steps: list[Iterator[str]] = []
+    draws = config.prediction.draws or 20
+    sampler = partial(build_sampler, draws=draws, seed=config.seed)
+    for uncertain in (False, True) if uncertainty else (False,):
+        for name in names if mapping else ():
+            found = predictions.of_target(name, rows)
+            default = found.explain_target(explained[name]) if number is None else number
+            one, work = compute_attribution(
+                network.model,
+                images,
+                ExplainTarget(explained[name], uncertainty=True) if uncertain else default,
+                mapping,
+                scalars=scalars,
+                checks=CHECKS if checks else (),
+                sampler=sampler if uncertain else None,
+                square=square,
+            )
+            one.objects, one.name = shown, name
+            one.truths, one.predictions = predictions.labels(name, rows), found.texts
+            if not (uncertain or found.classes):
+                one.along = (f"predicted {name}", found.value)
+            attributions.append(one)
+            steps.append(work)
+    inspection = Inspection(
+        network, predictions, names[0], test[:_POINTS], int(rows[0]), config.seed
+    )
+    inspections: dict[str, Sequence[Any]] = {}
+    skipped: dict[str, str] = {}
+    steps.append(_inspect(inspection, inspecting, inspections, skipped))
+    count = len(attributions) * len(mapping) * (1 + len(CHECKS) * checks) + len(inspecting)
+    for _ in track(chain(*steps), "explaining", total=count):
+        pass
+    for left_out in (*(one.skipped for one in attributions), skipped):
         yield from (f"without {name}: {why}" for name, why in left_out.items())
-    parts = [part for part in parts if part.maps.maps]
-    if not parts and not fields:
+    attributions = [one for one in attributions if one.maps]
+    if not attributions and not inspections:
         raise PredictionError(
             "None of these methods can be used on this network.", received=", ".join(methods)
         )
-    yield from _left_behind(current, inside, estimator.fingerprint, rows, parts, whole, fields)
+    explanation = Explanation(shown, attributions, inspections)
+    yield from _write(current, network, explanation)
 
 
-def _chosen(
-    inside: Subject,
-    told: Told,
+def _kept_samples(current: Run) -> Any:
+    """Rows and draws of the last evaluation, if it was of this very model."""
+    home, estimator = current.directory, current.estimator
+    if not ((home.evaluation / "samples.npz").is_file() and home.scores.is_file()):
+        return None
+    with home.reading(home.scores, "evaluate") as scores:
+        about = read_scores(scores)[2]
+    same = about.get("model") == estimator.fingerprint
+    return home.kept_draws(estimator.task.names) if same else None
+
+
+def _select(
+    network: ExplainedNetwork,
+    predictions: RunPredictions,
     test: Rows,
     target: str,
     objects: Sequence[str],
@@ -161,16 +219,13 @@ def _chosen(
     per_class: int | None,
 ) -> tuple[Rows, str]:
     """Rows to explain, and how they were chosen."""
-    from astrocnn.runs.explaining.objects import named, some_of_each, uncertain
-
-    shards = inside.shards
+    shards = network.shards
     if objects:
-        rows = named(shards.catalog, objects)
-        good, _ = find_usable_rows(shards, inside.inputs)
-        bad = np.setdiff1d(rows, good)
+        rows = select_by_id(shards.catalog, objects)
+        bad = np.setdiff1d(rows, find_usable_rows(shards, network.inputs)[0])
         if len(bad):
             raise PredictionError(
-                "There is nothing to look at: an object lacks its image, a band or a scalar.",
+                "An object lacks its image, a band or a scalar.",
                 received=", ".join(str(i) for i in shards.ids[bad]),
             )
         return rows, "as named"
@@ -178,16 +233,29 @@ def _chosen(
         raise PredictionError(
             "The test split has no labelled object to choose from.", hint="name some: --objects"
         )
-    found = told.predictions(target, test)
+    found = predictions.of_target(target, test)
     if most_uncertain is not None:
-        places = uncertain(found, most_uncertain)
-        return test[places], "the least certain of the test split"
+        chosen = select_most_uncertain(found, most_uncertain)
+        return test[chosen], "the most uncertain of the test split"
     count = PER_CLASS if per_class is None else per_class
     each = "predicted class" if found.classes else "fifth of the predicted values"
-    return test[some_of_each(found, count)], f"{count} of each {each} in the test split"
+    return test[select_per_class(found, count)], f"{count} of each {each} in the test split"
 
 
-def _places(current: Run, rows: Rows) -> tuple[list[Any], str]:
+def _inspect(
+    inspection: Inspection,
+    methods: dict[str, InspectionMethod],
+    found: dict[str, Sequence[Any]],
+    skipped: dict[str, str],
+) -> Iterator[str]:
+    for name, method in methods.items():
+        made = inspection.run(name, method, skipped)
+        if made:
+            found[name] = made
+        yield name
+
+
+def _cutout_wcs(current: Run, rows: Rows) -> tuple[list[Any], str]:
     """WCS of the cutouts, and why there is none."""
     none = [None] * len(rows)
     try:
@@ -205,53 +273,24 @@ def _places(current: Run, rows: Rows) -> tuple[list[Any], str]:
         return none, f"without WCS: {getattr(error, 'what', error)}"
 
 
-def _left_behind(
-    current: Run,
-    inside: Subject,
-    fingerprint: str,
-    rows: Rows,
-    parts: Sequence[Part],
-    whole: Whole,
-    fields: dict[str, Any],
-) -> Iterator[str]:
+def _write(current: Run, network: ExplainedNetwork, found: Explanation) -> Iterator[str]:
     """Write files, figures and report."""
-    from astrocnn.explain import explanation_files as files
-    from astrocnn.explain.explained import Learned
-
-    home, config, shards = current.directory, current.config, inside.shards
-    wcs, nowhere = _places(current, rows)
-    if nowhere:
-        yield nowhere
-    catalog = shards.catalog
-    found = files.Objects(
-        ids=shards.ids[rows],
-        rows=rows,
-        ra=None if catalog.ra is None else catalog.ra[rows],
-        dec=None if catalog.dec is None else catalog.dec[rows],
-        images=shards.images(rows),
-        wcs=wcs,
-        bands=shards.bands,
-        channels=inside.channels,
-        unit=shards.unit,
-        scalars=inside.alone(rows),
-    )
+    home, fingerprint = current.directory, network.estimator.fingerprint
     cards: list[tuple[str, Any, str]] = [
         ("ORIGIN", f"astrocnn {__version__}", "software"),
-        ("RUN", config.title, "title of the run"),
+        ("RUN", current.config.title, "title of the run"),
         ("CONFSHA", sha256(home.config_file), "digest of the run file"),
-        ("MODELSHA", fingerprint, "digest of what predicts"),
-        ("NETSHA", inside.network.fingerprint, "digest of the network explained"),
+        ("MODELSHA", current.estimator.fingerprint, "digest of what predicts"),
+        ("NETSHA", fingerprint, "digest of the network explained"),
     ]
-    diagnosed = [part.diagnosed(found.ids, found.images) for part in parts]
-    learned = Learned(**fields) if fields else None
     with replacing_folder(home.explanations) as fresh:
-        files.write(fresh, found, diagnosed, learned, cards, (shards.ids[whole.rows], whole.rows))
-    made = report.inside_chapters(home, shards, inside.network.fingerprint) or []
-    n = _save_figures(home.figures, made)
+        write_explanation(fresh, found, cards)
+    chapters = report.inside_chapters(home, network.shards, fingerprint) or []
+    n = _save_figures(home.figures, chapters)
     yield f"explanations: {home.explanations}"
     yield f"{n} figures: {home.figures / 'explain_*.png'}"
     if home.scores.is_file():
-        yield from report.write(current, inside=made)
+        yield from report.write(current, inside=chapters)
     else:
         yield "run 'astrocnn evaluate' and 'astrocnn report' for a report with these chapters"
 
@@ -261,14 +300,11 @@ def _save_figures(folder: Path, chapters: Sequence[Chapter]) -> int:
     old = set(folder.glob("explain_*.png"))
     n = 0
     for chapter in chapters:
-        name = chapter.anchor.removeprefix("what-the-network-")
         for number, picture in enumerate(chapter.figures, start=1):
-            path = folder / f"explain_{name}_{number}.png"
-            # A raster of the page is the same file; lines are drawn as pixels here.
-            text = (
-                picture.source.partition(",")[2] if picture.raster else render_png(picture.figure)
-            )
-            write_bytes(path, base64.b64decode(text))
+            path = folder / f"explain_{chapter.anchor}_{number}.png"
+            # A raster of the page is the same file; vector graphics are rendered here.
+            embedded = picture.source.partition(",")[2] if picture.raster else ""
+            write_bytes(path, base64.b64decode(embedded or render_png(picture.figure)))
             old.discard(path)
             n += 1
     for path in old:

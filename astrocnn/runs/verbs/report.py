@@ -30,12 +30,12 @@ from astrocnn.evaluation.report_chapters import (
     scores_chapter,
     selection_chapter,
 )
-from astrocnn.explain import explanation_reading
-from astrocnn.explain.explained import FEW
-from astrocnn.explain.explanations import chapters as chapters_on
+from astrocnn.explain.attribution import MAX_NAMED_SCALARS
+from astrocnn.explain.chapters import build_chapters
+from astrocnn.explain.explained_network import innermost
+from astrocnn.explain.files import read_explanation
 from astrocnn.report import Chapter, write_report
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.explaining.subject import innermost
 from astrocnn.runs.run import Run
 from astrocnn.targets import Task
 
@@ -127,12 +127,12 @@ def inside_chapters(home: RunDirectory, shards: Shards, network: str) -> list[Ch
     if not home.explanations.is_dir():
         return []
     with home.reading(home.explanations, "explain") as path:
-        found, cards = explanation_reading.read(
+        found = read_explanation(
             path,
             pixel_scale=shards.pixel_scale,
             images=shards.images if shards.bands else None,
         )
-    return chapters_on(found) if cards.get("NETSHA") == network else None
+    return build_chapters(found) if found.cards.get("NETSHA") == network else None
 
 
 def _by(current: Run, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -202,7 +202,7 @@ def _model(estimator: Any) -> Chapter:
         facts["Normalization"] = inputs.normalization.stretch
     if names := inputs.scalars:
         many = f"{len(names)}, {names[0]} to {names[-1]}"
-        facts["Scalars"] = ", ".join(names) if len(names) <= FEW else many
+        facts["Scalars"] = ", ".join(names) if len(names) <= MAX_NAMED_SCALARS else many
     layers = [
         (layer.name, type(layer).__name__, _shape(layer), layer.count_params())
         for layer in _network(estimator)

@@ -1,4 +1,4 @@
-"""HDUs of explanations: images and tables with their cards and checksums, the same each time."""
+"""Extensions of FITS files, images and tables with cards and checksums, reproducible by bytes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,32 @@ from astrocnn.column import Column, ascii_text
 __all__ = [
     "NO_UNIT",
     "Card",
-    "Values",
+    "band_cards",
     "image_hdu",
-    "in_native_order",
+    "native",
+    "read_bands",
+    "read_hdus",
     "table_hdu",
-    "text_of",
     "write_hdus",
 ]
 
 Card = tuple[str, Any, str]
 """Keyword, value, comment."""
-Values = tuple[Any, str, str]
-"""Values, unit, description."""
 NO_UNIT: Card = ("BUNIT", "", "none: the pixels have no dimension")
-"""Of logits, probabilities, redshifts and responses; FITS knows neither "1" nor "nat" as a unit."""
+"""Of logits, probabilities, redshifts and activations; FITS knows neither "1" nor "nat" as unit."""
+
+
+def band_cards(names: Sequence[str]) -> list[Card]:
+    """Names of the planes of an image: ``BAND1`` and so on."""
+    return [(f"BAND{b}", name, "") for b, name in enumerate(names, start=1)]
+
+
+def read_bands(header: Any) -> tuple[str, ...]:
+    """The inverse of `band_cards`."""
+    found: list[str] = []
+    while (key := f"BAND{len(found) + 1}") in header:
+        found.append(header[key])
+    return tuple(found)
 
 
 def image_hdu(
@@ -63,14 +75,14 @@ def image_hdu(
     if number > 1:
         hdu.header["EXTVER"] = number
     if wcs is not None:
-        _place(hdu.header, wcs, data.ndim)
-    _fill(hdu.header, cards, comments)
+        _add_wcs(hdu.header, wcs, data.ndim)
+    _add_cards(hdu.header, cards, comments)
     return hdu
 
 
 def table_hdu(
     name: str,
-    columns: Mapping[str, Values],
+    columns: Mapping[str, tuple[Any, str, str]],
     cards: Sequence[Card] = (),
     *,
     number: int = 1,
@@ -82,37 +94,35 @@ def table_hdu(
     ----------
     name : str
         EXTNAME, in capitals.
-    columns : mapping of str to Values
-        By name, all of the same length.
+    columns : mapping of str to (array_like, str, str)
+        Values, unit and description of each column, all of the same length.
     cards, number, comments
         As for `image_hdu`.
     """
-    made, said = [], []
-    for key, (values, unit, description) in columns.items():
+    made = []
+    for key, (values, unit, _) in columns.items():
         array = np.asarray(values)
         declared = Column.like(key, array)
-        n = len(array)
-        stored = np.empty(n, dtype=declared.stored)
-        stored[...] = declared.encode(array, n)
+        stored = np.empty(len(array), dtype=declared.stored)
+        stored[...] = declared.encode(array, len(array))
         column = declared.fits_column()
         made.append(
             fits.Column(column.name, column.format, unit or None, dim=column.dim, array=stored)
         )
-        said.append(description)
     hdu = fits.BinTableHDU.from_columns(made, name=name.upper())
-    for k, text in enumerate(said, start=1):
-        if text:
-            hdu.header.set(f"TCOMM{k}", text_of(text)[:68], after=f"TFORM{k}")
+    for k, (_, _, description) in enumerate(columns.values(), start=1):
+        if description:
+            hdu.header.set(f"TCOMM{k}", _ascii(description)[:68], after=f"TFORM{k}")
     if number > 1:
         hdu.header["EXTVER"] = number
-    _fill(hdu.header, cards, comments)
+    _add_cards(hdu.header, cards, comments)
     return hdu
 
 
 def write_hdus(path: Path, cards: Sequence[Card], hdus: Sequence[Any]) -> None:
     """Write a FITS file of an empty primary HDU and extensions, atomically, with checksums."""
     first = fits.PrimaryHDU()
-    _fill(first.header, cards, ())
+    _add_cards(first.header, cards, ())
     whole = fits.HDUList([first, *hdus])
     whole.update_extend()
     for hdu in whole:
@@ -123,32 +133,42 @@ def write_hdus(path: Path, cards: Sequence[Card], hdus: Sequence[Any]) -> None:
         whole.writeto(temporary, overwrite=True)
 
 
-def in_native_order(values: Any) -> Any:
-    """What was read from a FITS file, in the byte order of this machine."""
+def read_hdus(path: Path) -> list[Any]:
+    """All HDUs of a file, with their data."""
+    with fits.open(path, memmap=False, lazy_load_hdus=False) as hdus:
+        for hdu in hdus:
+            _ = hdu.data
+        return list(hdus)
+
+
+def native(values: Any) -> Any:
+    """Values of a FITS file in the byte order of this machine, text without trailing blanks."""
     values = np.asarray(values)
+    if values.dtype.kind in "SU":
+        return np.char.rstrip(values.astype(str))
     return values.astype(values.dtype.newbyteorder("="))
 
 
-def text_of(value: Any) -> str:
+def _ascii(value: Any) -> str:
     """Text as FITS can hold it: printable ASCII, the rest escaped."""
     return bytes(ascii_text(np.array([str(value)])).item()).decode("ascii")
 
 
-def _fill(header: fits.Header, cards: Sequence[Card], comments: Sequence[str]) -> None:
+def _add_cards(header: fits.Header, cards: Sequence[Card], comments: Sequence[str]) -> None:
     for keyword, value, comment in cards:
         if value is None or (isinstance(value, float) and not np.isfinite(value)):
             continue
-        kept = text_of(value) if isinstance(value, str) else value
-        # A value leaves its comment what room there is, and none of a comment is better than half.
+        kept = _ascii(value) if isinstance(value, str) else value
+        # No comment is better than half of one.
         taken = len(str(fits.Card(keyword, kept)).rstrip()) + len(" / ")
         header[keyword] = (kept, comment if taken + len(comment) <= fits.Card.length else "")
     if any(len(str(value)) > 66 for value in header.values()) and "LONGSTRN" not in header:
         header["LONGSTRN"] = ("OGIP 1.0", "long strings are continued")
     for sentence in comments:
-        header.add_comment(text_of(sentence))
+        header.add_comment(_ascii(sentence))
 
 
-def _place(header: fits.Header, wcs: Any, axes: int) -> None:
+def _add_wcs(header: fits.Header, wcs: Any, axes: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         sky = wcs.to_header(relax=True)

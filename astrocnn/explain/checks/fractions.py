@@ -1,7 +1,9 @@
-"""Does the attribution fall where the cause is known to be?
+"""Fractions of the attribution: in each band, and in a region that is known to be the cause.
 
 References
 ----------
+Lundberg et al. 2020, Nature Machine Intelligence 2, 56 (arXiv:1905.04610): the mean absolute
+attribution as the importance of an input.
 Zhang et al. 2016, ECCV (arXiv:1608.00507), section 4.1 (the pointing game).
 """
 
@@ -16,22 +18,64 @@ from scipy.ndimage import binary_dilation
 
 from astrocnn import metrics
 from astrocnn.errors import InputsError, ModelError
-from astrocnn.explain.checks._maps import checked, on_pixels
+from astrocnn.explain.checks.correlation import sum_bands, validate_maps
 
-__all__ = ["Pointing", "pointing"]
+__all__ = ["Pointing", "band_fractions", "pointing"]
+
+
+def band_fractions(maps: Any) -> NDArray[np.float64]:
+    """Fraction of the absolute attribution in each band.
+
+    Those of gradients (saliency, SmoothGrad) are per unit of the normalized bands; those of
+    integrated gradients count what each band adds, whatever its unit.
+
+    Parameters
+    ----------
+    maps : array_like of shape (n, height, width, n_channels)
+        Of a method that tells bands apart.
+
+    Returns
+    -------
+    ndarray of shape (n, n_channels)
+        Rows add up to 1; NaN for a map of zeros.
+
+    Raises
+    ------
+    InputsError
+        If the maps do not tell bands apart.
+
+    Examples
+    --------
+    >>> maps = np.zeros((1, 2, 2, 2))
+    >>> maps[0, 0, 0], maps[0, 1, 1] = (3, 0), (-3, 2)
+    >>> band_fractions(maps)
+    array([[0.75, 0.25]])
+    """
+    found = validate_maps(maps)
+    if found.ndim == 3:
+        raise InputsError(
+            "These maps do not tell bands apart.",
+            received=f"shape {found.shape}",
+            allowed="(n, height, width, n_channels)",
+            hint="saliency, smooth_grad and integrated_gradients do",
+        )
+    total = np.abs(found).sum(axis=(1, 2))
+    whole = total.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        return np.where(whole > 0, total / whole, np.nan)
 
 
 class Pointing(NamedTuple):
-    """What `pointing` found; NaN for a map of nothing but zeros, or a mask without a pixel."""
+    """Result of `pointing`; NaN for a map of zeros, or a mask without a pixel."""
 
     inside: NDArray[np.float64]
-    """Share of the absolute attribution in the true region, of shape (n,)."""
+    """Fraction of the absolute attribution inside the true region, of shape (n,)."""
     expected: NDArray[np.float64]
-    """The same for a map that knows nothing: the share of the area, of shape (n,)."""
+    """The same for a uniform map: the fraction of the area, of shape (n,)."""
     hit: NDArray[np.float64]
     """1 where the maximum falls in the true region, else 0, of shape (n,).
 
-    Where several pixels share the maximum, the part of them that does.
+    Where several pixels share the maximum, the fraction of them that does.
     """
 
     def scores(self, *, n_resamples: int = 1000, seed: int = 0) -> dict[str, metrics.Score]:
@@ -48,7 +92,7 @@ class Pointing(NamedTuple):
         -------
         dict of str to Score
             ``inside``, ``expected``, ``gain``, the first over the second, and ``hit``, which for
-            a map that knows nothing is the expected share as well.
+            a uniform map is the expected fraction as well.
         """
         used = np.isfinite(self.inside)
         inside, expected, hit = (values[used] for values in self)
@@ -78,8 +122,8 @@ def pointing(maps: Any, masks: Any, *, margin: int = 0) -> Pointing:
     masks : array_like of shape (n, height, width)
         True, or not zero, on the pixels of the cause.
     margin : int
-        Pixels by which the masks are made wider on all sides, for methods that see coarsely; the
-        expected share grows with them.
+        Pixels by which the masks are made wider on all sides, for methods of low resolution; the
+        expected fraction grows with them.
 
     Returns
     -------
@@ -100,7 +144,7 @@ def pointing(maps: Any, masks: Any, *, margin: int = 0) -> Pointing:
     >>> found.inside, found.expected, found.hit
     (array([0.75]), array([0.25]), array([1.]))
     """
-    found = on_pixels(checked(maps))
+    found = sum_bands(validate_maps(maps))
     inside = np.asarray(masks) != 0
     if inside.shape != found.shape:
         raise InputsError(
@@ -109,12 +153,12 @@ def pointing(maps: Any, masks: Any, *, margin: int = 0) -> Pointing:
             allowed=f"shape {found.shape}",
         )
     if margin < 0:
-        raise ModelError("A margin cannot be negative.", received=margin)
+        raise ModelError("`margin` must be >= 0.", received=margin)
     if margin:
         inside = binary_dilation(inside, np.ones((1, 3, 3), bool), iterations=margin)
     total, known = found.sum(axis=(1, 2)), inside.any(axis=(1, 2))
     top = found == found.max(axis=(1, 2), keepdims=True)
     with np.errstate(invalid="ignore"):
-        share = np.where(inside, found, 0.0).sum(axis=(1, 2)) / total
-    answers = (share, inside.mean(axis=(1, 2)), (top & inside).sum((1, 2)) / top.sum((1, 2)))
-    return Pointing(*(np.where(known & (total > 0), answer, np.nan) for answer in answers))
+        fraction = np.where(inside, found, 0.0).sum(axis=(1, 2)) / total
+    results = (fraction, inside.mean(axis=(1, 2)), (top & inside).sum((1, 2)) / top.sum((1, 2)))
+    return Pointing(*(np.where(known & (total > 0), values, np.nan) for values in results))

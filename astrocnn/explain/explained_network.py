@@ -1,10 +1,10 @@
-"""The network of a run, ready to be looked into."""
+"""The network of a run, with the arrays it takes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,33 +13,57 @@ from astrocnn.backend import keras
 from astrocnn.catalog.roles import split_difference
 from astrocnn.datasets import Shards
 from astrocnn.errors import ModelError
-from astrocnn.explain.explained import FEW, Scalars
+from astrocnn.estimators import Ensemble, Estimator, KerasEstimator
+from astrocnn.explain.attribution import MAX_NAMED_SCALARS, Scalars
+from astrocnn.explain.network import as_strip
 from astrocnn.imaging import Inputs
 from astrocnn.targets import Task
 
-if TYPE_CHECKING:
-    from astrocnn.estimators import Estimator, KerasEstimator
-
-__all__ = ["Subject", "innermost", "subject_of"]
+__all__ = ["ExplainedNetwork", "innermost"]
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
-    """A trained network with the images, or the scalars alone, it learned from.
+class ExplainedNetwork:
+    """A trained network with the images, or the scalars alone, that it was trained on.
 
     Parameters
     ----------
-    network : KerasEstimator
-        Its model gives raw outputs by target.
+    estimator : KerasEstimator
+        Its model returns raw outputs by target.
     shards : Shards
         Images and scalars of all rows.
     remarks : tuple of str
         What a reader should know of the choice of the network.
     """
 
-    network: KerasEstimator
+    estimator: KerasEstimator
     shards: Shards
     remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def find(cls, estimator: Estimator, shards: Shards) -> ExplainedNetwork:
+        """The network inside an estimator: of an ensemble its first member.
+
+        Raises
+        ------
+        ModelError
+            If there is no network.
+        """
+        remarks = []
+        bare = _uncalibrated(estimator)
+        if isinstance(bare, Ensemble):
+            remarks.append(
+                f"the first of {len(bare.members)} members is explained: each has its own filters"
+            )
+        found = innermost(estimator)
+        if not isinstance(found, KerasEstimator):
+            raise ModelError(
+                "This run has no network to explain.",
+                received=found.facts.get("Method", type(found).__name__),
+                allowed="a run with model.architecture",
+                hint="'astrocnn report' shows feature importances of classical methods",
+            )
+        return cls(found, shards, tuple(remarks))
 
     @cached_property
     def model(self) -> keras.Model:
@@ -47,41 +71,41 @@ class Subject:
 
         Scalars alone are images one pixel high.
         """
-        from astrocnn.explain import as_strip
-
-        return self.network.model_ if self.inputs.bands else as_strip(self.network.model_)
+        model = self.estimator.model_
+        return model if self.inputs.bands else as_strip(model)
 
     @property
     def task(self) -> Task:
         """What the network itself predicts, before any calibration."""
-        return self.network.task
+        return self.estimator.task
 
     @property
     def inputs(self) -> Inputs:
         """What goes in."""
-        return self.network.inputs
+        return self.estimator.inputs
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """What the last axis of a normalized image counts; of scalars alone their names, if few."""
+        """Names along the last axis of a normalized image; of scalars alone theirs, if few."""
         bands, scalars = self.inputs.bands, self.inputs.scalars
         if not bands:
-            return scalars if len(scalars) <= FEW else ()
+            return scalars if len(scalars) <= MAX_NAMED_SCALARS else ()
         whitened = self.inputs.normalization and self.inputs.normalization.whitening is not None
         first = tuple(f"mixture {b + 1}" for b in range(len(bands))) if whitened else bands
         return (*first, *(f"mask of {b}" for b in bands)) if self.inputs.mask_channel else first
 
     def arrays(self, rows: Any) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Normalized images and standardized scalars of some rows, as `model` takes them."""
-        if (alone := self.alone(rows)) is not None:
-            return alone.standardized[:, None, :, None], None
+        scalars = self._scalars(rows)
+        if not self.inputs.bands:
+            assert scalars is not None
+            return scalars.standardized[:, None, :, None], None
         assert self.inputs.normalization is not None
-        images = np.asarray(
-            self.inputs.normalization.apply(self.shards.images(np.asarray(rows))), np.float32
-        )
-        return images, None if (found := self._scalars(rows)) is None else found.standardized
+        images = self.inputs.normalization.apply(self.shards.images(np.asarray(rows)))
+        standardized = None if scalars is None else scalars.standardized
+        return np.asarray(images, np.float32), standardized
 
-    def alone(self, rows: Any) -> Scalars | None:
+    def scalars_alone(self, rows: Any) -> Scalars | None:
         """Scalars of some rows, if the network takes them and no image."""
         return None if self.inputs.bands else self._scalars(rows)
 
@@ -94,13 +118,13 @@ class Subject:
         return Scalars(names, units, values, self.inputs.standardize(values))
 
     def _unit(self, name: str) -> str:
-        """Of a column, or of a difference of two that have the same."""
+        """Unit of a column, or of a difference of two that have the same."""
         table = self.shards.catalog.table
         known = [term for term in split_difference(name, table.colnames) if term in table.colnames]
         units = {str(table[term].unit or "") for term in known}
         return units.pop() if len(units) == 1 else ""
 
-    def flux(self, normalized: Any) -> NDArray[np.float32]:
+    def to_flux(self, normalized: Any) -> NDArray[np.float32]:
         """Images in flux from normalized ones."""
         assert self.inputs.normalization is not None
         found = np.asarray(normalized)[..., : self.inputs.n_bands]
@@ -117,37 +141,3 @@ def _uncalibrated(estimator: Any) -> Any:
     while hasattr(estimator, "estimator"):
         estimator = estimator.estimator
     return estimator
-
-
-def subject_of(estimator: Estimator, shards: Shards) -> Subject:
-    """The network inside an estimator.
-
-    Parameters
-    ----------
-    estimator : Estimator
-        Of a calibrated one the network inside is taken, of an ensemble the first member.
-    shards : Shards
-        The cutouts of the run.
-
-    Raises
-    ------
-    ModelError
-        If there is no network.
-    """
-    from astrocnn.estimators import Ensemble, KerasEstimator
-
-    remarks = []
-    bare = _uncalibrated(estimator)
-    if isinstance(bare, Ensemble):
-        remarks.append(
-            f"the first of {len(bare.members)} members is explained: each has filters of its own"
-        )
-    found = innermost(estimator)
-    if not isinstance(found, KerasEstimator):
-        raise ModelError(
-            "This run has no network to look into.",
-            received=found.facts.get("Method", type(found).__name__),
-            allowed="a run with model.architecture",
-            hint="'astrocnn report' shows what a classical method learned as far as that goes",
-        )
-    return Subject(found, shards, tuple(remarks))

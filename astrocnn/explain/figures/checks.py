@@ -1,4 +1,4 @@
-"""Can one believe the maps: pixels taken away, weights forgotten, bands."""
+"""Checks of attribution maps: deletion and insertion, weight randomization, fractions of bands."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from astrocnn.errors import PredictionError
+from astrocnn.explain.checks import DeletionInsertion
+from astrocnn.explain.figures.maps import require
 from astrocnn.report.style import COLORS, COLUMN, new_figure, styled
 
-__all__ = ["band_shares", "deletion_insertion", "randomization_stages"]
+__all__ = ["plot_band_fractions", "plot_deletion_insertion", "plot_randomization"]
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _RANDOM = "0.45"
 
 
 @styled
-def deletion_insertion(curves: Mapping[str, Any], *, ylabel: str = "output") -> Figure:
-    """Mean output while what matters most goes, and while it comes, beside random orders.
+def plot_deletion_insertion(
+    curves: Mapping[str, DeletionInsertion], *, ylabel: str = "output"
+) -> Figure:
+    """Mean output while pixels are removed, and brought back, beside random orders.
 
-    The gray band is the spread of single random orders, where it is known.
+    The gray band is the spread of single random orders.
 
     Parameters
     ----------
-    curves : mapping of str to object
-        By method, with the arrays ``fraction`` of shape (steps + 1,), ``deletion``,
-        ``insertion``, ``random_deletion`` and ``random_insertion`` of shape (n, steps + 1), and
-        perhaps ``random_deletion_std`` and ``random_insertion_std``.
+    curves : mapping of str to DeletionInsertion
+        By method.
     ylabel : str
         The number explained.
 
@@ -39,20 +39,18 @@ def deletion_insertion(curves: Mapping[str, Any], *, ylabel: str = "output") -> 
     PredictionError
         If there is no curve.
     """
-    _some(curves)
+    _validate_some(curves)
     figure = Figure(figsize=(COLUMN * 2.05, COLUMN * 0.92), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    words = {"deletion": "taken away", "insertion": "brought back"}
-    for axes, (kind, done) in zip(panels, words.items(), strict=True):
+    verbs = {"deletion": "removed", "insertion": "brought back"}
+    for axes, (kind, done) in zip(panels, verbs.items(), strict=True):
         first = next(iter(curves.values()))
         x = 100 * np.asarray(first.fraction, float)
         random = _mean([getattr(c, f"random_{kind}") for c in curves.values()])
         axes.plot(x, random, "--", color=_RANDOM, lw=1.3, label="random order", zorder=1.5)
-        spreads = [getattr(c, f"random_{kind}_std", None) for c in curves.values()]
-        known = [np.asarray(s, float) ** 2 for s in spreads if s is not None]
-        if known:
-            spread = np.sqrt(_mean(known))
-            axes.fill_between(x, random - spread, random + spread, color="0.82", lw=0, zorder=1)
+        squares = [getattr(c, f"random_{kind}_std") ** 2 for c in curves.values()]
+        spread = np.sqrt(_mean(squares))
+        axes.fill_between(x, random - spread, random + spread, color="0.82", lw=0, zorder=1)
         for i, (name, found) in enumerate(curves.items()):
             y = _mean([getattr(found, kind)])
             style = {"color": COLORS[i % len(COLORS)], "marker": _MARKERS[i % len(_MARKERS)]}
@@ -65,10 +63,10 @@ def deletion_insertion(curves: Mapping[str, Any], *, ylabel: str = "output") -> 
 
 
 @styled
-def randomization_stages(stages: Sequence[str], correlations: Mapping[str, Any]) -> Figure:
-    """Likeness of maps to those of networks that forget their layers, from the output down.
+def plot_randomization(stages: Sequence[str], correlations: Mapping[str, Any]) -> Figure:
+    """Correlation of maps with those under weight randomization, from the output down.
 
-    A map that stays as it was does not show what the network has learned.  Bars are 16 % and 84 %
+    A map that does not change does not depend on the weights.  Bars are 16 % and 84 %
     quantiles over objects.
 
     Parameters
@@ -83,14 +81,14 @@ def randomization_stages(stages: Sequence[str], correlations: Mapping[str, Any])
     PredictionError
         If there is no method, or not a correlation for each stage.
     """
-    _some(correlations)
+    _validate_some(correlations)
     found = {name: np.asarray(c, float) for name, c in correlations.items()}
-    if any(c.ndim != 2 or c.shape[1] != len(stages) for c in found.values()):
-        raise PredictionError(
-            "There must be one correlation for each object and stage.",
-            received={name: c.shape for name, c in found.items()},
-            allowed=f"(n, {len(stages)})",
-        )
+    require(
+        all(c.ndim == 2 and c.shape[1] == len(stages) for c in found.values()),
+        "There must be one correlation for each object and stage.",
+        {name: c.shape for name, c in found.items()},
+        f"(n, {len(stages)})",
+    )
     width = min(2.05 * COLUMN, max(COLUMN * 1.1, 0.42 * len(stages) + 0.9))
     figure, axes = new_figure(width, COLUMN * 0.95)
     x = np.arange(len(stages) + 1)
@@ -118,25 +116,25 @@ def randomization_stages(stages: Sequence[str], correlations: Mapping[str, Any])
 
 
 @styled
-def band_shares(
-    shares: Mapping[str, Any],
+def plot_band_fractions(
+    fractions: Mapping[str, Any],
     *,
     band_names: Sequence[str],
     along: tuple[str, Any] | None = None,
     n_bins: int = 6,
 ) -> Figure:
-    """Part of the absolute attribution in each band: over all objects, or along a column.
+    """Fraction of the absolute attribution in each band: over all objects, or along a column.
 
     Bars and bands reach from 16 % to 84 % of the objects, symbols are medians.
 
     Parameters
     ----------
-    shares : mapping of str to array_like of shape (n, n_bands)
+    fractions : mapping of str to array_like of shape (n, n_bands)
         By method.
     band_names : sequence of str
         One for each band.
     along : (str, array_like of shape (n,)), optional
-        Words for the axis, and values by which objects are put in bins: a redshift, for instance.
+        Label of the axis, and values by which objects are put in bins: a redshift, for instance.
     n_bins : int
         Bins with equally many objects, at most; fewer where there are few objects.
 
@@ -145,24 +143,24 @@ def band_shares(
     PredictionError
         If there is no method, or the shapes do not belong together.
     """
-    _some(shares)
-    found = {name: np.asarray(s, float) for name, s in shares.items()}
+    _validate_some(fractions)
+    found = {name: np.asarray(s, float) for name, s in fractions.items()}
     n = len(next(iter(found.values())))
-    if any(s.shape != (n, len(band_names)) for s in found.values()) or not n:
-        raise PredictionError(
-            "There must be one share for each object and band.",
-            received={name: s.shape for name, s in found.items()},
-            allowed=f"(n, {len(band_names)})",
-        )
+    require(
+        n and all(s.shape == (n, len(band_names)) for s in found.values()),
+        "There must be one fraction for each object and band.",
+        {name: s.shape for name, s in found.items()},
+        f"(n, {len(band_names)})",
+    )
     if along is None:
         return _over_all(found, band_names)
     label, values = along[0], np.asarray(along[1], float)
-    if values.shape != (n,):
-        raise PredictionError(
-            f"There must be a value of '{label}' for each object.",
-            received=values.shape,
-            allowed=(n,),
-        )
+    require(
+        values.shape == (n,),
+        f"There must be a value of '{label}' for each object.",
+        values.shape,
+        (n,),
+    )
     return _along(found, band_names, label, values, n_bins)
 
 
@@ -178,13 +176,13 @@ def _over_all(found: Mapping[str, Any], band_names: Sequence[str]) -> Figure:
         axes.bar(place, middle, 0.9 * each, color=color, alpha=0.75, lw=0, label=name)
         error = [middle - low, high - middle]
         axes.errorbar(place, middle, error, fmt="none", ecolor="0.2", elinewidth=0.9, capsize=1.5)
-    axes.axhline(100 / len(band_names), color="0.4", ls=":", lw=1, label="all alike")
+    axes.axhline(100 / len(band_names), color="0.4", ls=":", lw=1, label="uniform")
     aslant: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
     # Names that would touch one another at this width.
     crowded = len(band_names) * (2 + max(map(len, band_names))) > 12 * width
     axes.set_xticks(x, band_names, **(aslant if crowded else {}))
     axes.tick_params(axis="x", length=0)
-    axes.set(ylabel="part of the attribution [%]", ylim=(0, None))
+    axes.set(ylabel="fraction of the attribution [%]", ylim=(0, None))
     figure.legend(loc="outside upper center", ncols=2 if width < 5 else 4)
     return figure
 
@@ -210,7 +208,7 @@ def _along(
         axes.set_visible(False)
     panels[0, 0].set_ylim(0, None)
     figure.supxlabel(label, fontsize=9.5)
-    figure.supylabel("part of the attribution [%]", fontsize=9.5)
+    figure.supylabel("fraction of the attribution [%]", fontsize=9.5)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     # As many as have room beside one another, with their symbols.
     columns = int(np.clip(95 // (6 + max(map(len, labels), default=0)), 1, 7))
@@ -219,7 +217,7 @@ def _along(
 
 
 def _lines(
-    axes: Axes, values: Any, shares: Any, groups: Any, shades: Any, band_names: Sequence[str]
+    axes: Any, values: Any, shares: Any, groups: Any, shades: Any, band_names: Sequence[str]
 ) -> None:
     groups = [group for group in groups if len(group)]
     center = np.array([np.median(values[group]) for group in groups])
@@ -252,6 +250,5 @@ def _mean(parts: Sequence[Any]) -> Any:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _some(found: Mapping[str, Any]) -> None:
-    if not found:
-        raise PredictionError("There is no method to draw.", allowed="one entry for each method")
+def _validate_some(found: Mapping[str, Any]) -> None:
+    require(found, "There is no method to plot.", "none", "one entry for each method")

@@ -1,4 +1,4 @@
-"""Maps as the checks read them: finite, a number for each pixel, compared by ranks."""
+"""Maps as the checks compare them: finite, one number per pixel, by ranks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from scipy.stats import rankdata
 
 from astrocnn.errors import InputsError
 
-__all__ = ["checked", "on_pixels", "pearson", "spearman"]
+__all__ = ["pearson", "spearman", "sum_bands", "validate_maps"]
 
 
-def checked(maps: Any, shape: tuple[int, ...] | None = None) -> NDArray[np.float64]:
+def validate_maps(maps: Any, shape: tuple[int, ...] | None = None) -> NDArray[np.float64]:
     """Maps of shape (n, height, width) or (n, height, width, n_channels), all finite.
 
     Parameters
@@ -26,24 +26,24 @@ def checked(maps: Any, shape: tuple[int, ...] | None = None) -> NDArray[np.float
     Raises
     ------
     InputsError
-        If they have another shape, or a number is not finite.
+        If they have another shape, or a value is not finite.
     """
     found = np.asarray(maps, np.float64)
     same = shape is None or found.shape[:3] == tuple(shape)
     if found.ndim not in (3, 4) or not found.size or not same:
         n, height, width = ("n", "height", "width") if shape is None else shape
         raise InputsError(
-            "These are no maps on the pixels of the images.",
+            "The maps do not lie on the pixels of the images.",
             received=f"shape {found.shape}",
             allowed=f"({n}, {height}, {width}) or ({n}, {height}, {width}, n_channels)",
-            hint="take the function pixel_map of a method",
+            hint="take a method whose result lies on the pixels",
         )
     if not np.isfinite(found).all():
-        raise InputsError("Some numbers of the maps are not finite.")
+        raise InputsError("The maps have values that are not finite.")
     return found
 
 
-def on_pixels(maps: NDArray[np.float64], *, signed: bool = False) -> NDArray[np.float64]:
+def sum_bands(maps: NDArray[np.float64], *, signed: bool = False) -> NDArray[np.float64]:
     """Attribution of each pixel, over all bands, of shape (n, height, width).
 
     Absolute values are added up, or with `signed` the values as they are.
@@ -55,7 +55,7 @@ def on_pixels(maps: NDArray[np.float64], *, signed: bool = False) -> NDArray[np.
 def pearson(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     """Correlation of each row of two arrays of shape (n, m), of shape (n,).
 
-    NaN where one of the rows is the same everywhere, for then nothing can be compared.
+    NaN where one of the rows is constant.
     """
     a, b = (np.asarray(x, np.float64) for x in (a, b))
     flat = (np.ptp(a, axis=1) == 0) | (np.ptp(b, axis=1) == 0)

@@ -1,0 +1,395 @@
+"""Attribution maps of some objects with their checks: what is computed, written and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.backend import keras
+from astrocnn.errors import ModelError
+from astrocnn.explain.checks import DeletionInsertion, Pointing, band_fractions
+from astrocnn.explain.checks import deletion as check_deletion
+from astrocnn.explain.checks import randomization as check_randomization
+from astrocnn.explain.checks import shift as check_shift
+from astrocnn.explain.methods import AttributionMethod
+from astrocnn.explain.network import compute_scores, validate_square
+from astrocnn.explain.target import ExplainTarget
+
+__all__ = [
+    "CHECKS",
+    "MAX_NAMED_SCALARS",
+    "Attribution",
+    "ExplainedObjects",
+    "Explanation",
+    "MapChecks",
+    "Scalars",
+    "compute_attribution",
+]
+
+CHECKS = ("deletion", "shift", "randomization")
+"""Checks of a map; the fraction of each band costs nothing and is always there."""
+
+MAX_NAMED_SCALARS = 30
+"""Scalars up to which each has its name in figures and a column in tables; more are a spectrum."""
+
+N_RANDOMIZED = 3
+"""Objects whose maps are computed again under weight randomization, spread over all."""
+_STAGES = 3
+_STEPS, _ORDERS = 12, 3
+_SMALLEST_SHIFTED = 8
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Scalars:
+    """Inputs of a network that takes no image; maps of it are one pixel high.
+
+    Parameters
+    ----------
+    names, units : sequence of str of length n_scalars
+        Of each scalar; an empty unit where there is none.
+    values : ndarray of shape (n, n_scalars)
+        As in the catalogue.
+    standardized : ndarray of shape (n, n_scalars)
+        As the network takes them: minus the mean of the training set, in its standard deviations.
+    """
+
+    names: Sequence[str]
+    units: Sequence[str]
+    values: Array
+    standardized: Array
+
+
+@dataclass(frozen=True, eq=False)
+class ExplainedObjects:
+    """The objects that are explained.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,)
+        Identifiers.
+    rows : ndarray of int of shape (n,)
+        Rows of the catalogue.
+    ra, dec : ndarray of shape (n,), optional
+        ICRS [deg].
+    images : ndarray of shape (n, height, width, n_bands), optional
+        Flux [`unit`], NaN where there is no data; of no use where there are `scalars`.
+    wcs : sequence, optional
+        The WCS of each image, or None.
+    bands : sequence of str
+        Names of the bands.
+    channels : sequence of str
+        Names along the last axis of a map: the bands, and masks or mixtures of them if the
+        network takes such; or the scalars, if few.
+    unit : str
+        Of the images.
+    scalars : Scalars, optional
+        If the network takes them and no image.
+    pixel_scale : float, optional
+        [arcsec/pixel]
+    orientation : str
+        Of all images, if they are alike: "N up, E left".
+    """
+
+    ids: Any
+    rows: Any
+    ra: Any = None
+    dec: Any = None
+    images: Any = None
+    wcs: Sequence[Any] = ()
+    bands: Sequence[str] = ()
+    channels: Sequence[str] = ()
+    unit: str = ""
+    scalars: Scalars | None = None
+    pixel_scale: float | None = None
+    orientation: str = ""
+
+    def channel_names(self, count: int) -> Sequence[str]:
+        """Names of channels or bands, or their numbers if there are others than known."""
+        for names in (self.channels, self.bands):
+            if len(names) == count:
+                return names
+        return [str(i) for i in range(count)]
+
+
+@dataclass(eq=False)
+class MapChecks:
+    """Checks of the maps of one method; None where a check was not made.
+
+    Parameters
+    ----------
+    residual : ndarray of shape (n,)
+        By how much the sum of attributions misses the change of the target.
+    curves : DeletionInsertion
+        See `astrocnn.explain.checks.deletion`.
+    shift : ndarray of shape (n,)
+        Correlation with the map of the image moved by one pixel.
+    randomization : ndarray of shape (n, n_stages)
+        Rank correlation with the map of the network with random weights; NaN for objects left out.
+    fractions : ndarray of shape (n, n_channels)
+        Fraction of the attribution in each band, or of each scalar.
+    pointing : Pointing
+        Where the cause is known.
+    """
+
+    residual: Array | None = None
+    curves: DeletionInsertion | None = None
+    shift: Array | None = None
+    randomization: Array | None = None
+    fractions: Array | None = None
+    pointing: Pointing | None = None
+
+
+@dataclass(eq=False)
+class Attribution:
+    """Maps of several methods for one number of each object, with their checks.
+
+    Parameters
+    ----------
+    label : str
+        The number explained: `ExplainTarget.label`.
+    objects : ExplainedObjects, optional
+        With images and WCS.
+    name : str
+        The target predicted.
+    labels : sequence of str of length n
+        The number explained of each object.
+    scores : ndarray of shape (n,)
+        Its values.
+    truths, predictions : sequence of str of length n
+        Label, empty where unknown, and prediction of each object, in words.
+    maps : dict of str to ndarray of shape (n, height, width) or (n, height, width, n_channels)
+        By method; of scalars, images one pixel high.
+    checks : dict of str to MapChecks
+        By method.
+    stages : sequence of str
+        Layers in the order in which they were randomized, from the output down.
+    layer : str
+        The layer explained, if it is one.
+    along : (str, ndarray of shape (n,)), optional
+        A predicted quantity along which fractions are shown: its name and values.
+    skipped : dict of str to str
+        Why a method is left out.
+    """
+
+    label: str
+    objects: ExplainedObjects | None = None
+    name: str = ""
+    labels: Sequence[str] = ()
+    scores: Any = None
+    truths: Sequence[str] = ()
+    predictions: Sequence[str] = ()
+    maps: dict[str, Array] = field(default_factory=dict)
+    checks: dict[str, MapChecks] = field(default_factory=dict)
+    stages: Sequence[str] = ()
+    layer: str = ""
+    along: tuple[str, Any] | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def check(self, name: str) -> dict[str, Any]:
+        """One check of all methods for which it was made."""
+        found = {method: getattr(checks, name) for method, checks in self.checks.items()}
+        return {method: value for method, value in found.items() if value is not None}
+
+    @property
+    def captions(self) -> list[str]:
+        """What stands beside each object: identifier, label and prediction, a line each."""
+        ids = [""] * len(self.truths) if self.objects is None else self.objects.ids
+        return [_caption(*one) for one in zip(ids, self.truths, self.predictions, strict=True)]
+
+
+def _caption(identifier: Any, truth: str, prediction: str) -> str:
+    text = str(identifier)
+    text = text if len(text) <= 20 else f"{text[:8]}...{text[-8:]}"
+    prediction = prediction.replace("+-", "\u00b1")
+    parts = (text, truth and f"label {truth}", prediction and f"predicted {prediction}")
+    return "\n".join(part for part in parts if part)
+
+
+@dataclass(eq=False)
+class Explanation:
+    """All that is known of the decisions of a network: what is written, and what is shown.
+
+    Parameters
+    ----------
+    objects : ExplainedObjects
+        Those of all attributions.
+    attributions : sequence of Attribution
+        One for each number explained.
+    inspections : mapping of str to sequence of HDU
+        Of the network as a whole, by method.
+    cards : mapping of str to object
+        Provenance: values of the primary header.
+    images : callable, optional
+        From rows of the catalogue to images.
+    """
+
+    objects: ExplainedObjects
+    attributions: Sequence[Attribution] = ()
+    inspections: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    cards: Mapping[str, Any] = field(default_factory=dict)
+    images: Callable[[Any], Any] | None = None
+
+
+def compute_attribution(
+    model: keras.Model,
+    images: Any,
+    target: ExplainTarget,
+    methods: Mapping[str, AttributionMethod],
+    *,
+    scalars: Any = None,
+    checks: Sequence[str] = (),
+    sampler: Callable[[keras.Model], keras.Model] | None = None,
+    square: int | None = None,
+) -> tuple[Attribution, Iterator[str]]:
+    """Maps of several methods, and checks of each.
+
+    Parameters
+    ----------
+    model, images, target, scalars
+        See `astrocnn.explain.methods`.
+    methods : mapping of str to AttributionMethod
+        See `astrocnn.explain.methods.select_methods`.
+    checks : sequence of str
+        Some of `CHECKS`.
+    sampler : callable, optional
+        For an uncertainty: makes a network that returns draws from `model`.
+    square : int, optional
+        Side of the square that hides a part of the image [pixel], for methods that have one.
+
+    Returns
+    -------
+    attribution : Attribution
+        Without objects; filled while the steps are taken.
+    steps : iterator of str
+        Computes one map or check at a time, and names it: exhaust it.
+
+    Raises
+    ------
+    ModelError
+        If the network lacks the target, or the square is larger than the image.
+    """
+    images = np.asarray(images, np.float32)
+    if any(method.square for method in methods.values()):
+        validate_square(square, *images.shape[1:3])
+    network = model if sampler is None else sampler(model)
+    attribution = Attribution(
+        target.label,
+        name=target.name,
+        layer=target.layer or "",
+        labels=target.labels(len(images)),
+        scores=compute_scores(network, images, target, scalars=scalars),
+    )
+    work = _Work(attribution, model, network, images, target, scalars, sampler, square)
+    return attribution, work.steps(methods, checks)
+
+
+@dataclass(eq=False)
+class _Work:
+    """The arrays that maps and checks share."""
+
+    attribution: Attribution
+    model: keras.Model
+    network: keras.Model
+    images: NDArray[np.float32]
+    target: ExplainTarget
+    scalars: Any
+    sampler: Callable[[keras.Model], keras.Model] | None
+    square: int | None
+
+    def steps(
+        self, methods: Mapping[str, AttributionMethod], checks: Sequence[str]
+    ) -> Iterator[str]:
+        for name, method in methods.items():
+            options = dict(
+                method.report_options_scalars if self.is_strip else method.report_options
+            )
+            if method.square and self.square is not None:
+                options[method.square] = self.square
+            compute = partial(method, **options)
+            self._map(name, partial(method.compute, **options))
+            yield name
+            for check in checks:
+                if name in self.attribution.maps:
+                    made = self.attribution.checks[name]
+                    getattr(self, f"_{check}")(made, compute, self.attribution.maps[name])
+                yield f"{name}: {check}"
+
+    @property
+    def is_strip(self) -> bool:
+        return bool(self.images.shape[1] == 1)
+
+    def _map(self, name: str, compute: Callable[..., Any]) -> None:
+        try:
+            found = compute(self.network, self.images, self.target, scalars=self.scalars)
+        except ModelError as error:
+            self.attribution.skipped[name] = error.what
+            return
+        made = np.asarray(getattr(found, "attribution", found))
+        if made.shape[:3] != self.images.shape[:3]:
+            self.attribution.skipped[name] = f"Its maps have the shape {made.shape}."
+            return
+        # Scalars are to the target what bands are.
+        by_band = made.reshape(len(made), 1, 1, -1) if self.is_strip else made
+        self.attribution.maps[name] = made
+        self.attribution.checks[name] = MapChecks(
+            residual=getattr(found, "residual", None),
+            fractions=band_fractions(by_band) if by_band.ndim == 4 else None,
+        )
+
+    def _deletion(self, made: MapChecks, _: Any, maps: Array) -> None:
+        n_pixels = self.images.shape[1] * self.images.shape[2]
+        made.curves = check_deletion(
+            self.network,
+            self.images,
+            self.target,
+            maps,
+            scalars=self.scalars,
+            steps=min(_STEPS, n_pixels),
+            draws=_ORDERS,
+        )
+
+    def _shift(self, made: MapChecks, compute: Callable[..., Array], maps: Array) -> None:
+        if min(self.images.shape[1:3]) < _SMALLEST_SHIFTED:
+            return
+        made.shift = check_shift(
+            compute,
+            self.network,
+            self.images,
+            self.target,
+            scalars=self.scalars,
+            maps=maps,
+            moves=((1, 1),),
+        ).mean(axis=1)
+
+    def _randomization(self, made: MapChecks, compute: Callable[..., Array], maps: Array) -> None:
+        n = len(self.images)
+        # Scalars have few values to be ranked, and are soon computed.
+        count = min(n, (8 if self.is_strip else 1) * N_RANDOMIZED)
+        rows = np.unique(np.linspace(0, n - 1, count).round().astype(int))
+        target = few = self.target.take(rows)
+        if self.sampler is not None:
+            # Layers behind the draws can be randomized, those of the draws cannot.
+            method, sampler, target = compute, self.sampler, few.one_draw
+
+            def compute(model: keras.Model, images: Any, _: Any, **options: Any) -> Array:
+                return method(sampler(model), images, few, **options)
+
+        found = check_randomization(
+            compute,
+            self.model,
+            self.images[rows],
+            target,
+            scalars=None if self.scalars is None else self.scalars[rows],
+            maps=maps[rows],
+            stages=_STAGES,
+        )
+        self.attribution.stages = found.stages
+        made.randomization = np.full((n, len(found.stages)), np.nan)
+        made.randomization[rows] = found.correlation

@@ -1,0 +1,456 @@
+"""The chapters of a report on explanations: attribution, its checks, the network as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from astropy.units import Unit
+from numpy.typing import NDArray
+
+from astrocnn.errors import ConfigError
+from astrocnn.explain import figures
+from astrocnn.explain.attribution import MAX_NAMED_SCALARS, Attribution, Explanation, Scalars
+from astrocnn.explain.checks import DeletionInsertion
+from astrocnn.explain.checks.deletion import CURVES
+from astrocnn.explain.methods import AttributionMethod, InspectionMethod, get_method, get_title
+from astrocnn.report.page import Chapter, Picture, Table
+
+__all__ = ["build_chapters"]
+
+_OBJECTS, _SHEETS, _BY_BAND = 6, 4, 2
+"""Objects on a sheet, sheets, and objects that are shown band by band."""
+_BARS, _SPECTRA = 45, 3
+"""Bars of a method, and spectra, on a sheet."""
+_LINES = 10
+"""Scalars up to which the fraction of each is plotted along a column."""
+_ENOUGH = 24
+"""Objects from which on fractions are also plotted along a column."""
+_LITTLE = 0.1
+"""Fraction of the differences between objects below which pixels hardly count."""
+_BAND_NOTE = (
+    " Integrated gradients count what a band adds, gradients how sensitive the number is to it."
+)
+
+_CHECKS = {
+    "Deletion": "{pixels} are {filled}, the most important of the map first. The area by which "
+    "the curve is ahead of that of random orders on the way to the number of {empty}, in units of "
+    "the number: the mean, and for how many objects it is ahead.",
+    "Insertion": "the same while the {pixels} are brought back, on the way to the number of the "
+    "{image}.",
+    "Random weights": "median rank correlation with the map under weight randomization (Adebayo "
+    "et al. 2018), over a few of the objects. Of a map that depends on the weights it is far from "
+    "1.",
+    "Image shifted": "median correlation with the map of the image moved by one pixel, after "
+    "moving it back. Of a stable map it is near 1.",
+    "Inside": "fraction of the attribution inside the region that is known to be the cause; beside "
+    "it the expected fraction of a uniform map, and how often the peak is inside.",
+}
+_IMAGE_WORDS = {
+    "pixels": "pixels",
+    "filled": "filled with sky noise",
+    "empty": "empty sky",
+    "image": "image",
+}
+_SCALAR_WORDS = {
+    "pixels": "inputs",
+    "filled": "set to their means in the training set",
+    "empty": "the mean object",
+    "image": "object",
+}
+
+
+def build_chapters(found: Explanation) -> list[Chapter]:
+    """Those of the three chapters for which there is something to show."""
+    made = [
+        _attribution_chapter(found) if found.attributions else None,
+        _checks_chapter(found),
+        _inspection_chapter(found),
+    ]
+    return [chapter for chapter in made if chapter is not None]
+
+
+def _attribution_chapter(found: Explanation) -> Chapter:
+    scalars = found.objects.scalars
+    if scalars is not None:
+        text = [
+            "How much each input contributes to the number explained, compared with the mean "
+            "object, of which each input is the mean of the training set. Red raises the number, "
+            "blue lowers it.",
+            "Correlated inputs, such as neighbors in a spectrum or a magnitude and a color made of "
+            "it, share their contribution in one of many ways: their sum is better determined than "
+            "each.",
+        ]
+        columns = ["Method", "Meaning of a value"]
+    else:
+        text = [
+            "Maps of the contribution of each pixel to the number explained. Red raises it, blue "
+            "lowers it; the bands of a method are added up. The number below a map is the value of "
+            "full color: maps with small numbers show little. The gray line is the isophote of the "
+            "object, five times the noise above the sky; the line on the second image holds half "
+            "of the map of one method.",
+            "Methods answer different questions, and a convincing map may still be wrong: see the "
+            "checks that follow.",
+            *(text for one in found.attributions if (text := _pixel_effect(one))),
+        ]
+        columns = ["Method", "Meaning of a map"]
+    methods = dict.fromkeys(name for one in found.attributions for name in one.maps)
+    rows = [
+        [get_title(name), meaning]
+        for name in methods
+        if (meaning := _declared(name, "scalars_meaning" if scalars else "meaning"))
+    ]
+    tables = [Table(columns, rows)] if rows else []
+    pictures = []
+    for one in found.attributions:
+        if not one.maps:
+            continue
+        if scalars is None:
+            names = found.objects.channel_names(_n_fractions(one))
+            pictures += [*_map_sheets(found, one), *_by_band(found, one)]
+            pictures += _fraction_pictures(one, names, "band", _BAND_NOTE)
+        elif len(scalars.names) <= MAX_NAMED_SCALARS:
+            pictures += _input_pictures(one, scalars)
+        else:
+            pictures += _spectrum_pictures(one, scalars)
+    return Chapter("Attribution", text, pictures, tables)
+
+
+def _declared(name: str, attribute: str) -> Any:
+    """What a method declares; None where it is not known here."""
+    try:
+        return getattr(get_method(name), attribute, None)
+    except ConfigError:
+        return None
+
+
+def _pixel_effect(one: Attribution) -> str:
+    """By how much all pixels together change the number, where it was measured."""
+    curves = one.check("curves")
+    if not curves:
+        return ""
+    curve = np.asarray(next(iter(curves.values())).deletion, float)
+    whole, empty = curve[:, 0], curve[:, -1]
+    change, spread = float(np.median(np.abs(whole - empty))), float(np.std(whole))
+    text = (
+        f"All pixels together: filled with sky noise they change the {one.label} by {change:.2g} "
+        f"in the median of these objects; of the images it is {np.median(whole):.3g}, of empty sky "
+        f"{np.median(empty):.3g}."
+    )
+    if change < _LITTLE * spread:
+        text += (
+            f" That is little beside the differences between the objects (standard deviation "
+            f"{spread:.2g}): the network mostly uses other inputs than pixels, such as its "
+            "scalars, and these maps show the little that is left."
+        )
+    return text
+
+
+def _parts(one: Attribution, step: int) -> list[slice]:
+    count = min(len(one.truths), step * _SHEETS)
+    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+
+
+def _sheet(one: Attribution, part: slice, figure: Any, text: str, *, raster: bool) -> Picture:
+    """A picture of some objects, which its alternative text names."""
+    caption = f"{one.label}: {text}"
+    names = "; ".join(_one_line(label) for label in one.captions[part])
+    return Picture(figure, caption, f"{caption} {names}", raster=raster)
+
+
+def _one_line(label: str) -> str:
+    return label.replace("\n", ", ")
+
+
+def _map_sheets(found: Explanation, one: Attribution) -> list[Picture]:
+    objects = found.objects
+    # The outline is that of a method whose map adds up to something.
+    first = "integrated_gradients" if "integrated_gradients" in one.maps else next(iter(one.maps))
+    pictures = []
+    for part in _parts(one, _OBJECTS):
+        figure = figures.plot_attribution(
+            np.asarray(objects.images)[part],
+            {get_title(name): np.asarray(values)[part] for name, values in one.maps.items()},
+            labels=one.captions[part],
+            band_names=objects.bands,
+            pixel_scale=objects.pixel_scale,
+            contour=get_title(first),
+            foot="; ".join(text for text in (one.label, objects.orientation) if text),
+        )
+        pictures.append(_sheet(one, part, figure, "maps of each method.", raster=True))
+    return pictures
+
+
+def _by_band(found: Explanation, one: Attribution) -> list[Picture]:
+    objects = found.objects
+    maps = {get_title(m): v for m, v in one.maps.items() if v.ndim == 4 and v.shape[-1] > 1}
+    pictures = []
+    for i in range(min(len(one.truths), _BY_BAND) if maps else 0):
+        label = _one_line(one.captions[i])
+        figure = figures.plot_attribution_by_band(
+            np.asarray(objects.images)[i],
+            {name: values[i] for name, values in maps.items()},
+            band_names=objects.bands,
+            channel_names=objects.channel_names(next(iter(maps.values())).shape[-1]),
+            pixel_scale=objects.pixel_scale,
+            title=f"{label}\n{one.label}",
+        )
+        caption = f"{one.label}, band by band; the bands of a method share one scale."
+        pictures.append(Picture(figure, caption, f"{label}: {caption}", raster=True))
+    return pictures
+
+
+def _n_fractions(one: Attribution) -> int:
+    found = one.check("fractions")
+    return np.shape(next(iter(found.values())))[-1] if found else 0
+
+
+def _fraction_pictures(
+    one: Attribution, names: Sequence[str], noun: str, note: str = "", *, along: bool = True
+) -> list[Picture]:
+    """Fractions over all objects, and along a column where there are enough objects."""
+    fractions = {get_title(name): values for name, values in one.check("fractions").items()}
+    if not fractions:
+        return []
+    caption = (
+        f"{one.label}: fraction of the absolute attribution of each {noun}. Medians of objects, "
+        f"with the range from 16 % to 84 % of them; dotted, a uniform map.{note}"
+    )
+    figure = figures.plot_band_fractions(fractions, band_names=names)
+    pictures = [Picture(figure, caption)]
+    if along and one.along is not None and np.isfinite(one.along[1]).sum() >= _ENOUGH:
+        figure = figures.plot_band_fractions(fractions, band_names=names, along=one.along)
+        pictures.append(Picture(figure, f"{one.label}: the same along {one.along[0]}."))
+    return pictures
+
+
+def _by_method(one: Attribution) -> dict[str, NDArray[Any]]:
+    """Attributions of scalars, of shape (n, n_scalars), and their unit where it is not that of
+    the number explained."""
+    found = {}
+    for name, values in one.maps.items():
+        unit = ", per $\\sigma$" if _declared(name, "is_gradient") else ""
+        found[get_title(name) + unit] = np.asarray(values, float).reshape(len(values), -1)
+    return found
+
+
+def _input_pictures(one: Attribution, scalars: Scalars) -> list[Picture]:
+    """Bars of single objects, and all objects together."""
+    pictures = []
+    added = _by_method(one)
+    names = _with_minus(scalars.names)
+    if "integrated_gradients" in one.maps:
+        figure = figures.plot_input_summary(
+            added[get_title("integrated_gradients")],
+            scalars.standardized,
+            names=names,
+            output=one.label,
+        )
+        caption = (
+            f"{one.label}: what each input adds, by integrated gradients, to that of the mean "
+            f"object. Left, the mean of its absolute value over {len(one.truths)} objects; right, "
+            "each object, colored by the value of the input."
+        )
+        pictures.append(Picture(figure, caption))
+    pictures += _fraction_pictures(one, names, "input", along=len(names) <= _LINES)
+    texts = np.array(
+        [
+            _with_minus(
+                f"{name} = {value:.4g} {unit}".rstrip()
+                for name, value, unit in zip(scalars.names, row, scalars.units, strict=True)
+            )
+            for row in scalars.values
+        ]
+    )
+    for part in _parts(one, min(max(1, _BARS // len(names)), _OBJECTS)):
+        figure = figures.plot_input_bars(
+            {method: values[part] for method, values in added.items()},
+            names=texts[part],
+            labels=[_one_line(label) for label in one.captions[part]],
+            foot=one.label,
+        )
+        pictures.append(_sheet(one, part, figure, "values of each method.", raster=False))
+    return pictures
+
+
+def _spectrum_pictures(one: Attribution, scalars: Scalars) -> list[Picture]:
+    """Lines along the inputs of single objects, and all objects together."""
+    added = _by_method(one)
+    options: dict[str, Any] = {"names": scalars.names, "ylabel": _axis_label(set(scalars.units))}
+    figure = figures.plot_spectrum_summary(scalars.values, added, **options)
+    caption = (
+        f"{one.label}: above, the median of the {len(one.truths)} objects with the range from "
+        "16 % to 84 % of them; below, the fraction of the absolute attribution of each input, its "
+        "mean over the objects."
+    )
+    pictures = [Picture(figure, caption)]
+    for part in _parts(one, _SPECTRA):
+        figure = figures.plot_spectra(
+            scalars.values[part],
+            {method: values[part] for method, values in added.items()},
+            labels=[_one_line(label) for label in one.captions[part]],
+            foot=one.label,
+            **options,
+        )
+        text = (
+            f"each object on the colors of {next(iter(added))}, and below it all methods, divided "
+            "by the number in the legend."
+        )
+        pictures.append(_sheet(one, part, figure, text, raster=False))
+    return pictures
+
+
+def _axis_label(units: set[str]) -> str:
+    """Label for values of one unit, or of none."""
+    (unit,) = units if len(units) == 1 else ("",)
+    try:
+        text = Unit(unit).to_string("latex_inline").replace(r"$1 \times ", "$")
+    except ValueError:
+        text = unit
+    return f"value [{text}]" if unit else "value"
+
+
+def _with_minus(names: Any) -> list[str]:
+    """Names with a minus sign as wide as a plus."""
+    return [name.replace(" - ", " \u2212 ").replace("= -", "= \u2212") for name in names]
+
+
+def _checks_chapter(found: Explanation) -> Chapter | None:
+    """Maps while pixels are removed, weights randomized, images moved."""
+    words = _IMAGE_WORDS if found.objects.scalars is None else _SCALAR_WORDS
+    pictures: list[Picture] = []
+    tables: list[Table] = []
+    for one in found.attributions:
+        start = f"{one.label}: " if len(found.attributions) > 1 else ""
+        tables += _checks_table(one)
+        pictures += _curve_picture(one, start, words)
+        pictures += _randomization_picture(one, start, words)
+    if not (pictures or tables):
+        return None
+    text = [
+        "A check can show a map to be wrong, but not to be right. It is over the objects above."
+    ]
+    columns = {column for table in tables for column in table.columns}
+    text += [f"{name}: {t.format_map(words)}" for name, t in _CHECKS.items() if name in columns]
+    return Chapter("Checks of the attribution", text, pictures, tables)
+
+
+def _curve_picture(one: Attribution, start: str, words: Mapping[str, str]) -> list[Picture]:
+    curves = {get_title(name): curve for name, curve in one.check("curves").items()}
+    if not curves:
+        return []
+    curves, reversed_ = _aligned(curves)
+    ylabel = f"{one.label}, minus that of {words['empty']}" if reversed_ else one.label
+    figure = figures.plot_deletion_insertion(curves, ylabel=ylabel)
+    caption = (
+        f"{start}mean over objects while {words['pixels']} are {words['filled']} in the order "
+        "of a map (left), or brought back in it (right). With a map of what matters the number of "
+        f"{words['empty']}, and again that of the {words['image']}, is reached sooner than in "
+        "random order (gray: the spread of single random orders)."
+    )
+    if reversed_:
+        caption += (
+            f" Of {reversed_} of {len(one.truths)} objects {words['empty']} changes the number in "
+            "the other direction; they count with the other sign."
+        )
+    return [Picture(figure, caption)]
+
+
+def _randomization_picture(one: Attribution, start: str, words: Mapping[str, str]) -> list[Picture]:
+    values = {get_title(name): v for name, v in one.check("randomization").items()}
+    if not values:
+        return []
+    figure = figures.plot_randomization(one.stages, values)
+    known = max(np.isfinite(np.asarray(v)).any(axis=1).sum() for v in values.values())
+    caption = (
+        f"{start}rank correlation of maps under weight randomization (Adebayo et al. 2018), from "
+        f"the output down. Medians of at most {known} objects, with the range from 16 % to 84 % of "
+        f"them. A map that does not change shows the {words['image']}, not the network."
+    )
+    return [Picture(figure, caption)]
+
+
+def _direction(curve: DeletionInsertion) -> Any:
+    """Whether the number of empty sky is larger than that of the image (1), or smaller (-1)."""
+    values = np.asarray(curve.deletion, float)
+    return np.sign(values[:, -1] - values[:, 0])
+
+
+def _aligned(
+    curves: Mapping[str, DeletionInsertion],
+) -> tuple[dict[str, DeletionInsertion], int]:
+    """Curves all in one direction, and how many had to be reversed.
+
+    The mean of a curve that falls and of one that rises would show neither; where there are both,
+    curves count from their ends.
+    """
+    direction = _direction(next(iter(curves.values())))
+    sign = np.where(direction == -np.sign(direction.sum() or -1), -1.0, 1.0)[:, None]
+    made = {}
+    for method, curve in curves.items():
+        end = np.asarray(curve.deletion, float)[:, -1:] if (sign < 0).any() else 0.0
+        turned = {name: sign * (np.asarray(getattr(curve, name), float) - end) for name in CURVES}
+        made[method] = curve._replace(**turned)
+    return made, int((sign < 0).sum())
+
+
+def _checks_table(one: Attribution) -> list[Table]:
+    """One row a method, one column a check that was made."""
+    columns: dict[str, dict[str, str]] = {}
+
+    def put(column: str, method: str, text: str) -> None:
+        columns.setdefault(column, {})[method] = text
+
+    for name, curve in one.check("curves").items():
+        # Of some numbers, such as an uncertainty, empty sky has more than an object.
+        areas, direction = curve.areas, _direction(curve)
+        for kind, sign in (("deletion", 1), ("insertion", -1)):
+            gain = sign * direction * (areas[kind] - areas[f"random_{kind}"])
+            better = int(np.sum(gain > 0))
+            put(kind.capitalize(), name, f"{np.mean(gain):.3g} ({better} of {len(gain)})")
+    for name, values in one.check("randomization").items():
+        put("Random weights", name, _median(values[:, -1]))
+    for name, values in one.check("shift").items():
+        put("Image shifted", name, _median(values))
+    for name, hits in one.check("pointing").items():
+        put("Inside", name, _percent(hits.inside))
+        put("Expected", name, _percent(hits.expected))
+        known = _finite(hits.hit)
+        put("Peak inside", name, f"{known.sum():.3g} of {len(known)}")
+    methods = dict.fromkeys(name for cells in columns.values() for name in cells)
+    if not methods:
+        return []
+    rows = [
+        [get_title(name), *(cells.get(name, "\u2013") for cells in columns.values())]
+        for name in methods
+    ]
+    return [Table(["Method", *columns], rows, f"{one.label}: checks of the maps", numeric=True)]
+
+
+def _finite(values: Any) -> NDArray[np.float64]:
+    known = np.asarray(values, float)
+    return known[np.isfinite(known)]
+
+
+def _median(values: Any) -> str:
+    known = _finite(values)
+    return f"{np.median(known):.2f}" if known.size else "\u2013"
+
+
+def _percent(values: Any) -> str:
+    known = _finite(values)
+    return f"{100 * known.mean():.0f}\u00a0%" if known.size else "\u2013"
+
+
+def _inspection_chapter(found: Explanation) -> Chapter | None:
+    pictures: list[Picture] = []
+    for name, hdus in found.inspections.items():
+        try:
+            method: AttributionMethod | InspectionMethod | None = get_method(name)
+        except ConfigError:
+            method = None
+        if isinstance(method, InspectionMethod):
+            pictures += method.plot(hdus, found)
+    text = ["Filters and layers of the network as a whole, whatever the single object."]
+    return Chapter("Inside the network", text, pictures) if pictures else None

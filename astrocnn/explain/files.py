@@ -1,0 +1,495 @@
+"""Explanations on disk: a FITS file per object, one of numbers, one of the network.
+
+==========================  =========================================================
+``objects/<id>.fits``       IMAGE and a map of each method, with the WCS of the cutout; of a
+                            network of scalars alone the table INPUTS
+``diagnostics.fits``        a row for each object, target and method; the curves behind it
+``diagnostics.csv``         the same rows as text
+``network.fits``            the network as a whole
+==========================  =========================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+from astropy.wcs import WCS
+
+from astrocnn.atomic import replacing
+from astrocnn.column import fits_name
+from astrocnn.errors import ConfigError
+from astrocnn.explain.attribution import (
+    Attribution,
+    ExplainedObjects,
+    Explanation,
+    MapChecks,
+    Scalars,
+)
+from astrocnn.explain.checks.deletion import CURVES, DeletionInsertion
+from astrocnn.explain.hdus import (
+    NO_UNIT,
+    Card,
+    band_cards,
+    image_hdu,
+    native,
+    read_bands,
+    read_hdus,
+    table_hdu,
+    write_hdus,
+)
+from astrocnn.explain.methods import AttributionMethod, get_method
+
+__all__ = ["file_name", "read_explanation", "write_explanation"]
+
+_OBJECTS, _TABLE, _NETWORK = "objects", "diagnostics.fits", "network.fits"
+_NO_WCS = "There is no WCS: the place of this image on the sky is not known."
+_ALL_CURVES = (*CURVES, "random_deletion_std", "random_insertion_std")
+_FRACTION = "fraction_"
+_TILT = 0.1
+"""Largest sine of the angle to north up."""
+
+_DIAGNOSTICS = {
+    "id": "identifier",
+    "ra": "right ascension",
+    "dec": "declination",
+    "row": "row of the catalogue, from 0",
+    "file": "file in the folder objects",
+    "part": "EXTVER of the map",
+    "target": "what is predicted",
+    "output": "the number that is explained",
+    "method": "how the map was made",
+    "score": "value of the number",
+    "label": "label, empty where there is none",
+    "prediction": "prediction",
+    "residual": "change of the score minus the sum of attributions",
+    "deletion_area": "mean output along the deletion",
+    "insertion_area": "mean output along the insertion",
+    "random_deletion_area": "mean output along the deletion in random order",
+    "random_insertion_area": "mean output along the insertion in random order",
+    "shift": "correlation with the map of the moved image",
+    "randomized": "rank correlation with that of a random network",
+    "along": "predicted value, of quantities",
+}
+"""Columns of DIAGNOSTICS in their order, before the fractions of the channels."""
+
+Columns = dict[str, tuple[Any, str, str]]
+
+
+def write_explanation(folder: Path, found: Explanation, cards: Sequence[Card]) -> None:
+    """Write all files of an explanation into an empty folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+    found : Explanation
+        What is written.
+    cards : sequence of Card
+        Provenance, for the primary header of each file.
+    """
+    objects = found.objects
+    (folder / _OBJECTS).mkdir(parents=True)
+    names = [file_name(identifier) for identifier in objects.ids]
+    for k, name in enumerate(names):
+        write = _scalar_hdus if objects.scalars is not None else _image_hdus
+        hdus = list(write(objects, k, found.attributions))
+        write_hdus(folder / _OBJECTS / name, [*cards, *_object_cards(objects, k)], hdus)
+    if found.attributions:
+        table, *others = _diagnostics(objects, found.attributions, names)
+        write_hdus(folder / _TABLE, cards, [table, *others])
+        _write_csv(folder / "diagnostics.csv", table)
+    if found.inspections:
+        hdus = []
+        for name, made in found.inspections.items():
+            for hdu in made:
+                hdu.header["INSPECT"] = (name, "method that made this")
+            hdus += made
+        write_hdus(folder / _NETWORK, [*cards, *band_cards(objects.bands)], hdus)
+
+
+def file_name(identifier: Any) -> str:
+    """Name of an object's file; identifiers that are no names for files get a digest.
+
+    Examples
+    --------
+    >>> file_name(np.int64(-12)), file_name("J12+03.4")
+    ('-12.fits', 'J12+03.4.fits')
+    >>> file_name("../a b")
+    '__a_b-2c2c791a.fits'
+    """
+    text = str(identifier)
+    safe = re.sub(r"[^A-Za-z0-9._+-]", "_", text)[:80]
+    safe = re.sub(r"^\.+|\.(?=\.)", "_", safe)
+    if safe != text:
+        safe += "-" + hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{safe}.fits"
+
+
+def _object_cards(objects: ExplainedObjects, k: int) -> list[Card]:
+    found: list[Card] = [("OBJID", str(objects.ids[k]), "identifier of the object")]
+    if objects.ra is not None:
+        found.append(("RA_OBJ", float(objects.ra[k]), "[deg] right ascension"))
+        found.append(("DEC_OBJ", float(objects.dec[k]), "[deg] declination"))
+    found.append(("CATROW", int(objects.rows[k]), "row of the catalogue, from 0"))
+    return found
+
+
+def _target_cards(one: Attribution, k: int) -> list[Card]:
+    return [
+        ("TARGET", one.name, "what is predicted"),
+        ("OUTPUT", one.labels[k], "the number that is explained"),
+        ("SCORE", float(one.scores[k]), "its value"),
+        ("PRED", one.predictions[k], "prediction"),
+        ("LABEL", one.truths[k], "label, empty where there is none"),
+    ]
+
+
+def _declared(method: str) -> AttributionMethod:
+    """What a method says of itself; nothing where it is not known."""
+    try:
+        found = get_method(method)
+    except ConfigError:
+        found = None
+    return found if isinstance(found, AttributionMethod) else AttributionMethod(np.asarray)
+
+
+def _image_hdus(
+    objects: ExplainedObjects, k: int, attributions: Sequence[Attribution]
+) -> Iterator[Any]:
+    wcs = objects.wcs[k] if len(objects.wcs) else None
+    without = [_NO_WCS] if wcs is None else []
+    unit: list[Card] = [("BUNIT", objects.unit, "unit of the pixels")] if objects.unit else []
+    image = np.moveaxis(objects.images[k], -1, 0)
+    cards = [*unit, *band_cards(objects.bands)]
+    yield image_hdu("IMAGE", image, cards, wcs=wcs, comments=without)
+    for number, one in enumerate(attributions, start=1):
+        for method, maps in one.maps.items():
+            values = np.asarray(maps[k])
+            cards = [NO_UNIT, ("METHOD", method, "how the map was made"), *_target_cards(one, k)]
+            if values.ndim == 3:
+                values = np.moveaxis(values, -1, 0)
+                cards += band_cards(objects.channels)
+            unit_text = _declared(method).unit
+            comments = [*([unit_text] if unit_text else []), *without]
+            yield image_hdu(method, values, cards, wcs=wcs, number=number, comments=comments)
+
+
+def _scalar_hdus(
+    objects: ExplainedObjects, k: int, attributions: Sequence[Attribution]
+) -> Iterator[Any]:
+    """The table INPUTS: a row for each input of an object, a column for each method."""
+    scalars = objects.scalars
+    assert scalars is not None
+    own: Columns = {
+        "input": (np.asarray(scalars.names), "", "name of the input"),
+        "value": (np.asarray(scalars.values[k], "f4"), "", "its value in the catalogue, in unit"),
+        "unit": (np.asarray(scalars.units), "", "unit of value"),
+        "standardized": (
+            np.asarray(scalars.standardized[k], "f4"), "", "minus mean, by standard deviation"
+        ),
+    }  # fmt: skip
+    comments = ["Mean and standard deviation of an input are those of the training set."]
+    for number, one in enumerate(attributions, start=1):
+        maps: Columns = {
+            method: (np.asarray(v[k], np.float32).ravel(), "", _declared(method).scalars_unit)
+            for method, v in one.maps.items()
+        }
+        cards = _target_cards(one, k)
+        yield table_hdu("INPUTS", own | maps, cards, number=number, comments=comments)
+    if not attributions:
+        yield table_hdu("INPUTS", own, comments=comments)
+
+
+def _diagnostics(
+    objects: ExplainedObjects, attributions: Sequence[Attribution], files: Sequence[str]
+) -> list[Any]:
+    """DIAGNOSTICS, n rows for each attribution and method, and what is behind them, row by row."""
+    n = len(objects.ids)
+    blocks = [(p, one, m) for p, one in enumerate(attributions, start=1) for m in one.maps]
+    rows = [_diagnostics_rows(objects, files, *block) for block in blocks]
+    channels = {
+        f"{_FRACTION}{fits_name(name)}": f"fraction of the attribution in {name}"
+        for name in objects.channels
+    }
+    cards: list[Card] = []
+    for p, one in enumerate(attributions, start=1):
+        cards.append((f"OUTPUT{p}", one.label, "what part explains"))
+        cards.append((f"LAYER{p}", one.layer or None, "the layer it explains"))
+        if one.along is not None:
+            cards.append((f"ALONG{p}", one.along[0], "what the column along holds"))
+    found = [table_hdu("DIAGNOSTICS", _stacked(rows, n, _DIAGNOSTICS | channels), cards)]
+    known = [c for _, one, m in blocks if (c := one.checks[m].curves) is not None]
+    if known:
+        blank = np.full((n, len(known[0].fraction)), np.nan, np.float32)
+        curves = [_curve_rows(one.checks[m].curves, blank) for _, one, m in blocks]
+        meanings = {name: f"{name}, along fraction" for name in _ALL_CURVES}
+        meanings["fraction"] = "fraction of the pixels removed or brought back"
+        fraction = np.broadcast_to(known[0].fraction.astype(np.float32), blank.shape)
+        columns = _stacked([{**row, "fraction": fraction} for row in curves], n, meanings)
+        found.append(table_hdu("CURVES", columns, comments=["Rows are those of DIAGNOSTICS."]))
+    return [*found, *_randomization_hdus(blocks, n)]
+
+
+def _diagnostics_rows(
+    objects: ExplainedObjects, files: Sequence[str], part: int, one: Attribution, method: str
+) -> dict[str, Any]:
+    """Values of the n rows of one attribution and method, or one value for all of them."""
+    checks = one.checks[method]
+    random = checks.randomization
+    rows = {
+        "id": objects.ids,
+        "row": np.asarray(objects.rows, np.int64),
+        "file": files,
+        "part": np.int16(part),
+        "target": one.name,
+        "output": one.labels,
+        "method": method,
+        "score": one.scores,
+        "label": one.truths,
+        "prediction": one.predictions,
+        "residual": checks.residual,
+        "shift": checks.shift,
+        "randomized": None if random is None else random[:, -1],
+        "along": None if one.along is None else one.along[1],
+    }
+    if objects.ra is not None:
+        rows |= {"ra": np.asarray(objects.ra, float), "dec": np.asarray(objects.dec, float)}
+    areas = {} if checks.curves is None else checks.curves.areas
+    rows |= {f"{name}_area": areas.get(name) for name in CURVES}
+    for b, name in enumerate(objects.channels):
+        fractions = checks.fractions
+        rows[f"{_FRACTION}{fits_name(name)}"] = None if fractions is None else fractions[:, b]
+    return rows
+
+
+def _curve_rows(curves: DeletionInsertion | None, blank: Any) -> dict[str, Any]:
+    return {
+        name: blank if curves is None else np.asarray(getattr(curves, name), np.float32)
+        for name in _ALL_CURVES
+    }
+
+
+def _stacked(rows: Sequence[dict[str, Any]], n: int, meanings: dict[str, str]) -> Columns:
+    """Columns in the order of their meanings; NaN where a block has no value."""
+    columns: Columns = {}
+    for name, meaning in meanings.items():
+        if name in rows[0]:
+            values = [np.asarray(np.nan if row[name] is None else row[name]) for row in rows]
+            parts = [v if v.ndim else np.full(n, v) for v in values]
+            unit = "deg" if name in ("ra", "dec") else ""
+            columns[name] = (np.concatenate(parts), unit, meaning)
+    return columns
+
+
+def _randomization_hdus(blocks: Sequence[tuple[int, Attribution, str]], n: int) -> list[Any]:
+    """Correlations under weight randomization: a row for each object and stage."""
+    parts = []
+    for p, one, method in blocks:
+        values = one.checks[method].randomization
+        if values is not None:
+            for s, stage in enumerate(one.stages):
+                parts += [(p, method, stage, s, k, float(values[k, s])) for k in range(n)]
+    if not parts:
+        return []
+    found = [np.array(column) for column in zip(*parts, strict=True)]
+    columns: Columns = {
+        "part": (found[0].astype(np.int16), "", "as in DIAGNOSTICS"),
+        "method": (found[1], "", "how the maps were made"),
+        "stage": (found[2], "", "the layer from which on weights are random"),
+        "step": (found[3].astype(np.int16), "", "number of the stage, from 0"),
+        "object": (found[4].astype(np.int32), "", "number of the object, from 0"),
+        "correlation": (found[5].astype(np.float32), "", "rank correlation of absolute maps"),
+    }
+    return [table_hdu("RANDOMIZATION", columns)]
+
+
+def _write_csv(path: Path, hdu: Any) -> None:
+    table = Table(hdu.data)
+    for name in table.colnames:
+        if table[name].dtype.kind == "S":
+            table[name] = np.char.decode(np.asarray(table[name]), "ascii")
+    with replacing(path) as temporary:
+        table.write(temporary, format="ascii.csv", overwrite=True)
+
+
+def read_explanation(
+    folder: Path,
+    *,
+    pixel_scale: float | None = None,
+    images: Callable[[Any], Any] | None = None,
+) -> Explanation:
+    """The inverse of `write_explanation`.
+
+    Parameters
+    ----------
+    folder : Path
+        What was written.
+    pixel_scale : float, optional
+        [arcsec/pixel]
+    images : callable, optional
+        From rows of the catalogue to images, for the thumbnails of an embedding.
+    """
+    inspections: dict[str, list[Any]] = {}
+    header: Any = {}
+    objects = ExplainedObjects((), (), pixel_scale=pixel_scale)
+    attributions: list[Attribution] = []
+    if (folder / _NETWORK).is_file():
+        hdus = read_hdus(folder / _NETWORK)
+        header = hdus[0].header
+        for hdu in hdus[1:]:
+            inspections.setdefault(hdu.header["INSPECT"], []).append(hdu)
+        units = [hdu.header["BUNIT"] for hdu in hdus if hdu.header.get("BUNIT")]
+        unit = units[0] if units else ""
+        objects = ExplainedObjects(
+            (), (), bands=read_bands(header), unit=unit, pixel_scale=pixel_scale
+        )
+    if (folder / _TABLE).is_file():
+        tables = {hdu.name: hdu for hdu in read_hdus(folder / _TABLE)}
+        header = tables["PRIMARY"].header
+        table = _columns(tables["DIAGNOSTICS"])
+        first = (table["part"] == 1) & (table["method"] == table["method"][0])
+        files = [folder / _OBJECTS / name for name in table["file"][first]]
+        objects, maps = _read_objects(files, table["id"][first], table["row"][first], pixel_scale)
+        attributions = _read_attributions(tables, table, objects, maps)
+    cards = {key: value for key, value in dict(header).items() if key}
+    return Explanation(objects, attributions, inspections, cards, images)
+
+
+def _columns(hdu: Any) -> dict[str, Any]:
+    return {name: native(hdu.data[name]) for name in hdu.columns.names}
+
+
+Maps = dict[tuple[str, int], Any]
+
+
+def _read_objects(
+    paths: Sequence[Path], ids: Any, rows: Any, pixel_scale: float | None
+) -> tuple[ExplainedObjects, Maps]:
+    """The objects, and maps by method and number of the attribution."""
+    files = [read_hdus(path) for path in paths]
+    if files[0][1].name == "INPUTS":
+        return _read_scalars(files, ids, rows)
+    parts: dict[tuple[str, int], list[Any]] = {}
+    channels: tuple[str, ...] = ()
+    for hdus in files:
+        for hdu in hdus[2:]:
+            values = native(hdu.data)
+            if values.ndim == 3:
+                values, channels = np.moveaxis(values, 0, -1), read_bands(hdu.header)
+            parts.setdefault((hdu.header["METHOD"], hdu.ver), []).append(values)
+    heads = [hdus[1].header for hdus in files]
+    objects = ExplainedObjects(
+        ids,
+        rows,
+        images=np.stack([np.moveaxis(native(hdus[1].data), 0, -1) for hdus in files]),
+        wcs=[_read_wcs(head) for head in heads],
+        bands=read_bands(heads[0]),
+        channels=channels,
+        unit=heads[0].get("BUNIT", ""),
+        pixel_scale=pixel_scale,
+        orientation="N up, E left" if all(map(_is_north_up, map(_read_wcs, heads))) else "",
+    )
+    return objects, {key: np.stack(values) for key, values in parts.items()}
+
+
+def _read_scalars(files: Sequence[Any], ids: Any, rows: Any) -> tuple[ExplainedObjects, Maps]:
+    parts: dict[tuple[str, int], list[Any]] = {}
+    for hdus in files:
+        for hdu in hdus[1:]:
+            for name, values in _columns(hdu).items():
+                parts.setdefault((name, hdu.ver), []).append(values)
+    names, values, units, standardized = (
+        parts.pop((name, 1)) for name in ("input", "value", "unit", "standardized")
+    )
+    scalars = Scalars(
+        tuple(map(str, names[0])), tuple(map(str, units[0])),
+        np.stack(values), np.stack(standardized),
+    )  # fmt: skip
+    maps = {
+        key: np.stack(found)[:, None]
+        for key, found in parts.items()
+        if key[0] not in ("input", "value", "unit", "standardized")
+    }
+    return ExplainedObjects(ids, rows, channels=scalars.names, scalars=scalars), maps
+
+
+def _read_wcs(header: Any) -> WCS | None:
+    if "CTYPE1" not in header:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return WCS(header, naxis=2)
+
+
+def _is_north_up(sky: WCS | None) -> bool:
+    """Whether north is up and east left, within a few degrees."""
+    if sky is None or sky.wcs.lng:
+        return False
+    matrix = sky.pixel_scale_matrix
+    size = float(np.sqrt(np.abs(np.linalg.det(matrix))))
+    return bool(np.abs(matrix / size - [[-1, 0], [0, 1]]).max() < _TILT)
+
+
+def _read_attributions(
+    tables: dict[str, Any], table: dict[str, Any], objects: ExplainedObjects, maps: Maps
+) -> list[Attribution]:
+    header = tables["DIAGNOSTICS"].header
+    curves = _columns(tables["CURVES"]) if "CURVES" in tables else None
+    random = _columns(tables["RANDOMIZATION"]) if "RANDOMIZATION" in tables else None
+    fractions = [name for name in table if name.startswith(_FRACTION)]
+    attributions = []
+    for part in np.unique(table["part"]).tolist():
+        mine = table["part"] == part
+        methods = list(dict.fromkeys(table["method"][mine].tolist()))
+        first = np.flatnonzero(mine & (table["method"] == methods[0]))
+        along = header.get(f"ALONG{part}")
+        one = Attribution(
+            header[f"OUTPUT{part}"],
+            objects,
+            name=str(table["target"][first[0]]),
+            labels=table["output"][first].tolist(),
+            scores=table["score"][first],
+            truths=table["label"][first].tolist(),
+            predictions=table["prediction"][first].tolist(),
+            layer=header.get(f"LAYER{part}", ""),
+            along=None if along is None else (along, table["along"][first]),
+        )
+        for method in methods:
+            rows = np.flatnonzero(mine & (table["method"] == method))
+            one.maps[method] = maps[method, part]
+            checks = one.checks[method] = MapChecks(
+                residual=_known(table["residual"][rows]), shift=_known(table["shift"][rows])
+            )
+            if fractions:
+                checks.fractions = _known(np.stack([table[c][rows] for c in fractions], axis=1))
+            if curves is not None and np.isfinite(curves["deletion"][rows]).any():
+                checks.curves = DeletionInsertion(
+                    curves["fraction"][rows[0]].astype(float),
+                    *(curves[name][rows].astype(float) for name in _ALL_CURVES),
+                )
+            if random is not None:
+                used = (random["part"] == part) & (random["method"] == method)
+                if used.any():
+                    one.stages, checks.randomization = _stages(random, used, len(rows))
+        attributions.append(one)
+    return attributions
+
+
+def _known(values: Any) -> Any:
+    return values if values.size and np.isfinite(values).any() else None
+
+
+def _stages(table: dict[str, Any], used: Any, n: int) -> tuple[list[str], Any]:
+    """Names of the stages, and correlations of shape (n, n_stages)."""
+    steps, objects = table["step"][used], table["object"][used]
+    values = np.full((n, int(steps.max()) + 1), np.nan)
+    values[objects, steps] = table["correlation"][used]
+    names = dict(zip(steps.tolist(), table["stage"][used].tolist(), strict=True))
+    return [names[step] for step in sorted(names)], values

@@ -1,0 +1,112 @@
+"""Inspection of a network as a whole: what its methods look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.backend import keras, layers
+from astrocnn.errors import InputsError, ModelError
+from astrocnn.explain.explained_network import ExplainedNetwork
+from astrocnn.explain.hdus import Card, band_cards, native
+from astrocnn.explain.methods.base import InspectionMethod
+from astrocnn.explain.predictions import RunPredictions
+
+__all__ = ["Inspection", "find_hdus", "select_layers"]
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """A network, and the objects by which it is inspected.
+
+    Parameters
+    ----------
+    network : ExplainedNetwork
+        The network.
+    predictions : RunPredictions
+        Predictions and labels.
+    target : str
+        The first target that is explained.
+    rows : ndarray of int
+        Rows of the test split.
+    example : int
+        Row of the object whose feature maps are shown.
+    seed : int
+        Of what is random.
+    """
+
+    network: ExplainedNetwork
+    predictions: RunPredictions
+    target: str
+    rows: NDArray[np.int64]
+    example: int
+    seed: int = 0
+
+    def run(self, name: str, method: InspectionMethod, skipped: dict[str, str]) -> Sequence[Any]:
+        """Extensions of a FITS file; none where the method cannot be used, and why."""
+        if not len(self.rows) and method.needs_objects:
+            skipped[name] = "The test split has no labelled object."
+            return ()
+        try:
+            return method(self)
+        except (ModelError, InputsError) as error:
+            skipped[name] = error.what
+            return ()
+
+    @property
+    def model(self) -> keras.Model:
+        """The network itself."""
+        return self.network.model
+
+    @property
+    def n_bands(self) -> int:
+        """Channels of the image that are bands, which come first."""
+        return self.network.inputs.n_bands
+
+    def images(self, rows: Any) -> NDArray[np.float32]:
+        """Images of some rows, in flux."""
+        return self.network.shards.images(rows)
+
+    @property
+    def example_card(self) -> Card:
+        """The identifier of the example."""
+        return ("OBJID", str(self.network.shards.ids[self.example]), "identifier of the object")
+
+    @property
+    def flux_cards(self) -> list[Card]:
+        """Unit and bands of images in flux."""
+        unit = self.network.shards.unit
+        cards: list[Card] = [("BUNIT", unit, "unit of the pixels")] if unit else []
+        return [*cards, *band_cards(self.network.shards.bands)]
+
+
+def find_hdus(hdus: Sequence[Any], name: str) -> dict[int, NDArray[Any]]:
+    """Data of the images of a name, by EXTVER."""
+    return {hdu.ver: native(hdu.data) for hdu in hdus if hdu.name == name}
+
+
+def select_layers(model: keras.Model, *fractions: float) -> list[str]:
+    """Layers with maps, after their activation where there are such, at fractions of the depth.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    maps = [
+        layer
+        for layer in model.layers
+        if len(getattr(layer.output, "shape", ())) == 4
+        and min(layer.output.shape[1:3]) > 1
+        and not isinstance(layer, layers.InputLayer)
+    ]
+    activations = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU)
+    rectified = [layer for layer in maps if isinstance(layer, activations)] or maps
+    if not rectified:
+        raise ModelError("The network has no layer with maps of the image.")
+    places = (round(fraction * (len(rectified) - 1)) for fraction in fractions)
+    return list(dict.fromkeys(rectified[place].name for place in places))

@@ -1,0 +1,225 @@
+"""Predictions and labels of a run, and the objects chosen from them.
+
+Objects are chosen by identifier, by uncertainty or by predicted class.  No label is looked at, so
+that nothing is learned about the score of the test split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.catalog import Catalog
+from astrocnn.datasets import Shards, read_labels
+from astrocnn.errors import CatalogError
+from astrocnn.estimators import Estimator
+from astrocnn.explain.target import ExplainTarget
+from astrocnn.plugins import nearest
+from astrocnn.targets import ClassFamily, Target, Task
+
+__all__ = [
+    "RunPredictions",
+    "TargetPredictions",
+    "select_by_id",
+    "select_most_uncertain",
+    "select_per_class",
+]
+
+_FIFTHS = 5
+"""Parts of a quantity's predicted range that count as classes."""
+
+Rows = NDArray[np.int64]
+Samples = Mapping[str, NDArray[np.float32]]
+
+
+class TargetPredictions:
+    """Predictions of one target for some rows.
+
+    Parameters
+    ----------
+    task : Task
+        That of the estimator, calibrated if the run is.
+    name : str
+        Name of one of its targets.
+    samples : mapping of str to ndarray of shape (n_draws, n, units)
+        Activated parameters by target.
+    """
+
+    def __init__(self, task: Task, name: str, samples: Mapping[str, Any]) -> None:
+        target = task.target(name)
+        family: Any = target.family
+        table = task.summarize(samples)
+        prefix = target.prefix
+        self.classes: tuple[str, ...] = getattr(family, "classes", ())
+        if isinstance(family, ClassFamily):
+            probabilities = family.to_probabilities(samples[name]).mean(axis=0)
+            self.best = np.argmax(probabilities, axis=1)
+            self.confidence = np.take_along_axis(probabilities, self.best[:, None], axis=1)[:, 0]
+            self.uncertainty = np.asarray(table[f"{prefix}_entropy"], float)
+            self.measure = "entropy [nat]"
+        else:
+            self.value = np.asarray(table[f"{prefix}_mean"], float)
+            self.uncertainty = np.asarray(table[f"{prefix}_std"], float)
+            self.measure = "standard deviation"
+
+    def explain_target(self, target: Target) -> ExplainTarget:
+        """The number explained by default: the logit of the predicted class, or the mean."""
+        if self.classes:
+            return ExplainTarget(target, classes=[self.classes[k] for k in self.best])
+        return ExplainTarget(target)
+
+    @property
+    def texts(self) -> list[str]:
+        """The prediction of each object in words."""
+        if self.classes:
+            pairs = zip(self.best, self.confidence, strict=True)
+            return [f"{self.classes[k]}, p = {p:.2f}" for k, p in pairs]
+        values = zip(self.value, self.uncertainty, strict=True)
+        return [f"{value:.3g} +- {std:.2g}" for value, std in values]
+
+
+class RunPredictions:
+    """Predictions and labels of any rows of a run.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        As the run predicts, calibrated if it is.
+    shards : Shards
+        The cutouts of the run.
+    sample : callable
+        From rows to samples by target, as the run predicts.
+    kept : (ndarray of int, mapping of str to ndarray), optional
+        Sorted rows and their samples that need not be computed again, of this very estimator.
+    columns : sequence of str
+        Of the catalogue; by the first of them that exists an embedding is colored as well.
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        shards: Shards,
+        sample: Callable[[Rows], Samples],
+        *,
+        kept: tuple[Rows, Samples] | None = None,
+        columns: Sequence[str] = (),
+    ) -> None:
+        self.estimator, self.shards, self.columns = estimator, shards, columns
+        self._kept, self._sample = kept, sample
+
+    def of_target(self, name: str, rows: Any) -> TargetPredictions:
+        """Predictions of a target for some rows."""
+        return TargetPredictions(self.estimator.task, name, self.samples(np.asarray(rows)))
+
+    def samples(self, rows: Rows) -> Samples:
+        """Activated parameters of some rows."""
+        if self._kept is not None:
+            known, values = self._kept
+            place = np.searchsorted(known, rows)
+            if len(known) and np.array_equal(known[np.minimum(place, len(known) - 1)], rows):
+                return {name: v[:, place] for name, v in values.items()}
+        return self._sample(rows)
+
+    def labels(self, name: str, rows: Any) -> list[str]:
+        """The label of each row in words, empty where there is none."""
+        encoded, known = self._labels(name, rows)
+        family: Any = self.estimator.task.target(name).family
+        if isinstance(family, ClassFamily):
+            best = np.argmax(family.to_truth(encoded), axis=1)
+            texts = [family.classes[k] for k in best]
+        else:
+            texts = [f"{value:.3g}" for value in family.to_values(encoded)]
+        return [text if k else "" for text, k in zip(texts, known, strict=True)]
+
+    def colors(self, name: str, rows: Any) -> dict[str, Any]:
+        """Values by which objects may be colored: label, prediction, uncertainty, a column."""
+        found = self.of_target(name, rows)
+        encoded, known = self._labels(name, rows)
+        family: Any = self.estimator.task.target(name).family
+        if isinstance(family, ClassFamily):
+            made: dict[str, Any] = {f"label of {name}": np.array(self.labels(name, rows))}
+        else:
+            made = {
+                f"label of {name}": np.where(known, family.to_values(encoded), np.nan),
+                f"predicted {name}": found.value,
+            }
+        made[f"{found.measure} of {name}"] = found.uncertainty
+        for column in self.columns:
+            if column in self.shards.catalog.table.colnames:
+                values, missing = self.shards.column(column)
+                made[column] = np.where(missing, np.nan, values)[np.asarray(rows)]
+                break
+        return made
+
+    def _labels(self, name: str, rows: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        encoded, weights = read_labels(self.shards, self.estimator.task, np.asarray(rows))
+        return encoded[name], weights[name] > 0
+
+
+def select_by_id(catalog: Catalog, ids: Sequence[str]) -> Rows:
+    """Rows of objects by identifier, in the order given, each once.
+
+    Raises
+    ------
+    CatalogError
+        If one is not in the catalogue; the message holds the nearest that is.
+    """
+    rows = []
+    for text in ids:
+        known: Any = text
+        if catalog.ids.dtype.kind == "i":
+            try:
+                known = int(text)
+            except ValueError:
+                raise CatalogError(
+                    "The identifiers of this catalogue are integers.", received=text
+                ) from None
+        found = np.flatnonzero(catalog.ids == known)
+        if not len(found):
+            few = ", ".join(str(i) for i in catalog.ids[:3])
+            raise CatalogError(
+                "This object is not in the catalogue.",
+                received=text,
+                allowed=f"{len(catalog.ids)} identifiers such as {few}",
+                hint=_nearest(known, catalog.ids),
+            )
+        rows.append(int(found[0]))
+    return np.array(list(dict.fromkeys(rows)), np.int64)
+
+
+def select_most_uncertain(found: TargetPredictions, count: int) -> NDArray[np.intp]:
+    """Indices of the objects with the most uncertain predictions, the most uncertain first."""
+    order = np.argsort(-np.nan_to_num(found.uncertainty, nan=-np.inf), kind="stable")
+    return order[:count]
+
+
+def select_per_class(found: TargetPredictions, count: int) -> NDArray[np.intp]:
+    """Indices of `count` objects of each predicted class, evenly spaced in confidence.
+
+    Of a quantity `count` in each fifth of the objects ordered by the predicted value.
+    """
+    if not found.classes:
+        order = np.argsort(found.value, kind="stable")
+        return order[_evenly(len(order), _FIFTHS * count)]
+    parts = []
+    for k in range(len(found.classes)):
+        mine = np.flatnonzero(found.best == k)
+        mine = mine[np.argsort(-found.confidence[mine], kind="stable")]
+        parts.append(mine[_evenly(len(mine), count)])
+    return np.concatenate(parts)
+
+
+def _evenly(n: int, count: int) -> NDArray[np.intp]:
+    count = min(n, count)
+    return ((np.arange(count) + 0.5) * n / max(count, 1)).astype(np.intp)
+
+
+def _nearest(name: Any, ids: NDArray[Any]) -> str | None:
+    if isinstance(name, str):
+        return nearest(name, ids.tolist())
+    # As Python integers: differences of 64-bit ones may overflow.
+    near = min(ids.tolist(), key=lambda one: abs(one - name))
+    return f"the nearest number is {near}"

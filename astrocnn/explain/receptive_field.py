@@ -1,0 +1,210 @@
+"""Places on the maps of a layer, and the pixels of the image that each has seen.
+
+References
+----------
+Araujo, Norris & Sim 2019, Distill, doi:10.23915/distill.00021, equations 1 to 4.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrocnn.backend import keras, layers, ops
+from astrocnn.errors import ModelError
+from astrocnn.explain.gradients import get_graph
+from astrocnn.explain.network import image_shape
+from astrocnn.explain.target import ExplainTarget
+
+__all__ = [
+    "ReceptiveField",
+    "compute_receptive_field",
+    "flatten_maps",
+    "map_shape",
+    "to_pixels",
+    "validate_channels",
+    "validate_places",
+]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Pixels along one side of the image that number i sees: `size` from ``start + i * step``."""
+
+    start: int = 0
+    size: int = 1
+    step: int = 1
+
+    def through(self, window: int, step: int, dilation: int, before: int) -> _Side:
+        size = self.size + (window - 1) * dilation * self.step
+        return _Side(self.start - before * self.step, size, self.step * step)
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """Pixels seen by the numbers of a layer."""
+
+    y: _Side
+    x: _Side
+
+    def boxes(self, places: Any) -> NDArray[np.int64]:
+        """First pixel and the one after the last, along y and along x.
+
+        Parameters
+        ----------
+        places : array_like of int of shape (..., 2)
+            Pixels (y, x) of the maps of the layer.
+
+        Returns
+        -------
+        ndarray of int64 of shape (..., 4)
+            (y0, y1, x0, x1), which may reach beyond the image where maps were padded.
+        """
+        y, x = np.moveaxis(np.asarray(places, np.int64), -1, 0)
+        ends = []
+        for side, place in ((self.y, y), (self.x, x)):
+            first = side.start + side.step * place
+            ends += [first, first + side.size]
+        return np.stack(ends, axis=-1)
+
+
+def compute_receptive_field(model: keras.Model, layer: str) -> ReceptiveField:
+    """Pixels that each number of a layer has seen, by the arithmetic of windows.
+
+    The box is the whole image for vectors, and for maps whose pixels no longer are pixels of the
+    image.  Mean and variance of a normalization are taken as given, and not counted.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A graph of layers that takes an image.
+    layer : str
+        Name of one of its layers.
+
+    Raises
+    ------
+    ModelError
+        If the model takes no image or is not a graph of layers, or the layer sees no image.
+    """
+    height, width, _ = image_shape(model)
+    whole = (_Side(0, height, 0), _Side(0, width, 0))
+    seen: dict[int, tuple[_Side, _Side] | None] = {id(model.input["image"]): (_Side(), _Side())}
+    graph = get_graph(model)
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            if not node.is_input:
+                seen.update(dict.fromkeys(map(id, node.outputs), _after(node, seen, whole)))
+            found = seen.get(id(node.outputs[0]))
+            if node.operation.name == layer and found is not None:
+                return ReceptiveField(*found)
+    raise ModelError(f"The layer '{layer}' sees nothing of the image.")
+
+
+def _after(
+    node: Any, seen: dict[int, Any], whole: tuple[_Side, _Side]
+) -> tuple[_Side, _Side] | None:
+    layer, after = node.operation, node.outputs[0].shape
+    before = [t for t in node.input_tensors if seen.get(id(t)) is not None]
+    if not before:
+        return None
+    # They keep height and width, and yet a number does not come from those in its place.
+    mixing = (
+        layers.Attention, layers.AdditiveAttention, layers.Conv2DTranspose,
+        layers.MultiHeadAttention, layers.Permute, keras.Model,
+    )  # fmt: skip
+    if len(after) < 4 or any(len(t.shape) < 4 for t in before) or isinstance(layer, mixing):
+        return whole
+    sides = []
+    for axis in (0, 1):
+        lengths = {t.shape[1 + axis] for t in before}
+        side = _joined({seen[id(t)][axis] for t in before}) if len(lengths) == 1 else None
+        side = side and _windowed(layer, axis, side, lengths.pop(), after[1 + axis])
+        if side is None:
+            return whole
+        sides.append(side)
+    return sides[0], sides[1]
+
+
+def _joined(sides: set[_Side]) -> _Side | None:
+    """What branches have seen together, where they agree on the pixel of a number."""
+    if len({side.step for side in sides}) > 1:
+        return None
+    start = min(side.start for side in sides)
+    step = next(iter(sides)).step
+    return _Side(start, max(side.start + side.size for side in sides) - start, step)
+
+
+def _windowed(layer: Any, axis: int, side: _Side, length: int, after: int) -> _Side | None:
+    """What a window over numbers sees; None where the layer is no window."""
+    size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
+    window = _along(size or 1, axis)
+    step = _along(getattr(layer, "strides", None) or 1, axis) if size else 1
+    dilation = _along(getattr(layer, "dilation_rate", 1), axis)
+    reach = (window - 1) * dilation + 1
+    if getattr(layer, "padding", "valid") == "same":
+        count = -(-length // step)
+        before = max((count - 1) * step + reach - length, 0) // 2
+    else:
+        count, before = (length - reach) // step + 1, 0
+    return side.through(window, step, dilation, before) if count == after else None
+
+
+def _along(value: Any, axis: int) -> int:
+    return int(value[axis]) if isinstance(value, (tuple, list)) else int(value)
+
+
+def validate_channels(model: keras.Model, layer: str, channels: Any) -> NDArray[np.int32]:
+    """Channels of a layer as integers.
+
+    Raises
+    ------
+    ModelError
+        If the layer has no such channels.
+    """
+    found = np.asarray(channels)
+    if found.dtype.kind not in "iu":
+        raise ModelError("Channels must be integers.", received=channels)
+    for channel in np.unique(found):
+        ExplainTarget(layer=layer, channel=int(channel)).tensor(model)
+    return found.astype(np.int32)
+
+
+def validate_places(maps: Any, places: Any, n: int) -> NDArray[np.int32]:
+    """Places on the maps of `n` objects as integers, of shape (n, 2).
+
+    Raises
+    ------
+    ModelError
+        If they are not on the maps.
+    """
+    found, side = np.asarray(places), map_shape(maps)
+    whole = found.dtype.kind in "iu"
+    if not whole or found.shape != (n, 2) or (found < 0).any() or (found >= side).any():
+        raise ModelError(
+            "Places must be pixels (y, x) of the maps.",
+            received=f"shape {found.shape}, {found.min(initial=0)} to {found.max(initial=0)}",
+            allowed=f"integers of shape ({n}, 2), on {side[0]} x {side[1]} pixels",
+        )
+    return found.astype(np.int32)
+
+
+def map_shape(maps: Any) -> tuple[int, int]:
+    """Height and width of the maps of a layer; one pixel for those of a vector."""
+    return (int(maps.shape[1]), int(maps.shape[2])) if len(maps.shape) > 3 else (1, 1)
+
+
+def flatten_maps(maps: Any) -> Any:
+    """Activations of shape (n, places, channels), orientations beside each other in a place."""
+    places = math.prod(maps.shape[1:-1])
+    return ops.cast(ops.reshape(maps, (-1, places, maps.shape[-1])), "float32")
+
+
+def to_pixels(maps: Any, flat: Any) -> NDArray[np.int64]:
+    """Pixels (y, x), of shape (..., 2), of places as `flatten_maps` counts them."""
+    height, width = map_shape(maps)
+    beside = math.prod(maps.shape[1:-1]) // (height * width)
+    return np.stack(np.divmod(np.asarray(flat, np.int64) // beside, width), axis=-1)
