@@ -104,8 +104,6 @@ def _attribution_chapter(found: Explanation) -> Chapter:
     tables = [Table(columns, rows)] if rows else []
     pictures = []
     for one in found.attributions:
-        if not one.maps:
-            continue
         if scalars is None:
             names = found.objects.channel_names(_n_fractions(one))
             pictures += [*_map_sheets(found, one), *_by_band(found, one)]
@@ -165,6 +163,8 @@ def _one_line(label: str) -> str:
 
 def _map_sheets(found: Explanation, one: Attribution) -> list[Picture]:
     objects = found.objects
+    if not one.maps:
+        return []
     # The outline is that of a method whose map adds up to something.
     first = "integrated_gradients" if "integrated_gradients" in one.maps else next(iter(one.maps))
     pictures = []

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from astrocnn.explain import Output
+from astrocnn.explain import ExplainTarget
 from astrocnn.targets import Bernoulli, Binned, Categorical
 
 SIZE, BANDS = 9, 2
@@ -17,7 +17,7 @@ def target(name, family):
     return SimpleNamespace(name=name, family=family)
 
 
-SPIRAL = Output(target("shape", Categorical(CLASSES)), "spiral")
+SPIRAL = ExplainTarget(target("shape", Categorical(CLASSES)), "spiral")
 
 
 def make_images(n, size=SIZE, bands=BANDS, seed=0):
@@ -25,7 +25,12 @@ def make_images(n, size=SIZE, bands=BANDS, seed=0):
 
 
 NETWORKS = {
-    "plain8": (16, 2, 1, Output(target("z", Binned(0.0, 0.4, 12)))),
-    "lenet": (32, 1, 0, Output(target("shape", Categorical(CLASSES)), "spiral", "probability")),
-    "euclid_quality": (24, 1, 0, Output(target("usable", Bernoulli()))),
+    "plain8": (16, 2, 1, ExplainTarget(target("z", Binned(0.0, 0.4, 12)))),
+    "lenet": (
+        32,
+        1,
+        0,
+        ExplainTarget(target("shape", Categorical(CLASSES)), "spiral", "probability"),
+    ),
+    "euclid_quality": (24, 1, 0, ExplainTarget(target("usable", Bernoulli()))),
 }

@@ -9,8 +9,8 @@ from keras import layers
 from scipy.ndimage import gaussian_filter
 
 from astrocnn.errors import InputsError, ModelError
-from astrocnn.explain import Output, Response, class_image
-from astrocnn.explain._looks import Looks
+from astrocnn.explain import ExplainTarget, class_image
+from astrocnn.explain.sky import SourceModel
 from astrocnn.targets import Categorical
 
 from .networks import CLASSES, SPIRAL, make_images, target
@@ -38,7 +38,7 @@ def test_seeing_blurs_there_and_back(linear):
     twice = gaussian_filter(w, (0.7 * np.sqrt(2), 0.7 * np.sqrt(2), 0), mode="constant", radius=4)
     inside = (slice(3, 6), slice(3, 6))
     np.testing.assert_allclose(found[inside], twice[inside], atol=0.04 * np.abs(twice).max())
-    even = class_image(_sum(), Response("sum"), l2=0.5, seeing=0)
+    even = class_image(_sum(), ExplainTarget(layer="sum"), l2=0.5, seeing=0)
     np.testing.assert_allclose(even, 1, rtol=1e-6)
 
 
@@ -51,7 +51,7 @@ def objects(n=300, sky=3.0, noise=0.1):
 
 
 def test_what_objects_look_like_is_measured():
-    looks = Looks.of(objects())
+    looks = SourceModel.measure(objects())
     np.testing.assert_allclose(looks.level, 3, atol=0.01)
     np.testing.assert_allclose(looks.noise, 0.1, atol=0.01)
     # A ninth of the pixels have all the light, a mean square of (16 + 4) / 2 in each.
@@ -70,7 +70,7 @@ def test_what_objects_look_like_is_measured():
 
 def test_it_is_like_the_images_it_should_be_like(linear):
     model, w = linear
-    looks = Looks.of(objects())
+    looks = SourceModel.measure(objects())
     found = class_image(model, SPIRAL, like=objects(), l2=0.25, seeing=0, adds=False)
     expected = looks.level + looks.spread(looks.gather(w.astype(float))) / 0.5
     np.testing.assert_allclose(found, expected, rtol=1e-4)
@@ -102,20 +102,22 @@ def test_a_curved_score_ends_where_its_slope_is_the_penalty():
     dense = layers.Dense(1, use_bias=False, name="sum")
     model = keras.Model({"image": image}, {"sum": dense(raw)}, name="curved")
     dense.set_weights([w])
-    found = class_image(model, Response("sum"), l2=2.0, seeing=0, adds=False, steps=300).ravel()
+    found = class_image(
+        model, ExplainTarget(layer="sum"), l2=2.0, seeing=0, adds=False, steps=300
+    ).ravel()
     np.testing.assert_allclose(w[:, 0] * np.tanh(found - 1), 4 * found, atol=6e-3)
 
 
 def test_an_architecture_likes_it_and_the_seed_decides(network):
     model, images, scalars, output = network
     if output.scale == "probability":
-        output = Output(target("shape", Categorical(CLASSES)), "spiral")
+        output = ExplainTarget(target("shape", Categorical(CLASSES)), "spiral")
     one = None if scalars is None else scalars[0]
     found = class_image(model, output, scalars=one, adds=False, seeing=0.5, steps=12)
 
     def score(image):
         x = {"image": image} | ({} if scalars is None else {"scalars": scalars[:1]})
-        return float(output.number(model(x, training=False)[output.target.name])[0])
+        return float(output.value(model(x, training=False)[output.target.name])[0])
 
     as_bright = [np.random.default_rng(s).permutation(found.ravel()) for s in range(3)]
     assert score(found[None]) > max(score(a.reshape(1, *found.shape)) for a in as_bright)
@@ -128,7 +130,7 @@ def test_an_architecture_likes_it_and_the_seed_decides(network):
 
 
 def test_images_without_light_tell_of_the_sky(linear):
-    empty = Looks.of(np.full((3, 9, 9, 2), 2.0, np.float32))
+    empty = SourceModel.measure(np.full((3, 9, 9, 2), 2.0, np.float32))
     assert empty.level.tolist() == [2, 2] and empty.noise.tolist() == [0, 0]
     assert empty.brightness == 1
 
@@ -146,7 +148,7 @@ def test_what_makes_no_sense_is_refused(linear, images):
     with pytest.raises(InputsError, match="other arrays as 'image'"):
         class_image(model, SPIRAL, like=images[:, :5])
     with pytest.raises(ModelError, match="no layer 'shaped'"):
-        class_image(model, Response("shaped"))
+        class_image(model, ExplainTarget(layer="shaped"))
 
 
 def _sum():

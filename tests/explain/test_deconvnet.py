@@ -11,8 +11,9 @@ from keras import layers, ops
 from scipy.signal import convolve2d
 
 from astrocnn.errors import ModelError
-from astrocnn.explain import METHODS, Response, deconvnet, feature_maps, weights
-from astrocnn.explain._receptive import receptive_field
+from astrocnn.explain import ExplainTarget, deconvnet, feature_maps, weights
+from astrocnn.explain.methods import get_method
+from astrocnn.explain.receptive_field import compute_receptive_field
 from astrocnn.models import Options, with_precision
 from astrocnn.models.build import ARCHITECTURES, build_model
 from astrocnn.models.custom_layers import L2Pooling, Maxout, SumPooling
@@ -242,7 +243,7 @@ def test_every_architecture_sends_back_to_what_the_place_has_seen(name):
     images, scalars = make_images(2, size), np.zeros((2, 1))
     layer, place = deepest_that_sees_a_part(model, size)
     found = deconvnet(model, images, layer, scalars=scalars, place=[place] * 2)
-    y0, y1, x0, x1 = np.clip(receptive_field(model, layer).boxes(place), 0, size)
+    y0, y1, x0, x1 = np.clip(compute_receptive_field(model, layer).boxes(place), 0, size)
     assert np.isfinite(found).all() and np.abs(found).max() > 0
     outside = np.ones((size, size), bool)
     outside[y0:y1, x0:x1] = False
@@ -256,7 +257,7 @@ def deepest_that_sees_a_part(model, size):
         shape = layer.output.shape
         if len(shape) > 3 and layer.output is not image:
             place = [shape[1] // 2, shape[2] // 2]
-            y0, y1, x0, x1 = receptive_field(model, layer.name).boxes(place)
+            y0, y1, x0, x1 = compute_receptive_field(model, layer.name).boxes(place)
             if y0 > 0 or y1 < size or x0 > 0 or x1 < size:
                 return layer.name, place
     raise AssertionError("every layer sees the whole image")
@@ -303,14 +304,14 @@ def test_the_map_of_an_answer_is_of_the_channel_that_speaks_most_for_it(images):
     model = keras.Model({"image": image}, {"shape": layers.Dense(3, name="shape")(mean)})
     kernel = model.get_layer("shape").kernel
     kernel.assign(ops.abs(kernel))
-    pixel_map = load_module(METHODS, "deconvnet").pixel_map
+    pixel_map = get_method("deconvnet")
     # The output is linear in the mean of each map.
     mean = feature_maps(model, images, "conv").mean(axis=(1, 2))
     share = mean * numbers(kernel)[:, 1]
     assert len(set(share.argmax(axis=1))) > 1
     expected = deconvnet(model, images, "conv", share.argmax(axis=1))
     np.testing.assert_allclose(pixel_map(model, images, SPIRAL), expected, atol=1e-6)
-    response = pixel_map(model, images, Response("conv", 2))
+    response = pixel_map(model, images, ExplainTarget(layer="conv", channel=2))
     np.testing.assert_allclose(response, deconvnet(model, images, "conv", 2))
 
 

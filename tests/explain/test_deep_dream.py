@@ -8,8 +8,8 @@ import pytest
 from keras import layers
 
 from astrocnn.errors import ModelError
-from astrocnn.explain import Response, deep_dream, feature_maps
-from astrocnn.explain._resized import resized
+from astrocnn.explain import ExplainTarget, deep_dream, feature_maps
+from astrocnn.explain.methods.deep_dream import resize_network
 
 from .networks import SPIRAL, make_images
 
@@ -34,7 +34,9 @@ def pictures():
 @pytest.mark.parametrize("channel", [None, 1])
 @pytest.mark.parametrize("octaves", [1, 3])
 def test_the_response_grows_in_an_image_of_the_same_shape(conv, pictures, channel, octaves):
-    found = deep_dream(conv, pictures, Response("second", channel), octaves=octaves, steps=5)
+    found = deep_dream(
+        conv, pictures, ExplainTarget(layer="second", channel=channel), octaves=octaves, steps=5
+    )
     assert found.shape == pictures.shape and found.dtype == np.float32
 
     def response(images):
@@ -55,7 +57,7 @@ def test_a_linear_response_is_climbed_straight(linear, images):
 
 def test_one_object_does_not_depend_on_the_others_and_the_seed_decides(conv, pictures):
     def dream(images, **options):
-        return deep_dream(conv, images, Response("first"), steps=3, octaves=2, **options)
+        return deep_dream(conv, images, ExplainTarget(layer="first"), steps=3, octaves=2, **options)
 
     found = dream(pictures)
     np.testing.assert_allclose(dream(pictures[[2, 0]], batch_size=1), found[[2, 0]], atol=1e-5)
@@ -68,7 +70,9 @@ def test_what_is_drawn_in_a_smaller_octave_is_larger(conv, pictures):
 
     def roughness(octaves):
         only_there = {"steps": 4, "seeing": 0.0, "jitter": 0, "ratio": 2.0}
-        drawn = deep_dream(conv, pictures, Response("first", 0), octaves=octaves, **only_there)
+        drawn = deep_dream(
+            conv, pictures, ExplainTarget(layer="first", channel=0), octaves=octaves, **only_there
+        )
         drawn = drawn - pictures
         return np.mean(np.diff(drawn, axis=1) ** 2) / np.mean(drawn**2)
 
@@ -76,14 +80,14 @@ def test_what_is_drawn_in_a_smaller_octave_is_larger(conv, pictures):
 
 
 def test_masks_are_not_drawn_upon(conv, pictures):
-    found = deep_dream(conv, pictures, Response("second"), bands=1, steps=2)
+    found = deep_dream(conv, pictures, ExplainTarget(layer="second"), bands=1, steps=2)
     np.testing.assert_array_equal(found[..., 1], pictures[..., 1])
     assert np.abs(found[..., 0] - pictures[..., 0]).max() > 0.01
 
 
 def test_a_network_for_another_size_has_the_same_layers(conv):
     cut = keras.Model(conv.input, conv.get_layer("pool").output)
-    small = resized(cut, 8, 10)
+    small = resize_network(cut, 8, 10)
     assert small.output.shape == (None, 4, 5, 4)
     images = make_images(2, 20)[:, :, :16]
     whole = keras.ops.convert_to_numpy(cut({"image": images}))
@@ -93,12 +97,12 @@ def test_a_network_for_another_size_has_the_same_layers(conv):
 
 def test_what_makes_no_sense_is_refused(conv, pictures):
     with pytest.raises(ModelError, match="images of another size") as caught:
-        deep_dream(conv, pictures, Response("after_flattening"))
+        deep_dream(conv, pictures, ExplainTarget(layer="after_flattening"))
     assert "fewer octaves" in str(caught.value)
     with pytest.raises(ModelError, match="images of another size"):
-        deep_dream(conv, pictures, Response("second"), octaves=9)
+        deep_dream(conv, pictures, ExplainTarget(layer="second"), octaves=9)
     with pytest.raises(ModelError, match="no layer 'third'") as caught:
-        deep_dream(conv, pictures, Response("third"))
+        deep_dream(conv, pictures, ExplainTarget(layer="third"))
     assert "second (8, 6, 3)" in str(caught.value)
     for words, arguments in {
         "ratio of octaves": {"ratio": 1.0},
@@ -109,4 +113,4 @@ def test_what_makes_no_sense_is_refused(conv, pictures):
         "octaves": {"octaves": 0},
     }.items():
         with pytest.raises(ModelError, match=words):
-            deep_dream(conv, pictures, Response("second"), **arguments)
+            deep_dream(conv, pictures, ExplainTarget(layer="second"), **arguments)

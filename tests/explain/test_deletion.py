@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from astrocnn.errors import InputsError, ModelError
-from astrocnn.explain._sky import sky
 from astrocnn.explain.checks import deletion
+from astrocnn.explain.sky import sky
 
 from .networks import SPIRAL
 
@@ -71,7 +71,7 @@ def test_ends_are_the_whole_and_the_empty_image(network):
     both = ({"image": images}, {"image": sky(images, 1, 0)[:, 0]})
     more = {} if scalars is None else {"scalars": scalars}
     whole, empty = (
-        output.number(model({**x, **more}, training=False)[output.target.name]) for x in both
+        output.value(model({**x, **more}, training=False)[output.target.name]) for x in both
     )
     for curve in (found.deletion, found.random_deletion):
         np.testing.assert_allclose(curve[:, 0], whole, rtol=1e-4, atol=1e-6)

@@ -8,8 +8,8 @@ import pytest
 from keras import layers
 
 from astrocnn.errors import ModelError
-from astrocnn.explain import Response, feature_maps, grad_cam
-from astrocnn.plugins import load_module
+from astrocnn.explain import ExplainTarget, feature_maps, grad_cam
+from astrocnn.explain.methods import get_method
 
 from .networks import SPIRAL
 
@@ -32,9 +32,7 @@ def test_class_activation_map(averaged, images):
     assert found.shape == (5, 3, 3)
     assert (found > 0).any() and (found == 0).any()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
-    enlarged = load_module("astrocnn.explain.methods", "grad_cam").pixel_map(
-        averaged, images, SPIRAL
-    )
+    enlarged = get_method("grad_cam")(averaged, images, SPIRAL)
     # Nine pixels from three: every third is the middle of a pixel of the map.
     np.testing.assert_allclose(enlarged[:, 1::3, 1::3], found, rtol=1e-5, atol=1e-7)
 
@@ -50,7 +48,7 @@ def test_another_layer_on_request(averaged, images):
 
 
 def test_a_layer_after_the_output_has_no_influence(averaged, images):
-    assert not grad_cam(averaged, images, Response("conv"), layer="pool").any()
+    assert not grad_cam(averaged, images, ExplainTarget(layer="conv"), layer="pool").any()
 
 
 def test_what_has_no_maps_is_refused(averaged, linear, images):

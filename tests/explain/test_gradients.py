@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from astrocnn.errors import ModelError
-from astrocnn.explain import Output, saliency, smooth_grad
+from astrocnn.explain import ExplainTarget, saliency, smooth_grad
 from astrocnn.targets import Categorical
 
 from .networks import BANDS, CLASSES, SIZE, SPIRAL, target
@@ -36,7 +36,7 @@ def test_saliency_of_a_probability_follows_the_chain_rule(linear, images):
     p = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
     kernel = keras.ops.convert_to_numpy(model.get_layer("shape").kernel)
     slope = p[:, 1:2] * (np.eye(3)[1] - p) @ kernel.T
-    output = Output(target("shape", Categorical(CLASSES)), "spiral", "probability")
+    output = ExplainTarget(target("shape", Categorical(CLASSES)), "spiral", "probability")
     found = saliency(model, images, output)
     np.testing.assert_allclose(found.reshape(5, -1), slope, atol=1e-6)
 

@@ -67,7 +67,7 @@ def test_attributions_add_up_to_the_difference_of_scores(network, baseline):
     assert np.abs(many.residual).max() < np.abs(few.residual).max()
     x = {"image": images} | ({} if scalars is None else {"scalars": scalars})
     raw = model(x, training=False)[output.target.name]
-    np.testing.assert_allclose(many.score, output.number(raw), rtol=1e-4)
+    np.testing.assert_allclose(many.score, output.value(raw), rtol=1e-4)
 
 
 def test_what_makes_no_sense_is_refused(linear, images):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from astrocnn.errors import ModelError
-from astrocnn.explain import Response, occlusion
+from astrocnn.explain import ExplainTarget, occlusion
 
 from .networks import SPIRAL
 
@@ -56,7 +56,7 @@ def test_pixels_have_the_mean_of_the_squares_that_hide_them(linear, images):
 
 
 def test_response_of_a_layer_drops_likewise(linear, images):
-    one = occlusion(linear[0], images, Response("shape", 1), size=3)
+    one = occlusion(linear[0], images, ExplainTarget(layer="shape", channel=1), size=3)
     np.testing.assert_allclose(one.drop, occlusion(linear[0], images, SPIRAL, size=3).drop)
 
 

@@ -24,7 +24,7 @@ import pytest
 from keras import layers
 
 from astrocnn.explain import (
-    Output,
+    ExplainTarget,
     grad_cam,
     integrated_gradients,
     occlusion,
@@ -36,7 +36,7 @@ from astrocnn.explain.methods.deconvnet import deconvnet
 from astrocnn.targets import Categorical
 
 SIZE, BANDS, CLASS = 12, 2, 1
-OUTPUT = Output(SimpleNamespace(name="shape", family=Categorical(("a", "b", "c"))), "b")
+OUTPUT = ExplainTarget(SimpleNamespace(name="shape", family=Categorical(("a", "b", "c"))), "b")
 
 
 def imported(name):

@@ -9,9 +9,9 @@ from keras import layers
 from scipy.stats import spearmanr
 
 from astrocnn.errors import ModelError
-from astrocnn.explain import Response, saliency
+from astrocnn.explain import ExplainTarget, saliency
 from astrocnn.explain.checks import randomization
-from astrocnn.explain.checks._maps import spearman
+from astrocnn.explain.checks.correlation import spearman
 from astrocnn.explain.methods.grad_cam import pixel_map as grad_cam
 
 from .networks import BANDS, SIZE, SPIRAL, make_images
@@ -67,7 +67,7 @@ def test_stages_go_from_the_output_to_the_input():
 
 
 def test_only_layers_on_the_way_forget():
-    found = randomization(saliency, deep(), make_images(2), Response("conv1"))
+    found = randomization(saliency, deep(), make_images(2), ExplainTarget(layer="conv1"))
     assert found.stages == ("conv1",)
 
 
@@ -109,4 +109,4 @@ def test_what_makes_no_sense_is_refused(linear, images):
     with pytest.raises(ModelError, match="stages"):
         randomization(saliency, linear[0], images, SPIRAL, stages=0)
     with pytest.raises(ModelError, match="no weights on the way"):
-        randomization(saliency, deep(), images, Response("image"))
+        randomization(saliency, deep(), images, ExplainTarget(layer="image"))

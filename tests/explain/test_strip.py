@@ -12,8 +12,7 @@ from keras import layers
 from astrocnn.errors import ModelError
 from astrocnn.explain import (
     METHODS,
-    Output,
-    Uncertainty,
+    ExplainTarget,
     as_strip,
     embedding,
     integrated_gradients,
@@ -22,7 +21,7 @@ from astrocnn.explain import (
     smooth_grad,
 )
 from astrocnn.explain.checks import deletion, randomization
-from astrocnn.explain.own_answer import own_answers
+from astrocnn.explain.methods import AttributionMethod, get_method
 from astrocnn.models import Options
 from astrocnn.models.build import ARCHITECTURES, build_model
 from astrocnn.models.monte_carlo_dropout import build_sampler
@@ -36,7 +35,7 @@ OF_SCALARS = [
     for n in module_names(ARCHITECTURES)
     if not getattr(load_module(ARCHITECTURES, n), "IMAGE", True)
 ]
-REDSHIFT = Output(target("z", Binned(0.0, 0.4, 12)))
+REDSHIFT = ExplainTarget(target("z", Binned(0.0, 0.4, 12)))
 
 
 def scalars(n, count, seed=0):
@@ -135,7 +134,7 @@ def test_the_strip_is_the_same_network(network, output):
     given = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(given)
-        total = tf.reduce_sum(output.number(network({"scalars": given}, training=False)[name]))
+        total = tf.reduce_sum(output.value(network({"scalars": given}, training=False)[name]))
     slope = saliency(strip, strips(x), output)[:, 0, :, 0]
     assert np.abs(slope).max() > 0
     expected = tape.gradient(total, given).numpy()
@@ -145,18 +144,18 @@ def test_the_strip_is_the_same_network(network, output):
 def test_attributions_add_up_to_the_difference_from_the_mean_object(network):
     strip, x = as_strip(network), scalars(4, 40)
     found = integrated_gradients(strip, strips(x), REDSHIFT, steps=64)
-    mean = REDSHIFT.number(network({"scalars": np.zeros((1, 40))}, training=False)["z"])
+    mean = REDSHIFT.value(network({"scalars": np.zeros((1, 40))}, training=False)["z"])
     np.testing.assert_allclose(found.baseline_score, float(mean[0]), rtol=1e-5)
     change = np.abs(found.score - found.baseline_score).max()
     assert change > 1e-4 and np.abs(found.residual).max() < 0.02 * change
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in module_names(METHODS) if hasattr(load_module(METHODS, n), "pixel_map")]
+    "name", [n for n in module_names(METHODS) if isinstance(get_method(n), AttributionMethod)]
 )
 def test_methods_map_scalars_or_say_why_not(name, network):
     strip, x = as_strip(network), scalars(3, 40)
-    pixel_map = load_module(METHODS, name).pixel_map
+    pixel_map = get_method(name)
     if name in ("grad_cam", "deconvnet"):
         with pytest.raises(ModelError, match="no convolution that keeps maps of the image"):
             pixel_map(strip, strips(x), SPIRAL)
@@ -176,15 +175,16 @@ def test_layers_forget_and_objects_are_laid_out(network):
     assert points.shape == (3, 2) and np.ptp(points, axis=0).min() > 0
 
 
-def test_each_object_is_asked_about_its_own_class_and_draws_are_mapped(network):
+def test_one_class_per_object_and_uncertainty(network):
     strip, x = as_strip(network), scalars(3, 40)
-    (one,) = own_answers(strip, SPIRAL.target, [CLASSES[0], CLASSES[2], CLASSES[0]])
-    ours = saliency(one.model, strips(x), one.output, scalars=one.scalars)
-    for k, wanted in enumerate((CLASSES[0], CLASSES[2], CLASSES[0])):
-        alone = saliency(strip, strips(x[k : k + 1]), Output(SPIRAL.target, wanted))[0]
-        np.testing.assert_allclose(ours[k], alone, atol=1e-5 * np.abs(alone).max())
-    drawn = saliency(build_sampler(strip, draws=4, seed=1), strips(x), Uncertainty(SPIRAL.target))
-    assert drawn.shape == (3, 1, 40, 1) and np.abs(drawn).max() > 0
+    classes = [CLASSES[0], CLASSES[2], CLASSES[0]]
+    found = saliency(strip, strips(x), ExplainTarget(SPIRAL.target, classes=classes))
+    for k, name in enumerate(classes):
+        alone = saliency(strip, strips(x[k : k + 1]), ExplainTarget(SPIRAL.target, name))[0]
+        np.testing.assert_allclose(found[k], alone, atol=1e-5 * np.abs(alone).max())
+    sampler = build_sampler(strip, draws=4, seed=1)
+    found = saliency(sampler, strips(x), ExplainTarget(SPIRAL.target, uncertainty=True))
+    assert found.shape == (3, 1, 40, 1) and np.abs(found).max() > 0
 
 
 def test_a_network_of_images_is_no_strip(linear):

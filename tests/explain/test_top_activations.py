@@ -11,7 +11,7 @@ from keras import layers, ops
 
 from astrocnn.errors import InputsError, ModelError
 from astrocnn.explain import deconvnet, feature_maps, patches, saliency, top_activations
-from astrocnn.explain._receptive import receptive_field
+from astrocnn.explain.receptive_field import compute_receptive_field
 
 from .networks import make_images
 
@@ -51,7 +51,7 @@ def positive():
 @pytest.mark.parametrize("layer", ["first", "beside", "pooled", "across", "sum"])
 def test_what_a_place_has_seen_is_where_the_derivative_is(positive, layer):
     side = positive.get_layer(layer).output.shape[1]
-    field = receptive_field(positive, layer)
+    field = compute_receptive_field(positive, layer)
     image = np.ones((1, SIZE, SIZE, 1), np.float32)
     for place in ([side // 2, side // 3], [0, side - 1]):
         seen = saliency(positive, image, AtPlace(layer, *place))[0, :, :, 0] != 0
@@ -61,7 +61,7 @@ def test_what_a_place_has_seen_is_where_the_derivative_is(positive, layer):
 
 
 def test_a_vector_has_seen_the_whole_image(positive):
-    field = receptive_field(positive, "y")
+    field = compute_receptive_field(positive, "y")
     np.testing.assert_array_equal(field.boxes([0, 0]), [0, SIZE, 0, SIZE])
 
 

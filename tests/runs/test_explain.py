@@ -18,9 +18,10 @@ from astropy.wcs import WCS
 from astrocnn.datasets import Shards
 from astrocnn.errors import CatalogError, ConfigError, ModelError
 from astrocnn.estimators import Calibrated, ClassicalEstimator, Ensemble, load_estimator
-from astrocnn.explain import explanation_reading
+from astrocnn.explain.explained_network import ExplainedNetwork
+from astrocnn.explain.files import read_explanation
+from astrocnn.explain.inspection import find_hdus
 from astrocnn.runs.config import load_run
-from astrocnn.runs.explaining.subject import subject_of
 from astrocnn.runs.run import Run
 from astrocnn.runs.verbs import explain, report
 from astrocnn.simulation import simulate_quality
@@ -132,7 +133,7 @@ def test_the_table_tells_of_each_object_and_method(explained):
             if line["method"] == "integrated_gradients":
                 # Completeness: what is added is the score, but for the baseline and the residual.
                 total = np.abs(hdu.data).sum(axis=(1, 2))
-                shares = [line[f"share_{b}"] for b in shards.bands]
+                shares = [line[f"fraction_{b}"] for b in shards.bands]
                 np.testing.assert_allclose(shares, total / total.sum(), rtol=1e-5)
                 assert np.isfinite(line["residual"])
             else:
@@ -149,32 +150,36 @@ def test_the_table_tells_of_each_object_and_method(explained):
 def test_the_network_comes_back_as_it_was_written(explained):
     run, rows, _ = explained
     shards = Shards.open(run / "shards")
-    found, cards = explanation_reading.read(
+    found = read_explanation(
         run / "explanations", pixel_scale=shards.pixel_scale, images=shards.images
     )
-    (looked,) = found.looked
-    np.testing.assert_array_equal(looked.images, shards.images(rows))
-    assert found.bands == shards.bands and found.orientation == "N up, E left"
-    assert looked.maps["integrated_gradients"].shape == (3, 24, 24, 4)
-    assert looked.randomization["grad_cam"].shape == (3, len(looked.stages))
+    (one,) = found.attributions
+    objects = found.objects
+    np.testing.assert_array_equal(objects.images, shards.images(rows))
+    assert objects.bands == shards.bands and objects.orientation == "N up, E left"
+    assert one.maps["integrated_gradients"].shape == (3, 24, 24, 4)
+    assert one.checks["grad_cam"].randomization.shape == (3, len(one.stages))
     network = load_estimator(run / "model")
-    assert cards["NETSHA"] == network.fingerprint
+    assert found.cards["NETSHA"] == network.fingerprint
     kernel = np.asarray(network.model_.get_layer("conv1").kernel)
-    np.testing.assert_array_equal(found.learned.kernels, kernel)
-    assert len(found.learned.points) == len(found.learned.thumbnails) > 10
-    for name, maps in found.learned.maps.items():
-        assert maps.shape == network.model_.get_layer(name).output.shape[1:]
-    (first, last) = found.learned.top
-    assert first.values.shape == (6, 9) and np.all(np.diff(first.values, axis=1) <= 0)
-    assert np.shape(last.patches)[2:4] == (24, 24)
+    hdus = found.inspections
+    kernels = find_hdus(hdus["weights"], "KERNELS")[1]
+    np.testing.assert_array_equal(kernels.transpose(2, 3, 1, 0), kernel)
+    assert len(hdus["embedding"][0].data) > 10
+    for hdu in hdus["feature_maps"][1:]:
+        shape = network.model_.get_layer(hdu.header["LAYER"]).output.shape[1:]
+        assert np.moveaxis(hdu.data, 0, -1).shape == shape
+    values = find_hdus(hdus["top_activations"], "ACTIVATIONS")
+    assert values[1].shape == (6, 9) and np.all(np.diff(values[1], axis=1) <= 0)
+    assert find_hdus(hdus["top_activations"], "PATCHES")[2].shape[3:] == (24, 24)
 
 
 def test_figures_and_chapters(explained):
     run, _, _ = explained
     names = {path.name for path in (run / "figures").glob("explain_*.png")}
-    assert "explain_looks-at_1.png" in names and "explain_has-learned_1.png" in names
+    assert "explain_attribution_1.png" in names and "explain_inside-the-network_1.png" in names
     page = (run / "report.html").read_text()
-    assert "What the network looks at" in page and "What the network has learned" in page
+    assert ">Attribution<" in page and ">Inside the network<" in page
 
 
 def test_another_command_replaces_all_of_it(explained, tmp_path, no_figures):
@@ -204,7 +209,7 @@ def test_maps_of_draws_are_checked_layer_by_layer(home, no_figures, tmp_path):
 
 def test_what_cannot_be_done_is_said(home):
     run = home / "run"
-    with pytest.raises(ConfigError, match="no method 'oclusion'") as error:
+    with pytest.raises(ConfigError, match="no explanation method 'oclusion'") as error:
         told(run, methods=["oclusion"])
     assert "did you mean 'occlusion'" in str(error.value) and "None" not in str(error.value)
     with pytest.raises(ConfigError, match="no target 'z'"):
@@ -216,15 +221,15 @@ def test_what_cannot_be_done_is_said(home):
         told(run, of="spirl")
     with pytest.raises(ModelError, match="larger than the image"):
         told(run, methods=["occlusion"], square=999)
-    with pytest.raises(ConfigError, match="one target"):
+    with pytest.raises(ConfigError, match="single target"):
         told(run, targets=["a", "b"], of="a")
-    with pytest.raises(ConfigError, match="one way"):
+    with pytest.raises(ConfigError, match="in one way only"):
         told(run, objects=["1"], per_class=1)
     known = int(Shards.open(run / "shards").ids[5])
     with pytest.raises(CatalogError, match="not in the catalogue") as error:
         told(run, objects=[str(known + 1)])
     assert str(known) in str(error.value)
-    with pytest.raises(CatalogError, match="whole numbers"):
+    with pytest.raises(CatalogError, match="are integers"):
         told(run, objects=["NGC 1"])
 
 
@@ -268,8 +273,8 @@ def test_quality_of_stamps_by_two_targets(tmp_path, no_figures):
 def test_of_an_ensemble_the_first_member_is_explained(home):
     shards = Shards.open(home / "run/shards")
     member = load_estimator(home / "run/model")
-    inside = subject_of(Calibrated(Ensemble([member, member]), {}), shards)
-    assert inside.network is member and "first of 2 members" in inside.remarks[0]
+    inside = ExplainedNetwork.find(Calibrated(Ensemble([member, member]), {}), shards)
+    assert inside.estimator is member and "first of 2 members" in inside.remarks[0]
 
 
 REDSHIFT = """
@@ -315,8 +320,8 @@ def test_redshifts_with_scalars_and_masks(home, tmp_path, no_figures):
     # Chosen evenly along the predicted value, which is what is explained.
     np.testing.assert_allclose(table["score"], table["along"], atol=1e-3)
     assert np.all(np.diff(table["along"]) >= 0)
-    shares = [name for name in table.colnames if name.startswith("share_")]
-    assert len(shares) == 8 and "share_mask_of_g" in shares
+    shares = [name for name in table.colnames if name.startswith("fraction_")]
+    assert len(shares) == 8 and "fraction_mask_of_g" in shares
     np.testing.assert_allclose(sum(np.asarray(table[s]) for s in shares), 1, rtol=1e-5)
     with fits.open(run / "explanations/network.fits") as hdus:
         assert hdus["CLASS_IMAGES"].data.shape == (1, 4, 16, 16)
@@ -351,8 +356,8 @@ def test_a_classical_method_has_nothing_to_look_into(home):
     shards = Shards.open(home / "run/shards")
     network = load_estimator(home / "run/model")
     other = ClassicalEstimator(network.task, network.inputs, "knn", ["colors"])
-    with pytest.raises(ModelError, match="no network to look into"):
-        subject_of(other, shards)
+    with pytest.raises(ModelError, match="no network to explain"):
+        ExplainedNetwork.find(other, shards)
 
 
 ZTF = """

@@ -12,8 +12,8 @@ from astropy.table import Table
 
 from astrocnn.datasets import Shards
 from astrocnn.estimators import load_estimator
-from astrocnn.explain import explanation_reading
-from astrocnn.explain.explanations import chapters
+from astrocnn.explain.chapters import build_chapters
+from astrocnn.explain.files import read_explanation
 from astrocnn.runs.verbs import explain, report
 
 from .command import astrocnn, untrained
@@ -115,10 +115,12 @@ def test_fitsverify_has_no_complaint(explained):
     assert done.stdout.count("verification OK") == len(paths) == 27, done.stdout
 
 
-def test_the_table_of_diagnostics_has_a_share_for_each_input(explained):
+def test_the_table_of_diagnostics_has_a_fraction_for_each_input(explained):
     table = Table.read(explained[0] / "explanations/diagnostics.fits", hdu="DIAGNOSTICS")
     assert len(table) == 2 * 25
-    shares = np.stack([table[name] for name in table.colnames if name.startswith("share_")], axis=1)
+    shares = np.stack(
+        [table[name] for name in table.colnames if name.startswith("fraction_")], axis=1
+    )
     assert shares.shape[1] == 3
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
     assert np.isfinite(table["deletion_area"]).all() and np.ma.getmaskarray(table["shift"]).all()
@@ -126,21 +128,22 @@ def test_the_table_of_diagnostics_has_a_share_for_each_input(explained):
     assert np.abs(table["residual"][known]).max() < 1e-3
 
 
-def test_what_was_written_comes_back_and_is_told(explained):
+def test_what_was_written_comes_back_and_is_shown(explained):
     run, _, _ = explained
-    found, _ = explanation_reading.read(run / "explanations")
-    assert found.scalars.names == found.channels == INPUTS and found.scalars.values.shape == (25, 3)
-    assert found.learned.points is not None and found.learned.kernels is None
-    maps = found.looked[0].maps["occlusion"]
+    found = read_explanation(run / "explanations")
+    scalars = found.objects.scalars
+    assert scalars.names == found.objects.channels == INPUTS and scalars.values.shape == (25, 3)
+    assert set(found.inspections) == {"embedding"}
+    maps = found.attributions[0].maps["occlusion"]
     with fits.open(files(run)[3]) as hdus:
         np.testing.assert_array_equal(maps[3, 0], hdus[1].data["occlusion"])
-    looked, believed, _ = chapters(found)
+    attribution, checks, _ = build_chapters(found)
     # All objects, four sheets of six, shares, and shares along the redshift.
-    assert len(looked.figures) == 1 + 4 + 2
-    assert "inputs are set to their means" in " ".join(believed.text)
-    assert not any("pixel" in words for words in (*looked.text, *believed.text))
+    assert len(attribution.figures) == 1 + 4 + 2
+    assert "inputs are set to their means" in " ".join(checks.text)
+    assert not any("pixel" in words for words in (*attribution.text, *checks.text))
     names = {path.name for path in (run / "figures").glob("explain_*.png")}
-    assert "explain_looks-at_1.png" in names
+    assert "explain_attribution_1.png" in names
 
 
 SPECTRA = """
@@ -180,14 +183,14 @@ def test_many_inputs_are_a_spectrum(tmp_path, monkeypatch):
     list(explain.run(run, objects=["-5", "3"], **how))
     diagnostics = Table.read(run / "explanations/diagnostics.fits", hdu=1)
     assert len(diagnostics) == 2 * 2 * 2 and "mutual information" in diagnostics["output"][-1]
-    assert not any(name.startswith("share_") for name in diagnostics.colnames)
-    found, _ = explanation_reading.read(run / "explanations")
+    assert not any(name.startswith("fraction_") for name in diagnostics.colnames)
+    found = read_explanation(run / "explanations")
     np.testing.assert_allclose(
-        found.scalars.values, Shards.open(run / "shards").scalars(tuple(names))[[0, 8]]
+        found.objects.scalars.values, Shards.open(run / "shards").scalars(tuple(names))[[0, 8]]
     )
-    (chapter,) = chapters(found)
+    (chapter,) = build_chapters(found)
     assert len(chapter.figures) == 2 * 2
     (spectrum, lines) = chapter.figures[1].figure.axes[:2]
     np.testing.assert_allclose(spectrum.lines[0].get_xdata(), np.arange(4000, 7200, 50))
-    np.testing.assert_allclose(spectrum.lines[0].get_ydata(), found.scalars.values[0])
+    np.testing.assert_allclose(spectrum.lines[0].get_ydata(), found.objects.scalars.values[0])
     assert max(np.abs(line.get_ydata()).max() for line in lines.lines) == 1

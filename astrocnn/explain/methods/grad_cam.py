@@ -90,6 +90,6 @@ METHOD = AttributionMethod(
     title="Grad-CAM",
     meaning="The last feature maps, weighted by their gradient: coarse, and only what raises the "
     "number. It may be zero everywhere.",
-    unit="Activations of a layer times their mean gradients, enlarged to the image.",
+    unit="Activations of a layer times their mean gradients, resized to the image.",
     default=True,
 )

@@ -32,7 +32,7 @@ from astrocnn.explain.receptive_field import (
 from astrocnn.models.layer_access import layer_output
 from astrocnn.report.page import Picture
 
-__all__ = ["METHOD", "TopActivations", "patches", "top_activations"]
+__all__ = ["METHOD", "TopActivations", "patches", "select_distinct", "top_activations"]
 
 _FILTERS = 6
 """Filters of a layer that are shown with their strongest images."""
@@ -234,7 +234,7 @@ def _inspect(inspection: Inspection) -> list[Any]:
 
 def _patch_hdus(inspection: Inspection, top: TopActivations, number: int) -> list[Any]:
     """Some filters with their patches, activations, and the reconstructions by a deconvnet."""
-    kept = _distinct(top.values[:, 0], top.rows)
+    kept = select_distinct(top.values[:, 0], top.rows)
     rows = inspection.rows[top.rows[kept]]
     flat = rows.reshape(-1)
     images, scalars = inspection.network.arrays(flat)
@@ -274,7 +274,7 @@ def _patch_hdus(inspection: Inspection, top: TopActivations, number: int) -> lis
     ]
 
 
-def _distinct(strength: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.intp]:
+def select_distinct(strength: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.intp]:
     """The strongest filters, of which each has mostly other images than those before it."""
     order = np.argsort(-strength, kind="stable")
     kept: list[int] = []

@@ -1,29 +1,32 @@
-from __future__ import annotations
+"""Figures of explanations: what is shown is what was computed."""
 
-from types import SimpleNamespace
+from __future__ import annotations
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from astrocnn.errors import PredictionError
 from astrocnn.explain import figures
-from astrocnn.explain.explanations import Explanations, Learned, Looked, TopFilters, chapters
-from astrocnn.explain.figures.embedding import placed
+from astrocnn.explain.checks import DeletionInsertion
+from astrocnn.explain.figures.embedding import place_thumbnails
 from astrocnn.explain.figures.maps import (
-    holding,
+    compute_half_level,
+    compute_isophote,
+    full_scale,
     is_signed,
-    isophote,
-    limit,
-    over_bands,
+    shared_rgb,
     short,
+    signed_rgb,
+    sum_bands,
     tiles,
 )
-from astrocnn.explain.figures.shades import shared_rgb, signed_rgb
-from astrocnn.report.page import write_report
+from astrocnn.explain.figures.scalars import NEGATIVE, POSITIVE
 from astrocnn.report.style import NO_DATA
 
+NAMES = ["g", "g - r", "size"]
 BANDS = {1: ["VIS"], 3: ["g", "r", "i"], 7: ["u", "g", "r", "i", "z", "Y", "J"]}
 
 
@@ -60,7 +63,7 @@ def test_the_sheet_has_a_row_for_each_object_and_two_columns_beside_the_methods(
     images = galaxies(n, bands)
     maps = maps_of(images)
     settings = dict(matplotlib.rcParams)
-    figure = figures.attribution_sheet(
+    figure = figures.plot_attribution(
         images,
         maps,
         labels=[f"object {i}" for i in range(n)],
@@ -81,10 +84,10 @@ def test_the_sheet_has_a_row_for_each_object_and_two_columns_beside_the_methods(
     for image in drawn[1::2]:
         assert image.get_clim()[0] == 0
     assert all(image.origin == "lower" for axes in figure.axes for image in axes.images)
-    said = words(figure)
-    assert "N up, E left" in said and "0.5\u2033" in said  # 20 pixels of 0.1 arcsec: at most 0.8
+    texts = words(figure)
+    assert "N up, E left" in texts and "0.5\u2033" in texts  # 20 pixels of 0.1 arcsec: at most 0.8
     assert {"image", "outline: gradient", "gradient", "hidden", "object 0"} <= {
-        " ".join(word.split()) for word in said
+        " ".join(word.split()) for word in texts
     }
     bars = [child for axes in figure.axes for child in axes.child_axes]
     assert len(bars) == 2
@@ -95,19 +98,21 @@ def test_the_scale_of_a_sheet_is_that_of_the_object_or_of_the_method():
     maps = maps_of(images)
     maps["hidden"][0] *= 100
     options = {"labels": list("abc"), "band_names": BANDS[3]}
-    apart = pictures(figures.attribution_sheet(images, maps, **options))[1::2]
-    shared = pictures(figures.attribution_sheet(images, maps, **options, scale="method"))[1::2]
+    apart = pictures(figures.plot_attribution(images, maps, **options))[1::2]
+    shared = pictures(figures.plot_attribution(images, maps, **options, scale="method"))[1::2]
     assert len({image.get_clim() for image in apart}) == 3
-    assert {image.get_clim() for image in shared} == {(0, limit(maps["hidden"]))}
-    said = words(figures.attribution_sheet(images, maps, **options))
-    assert short(limit(maps["hidden"][1])) in said
+    assert {image.get_clim() for image in shared} == {(0, full_scale(maps["hidden"]))}
+    texts = words(figures.plot_attribution(images, maps, **options))
+    assert short(full_scale(maps["hidden"][1])) in texts
 
 
 def test_the_bands_of_a_method_share_one_scale():
     image = galaxies(1, 7)[0]
     maps = {"gradient": maps_of(image[None])["gradient"][0], "flat": np.zeros(image.shape)}
     figure = draw(
-        figures.attribution_by_band(image, maps, band_names=BANDS[7], pixel_scale=1.0, title="one")
+        figures.plot_attribution_by_band(
+            image, maps, band_names=BANDS[7], pixel_scale=1.0, title="one"
+        )
     )
     assert len(figure.axes) == 7 * 3
     drawn = pictures(figure)
@@ -121,7 +126,7 @@ def test_channels_that_are_no_bands_have_no_image_above_them():
     image = galaxies(1, 1)[0]
     both = {"gradient": np.concatenate([image, image], axis=-1)}
     names = ["VIS", "no data"]
-    figure = figures.attribution_by_band(image, both, band_names=["VIS"], channel_names=names)
+    figure = figures.plot_attribution_by_band(image, both, band_names=["VIS"], channel_names=names)
     draw(figure)
     assert [len(axes.images) for axes in figure.axes] == [1, 0, 1, 1]
 
@@ -130,8 +135,8 @@ def test_a_map_of_nothing_says_so():
     images = galaxies(2, 3)
     maps = {"cam": np.zeros(images.shape[:3])}
     maps["cam"][1] = 0.25
-    said = words(figures.attribution_sheet(images, maps, labels=["a", "b"], band_names=BANDS[3]))
-    assert {"0 everywhere", "0.25"} <= set(said)
+    texts = words(figures.plot_attribution(images, maps, labels=["a", "b"], band_names=BANDS[3]))
+    assert {"0 everywhere", "0.25"} <= set(texts)
 
 
 @pytest.mark.parametrize("value", [0.0, -2.0, np.nan])
@@ -141,18 +146,18 @@ def test_maps_that_are_the_same_everywhere_are_drawn_in_silence(value):
     images[1] = np.nan
     maps = {"same": np.full(images.shape[:3], value), "bands": np.full(images.shape, value)}
     maps["same"][0, 3, 3] = np.nan
-    figure = figures.attribution_sheet(images, maps, labels=["a", "b"], band_names=BANDS[3])
+    figure = figures.plot_attribution(images, maps, labels=["a", "b"], band_names=BANDS[3])
     draw(figure)
     for image in pictures(figure):
         assert image.get_clim()[1] > 0
         assert image.axes.get_facecolor()[:3] == NO_DATA
-    draw(figures.attribution_by_band(images[0], {"b": maps["bands"][0]}, band_names=BANDS[3]))
-    draw(figures.attribution_by_band(images[1], {"b": maps["bands"][1]}, band_names=BANDS[3]))
+    draw(figures.plot_attribution_by_band(images[0], {"b": maps["bands"][0]}, band_names=BANDS[3]))
+    draw(figures.plot_attribution_by_band(images[1], {"b": maps["bands"][1]}, band_names=BANDS[3]))
 
 
 def test_a_map_coarser_than_the_image_covers_all_of_it():
     images = galaxies(1, 1)
-    figure = figures.attribution_sheet(
+    figure = figures.plot_attribution(
         images, {"cam": np.arange(25.0).reshape(1, 5, 5)}, labels=["a"], band_names=["VIS"]
     )
     assert pictures(figure)[0].get_extent() == [-0.5, 19.5, -0.5, 19.5]
@@ -163,33 +168,33 @@ def test_shapes_that_do_not_belong_together_are_refused():
     maps = maps_of(images)
     good = {"labels": ["a", "b"], "band_names": BANDS[3]}
     with pytest.raises(PredictionError, match="one name for each band"):
-        figures.attribution_sheet(images, maps, labels=["a", "b"], band_names=["g"])
+        figures.plot_attribution(images, maps, labels=["a", "b"], band_names=["g"])
     with pytest.raises(PredictionError, match="label for each image"):
-        figures.attribution_sheet(images, maps, labels=["a"], band_names=BANDS[3])
+        figures.plot_attribution(images, maps, labels=["a"], band_names=BANDS[3])
     with pytest.raises(PredictionError, match="label for each image"):
-        figures.attribution_sheet(images, maps, **good, contour="other")
+        figures.plot_attribution(images, maps, **good, contour="other")
     with pytest.raises(PredictionError, match="'short' do not belong"):
-        figures.attribution_sheet(images, {"short": maps["hidden"][:1]}, **good)
+        figures.plot_attribution(images, {"short": maps["hidden"][:1]}, **good)
     with pytest.raises(PredictionError, match="for each of their bands"):
-        figures.attribution_by_band(images[0], {"a": maps["hidden"][0]}, band_names=BANDS[3])
+        figures.plot_attribution_by_band(images[0], {"a": maps["hidden"][0]}, band_names=BANDS[3])
     with pytest.raises(PredictionError, match="one name for each band"):
-        figures.kernel_mosaic(np.zeros((3, 3, 2, 4)), band_names=["g"])
+        figures.plot_kernels(np.zeros((3, 3, 2, 4)), band_names=["g"])
     with pytest.raises(PredictionError, match="image and maps"):
-        figures.feature_montage(images[0], np.zeros(10), layer="dense1")
-    with pytest.raises(PredictionError, match="patches for each filter"):
-        figures.top_plate([[images[0]]], [[]], np.ones((1, 1)), layer="conv1")
+        figures.plot_feature_maps(images[0], np.zeros(10), layer="dense1")
+    with pytest.raises(PredictionError, match="patches, as many reconstructions"):
+        figures.plot_top_activations([[images[0]]], [[]], np.ones((1, 1)), layer="conv1")
     with pytest.raises(PredictionError, match="image of each"):
-        figures.class_images({}, band_names=["g"])
+        figures.plot_class_images({}, band_names=["g"])
     with pytest.raises(PredictionError, match="of one shape"):
-        figures.dream(images, images[:1])
+        figures.plot_deep_dream(images, images[:1])
     with pytest.raises(PredictionError, match="points in a plane"):
-        figures.embedding_figure(np.zeros((3, 2)), colors=["a"])
-    with pytest.raises(PredictionError, match="one share"):
-        figures.band_shares({"a": np.ones((2, 3))}, band_names=["g"])
+        figures.plot_embedding(np.zeros((3, 2)), colors=["a"])
+    with pytest.raises(PredictionError, match="one fraction"):
+        figures.plot_band_fractions({"a": np.ones((2, 3))}, band_names=["g"])
     with pytest.raises(PredictionError, match="one correlation"):
-        figures.randomization_stages(["conv1"], {"a": np.ones((2, 3))})
+        figures.plot_randomization(["conv1"], {"a": np.ones((2, 3))})
     with pytest.raises(PredictionError, match="no method"):
-        figures.deletion_insertion({})
+        figures.plot_deletion_insertion({})
 
 
 def test_rounding_does_not_make_a_map_signed():
@@ -201,26 +206,26 @@ def test_rounding_does_not_make_a_map_signed():
 
 def test_the_line_holds_half_of_the_map():
     rng = np.random.default_rng(0)
-    smoothed, level = holding(rng.normal(size=(40, 30)))
+    smoothed, level = compute_half_level(rng.normal(size=(40, 30)))
     inside = smoothed >= level
     assert smoothed[inside].sum() / smoothed.sum() == pytest.approx(0.5, abs=2e-3)
     one_less = inside & (smoothed > level)
     assert smoothed[one_less].sum() < 0.5 * smoothed.sum()
-    assert holding(np.zeros((5, 5)))[1] is None
+    assert compute_half_level(np.zeros((5, 5)))[1] is None
 
 
 def test_the_isophote_surrounds_the_object_and_nothing_else():
-    light, level = isophote(galaxies(1, 3, size=40)[0])
+    light, level = compute_isophote(galaxies(1, 3, size=40)[0])
     y, x = np.indices((40, 40)) - 19.5
     inside = light > level
     assert inside[19:21, 19:21].all()
     assert not inside[np.hypot(x, y) > 17].any()
-    assert isophote(np.zeros((4, 4, 2)))[1] is None
+    assert compute_isophote(np.zeros((4, 4, 2)))[1] is None
 
 
 def test_sums_over_bands_leave_out_what_is_unknown():
     values = np.array([[[1.0, 2.0], [np.nan, 2.0], [np.nan, np.nan]]])
-    np.testing.assert_array_equal(over_bands(values), [[3.0, 2.0, np.nan]])
+    np.testing.assert_array_equal(sum_bands(values), [[3.0, 2.0, np.nan]])
 
 
 def test_tiles_are_repeated_pixels_from_the_upper_left():
@@ -240,7 +245,7 @@ def test_tiles_are_repeated_pixels_from_the_upper_left():
 def test_kernels_stand_filter_by_filter_below_their_number():
     kernels = np.random.default_rng(0).normal(size=(3, 3, 3, 40))
     kernels[..., 7] = 50
-    figure = draw(figures.kernel_mosaic(kernels, band_names=BANDS[3], most=20))
+    figure = draw(figures.plot_kernels(kernels, band_names=BANDS[3], most=20))
     assert len(figure.axes) == 2
     assert "filter; 20 of 40 by norm" in words(figure)
     norm = np.sqrt((kernels**2).sum(axis=(0, 1, 2)))
@@ -249,11 +254,11 @@ def test_kernels_stand_filter_by_filter_below_their_number():
     labels = [[t.get_text() for t in axes.get_yticklabels()] for axes in figure.axes]
     assert labels == [BANDS[3]] * 2
     # In each column of the picture, y upward, the first band is above the second.
-    first = figures.kernel_mosaic(np.sign(np.arange(2) - 0.5).reshape(1, 1, 2, 1), band_names="ab")
+    first = figures.plot_kernels(np.sign(np.arange(2) - 0.5).reshape(1, 1, 2, 1), band_names="ab")
     picture = first.axes[0].images[0].get_array()
     assert picture[-1, 0, 2] > picture[-1, 0, 0]  # -1 is blue
     assert picture[0, 0, 0] > picture[0, 0, 2]  # +1 is red
-    draw(figures.kernel_mosaic(np.zeros((1, 1, 1, 1)), band_names=["VIS"]))
+    draw(figures.plot_kernels(np.zeros((1, 1, 1, 1)), band_names=["VIS"]))
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -262,12 +267,16 @@ def test_a_montage_numbers_its_maps(shared, count):
     rng = np.random.default_rng(0)
     maps = np.maximum(rng.normal(size=(10, 10, count)), 0) * np.arange(1, count + 1)
     figure = draw(
-        figures.feature_montage(galaxies(1, 3)[0], maps, layer="act1", shared_scale=shared, most=12)
+        figures.plot_feature_maps(
+            galaxies(1, 3)[0], maps, layer="act1", shared_scale=shared, most=12
+        )
     )
     shown = [text.get_text().split(":")[0] for text in figure.axes[1].texts]
     assert shown == [str(i) for i in range(max(0, count - 12), count)]
     assert len(figure.axes[1].child_axes) == shared
-    draw(figures.feature_montage(galaxies(1, 1)[0], 0 * maps - 1.0, layer="x", shared_scale=shared))
+    draw(
+        figures.plot_feature_maps(galaxies(1, 1)[0], 0 * maps - 1.0, layer="x", shared_scale=shared)
+    )
 
 
 def test_a_plate_has_patches_beside_reconstructions():
@@ -276,7 +285,7 @@ def test_a_plate_has_patches_beside_reconstructions():
     edge[:, :5] = np.nan
     values = np.sort(np.random.default_rng(0).random((2, 9)))[:, ::-1]
     figure = draw(
-        figures.top_plate(
+        figures.plot_top_activations(
             [list(images), list(edge)],
             [list(images), list(edge)],
             values,
@@ -286,9 +295,13 @@ def test_a_plate_has_patches_beside_reconstructions():
     )
     assert len(figure.axes) == 4
     assert sum("filter 9" in word for word in words(figure)) == 1
-    alone = draw(figures.top_plate([list(edge[:1])], None, values[:1, :1], layer="a"))
+    alone = draw(figures.plot_top_activations([list(edge[:1])], None, values[:1, :1], layer="a"))
     assert len(alone.axes) == 1
-    draw(figures.top_plate([[images[0], images[1][:7]]], None, np.full((1, 2), np.nan), layer="a"))
+    draw(
+        figures.plot_top_activations(
+            [[images[0], images[1][:7]]], None, np.full((1, 2), np.nan), layer="a"
+        )
+    )
 
 
 def test_pictures_in_one_stretch_keep_their_order_of_brightness():
@@ -309,7 +322,7 @@ def test_pictures_in_one_stretch_keep_their_order_of_brightness():
 @pytest.mark.parametrize("bands, columns", [(1, 1), (3, 4), (7, 8)])
 def test_class_images_are_symmetric_about_zero(bands, columns):
     images = {"spiral": galaxies(1, bands)[0], "star": np.zeros((20, 20, bands))}
-    figure = draw(figures.class_images(images, band_names=BANDS[bands], pixel_scale=0.3))
+    figure = draw(figures.plot_class_images(images, band_names=BANDS[bands], pixel_scale=0.3))
     assert len(figure.axes) == 2 * columns
     limits = [image.get_clim() for image in pictures(figure)]
     assert len(limits) == 2 * bands
@@ -321,12 +334,14 @@ def test_a_dream_stands_below_its_image():
     before = galaxies(2, 3)
     after = before + 0.1
     after[0, 0, 0] = np.nan
-    figure = draw(figures.dream(before, after, labels=["a", "b"], title="act3", pixel_scale=1.0))
+    figure = draw(
+        figures.plot_deep_dream(before, after, labels=["a", "b"], title="act3", pixel_scale=1.0)
+    )
     assert len(figure.axes) == 6
     difference = pictures(figure)
     assert len(difference) == 2 and difference[0].get_clim() == difference[1].get_clim()
     np.testing.assert_allclose(difference[1].get_array(), 0.1)
-    draw(figures.dream(before[:1, ..., :1], before[:1, ..., :1]))
+    draw(figures.plot_deep_dream(before[:1, ..., :1], before[:1, ..., :1]))
 
 
 @pytest.mark.parametrize("cloud", ["normal", "line", "one place"])
@@ -338,7 +353,7 @@ def test_thumbnails_do_not_overlap_and_stay_in_the_frame(cloud):
     elif cloud == "one place":
         points[:] = 0.3
     size = 0.1
-    chosen, corners = placed(points, size)
+    chosen, corners = place_thumbnails(points, size)
     apart = np.abs(corners[:, None] - corners).max(axis=-1)
     np.fill_diagonal(apart, np.inf)
     assert apart.min() > size
@@ -357,34 +372,26 @@ def test_points_are_colored_by_class_or_number():
     points[3] = np.nan
     kinds = np.array(["spiral", "star", ""] * 10)
     images = galaxies(30, 3)
-    figure = draw(figures.embedding_figure(points, colors=kinds, thumbnails=images))
+    figure = draw(figures.plot_embedding(points, colors=kinds, thumbnails=images))
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["spiral", "star"]
     assert sum(len(c.get_offsets()) for c in figure.axes[0].collections) == 29
     entropy = np.where(np.arange(30) == 5, np.nan, np.arange(30.0))
-    figure = draw(figures.embedding_figure(points, colors=entropy, color_label="entropy [nat]"))
+    figure = draw(figures.plot_embedding(points, colors=entropy, color_label="entropy [nat]"))
     assert "entropy [nat]" in words(figure)
     assert sum(len(c.get_offsets()) for c in figure.axes[0].collections) == 29
     for same in (np.ones(1), np.array([np.nan]), None):
-        draw(figures.embedding_figure(points[:1], colors=same, thumbnails=images[:1]))
+        draw(figures.plot_embedding(points[:1], colors=same, thumbnails=images[:1]))
 
 
-def curve(n=4, steps=5, std=True):
+def curve(n=4, steps=5):
     x = np.linspace(0, 1, steps + 1)
     down = np.outer(np.arange(1, n + 1), 1 - x)
-    found = {
-        "fraction": x,
-        "deletion": down**2,
-        "insertion": down[:, ::-1] + 0.5,
-        "random_deletion": down,
-        "random_insertion": down[:, ::-1],
-    }
-    if std:
-        found |= {f"random_{k}_std": np.full_like(down, 0.3) for k in ("deletion", "insertion")}
-    return SimpleNamespace(**found)
+    spread = np.full_like(down, 0.3)
+    return DeletionInsertion(x, down**2, down[:, ::-1] + 0.5, down, down[:, ::-1], spread, spread)
 
 
 def test_curves_are_means_over_objects_beside_random_order():
-    figure = draw(figures.deletion_insertion({"one": curve(), "two": curve()}, ylabel="logit"))
+    figure = draw(figures.plot_deletion_insertion({"one": curve(), "two": curve()}, ylabel="logit"))
     left, right = figure.axes
     random, one, two = left.lines
     np.testing.assert_allclose(random.get_ydata(), 2.5 * np.linspace(1, 0, 6))
@@ -394,151 +401,84 @@ def test_curves_are_means_over_objects_beside_random_order():
     (band,) = left.collections
     vertices = band.get_paths()[0].vertices[:, 1]
     assert vertices.max() == pytest.approx(2.8) and vertices.min() == pytest.approx(-0.3)
-    draw(figures.deletion_insertion({"one": curve(n=1, std=False)}))
+    draw(figures.plot_deletion_insertion({"one": curve(n=1)}))
 
 
 def test_randomization_begins_with_the_map_itself():
     values = np.array([[0.9, 0.1], [0.7, np.nan], [0.8, 0.3]])
-    figure = draw(figures.randomization_stages(["conv2", "conv1"], {"cam": values}))
+    figure = draw(figures.plot_randomization(["conv2", "conv1"], {"cam": values}))
     (line,) = figure.axes[0].containers
     np.testing.assert_allclose(line[0].get_ydata(), [1.0, 0.8, 0.2])
     assert {"none", "conv2", "conv1"} <= set(words(figure))
-    draw(figures.randomization_stages(["conv1"], {"cam": np.full((1, 1), np.nan)}))
+    draw(figures.plot_randomization(["conv1"], {"cam": np.full((1, 1), np.nan)}))
 
 
 def test_shares_of_bands_are_medians_with_their_spread():
     rng = np.random.default_rng(0)
     shares = rng.dirichlet([3, 2, 1], 101)
-    figure = draw(figures.band_shares({"a": shares, "b": shares[::-1]}, band_names=BANDS[3]))
+    figure = draw(
+        figures.plot_band_fractions({"a": shares, "b": shares[::-1]}, band_names=BANDS[3])
+    )
     heights = [bar.get_height() for bar in figure.axes[0].patches]
     np.testing.assert_allclose(heights, 2 * (100 * np.median(shares, axis=0)).tolist())
     z = np.linspace(0, 1, 101)
     z[0] = np.nan
-    figure = draw(figures.band_shares({"a": shares}, band_names=BANDS[3], along=("$z$", z)))
+    figure = draw(figures.plot_band_fractions({"a": shares}, band_names=BANDS[3], along=("$z$", z)))
     lines = figure.axes[0].lines
     assert len(lines) == 3 and len(lines[0].get_xdata()) == 6
     assert np.ptp(np.diff(lines[0].get_xdata())) < 0.02
     for along in (None, ("$z$", np.array([0.1])), ("$z$", np.array([np.nan]))):
-        draw(figures.band_shares({"a": np.ones((1, 1))}, band_names=["VIS"], along=along))
-    draw(figures.band_shares({"a": np.full((2, 1), np.nan)}, band_names=["VIS"]))
+        draw(figures.plot_band_fractions({"a": np.ones((1, 1))}, band_names=["VIS"], along=along))
+    draw(figures.plot_band_fractions({"a": np.full((2, 1), np.nan)}, band_names=["VIS"]))
 
 
-def told(n=7, bands=3):
-    images = galaxies(n, bands)
-    maps = maps_of(images)
-    share = np.full((n, bands), 1 / bands)
-    looked = Looked(
-        output="logit of morphology = spiral",
-        images=images,
-        maps={"integrated_gradients": maps["gradient"], "grad_cam": maps["hidden"]},
-        labels=[f"{i}\nspiral" for i in range(n)],
-        curves={"grad_cam": curve(n)},
-        stages=["conv2", "conv1"],
-        randomization={"grad_cam": np.full((n, 2), 0.25)},
-        shifts={"grad_cam": np.r_[np.nan, np.full(n - 1, 0.875)]},
-        shares={"integrated_gradients": share},
-        along=("$z$", np.linspace(0, 1, n)),
-        pointing={
-            "grad_cam": SimpleNamespace(
-                inside=np.full(n, 0.5), expected=np.full(n, 0.125), hit=np.r_[0.0, np.ones(n - 1)]
-            )
-        },
-    )
-    learned = Learned(
-        kernels=np.ones((3, 3, bands, 4)),
-        maps={"act1": np.abs(maps["gradient"][0])},
-        image=images[0],
-        top=[TopFilters("act1", [2], [list(images[:4])], [list(images[:4])], np.ones((1, 4)))],
-        class_images={"spiral": images[0]},
-        dreams=(images[:2], images[:2]),
-        points=np.random.default_rng(0).normal(size=(n, 2)),
-        method="PCA",
-        colors={"label": np.array(["a", "b"] * n)[:n], "entropy": np.arange(float(n))},
-        thumbnails=images,
-    )
-    return looked, learned
+def test_bars_have_the_length_of_what_is_added_and_the_color_of_its_sign():
+    added = np.array([[0.5, -1.0, 0.0], [0.25, 0.125, -2.0]])
+    beside = np.array([["g = 1", "g - r = 2", "size = 3"], ["g = 4", "g - r = 5", "size = 6"]])
+    how = {"names": beside, "labels": ["first", "second"], "foot": "mean of z"}
+    figure = draw(figures.plot_input_bars({"one": added, "two": 2 * added}, **how))
+    assert len(figure.axes) == 4
+    for i in range(2):
+        for j in range(2):
+            bars = figure.axes[2 * i + j].patches
+            np.testing.assert_allclose([bar.get_width() for bar in bars], (1 + j) * added[i])
+            for bar, value in zip(bars, added[i], strict=True):
+                assert bar.get_facecolor() == to_rgba(NEGATIVE if value < 0 else POSITIVE)
+        # The first input is above.
+        bottom, top = figure.axes[2 * i].get_ylim()
+        assert bottom > top
+        labels = [t.get_text() for t in figure.axes[2 * i].get_yticklabels()]
+        assert labels == beside[i].tolist()
+    assert figure.axes[0].get_xlim() == figure.axes[2].get_xlim()
+    assert {"first", "second", "one", "two", "mean of z"} <= set(words(figure))
 
 
-def test_chapters_tell_all_there_is(tmp_path):
-    looked, learned = told()
-    how = {"orientation": "N up, E left", "unit": "nJy"}
-    found = chapters(Explanations(BANDS[3], [looked], learned, 0.3, **how))
-    titles = [chapter.title for chapter in found]
-    assert titles == [
-        "What the network looks at",
-        "Can the maps be believed?",
-        "What the network has learned",
-    ]
-    first, second, third = found
-    assert len(first.figures) == 2 + 2 + 1  # sheets of six objects, two by band, shares
-    assert [row[0] for row in first.tables[0].rows] == ["integrated gradients", "Grad-CAM"]
-    (table,) = second.tables
-    (row,) = table.rows
-    cells = dict(zip(table.columns, row, strict=True))
-    assert cells["Method"] == "Grad-CAM"
-    areas = np.trapezoid(curve(7).deletion, curve(7).fraction)
-    less = np.trapezoid(curve(7).random_deletion, curve(7).fraction) - areas
-    assert cells["Deletion"] == f"{less.mean():.3g} ({(less > 0).sum()} of 7)"
-    assert cells["Insertion"] == "0.5 (7 of 7)"
-    assert cells["Random weights"] == "0.25"
-    assert cells["Image shifted"] == "0.88"
-    assert cells["In the region"] == "50\u00a0%"
-    assert cells["Peak inside"] == "6 of 7"
-    assert sum(line.startswith(("Deletion:", "In the region:")) for line in second.text) == 2
-    assert len(second.figures) == 2 and len(third.figures) == 7
-    (sheet, *_) = (picture.figure for picture in first.figures)
-    assert "logit of morphology = spiral; N up, E left" in words(sheet)
-    assert "flux [nJy]" in words(third.figures[3].figure)
-    path = write_report(tmp_path / "report.html", title="one", chapters=found)
-    assert path.read_text().count("<figure") == 14
+def test_the_summary_has_the_most_important_input_above():
+    added = np.array([[0.5, -1.0, 0.1], [0.5, 2.0, -0.1]])
+    figure = draw(figures.plot_input_summary(added, added, names=NAMES, output="mean of z"))
+    left, right = figure.axes[:2]
+    np.testing.assert_allclose([bar.get_width() for bar in left.patches], [1.5, 0.5, 0.1])
+    assert [t.get_text() for t in left.get_yticklabels()] == ["g - r", "g", "size"]
+    points = right.collections[0].get_offsets()
+    np.testing.assert_allclose(np.asarray(points)[:, 0], [-1.0, 2.0])
+    np.testing.assert_allclose(right.collections[0].get_array(), [-1.0, 2.0])
+    assert "added to the mean of z" in words(figure)
 
 
-def test_numbers_that_grow_when_the_object_goes_are_checked_as_well():
-    looked, _ = told()
-    rising = SimpleNamespace(**{name: -values for name, values in vars(curve(7)).items()})
-    rising.fraction = curve(7).fraction
-    other = Looked("variance", looked.images, looked.maps, looked.labels, {"grad_cam": rising})
-    rows = [chapters(Explanations(BANDS[3], [one]))[1].tables[0].rows[0] for one in (looked, other)]
-    assert rows[0][:2] == rows[1][:2]  # by deletion; these insertions end elsewhere
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_what_is_the_same_everywhere_is_drawn_in_silence(value):
+    same = np.full((2, 40), value)
+    names = [f"f{k}" for k in range(40)]
+    draw(figures.plot_spectra(same, {"one": same}, names=names, labels=["a", "b"]))
+    draw(figures.plot_spectrum_summary(same, {"one": same}, names=names))
+    draw(figures.plot_input_summary(same, same, names=names))
 
 
-def test_curves_that_go_opposite_ways_do_not_cancel():
-    looked, _ = told()
-    falling = curve(7)
-    mixed = SimpleNamespace(**vars(falling))
-    sign = np.where(np.arange(7) < 5, 1.0, -1.0)[:, None]
-    for name in ("deletion", "insertion", "random_deletion", "random_insertion"):
-        setattr(mixed, name, sign * getattr(falling, name))
-    drawn = []
-    for one in (falling, mixed):
-        shown = Looked("logit", looked.images, looked.maps, looked.labels, {"grad_cam": one})
-        (picture,) = chapters(Explanations(BANDS[3], [shown]))[1].figures
-        drawn.append([line.get_ydata() for axes in picture.figure.axes for line in axes.lines])
-        assert ("Of 2 of 7 objects" in picture.caption) == (len(drawn) == 2)
-    np.testing.assert_allclose(*drawn)
-
-
-@pytest.mark.parametrize("change, little", [(0.125, True), (0.25, False)])
-def test_pixels_that_hardly_count_are_named(change, little):
-    looked, _ = told()
-    curves = curve(7)
-    # Numbers from 0 to 6, of which the standard deviation is 2.
-    curves.deletion = np.arange(7.0)[:, None] + np.linspace(0, change, 6)
-    one = Looked("mean of z", looked.images, looked.maps, looked.labels, {"grad_cam": curves})
-    text = " ".join(chapters(Explanations(BANDS[3], [one]))[0].text)
-    assert f"mean of z by {change:.2g} in the median" in text
-    assert f"of the images it is 3, of empty sky {3 + change:.3g}." in text
-    assert ("standard deviation 2): the network decides by other things" in text) == little
-
-
-def test_chapters_leave_out_what_there_is_not():
-    looked, _ = told(2, 1)
-    bare = Looked(looked.output, looked.images, looked.maps, looked.labels)
-    assert [c.title for c in chapters(Explanations(["VIS"], [bare]))] == [
-        "What the network looks at"
-    ]
-    assert chapters(Explanations(["VIS"], learned=Learned())) == []
-    many, _ = told(24)
-    shares = Looked(many.output, many.images, {}, many.labels, shares=many.shares, along=many.along)
-    (first,) = chapters(Explanations(BANDS[3], [shares]))
-    assert len(first.figures) == 2  # from two dozen objects on shares also along the redshift
+def test_scalars_of_other_shapes_are_refused():
+    good = np.ones((2, 3))
+    with pytest.raises(PredictionError, match="for each object and input"):
+        figures.plot_input_bars({}, names=np.full((2, 3), "a"), labels=["a", "b"])
+    with pytest.raises(PredictionError, match="for each object and input"):
+        figures.plot_input_summary(good[:1], good, names=NAMES)
+    with pytest.raises(PredictionError, match="a name for each"):
+        figures.plot_spectra(good, {"one": good}, names=NAMES[:2], labels=["a", "b"])

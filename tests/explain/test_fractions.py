@@ -1,4 +1,4 @@
-"""Pointing: exact on maps made by hand."""
+"""Fractions of bands on linear networks, and the pointing game on maps made by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,41 @@ import numpy as np
 import pytest
 
 from astrocnn.errors import InputsError, ModelError
-from astrocnn.explain.checks import pointing
+from astrocnn.explain import integrated_gradients, saliency
+from astrocnn.explain.checks import band_fractions, pointing
+
+from .networks import SPIRAL
+
+
+def test_fractions_of_a_linear_network(linear, images):
+    model, w = linear
+    expected = np.abs(w).sum(axis=(0, 1)) / np.abs(w).sum()
+    fraction = band_fractions(saliency(model, images, SPIRAL))
+    np.testing.assert_allclose(fraction, np.tile(expected, (5, 1)), rtol=1e-5)
+    np.testing.assert_allclose(fraction.sum(axis=1), 1, rtol=1e-12)
+
+
+def test_contributions_do_not_depend_on_the_unit_of_a_band(linear, images):
+    """A band ten times as bright with weights ten times as small counts as much."""
+    model, w = linear
+    scale = np.array([1, 10], np.float32)
+    before = integrated_gradients(model, images, SPIRAL, baseline="zero", steps=1).attribution
+    np.testing.assert_allclose(
+        band_fractions((w / scale) * (images * scale)), band_fractions(before), rtol=1e-4
+    )
+
+
+def test_a_map_of_zeros_has_no_fractions():
+    maps = np.zeros((2, 3, 3, 2))
+    maps[1, 1, 1, 0] = -1
+    fraction = band_fractions(maps)
+    assert np.isnan(fraction[0]).all()
+    np.testing.assert_array_equal(fraction[1], [1, 0])
+
+
+def test_maps_without_bands_are_refused():
+    with pytest.raises(InputsError, match="do not tell bands apart"):
+        band_fractions(np.ones((2, 3, 3)))
 
 
 @pytest.fixture
@@ -16,7 +50,7 @@ def masks():
     return made
 
 
-def test_a_map_of_known_shares(masks):
+def test_a_map_of_known_fractions(masks):
     maps = np.zeros((3, 8, 8))
     maps[0, 2, 2], maps[0, 0, 5] = -6, 2  # three quarters inside, the maximum too
     maps[1, 7, 7], maps[1, 0, 0] = 1, 4  # a fifth inside, the maximum outside
@@ -83,5 +117,5 @@ def test_intervals_cover_the_truth():
 def test_what_does_not_fit_is_refused(masks):
     with pytest.raises(InputsError, match="a mask for each map"):
         pointing(np.ones((3, 8, 9)), masks)
-    with pytest.raises(ModelError, match="negative"):
+    with pytest.raises(ModelError, match="must be >= 0"):
         pointing(np.ones((3, 8, 8)), masks, margin=-1)
