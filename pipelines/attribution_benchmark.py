@@ -118,17 +118,18 @@ from astrocnn import metrics
 from astrocnn.catalog import Catalog
 from astrocnn.datasets import D4, fit_normalization, write_shards
 from astrocnn.estimators import KerasEstimator
-from astrocnn.explain import METHODS, Output, smooth_grad
+from astrocnn.explain import METHODS, AttributionMethod, ExplainTarget, smooth_grad
 from astrocnn.explain.checks import (
     Pointing,
-    band_share,
+    band_fractions,
     deletion,
     pointing,
     randomization,
     shift,
 )
+from astrocnn.explain.methods import get_method
 from astrocnn.imaging import ArraySource, Inputs
-from astrocnn.plugins import load_module, module_names
+from astrocnn.plugins import module_names
 from astrocnn.simulation import inject, simulate_stamps
 from astrocnn.simulation.artefacts import Camera
 from astrocnn.simulation.objects import add_noise, render_objects, sample_object
@@ -139,7 +140,7 @@ from astrocnn.training import Optimizer
 KINDS = ("cosmic_ray", "satellite_trail", "ghost")
 SIZE, SMALL = 48, 24  # of stamps with artefacts or arms, and of the color experiment [pixel]
 MAPS = tuple(
-    name for name in module_names(METHODS) if hasattr(load_module(METHODS, name), "pixel_map")
+    name for name in module_names(METHODS) if isinstance(get_method(name), AttributionMethod)
 )
 SIGNED = (
     "integrated_gradients",
@@ -254,11 +255,11 @@ def summarize_pointing(found: Pointing) -> dict[str, list[float]]:
 
 
 def run_checks(
-    name: str, maps: Numbers, model: keras.Model, images: Numbers, output: Output
+    name: str, maps: Numbers, model: keras.Model, images: Numbers, output: ExplainTarget
 ) -> tuple[dict[str, Any], Numbers]:
     """Checks without truth, as means over objects with intervals; areas of deletion."""
     method, order = methods()[name], "signed" if name in SIGNED else "absolute"
-    likely = Output(output.target, output.wanted, "probability")
+    likely = ExplainTarget(output.target, output.output, "probability")
     curves = deletion(model, images, likely, maps, order=order, steps=10, draws=3)
     areas = curves.areas
     few = images[:N_RANDOMIZED]
@@ -283,7 +284,7 @@ def brightness(model: Any, images: Numbers, output: Any, **_: Any) -> Numbers:
 
 def methods() -> dict[str, Callable[..., Any]]:
     """Functions that compute maps, by name."""
-    result = {name: load_module(METHODS, name).pixel_map for name in MAPS}
+    result = {name: get_method(name) for name in MAPS}
     noisy = {name: partial(smooth_grad, noise=noise) for name, noise in NOISES.items()}
     return {**result, **noisy, BRIGHT: brightness}
 
@@ -301,7 +302,7 @@ def run_artefacts(folder: Path, n: int, epochs: int, n_explained: int) -> dict[s
         f"AUC {float(auc):.3f} on {len(p)} stamps; {len(rows)} with artefacts, recognized",
         flush=True,
     )
-    output = Output(network.task.targets[0], "no")
+    output = ExplainTarget(network.task.targets[0], "no")
     normalized = network.inputs.normalization.apply(images[rows])  # type: ignore[union-attr]
     masks, truth = masks[rows], truth[rows]
     found: dict[str, Any] = {"auc": float(auc), "objects": len(rows), "methods": {}}
@@ -374,7 +375,7 @@ def run_arms(folder: Path, n: int, epochs: int, n_explained: int) -> dict[str, A
     auc, right = float(metrics.Ranking(arms, p).auc()), float(((p > 0.5) == arms).mean())
     rows = np.flatnonzero(arms & (p > 0.5))[:n_explained]
     print(f"AUC {auc:.3f}, accuracy {right:.3f} on {len(p)} stamps", flush=True)
-    output = Output(network.task.targets[0], "yes")
+    output = ExplainTarget(network.task.targets[0], "yes")
     normalized = network.inputs.normalization.apply(images[rows])  # type: ignore[union-attr]
     masks, rivals = masks[rows, 0], masks[rows, 1]
     one = masks != rivals  # changed by one of the two windings alone
@@ -413,13 +414,13 @@ def run_colors(folder: Path, n: int, epochs: int, n_explained: int) -> dict[str,
     right = (p > 0.5) == red
     print(f"accuracy {right.mean():.3f} on {len(p)} sources", flush=True)
     rows = np.flatnonzero(right & red)[:n_explained]
-    output = Output(network.task.targets[0], "yes")
+    output = ExplainTarget(network.task.targets[0], "yes")
     normalized = network.inputs.normalization.apply(images[rows])  # type: ignore[union-attr]
     found: dict[str, Any] = {"accuracy": float(right.mean()), "objects": len(rows), "shares": {}}
     for name, method in methods().items():
         maps = method(network.model_, normalized, output)
         if maps.ndim == 4:
-            shares = [bootstrap_mean(column) for column in band_share(maps).T]
+            shares = [bootstrap_mean(column) for column in band_fractions(maps).T]
             inside = pointing(maps, near[rows]).scores()
             found["shares"][name] = {
                 "bands": shares,
