@@ -12,7 +12,7 @@ from astrocnn.errors import ModelError
 from astrocnn.explain import ExplainTarget, saliency
 from astrocnn.explain.checks import randomization
 from astrocnn.explain.checks.correlation import spearman
-from astrocnn.explain.methods.grad_cam import pixel_map as grad_cam
+from astrocnn.explain.methods import get_method
 
 from .networks import BANDS, SIZE, SPIRAL, make_images
 
@@ -89,7 +89,7 @@ def test_a_map_of_nothing_has_no_correlation(images):
 
 def test_networks_of_this_package(network):
     model, images, scalars, output = network
-    found = randomization(grad_cam, model, images, output, scalars=scalars, stages=1)
+    found = randomization(get_method("grad_cam"), model, images, output, scalars=scalars, stages=1)
     assert found.correlation.shape == (3, 1)
     kept = found.correlation[np.isfinite(found.correlation)]
     assert (np.abs(kept) <= 1).all()
