@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from astrocnn.explain import Output, integrated_gradients, occlusion
+from astrocnn.explain import ExplainTarget, integrated_gradients, occlusion
 from astrocnn.models import Options, has_fast_bfloat16, with_precision
 from astrocnn.models.build import build_model
 from astrocnn.targets import Categorical
@@ -34,7 +34,7 @@ __all__ = ["rows"]
 SIZE, BANDS, IMAGES, BATCH = 69, 3, 8, 64
 SQUARE, STRIDE, PATCHES, POINTS = 9, 6, 121, 51
 TARGET = SimpleNamespace(name="shape", family=Categorical(("smooth", "spiral", "artifact")))
-SPIRAL = Output(TARGET, "spiral")
+SPIRAL = ExplainTarget(TARGET, "spiral")
 
 
 def rows() -> list[Row]:

@@ -23,6 +23,7 @@ def images():
 @pytest.fixture(scope="session")
 def linear():
     """A network of one dense layer, and its weights for "spiral" on the pixels."""
+    keras.utils.set_random_seed(0)
     image = layers.Input((SIZE, SIZE, BANDS), name="image")
     flat = layers.Flatten()(image)
     raw = layers.Dense(3, bias_initializer="normal", name="shape")(flat)

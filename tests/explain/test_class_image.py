@@ -138,14 +138,14 @@ def test_images_without_light_tell_of_the_sky(linear):
 def test_what_makes_no_sense_is_refused(linear, images):
     model, _ = linear
     for words, arguments in {
-        "penalty must be positive": {"l2": 0.0},
-        "seeing cannot be negative": {"seeing": -1.0},
-        "not as many channels": {"bands": 3},
-        "at least one: steps": {"steps": 0},
+        "`l2` must be > 0": {"l2": 0.0},
+        "`seeing` must be >= 0": {"seeing": -1.0},
+        "`bands` must not exceed": {"bands": 3},
+        "`steps` must be at least 1": {"steps": 0},
     }.items():
         with pytest.raises(ModelError, match=words):
             class_image(model, SPIRAL, **arguments)
-    with pytest.raises(InputsError, match="other arrays as 'image'"):
+    with pytest.raises(InputsError, match="`image` has not the shape"):
         class_image(model, SPIRAL, like=images[:, :5])
     with pytest.raises(ModelError, match="no layer 'shaped'"):
         class_image(model, ExplainTarget(layer="shaped"))

@@ -105,11 +105,11 @@ def test_what_makes_no_sense_is_refused(conv, pictures):
         deep_dream(conv, pictures, ExplainTarget(layer="third"))
     assert "second (8, 6, 3)" in str(caught.value)
     for words, arguments in {
-        "ratio of octaves": {"ratio": 1.0},
-        "length of a step": {"rate": 0.0},
+        "`ratio`": {"ratio": 1.0},
+        "`rate`": {"rate": 0.0},
         "jitter": {"jitter": -1},
         "seeing": {"seeing": np.nan},
-        "not as many channels": {"bands": 0},
+        "`bands` must not exceed": {"bands": 0},
         "octaves": {"octaves": 0},
     }.items():
         with pytest.raises(ModelError, match=words):

@@ -94,10 +94,10 @@ def test_a_map_without_differences_is_a_random_order(linear, images):
     ("arguments", "words"),
     [
         ({"steps": 0}, "steps"),
-        ({"steps": 82}, "as many pixels"),
+        ({"steps": 82}, "larger than the number of pixels"),
         ({"draws": 0}, "draws"),
-        ({"fill": "grey"}, "no such fill"),
-        ({"order": "up"}, "no such order"),
+        ({"fill": "grey"}, "Unknown `fill`"),
+        ({"order": "up"}, "Unknown `order`"),
     ],
 )
 def test_what_makes_no_sense_is_refused(linear, images, arguments, words):
@@ -106,5 +106,5 @@ def test_what_makes_no_sense_is_refused(linear, images, arguments, words):
 
 
 def test_maps_of_other_images_are_refused(linear, images):
-    with pytest.raises(InputsError, match="no maps on the pixels"):
+    with pytest.raises(InputsError, match="do not lie on the pixels"):
         deletion(linear[0], images, SPIRAL, images[:2])

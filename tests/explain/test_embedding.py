@@ -77,7 +77,7 @@ def test_neighbors_stay_neighbors_and_the_seed_decides(groups, method):
 
 @pytest.mark.skipif(UMAP, reason="umap is installed")
 def test_umap_says_what_brings_it(groups):
-    with pytest.raises(MissingDependency, match="'umap' is needed to lay out") as caught:
+    with pytest.raises(MissingDependency, match="'umap' is needed to embed") as caught:
         embed(groups[0], method="umap")
     assert "astrocnn[umap]" in str(caught.value)
 
@@ -109,7 +109,7 @@ def test_a_network_is_laid_out_by_its_vectors(conv):
 
 def test_what_makes_no_sense_is_refused(conv):
     images = make_images(4)
-    with pytest.raises(ModelError, match="no such way") as caught:
+    with pytest.raises(ModelError, match="Unknown embedding `method`") as caught:
         embedding(conv, images, method="tnse")
     assert "did you mean 'tsne'" in str(caught.value)
     with pytest.raises(ModelError, match="no layer 'map'") as caught:
@@ -117,7 +117,7 @@ def test_what_makes_no_sense_is_refused(conv):
     assert "maps (7, 7, 4)" in str(caught.value)
     with pytest.raises(InputsError, match="too few objects"):
         embedding(conv, images[:1])
-    with pytest.raises(InputsError, match="finite vectors"):
+    with pytest.raises(InputsError, match="must be finite"):
         embed([[1.0, np.nan], [0.0, 1.0]])
 
 

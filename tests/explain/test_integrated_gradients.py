@@ -71,7 +71,7 @@ def test_attributions_add_up_to_the_difference_of_scores(network, baseline):
 
 
 def test_what_makes_no_sense_is_refused(linear, images):
-    with pytest.raises(ModelError, match="no such baseline"):
+    with pytest.raises(ModelError, match="Unknown `baseline`"):
         integrated_gradients(linear[0], images, SPIRAL, baseline="black")
     with pytest.raises(ModelError, match="steps"):
         integrated_gradients(linear[0], images, SPIRAL, steps=0)

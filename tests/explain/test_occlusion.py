@@ -66,7 +66,7 @@ def test_response_of_a_layer_drops_likewise(linear, images):
         ({"size": 10}, "larger than the image"),
         ({"size": 0}, "size"),
         ({"stride": 0}, "stride"),
-        ({"fill": "grey"}, "no such fill"),
+        ({"fill": "grey"}, "Unknown `fill`"),
     ],
 )
 def test_what_makes_no_sense_is_refused(linear, images, arguments, words):

@@ -108,5 +108,5 @@ def test_rank_correlation_is_that_of_scipy():
 def test_what_makes_no_sense_is_refused(linear, images):
     with pytest.raises(ModelError, match="stages"):
         randomization(saliency, linear[0], images, SPIRAL, stages=0)
-    with pytest.raises(ModelError, match="no weights on the way"):
+    with pytest.raises(ModelError, match="no weights on the path"):
         randomization(saliency, deep(), images, ExplainTarget(layer="image"))

@@ -21,13 +21,15 @@ SIZE = 21
 class AtPlace:
     """The sum over channels of a layer in one place, as a number to be explained."""
 
+    choice = None
+
     def __init__(self, layer, y, x):
         self.layer, self.place = layer, (y, x)
 
-    def nodes(self, model):
+    def tensor(self, model):
         return model.get_layer(self.layer).output
 
-    def number(self, values):
+    def value(self, values, choice=None):
         y, x = self.place
         return ops.sum(values[:, y, x], axis=tuple(range(1, len(values.shape) - 2)))
 
@@ -184,11 +186,11 @@ def test_what_there_is_not_is_refused(net, data):
         top_activations(net, [data], "poll")
     with pytest.raises(ModelError, match="no such channel"):
         top_activations(net, [data], "pool", channels=[0, 5])
-    with pytest.raises(ModelError, match="list of channels"):
+    with pytest.raises(ModelError, match="must be a list of channels"):
         top_activations(net, [data], "pool", channels=[[0]])
     with pytest.raises(ModelError, match="count"):
         top_activations(net, [data], "pool", count=0)
     with pytest.raises(InputsError, match="no images"):
         top_activations(net, [], "pool")
-    with pytest.raises(InputsError, match="'scalars'"):
+    with pytest.raises(InputsError, match="`scalars`"):
         top_activations(net, [data[0]], "pool")
