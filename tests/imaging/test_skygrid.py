@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.wcs import WCS
+from astropy.wcs import WCS, DistortionLookupTable, Sip
 from astropy.wcs.utils import skycoord_to_pixel
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from astrocnn.errors import ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Band, Survey, TileSource
 from astrocnn.imaging.planes import find_plane
-from astrocnn.imaging.sky_grid import SkyGrid, TangentGrid, same_grid
+from astrocnn.imaging.sky_grid import SkyGrid, TangentGrid, build_window_wcs, same_grid
 
 
 def sip_header(strength: float = 2e-5) -> fits.Header:
@@ -176,3 +178,126 @@ def test_tangent_grid_agrees_with_wcs(make_wcs):
     x, y = wcs.all_world2pix(ra[0], dec[0], 0)
     np.testing.assert_allclose(x - (wcs.wcs.crpix[0] - 1), dx, atol=2e-3)
     np.testing.assert_allclose(y - (wcs.wcs.crpix[1] - 1), dy, atol=2e-3)
+
+
+@st.composite
+def whole_sky_wcs(draw) -> WCS:
+    """A WCS anywhere on the sky: projection, distortion, rotation, parity, axis order, frame."""
+    projection = draw(st.sampled_from(["TAN", "SIN", "ARC", "ZEA", "STG"]))
+    distorted = projection == "TAN" and draw(st.booleans())
+    swapped = not distorted and draw(st.booleans())
+    angle = np.radians(draw(st.floats(0, 360)))
+    scale = draw(st.sampled_from([0.1, 1.0, 3.0])) / 3600
+    parity = draw(st.sampled_from([-1, 1]))
+    wcs = WCS(naxis=2)
+    names = [f"RA---{projection}", f"DEC--{projection}"]
+    values = [draw(st.floats(0, 359.999)), draw(st.sampled_from([-90.0, -89.999, -45, 0, 60, 90]))]
+    turn = np.array([[parity * np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = scale * turn @ np.diag([parity * parity, 1.0])
+    order = [1, 0] if swapped else [0, 1]
+    if distorted:
+        names = [f"{name}-SIP" for name in names]
+        a, b = np.zeros((3, 3)), np.zeros((3, 3))
+        a[2, 0], b[0, 2] = 2e-6, -1e-6
+        wcs.sip = Sip(a, b, None, None, (100.0, 80.0))
+    wcs.wcs.ctype = [names[i] for i in order]
+    wcs.wcs.crval = [values[i] for i in order]
+    wcs.wcs.cd = matrix[order]
+    wcs.wcs.crpix = [100.0, 80.0]
+    wcs.wcs.radesys = draw(st.sampled_from(["ICRS", "FK5"]))
+    wcs.wcs.set()
+    return wcs
+
+
+@given(wcs=whole_sky_wcs())
+@settings(max_examples=60, deadline=None)
+def test_every_place_on_the_sky_agrees_with_astropy(wcs):
+    grid = SkyGrid(wcs, (160, 200))
+    x, y = (v.ravel() for v in np.meshgrid([0.0, 40.5, 99.5, 199], [0.0, 79.5, 159]))
+    ra, dec = grid.to_sky(x, y)
+    ours = SkyCoord(ra, dec, unit="deg")
+    assert ours.separation(wcs.pixel_to_world(x, y).icrs).arcsec.max() < 1e-6
+    back = grid.to_pixel(ra, dec)
+    np.testing.assert_allclose(back, (x, y), atol=2e-4)
+
+    # The matrix gives the offsets east and north of a neighboring pixel, at the poles, too.
+    center = SkyCoord(*grid.to_sky(np.array([99.5]), np.array([79.5])), unit="deg")
+    step = 2.0
+    for axis, (dx, dy) in enumerate(((step, 0), (0, step))):
+        there = SkyCoord(*grid.to_sky(np.array([99.5 + dx]), np.array([79.5 + dy])), unit="deg")
+        offsets = np.array([o.arcsec[0] for o in center.spherical_offsets_to(there)])
+        expected = step * grid.matrix()[:, axis]
+        np.testing.assert_allclose(offsets, expected, atol=2e-3 * step * grid.pixel_scale)
+    area = np.abs(np.linalg.det(grid.matrix())) * np.radians(1 / 3600) ** 2
+    assert area == pytest.approx(grid.pixel_area, rel=1e-6)
+    assert grid.edge_distance(*grid.to_pixel(center.ra.deg, center.dec.deg))[0] == pytest.approx(
+        80, abs=1e-3
+    )
+
+
+@given(wcs=whole_sky_wcs(), shift=st.tuples(st.integers(-30, 30), st.integers(-30, 30)))
+@settings(max_examples=30, deadline=None)
+def test_windows_of_any_image_lie_on_its_grid(wcs, shift):
+    grid = SkyGrid(wcs, (160, 200))
+    window = SkyGrid(build_window_wcs(grid, 50 + shift[0], 60 + shift[1], 40), (40, 40))
+    assert same_grid(window, grid) == (50 + shift[0], 60 + shift[1])
+    assert window.key != grid.key
+    half = SkyGrid(build_window_wcs(grid, 50, 60, 20, 2.0), (20, 20))
+    assert same_grid(half, grid) is None
+    assert half.pixel_scale == pytest.approx(2 * grid.pixel_scale, rel=1e-3)
+
+
+def lookup_table(pixels: float) -> DistortionLookupTable:
+    table = np.full((4, 4), pixels, np.float32)
+    return DistortionLookupTable(table, (1, 1), (1, 1), (100, 100))
+
+
+@pytest.mark.parametrize("name", ["cpdis1", "cpdis2", "det2im1", "det2im2"])
+def test_lookup_tables_are_part_of_a_grid(make_wcs, name):
+    def grid(pixels: float | None, ra: float = 150.0) -> SkyGrid:
+        wcs = make_wcs(ra=ra, shape=(200, 200))
+        if pixels is not None:
+            setattr(wcs, name, lookup_table(pixels))
+        return SkyGrid(wcs, (200, 200))
+
+    assert grid(4.0).uses_tables and not grid(None).uses_tables
+    assert len({grid(p).key for p in (None, 0.0, 3.0, 4.0)}) == 4
+    assert same_grid(grid(4.0), grid(4.0)) == (0, 0)
+    # Even where the tables agree at every point that is compared, grids with tables are not one.
+    assert same_grid(grid(4.0), grid(3.0)) is None
+    assert same_grid(grid(None), grid(0.0)) is None
+
+
+def test_a_tangent_grid_at_the_pole_is_regular(make_wcs):
+    """Gnomonic offsets at the pole are polar coordinates (Calabretta & Greisen 2002, eq. 54)."""
+    grid = TangentGrid.north_up(10.0)
+    angle = np.linspace(0, 2 * np.pi, 9)[:-1]
+    ra, dec = grid.to_sky(np.array([30.0]), np.array([90.0]), 5 * np.cos(angle), 5 * np.sin(angle))
+    np.testing.assert_allclose(90 - dec[0], np.degrees(np.arctan(np.radians(50 / 3600))), rtol=1e-9)
+    # North is towards RA + 180 beyond the pole, east (smaller x) towards RA + 90.
+    east_of_north = np.degrees(np.arctan2(-np.cos(angle), np.sin(angle)))
+    difference = (ra[0] - (30 + 180 - east_of_north) + 180) % 360 - 180
+    np.testing.assert_allclose(difference, 0, atol=1e-9)
+    np.testing.assert_allclose(
+        SkyGrid(make_wcs(dec=90.0, scale=2.0, shape=(21, 21)), (21, 21)).matrix(),
+        [[-2, 0], [0, 2]],
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("dec", [-90.0, -30.0, 0.0, 89.99, 90.0])
+@pytest.mark.parametrize("ra", [0.0, 123.4])
+def test_flux_is_conserved_everywhere_on_the_sky(make_wcs, tmp_path, ra, dec):
+    """A star cut on a tangent plane of another scale keeps its flux, also at the poles."""
+    y, x = np.mgrid[:61, :61]
+    star = 1000 * np.exp(-((x - 30) ** 2 + (y - 30) ** 2) / 18) / (18 * np.pi)
+    wcs = make_wcs(ra=ra, dec=dec, shape=(61, 61), angle=20)
+    fits.writeto(tmp_path / "t.fits", star.astype(np.float32), wcs.to_header())
+    band = Band("g", str(tmp_path / "t.fits"))
+    at = wcs.all_pix2world(30.0, 30.0, 0)
+    found = TileSource(Survey("s", (band,), pixel_scale=0.7), [at[0]], [at[1]], 50).read([0])
+    assert found.images.sum(dtype=float) == pytest.approx(1000, rel=2e-3)
+    image = found.images[0, ..., 0]
+    for axis in (0, 1):
+        place = (image.sum(axis=axis, dtype=float) * np.arange(50)).sum() / 1000
+        assert place == pytest.approx(24.5, abs=0.1)
