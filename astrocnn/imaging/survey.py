@@ -7,7 +7,7 @@ mean; it opens no image.  `read_survey` reads one from a TOML file.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from astrocnn.imaging import photometry
 from astrocnn.imaging.files import expand_path, replace_band
 from astrocnn.plugins import nearest
 
-__all__ = ["Band", "RESAMPLINGS", "Survey", "read_survey"]
+__all__ = ["Band", "Hdu", "RESAMPLINGS", "Survey", "read_survey"]
 
 RESAMPLINGS = ("lanczos3", "bilinear", "nearest")
-Hdu = int | str | Mapping[str, Any] | None
+Hdu = int | str | Mapping[str, Any] | Sequence[int | str] | None
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,16 @@ class Band:
         ``[SCI]`` or ``[2]`` names the HDU.
     hdu : int, str or mapping, optional
         HDU number, EXTNAME (``"SCI"`` or ``"SCI,2"``), or header cards that must match, such
-        as ``{"BAND": "g", "IMAGETYP": "image"}``.  By default the first image with data.
+        as ``{"BAND": "g", "IMAGETYP": "image"}``.  By default the first image with data.  A list,
+        or a name with ``*``, takes several images of each file, as the CCDs of a mosaic; tiles
+        only.
     plane : int, optional
         Which plane of a cube, or which channel of a color picture, counted from 0.
 
     weight, rms, mask : str or tuple of str, optional
         Files of inverse variance (no data where <= 0), of noise (no data where >= 1e15, as
-        Euclid marks it, or <= 0) and of a mask, in the order of the images.
+        Euclid marks it, or <= 0) and of a mask, one for each image; they are paired by their pixel
+        grids.
     weight_hdu, rms_hdu, mask_hdu : int, str or mapping, optional
         HDUs of these; given alone, they are in the files of the image.
     bad_bits : int, optional

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from astrocnn.errors import ImageError
 from astrocnn.imaging.files import find_files
-from astrocnn.imaging.planes import Plane, find_plane
+from astrocnn.imaging.planes import Plane, find_extensions, find_plane
 from astrocnn.imaging.sky_grid import SkyGrid, compute_separation, compute_unit_vectors, same_grid
 from astrocnn.imaging.survey import Band
 
@@ -59,9 +59,14 @@ def open_band(band: Band) -> BandTiles:
     for role, (patterns, hdu) in band.planes().items():
         found = find_files(patterns, f"the {role} of band '{band.name}'")
         plane = band.plane if role == "image" else None
-        planes[role] = [
-            find_plane(path, named if hdu is None else hdu, plane) for path, named in found
-        ]
+        planes[role] = []
+        for path, named in found:
+            chosen = named if hdu is None else hdu
+            for one in chosen if isinstance(chosen, (list, tuple)) else (chosen,):
+                if isinstance(one, str) and "*" in one:
+                    planes[role] += find_extensions(path, one, plane)
+                else:
+                    planes[role].append(find_plane(path, one, plane))
     images = planes["image"]
     grids = [SkyGrid.from_plane(plane) for plane in images]
     for role in planes.keys() - {"image"}:
@@ -80,7 +85,7 @@ def _pair_planes(
             allowed="one for each image",
         )
     of_path = {plane.path: plane for plane in others}
-    if all(image.path in of_path for image in images):
+    if len(of_path) == len(others) and all(image.path in of_path for image in images):
         return [_same_shape(role, image, of_path[image.path]) for image in images]
     if len(images) == 1:
         _same_shape(role, images[0], others[0])

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy.coordinates import FK4, FK5, ICRS, SkyCoord
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 from hypothesis import given
@@ -691,3 +692,49 @@ def test_real_files_that_are_no_usable_catalogue(
 ) -> None:
     with pytest.raises(CatalogError, match=says):
         read_catalog(real_data / path, **options)
+
+
+def _votable_with(path: Path, head: str, foot: str = "") -> None:
+    Table({"id": [1, 2], "ra": [150.0, 151.0], "dec": [2.0, 3.0]}).write(
+        path, format="votable", overwrite=True
+    )
+    text = path.read_text().replace("<RESOURCE", f"{head}<RESOURCE", 1)
+    text = text.replace("</TABLE>", f"</TABLE>{foot}")
+    for name in ("ra", "dec"):
+        text = text.replace(f'name="{name}"', f'name="{name}" ref="sys"')
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("system", "frame"),
+    [
+        ('system="eq_FK4" equinox="B1950"', FK4(equinox="B1950")),
+        ('system="eq_FK5" equinox="J1980"', FK5(equinox="J1980")),
+        ('system="ICRS"', ICRS()),
+    ],
+)
+def test_the_coordinate_system_of_a_votable_counts(
+    system: str, frame: object, folder: Path
+) -> None:
+    _votable_with(folder / "frame.vot", f'<COOSYS ID="sys" {system}/>')
+    found = read_catalog(folder / "frame.vot")
+    truth = SkyCoord([150.0, 151.0], [2.0, 3.0], unit="deg", frame=frame).icrs
+    assert SkyCoord(found.ra, found.dec, unit="deg").separation(truth).arcsec.max() < 1e-6
+    assert found.table["ra"].tolist() == [150.0, 151.0], "the column stays as it is"
+    _votable_with(folder / "frame.vot", '<COOSYS ID="sys" system="galactic"/>')
+    with pytest.raises(CatalogError, match="not equatorial"):
+        read_catalog(folder / "frame.vot")
+
+
+def test_a_votable_that_was_cut_says_so(folder: Path) -> None:
+    overflow = '<INFO name="QUERY_STATUS" value="OVERFLOW"/>'
+    _votable_with(folder / "tap.vot", '<COOSYS ID="sys" system="ICRS"/>', overflow)
+    with pytest.warns(CatalogWarning, match=r"cut the VOTable after 2 rows"):
+        assert len(read_catalog(folder / "tap.vot")) == 2
+
+
+@pytest.mark.parametrize("tag", ["STREAM", "vot:STREAM"])
+def test_a_votable_opens_no_other_file(tag: str, folder: Path) -> None:
+    _votable_with(folder / "href.vot", "", f'<{tag} href="file:///etc/hostname"/>')
+    with pytest.raises(CatalogError, match="keeps its data in another place"):
+        read_catalog(folder / "href.vot")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import tarfile
+import zlib
 
 import numpy as np
 import pytest
@@ -145,6 +147,87 @@ def test_pictures(tmp_path):
     third = stamps(tmp_path, 64, image="{id}.jpeg", bands=["r", "g", "b"], crop=141).read([0])
     np.testing.assert_allclose(third.images[0].mean(axis=(0, 1)), (200, 120, 40), atol=1.5)
     assert not third.flags[0]
+
+
+def png(path, pixels: np.ndarray, color_type: int) -> None:
+    """Write a PNG of 16 bits with the standard library alone."""
+    height, width = pixels.shape[:2]
+    rows = pixels.reshape(height, -1).astype(">u2")
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        body = name + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    head = struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    parts = [chunk(b"IHDR", head), chunk(b"IDAT", data), chunk(b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def test_pictures_of_16_bits_are_exact_or_refused(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 65536, (9, 9, 3))
+    png(tmp_path / "0.png", pixels[..., 0], 0)
+    png(tmp_path / "1.png", pixels, 2)
+    source = stamps(tmp_path, 9, image="{id}.png", bands=[{"name": "g", "plane": 0}])
+    cut = source.read([0, 1])
+    np.testing.assert_array_equal(cut.images[0, ..., 0], pixels[..., 0])
+    assert cut.flags[1] & Flag.FILE_UNREADABLE
+    assert "16 bits a color, of which 8 would be lost" in source.problems[0]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_pixels_have_no_data(tmp_path, mode):
+    pixels = np.random.default_rng(1).integers(1, 255, (9, 9, 3), dtype=np.uint8)
+    alpha = np.full((9, 9), 255, np.uint8)
+    alpha[2, 3:6] = 0
+    alpha[4, 4] = 128  # half transparent: the color counts
+    picture = Image.fromarray(np.dstack([pixels, alpha]))
+    if mode == "P":
+        index = np.where(alpha == 0, 0, 1).astype(np.uint8)
+        picture = Image.fromarray(index, "P")
+        picture.putpalette([0, 0, 0, 10, 20, 30])
+        picture.save(tmp_path / "0.png", transparency=0)
+    else:
+        picture.convert(mode).save(tmp_path / "0.png")
+    bands = ["l"] if mode == "LA" else ["r", "g", "b"]
+    cut = stamps(tmp_path, 9, image="{id}.png", bands=bands).read([0])
+    np.testing.assert_array_equal(np.isnan(cut.images[0]).all(axis=-1), alpha == 0)
+    assert cut.flags.tolist() == [Flag.NO_DATA_PIXELS]
+    np.testing.assert_allclose(cut.no_data, 3 / 81, rtol=1e-6)
+    if mode == "RGBA":
+        np.testing.assert_array_equal(cut.images[0, 4, 4], pixels[4, 4])
+
+
+def test_files_of_another_pixel_scale_are_refused(tmp_path, make_wcs):
+    for k, scale in enumerate((0.5, 0.503, 1.0)):
+        header = make_wcs(scale=scale, shape=(8, 8)).to_header()
+        write(tmp_path / f"{k}.fits", noise(8), **dict(header))
+    source = stamps(tmp_path, pixel_scale=0.5)
+    assert source.read([0, 1, 2]).flags.tolist() == [0, 0, Flag.FILE_UNREADABLE | MISSING]
+    assert "0.5 arcsec, the pixel_scale of 'survey'" in source.problems[0]
+    assert not stamps(tmp_path).read([0, 1, 2]).flags.any()
+
+
+def test_absolute_paths_braces_and_formats_in_file_names(tmp_path):
+    folder = tmp_path / "run {v2} [1]"
+    folder.mkdir()
+    write(folder / "a{1}-007.fits", noise(8, 1))
+    write(tmp_path / "elsewhere.fits", noise(8, 2))
+    source = stamps(folder, columns={"id": [7]}, image="a{{1}}-{id:03d}.fits")
+    assert not source.read([0]).flags[0]
+    names = np.array([str(tmp_path / "elsewhere.fits"), str(folder / "a{1}-007.fits")])
+    source = stamps(folder, columns={"file.loc": names}, image="{file.loc}")
+    cut = source.read([0, 1])
+    np.testing.assert_array_equal(cut.images[0, ..., 0], noise(8, 2))
+    np.testing.assert_array_equal(cut.images[1, ..., 0], noise(8, 1))
+    with pytest.raises(ConfigError, match=r"column 'id.__class__'"):
+        stamps(folder, columns={"id": [7]}, image="{id.__class__}.fits")
+    with pytest.raises(ConfigError, match="brace is not closed"):
+        stamps(folder, columns={"id": [7]}, image="{id.fits")
+    with pytest.raises(ConfigError, match="does not have the format"):
+        stamps(folder, columns={"id": ["x"]}, image="{id:03d}.fits").read([0])
+    with pytest.raises(ConfigError, match="needs one HDU"):
+        stamps(folder, columns={"id": [7]}, hdu=[1, 2])
 
 
 def test_zero_points_in_headers(tmp_path):

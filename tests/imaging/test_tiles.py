@@ -268,3 +268,47 @@ def test_results_do_not_depend_on_threads_or_chunks(tile, tmp_path):
     with pytest.raises(ImageError, match="contiguous float32"):
         source.read([1], out=reused)
     assert source.read([]).images.shape == (0, 10, 10, 2)
+
+
+def test_a_flux_is_no_zero_point(make_wcs, tmp_path):
+    header = make_wcs().to_header()
+    header["FLUXMAG0"] = 6.3e10
+    fits.writeto(tmp_path / "t.fits", np.ones((50, 60), np.float32), header)
+    band = Band("g", str(tmp_path / "t.fits"), zero_point="FLUXMAG0")
+    with pytest.raises(ImageError, match=r"(?s)FLUXMAG0 of .* is no magnitude.*63000000000"):
+        TileSource(Survey("s", (band,)), [150.0], [2.0])
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"hdu": "*"},
+        {"hdu": "ccd*"},
+        {"hdu": ["CCD.0", "CCD.1", 3]},
+        {"image": "m.fits[CCD*]"},
+        {"image": tuple(f"m.fits[CCD.{k}]" for k in range(3))},
+    ],
+)
+def test_all_detectors_of_a_mosaic(make_wcs, tmp_path, files):
+    hdus, centers = [fits.PrimaryHDU()], 150 + np.arange(3) / 30
+    for k, ra in enumerate(centers):
+        data = np.full((50, 60), k + 1, np.float32)
+        hdus.append(fits.ImageHDU(data, make_wcs(ra=ra).to_header(), name=f"CCD.{k}"))
+    fits.HDUList(hdus).writeto(tmp_path / "m.fits")
+    survey = Survey.from_dict({"image": "m.fits", "bands": ["g"], **files}, tmp_path)
+    found = open_source(survey, centers, [2.0] * 3, size=8).read([0, 1, 2])
+    assert found.images[:, 4, 4, 0].tolist() == [1, 2, 3]
+    with pytest.raises(ImageError, match=r"no image with a name like 'N\*'"):
+        open_source(Survey.from_dict({"image": "m.fits[N*]", "bands": ["g"]}, tmp_path), [0], [0])
+
+
+def test_extension_names_that_are_no_words_and_folders_in_brackets(make_wcs, tmp_path):
+    folder = tmp_path / "field[1]"
+    folder.mkdir()
+    for name in ("F814W+F606W", "SCI.2"):
+        hdu = fits.ImageHDU(np.full((50, 60), len(name), "f4"), make_wcs().to_header(), name=name)
+        fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(folder / f"t_{len(name)}.fits")
+        for image in (f"t_{len(name)}.fits[{name}]", f"t_{len(name)}*.fits[{name}]"):
+            survey = Survey.from_dict({"image": image, "bands": ["g"]}, folder)
+            found = open_source(survey, [150.0], [2.0], size=4).read([0])
+            assert (found.images == len(name)).all()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import string
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from astrocnn.errors import CatalogError, ConfigError, ImageError
 from astrocnn.flags import Flag
@@ -29,21 +29,22 @@ from astrocnn.imaging.cutouts import (
     drop_infinite,
     find_bad_pixels,
 )
-from astrocnn.imaging.files import compute_digest, sample_rows, split_hdu
+from astrocnn.imaging.files import FileTemplate, compute_digest, sample_rows, split_hdu
 from astrocnn.imaging.hdus import unpacked
 from astrocnn.imaging.planes import Plane, Scaling, find_planes, stored
 from astrocnn.imaging.resampling import resize
-from astrocnn.imaging.sky_grid import SkyGrid, build_window_wcs
-from astrocnn.imaging.survey import Survey
+from astrocnn.imaging.sky_grid import SkyGrid, build_window_wcs, read_pixel_scale
+from astrocnn.imaging.survey import Hdu, Survey
 
-__all__ = ["source", "StampFile", "StampPlane", "StampSource", "Wanted"]
+__all__ = ["PlaneRequest", "StampPlane", "StampSource", "find_stamp_plane", "read_stamp", "source"]
 
-_PICTURES = (b"\xff\xd8\xff", b"\x89PNG")
+_PNG = b"\x89PNG"
+_PICTURES = (b"\xff\xd8\xff", _PNG)
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A plane asked for, under a key of the caller."""
+class PlaneRequest:
+    """A plane to read, and the key (channel, role) under which it is returned."""
 
     key: tuple[int, str]
     hdu: int | str | Mapping[str, Any] | None
@@ -61,41 +62,37 @@ class StampPlane:
     is_picture: bool = False
 
 
-class StampFile:
-    """Reading of one file."""
+def read_stamp(path: str, requests: list[PlaneRequest]) -> dict[tuple[int, str], StampPlane]:
+    """Read planes of one file.
 
-    @staticmethod
-    def read(path: str, wanted: list[Wanted]) -> dict[tuple[int, str], StampPlane]:
-        """Read the planes asked for.
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ImageError
+        If it is no image, is damaged, or lacks a plane.
+    """
+    data = _bytes(path)
+    if data.startswith(_PICTURES):
+        return _read_picture(data, path, requests)
+    return _read_fits(data, Path(path), requests)
 
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ImageError
-            If it is no image, is damaged, or lacks a plane.
-        """
-        data = _bytes(path)
-        if data.startswith(_PICTURES):
-            return _picture(data, path, wanted)
-        return _fits(data, Path(path), wanted)
 
-    @staticmethod
-    def plane(
-        path: str, hdu: int | str | Mapping[str, Any] | None, number: int | None
-    ) -> Plane | None:
-        """An image plane with its header; None in a picture, which has none.
+def find_stamp_plane(
+    path: str, hdu: int | str | Mapping[str, Any] | None, number: int | None
+) -> Plane | None:
+    """Find an image plane with its header; None in a picture, which has none.
 
-        Raises
-        ------
-        FileNotFoundError, ImageError
-            As for `read`.
-        """
-        data = _bytes(path)
-        if data.startswith(_PICTURES):
-            return None
-        plain = unpacked(data, Path(path))
-        return find_planes(plain, Path(path), [(hdu, number)], plain is not data)[0]
+    Raises
+    ------
+    FileNotFoundError, ImageError
+        As for `read_stamp`.
+    """
+    data = _bytes(path)
+    if data.startswith(_PICTURES):
+        return None
+    plain = unpacked(data, Path(path))
+    return find_planes(plain, Path(path), [(hdu, number)], plain is not data)[0]
 
 
 def _bytes(path: str) -> bytes:
@@ -113,7 +110,9 @@ def _bytes(path: str) -> bytes:
     return data
 
 
-def _fits(data: bytes, path: Path, wanted: list[Wanted]) -> dict[tuple[int, str], StampPlane]:
+def _read_fits(
+    data: bytes, path: Path, wanted: list[PlaneRequest]
+) -> dict[tuple[int, str], StampPlane]:
     plain = unpacked(data, path)
     whole = plain is not data
     found = find_planes(plain, path, [(w.hdu, w.plane) for w in wanted], whole)
@@ -127,18 +126,36 @@ def _fits(data: bytes, path: Path, wanted: list[Wanted]) -> dict[tuple[int, str]
     return result
 
 
-def _picture(data: bytes, path: str, wanted: list[Wanted]) -> dict[tuple[int, str], StampPlane]:
-    from PIL import Image
+def _pixels(picture: Image.Image) -> np.ndarray:
+    """Pixels of shape (height, width, channels); NaN where the picture is transparent."""
+    transparent = None
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        transparent = np.asarray(picture.convert("RGBA"))[..., 3] == 0
+    if picture.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBA", "LA", "1"):
+        pixels = np.asarray(picture.convert("L" if picture.mode in ("LA", "1") else "RGB"))
+    else:
+        pixels = np.asarray(picture)
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    if transparent is not None and transparent.any():
+        pixels = pixels.astype(np.float32)
+        pixels[transparent] = np.nan
+    return pixels
 
+
+def _read_picture(
+    data: bytes, path: str, wanted: list[PlaneRequest]
+) -> dict[tuple[int, str], StampPlane]:
+    if data.startswith(_PNG) and data[24] == 16 and data[25] & 2:
+        # The decoder keeps the upper 8 bits without a word.
+        raise ImageError(
+            f"The picture {path} has 16 bits a color, of which 8 would be lost.",
+            allowed="PNG of 8 bits a color, gray PNG of 16 bits, or FITS",
+        )
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            picture: Image.Image = opened
-            if picture.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBA", "LA", "1"):
-                picture = picture.convert("L" if picture.mode in ("LA", "1") else "RGB")
-            pixels = np.asarray(picture)
+        with Image.open(io.BytesIO(data)) as picture:
+            pixels = _pixels(picture)
     except Exception as error:  # the decoders raise a score of different kinds
         raise ImageError(f"The picture {path} is truncated or damaged ({error}).") from error
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     channels = pixels.shape[2]
     images = [w for w in wanted if w.key[1] == "image"]
     result = {}
@@ -229,9 +246,9 @@ class StampSource:
         self.pixel_scale = (
             None if survey.pixel_scale is None else survey.pixel_scale * self._side / size
         )
-        self._files = _wanted(survey)
-        self._columns = _used(self._files, columns, survey.name)
-        lengths = {len(values) for values in columns.values()}
+        self._files = _requests(survey)
+        self._columns = _used_columns(self._files, columns, survey.name)
+        lengths = {len(np.asarray(values)) for values in columns.values()}
         if len(lengths) != 1:
             raise CatalogError("The columns of the catalogue have different lengths.")
         self._length = lengths.pop()
@@ -261,7 +278,7 @@ class StampSource:
             names.update(f"{name}{values.dtype.str}{values.shape}".encode())
             names.update(np.ascontiguousarray(values).tobytes())
         rows = sample_rows(self._length)
-        files = [t.format_map(self._values(int(row))) for row in rows for t in self._files]
+        files = [t.fill(self._values(int(row))) for row in rows for t in self._files]
         return compute_digest((self.survey, names.hexdigest()), files)
 
     def order(self) -> np.ndarray:
@@ -308,21 +325,20 @@ class StampSource:
 
     def path(self, row: int) -> Path:
         """The first file of a row."""
-        return Path(next(iter(self._files)).format_map(self._values(row)))
+        return Path(next(iter(self._files)).fill(self._values(row)))
 
     def wcs(self, row: int) -> Any:
         """Celestial WCS of the cutout of a row, by its file; None where the file has none."""
-        band = self.survey.bands[self.survey.reference_index]
-        template, hdu = band.planes()["image"]
-        path, named = split_hdu(str(template))
+        key = (self.survey.reference_index, "image")
+        file, wanted = next(
+            (file, one) for file, found in self._files.items() for one in found if one.key == key
+        )
         try:
-            plane = StampFile.plane(
-                path.format_map(self._values(row)), named if hdu is None else hdu, band.plane
-            )
-            grid = None if plane is None else SkyGrid.from_plane(plane)
+            plane = find_stamp_plane(file.fill(self._values(row)), wanted.hdu, wanted.plane)
+            if plane is None:
+                return None
+            grid = SkyGrid.from_plane(plane)
         except (FileNotFoundError, ImageError):
-            return None
-        if grid is None:
             return None
         height, width = grid.shape
         side = self._side
@@ -339,9 +355,9 @@ class StampSource:
         planes: dict[tuple[int, str], Any] = {}
         missing = unreadable = 0
         for template, wanted in self._files.items():
-            path = template.format_map(values)
+            path = template.fill(values)
             try:
-                planes.update(StampFile.read(path, wanted))
+                planes.update(read_stamp(path, wanted))
             except FileNotFoundError:
                 missing += 1
                 self._note(f"The file {path} does not exist.")
@@ -368,6 +384,7 @@ class StampSource:
     def _band(self, b: int, files: dict[str, Any], out: np.ndarray, outside: np.ndarray) -> int:
         band = self.survey.bands[b]
         main = files["image"]
+        self._validate_scale(main)
         height, width = main.array.shape
         side, size = self._side, self.size
         x0, y0 = (width - side) // 2, (height - side) // 2
@@ -417,7 +434,20 @@ class StampSource:
                 f"There is no number in card {zero_point} of {file.title}, which should hold the"
                 f" zero point of band '{self.bands[b]}'."
             )
+        photometry.validate_zero_point(value, f"card {zero_point} of {file.title}")
         return float(self._factors[b] * 10 ** (-0.4 * value))
+
+    def _validate_scale(self, file: StampPlane) -> None:
+        """Refuse a file whose header states another pixel scale than the survey."""
+        expected, found = self.survey.pixel_scale, None
+        if expected is not None and not file.is_picture:
+            found = read_pixel_scale(file.card)
+        if expected is not None and found is not None and abs(found / expected - 1) > 0.02:
+            raise ImageError(
+                f"The pixels of {file.title} have another size than those of the survey.",
+                received=f"{found:.4g} arcsec",
+                allowed=f"{expected:.4g} arcsec, the pixel_scale of '{self.survey.name}'",
+            )
 
     def _note(self, sentence: str) -> None:
         with self._lock:
@@ -425,9 +455,9 @@ class StampSource:
                 self.problems.append(sentence)
 
 
-def _wanted(survey: Survey) -> dict[str, list[Wanted]]:
-    """For each file template the planes to take from it."""
-    files: dict[str, list[Wanted]] = {}
+def _requests(survey: Survey) -> dict[FileTemplate, list[PlaneRequest]]:
+    """The planes to take from each file of a row."""
+    files: dict[str, list[PlaneRequest]] = {}
     for b, band in enumerate(survey.bands):
         for role, (template, hdu) in band.planes().items():
             if not isinstance(template, str):
@@ -436,34 +466,34 @@ def _wanted(survey: Survey) -> dict[str, list[Wanted]]:
                     received=template,
                 )
             path, named = split_hdu(template)
-            chosen = named if hdu is None else hdu
             plane = band.plane if role == "image" else None
-            files.setdefault(path, []).append(Wanted((b, role), chosen, plane))
-    return files
+            chosen = _one_hdu(named if hdu is None else hdu, band.name)
+            files.setdefault(path, []).append(PlaneRequest((b, role), chosen, plane))
+    return {FileTemplate(path): requests for path, requests in files.items()}
 
 
-def _used(
-    files: dict[str, list[Wanted]], columns: Mapping[str, Any], name: str
+def _one_hdu(hdu: Hdu, band: str) -> int | str | Mapping[str, Any] | None:
+    if isinstance(hdu, Sequence) and not isinstance(hdu, str):
+        raise ConfigError(f"Band '{band}' of stamps needs one HDU.", received=hdu)
+    return hdu
+
+
+def _used_columns(
+    templates: Iterable[FileTemplate], columns: Mapping[str, npt.ArrayLike], survey: str
 ) -> dict[str, np.ndarray]:
+    if not columns:
+        raise ConfigError(f"The files of the survey '{survey}' need columns of the catalogue.")
     used: dict[str, np.ndarray] = {}
-    for template in files:
-        try:
-            keys = [field for _, field, _, _ in string.Formatter().parse(template) if field]
-        except ValueError as error:
-            raise ConfigError(
-                f"The file template is not valid ({error}).", received=template
-            ) from (error)
-        for key in keys:
-            if key not in columns:
+    for template in templates:
+        for name in template.names:
+            if name not in columns:
                 raise ConfigError(
-                    f"The files of the survey '{name}' are named after a column '{key}', which"
+                    f"The files of the survey '{survey}' are named after a column '{name}', which"
                     " the catalogue does not have.",
-                    received=template,
+                    received=template.text,
                     allowed=list(columns),
                 )
-            used[key] = np.asarray(columns[key])
-    if not columns:
-        raise ConfigError(f"The files of the survey '{name}' need columns of the catalogue.")
+            used[name] = np.asarray(columns[name])
     return used
 
 

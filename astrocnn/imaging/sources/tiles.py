@@ -499,11 +499,12 @@ def _target(survey: Survey, grids: list[SkyGrid]) -> tuple[float, TangentGrid | 
     return (float(np.median(scales)) if wanted is None else wanted), None
 
 
-def _zero_point(band: Any, plane: Any) -> float | None:
+def _zero_point(band: Band, plane: Plane) -> float | None:
     if not isinstance(band.zero_point, str):
         return band.zero_point
     value = plane.card(band.zero_point)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
+        photometry.validate_zero_point(value, f"card {band.zero_point} of {plane.title}")
         return float(value)
     raise ImageError(
         f"The zero point of band '{band.name}' should be in card {band.zero_point} of"
