@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from astrocnn.errors import PredictionError
 from astrocnn.evaluation import evaluate_target, figures
 from astrocnn.metrics import Ranking
-from astrocnn.report import COLORS, NO_DATA, Stamp, make_rgb, plot_gallery, render_svg
+from astrocnn.report import render_svg
 
 
 def words(figure):
@@ -68,61 +67,6 @@ def test_learning_curve_pairs_training_with_validation():
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss"]
     assert {"training", "validation", "best epoch 1"} <= set(words(figure))
     assert len(figures.plot_learning_curve({"loss": [3.0, 2.0]}).axes) == 1
-
-
-def test_gallery_says_what_is_wrong_and_how_large_it_is(case):
-    stamps = [
-        Stamp(0, "a", "a", "p = 0.90", False),
-        Stamp(1, "a", "b", "p = 0.80", True),
-        Stamp(2, "", "c", "p = 0.70", False),
-    ]
-    figure = plot_gallery(case.images[:3], stamps, pixel_scale=0.5, labels=["7", "8", "9"])
-    said = words(figure)
-    assert {"a\np = 0.90", "a \u2192 b\np = 0.80", "c\np = 0.70"} <= set(said)
-    orange = [axes.xaxis.label.get_color() == COLORS[1] for axes in figure.axes]
-    assert orange == [False, True, False]
-    assert "2\u2033" in said  # 16 pixels of 0.5 arcsec: at most 3.2 arcsec
-    assert {"7", "8", "9"} <= set(said)
-    assert "2\u2033" not in words(plot_gallery(case.images[:3], stamps))
-    bar = next(line for line in figure.axes[0].lines)
-    assert np.ptp(bar.get_xdata()) == pytest.approx(2 / 0.5)
-    with pytest.raises(PredictionError, match="one image per stamp"):
-        plot_gallery(case.images[:2], stamps)
-
-
-def test_pixels_without_data_have_a_color_of_their_own(case):
-    colored = make_rgb(case.images)
-    assert colored.shape == (160, 16, 16, 3)
-    assert np.isfinite(colored).all() and colored.min() >= 0 and colored.max() <= 1
-    np.testing.assert_allclose(colored[5, :3], np.broadcast_to(NO_DATA, (3, 16, 3)))
-    assert not np.isclose(colored[5, 3:], NO_DATA).all(axis=-1).any()
-
-
-def test_one_or_two_bands_are_gray_and_three_keep_their_ratios(case):
-    gray = make_rgb(case.images[..., :2])
-    good = ~np.isclose(gray, NO_DATA).all(axis=-1)
-    np.testing.assert_array_equal(gray[good][:, 0], gray[good][:, 2])
-    image = np.zeros((1, 20, 20, 3))
-    image[0, 8:12, 8:12] = [1.0, 2.0, 4.0]
-    red, green, blue = make_rgb(image, levels=[1.0, 1.0, 1.0])[0, 10, 10]
-    assert red > green > blue
-    assert (red - 0.06) / (blue - 0.06) >= 2
-
-
-def test_flat_empty_and_negative_images_are_drawn_in_silence():
-    images = np.zeros((4, 8, 8, 3))
-    images[1] = np.nan
-    images[2] = -5.0
-    images[3, ..., 1] = np.nan  # one band missing: the others speak
-    images[3, 4, 4] = 9.0
-    colored = make_rgb(images)
-    assert np.isfinite(colored).all()
-    np.testing.assert_allclose(colored[1], np.broadcast_to(NO_DATA, (8, 8, 3)))
-    assert not np.isclose(colored[3, 4, 4], NO_DATA).all()
-    with pytest.raises(PredictionError, match="one or three band indices"):
-        make_rgb(images, bands=(0, 1))
-    with pytest.raises(PredictionError, match="one or three band indices"):
-        make_rgb(images, bands=(0, 1, 7))
 
 
 def test_stamps_are_the_extremes(case):
