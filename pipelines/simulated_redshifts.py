@@ -108,7 +108,7 @@ class Prediction:
         """Scores with intervals."""
         dz, crps = metrics.deviation(self.median, self.z), self.density.crps(self.z)
         before, within = self.density.credible(self.z)
-        held = {level: metrics.held(before, within, level) for level in (0.68, 0.95)}
+        held = {level: metrics.credible_coverage(before, within, level) for level in (0.68, 0.95)}
         return metrics.bootstrap(
             {
                 "sigma_mad": lambda w: metrics.sigma_mad(dz, w),

@@ -257,7 +257,7 @@ def density_scores(case: Case) -> dict[str, metrics.Score]:
     densities, z = case.densities, case.values
     pit, crps, nll = densities.cumulative(z), densities.crps(z), densities.nll(z)
     before, within = densities.credible(z)
-    held = {level: metrics.held(before, within, level) for level in (0.68, 0.95)}
+    held = {level: metrics.credible_coverage(before, within, level) for level in (0.68, 0.95)}
     return metrics.bootstrap(
         {
             "coverage68": lambda w: metrics.average(held[0.68], w),

@@ -131,7 +131,9 @@ def plot_redshifts(cases: Mapping[str, tuple[Any, Any]]) -> Figure:
     for k, axes in enumerate(pair):
         for i, (name, both) in enumerate(cases.items()):
             before, within = both[k].densities.credible(both[k].values)
-            observed = np.array([metrics.held(before, within, level).mean() for level in levels])
+            observed = np.array(
+                [metrics.credible_coverage(before, within, level).mean() for level in levels]
+            )
             axes.plot(100 * levels, 100 * (observed - levels), color=COLORS[i], label=name)
         n = len(before)
         low, high = (binom.ppf(q, n, levels) / n - levels for q in (0.025, 0.975))

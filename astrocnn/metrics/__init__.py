@@ -1,4 +1,4 @@
-"""Scores with confidence intervals, in pure numpy.
+"""Scores with confidence intervals, in numpy and scipy.
 
 Nothing that is not finite is imputed: a metric refuses it, and the caller leaves such rows out
 and counts them.  Weights of shape (..., n) turn every metric into its own bootstrap.
@@ -6,7 +6,6 @@ and counts them.  Weights of shape (..., n) turn every metric into its own boots
 
 from __future__ import annotations
 
-from astrocnn.metrics._weighted import average
 from astrocnn.metrics.calibration import (
     Reliability,
     brier,
@@ -16,22 +15,37 @@ from astrocnn.metrics.calibration import (
     reliability,
 )
 from astrocnn.metrics.classification import (
+    Ranking,
     accuracy,
     change_prior,
     completeness,
     confusion_matrix,
     f1,
     macro_f1,
-    majority_rate,
+    majority_fraction,
     purity,
     rmse,
 )
-from astrocnn.metrics.comparison import mcnemar, paired_difference
-from astrocnn.metrics.density import Densities, crps_of_draws, held
-from astrocnn.metrics.intervals import Score, bootstrap, resamples, wilson
-from astrocnn.metrics.pit import pit_ad, pit_cvm, pit_ks, pit_outliers
-from astrocnn.metrics.ranking import Ranking
+from astrocnn.metrics.density import (
+    Densities,
+    credible_coverage,
+    crps_ensemble,
+    pit,
+    pit_ad,
+    pit_cvm,
+    pit_ks,
+    pit_outliers,
+)
+from astrocnn.metrics.intervals import (
+    Score,
+    bootstrap,
+    mcnemar,
+    paired_difference,
+    resamples,
+    wilson,
+)
 from astrocnn.metrics.redshift import (
+    Trend,
     bias,
     bias_median,
     deviation,
@@ -39,8 +53,8 @@ from astrocnn.metrics.redshift import (
     outliers_rail,
     sigma_iqr,
     sigma_mad,
+    trend,
 )
-from astrocnn.metrics.trend import Trend, trend
 from astrocnn.metrics.uncertainty import (
     expected_entropy,
     mutual_information,
@@ -49,6 +63,7 @@ from astrocnn.metrics.uncertainty import (
     risk_coverage_area,
 )
 from astrocnn.metrics.votes import dirichlet_multinomial_nll, mean_deviation, votes_credible
+from astrocnn.metrics.weighted import average
 
 __all__ = [
     "Densities",
@@ -66,22 +81,23 @@ __all__ = [
     "classwise_ece",
     "completeness",
     "confusion_matrix",
-    "crps_of_draws",
+    "crps_ensemble",
     "deviation",
     "dirichlet_multinomial_nll",
     "ece",
     "expected_entropy",
     "f1",
-    "held",
+    "credible_coverage",
     "log_loss",
     "macro_f1",
-    "majority_rate",
+    "majority_fraction",
     "mcnemar",
     "mean_deviation",
     "mutual_information",
     "outlier_fraction",
     "outliers_rail",
     "paired_difference",
+    "pit",
     "pit_ad",
     "pit_cvm",
     "pit_ks",

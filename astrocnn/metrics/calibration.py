@@ -1,4 +1,4 @@
-"""Scores of calibration: whether probabilities mean what they say.
+"""Scores of calibration: whether probabilities agree with frequencies.
 
 All scores take weights of shape (..., n) and return values of shape (...).
 """
@@ -6,14 +6,18 @@ All scores take weights of shape (..., n) and return values of shape (...).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.errors import ConfigError
-from astrocnn.metrics._checks import finite, ratio, weights_for
 from astrocnn.metrics.intervals import wilson
+from astrocnn.metrics.weighted import (
+    ratio,
+    validate_finite,
+    validate_weights,
+)
 
 __all__ = [
     "NLL_FLOOR",
@@ -33,7 +37,7 @@ Binning = Literal["width", "count"]
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """A reliability diagram: what was promised and what came, bin by bin.
+    """A reliability diagram: predicted probabilities and observed fractions, bin by bin.
 
     Parameters
     ----------
@@ -41,7 +45,7 @@ class Reliability:
         Edges of the bins in probability.
     count : ndarray of shape (n_bins,)
         Objects in each bin.
-    promised : ndarray of shape (n_bins,)
+    predicted : ndarray of shape (n_bins,)
         Mean probability in each bin; NaN in an empty one.
     observed : ndarray of shape (n_bins,)
         Fraction that came true; NaN in an empty one.
@@ -51,14 +55,14 @@ class Reliability:
 
     edges: NDArray[np.float64]
     count: NDArray[np.float64]
-    promised: NDArray[np.float64]
+    predicted: NDArray[np.float64]
     observed: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
 
 
 def reliability(
-    probability: Any, happened: Any, *, n_bins: int = 15, binning: Binning = "width"
+    probability: ArrayLike, outcome: ArrayLike, *, n_bins: int = 15, binning: Binning = "width"
 ) -> Reliability:
     """Bins of a reliability diagram.
 
@@ -66,14 +70,14 @@ def reliability(
     ----------
     probability : array_like of shape (n,)
         Probability given to an event, for instance that the chosen class is right.
-    happened : array_like of bool or of fractions of shape (n,)
+    outcome : array_like of bool or of fractions of shape (n,)
         Whether it came true.
     n_bins : int
         Number of bins.
     binning : {"width", "count"}
         Bins of equal width on [0, 1], or of equally many objects.
     """
-    p, y, place, edges = _binned(probability, happened, n_bins, binning)
+    p, y, place, edges = _binned(probability, outcome, n_bins, binning)
     count = np.bincount(place, minlength=n_bins).astype(np.float64)
     hits = np.bincount(place, y, n_bins)
     low, high = wilson(hits, count)
@@ -83,9 +87,9 @@ def reliability(
 
 
 def ece(
-    probability: Any,
-    happened: Any,
-    weights: Any = None,
+    probability: ArrayLike,
+    outcome: ArrayLike,
+    weights: ArrayLike | None = None,
     *,
     n_bins: int = 15,
     binning: Binning = "width",
@@ -99,7 +103,7 @@ def ece(
     ----------
     probability : array_like of shape (n,)
         Of something that may happen.
-    happened : array_like of shape (n,)
+    outcome : array_like of shape (n,)
         1 where it did, 0 where not, or a fraction.
     weights : array_like of shape (..., n), optional
         Weight of each object, 1 when left out.
@@ -116,15 +120,19 @@ def ece(
     ----------
     Guo, Pleiss, Sun and Weinberger (2017), ICML, equation 3; Nixon et al. (2019), CVPR workshop.
     """
-    p, y, place, _ = _binned(probability, happened, n_bins, binning)
-    w = weights_for(weights, len(p))
+    p, y, place, _ = _binned(probability, outcome, n_bins, binning)
+    w = validate_weights(weights, len(p))
     gap = np.zeros((len(p), n_bins))
     gap[np.arange(len(p)), place] = p - y
     return ratio(np.abs(w @ gap).sum(axis=-1), w.sum(axis=-1))
 
 
 def classwise_ece(
-    probabilities: Any, truth: Any, weights: Any = None, *, n_bins: int = 15
+    probabilities: ArrayLike,
+    truth: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    n_bins: int = 15,
 ) -> NDArray[np.float64]:
     """ECE of the probability of each class by itself, of shape (..., n_classes).
 
@@ -141,12 +149,14 @@ def classwise_ece(
     ----------
     Kull et al. (2019), NeurIPS, equation 3 (before the mean over classes).
     """
-    p, y = finite(probabilities, "probabilities", 2), finite(truth, "labels", 2)
+    p, y = validate_finite(probabilities, "probabilities", 2), validate_finite(truth, "labels", 2)
     each = [ece(p[:, k], y[:, k], weights, n_bins=n_bins) for k in range(p.shape[1])]
     return np.stack(each, axis=-1)
 
 
-def brier(probabilities: Any, truth: Any, weights: Any = None) -> NDArray[np.float64]:
+def brier(
+    probabilities: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
     """Mean over objects of the sum over classes of (p_k - y_k)^2, between 0 and 2.
 
     Parameters
@@ -160,12 +170,14 @@ def brier(probabilities: Any, truth: Any, weights: Any = None) -> NDArray[np.flo
     ----------
     Brier (1950), Monthly Weather Review 78, 1, equation 2.
     """
-    p, y = finite(probabilities, "probabilities", 2), finite(truth, "labels", 2)
-    w = weights_for(weights, len(p))
+    p, y = validate_finite(probabilities, "probabilities", 2), validate_finite(truth, "labels", 2)
+    w = validate_weights(weights, len(p))
     return ratio(w @ ((p - y) ** 2).sum(axis=1), w.sum(axis=-1))
 
 
-def log_loss(probabilities: Any, truth: Any, weights: Any = None) -> NDArray[np.float64]:
+def log_loss(
+    probabilities: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
     """Negative log likelihood, minus the mean of the sum over k of y_k log p_k [nat].
 
     Probabilities below `NLL_FLOOR` count as the floor, so that one sure error does not make
@@ -182,16 +194,16 @@ def log_loss(probabilities: Any, truth: Any, weights: Any = None) -> NDArray[np.
     -------
     ndarray of shape (...)
     """
-    p, y = finite(probabilities, "probabilities", 2), finite(truth, "labels", 2)
-    w = weights_for(weights, len(p))
+    p, y = validate_finite(probabilities, "probabilities", 2), validate_finite(truth, "labels", 2)
+    w = validate_weights(weights, len(p))
     each = -(y * np.log(np.maximum(p, NLL_FLOOR))).sum(axis=1)
     return ratio(w @ each, w.sum(axis=-1))
 
 
 def _binned(
-    probability: Any, happened: Any, n_bins: int, binning: Binning
+    probability: ArrayLike, outcome: ArrayLike, n_bins: int, binning: Binning
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
-    p, y = finite(probability, "probabilities", 1), finite(happened, "labels", 1)
+    p, y = validate_finite(probability, "probabilities", 1), validate_finite(outcome, "labels", 1)
     if p.shape != y.shape or n_bins < 1 or (p.size and (p.min() < -1e-6 or p.max() > 1 + 1e-6)):
         raise ConfigError(
             "A reliability needs as many labels as probabilities between 0 and 1, and a bin.",

@@ -1,34 +1,41 @@
-"""Scores of classes that have been decided: accuracy, confusion, completeness, purity, F1.
+"""Scores of classes: decided ones, and one class against the rest as the threshold varies.
 
 All take weights of shape (..., n) and return values of shape (...), so that bootstrap resamples
-are scored at once.  A quantity with an empty denominator is NaN.
+are scored at once.  A quantity with an empty denominator is NaN.  Objects with equal
+probabilities are on the same side of every threshold, so nothing depends on the order of rows.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.errors import ConfigError
-from astrocnn.metrics._checks import finite, ratio, weights_for
+from astrocnn.metrics.weighted import (
+    ratio,
+    validate_finite,
+    validate_weights,
+)
 
 __all__ = [
+    "Ranking",
     "accuracy",
     "change_prior",
     "completeness",
     "confusion_matrix",
     "f1",
     "macro_f1",
-    "majority_rate",
+    "majority_fraction",
     "purity",
     "rmse",
 ]
 
 
 def confusion_matrix(
-    truth: Any, predicted: Any, n_classes: int, weights: Any = None
+    truth: ArrayLike, predicted: ArrayLike, n_classes: int, weights: ArrayLike | None = None
 ) -> NDArray[np.float64]:
     """How often each true class (row) was called each class (column).
 
@@ -51,14 +58,16 @@ def confusion_matrix(
         If a number of a class is out of range.
     """
     t, p = _classes(truth, n_classes), _classes(predicted, n_classes)
-    w = weights_for(weights, len(t))
+    w = validate_weights(weights, len(t))
     cell = t * n_classes + p
     indicator = np.zeros((len(t), n_classes * n_classes))
     indicator[np.arange(len(t)), cell] = 1.0
     return (w @ indicator).reshape(*w.shape[:-1], n_classes, n_classes)
 
 
-def accuracy(truth: Any, predicted: Any, weights: Any = None) -> NDArray[np.float64]:
+def accuracy(
+    truth: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
     """Weighted fraction of objects whose class is right, of shape (...).
 
     Parameters
@@ -73,11 +82,11 @@ def accuracy(truth: Any, predicted: Any, weights: Any = None) -> NDArray[np.floa
     ndarray of shape (...)
     """
     right = np.asarray(truth) == np.asarray(predicted)
-    w = weights_for(weights, len(right))
+    w = validate_weights(weights, len(right))
     return ratio(w @ right, w.sum(axis=-1))
 
 
-def completeness(matrix: Any) -> NDArray[np.float64]:
+def completeness(matrix: ArrayLike) -> NDArray[np.float64]:
     """TP / (TP + FN) of each class (recall), from a confusion matrix; shape (..., n_classes).
 
     Parameters
@@ -85,11 +94,11 @@ def completeness(matrix: Any) -> NDArray[np.float64]:
     matrix : array_like of shape (..., n_classes, n_classes)
         From `confusion_matrix`.
     """
-    matrix = np.asarray(matrix)
+    matrix = np.asarray(matrix, np.float64)
     return ratio(_diagonal(matrix), matrix.sum(axis=-1))
 
 
-def purity(matrix: Any) -> NDArray[np.float64]:
+def purity(matrix: ArrayLike) -> NDArray[np.float64]:
     """TP / (TP + FP) of each class (precision), from a confusion matrix; shape (..., n_classes).
 
     Parameters
@@ -97,11 +106,11 @@ def purity(matrix: Any) -> NDArray[np.float64]:
     matrix : array_like of shape (..., n_classes, n_classes)
         From `confusion_matrix`.
     """
-    matrix = np.asarray(matrix)
+    matrix = np.asarray(matrix, np.float64)
     return ratio(_diagonal(matrix), matrix.sum(axis=-2))
 
 
-def f1(matrix: Any) -> NDArray[np.float64]:
+def f1(matrix: ArrayLike) -> NDArray[np.float64]:
     """2 TP / (2 TP + FP + FN) of each class; NaN for a class neither present nor predicted.
 
     Parameters
@@ -113,11 +122,11 @@ def f1(matrix: Any) -> NDArray[np.float64]:
     -------
     ndarray of shape (..., n_classes)
     """
-    matrix = np.asarray(matrix)
+    matrix = np.asarray(matrix, np.float64)
     return ratio(2 * _diagonal(matrix), matrix.sum(axis=-1) + matrix.sum(axis=-2))
 
 
-def macro_f1(matrix: Any) -> NDArray[np.float64]:
+def macro_f1(matrix: ArrayLike) -> NDArray[np.float64]:
     """Mean F1 over the classes that are present or predicted, each counting alike.
 
     Parameters
@@ -134,8 +143,10 @@ def macro_f1(matrix: Any) -> NDArray[np.float64]:
     return ratio(np.where(known, each, 0).sum(axis=-1), known.sum(axis=-1))
 
 
-def majority_rate(truth: Any, n_classes: int, weights: Any = None) -> NDArray[np.float64]:
-    """Accuracy of always saying the commonest class of the sample itself.
+def majority_fraction(
+    truth: ArrayLike, n_classes: int, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Majority-class fraction: the accuracy of always predicting the most frequent class.
 
     Parameters
     ----------
@@ -151,12 +162,14 @@ def majority_rate(truth: Any, n_classes: int, weights: Any = None) -> NDArray[np
     ndarray of shape (...)
     """
     t = _classes(truth, n_classes)
-    w = weights_for(weights, len(t))
+    w = validate_weights(weights, len(t))
     counts = w @ np.eye(n_classes)[t]
     return ratio(counts.max(axis=-1), counts.sum(axis=-1))
 
 
-def rmse(predicted: Any, truth: Any, weights: Any = None) -> NDArray[np.float64]:
+def rmse(
+    predicted: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
     """Root mean square difference, for instance between vote fractions; over all but the first axis
     and over the objects.
 
@@ -172,12 +185,12 @@ def rmse(predicted: Any, truth: Any, weights: Any = None) -> NDArray[np.float64]
     Dieleman, Willett and Dambre (2015), MNRAS 450, 1441, equation 2.
     """
     difference = np.asarray(predicted, np.float64) - np.asarray(truth, np.float64)
-    square = finite(difference.reshape(len(difference), -1), "differences", 2) ** 2
-    w = weights_for(weights, len(square))
+    square = validate_finite(difference.reshape(len(difference), -1), "differences", 2) ** 2
+    w = validate_weights(weights, len(square))
     return np.sqrt(ratio(w @ square.mean(axis=1), w.sum(axis=-1)))
 
 
-def change_prior(probability: Any, trained: float, actual: float) -> NDArray[np.float64]:
+def change_prior(probability: ArrayLike, trained: float, actual: float) -> NDArray[np.float64]:
     """Probability of a class when its share differs from that in the training sample.
 
     p' = 1 / (1 + k (1/p - 1)) with k = [t / (1 - t)] [(1 - a) / a].
@@ -208,11 +221,11 @@ def change_prior(probability: Any, trained: float, actual: float) -> NDArray[np.
     return p / (p + k * (1 - p))
 
 
-def _diagonal(matrix: NDArray[Any]) -> NDArray[Any]:
+def _diagonal(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.diagonal(matrix, axis1=-2, axis2=-1)
 
 
-def _classes(values: Any, n_classes: int) -> NDArray[np.intp]:
+def _classes(values: ArrayLike, n_classes: int) -> NDArray[np.intp]:
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise ConfigError(
@@ -226,3 +239,134 @@ def _classes(values: Any, n_classes: int) -> NDArray[np.intp]:
             allowed=f"0 to {n_classes - 1}",
         )
     return array.astype(np.intp)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Objects in the order of their probability of being positive.
+
+    Parameters
+    ----------
+    positive : array_like of bool of shape (n,)
+        Which objects are.
+    probability : array_like of shape (n,)
+        Probability, or any other score that ranks them.
+
+    Examples
+    --------
+    >>> float(Ranking([False, False, True, True], [0.1, 0.4, 0.35, 0.8]).auc())
+    0.75
+    """
+
+    positive: NDArray[np.bool_]
+    probability: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        p = validate_finite(self.probability, "probabilities", 1)
+        y = np.asarray(self.positive)
+        if y.shape != p.shape or y.dtype != bool:
+            raise ConfigError(
+                "`positive` must be one boolean per probability.",
+                received=f"{y.dtype} of shape {y.shape} for {p.shape}",
+            )
+        object.__setattr__(self, "positive", y)
+        object.__setattr__(self, "probability", p)
+
+    @cached_property
+    def _order(self) -> NDArray[np.intp]:
+        return np.argsort(-self.probability, kind="stable")
+
+    @cached_property
+    def _starts(self) -> NDArray[np.intp]:
+        sorted_ = self.probability[self._order]
+        return np.flatnonzero(np.r_[True, sorted_[1:] != sorted_[:-1]][: len(sorted_)])
+
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """Distinct probabilities, falling, of shape (m,)."""
+        return self.probability[self._order][self._starts]
+
+    def counts(
+        self, weights: ArrayLike | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weight of true and of false positives at each threshold, each of shape (..., m)."""
+        w = validate_weights(weights, len(self.positive))[..., self._order]
+        y = self.positive[self._order]
+        if not len(y):
+            return np.zeros((*w.shape[:-1], 0)), np.zeros((*w.shape[:-1], 0))
+        tp = np.add.reduceat(w * y, self._starts, axis=-1).cumsum(axis=-1)
+        fp = np.add.reduceat(w * ~y, self._starts, axis=-1).cumsum(axis=-1)
+        return tp, fp
+
+    def roc(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """False and true positive rate, from (0, 0) to (1, 1), each of shape (m + 1,)."""
+        tp, fp = self.counts()
+        return (
+            ratio(np.r_[0.0, fp], (~self.positive).sum()),
+            ratio(np.r_[0.0, tp], self.positive.sum()),
+        )
+
+    def completeness_purity(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Completeness and purity at each of `thresholds` ("at or above"), each of shape (m,)."""
+        tp, fp = self.counts()
+        return ratio(tp, self.positive.sum()), ratio(tp, tp + fp)
+
+    def auc(self, weights: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Area under the ROC curve: the chance that a positive outranks a negative, ties half.
+
+        References
+        ----------
+        Hanley and McNeil (1982), Radiology 143, 29.
+        """
+        tp, fp = self.counts(weights)
+        if not tp.shape[-1]:
+            return np.full(tp.shape[:-1], np.nan)
+        before = np.concatenate([np.zeros_like(tp[..., :1]), tp[..., :-1]], axis=-1)
+        new_fp = np.diff(fp, axis=-1, prepend=0)
+        area = (new_fp * (before + tp) / 2).sum(axis=-1)
+        return ratio(area, tp[..., -1] * fp[..., -1])
+
+    def average_precision(self, weights: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Sum over thresholds of (step in completeness) times purity, without interpolation."""
+        tp, fp = self.counts(weights)
+        if not tp.shape[-1]:
+            return np.full(tp.shape[:-1], np.nan)
+        step = np.diff(tp, axis=-1, prepend=0)
+        pure = np.where(tp + fp > 0, tp / np.where(tp + fp > 0, tp + fp, 1), 0)
+        return ratio((step * pure).sum(axis=-1), tp[..., -1])
+
+    def fpr_at_tpr(self, tpr: float, weights: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Smallest false-positive rate of a threshold that reaches a true-positive rate."""
+        tp, fp = self.counts(weights)
+        return self._pick(tp, ratio(fp, fp[..., -1:]), tpr)
+
+    def precision_at_recall(
+        self, recall: float, weights: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
+        """Purity at the highest threshold that reaches a completeness (recall)."""
+        tp, fp = self.counts(weights)
+        return self._pick(tp, ratio(tp, tp + fp), recall)
+
+    def tpr_at_fpr(self, fpr: float, weights: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Largest true-positive rate of a threshold whose false-positive rate stays within `fpr`.
+
+        With fewer than 1 / `fpr` negatives this asks for no false positive at all.
+        """
+        tp, fp = self.counts(weights)
+        if not tp.shape[-1]:
+            return np.full(tp.shape[:-1], np.nan)
+        within = fp <= fpr * fp[..., -1:] * (1 + 1e-12)
+        best = np.where(within, tp, 0).max(axis=-1)
+        return np.where(fp[..., -1] > 0, ratio(best, tp[..., -1]), np.nan)
+
+    @staticmethod
+    def _pick(
+        tp: NDArray[np.float64], value: NDArray[np.float64], recall: float
+    ) -> NDArray[np.float64]:
+        if not tp.shape[-1]:
+            return np.full(tp.shape[:-1], np.nan)
+        # The tolerance keeps 19 of 20 at 95 %, whose product in floating point exceeds 19.
+        reached = tp >= recall * tp[..., -1:] * (1 - 1e-12)
+        first = reached.argmax(axis=-1)
+        picked = np.take_along_axis(value, first[..., None], axis=-1)[..., 0]
+        return np.where(tp[..., -1] > 0, picked, np.nan)

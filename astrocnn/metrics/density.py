@@ -1,18 +1,38 @@
-"""Scores of predictive densities of one number: CRPS, CDE loss, likelihood, credible sets."""
+"""Scores of predictive densities of one number: CRPS, CDE loss, likelihood, credible sets, PIT.
+
+The probability integral transform is uniform for calibrated densities, but a PIT alone is gamed by
+giving every object the n(z) of the sample: it belongs beside the CRPS or the CDE loss.  Statistics
+of the PIT take weights of shape (..., n).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.errors import ConfigError
-from astrocnn.metrics._checks import finite
+from astrocnn.metrics.weighted import (
+    average,
+    ratio,
+    validate_finite,
+    validate_weights,
+)
 
-__all__ = ["MASS_FLOOR", "Densities", "crps_of_draws", "held"]
+__all__ = [
+    "Densities",
+    "MASS_FLOOR",
+    "PIT_FLOOR",
+    "crps_ensemble",
+    "credible_coverage",
+    "pit",
+    "pit_ad",
+    "pit_cvm",
+    "pit_ks",
+    "pit_outliers",
+]
 
 MASS_FLOOR: float = 2.0**-24
 """Bins with less probability than this count as this in the likelihood (float32 rounding)."""
@@ -46,11 +66,14 @@ class Densities:
     (0.0833, -1.0)
     """
 
-    masses: Any
-    edges: Any
+    masses: NDArray[np.float64]
+    edges: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        m, edges = finite(self.masses, "probabilities", 2), finite(self.edges, "edges", 1)
+        m, edges = (
+            validate_finite(self.masses, "probabilities", 2),
+            validate_finite(self.edges, "edges", 1),
+        )
         if len(edges) != m.shape[1] + 1 or np.any(np.diff(edges) <= 0) or len(edges) < 2:
             raise ConfigError(
                 "Bins need rising edges, one more than there are bins.",
@@ -76,7 +99,7 @@ class Densities:
         """Width of each bin, of shape (n_bins,)."""
         return np.diff(self.edges)
 
-    def at(self, truth: Any) -> NDArray[np.float64]:
+    def at(self, truth: ArrayLike) -> NDArray[np.float64]:
         """Density at one value per object; 0 outside the bins.
 
         Parameters
@@ -92,7 +115,7 @@ class Densities:
         x, bins, inside = self._place(truth)
         return np.where(inside, self.masses[np.arange(len(x)), bins] / self.widths[bins], 0.0)
 
-    def cumulative(self, truth: Any) -> NDArray[np.float64]:
+    def cumulative(self, truth: ArrayLike) -> NDArray[np.float64]:
         """Probability of at most one value per object: the PIT when it is the true one.
 
         Parameters
@@ -110,7 +133,7 @@ class Densities:
         share = np.clip((x - self.edges[bins]) / self.widths[bins], 0.0, 1.0)
         return np.clip(below[row, bins] + share * self.masses[row, bins], 0.0, 1.0)
 
-    def nll(self, truth: Any) -> NDArray[np.float64]:
+    def nll(self, truth: ArrayLike) -> NDArray[np.float64]:
         """Negative log of the density at the truth [nat]; see `MASS_FLOOR`.
 
         Depends on the unit of the value, and may be negative.
@@ -127,7 +150,7 @@ class Densities:
         _, bins, _ = self._place(truth)
         return -np.log(np.maximum(self.at(truth), MASS_FLOOR / self.widths[bins]))
 
-    def cde_loss(self, truth: Any) -> NDArray[np.float64]:
+    def cde_loss(self, truth: ArrayLike) -> NDArray[np.float64]:
         """Integral of p^2, less twice the density at the truth.
 
         Its mean estimates the squared distance from the true conditional densities up to a
@@ -148,7 +171,7 @@ class Densities:
         """
         return (self.masses**2) @ (1 / self.widths) - 2 * self.at(truth)
 
-    def crps(self, truth: Any) -> NDArray[np.float64]:
+    def crps(self, truth: ArrayLike) -> NDArray[np.float64]:
         """Continuous ranked probability score, the integral of (F(x) - H(x - truth))^2.
 
         In closed form, for F is linear within a bin.
@@ -167,13 +190,13 @@ class Densities:
         ----------
         Gneiting and Raftery (2007), JASA 102, 359, equation 20.
         """
-        x = finite(truth, "true values", 1)
+        x = validate_finite(truth, "true values", 1)
         out = np.empty(len(self))
         for rows in self._blocks():
             out[rows] = self._crps(x[rows], self.masses[rows])
         return out
 
-    def credible(self, truth: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def credible(self, truth: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Where the truth stands among the bins, the densest first.
 
         The smallest highest-density set that holds the truth has at least `before` and at most
@@ -201,8 +224,10 @@ class Densities:
             within[rows] = np.where(equal, self.masses[rows], 0.0).sum(axis=1)
         return np.where(inside, before, 1.0), np.where(inside, within, 0.0)
 
-    def _place(self, truth: Any) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.bool_]]:
-        x = finite(truth, "true values", 1)
+    def _place(
+        self, truth: ArrayLike
+    ) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.bool_]]:
+        x = validate_finite(truth, "true values", 1)
         if len(x) != len(self):
             raise ConfigError(
                 "There must be one true value per density.", received=f"{len(x)} for {len(self)}"
@@ -233,7 +258,7 @@ class Densities:
         return out + np.abs(x - np.clip(x, self.edges[0], self.edges[-1]))
 
 
-def held(before: Any, within: Any, level: float) -> NDArray[np.float64]:
+def credible_coverage(before: ArrayLike, within: ArrayLike, level: float) -> NDArray[np.float64]:
     """How much of each object's truth a highest-density set of a given probability holds.
 
     Whole bins overshoot: the least dense bin of a set enters with the share that makes its
@@ -252,13 +277,13 @@ def held(before: Any, within: Any, level: float) -> NDArray[np.float64]:
     ndarray of shape (n,)
         Between 0 and 1; its mean is the coverage.
     """
-    a, b = finite(before, "probabilities", 1), finite(within, "probabilities", 1)
+    a, b = validate_finite(before, "probabilities", 1), validate_finite(within, "probabilities", 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(b > 0, (level - a) / b, np.where(a < level, 1.0, 0.0))
     return np.clip(share, 0.0, 1.0)
 
 
-def crps_of_draws(draws: Any, truth: Any) -> NDArray[np.float64]:
+def crps_ensemble(draws: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
     """CRPS of predictions that are given as equally probable values, E|X - y| - E|X - X'| / 2.
 
     Parameters
@@ -276,7 +301,10 @@ def crps_of_draws(draws: Any, truth: Any) -> NDArray[np.float64]:
     ----------
     Gneiting and Raftery (2007), equation 21.
     """
-    x, y = np.sort(finite(draws, "draws", 2), axis=1), finite(truth, "true values", 1)
+    x, y = (
+        np.sort(validate_finite(draws, "draws", 2), axis=1),
+        validate_finite(truth, "true values", 1),
+    )
     m = x.shape[1]
     rank = 2.0 * np.arange(1, m + 1) - m - 1
     return np.abs(x - y[:, None]).mean(axis=1) - x @ rank / m**2
@@ -285,3 +313,153 @@ def crps_of_draws(draws: Any, truth: Any) -> NDArray[np.float64]:
 def _square(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean of the square of what runs linearly from a to b."""
     return (a * a + a * b + b * b) / 3
+
+
+PIT_FLOOR: float = 2.0**-24
+"""Nearer to 0 or 1 than this counts as this in `pit_ad`: float32 cannot tell 1 - p from 1."""
+
+
+def pit(cumulative: ArrayLike) -> NDArray[np.float64]:
+    """PIT values from the predicted probability of at most the true value.
+
+    Parameters
+    ----------
+    cumulative : array_like of shape (n,)
+        Each object's distribution function at its true value.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Between 0 and 1.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not finite (it is never imputed), or outside [0, 1] by more than rounding.
+
+    References
+    ----------
+    Dawid (1984), J. R. Stat. Soc. A 147, 278; Polsterer et al. (2016), arXiv:1608.08016.
+    """
+    u = validate_finite(cumulative, "cumulative probabilities", 1)
+    if u.size and (u.min() < -1e-5 or u.max() > 1 + 1e-5):
+        raise ConfigError(
+            "A cumulative probability lies between 0 and 1.",
+            received=f"{u.min():g} to {u.max():g}",
+        )
+    return np.clip(u, 0.0, 1.0)
+
+
+def pit_ks(values: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Kolmogorov-Smirnov distance from uniform: the largest gap of the two distributions.
+
+    Parameters
+    ----------
+    values : array_like of shape (n,)
+        From `pit`.
+    weights : array_like of shape (..., n), optional
+        Weight of each object, 1 when left out.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        As `scipy.stats.kstest` gives it.
+    """
+    u, _, below = _steps(values, weights)
+    if not len(u):
+        return np.full(below.shape[:-1], np.nan)
+    above = (below[..., 1:] - u).max(axis=-1)
+    return np.maximum(above, (u - below[..., :-1]).max(axis=-1))
+
+
+def pit_cvm(values: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Cramer-von Mises statistic against uniform, n times the integral of (F_n(u) - u)^2.
+
+    Parameters
+    ----------
+    values : array_like of shape (n,)
+        From `pit`.
+    weights : array_like of shape (..., n), optional
+        Weight of each object, 1 when left out; n is their sum.
+
+    Returns
+    -------
+    ndarray of shape (...)
+        As `scipy.stats.cramervonmises` gives it.
+    """
+    u, total, below = _steps(values, weights)
+    if not len(u):
+        return np.full(below.shape[:-1], np.nan)
+    edges = np.r_[0.0, u, 1.0]
+    # Between two values F_n = c, and (c - u)^2 = c^2 - 2 c u + u^2.
+    return total * (below**2 @ np.diff(edges) - below @ np.diff(edges**2) + 1 / 3)
+
+
+def pit_ad(values: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Anderson-Darling statistic against uniform, which looks at the tails.
+
+    n times the integral of (F_n(u) - u)^2 / (u (1 - u)); above 2.49 a uniform sample is
+    rejected at 5 %.
+
+    Parameters
+    ----------
+    values : array_like of shape (n,)
+        From `pit`; nearer to 0 or 1 than `PIT_FLOOR` counts as that, else it would be infinite.
+    weights : array_like of shape (..., n), optional
+        Weight of each object, 1 when left out; n is their sum.
+
+    Returns
+    -------
+    ndarray of shape (...)
+
+    References
+    ----------
+    Anderson and Darling (1952), Ann. Math. Stat. 23, 193; Stephens (1974), JASA 69, 730 (case 0).
+    """
+    u, total, below = _steps(values, weights)
+    if not len(u):
+        return np.full(below.shape[:-1], np.nan)
+    u = np.clip(u, PIT_FLOOR, 1 - PIT_FLOOR)
+    # Between two values F_n = c, and (c - u)^2 / (u - u^2) = c^2 / u + (1 - c)^2 / (1 - u) - 1.
+    rise = np.r_[0.0, np.log(u[1:] / u[:-1]), -np.log(u[-1])]
+    fall = np.r_[-np.log1p(-u[0]), np.log1p(-u[:-1]) - np.log1p(-u[1:]), 0.0]
+    return total * (below**2 @ rise + (1 - below) ** 2 @ fall - 1.0)
+
+
+def pit_outliers(
+    values: ArrayLike, weights: ArrayLike | None = None, *, tail: float = 1e-4
+) -> NDArray[np.float64]:
+    """Fraction of PIT values below `tail` or above 1 - `tail`.
+
+    Parameters
+    ----------
+    values : array_like of shape (n,)
+        From `pit`.
+    weights : array_like of shape (..., n), optional
+        Weight of each object, 1 when left out.
+    tail : float
+        Twice this is expected of a calibrated prediction.
+
+    Returns
+    -------
+    ndarray of shape (...)
+
+    References
+    ----------
+    Schmidt, Malz et al. (2020), MNRAS 499, 1587, section 4.1.
+    """
+    u = pit(values)
+    return average((u < tail) | (u > 1 - tail), weights)
+
+
+def _steps(
+    values: ArrayLike, weights: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Sorted values, sum of weights, and the distribution function between values: (..., n+1)."""
+    u = pit(values)
+    w = validate_weights(weights, len(u))
+    order = np.argsort(u, kind="stable")
+    total = w.sum(axis=-1)
+    below = np.zeros((*w.shape[:-1], len(u) + 1))
+    np.cumsum(w[..., order], axis=-1, out=below[..., 1:])
+    return u[order], total, ratio(below, total[..., None])

@@ -1,4 +1,4 @@
-"""Scores of photometric redshifts as points: bias, scatter, outliers.
+"""Scores of photometric redshifts as points: bias, scatter, outliers, also along any column.
 
 All take weights of shape (..., n) and return values of shape (...).  The point estimate (mean,
 median or mode of the density) is the caller's choice and belongs beside the number.
@@ -6,16 +6,25 @@ median or mode of the density) is the caller's choice and belongs beside the num
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.errors import ConfigError
-from astrocnn.metrics._checks import finite, ratio, weights_for
-from astrocnn.metrics._weighted import average, median_deviation, quantile
+from astrocnn.metrics.intervals import bootstrap
+from astrocnn.metrics.weighted import (
+    average,
+    median_deviation,
+    quantile,
+    ratio,
+    validate_finite,
+    validate_weights,
+)
 
 __all__ = [
+    "Trend",
     "bias",
     "bias_median",
     "deviation",
@@ -23,10 +32,11 @@ __all__ = [
     "outliers_rail",
     "sigma_iqr",
     "sigma_mad",
+    "trend",
 ]
 
 
-def deviation(predicted: Any, truth: Any) -> NDArray[np.float64]:
+def deviation(predicted: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
     """Scaled redshift error, (z_phot - z_spec) / (1 + z_spec).
 
     Parameters
@@ -48,7 +58,10 @@ def deviation(predicted: Any, truth: Any) -> NDArray[np.float64]:
     >>> deviation([0.21, 0.50], [0.10, 0.50]).round(3).tolist()
     [0.1, 0.0]
     """
-    z, true = finite(predicted, "photometric redshifts", 1), finite(truth, "true redshifts", 1)
+    z, true = (
+        validate_finite(predicted, "photometric redshifts", 1),
+        validate_finite(truth, "true redshifts", 1),
+    )
     if z.shape != true.shape:
         raise ConfigError(
             "There must be as many photometric as true redshifts.",
@@ -63,7 +76,7 @@ def deviation(predicted: Any, truth: Any) -> NDArray[np.float64]:
     return (z - true) / (1 + true)
 
 
-def bias(dz: Any, weights: Any = None) -> NDArray[np.float64]:
+def bias(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """Mean deviation.
 
     Parameters
@@ -84,7 +97,7 @@ def bias(dz: Any, weights: Any = None) -> NDArray[np.float64]:
     return average(dz, weights)
 
 
-def bias_median(dz: Any, weights: Any = None) -> NDArray[np.float64]:
+def bias_median(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """Median deviation, as RAIL defines the bias.
 
     Parameters
@@ -101,7 +114,7 @@ def bias_median(dz: Any, weights: Any = None) -> NDArray[np.float64]:
     return quantile(dz, 0.5, weights)
 
 
-def sigma_mad(dz: Any, weights: Any = None) -> NDArray[np.float64]:
+def sigma_mad(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """1.4826 median |dz - median(dz)|, also called sigma_NMAD: the sigma of a normal sample.
 
     Parameters
@@ -122,7 +135,7 @@ def sigma_mad(dz: Any, weights: Any = None) -> NDArray[np.float64]:
     return 1.4826 * median_deviation(dz, weights)
 
 
-def sigma_iqr(dz: Any, weights: Any = None) -> NDArray[np.float64]:
+def sigma_iqr(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """(q75 - q25) / 1.349: the sigma of a normal sample, from its quartiles.
 
     Parameters
@@ -143,7 +156,9 @@ def sigma_iqr(dz: Any, weights: Any = None) -> NDArray[np.float64]:
     return (quantile(dz, 0.75, weights) - quantile(dz, 0.25, weights)) / 1.349
 
 
-def outlier_fraction(dz: Any, limit: float, weights: Any = None) -> NDArray[np.float64]:
+def outlier_fraction(
+    dz: ArrayLike, limit: float, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
     """Fraction of objects with |dz| above a limit, called eta.
 
     Parameters
@@ -163,10 +178,10 @@ def outlier_fraction(dz: Any, limit: float, weights: Any = None) -> NDArray[np.f
     ----------
     Pasquet et al. (2019), section 4.2 (0.05); Hildebrandt et al. (2010), A&A 523, A31 (0.15).
     """
-    return average(np.abs(finite(dz, "deviations", 1)) > limit, weights)
+    return average(np.abs(validate_finite(dz, "deviations", 1)) > limit, weights)
 
 
-def outliers_rail(dz: Any, weights: Any = None) -> NDArray[np.float64]:
+def outliers_rail(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """Fraction with |dz| > max(0.06, 3 sigma_IQR); the limit follows the weights.
 
     Parameters
@@ -184,7 +199,104 @@ def outliers_rail(dz: Any, weights: Any = None) -> NDArray[np.float64]:
     ----------
     Graham et al. (2018), section 2.3, as in RAIL.
     """
-    x = np.abs(finite(dz, "deviations", 1))
-    w = weights_for(weights, len(x))
+    x = np.abs(validate_finite(dz, "deviations", 1))
+    w = validate_weights(weights, len(x))
     limit = np.maximum(0.06, 3 * sigma_iqr(dz, w))
     return ratio((w * (x > limit[..., None])).sum(axis=-1), w.sum(axis=-1))
+
+
+@dataclass(frozen=True, eq=False)
+class Trend:
+    """Bias and scatter in bins; arrays of shape (n_bins,), intervals of shape (2, n_bins).
+
+    Parameters
+    ----------
+    edges : ndarray of shape (n_bins + 1,)
+        Edges of the bins.
+    center : ndarray
+        Median of the column in each bin.
+    count : ndarray of int
+        Objects in each bin.
+    bias, sigma : ndarray
+        Mean deviation, and sigma_MAD.
+    bias_interval, sigma_interval : ndarray of shape (2, n_bins)
+        Ends of their 95 % bootstrap intervals.
+    n_excluded : int
+        Objects where the column is not finite.
+    """
+
+    edges: NDArray[np.float64]
+    center: NDArray[np.float64]
+    count: NDArray[np.intp]
+    bias: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    bias_interval: NDArray[np.float64]
+    sigma_interval: NDArray[np.float64]
+    n_excluded: int
+
+
+def trend(
+    dz: ArrayLike, by: ArrayLike, *, n_bins: int = 10, n_resamples: int = 400, seed: int = 0
+) -> Trend:
+    """Bias and scatter in bins of a column that hold equally many objects.
+
+    Parameters
+    ----------
+    dz : array_like of shape (n,)
+        Deviations, from `astrocnn.metrics.deviation` or plain residuals.
+    by : array_like of shape (n,)
+        The column; objects where it is not finite are left out and counted.
+    n_bins : int
+        Fewer where there are not ten objects for each, or where values repeat.
+    n_resamples : int
+        Bootstrap resamples behind each interval.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Trend
+
+    Raises
+    ------
+    ConfigError
+        If there are not as many deviations as values of the column.
+    """
+    x, along = validate_finite(dz, "deviations", 1), np.asarray(by, np.float64)
+    if x.shape != along.shape or n_bins < 1:
+        raise ConfigError(
+            "A trend needs one value of the column per deviation, and a bin.",
+            received=f"{along.shape} for {x.shape}, {n_bins} bins",
+        )
+    known = np.isfinite(along)
+    x, along = x[known], along[known]
+    n_bins = min(n_bins, max(1, len(x) // 10))
+    edges = np.unique(np.quantile(along, np.linspace(0, 1, n_bins + 1))) if len(x) else np.zeros(1)
+    if len(edges) == 1:
+        edges = np.repeat(edges, 2) if len(x) else np.zeros(1)
+    place = np.clip(np.searchsorted(edges[1:-1], along, side="right"), 0, None)
+    count = np.bincount(place, minlength=len(edges) - 1)
+    found = [
+        bootstrap(
+            {"bias": partial(bias, d), "sigma": partial(sigma_mad, d)},
+            len(d),
+            n_resamples=n_resamples,
+            seed=seed,
+        )
+        for d in (x[place == i] for i in range(len(count)))
+    ]
+    values = {
+        name: np.array([[s[name].value, s[name].low, s[name].high] for s in found]).reshape(-1, 3)
+        for name in ("bias", "sigma")
+    }
+    center = np.array([np.median(along[place == i]) if c else np.nan for i, c in enumerate(count)])
+    return Trend(
+        edges,
+        center,
+        count,
+        values["bias"][:, 0],
+        values["sigma"][:, 0],
+        values["bias"][:, 1:].T,
+        values["sigma"][:, 1:].T,
+        int((~known).sum()),
+    )

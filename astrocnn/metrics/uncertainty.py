@@ -1,14 +1,17 @@
-"""Entropies over draws, and whether the uncertain objects are the wrong ones."""
+"""Entropies over draws, and whether the uncertain objects are the incorrect ones."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import entr
 
 from astrocnn.errors import ConfigError
-from astrocnn.metrics._checks import finite, ratio, weights_for
+from astrocnn.metrics.weighted import (
+    ratio,
+    validate_finite,
+    validate_weights,
+)
 
 __all__ = [
     "expected_entropy",
@@ -19,7 +22,7 @@ __all__ = [
 ]
 
 
-def predictive_entropy(samples: Any) -> NDArray[np.float64]:
+def predictive_entropy(samples: ArrayLike) -> NDArray[np.float64]:
     """H[mean p]: all the uncertainty there is [nat].
 
     Parameters
@@ -34,7 +37,7 @@ def predictive_entropy(samples: Any) -> NDArray[np.float64]:
     return _entropy(_mean(samples))
 
 
-def expected_entropy(samples: Any) -> NDArray[np.float64]:
+def expected_entropy(samples: ArrayLike) -> NDArray[np.float64]:
     """Mean over draws of H[p_t]: what more training data would not remove [nat].
 
     Parameters
@@ -47,13 +50,13 @@ def expected_entropy(samples: Any) -> NDArray[np.float64]:
     ndarray of shape (n,)
         [nat]
     """
-    p = finite(samples, "samples", 3)
+    p = validate_finite(samples, "samples", 3)
     # Around the first draw, so that equal draws give their common entropy to the last bit.
     first = _entropy(p[0])
     return first + (_entropy(p) - first).mean(axis=0)
 
 
-def mutual_information(samples: Any) -> NDArray[np.float64]:
+def mutual_information(samples: ArrayLike) -> NDArray[np.float64]:
     """H[mean p] - mean H[p_t], never negative: how much the draws disagree [nat].
 
     Parameters
@@ -74,7 +77,7 @@ def mutual_information(samples: Any) -> NDArray[np.float64]:
 
 
 def risk_coverage(
-    error: Any, uncertainty: Any, weights: Any = None
+    error: ArrayLike, uncertainty: ArrayLike, weights: ArrayLike | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Error among the most certain fraction, as that fraction grows.
 
@@ -101,13 +104,13 @@ def risk_coverage(
     ----------
     Geifman and El-Yaniv (2017), NeurIPS, equations 1 and 2.
     """
-    e, u = finite(error, "errors", 1), finite(uncertainty, "uncertainties", 1)
+    e, u = validate_finite(error, "errors", 1), validate_finite(uncertainty, "uncertainties", 1)
     if e.shape != u.shape:
         raise ConfigError(
             "There must be as many errors as uncertainties.", received=f"{e.shape} and {u.shape}"
         )
     order = np.argsort(u, kind="stable")
-    w = weights_for(weights, len(e))[..., order]
+    w = validate_weights(weights, len(e))[..., order]
     if not len(e):
         empty = np.zeros((*w.shape[:-1], 0))
         return empty, empty
@@ -117,7 +120,9 @@ def risk_coverage(
     return ratio(kept, kept[..., -1:]), ratio(wrong, kept)
 
 
-def risk_coverage_area(error: Any, uncertainty: Any, weights: Any = None) -> NDArray[np.float64]:
+def risk_coverage_area(
+    error: ArrayLike, uncertainty: ArrayLike, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
     """Mean of the risk over all coverages: small when the wrong objects are the uncertain ones.
 
     Equals the error rate when uncertainty says nothing.
@@ -142,10 +147,10 @@ def risk_coverage_area(error: Any, uncertainty: Any, weights: Any = None) -> NDA
     return np.where(step > 0, step * risk, 0).sum(axis=-1)
 
 
-def _mean(samples: Any) -> NDArray[np.float64]:
-    p = finite(samples, "samples", 3)
+def _mean(samples: ArrayLike) -> NDArray[np.float64]:
+    p = validate_finite(samples, "samples", 3)
     return p[0] + (p - p[0]).mean(axis=0)
 
 
 def _entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    return -np.sum(p * np.log(np.where(p > 0, p, 1.0)), axis=-1)
+    return np.asarray(entr(p).sum(axis=-1))

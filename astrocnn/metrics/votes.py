@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaln, gammaln, logsumexp
 
 from astrocnn.errors import ConfigError
-from astrocnn.metrics._checks import finite
-from astrocnn.metrics._weighted import average
+from astrocnn.metrics.weighted import (
+    average,
+    validate_finite,
+)
 
 __all__ = ["dirichlet_multinomial_nll", "mean_deviation", "votes_credible"]
 
 
-def mean_deviation(predicted: Any, truth: Any, weights: Any = None) -> NDArray[np.float64]:
+def mean_deviation(
+    predicted: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
     """Mean absolute difference of vote fractions, over objects and answers.
 
     Parameters
@@ -33,11 +35,11 @@ def mean_deviation(predicted: Any, truth: Any, weights: Any = None) -> NDArray[n
     ----------
     Walmsley et al. (2022), MNRAS 509, 3966, section 5.1.
     """
-    p, y = finite(predicted, "fractions", 2), finite(truth, "fractions", 2)
+    p, y = validate_finite(predicted, "fractions", 2), validate_finite(truth, "fractions", 2)
     return average(np.abs(p - y).mean(axis=1), weights)
 
 
-def dirichlet_multinomial_nll(votes: Any, concentrations: Any) -> NDArray[np.float64]:
+def dirichlet_multinomial_nll(votes: ArrayLike, concentrations: ArrayLike) -> NDArray[np.float64]:
     """Negative log probability of the votes, for a mean over draws of the distribution [nat].
 
     Parameters
@@ -69,11 +71,11 @@ def dirichlet_multinomial_nll(votes: Any, concentrations: Any) -> NDArray[np.flo
 
 
 def votes_credible(
-    votes: Any, concentrations: Any
+    votes: ArrayLike, concentrations: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where the votes for each answer stand among the numbers foretold, most probable first.
+    """Where the votes for each answer stand among the predicted numbers, most probable first.
 
-    Each answer by itself is beta-binomial, as many votes being cast as were.
+    Each answer by itself is beta-binomial, for the number of votes that were cast.
 
     Parameters
     ----------
@@ -86,7 +88,7 @@ def votes_credible(
     -------
     before, within : ndarray of shape (n, n_answers)
         Probability of the numbers more probable than that observed, and of those as probable:
-        what `astrocnn.metrics.held` takes.
+        what `astrocnn.metrics.credible_coverage` takes.
     """
     k, a = _checked(votes, concentrations)
     whole = np.rint(k)
@@ -110,8 +112,10 @@ def votes_credible(
     return before, within
 
 
-def _checked(votes: Any, concentrations: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    k, a = finite(votes, "votes", 2), finite(concentrations, "concentrations", 3)
+def _checked(
+    votes: ArrayLike, concentrations: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    k, a = validate_finite(votes, "votes", 2), validate_finite(concentrations, "concentrations", 3)
     if a.shape[1:] != k.shape or np.any(k < 0) or np.any(a <= 0):
         raise ConfigError(
             "Votes must not be negative, and concentrations must be positive and of their shape.",

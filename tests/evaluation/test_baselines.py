@@ -88,7 +88,7 @@ def test_majority_is_scored_like_a_network():
     task = Task("t", (target,), "m.accuracy")
     found = score(task, {"m": test[0]}, {"m": test[1]}, {"m": majority.sample(4)}, n_resamples=0)
     values = {s.name: s.value for s in found}
-    assert values["accuracy"] == values["majority_rate"] == 0.5
+    assert values["accuracy"] == values["majority_fraction"] == 0.5
     assert values["auc"] == 0.5
     assert values["ece"] == pytest.approx(0)
     assert values["mutual_info"] == 0

@@ -51,7 +51,7 @@ def test_bins_equal_sklearn(seed, binning):
     observed, promised = calibration_curve(happened, p, n_bins=15, strategy=strategy)
     full = mine.count > 0
     np.testing.assert_allclose(mine.observed[full], observed)
-    np.testing.assert_allclose(mine.promised[full], promised)
+    np.testing.assert_allclose(mine.predicted[full], promised)
     expected = np.average(np.abs(observed - promised), weights=mine.count[full])
     assert ece(p, happened, binning=binning) == pytest.approx(expected)
     assert mine.count.sum() == 500

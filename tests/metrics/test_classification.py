@@ -14,7 +14,7 @@ from astrocnn.metrics import (
     confusion_matrix,
     f1,
     macro_f1,
-    majority_rate,
+    majority_fraction,
     purity,
     rmse,
 )
@@ -61,7 +61,7 @@ def test_hand_computed():
     np.testing.assert_array_equal(m[:3, :3], [[2, 1, 0], [1, 1, 0], [1, 0, 0]])
     np.testing.assert_allclose(completeness(m), [2 / 3, 1 / 2, 0, np.nan])
     np.testing.assert_allclose(purity(m), [1 / 2, 1 / 2, np.nan, np.nan])
-    assert majority_rate([0, 0, 0, 1, 1, 2], 4) == 0.5
+    assert majority_fraction([0, 0, 0, 1, 1, 2], 4) == 0.5
     assert rmse([[0.5, 0.0], [1.0, 1.0]], [[0.0, 0.0], [1.0, 0.0]]) == pytest.approx(
         np.sqrt(1.25 / 4)
     )

@@ -10,7 +10,7 @@ from scipy import integrate, stats
 
 from astrocnn import metrics
 from astrocnn.errors import ConfigError
-from astrocnn.metrics import Densities, crps_of_draws, held
+from astrocnn.metrics import Densities, credible_coverage, crps_ensemble
 from astrocnn.metrics.density import MASS_FLOOR
 
 EDGES = np.linspace(0.0, 0.4, 401)
@@ -56,7 +56,7 @@ def test_calibrated_pit_is_uniform_and_coverage_is_the_level(calibrated):
     stand = p.credible(truth)
     for level in (0.1, 0.5, 0.68, 0.95):
         error = np.sqrt(level * (1 - level) / len(truth))
-        assert held(*stand, level).mean() == pytest.approx(level, abs=4 * error)
+        assert credible_coverage(*stand, level).mean() == pytest.approx(level, abs=4 * error)
 
 
 @pytest.mark.parametrize("n_bins", [2, 5, 11])
@@ -69,7 +69,7 @@ def test_coverage_does_not_overshoot_in_coarse_bins(n_bins):
     p = Densities(masses, edges)
     stand = p.credible(truth)
     for level in (0.3, 0.68, 0.95):
-        assert held(*stand, level).mean() == pytest.approx(level, abs=0.012)
+        assert credible_coverage(*stand, level).mean() == pytest.approx(level, abs=0.012)
     # What the rule is for: whole bins would promise 68 % and hold far more.
     assert (stand[0] < 0.68).mean() > 0.72
     # Against a direct search for the set of each object.
@@ -83,9 +83,9 @@ def test_coverage_does_not_overshoot_in_coarse_bins(n_bins):
 
 def test_a_flat_density_shares_its_set_evenly():
     p = Densities(np.full((2, 4), 0.25), [0, 1, 2, 3, 4.0])
-    np.testing.assert_allclose(held(*p.credible([0.5, 3.5]), 0.68), 0.68)
+    np.testing.assert_allclose(credible_coverage(*p.credible([0.5, 3.5]), 0.68), 0.68)
     outside = Densities([[0.5, 0.5]], [0, 1, 2.0])
-    assert held(*outside.credible([9.0]), 0.95) == 0
+    assert credible_coverage(*outside.credible([9.0]), 0.95) == 0
 
 
 @given(seed=st.integers(0, 10**6), n_bins=st.integers(1, 9))
@@ -110,17 +110,17 @@ def test_crps_equals_numerical_integration_of_any_bins(seed, n_bins):
 def test_crps_of_a_sharp_bin_is_the_distance_and_of_draws_agrees():
     p = Densities([[0, 1.0, 0]], [0, 0.5, 0.5 + 1e-9, 1])
     assert p.crps([0.8])[0] == pytest.approx(0.3)
-    assert crps_of_draws([[0.5]], [0.8])[0] == pytest.approx(0.3)
+    assert crps_ensemble([[0.5]], [0.8])[0] == pytest.approx(0.3)
     rng = np.random.default_rng(3)
     draws = rng.normal(0.2, 0.02, (1, 20000))
-    assert crps_of_draws(draws, [0.23])[0] == pytest.approx(
+    assert crps_ensemble(draws, [0.23])[0] == pytest.approx(
         gaussian_crps(0.23, 0.2, 0.02), rel=0.02
     )
     few = rng.normal(size=(4, 7))
     truth = rng.normal(size=4)
     pairs = np.abs(few[:, :, None] - few[:, None, :]).mean(axis=(1, 2))
     direct = np.abs(few - truth[:, None]).mean(axis=1) - pairs / 2
-    np.testing.assert_allclose(crps_of_draws(few, truth), direct)
+    np.testing.assert_allclose(crps_ensemble(few, truth), direct)
 
 
 def test_the_prior_has_a_flat_pit_and_loses_where_it_counts(calibrated):

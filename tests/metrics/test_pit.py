@@ -8,7 +8,7 @@ from scipy import stats
 
 from astrocnn import metrics
 from astrocnn.errors import ConfigError
-from astrocnn.metrics.pit import PIT_FLOOR, pit
+from astrocnn.metrics.density import PIT_FLOOR, pit
 
 
 def anderson_darling(u):

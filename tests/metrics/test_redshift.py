@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from astrocnn import metrics
 from astrocnn.errors import ConfigError
-from astrocnn.metrics._weighted import median_deviation, quantile
+from astrocnn.metrics.weighted import median_deviation, quantile
 
 
 def test_deviation_by_hand():

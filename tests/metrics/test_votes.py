@@ -56,9 +56,9 @@ def test_votes_drawn_from_the_forecast_are_covered():
     stand = metrics.votes_credible(votes, alpha[None])
     sharp = metrics.votes_credible(votes, 10 * alpha[None])
     for level in (0.68, 0.95):
-        covered = metrics.held(stand[0].ravel(), stand[1].ravel(), level).mean()
+        covered = metrics.credible_coverage(stand[0].ravel(), stand[1].ravel(), level).mean()
         assert covered == pytest.approx(level, abs=0.03)
-        over = metrics.held(sharp[0].ravel(), sharp[1].ravel(), level).mean()
+        over = metrics.credible_coverage(sharp[0].ravel(), sharp[1].ravel(), level).mean()
         assert over < level - 0.08
 
 

@@ -51,7 +51,7 @@ def plot_reliability(
         p, y = np.asarray(probability, float), np.asarray(outcome, float)
         bins = metrics.reliability(p, y, n_bins=n_bins)
         full = bins.count > 0
-        x, observed = bins.promised[full], bins.observed[full]
+        x, observed = bins.predicted[full], bins.observed[full]
         errors = np.abs(np.stack([bins.low[full], bins.high[full]]) - observed)
         if len(predictions) == 1:
             ends = np.minimum(x, observed), np.maximum(x, observed)
@@ -172,7 +172,9 @@ def plot_credible_sets(
         Independent objects among the n values, for the width of the 95 % Wilson band.
     """
     levels = np.linspace(0, 1, 101)
-    coverage = np.array([metrics.held(before, within, level).mean() for level in levels])
+    coverage = np.array(
+        [metrics.credible_coverage(before, within, level).mean() for level in levels]
+    )
     n = np.size(before) if n_independent is None else n_independent
     low, high = metrics.wilson(coverage * n, n)
     figure, axes = new_figure(height=COLUMN)
@@ -188,7 +190,7 @@ def plot_credible_sets(
 
 
 def _mark_coverage(axes: Axes, before: ArrayLike, within: ArrayLike, level: float) -> str:
-    value = float(metrics.held(before, within, level).mean())
+    value = float(metrics.credible_coverage(before, within, level).mean())
     axes.plot([level] * 2, [0, value], color="0.7", lw=0.7)
     axes.plot([0, level], [value] * 2, color="0.7", lw=0.7)
     axes.plot(level, value, "o", ms=4.5, color=COLORS[1], zorder=3)

@@ -35,7 +35,7 @@ class ClassEvaluation(TargetEvaluation):
 
     SCORES: ClassVar[Mapping[str, ScoreLabel]] = {
         "accuracy": ScoreLabel("Accuracy", percent=True),
-        "majority_rate": ScoreLabel("Majority-class fraction", percent=True),
+        "majority_fraction": ScoreLabel("Majority-class fraction", percent=True),
         "macro_f1": ScoreLabel("Macro F1"),
         "auc": ScoreLabel("ROC AUC"),
         "average_precision": ScoreLabel("Average precision"),
@@ -134,7 +134,7 @@ class ClassEvaluation(TargetEvaluation):
 
         out: dict[str, Statistic] = {
             "accuracy": lambda w: metrics.accuracy(label, predicted, w),
-            "majority_rate": lambda w: metrics.majority_rate(label, k, w),
+            "majority_fraction": lambda w: metrics.majority_fraction(label, k, w),
             "macro_f1": lambda w: metrics.macro_f1(matrix(w)),
         }
         for i, name in enumerate(self.classes):

@@ -27,9 +27,8 @@ from astrocnn.evaluation.kinds.base import (
     join_notes,
 )
 from astrocnn.metrics import Densities, Score
-from astrocnn.metrics.density import MASS_FLOOR
+from astrocnn.metrics.density import MASS_FLOOR, PIT_FLOOR, pit
 from astrocnn.metrics.intervals import Statistic
-from astrocnn.metrics.pit import PIT_FLOOR, pit
 from astrocnn.report.gallery import Stamp
 from astrocnn.targets import QuantityFamily, Target
 
@@ -181,7 +180,7 @@ class DensityEvaluation(TargetEvaluation):
         }
         out["pit_outliers"] = partial(metrics.pit_outliers, self.pit)
         for level in _LEVELS:
-            covered = metrics.held(*self.credible, level / 100)
+            covered = metrics.credible_coverage(*self.credible, level / 100)
             out[f"coverage_{level}"] = partial(metrics.average, covered)
         out["spread"] = partial(metrics.average, self.columns["std"])
         out["spread_epistemic"] = partial(metrics.average, self.columns["std_epistemic"])

@@ -97,7 +97,7 @@ class VoteEvaluation(TargetEvaluation):
         }
         before, within = self.credible
         for level in _LEVELS:
-            covered = metrics.held(before.ravel(), within.ravel(), level / 100)
+            covered = metrics.credible_coverage(before.ravel(), within.ravel(), level / 100)
             mean = covered.reshape(before.shape).mean(axis=1)
             out[f"coverage_{level}"] = partial(metrics.average, mean)
         if len(self):

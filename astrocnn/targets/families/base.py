@@ -21,6 +21,7 @@ from typing import ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import entr
 
 from astrocnn.backend import Tensor, ops
 from astrocnn.column import Column
@@ -542,7 +543,7 @@ def _normalized(draw: NDArray[np.floating]) -> Array:
 
 
 def _entropy(p: Array) -> Array:
-    return -np.sum(p * np.log(np.where(p > 0, p, 1.0)), axis=-1)
+    return np.asarray(entr(p).sum(axis=-1))
 
 
 def _quantile_name(level: float) -> str:

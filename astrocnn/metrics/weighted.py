@@ -1,21 +1,80 @@
-"""Means, quantiles and median deviations of weighted samples, for many sets of weights at once."""
+"""Weighted means, quantiles and median deviations, for many sets of weights at once.
+
+Nothing that is not finite is ever imputed: it is refused.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from astrocnn.metrics._checks import finite, ratio, weights_for
+from astrocnn.errors import ConfigError
 
-__all__ = ["average", "median_deviation", "quantile"]
+__all__ = [
+    "average",
+    "validate_finite",
+    "median_deviation",
+    "quantile",
+    "ratio",
+    "validate_weights",
+]
+
+
+def validate_finite(values: ArrayLike, what: str, ndim: int) -> NDArray[np.float64]:
+    """An array of the given number of axes, all finite, as float64.
+
+    Raises
+    ------
+    ConfigError
+        If the shape is another, or a value is NaN or infinite.
+    """
+    array = np.asarray(values, np.float64)
+    if array.ndim != ndim:
+        raise ConfigError(
+            f"The {what} must have {ndim} axes.", received=f"an array of shape {array.shape}"
+        )
+    bad = ~np.isfinite(array)
+    if bad.any():
+        rows = np.unique(np.nonzero(bad)[0])
+        raise ConfigError(
+            f"The {what} are not finite in {len(rows)} rows.",
+            received=f"rows {', '.join(map(str, rows[:10]))}",
+            hint="leave these rows out and count them: a metric imputes nothing",
+        )
+    return array
+
+
+def validate_weights(weights: ArrayLike | None, n: int) -> NDArray[np.float64]:
+    """Weights of shape (..., n), ones when None.
+
+    Raises
+    ------
+    ConfigError
+        If the last axis has another length, or a weight is negative or not finite.
+    """
+    if weights is None:
+        return np.ones(n)
+    array = np.asarray(weights, np.float64)
+    if array.shape[-1:] != (n,) or not np.all(np.isfinite(array)) or np.any(array < 0):
+        raise ConfigError(
+            f"Weights must be finite, not negative, and of shape (..., {n}).",
+            received=f"an array of shape {array.shape}",
+        )
+    return array
+
+
+def ratio(part: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:
+    """Part over whole, NaN where the whole is zero."""
+    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(whole > 0, part / whole, np.nan)
+
 
 # Sums of weights that differ by no more than rounding are equal.
 _ROUNDING = 1e-12
 
 
-def average(values: Any, weights: Any = None) -> NDArray[np.float64]:
+def average(values: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """Weighted mean of what each object scored, of shape (...).
 
     Parameters
@@ -30,12 +89,12 @@ def average(values: Any, weights: Any = None) -> NDArray[np.float64]:
     ndarray of shape (...)
         NaN where all weights are zero.
     """
-    x = finite(values, "values", 1)
-    w = weights_for(weights, len(x))
+    x = validate_finite(values, "values", 1)
+    w = validate_weights(weights, len(x))
     return ratio(w @ x, w.sum(axis=-1))
 
 
-def quantile(values: Any, q: float, weights: Any = None) -> NDArray[np.float64]:
+def quantile(values: ArrayLike, q: float, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """Inverse of the weighted distribution function, in the middle of its flat parts.
 
     With equal weights this is ``numpy.quantile(..., method="averaged_inverted_cdf")``, and the
@@ -50,8 +109,8 @@ def quantile(values: Any, q: float, weights: Any = None) -> NDArray[np.float64]:
     weights : array_like of shape (..., n), optional
         Weight of each object.
     """
-    x = finite(values, "values", 1)
-    w = weights_for(weights, len(x))
+    x = validate_finite(values, "values", 1)
+    w = validate_weights(weights, len(x))
     if not len(x):
         return np.full(w.shape[:-1], np.nan)
     order = np.argsort(x, kind="stable")
@@ -59,14 +118,14 @@ def quantile(values: Any, q: float, weights: Any = None) -> NDArray[np.float64]:
     return _between(x, below, q)
 
 
-def median_deviation(values: Any, weights: Any = None) -> NDArray[np.float64]:
+def median_deviation(values: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """Median of the distance from the median, of shape (...).
 
     Distances are not sorted anew for each set of weights: the radius that holds half of the
     weight is found by bisection in the sorted values.
     """
-    x = finite(values, "values", 1)
-    w = weights_for(weights, len(x))
+    x = validate_finite(values, "values", 1)
+    w = validate_weights(weights, len(x))
     if not len(x):
         return np.full(w.shape[:-1], np.nan)
     order = np.argsort(x, kind="stable")
