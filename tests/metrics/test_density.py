@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import scoringrules
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
@@ -34,6 +35,46 @@ def calibrated():
     mean = rng.uniform(0.1, 0.3, 6000)
     sigma = 0.015
     return mean, sigma, rng.normal(mean, sigma), gaussians(mean, sigma)
+
+
+@given(seed=st.integers(0, 10**6), n_bins=st.integers(1, 6))
+def test_crps_of_bins_equals_scoringrules(seed, n_bins):
+    """A density in bins is a mixture of uniform ones: E|X - y| - E|X - X'| / 2 over its parts."""
+    rng = np.random.default_rng(seed)
+    edges = np.cumsum(rng.uniform(0.1, 1.0, n_bins + 1))
+    masses = rng.dirichlet(np.ones(n_bins), 3)
+    truth = rng.uniform(edges[0] - 1, edges[-1] + 1, 3)
+    if n_bins == 1:
+        expected = scoringrules.crps_uniform(truth, edges[0], edges[1])
+        np.testing.assert_allclose(Densities(masses, edges).crps(truth), expected, atol=1e-12)
+    # Equally probable values spread evenly in each bin approach the density.
+    m = 4001
+    levels = (np.arange(m) + 0.5) / m
+    cdf = np.concatenate([np.zeros((3, 1)), np.cumsum(masses, axis=1)], axis=1)
+    values = np.stack([np.interp(levels, row, edges) for row in cdf])
+    expected = scoringrules.crps_ensemble(truth, values)
+    np.testing.assert_allclose(Densities(masses, edges).crps(truth), expected, atol=1e-3)
+
+
+def test_crps_and_likelihood_of_normal_densities_equal_scoringrules():
+    rng = np.random.default_rng(3)
+    mean, sigma = rng.uniform(0.12, 0.28, 200), 0.02
+    truth = rng.normal(mean, sigma)
+    p = gaussians(mean, sigma, np.linspace(0.0, 0.4, 4001))
+    np.testing.assert_allclose(
+        p.crps(truth), scoringrules.crps_normal(truth, mean, sigma), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        p.nll(truth), scoringrules.logs_normal(truth, mean, sigma), atol=0.02
+    )
+
+
+@given(seed=st.integers(0, 10**6), m=st.integers(1, 30))
+def test_crps_of_an_ensemble_equals_scoringrules(seed, m):
+    rng = np.random.default_rng(seed)
+    draws, truth = np.round(rng.normal(size=(4, m)), 1), rng.normal(size=4)
+    expected = scoringrules.crps_ensemble(truth, draws, estimator="nrg")
+    np.testing.assert_allclose(crps_ensemble(draws, truth), expected, atol=1e-12)
 
 
 def test_gaussians_have_their_closed_forms(calibrated):
