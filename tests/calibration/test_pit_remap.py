@@ -7,7 +7,7 @@ from scipy.stats import kstest, norm
 from astrocnn.calibration import PitRemap
 from astrocnn.calibration.base import compute_mean_masses, compute_quantiles
 from astrocnn.errors import ConfigError, PredictionError
-from astrocnn.metrics import Densities, held
+from astrocnn.metrics import Densities, credible_coverage
 from astrocnn.targets.families.binned import Binned
 
 from .conftest import Z_BINNED, Z, gaussians
@@ -35,7 +35,7 @@ def test_intervals_of_wrong_width_come_to_hold_what_they_say(factor, shift, draw
         assert _coverage(family, after, z, level) == pytest.approx(level, abs=0.025)
     told = _densities(family, after)
     for level in (0.68, 0.95):
-        assert held(*told.credible(z), level).mean() == pytest.approx(level, abs=0.03)
+        assert credible_coverage(*told.credible(z), level).mean() == pytest.approx(level, abs=0.03)
     assert told.crps(z).mean() < _densities(Z.family, fresh).crps(z).mean()
     assert kstest(told.cumulative(z), "uniform").statistic < 0.03
 
