@@ -295,6 +295,6 @@ def _score_quantities(family: QuantityFamily, encoded: Any, samples: Any) -> dic
         "pit_ks": float(metrics.pit_ks(densities.cumulative(values))),
         "crps": float(densities.crps(values).mean()),
         "nll": float(densities.nll(values).mean()),
-        "coverage_68": float(metrics.held(before, within, 0.68).mean()),
-        "coverage_95": float(metrics.held(before, within, 0.95).mean()),
+        "coverage_68": float(metrics.credible_coverage(before, within, 0.68).mean()),
+        "coverage_95": float(metrics.credible_coverage(before, within, 0.95).mean()),
     }
