@@ -17,24 +17,25 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from astrocnn import plugins
 from astrocnn.errors import AstrocnnError
 
 __all__ = ["app", "main"]
 
-_INTERRUPTED = "Interrupted. Give the same command again to continue."
+_INTERRUPTED = "Interrupted. Run the same command again to continue."
 _REMEDIES = {
-    errno.ENOSPC: "free some space and give the same command again: what is finished is kept",
-    errno.EDQUOT: "free some space and give the same command again: what is finished is kept",
-    errno.EACCES: "choose another place to write, or change the permissions",
-    errno.EPERM: "choose another place to write, or change the permissions",
-    errno.EROFS: "choose another place to write",
-    errno.ENOTDIR: "a part of this path is a file: choose another",
-    errno.EMFILE: "raise the number of open files: ulimit -n",
+    errno.ENOSPC: "free some space and run the same command again: finished work is kept",
+    errno.EDQUOT: "free some space and run the same command again: finished work is kept",
+    errno.EACCES: "write to another folder, or change the permissions",
+    errno.EPERM: "write to another folder, or change the permissions",
+    errno.EROFS: "write to another folder",
+    errno.ENOTDIR: "a part of this path is a file: use another path",
+    errno.EMFILE: "raise the limit of open files: ulimit -n",
 }
 
 
 class _Verbs(TyperGroup):
-    """The commands; what goes wrong in one becomes a sentence, not a traceback."""
+    """The commands; an error in one is printed as a sentence, not as a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         with warnings.catch_warnings():
@@ -51,16 +52,16 @@ class _Verbs(TyperGroup):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 code = 141
             except OSError as error:
-                code = _fail(_refused(error))
+                code = _fail(_explain_os_error(error))
             except Exception as error:
                 # TensorFlow's own class is known by its name, for it is not imported here.
                 if type(error).__name__ not in ("MemoryError", "ResourceExhaustedError"):
                     raise
                 code = _fail(
                     AstrocnnError(
-                        "There is not enough memory.",
+                        "Out of memory.",
                         received=(str(error).splitlines() or [""])[0] or None,
-                        hint="smaller stamps (inputs.size) or batches (training.batch_size), "
+                        hint="use smaller stamps (inputs.size) or batches (training.batch_size), "
                         "fewer draws (prediction.draws)",
                     )
                 )
@@ -80,11 +81,26 @@ app = typer.Typer(
 RunFile = Annotated[Path, typer.Argument(metavar="RUN.toml", help="The run file.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The run directory.")]
 Overrides = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override, e.g. training.epochs=3.")
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a value of the run file, e.g. training.epochs=3.",
+    ),
+]
+Plugin = Annotated[
+    list[str],
+    typer.Option(
+        metavar="FILE.py:NAME",
+        help="Trust Python code that a run directory names.",
+        callback=lambda values: _trust(values),
+    ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="Run directory (runs/<file name>)."),
+    typer.Option(
+        "--out", metavar="DIR", help="Run directory; default: runs/<name of the run file>."
+    ),
 ]
 
 
@@ -94,27 +110,41 @@ def main() -> None:
     app()
 
 
-def _refused(error: OSError) -> AstrocnnError:
+def _explain_os_error(error: OSError) -> AstrocnnError:
     """What the operating system refused, and what to do about it."""
     reason = error.strerror or str(error) or type(error).__name__
     files = [str(name) for name in (error.filename, error.filename2) if name is not None]
     return AstrocnnError(
-        f"The system refused to go on: {reason}.",
+        f"Operating system error: {reason}.",
         received=" -> ".join(files) or None,
         hint=_REMEDIES.get(error.errno or 0),
     )
 
 
+def _trust(leaves: list[str]) -> list[str]:
+    for leaf in leaves or ():
+        if not plugins.is_outside(leaf):
+            raise typer.BadParameter("Expected path/to/file.py:NAME or module:NAME.")
+        plugins.trust(leaf)
+    return leaves
+
+
+def _load(run: Path, overrides: list[str]) -> Any:
+    from astrocnn.runs.config import load_run
+
+    return load_run(run, overrides)
+
+
 def _fail(error: AstrocnnError) -> int:
-    _complain("[bold red]astrocnn:[/]", str(error))
+    _print_message("[bold red]astrocnn:[/]", str(error))
     return 2
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    _complain("[yellow]warning:[/]", str(message))
+    _print_message("[yellow]warning:[/]", str(message))
 
 
-def _complain(mark: str, text: str) -> None:
+def _print_message(mark: str, text: str) -> None:
     from rich.console import Console
     from rich.markup import escape
 
@@ -128,7 +158,9 @@ def _folder(run: Path, out: Path | None) -> Path:
 def _names(text: str | None) -> list[str]:
     found = [name.strip() for name in (text or "").split(",") if name.strip()]
     if text is not None and not found:
-        raise typer.BadParameter("There is no name in it; leave the option out for the usual ones.")
+        raise typer.BadParameter(
+            "Expected names separated by commas; leave the option out for the default."
+        )
     return found
 
 
@@ -139,32 +171,33 @@ def _show(part: Any) -> None:
     Console(highlight=False, markup=False).print(part)
 
 
-def _tell(parts: Iterable[Any]) -> None:
+def _print_all(parts: Iterable[Any]) -> None:
     for part in parts:
         _show(part)
 
 
 @app.command()
 def demo(
-    out: Annotated[Path | None, typer.Option(help="Folder to write (runs/demo_<task>).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; default: runs/demo_<task>.")
+    ] = None,
     task: Annotated[str, typer.Option(help="morphology, photoz or quality.")] = "morphology",
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     objects: Annotated[int, typer.Option(min=200, help="Number of simulated objects.")] = 2500,
 ) -> None:
-    """Simulate a survey, cut, train, predict, score and report."""
+    """Simulate a survey, then cut, train, calibrate, predict, score and report."""
     from astrocnn.runs.verbs import demo as verb
 
     folder = out or Path("runs") / f"demo_{task}"
-    _tell(verb.run(folder, task=task, seed=seed, objects=objects, say=_show))
+    _print_all(verb.run(folder, task=task, seed=seed, objects=objects, say=_show))
 
 
 @app.command()
 def check(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
-    """Dry run: files, coverage, labels, shapes, memory and time."""
-    from astrocnn.runs.config import load_run
+    """Check a run without training: files, coverage, labels, shapes, memory and time."""
     from astrocnn.runs.verbs import check as verb
 
-    findings, good = verb.run(load_run(run, overrides))
+    findings, good = verb.run(_load(run, overrides))
     _show(findings)
     if not good:
         raise typer.Exit(1)
@@ -172,29 +205,26 @@ def check(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
 
 @app.command()
 def summary(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
-    """The network of a run, layer by layer: shapes, parameters, cost, receptive fields."""
-    from astrocnn.runs.config import load_run
+    """Print the network layer by layer: shapes, parameters, cost, receptive fields."""
     from astrocnn.runs.verbs import summary as verb
 
-    _tell(verb.run(load_run(run, overrides)))
+    _print_all(verb.run(_load(run, overrides)))
 
 
 @app.command()
 def cutouts(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
-    """Cut and stack the images of a catalogue into shards."""
-    from astrocnn.runs.config import load_run
+    """Cut the images of a catalogue into shards of band stacks."""
     from astrocnn.runs.verbs import cutouts as verb
 
-    _tell(verb.run(load_run(run, overrides), _folder(run, out)))
+    _print_all(verb.run(_load(run, overrides), _folder(run, out)))
 
 
 @app.command()
 def diagnose(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
-    """Is it wired right? Labels, inputs, initial loss, activations, gradients, symmetry."""
-    from astrocnn.runs.config import load_run
+    """Test labels, inputs, initial loss, activations, gradients and symmetry before training."""
     from astrocnn.runs.verbs import diagnose as verb
 
-    findings, good, figure = verb.run(load_run(run, overrides), _folder(run, out))
+    findings, good, figure = verb.run(_load(run, overrides), _folder(run, out))
     _show(findings)
     if figure is not None:
         _show(f"figure: {figure}")
@@ -204,11 +234,10 @@ def diagnose(run: RunFile, out: Out = None, overrides: Overrides = []) -> None: 
 
 @app.command("find-lr")
 def find_lr(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
-    """Try learning rates from too low to too high, and suggest one; nothing is trained."""
-    from astrocnn.runs.config import load_run
+    """Suggest a learning rate from a sweep over the training split; no weights are kept."""
     from astrocnn.runs.verbs import find_lr as verb
 
-    _tell(verb.run(load_run(run, overrides), _folder(run, out)))
+    _print_all(verb.run(_load(run, overrides), _folder(run, out)))
 
 
 @app.command()
@@ -216,16 +245,15 @@ def search(
     run: RunFile,
     out: Out = None,
     overrides: Overrides = [],  # noqa: B006
-    workers: Annotated[int, typer.Option(min=1, help="Processes that train trials.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes that train trials.")] = 1,
 ) -> None:
-    """Try many values of a run, and rank them by the validation loss; it continues like train.
+    """Search hyper-parameters and rank the trials by the validation loss.
 
-    What to vary stands in the run file, under \\[search.space].
+    The run file lists what to vary under \\[search.space].  Run again, the search continues.
     """
-    from astrocnn.runs.config import load_run
     from astrocnn.runs.verbs import search as verb
 
-    _tell(verb.run(load_run(run, overrides), _folder(run, out), workers=workers))
+    _print_all(verb.run(_load(run, overrides), _folder(run, out), workers=workers))
 
 
 @app.command()
@@ -234,52 +262,60 @@ def train(
     out: Out = None,
     start: Annotated[
         Path | None,
-        typer.Option("--from", metavar="DIR", help="Begin with the weights of a trained run."),
+        typer.Option("--from", metavar="DIR", help="Start from the weights of a trained run."),
     ] = None,
     overrides: Overrides = [],  # noqa: B006
+    plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Train a network; given again after an interruption, it continues."""
-    from astrocnn.runs.config import load_run
+    """Train the estimator of a run; run again after an interruption, it continues."""
     from astrocnn.runs.verbs import train as verb
 
     if start is not None:
         overrides = [*overrides, f"transfer.start={start.resolve()}"]
-    _tell(verb.run(load_run(run, overrides), _folder(run, out)))
+    _print_all(verb.run(_load(run, overrides), _folder(run, out)))
 
 
 @app.command()
-def calibrate(folder: RunFolder) -> None:
-    """Fit on the validation split what makes predictions mean what they say."""
+def calibrate(folder: RunFolder, plugin: Plugin = []) -> None:  # noqa: B006
+    """Fit temperature scaling and conformal sets on the validation split."""
     from astrocnn.runs.verbs import calibrate as verb
 
-    _tell(verb.run(folder))
+    _print_all(verb.run(folder))
 
 
 @app.command()
 def predict(
     folder: RunFolder,
-    catalog: Annotated[Path | None, typer.Option(help="Catalogue (that of the run).")] = None,
-    survey: Annotated[Path | None, typer.Option(help="Survey file (that of the run).")] = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Catalogue; default: that of the run.")
+    ] = None,
+    survey: Annotated[
+        Path | None, typer.Option(help="Survey file; default: that of the run.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Table to write.")] = Path("predictions.fits"),
     draws: Annotated[
-        int | None, typer.Option(min=0, help="Stochastic passes; 0 for one deterministic pass.")
+        int | None,
+        typer.Option(min=0, help="Number of Monte-Carlo dropout draws; 0: one deterministic pass."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the draws.")] = 0,
     views: Annotated[
-        str | None, typer.Option(help="'one', or 'd4' to average orientations.")
+        str | None, typer.Option(help="'one', or 'd4' to average over orientations.")
     ] = None,
     pdf: Annotated[
-        str | None, typer.Option(help="Densities: 'none', 'float32', 'int16' or 'quantiles'.")
+        str | None, typer.Option(help="Format of p(z): 'none', 'float32', 'int16' or 'quantiles'.")
     ] = None,
-    worker: Annotated[str, typer.Option(help="Compute only part i of n.")] = "1/1",
+    worker: Annotated[
+        str, typer.Option(metavar="I/N", help="Compute the chunks of worker I.")
+    ] = "1/1",
+    plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Predict every row of a catalogue, with uncertainty, into a FITS table.
+    """Predict every row of a catalogue, with uncertainty, and write a FITS table.
 
-    The name of --out decides the format: .fits; in addition .csv, .parquet, or .hdf5 (qp).
+    With --out ending in .csv, .parquet or .hdf5 (qp), that file is written beside it.
     """
     from astrocnn.runs.verbs import predict as verb
 
-    _tell(
+    _print_all(
         verb.run(
             folder,
             catalog=catalog,
@@ -297,33 +333,34 @@ def predict(
 @app.command()
 def select(
     predictions: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS.fits", help="What 'predict' wrote.")
+        Path, typer.Argument(metavar="PREDICTIONS.fits", help="Table written by 'predict'.")
     ],
     catalog: Annotated[Path, typer.Option(help="Catalogue to clean.")],
     out: Annotated[Path, typer.Option(help="Cleaned catalogue to write.")] = Path("selected.fits"),
 ) -> None:
-    """Keep the selected rows of a catalogue, and tell why each other row was rejected."""
+    """Write the selected rows of a catalogue, and the rejected ones with the reason."""
     from astrocnn.runs.verbs import select as verb
 
-    _tell(verb.run(predictions, catalog=catalog, out=out))
+    _print_all(verb.run(predictions, catalog=catalog, out=out))
 
 
 @app.command()
-def evaluate(folder: RunFolder) -> None:
-    """Score the test split beside the baselines; every scoring is counted."""
+def evaluate(folder: RunFolder, plugin: Plugin = []) -> None:  # noqa: B006
+    """Score the test split next to baselines; every scoring is counted."""
     from astrocnn.runs.verbs import evaluate as verb
 
-    _tell(verb.run(folder))
+    _print_all(verb.run(folder))
 
 
 @app.command()
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Run directories.")],
+    plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Which run is better, and by how much: paired, on the test objects that all have in common."""
+    """Compare runs by paired bootstrap on the test objects that they share."""
     from astrocnn.runs.verbs import compare as verb
 
-    _tell(verb.run(folders))
+    _print_all(verb.run(folders))
 
 
 @app.command()
@@ -333,47 +370,50 @@ def explain(
         str | None, typer.Option(metavar="ID,...", help="Objects to explain, by identifier.")
     ] = None,
     most_uncertain: Annotated[
-        int | None, typer.Option(min=1, help="Instead, the least certain of the test split.")
+        int | None,
+        typer.Option(min=1, help="Explain the N least certain objects of the test split instead."),
     ] = None,
     per_class: Annotated[
-        int | None, typer.Option(min=1, help="Instead, some of each predicted class (2).")
+        int | None,
+        typer.Option(min=1, help="Explain N objects of each predicted class instead (default 2)."),
     ] = None,
     methods: Annotated[
         str | None,
         typer.Option(
             metavar="NAME,...",
-            help="Methods, such as occlusion or deep_dream (some of each kind); 'astrocnn list "
-            "explain' names all.",
+            help="Methods, such as occlusion or deep_dream; 'astrocnn list explain' lists all.",
         ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="Targets (that of the headline).")
+        str | None,
+        typer.Option(metavar="NAME,...", help="Targets; default: that of the headline score."),
     ] = None,
     of: Annotated[
         str | None,
         typer.Option(
             metavar="NUMBER",
-            help="What to explain, in place of the predicted class and the mean: a class, an "
+            help="Output to explain instead of the predicted class or the mean: a class, an "
             "interval such as 0.1,0.3, or layer:NAME#CHANNEL.",
         ),
     ] = None,
     square: Annotated[
-        int | None, typer.Option(min=1, help="Side of the square of occlusion (pixel).")
+        int | None, typer.Option(min=1, help="Side of the occluding square (pixel).")
     ] = None,
     uncertainty: Annotated[
-        bool, typer.Option("--uncertainty", help="Also map what the draws disagree about.")
+        bool, typer.Option("--uncertainty", help="Also map the variance between the draws.")
     ] = False,
     checks: Annotated[
-        bool, typer.Option("--checks/--no-checks", help="Whether the maps can be believed.")
+        bool, typer.Option("--checks/--no-checks", help="Run sanity checks of the maps.")
     ] = True,
+    plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Look inside: which pixels or inputs decided, can one believe it, what was learned.
+    """Explain predictions and inspect the network: attribution maps, checks, filters.
 
-    Replaces what was explained before.
+    Earlier explanations of the run are replaced.
     """
     from astrocnn.runs.verbs import explain as verb
 
-    _tell(
+    _print_all(
         verb.run(
             folder,
             objects=_names(objects),
@@ -390,18 +430,18 @@ def explain(
 
 
 @app.command()
-def report(folder: RunFolder) -> None:
-    """Write report.html from what the run directory holds; scores nothing anew."""
+def report(folder: RunFolder, plugin: Plugin = []) -> None:  # noqa: B006
+    """Write report.html from the results in the run directory; nothing is scored again."""
     from astrocnn.runs.verbs import report as verb
 
-    _tell(verb.run(folder))
+    _print_all(verb.run(folder))
 
 
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")],
     objects: Annotated[int, typer.Option(min=1, help="Number of objects.")] = 2500,
-    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     preset: Annotated[str, typer.Option(help="'ground', 'euclid', 'redshift' or 'quality'.")] = (
         "ground"
     ),
@@ -409,35 +449,41 @@ def simulate(
     """Simulate a survey with known truth: tiles, catalogue and survey file."""
     from astrocnn.runs.verbs import simulate as verb
 
-    _tell(verb.run(out, objects=objects, seed=seed, preset=preset))
+    _print_all(verb.run(out, objects=objects, seed=seed, preset=preset))
 
 
 @app.command()
 def detect(
     survey: Annotated[Path, typer.Argument(metavar="SURVEY.toml", help="The survey file.")],
     out: Annotated[Path, typer.Option(help="Catalogue to write.")] = Path("catalog.fits"),
-    band: Annotated[str | None, typer.Option(help="Band (the reference band).")] = None,
-    threshold: Annotated[float, typer.Option(help="Height above the background (sigma).")] = 3.0,
-    min_pixels: Annotated[int, typer.Option(min=1, help="Connected pixels at least.")] = 5,
+    band: Annotated[
+        str | None, typer.Option(help="Band to detect in; default: the reference band.")
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(help="Detection threshold above the background (sigma).")
+    ] = 3.0,
+    min_pixels: Annotated[
+        int, typer.Option(min=1, help="Smallest number of connected pixels.")
+    ] = 5,
 ) -> None:
     """Detect sources on a survey's tiles to make a catalogue."""
     from astrocnn.runs.verbs import detect as verb
 
-    _tell(verb.run(survey, out=out, band=band, threshold=threshold, min_pixels=min_pixels))
+    _print_all(verb.run(survey, out=out, band=band, threshold=threshold, min_pixels=min_pixels))
 
 
 @app.command()
 def show(
     survey: Annotated[Path, typer.Argument(metavar="SURVEY.toml", help="The survey file.")],
     catalog: Annotated[Path, typer.Option(help="Catalogue.")],
-    out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("stacks.png"),
-    size: Annotated[int, typer.Option(min=4, help="Side of a stamp (pixel).")] = 64,
-    objects: Annotated[int, typer.Option(min=1, max=100, help="How many objects.")] = 8,
+    out: Annotated[Path, typer.Option(help="Image file to write.")] = Path("stacks.png"),
+    size: Annotated[int, typer.Option(min=4, help="Side of the stamps (pixel).")] = 64,
+    objects: Annotated[int, typer.Option(min=1, max=100, help="Number of objects.")] = 8,
 ) -> None:
-    """Draw the band stacks of some objects: what a network would see."""
+    """Plot the band stacks of some objects as the network sees them."""
     from astrocnn.runs.verbs import show as verb
 
-    _tell(verb.run(survey, catalog=catalog, out=out, size=size, objects=objects))
+    _print_all(verb.run(survey, catalog=catalog, out=out, size=size, objects=objects))
 
 
 @app.command("list")
@@ -446,18 +492,18 @@ def list_(
         str | None, typer.Argument(help="tasks, architectures, options, optimizers ...")
     ] = None,
 ) -> None:
-    """List what can be named in a run file."""
+    """List the names allowed in a run file."""
     from astrocnn.runs.verbs import list as verb
 
-    _tell(verb.run(kind))
+    _print_all(verb.run(kind))
 
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine has: versions, processors, accelerators, optional packages."""
+    """Report versions, processors, accelerators and optional packages of this machine."""
     from astrocnn.runs.verbs import doctor as verb
 
-    _tell(verb.run())
+    _print_all(verb.run())
 
 
 def _version(value: bool) -> None:

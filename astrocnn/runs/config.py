@@ -29,8 +29,8 @@ from astrocnn import plugins
 from astrocnn.errors import ConfigError, TrainingError
 from astrocnn.models import Options
 from astrocnn.plugins import module_names, nearest
-from astrocnn.runs.mistakes import Section, tell
-from astrocnn.runs.searching.section import SearchSection
+from astrocnn.runs.config_errors import Section, format_validation_error
+from astrocnn.runs.search.section import SearchSection
 from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
 
 __all__ = [
@@ -397,9 +397,9 @@ def parse_run(raw: dict[str, Any], where: str = "the run", folder: Path | None =
     """
     raw = _map_leaves(raw, lambda kind, leaf: plugins.resolve(leaf, folder))
     try:
-        return RunConfig.model_validate(raw)
+        return RunConfig.model_validate(raw, context={"run": RunConfig})
     except ValidationError as error:
-        raise ConfigError(tell(error, RunConfig, where)) from None
+        raise ConfigError(format_validation_error(error, RunConfig, where)) from None
 
 
 def list_leaves(config: RunConfig) -> list[tuple[str, str]]:
@@ -471,7 +471,7 @@ def _map_leaves(raw: Any, change: Callable[[str, str], str]) -> Any:
     for name, key, kind in (
         ("task", "name", "tasks"),
         ("model", "architecture", "architectures"),
-        ("survey", "source", "sources"),
+        ("survey", "kind", "sources"),
     ):
         if name in raw:
             raw[name] = replace(raw[name], key, kind)
@@ -504,8 +504,8 @@ def read_survey_file(path: Path) -> dict[str, Any]:
             hint="give the file that it names under survey",
         )
     folder = path.resolve().parent
-    if isinstance(survey.get("source"), str):
-        survey["source"] = plugins.resolve(survey["source"], folder)
+    if isinstance(survey.get("kind"), str):
+        survey["kind"] = plugins.resolve(survey["kind"], folder)
     return {"root": str(folder), **survey}
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from astrocnn import __version__, calibration, estimators
 from astrocnn.atomic import write_bytes, write_text
 from astrocnn.backend import get_versions
-from astrocnn.calibration import Extra
+from astrocnn.calibration.base import StoredExtra
 from astrocnn.errors import AstrocnnError, ConfigError
 from astrocnn.runs.config import RunConfig, dump_portable, load_run
 
@@ -126,7 +126,7 @@ class RunDirectory:
             )
         return path
 
-    def estimator(self) -> tuple[estimators.Estimator, tuple[Extra, ...]]:
+    def estimator(self) -> tuple[estimators.Estimator, tuple[StoredExtra, ...]]:
         """The trained estimator, calibrated if the run is, and what adds columns to its tables.
 
         Raises
@@ -210,10 +210,10 @@ def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     changed = []
     for key in a.keys() | b.keys():
         if a.get(key) != b.get(key):
-            inner = (a.get(key), b.get(key))
-            if all(isinstance(v, dict) for v in inner):
-                keys = sorted(set(inner[0]) | set(inner[1]))
-                changed += [f"{key}.{k}" for k in keys if inner[0].get(k) != inner[1].get(k)]
+            one, other = a.get(key), b.get(key)
+            if isinstance(one, dict) and isinstance(other, dict):
+                keys = sorted(set(one) | set(other))
+                changed += [f"{key}.{k}" for k in keys if one.get(k) != other.get(k)]
             else:
                 changed.append(key)
     return sorted(changed) or ["formatting of config.toml"]

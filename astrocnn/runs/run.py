@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from astrocnn import datasets, estimators, plugins, training
 from astrocnn.atomic import cache_folder
 from astrocnn.backend import keras
-from astrocnn.calibration import Extra
+from astrocnn.calibration.base import StoredExtra
 from astrocnn.catalog import (
     SPLITS,
     Catalog,
@@ -30,7 +30,7 @@ from astrocnn.catalog import (
     group_duplicates,
     read_catalog,
 )
-from astrocnn.errors import ConfigError, InputsError, ModelError, PredictionError, TrainingError
+from astrocnn.errors import ConfigError, ModelError, PredictionError, TrainingError
 from astrocnn.imaging import Inputs, NoImages, Source, Survey, open_source, unpack
 from astrocnn.imaging.files import expand_path
 from astrocnn.models import Options
@@ -42,7 +42,6 @@ from astrocnn.targets import Task, make
 
 __all__ = [
     "PEAK",
-    "CustomSurvey",
     "Run",
     "build_survey",
     "get_members",
@@ -120,7 +119,7 @@ class Run:
         )
 
     @cached_property
-    def survey(self) -> Survey | CustomSurvey | None:
+    def survey(self) -> Survey | None:
         """The survey with its bands in the order of the inputs; None for a run without images."""
         if self.config.survey is None:
             return None
@@ -301,7 +300,7 @@ class Run:
             )
 
     @cached_property
-    def _trained(self) -> tuple[estimators.Estimator, tuple[Extra, ...]]:
+    def _trained(self) -> tuple[estimators.Estimator, tuple[StoredExtra, ...]]:
         return self.directory.estimator()
 
     @property
@@ -310,7 +309,7 @@ class Run:
         return self._trained[0]
 
     @property
-    def extras(self) -> tuple[Extra, ...]:
+    def extras(self) -> tuple[StoredExtra, ...]:
         """What adds columns to the predictions of a calibrated run."""
         return self._trained[1]
 
@@ -318,6 +317,11 @@ class Run:
     def start(self) -> estimators.Estimator | None:
         """The trained estimator with whose weights the run begins; None for random weights."""
         return load_start(self.config)
+
+    def read_numbers(self, column: str, rows: Rows) -> NDArray[np.float64]:
+        """A catalogue column of some rows of the shards, NaN where there is no value."""
+        values, missing = self.shards.column(column)
+        return np.where(missing, np.nan, np.asarray(values, np.float64))[rows]
 
     def sample(
         self, rows: Rows, estimator: estimators.Estimator | None = None
@@ -452,49 +456,19 @@ def get_members(estimator: Any) -> tuple[Any, ...]:
     return tuple(getattr(estimator, "members", (estimator,)))
 
 
-@dataclass(frozen=True)
-class CustomSurvey:
-    """Images of a user's own source: a leaf, found in ``survey.source``."""
-
-    name: str
-    leaf: str
-    options: Mapping[str, Any]
-    kind: str = "source"
-
-    def open(self, catalog: Catalog, size: int) -> Source:
-        """The images of a catalogue's rows.
-
-        Raises
-        ------
-        InputsError
-            If what the leaf returns gives no cutouts.
-        """
-        source = plugins.load("sources", self.leaf)(catalog, size=size, **self.options)
-        if not isinstance(source, Source):
-            raise InputsError(
-                f"The source '{self.leaf}' gives no cutouts.",
-                received=type(source).__name__,
-                allowed="an object like astrocnn.imaging.Source",
-            )
-        return source
-
-
-def build_survey(mapping: Mapping[str, Any], root: Path) -> Survey | CustomSurvey:
+def build_survey(mapping: Mapping[str, Any], root: Path) -> Survey:
     """A survey from plain values; stamps in an ``archive`` are unpacked once.
 
     Parameters
     ----------
     mapping : mapping
         As in a survey file; ``root`` in it, if any, goes before `root`.  With ``archive``, a tar
-        file, the images are named by their paths inside it.  With ``source``, a leaf, all other
-        values are its arguments.
+        file, the images are named by their paths inside it.
     root : Path
         The folder from which relative paths count.
     """
     mapping = dict(mapping)
     root = Path(mapping.pop("root", root))
-    if (leaf := mapping.pop("source", None)) is not None:
-        return CustomSurvey(mapping.pop("name", leaf.rpartition(":")[2]), leaf, mapping)
     archive = mapping.pop("archive", None)
     if archive is not None:
         path = Path(expand_path(archive, root)).resolve()
@@ -503,15 +477,15 @@ def build_survey(mapping: Mapping[str, Any], root: Path) -> Survey | CustomSurve
     return Survey.from_dict(mapping, root)
 
 
-def load_survey(path: Path) -> Survey | CustomSurvey:
+def load_survey(path: Path) -> Survey:
     """The survey of a file that the user names."""
     mapping = read_survey_file(path)
-    if isinstance(leaf := mapping.get("source"), str):
-        plugins.trust(leaf)
+    if isinstance(kind := mapping.get("kind"), str):
+        plugins.trust(kind)
     return build_survey(mapping, Path())
 
 
-def select_bands(survey: Survey | CustomSurvey, bands: Iterable[str]) -> Survey | CustomSurvey:
+def select_bands(survey: Survey, bands: Iterable[str]) -> Survey:
     """The survey with some bands only, in the order given.
 
     Raises
@@ -519,8 +493,6 @@ def select_bands(survey: Survey | CustomSurvey, bands: Iterable[str]) -> Survey 
     ConfigError
         If it lacks one of them.
     """
-    if isinstance(survey, CustomSurvey):
-        return survey
     bands = tuple(bands)
     by_name = {band.name: band for band in survey.bands}
     absent = [name for name in bands if name not in by_name]
@@ -535,12 +507,10 @@ def select_bands(survey: Survey | CustomSurvey, bands: Iterable[str]) -> Survey 
     return replace(survey, bands=tuple(by_name[name] for name in bands), reference=reference)
 
 
-def open_images(survey: Survey | CustomSurvey | None, catalog: Catalog, size: int) -> Source:
+def open_images(survey: Survey | None, catalog: Catalog, size: int) -> Source:
     """The images of a catalogue's rows; without a survey there are none."""
     if survey is None:
         return NoImages(len(catalog))
-    if isinstance(survey, CustomSurvey):
-        return survey.open(catalog, size)
     columns = {name: catalog.table[name] for name in catalog.table.colnames}
     return open_source(survey, ra=catalog.ra, dec=catalog.dec, columns=columns, size=size)
 

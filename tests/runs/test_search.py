@@ -19,17 +19,16 @@ from astrocnn.errors import ConfigError, MissingDependency, TrainingError
 from astrocnn.evaluation import figures
 from astrocnn.runs.config import load_run, parse_run
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.searching.folder import SearchFolder
-from astrocnn.runs.searching.ranges import Range
-from astrocnn.runs.searching.space import (
+from astrocnn.runs.search.folder import SearchFolder, set_values
+from astrocnn.runs.search.results import gather
+from astrocnn.runs.search.sampling import (
     grid_values,
     known_values,
     random_values,
-    raw_of,
     uniform,
 )
-from astrocnn.runs.searching.table import gather
-from astrocnn.runs.searching.worker import in_processes, work
+from astrocnn.runs.search.section import Range
+from astrocnn.runs.search.worker import in_processes, work
 from astrocnn.runs.verbs import train
 from astrocnn.runs.verbs.search import run as search
 from astrocnn.training import History
@@ -205,7 +204,7 @@ def test_a_grid_takes_every_combination_once():
 def test_whole_tables_go_before_what_is_inside_them():
     base = {"model": {"architecture": "ann", "options": {"width": 0.5}}, "seed": 1}
     values = {"model.options.width": 2.0, "model": {"architecture": "lenet"}}
-    assert raw_of(base, values) == {
+    assert set_values(base, values) == {
         "model": {"architecture": "lenet", "options": {"width": 2.0}},
         "seed": 1,
     }

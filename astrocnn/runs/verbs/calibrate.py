@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.table import Table
@@ -16,6 +17,7 @@ from astrocnn.calibration import calibrate, write
 from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import read_labels
 from astrocnn.errors import PredictionError
+from astrocnn.estimators.base import features_of
 from astrocnn.evaluation.report_chapters import calibration_table, compare_calibration
 from astrocnn.runs.run import Run
 
@@ -52,24 +54,20 @@ def run(folder: Path) -> Iterator[Table | str]:
     scalars = shards.scalars(estimator.inputs.scalars)[rows] if estimator.inputs.scalars else None
     encoded, weights = read_labels(shards, task, rows)
     section = config.calibration
-    by = None
-    if section.by is not None:
-        values, missing = shards.column(section.by)
-        by = np.where(missing, np.nan, values.astype(np.float64))[rows]
     made = calibrate(
         estimator,
         samples,
         encoded,
         weights,
-        features=estimator.features(images, scalars) if section.novelty else None,
+        features=features_of(estimator, images, scalars, None) if section.novelty else None,
         set_levels=() if section.sets is None else (section.sets,),
         by=section.by,
-        by_values=by,
+        by_values=None if section.by is None else current.read_numbers(section.by, rows),
         seed=config.seed,
     )
     aim = config.selection
     if aim.completeness is not None or aim.purity is not None:
-        told = {
+        calibrated = {
             t.name: made.remaps[t.name].apply(t.family, samples[t.name])
             if t.name in made.remaps
             else samples[t.name]
@@ -79,7 +77,7 @@ def run(folder: Path) -> Iterator[Table | str]:
             task,
             encoded,
             weights,
-            told,
+            calibrated,
             completeness=aim.completeness,
             purity=aim.purity,
             prior=aim.prior,
@@ -87,7 +85,7 @@ def run(folder: Path) -> Iterator[Table | str]:
         made = replace(made, extras=(*made.extras, selection))
         yield selection.summary
     compared = compare_calibration(task, made.remaps, encoded, weights, samples, seed=config.seed)
-    kept = {
+    kept: dict[str, Any] = {
         f"{key}/{name}": values
         for name, pair in compared.items()
         for key, values in zip(("before", "after"), pair, strict=True)

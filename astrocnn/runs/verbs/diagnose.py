@@ -55,8 +55,7 @@ def run(config: RunConfig, out: Path) -> tuple[Table, bool, Path | None]:
     findings = [*_labels(current)]
     batch = _batch(current, _BATCH)
     stages: dict[str, list[LayerStatistics]] = {}
-    for finding in _network(current, batch, stages):
-        findings.append(finding)
+    findings += _network(current, batch, stages)
     if stages:
         families = {t.name: t.family for t in current.task.targets}
         few = _batch(current, _EXAMPLES)
@@ -66,8 +65,7 @@ def run(config: RunConfig, out: Path) -> tuple[Table, bool, Path | None]:
         if folder.model.exists():
             stages |= _trained(batch, current, stages["at the start"])
         figure, _ = save_figure(plot_layers(stages), folder.figures / "layers.png")
-    title = {"title": config.title, "title_justify": "left", "title_style": "bold"}
-    table = Table(show_header=False, **title)
+    table = Table(title=config.title, title_justify="left", title_style="bold", show_header=False)
     for finding in findings:
         mark = Text("ok", "green") if finding.good else Text("look", "red")
         table.add_row(mark, finding.what, finding.said)

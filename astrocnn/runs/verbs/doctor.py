@@ -1,4 +1,4 @@
-"""``astrocnn doctor``: what this machine has, and what to do about what it lacks."""
+"""``astrocnn doctor``: versions, hardware and optional packages of this machine."""
 
 from __future__ import annotations
 
@@ -14,70 +14,67 @@ from rich.table import Table
 
 from astrocnn import __version__
 from astrocnn.backend import get_versions, keras, load_tensorflow, tf
+from astrocnn.training.precision import bfloat16_works, cpu_has_tiles
 
 __all__ = ["run"]
 
 _EXTRAS = {
     "galsim": ("sim", "simulated surveys, the demo"),
     "photutils": ("detect", "source detection"),
-    "reproject": ("detect", "an independent check of resampling"),
     "qp": ("photoz", "redshift PDFs as qp ensembles"),
-    "dask": ("survey", "many workers"),
-    "optuna": ("search", "guided hyper-parameter search"),
+    "optuna": ("search", "adaptive hyper-parameter search, pruning"),
+    "umap": ("umap", "embeddings by UMAP"),
 }
 
 
 def run() -> Iterator[Table]:
     """Tables of versions, processors, accelerators and optional packages."""
     load_tensorflow()
-    yield _core()
-    yield _optional()
+    yield _machine_table()
+    yield _extras_table()
 
 
 def _table(title: str) -> Table:
     return Table(title=title, title_justify="left", title_style="bold", show_header=False)
 
 
-def _core() -> Table:
-
+def _machine_table() -> Table:
     table = _table("this machine")
     libraries = {"numpy": np.__version__, "astropy": astropy.__version__}
     for name, version in {"astrocnn": __version__, **get_versions(), **libraries}.items():
         table.add_row(name, version)
     table.add_row("Keras backend", keras.backend.backend())
-    table.add_row("processor cores", str(os.cpu_count()))
-    table.add_row("memory", _memory())
-    table.add_row("bfloat16 on the CPU (AMX)", _tiles())
+    table.add_row("CPU cores", str(os.cpu_count()))
+    table.add_row("memory", _describe_memory())
+    table.add_row("bfloat16 on the CPU (AMX)", _describe_bfloat16())
     gpus = tf.config.list_physical_devices("GPU")
     table.add_row("GPUs", ", ".join(gpu.name for gpu in gpus) or "none; astrocnn[gpu] brings CUDA")
     data = os.environ.get("ASTROCNN_DATA")
     if data is None:
-        said = "not set: run files of pipelines/ that use real data need it"
+        state = "not set: needed by run files of pipelines/ that use real data"
     else:
-        said = data if Path(data).is_dir() else f"{data} is not a folder"
-    table.add_row("$ASTROCNN_DATA", said)
+        state = data if Path(data).is_dir() else f"{data} is not a folder"
+    table.add_row("$ASTROCNN_DATA", state)
     return table
 
 
-def _optional() -> Table:
+def _extras_table() -> Table:
     table = _table("optional")
     for package, (extra, purpose) in _EXTRAS.items():
-        there = importlib.util.find_spec(package) is not None
-        table.add_row(package, purpose, "yes" if there else f"pip install 'astrocnn[{extra}]'")
+        found = importlib.util.find_spec(package) is not None
+        table.add_row(package, purpose, "yes" if found else f"pip install 'astrocnn[{extra}]'")
     for program in ("fitsverify", "stilts"):
-        there = shutil.which(program) is not None
-        table.add_row(program, "checks of the written tables", "yes" if there else "not found")
+        found = shutil.which(program) is not None
+        table.add_row(program, "checks of FITS tables", "yes" if found else "not found")
     return table
 
 
-def _memory() -> str:
+def _describe_memory() -> str:
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return f"{pages * size / 2**30:.0f} GiB"
 
 
-def _tiles() -> str:
-    from astrocnn.training.precision import bfloat16_works, cpu_has_tiles
-
+def _describe_bfloat16() -> str:
     if not cpu_has_tiles():
         return "no"
-    return "yes" if bfloat16_works() else "announced, but does not work: float32 is used"
+    return "yes" if bfloat16_works() else "announced by the CPU but not working: float32 is used"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
 from astrocnn.atomic import replacing
 from astrocnn.backend import load_tensorflow
 from astrocnn.calibration.selection import Selection
-from astrocnn.datasets import Shards, read_labels
+from astrocnn.datasets import read_labels
 from astrocnn.evaluation import (
     baseline_scores,
     compute_peak_brightness,
@@ -48,7 +50,7 @@ def run(folder: Path) -> Iterator[Table | str]:
     samples = current.sample(test)
     times = home.count_test_scoring(estimator.fingerprint)
     encoded, weights = read_labels(shards, task, test)
-    kept = {f"target/{name}": values for name, values in samples.items()}
+    kept: dict[str, Any] = {f"target/{name}": values for name, values in samples.items()}
     with replacing(home.evaluation / "samples.npz") as temporary, open(temporary, "wb") as to:
         np.savez(to, rows=test, **kept)
     scores = score(task, encoded, weights, samples, seed=config.seed)
@@ -94,14 +96,11 @@ def _read_cut_column(current: Run) -> tuple[str, np.ndarray, np.ndarray] | None:
     column = current.config.evaluation.cut
     if column is None:
         return None
-    train, test = (
-        _read_numbers(current.shards, column, current.rows[name]) for name in ("train", "test")
-    )
+    train, test = (_numbers(current, column, current.rows[name]) for name in ("train", "test"))
     return column, train, test
 
 
-def _read_numbers(shards: Shards, column: str, rows: np.ndarray) -> np.ndarray:
-    if column == PEAK and column not in shards.objects.colnames:
-        return compute_peak_brightness(shards.images(rows))
-    values, missing = shards.column(column)
-    return np.where(missing, np.nan, values.astype(np.float64))[rows]
+def _numbers(current: Run, column: str, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    if column == PEAK and column not in current.shards.objects.colnames:
+        return compute_peak_brightness(current.shards.images(rows))
+    return current.read_numbers(column, rows)

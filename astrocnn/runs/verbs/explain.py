@@ -41,7 +41,7 @@ from astrocnn.models.monte_carlo_dropout import build_sampler
 from astrocnn.progress import track
 from astrocnn.report import Chapter
 from astrocnn.report.style import render_png
-from astrocnn.runs.run import CustomSurvey, Run
+from astrocnn.runs.run import Run
 from astrocnn.runs.verbs import report
 
 __all__ = ["PER_CLASS", "run"]
@@ -260,7 +260,7 @@ def _cutout_wcs(current: Run, rows: Rows) -> tuple[list[Any], str]:
     none = [None] * len(rows)
     try:
         survey, shards = current.survey, current.shards
-        if survey is None or isinstance(survey, CustomSurvey):
+        if survey is None:
             return none, ""
         catalog = current.catalog
         if not np.array_equal(catalog.ids[rows], shards.ids[rows]):

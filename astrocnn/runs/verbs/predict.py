@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from astrocnn.atomic import sha256
@@ -16,7 +16,11 @@ from astrocnn.runs.run import Run, load_survey, open_images, select_bands
 
 __all__ = ["run"]
 
-_ALSO = {".csv": to_csv, ".parquet": to_parquet, ".hdf5": to_qp}
+_WRITERS: dict[str, Callable[[Path, Path], Path]] = {
+    ".csv": to_csv,
+    ".parquet": to_parquet,
+    ".hdf5": to_qp,
+}
 
 
 def run(
@@ -39,11 +43,11 @@ def run(
         If `out` ends in something else than .fits, .csv, .parquet or .hdf5, or would replace the
         catalogue.
     """
-    if out.suffix not in (".fits", *_ALSO):
+    if out.suffix not in (".fits", *_WRITERS):
         raise ConfigError(
             "The table to write has an unknown format.",
             received=str(out),
-            allowed=[".fits", *_ALSO],
+            allowed=[".fits", *_WRITERS],
         )
     current = Run.open(folder)
     config, home = current.config, current.directory
@@ -81,8 +85,8 @@ def run(
     if table is None:
         yield f"the parts of worker {worker} are done; others are missing"
         return
-    if out.suffix in _ALSO:
-        _ALSO[out.suffix](table, out)
+    if out.suffix in _WRITERS:
+        _WRITERS[out.suffix](table, out)
     yield f"{len(objects)} rows: {out}"
 
 

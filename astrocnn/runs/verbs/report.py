@@ -140,10 +140,9 @@ def _by(current: Run, rows: np.ndarray) -> dict[str, np.ndarray]:
     found = {}
     shards = current.shards
     for name in current.config.evaluation.by:
-        values, missing = shards.column(name)
         unit = shards.objects[name].unit
         label = f"{name} [{unit}]" if unit else name
-        found[label] = np.where(missing, np.nan, np.asarray(values, np.float64))[rows]
+        found[label] = current.read_numbers(name, rows)
     return found
 
 

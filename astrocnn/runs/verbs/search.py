@@ -11,10 +11,8 @@ from rich.table import Table
 from astrocnn.errors import ConfigError, TrainingError
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.run import Run
-from astrocnn.runs.searching.folder import SearchFolder, is_loss
-from astrocnn.runs.searching.refusals import check
-from astrocnn.runs.searching.space import known_values
-from astrocnn.runs.searching.table import (
+from astrocnn.runs.search.folder import SearchFolder, is_loss
+from astrocnn.runs.search.results import (
     Found,
     gather,
     line_of,
@@ -22,7 +20,9 @@ from astrocnn.runs.searching.table import (
     save_table,
     shown_table,
 )
-from astrocnn.runs.searching.worker import cut, in_processes, prepare, work
+from astrocnn.runs.search.sampling import known_values
+from astrocnn.runs.search.validation import check
+from astrocnn.runs.search.worker import cut, in_processes, prepare, work
 from astrocnn.runs.verbs.find_lr import save_figure
 
 __all__ = ["run"]
@@ -40,7 +40,7 @@ def run(config: RunConfig, out: Path, *, workers: int = 1) -> Iterator[Table | s
     config : RunConfig
         With a search.
     out : Path
-        Folder of the search; see `astrocnn.runs.searching.folder.SearchFolder`.
+        Folder of the search; see `astrocnn.runs.search.folder.SearchFolder`.
     workers : int
         Processes on this machine, each with a TensorFlow of its own.
 
@@ -91,7 +91,7 @@ def _tell(folder: SearchFolder) -> Iterator[Table | str]:
     save_table(folder, found)
     save_best(folder, found)
     if folder.search.sampler == "tpe" or folder.search.pruning:
-        from astrocnn.runs.searching.suggestions import save_study
+        from astrocnn.runs.search.sampling import save_study
 
         save_study(folder, folder.trials(), folder.study)
     counts = Counter(one.state for one in found)
@@ -117,9 +117,7 @@ def _draw(folder: SearchFolder, found: list[Found]) -> Path:
         lowest=is_loss(folder.search.objective),
         log=[name for name, one in folder.search.space.items() if one.scale == "log"],
         limits={
-            name: (one.low, one.high)
-            for name, one in folder.search.space.items()
-            if one.choices is None
+            name: one.limits for name, one in folder.search.space.items() if one.choices is None
         },
         incomplete=[one.state != "complete" for one in shown],
     )

@@ -30,8 +30,13 @@ def run(config: RunConfig) -> Iterator[Table | str]:
     model = current.network
     title = f"{model.name}: {model.count_params():,} parameters"
     # Narrow, so that a line of a deep network is a line of a terminal of 80 columns.
-    shape = {"box": box.SIMPLE_HEAD, "pad_edge": False}
-    table = Table(title=title, title_justify="left", title_style="bold", **shape)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for name in ("layer", "output", "parameters", "multiply-adds", "sees px", "arcsec", "kB"):
         table.add_column(name, justify="left" if name in ("layer", "output") else "right")
     layers = models.summarize_layers(model)

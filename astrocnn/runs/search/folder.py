@@ -1,26 +1,32 @@
-"""What a search leaves behind: a folder of plain runs, each with its outcome."""
+"""The folder of a search: plain runs, each with its outcome."""
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 import math
 import os
+import shutil
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from astrocnn.atomic import write_text
 from astrocnn.errors import ConfigError
 from astrocnn.runs.config import RunConfig, dump_run, load_run, parse_run
 from astrocnn.runs.directory import RunDirectory, differences
-from astrocnn.runs.searching.space import raw_of
-from astrocnn.runs.searching.trial import TrialFolder, lock
 
-__all__ = ["SearchFolder", "is_loss"]
+try:
+    import fcntl
+except ImportError:  # then only one process at a time may search a folder
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Outcome", "SearchFolder", "TrialFolder", "is_loss", "lock", "set_values"]
 
 # A search may go on with other values of these.
 _MAY_CHANGE = {"trials": None, "hours": None, "objective": "val_loss"}
@@ -101,7 +107,7 @@ class SearchFolder:
         ConfigError
             If a run cannot have these values.
         """
-        raw = raw_of(self._base, values)
+        raw = set_values(self._base, values)
         if number is not None:
             raw["title"] = f"{self.config.title}, trial {number}"
         return parse_run(raw)
@@ -157,3 +163,122 @@ def _kept(config: RunConfig) -> RunConfig:
     assert config.search is not None
     fixed = config.search.model_copy(update=_MAY_CHANGE)
     return config.model_copy(update={"search": fixed})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes
+    ----------
+    state : {"complete", "pruned", "failed"}
+        Pruned: stopped because others were better; failed: this run cannot be trained.
+    said : str
+        Why it failed.
+    """
+
+    state: str
+    said: str = ""
+
+
+class TrialFolder:
+    """One trial: a run directory, its run file, its values and its outcome.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    number : int
+        From 0.
+    """
+
+    def __init__(self, path: Path, number: int) -> None:
+        self.path = path
+        self.number = number
+        self.run_file = path / "run.toml"
+        self.outcome_file = path / "outcome.json"
+        self._values = path / "values.json"
+
+    @property
+    def made(self) -> bool:
+        """Whether it is known what the trial tries."""
+        return self.run_file.is_file()
+
+    @property
+    def done(self) -> bool:
+        """Whether the trial has ended."""
+        return self.outcome_file.is_file()
+
+    def make(self, values: Mapping[str, Any], config: RunConfig) -> None:
+        """Write the run file; one that is there stays."""
+        if not self.made:
+            write_text(self._values, json.dumps(dict(values), indent=1) + "\n")
+            write_text(self.run_file, dump_run(config))
+
+    def values(self) -> dict[str, Any]:
+        """What the trial sets, by dotted path."""
+        return dict(json.loads(self._values.read_text(encoding="utf-8")))
+
+    def config(self) -> RunConfig:
+        """The run of the trial."""
+        return load_run(self.run_file)
+
+    def end(self, outcome: Outcome) -> None:
+        """Record that the trial has ended; what was kept to continue it goes."""
+        write_text(self.outcome_file, json.dumps(asdict(outcome)) + "\n")
+        shutil.rmtree(RunDirectory(self.path).backup, ignore_errors=True)
+
+    def outcome(self) -> Outcome:
+        """How the trial ended."""
+        home = RunDirectory(self.path)
+        with home.reading(self.outcome_file, "search") as path:
+            return Outcome(**json.loads(path.read_text(encoding="utf-8")))
+
+    def history(self) -> dict[str, list[float]]:
+        """The columns of ``history.csv``; none before the first epoch has ended."""
+        return RunDirectory(self.path).curves()
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[bool]:
+        """Yield whether this process may work on the trial: no other does at this time.
+
+        The system itself gives the claim back when a process ends, however it ends.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ".claim", "a") as stream:
+            yield lock(stream, wait=False)
+
+
+def lock(stream: TextIO, wait: bool) -> bool:
+    """Claim a file until it is closed; False if another process has it and it is not waited for."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def set_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A run as nested tables with some values set.
+
+    Parameters
+    ----------
+    base : mapping
+        The run that all trials have in common; left as it is.
+    values : mapping of str to value
+        By dotted path.  A whole table goes before what is inside it.
+
+    Returns
+    -------
+    dict
+    """
+    raw: dict[str, Any] = copy.deepcopy(dict(base))
+    for name in sorted(values, key=lambda path: path.count(".")):
+        *tables, leaf = name.split(".")
+        inside = raw
+        for table in tables:
+            inside = inside.setdefault(table, {})
+        inside[leaf] = copy.deepcopy(values[name])
+    return raw

@@ -12,8 +12,7 @@ from astropy.table import Table
 from rich.table import Table as Shown
 
 from astrocnn.atomic import replacing, write_bytes
-from astrocnn.runs.searching.folder import SearchFolder, is_loss
-from astrocnn.runs.searching.trial import TrialFolder
+from astrocnn.runs.search.folder import SearchFolder, TrialFolder, is_loss
 
 __all__ = ["Found", "gather", "line_of", "save_best", "save_table", "shown_table"]
 

@@ -1,8 +1,8 @@
-"""Optuna's part: values that learn from other trials, and trials that are not worth finishing.
+"""Values of trials: random, on a grid, or by Optuna's tree-structured Parzen estimator.
 
-The trials on disk are all there is: a study is made from them whenever a question is asked.  A
-question therefore has the same answer after an interruption as without one, and no lock of a data
-base outlives a process.
+Random values are pure functions of the seed, the number of the trial and the name of the parameter.
+Those that depend on other trials are asked of Optuna, with a study that is made from the folders of
+the trials: the answer is the same after an interruption as without one.
 """
 
 from __future__ import annotations
@@ -13,16 +13,102 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from astrocnn.atomic import replacing
-from astrocnn.runs.searching.folder import SearchFolder, is_loss
-from astrocnn.runs.searching.ranges import Range
-from astrocnn.runs.searching.space import startup_of
-from astrocnn.runs.searching.trial import TrialFolder
+import numpy as np
 
-__all__ = ["Pruned", "Pruning", "save_study", "suggest"]
+from astrocnn.atomic import replacing
+from astrocnn.runs.search.folder import SearchFolder, TrialFolder, is_loss
+from astrocnn.runs.search.section import Range, SearchSection
+
+__all__ = [
+    "Pruned",
+    "Pruning",
+    "grid_values",
+    "known_values",
+    "random_values",
+    "save_study",
+    "startup_of",
+    "suggest",
+    "uniform",
+]
 
 _COMPLETE_BEFORE_PRUNING = 4
 _PRUNE_AFTER = 3
+
+
+def uniform(seed: int, trial: int, name: str) -> float:
+    """A deviate from [0, 1) that belongs to one parameter of one trial.
+
+    It depends on nothing else: not on how many trials there are, in which order or by how many
+    processes they are made, nor on what else is varied.
+
+    Parameters
+    ----------
+    seed : int
+        Of the search.
+    trial : int
+        Number of the trial, from 0.
+    name : str
+        Dotted path of the parameter.
+
+    Returns
+    -------
+    float
+    """
+    word = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    source = np.random.Philox(np.random.SeedSequence(seed, spawn_key=(trial, word)))
+    # The raw bits: they are the same in all versions of numpy.
+    return int(source.random_raw() >> np.uint64(11)) * 2.0**-53
+
+
+def random_values(space: Mapping[str, Range], seed: int, trial: int) -> dict[str, Any]:
+    """What a trial of a random search sets.
+
+    Parameters
+    ----------
+    space : mapping of str to Range
+        By dotted path.
+    seed, trial : int
+        Of the search; number of the trial, from 0.
+
+    Returns
+    -------
+    dict of str to value
+    """
+    return {name: one.at(uniform(seed, trial, name)) for name, one in space.items()}
+
+
+def grid_values(space: Mapping[str, Range], trial: int) -> dict[str, Any]:
+    """What a point of the grid sets; the last parameter varies fastest."""
+    axes = [one.grid() for one in space.values()]
+    at = np.unravel_index(trial, [len(axis) for axis in axes])
+    return {name: axis[i] for name, axis, i in zip(space, axes, at, strict=True)}
+
+
+def known_values(search: SearchSection, number: int) -> dict[str, Any] | None:
+    """What a trial sets, where that is known beforehand.
+
+    Parameters
+    ----------
+    search : SearchSection
+        How values are chosen.
+    number : int
+        Of the trial, from 0.
+
+    Returns
+    -------
+    dict of str to value, or None
+        By dotted path; None if it depends on other trials.
+    """
+    if search.sampler == "grid":
+        return grid_values(search.space, number)
+    if search.sampler == "tpe" and number >= startup_of(search):
+        return None
+    return random_values(search.space, search.seed, number)
+
+
+def startup_of(search: SearchSection) -> int:
+    """How many trials are random before their outcomes are learned from."""
+    return search.startup or max(1, min(10, search.count // 2))
 
 
 class Pruned(Exception):
@@ -130,8 +216,9 @@ def _study(folder: SearchFolder, trials: Iterable[TrialFolder], **how: Any) -> A
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    direction = "minimize" if is_loss(folder.search.objective) else "maximize"
-    study = optuna.create_study(direction=direction, **how)
+    study = optuna.create_study(
+        direction="minimize" if is_loss(folder.search.objective) else "maximize", **how
+    )
     distributions = _distributions(folder.search.space)
     for trial in trials:
         study.add_trial(_frozen(folder, trial, distributions))
@@ -176,9 +263,9 @@ def _distributions(space: Mapping[str, Range]) -> dict[str, Any]:
         if one.choices is not None:  # by number, since a choice may be any value of a run file
             made[name] = CategoricalDistribution(range(len(one.choices)))
         elif one.integer:
-            made[name] = IntDistribution(int(one.low), int(one.high), log=log)
+            made[name] = IntDistribution(int(one.limits[0]), int(one.limits[1]), log=log)
         else:
-            made[name] = FloatDistribution(one.low, one.high, log=log)
+            made[name] = FloatDistribution(*one.limits, log=log)
     return made
 
 

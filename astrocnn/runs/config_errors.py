@@ -14,10 +14,10 @@ from astrocnn.models import Options
 from astrocnn.plugins import nearest
 from astrocnn.training import PARAMETERS
 
-__all__ = ["Section", "elsewhere", "fields_at", "tell"]
+__all__ = ["Section", "fields_at", "format_validation_error", "suggest_place"]
 
 # Tables of names that are declared elsewhere.
-_ELSEWHERE = {
+_DECLARED_OUTSIDE = {
     ("model", "options"): tuple(field.name for field in fields(Options)),
     ("training", "parameters"): tuple(dict.fromkeys(chain.from_iterable(PARAMETERS.values()))),
 }
@@ -29,7 +29,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-def tell(error: ValidationError, run: type[BaseModel], where: str) -> str:
+def format_validation_error(error: ValidationError, run: type[BaseModel], where: str) -> str:
     """One line for each place of a run file where something is wrong.
 
     Parameters
@@ -47,8 +47,8 @@ def tell(error: ValidationError, run: type[BaseModel], where: str) -> str:
     """
     found: dict[str, list[str]] = {}
     for mistake in error.errors(include_url=False):
-        found.setdefault(_place(mistake["loc"]), []).append(_said(mistake, run))
-    lines = [f"  {place or 'file'}: {'; or '.join(said)}" for place, said in found.items()]
+        found.setdefault(_place(mistake["loc"]), []).append(format_message(mistake, run))
+    lines = [f"  {place or 'file'}: {'; or '.join(messages)}" for place, messages in found.items()]
     count = "One mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
     return f"{count} in {where}:\n" + "\n".join(lines)
 
@@ -67,8 +67,8 @@ def fields_at(run: type[BaseModel], place: Sequence[Any]) -> list[str]:
     -------
     list of str
     """
-    if tuple(place) in _ELSEWHERE:
-        return list(_ELSEWHERE[tuple(place)])
+    if tuple(place) in _DECLARED_OUTSIDE:
+        return list(_DECLARED_OUTSIDE[tuple(place)])
     model: Any = run
     for part in place:
         if part not in model.model_fields:  # the name of an entry of a table
@@ -80,7 +80,7 @@ def fields_at(run: type[BaseModel], place: Sequence[Any]) -> list[str]:
     return list(model.model_fields)
 
 
-def elsewhere(loc: Sequence[Any], run: type[BaseModel]) -> str:
+def suggest_place(loc: Sequence[Any], run: type[BaseModel]) -> str:
     """Where a name that is not known in its table is known, or which one is like it.
 
     Parameters
@@ -100,8 +100,8 @@ def elsewhere(loc: Sequence[Any], run: type[BaseModel]) -> str:
     other = [path for path in _paths(run) if path[-1] == name]
     inside = [path for path in other if list(path[: len(place)]) == place]
     if inside or other:
-        told = [_table(path) for path in inside or other]
-        return f"it belongs {' or '.join(told)}"
+        places = [_table(path) for path in inside or other]
+        return f"it belongs {' or '.join(places)}"
     # What is known here, and in the tables within: the shortest path of each name.
     n = len(place)
     below = [p[n:] for p in _paths(run) if list(p[:n]) == place and len(p) > n]
@@ -114,21 +114,21 @@ def elsewhere(loc: Sequence[Any], run: type[BaseModel]) -> str:
     return near.replace(meant, by_name[meant])
 
 
-def _said(mistake: Any, run: type[BaseModel]) -> str:
+def format_message(mistake: Any, run: type[BaseModel]) -> str:
     if mistake["type"] == "extra_forbidden":
-        return f"is not known; {elsewhere(mistake['loc'], run)}"
+        return f"is not known; {suggest_place(mistake['loc'], run)}"
     if mistake["type"] == "missing":
         return "is needed and absent"
     message = mistake["msg"].removeprefix("Value error, ")
-    said = f"{message[0].lower()}{message[1:]}"
+    text = f"{message[0].lower()}{message[1:]}"
     # A whole table is not worth repeating.
-    if not isinstance(mistake["input"], dict) and repr(mistake["input"]) not in said:
-        said += f" (received {mistake['input']!r})"
+    if not isinstance(mistake["input"], dict) and repr(mistake["input"]) not in text:
+        text += f" (received {mistake['input']!r})"
     if mistake["type"] == "literal_error":
         known = re.findall("'([^']*)'", mistake["ctx"]["expected"])
         hint = nearest(str(mistake["input"]), known)
-        said += f"; {hint}" if hint else ""
-    return said
+        text += f"; {hint}" if hint else ""
+    return text
 
 
 def _table(path: tuple[str, ...]) -> str:
@@ -143,7 +143,7 @@ def _paths(run: type[BaseModel], place: tuple[str, ...] = ()) -> Iterator[tuple[
     yield from ((*place, name) for name in names)
     for name in names:
         inner = (*place, name)
-        if inner in _ELSEWHERE or (len(inner) == 1 and fields_at(run, inner)):
+        if inner in _DECLARED_OUTSIDE or (len(inner) == 1 and fields_at(run, inner)):
             yield from _paths(run, inner)
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from astrocnn.backend import load_tensorflow
@@ -14,9 +15,9 @@ from astrocnn.errors import AstrocnnError, ConfigError, MissingDependency
 from astrocnn.plugins import nearest
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.run import Run
-from astrocnn.runs.searching.folder import SearchFolder
-from astrocnn.runs.searching.section import SearchSection
-from astrocnn.runs.searching.space import known_values
+from astrocnn.runs.search.folder import SearchFolder
+from astrocnn.runs.search.sampling import known_values
+from astrocnn.runs.search.section import SearchSection
 from astrocnn.runs.trained_runs import check_runs
 from astrocnn.targets import ClassFamily, Task
 
@@ -59,7 +60,7 @@ def check(folder: SearchFolder) -> None:
     for name, one in search.space.items():
         for value in one.ends():
             label = _said({name: value})
-            _try(refused, label, lambda n=name, v=value: folder.config_of({n: v}))
+            _try(refused, label, partial(folder.config_of, {name: value}))
     runs = _Runs(folder, refused)
     runs.check(lambda run: Run(run).block_options)
     runs.check(lambda run: Run(run).optimizer, lambda run: run.training.model_dump(mode="json"))
@@ -151,7 +152,7 @@ class _Runs:
         most: int | None = None,
     ) -> None:
         """Try something with one run for each value of a part, `most` of them at most."""
-        unlike = {}
+        unlike: dict[str, tuple[str, Values, RunConfig]] = {}
         for label, values, run in self.runs:
             unlike.setdefault(json.dumps(part(run), sort_keys=True), (label, values, run))
         chosen = list(unlike.values())
@@ -159,15 +160,18 @@ class _Runs:
             _try(
                 self.refused,
                 label,
-                lambda run=run: do(run),
-                lambda reason, values=values: self._culprit(do, values, reason),
+                partial(do, run),
+                partial(self._culprit, do, values),
             )
+
+    def _do_with(self, do: Callable[[RunConfig], Any], values: Values) -> Any:
+        return do(self.folder.config_of(values))
 
     def _culprit(self, do: Callable[[RunConfig], Any], values: Values, reason: str) -> str | None:
         """The one value that alone is refused for the same reason."""
         for name, value in values.items():
             alone: Refusals = {}
-            _try(alone, "", lambda n=name, v=value: do(self.folder.config_of({n: v})))
+            _try(alone, "", partial(self._do_with, do, {name: value}))
             if reason in alone:
                 return _said({name: value})
         return None

@@ -19,9 +19,8 @@ from astrocnn.datasets.shards import MANIFEST, Shards
 from astrocnn.errors import AstrocnnError, ConfigError, ModelError, TrainingError
 from astrocnn.runs.config import RunConfig, load_run
 from astrocnn.runs.run import Run
-from astrocnn.runs.searching.folder import SearchFolder
-from astrocnn.runs.searching.space import known_values
-from astrocnn.runs.searching.trial import Outcome, TrialFolder
+from astrocnn.runs.search.folder import Outcome, SearchFolder, TrialFolder
+from astrocnn.runs.search.sampling import known_values
 from astrocnn.runs.verbs.cutouts import write_cutouts
 
 __all__ = ["cut", "in_processes", "prepare", "work"]
@@ -38,7 +37,7 @@ def prepare(folder: SearchFolder, trial: TrialFolder) -> None:
         return
     values = known_values(folder.search, trial.number)
     if values is None:
-        from astrocnn.runs.searching.suggestions import suggest
+        from astrocnn.runs.search.sampling import suggest
 
         values = suggest(folder, trial.number)
     trial.make(values, folder.config_of(values, trial.number))
@@ -83,7 +82,7 @@ def work(folder: SearchFolder, watch: Callable[[Any], None] | None = None) -> It
 def _train(
     folder: SearchFolder, trial: TrialFolder, watch: Callable[[Any], None] | None
 ) -> Outcome:
-    from astrocnn.runs.searching.suggestions import Pruned, Pruning
+    from astrocnn.runs.search.sampling import Pruned, Pruning
     from astrocnn.runs.verbs import train
 
     config = trial.config()

@@ -1,1 +1,0 @@
-"""Run files of the demos, one a task; ``astrocnn demo`` copies one beside its simulated survey."""

@@ -1,0 +1,218 @@
+"""A user's own architecture, task, family, augmentation and source, named in a run file."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from astrocnn import plugins
+from astrocnn.errors import ConfigError
+from astrocnn.runs.config import dump_portable, list_leaves, load_run
+from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.run import Run
+
+from .command import astrocnn
+
+NET = """
+HEAD_DROPOUT = 0.25
+
+def features(image, scalars, block):
+    x = block.conv(image, 8, 3)
+    return block.global_pool(x, scalars)
+"""
+TASK = """
+from astrocnn import Target, Task
+from astrocnn.targets import Categorical
+
+def task(column):
+    family = Categorical(("star", "galaxy"))
+    return Task("shape", (Target("shape", family, column),), "shape.accuracy")
+"""
+STEP = """
+import dataclasses
+import tensorflow as tf
+
+@dataclasses.dataclass(frozen=True)
+class Offset:
+    amount: float = 0.0
+    breaks = frozenset()
+
+    def __call__(self, images, seed):
+        return images + self.amount * tf.random.stateless_normal([], seed)
+"""
+SOURCE = """
+import numpy as np
+from astrocnn.imaging import ArraySource
+
+def blobs(survey, *, ra, dec, columns, size):
+    y, x = np.indices((size, size)) - (size - 1) / 2
+    rng = np.random.default_rng(0)
+    width = np.where(np.asarray(columns["kind"]) == "star", 1.0, 3.0) / survey.options["sharpness"]
+    images = np.exp(-(x**2 + y**2) / (2 * width[:, None, None] ** 2))
+    images = images + rng.normal(0, 0.05, images.shape)
+    return ArraySource(images[..., None].astype("f4"), ["r"], pixel_scale=0.2, unit="nJy")
+"""
+RUN = """
+title = "leaves of my own"
+[survey]
+kind = "my_source.py:blobs"
+bands = ["r"]
+image = "made up"
+options = { sharpness = 1.0 }
+
+
+[catalog]
+file = "objects.fits"
+
+[inputs]
+size = 12
+
+[task]
+name = "my_task.py:task"
+column = "kind"
+
+[model]
+architecture = "my_net.py:features"
+
+[augmentation]
+steps = [{ name = "my_step.py:Offset", amount = 0.01 }]
+
+[training]
+epochs = 3
+learning_rate = 1e-2
+
+[prediction]
+draws = 3
+"""
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(plugins, "_trusted", set())
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def place(tmp_path, cache) -> Path:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name, text in (("net", NET), ("task", TASK), ("step", STEP), ("source", SOURCE)):
+        (folder / f"my_{name}.py").write_text(text)
+    (folder / "run.toml").write_text(RUN)
+    n = 200
+    kind = np.where(np.arange(n) % 2, "star", "galaxy")
+    Table({"id": np.arange(1, n + 1), "kind": kind}).write(folder / "objects.fits")
+    return folder
+
+
+@pytest.mark.slow
+def test_from_run_file_to_scores(place, monkeypatch, tmp_path):
+    out = tmp_path / "run"
+    shown = astrocnn("check", place / "run.toml")
+    assert "my_net" in shown and "wrong" not in shown
+    astrocnn("train", place / "run.toml", "--out", out)
+    names = sorted(p.name.rpartition("-")[0] for p in (out / "leaves").iterdir())
+    assert names == ["my_net", "my_source", "my_step", "my_task"]
+    assert [p.name.rpartition("-")[0] for p in (out / "model/leaves").iterdir()] == ["my_net"]
+    # The run does not need the files it was made from any more.
+    for path in place.glob("my_*.py"):
+        path.unlink()
+    shown = astrocnn("evaluate", out)
+    assert "shape: 19 objects" in shown and "most frequent class" in shown
+    table = tmp_path / "predictions.fits"
+    astrocnn("predict", out, "--out", table)
+    found = Table.read(table, hdu="PREDICTIONS")
+    assert len(found) == 200
+    truth = Table.read(place / "objects.fits")["kind"]
+    assert np.mean(found["shape_class"].astype(str) == truth) > 0.9  # a star is three times sharper
+    astrocnn("report", out)
+    assert "my_net" in (out / "report.html").read_text()
+
+    # On the machine of somebody else none of it runs until it is allowed.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(plugins, "_trusted", set())
+    theirs = tmp_path / "theirs"
+    shutil.copytree(out, theirs)
+    (net,) = (theirs / "model/leaves").glob("my_net-*.py")
+    shown = astrocnn("predict", theirs, "--out", tmp_path / "again.fits", code=2)
+    assert "not trusted" in shown and "--plugin" in shown
+    allowed = [f"--plugin={path}" for path in (theirs / "leaves").iterdir()]
+    shown = astrocnn("predict", theirs, "--out", tmp_path / "again.fits", *allowed)
+    again = Table.read(tmp_path / "again.fits", hdu="PREDICTIONS")
+    assert np.array_equal(again["shape_p_star"], found["shape_p_star"])
+    assert net.is_file()
+
+
+def test_changed_file_is_another_run(place, tmp_path):
+    config = load_run(place / "run.toml")
+    RunDirectory.create(tmp_path / "run", config)
+    RunDirectory.create(tmp_path / "run", load_run(place / "run.toml"))
+    (place / "my_net.py").write_text(NET.replace("8, 3", "4, 3"))
+    with pytest.raises(ConfigError, match=r"another run; it differs in: model\.architecture"):
+        RunDirectory.create(tmp_path / "run", load_run(place / "run.toml"))
+
+
+def test_leaves_of_a_run_are_copied_and_found(place, tmp_path):
+    config = load_run(place / "run.toml")
+    leaves = dict(list_leaves(config))
+    assert leaves["architectures"] == f"{place / 'my_net.py'}:features"
+    assert set(leaves) == {"tasks", "architectures", "augmentations", "sources"}
+    text, files = dump_portable(config)
+    assert len(files) == 4 and str(place / "my_net.py") not in text
+    run = RunDirectory.create(tmp_path / "run", config)
+    inside = dict(list_leaves(run.config()))
+    assert Path(inside["architectures"].rpartition(":")[0]).parent == tmp_path / "run/leaves"
+    # A copy of a copy has the same name, so that the run can be made again from its config.toml.
+    assert dump_portable(run.config()) == (text, files)
+
+
+def test_stranger_s_run_directory_runs_nothing(place, tmp_path, monkeypatch):
+    RunDirectory.create(tmp_path / "run", load_run(place / "run.toml"))
+    monkeypatch.setattr(plugins, "_trusted", set())
+    shutil.rmtree(tmp_path / "cache")
+    run = Run.open(tmp_path / "run")
+    for make in ("task", "source", "untrained"):
+        with pytest.raises(ConfigError, match="not trusted on this machine"):
+            getattr(run, make)
+
+
+@pytest.mark.parametrize("leaf", ["os:system", "subprocess:getoutput"])
+def test_stranger_names_what_is_installed(place, tmp_path, leaf):
+    run = RunDirectory.create(tmp_path / "run", load_run(place / "run.toml"))
+    text = run.config_file.read_text()
+    name = Run.open(run.path).config.task.name.rpartition("/")[2]
+    text = text.replace(f"leaves/{name}", leaf).replace('column = "kind"', 'command = "touch x"')
+    run.config_file.write_text(text)
+    assert Run.open(run.path).config.task.name == leaf
+    with pytest.raises(ConfigError, match=f"(?s)not trusted.*--plugin {leaf}"):
+        _ = Run.open(run.path).task
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("my_net.py:features", "my_nett.py:features", r"model.architecture: .*does not exist"),
+        ("my_net.py:features", "lenett", "there is no 'lenett'; did you mean 'lenet'"),
+        ("my_net.py:features", "my_net.py:", "malformed"),
+        ("my_task.py:task", "nowhere.py:task", r"task.name: .*does not exist"),
+        ('name = "my_step.py:Offset", ', "", "a step is a leaf or a table"),
+        ("my_step.py:Offset", "blur", r"augmentation.steps.*there is no 'blur'"),
+    ],
+)
+def test_mistakes_in_references(place, old, new, message):
+    text = RUN.replace(old, new)
+    assert text != RUN
+    (place / "run.toml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_run(place / "run.toml")
+
+
+def test_attribute_that_is_not_there_is_told_by_check(place):
+    (place / "run.toml").write_text(RUN.replace("py:features", "py:feature"))
+    shown = astrocnn("check", place / "run.toml", code=1)
+    assert "did you mean 'features'" in shown
