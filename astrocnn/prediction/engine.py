@@ -8,6 +8,7 @@ catalogue's order.
 
 from __future__ import annotations
 
+import glob
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from astrocnn.atomic import remove_leftovers
 from astrocnn.calibration import Extra
 from astrocnn.catalog import Catalog, CatalogWarning
 from astrocnn.column import ascii_text
@@ -122,6 +124,7 @@ def predict(
     if chunks.is_finished(out, plan):
         return out
     _refuse_to_replace(out)
+    remove_leftovers(out.parent, glob.escape(out.name))
     _warn_of_escapes(catalog.ids)
     folder = out.with_name(out.name + ".parts")
     folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import astrocnn
@@ -19,6 +19,7 @@ from astrocnn.errors import InputsError, ModelError, PredictionError
 from astrocnn.flags import Flag
 from astrocnn.imaging import ArraySource, Inputs
 from astrocnn.prediction import Plan, chunks, parse_worker, predict, predict_objects
+from astrocnn.prediction.fits_headers import is_intact
 from astrocnn.targets import make
 
 N, SIZE, BANDS = 300, 4, ("g", "r")
@@ -336,3 +337,100 @@ def test_no_distribution_has_to_be_called_tensorflow(tmp_path, monkeypatch):
     header = fits.getheader(predict(Mean(), catalog, source_of(images), tmp_path / "p.fits"))
     assert header["TFVER"] == tf.__version__ and header["KERASVER"] == keras.__version__
     assert header["ORIGIN"] == f"astrocnn {astrocnn.__version__}"
+
+
+def finished(tmp_path, **options):
+    """A table and what made it, with densities after the table."""
+    catalog, images = objects(200)
+    arguments = (catalog, source_of(images), tmp_path / "p.fits")
+    estimator = Mean()
+    return estimator, arguments, predict(estimator, *arguments, **options)
+
+
+@pytest.mark.parametrize("where", [3000, 9000, -100])
+def test_a_finished_table_with_a_flipped_bit_is_made_anew(tmp_path, where):
+    estimator, arguments, out = finished(tmp_path)
+    whole = out.read_bytes()
+    assert estimator.calls == 4 and predict(estimator, *arguments) == out
+    assert estimator.calls == 4
+    damaged = bytearray(whole)
+    damaged[where] ^= 4
+    out.write_bytes(damaged)
+    predict(estimator, *arguments)
+    assert estimator.calls == 8 and out.read_bytes() == whole
+
+
+def test_a_finished_table_that_was_cut_off_is_made_anew(tmp_path):
+    estimator, arguments, out = finished(tmp_path)
+    whole = out.read_bytes()
+    for length in (len(whole) - 1, len(whole) - 2880, 2880 * 3):
+        out.write_bytes(whole[:length])
+        predict(estimator, *arguments)
+        assert out.read_bytes() == whole
+    out.write_bytes(whole + bytes(2880))
+    predict(estimator, *arguments)
+    assert out.read_bytes() == whole
+
+
+@given(st.integers(0, 10**9), st.integers(0, 7))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_flipped_bit_of_a_table_is_noticed(tmp_path, place, bit):
+    path = tmp_path / "p.fits"
+    if not path.exists():
+        finished(tmp_path)
+    assert is_intact(path)
+    damaged = bytearray(path.read_bytes())
+    damaged[place % len(damaged)] ^= 1 << bit
+    other = tmp_path / "damaged.fits"
+    other.write_bytes(damaged)
+    assert not is_intact(other)
+
+
+@pytest.mark.parametrize("worker", [(1, 2), (2, 2)], ids=["own", "of another worker"])
+def test_a_chunk_with_a_flipped_bit_is_computed_again(tmp_path, worker):
+    catalog, images = objects()
+    whole = predict(Mean(), catalog, source_of(images), tmp_path / "a.fits").read_bytes()
+    out = tmp_path / "p.fits"
+    predict(Mean(), catalog, source_of(images), out, worker=worker)
+    chunk = sorted((tmp_path / "p.fits.parts").glob("part-*.fits"))[-1]
+    data = bytearray(chunk.read_bytes())
+    data[-2000] ^= 1
+    chunk.write_bytes(data)
+    again = Mean()
+    predict(again, catalog, source_of(images), out, worker=(1, 2) if worker[0] == 1 else (2, 2))
+    assert again.calls == 1
+    other = (2, 2) if worker[0] == 1 else (1, 2)
+    chunk.write_bytes(data)
+    predict(Mean(), catalog, source_of(images), out, worker=other)
+    assert out.read_bytes() == whole
+
+
+def test_a_file_of_the_user_with_the_name_of_a_chunk_is_not_replaced(tmp_path):
+    catalog, images = objects()
+    own = tmp_path / "p.fits.parts" / "part-000002.fits"
+    own.parent.mkdir()
+    fits.PrimaryHDU(np.arange(4)).writeto(own)
+    before = own.read_bytes()
+    with pytest.raises(PredictionError, match="not a chunk of a prediction"):
+        predict(Mean(), catalog, source_of(images), tmp_path / "p.fits")
+    assert own.read_bytes() == before
+
+
+def test_temporary_files_of_a_killed_process_are_removed(tmp_path):
+    catalog, images = objects()
+    folder = tmp_path / "p.fits.parts"
+    folder.mkdir()
+    leftovers = [folder / ".tmp-abcdefgh-part-000001.fits", tmp_path / ".tmp-abcdefgh-p.fits"]
+    for path in leftovers:
+        path.write_bytes(b"half")
+    out = predict(Mean(), catalog, source_of(images), tmp_path / "p.fits")
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_symbolic_link_is_written_through(tmp_path):
+    catalog, images = objects(20)
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "p.fits"
+    link.symlink_to(tmp_path / "disk" / "real.fits")
+    predict(Mean(), catalog, source_of(images), link)
+    assert link.is_symlink() and len(Table.read(tmp_path / "disk" / "real.fits")) == 20
