@@ -100,7 +100,7 @@ def test_noise_has_unit_variance_and_the_correlation_of_the_kernel(camera):
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.3, 0.5, 0.8])
-def test_measured_noise_is_what_was_put_in_beneath_objects(correlation):
+def test_noise_is_measured_beneath_objects(correlation):
     camera = Camera(3.0, 2.0, 5.0, 4e4, correlation)
     image = 3.0 * camera.noise((300, 300), np.random.default_rng(1))
     y, x = np.mgrid[:300, :300]
@@ -175,14 +175,14 @@ def test_tracks_are_sharper_than_stars():
 
 
 @pytest.mark.parametrize("strength", [0.05, 0.5, 1.2])
-def test_the_edge_takes_the_fraction_asked_for(strength):
+def test_edge_removes_the_stated_fraction(strength):
     for seed in range(5):
         result = apply("edge", np.zeros((150, 150), np.float32), seed, strength)
         assert result.severity == np.isnan(result.image).mean()
         assert result.severity == pytest.approx(strength / (1 + strength), abs=0.008)
 
 
-def test_the_step_has_the_height_asked_for():
+def test_step_has_the_stated_height():
     result = apply("background_step", np.zeros((90, 90), np.float32), 0, 0.7)
     assert np.abs(result.image).max() == pytest.approx(0.7 * WHITE.sigma, rel=1e-6)
     assert (result.image[~result.mask] == 0).all()

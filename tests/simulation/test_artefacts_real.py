@@ -1,4 +1,4 @@
-"""Artefacts put into real images: Euclid and DECam, and real artefacts beside the drawn ones."""
+"""Artefacts injected into real images, and real artefacts compared with simulated ones."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def test_early_release_cutout(real_data):
     camera = Camera.from_images(image, fwhm=1.6, gain=98.0, full_well=2000.0)
     made = inject(np.stack([image] * 40), camera, seed=0)
     assert 0.2 < np.mean(made.truth["usable"]) < 0.8
-    spoilt = np.array(made.truth["usable"]) == 0
-    for stamp in made.images[spoilt]:
+    affected = np.array(made.truth["usable"]) == 0
+    for stamp in made.images[affected]:
         assert not np.array_equal(stamp, image, equal_nan=True)
 
 
@@ -94,8 +94,8 @@ def test_saturated_stars_bleed_as_in_decam(real_data):
         real = np.isin(quality, (SATURATED, BLEED))
         sky = np.zeros(image.shape, np.float32)
         camera = Camera(sigma=30.0, **DECAM)
-        drawn = get_artefact("saturated").apply(sky, camera, np.random.default_rng(1), 4.0)
-        full = drawn.image >= camera.full_well
+        result = get_artefact("saturated").apply(sky, camera, np.random.default_rng(1), 4.0)
+        full = result.image >= camera.full_well
         for mask in (real, full):
             heights = mask.sum(axis=0)
             # The brightest column is the longest: a lens or a needle, upright.

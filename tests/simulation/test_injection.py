@@ -40,7 +40,7 @@ def test_images_without_artefacts_are_untouched():
     assert not made.masks[usable].any() and 0.25 < usable.mean() < 0.75
 
 
-def test_truth_says_what_the_masks_say():
+def test_truth_agrees_with_masks():
     made = inject(noise(80), CAMERA, seed=2, fraction=1.0)
     for bit, name in enumerate(ARTEFACTS):
         has = np.array(made.truth[f"has_{name}"]) == 1
@@ -56,7 +56,7 @@ def test_truth_says_what_the_masks_say():
     assert not (star & (np.array(made.truth["has_defocus"]) == 1)).any()
 
 
-def test_an_image_does_not_depend_on_how_many_there_are_or_on_portions():
+def test_images_do_not_depend_on_their_number_or_on_portions():
     images = noise(30)
     whole = inject(images, CAMERA, seed=3)
     few = inject(images[:7], CAMERA, seed=3)
@@ -66,7 +66,7 @@ def test_an_image_does_not_depend_on_how_many_there_are_or_on_portions():
     assert not np.array_equal(whole.masks, inject(images, CAMERA, seed=4).masks)
 
 
-def test_share_and_kinds():
+def test_fraction_and_kinds():
     images = noise(400, 16)
     shares = [
         1 - np.mean(inject(images, CAMERA, fraction=s, kinds=["edge", "ghost"]).truth["usable"])
@@ -80,7 +80,7 @@ def test_share_and_kinds():
 
 
 @pytest.mark.parametrize(
-    ("images", "options", "words"),
+    ("images", "options", "message"),
     [
         (np.zeros((20, 20)), {}, "stack of images"),
         (np.zeros((2, 8, 20)), {}, "16 pixels"),
@@ -89,8 +89,8 @@ def test_share_and_kinds():
         (np.zeros((2, 20, 20)), {"kinds": []}, "at least one artefact"),
     ],
 )
-def test_what_makes_no_sense_is_refused(images, options, words):
-    with pytest.raises(ConfigError, match=words):
+def test_invalid_input_is_refused(images, options, message):
+    with pytest.raises(ConfigError, match=message):
         inject(images, CAMERA, **options)
 
 
@@ -145,7 +145,7 @@ def test_truth_masks_lie_on_the_same_pixels(survey, truth):
         np.testing.assert_array_equal(has, np.array(truth[f"has_{name}"]) == 1)
 
 
-def test_objects_do_not_depend_on_how_many_there_are(survey, truth, tmp_path):
+def test_objects_do_not_depend_on_their_number(survey, truth, tmp_path):
     fewer = simulate_quality(tmp_path, n_objects=5, seed=4, size=SIZE)
     table = Table.read(fewer.catalog)
     for name in ("id", "snr", "usable", "severity_ghost"):
@@ -155,7 +155,7 @@ def test_objects_do_not_depend_on_how_many_there_are(survey, truth, tmp_path):
     np.testing.assert_array_equal(part, whole)
 
 
-def test_a_folder_of_someone_else_is_not_overwritten(tmp_path):
+def test_foreign_folder_is_not_overwritten(tmp_path):
     (tmp_path / "catalog.fits").write_text("mine")
     with pytest.raises(ConfigError, match="not simulated"):
         simulate_quality(tmp_path, n_objects=1, size=SIZE)

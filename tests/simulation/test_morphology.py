@@ -95,7 +95,7 @@ def arm_phases(shape: Shape, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_arms_turn_as_the_truth_says(seed):
+def test_handedness_of_arms_is_the_truth(seed):
     # Along an arm the phase grows outwards when it turns counterclockwise.
     shape = sample("spiral", seed, 4.0)
     _, phases = arm_phases(shape, seed)

@@ -188,8 +188,8 @@ def test_non_finite_rows_are_nan_and_invalid_input_is_refused(galaxies):
     flux[1, 2] = np.nan
     masses = posterior(flux, galaxies.flux_error, galaxies.ebv[:3], EDGES)
     assert np.isnan(masses[1]).all() and np.isfinite(masses[[0, 2]]).all()
-    for edges, words in (([0.1, 0.1], "increasing"), ([0.5, 0.9], "exclude all redshifts")):
-        with pytest.raises(ConfigError, match=words):
+    for edges, message in (([0.1, 0.1], "increasing"), ([0.5, 0.9], "exclude all redshifts")):
+        with pytest.raises(ConfigError, match=message):
             posterior(flux, galaxies.flux_error, galaxies.ebv[:3], edges)
     with pytest.raises(ConfigError, match="must be positive"):
         posterior(flux, np.zeros(5), galaxies.ebv[:3], EDGES)

@@ -95,7 +95,7 @@ def test_dust_reddens_disks_by_the_law():
     )
 
 
-def test_dust_is_drawn_from_its_density():
+def test_dust_follows_its_density():
     rng = np.random.default_rng(2)
     dust = sample_dust(rng, rng.uniform(LEAST_COSINE, 1, 20_000))
     density = dust_density(DUST_GRID)

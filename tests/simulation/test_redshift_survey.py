@@ -86,7 +86,7 @@ def test_components_add_up_to_the_catalogued_fluxes():
     assert all((item.fluxes >= 0).all() for item in build_objects(galaxies, SURVEY, seed=2))
 
 
-def test_stamps_do_not_depend_on_how_many_are_asked_for():
+def test_stamps_do_not_depend_on_their_number():
     few, table = simulate_redshift_stamps(2, seed=8)
     more, longer = simulate_redshift_stamps(4, seed=8)
     np.testing.assert_array_equal(few, more[:2])
@@ -94,7 +94,7 @@ def test_stamps_do_not_depend_on_how_many_are_asked_for():
     assert few.shape == (2, 32, 32, 5) and few.dtype == np.float32
 
 
-def test_without_morphology_every_part_has_the_color_of_the_whole():
+def test_components_have_one_color_without_morphology():
     survey = dataclasses.replace(SURVEY, morphology=False)
     galaxies, plain = sample_galaxies(30, seed=2, survey=survey), sample_galaxies(30, seed=2)
     np.testing.assert_array_equal(galaxies.flux, plain.flux)
@@ -104,7 +104,7 @@ def test_without_morphology_every_part_has_the_color_of_the_whole():
         np.testing.assert_allclose(ratio, ratio[:, :1] * np.ones(5), atol=1e-12)
 
 
-def test_impossible_numbers_are_refused(tmp_path):
+def test_invalid_parameters_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="Invalid simulation parameters"):
         simulate_redshift(tmp_path, n_objects=0)
     with pytest.raises(ConfigError, match="too small"):

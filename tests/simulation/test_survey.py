@@ -51,7 +51,7 @@ def test_files(simulation):
     assert all(path.is_file() for path in simulation.tiles)
 
 
-def test_catalog_has_exact_ids_labels_and_awkward_rows(simulation, truth):
+def test_catalog_has_exact_ids_labels_and_invalid_rows(simulation, truth):
     assert len(truth) == N_OBJECTS + 6
     assert truth["id"].dtype.newbyteorder("=") == np.int64
     assert len(set(truth["id"])) == len(truth) and min(truth["id"]) >= 10**18
@@ -205,7 +205,7 @@ def test_euclid_preset_writes_the_zero_points_of_the_mosaics(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         ({"preset": "moon"}, "Unknown `preset`"),
         ({"bands": ("r", "U")}, "Unknown band 'U'"),
@@ -217,7 +217,7 @@ def test_euclid_preset_writes_the_zero_points_of_the_mosaics(tmp_path):
         ({"seed": -1}, "`seed` must be"),
     ],
 )
-def test_bad_arguments_are_refused_with_a_sentence(tmp_path, arguments, words):
-    with pytest.raises(ConfigError, match=words):
+def test_invalid_arguments_are_refused(tmp_path, arguments, message):
+    with pytest.raises(ConfigError, match=message):
         simulate(tmp_path, **arguments)
     assert not list(tmp_path.iterdir())
