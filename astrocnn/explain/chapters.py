@@ -92,7 +92,7 @@ def _attribution_chapter(found: Explanation) -> Chapter:
             "of the map of one method.",
             "Methods answer different questions, and a convincing map may still be wrong: see the "
             "checks that follow.",
-            *(text for one in found.attributions if (text := _pixel_effect(one))),
+            *filter(None, map(_pixel_effect, found.attributions)),
         ]
         columns = ["Method", "Meaning of a map"]
     methods = dict.fromkeys(name for one in found.attributions for name in one.maps)

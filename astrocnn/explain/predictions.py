@@ -18,7 +18,7 @@ from astrocnn.errors import CatalogError
 from astrocnn.estimators import Estimator
 from astrocnn.explain.target import ExplainTarget
 from astrocnn.plugins import nearest
-from astrocnn.targets import ClassFamily, Target, Task
+from astrocnn.targets import DiscreteFamily, Target, Task
 
 __all__ = [
     "RunPredictions",
@@ -54,7 +54,7 @@ class TargetPredictions:
         table = task.summarize(samples)
         prefix = target.prefix
         self.classes: tuple[str, ...] = getattr(family, "classes", ())
-        if isinstance(family, ClassFamily):
+        if isinstance(family, DiscreteFamily):
             probabilities = family.to_probabilities(samples[name]).mean(axis=0)
             self.best = np.argmax(probabilities, axis=1)
             self.confidence = np.take_along_axis(probabilities, self.best[:, None], axis=1)[:, 0]
@@ -127,7 +127,7 @@ class RunPredictions:
         """The label of each row in words, empty where there is none."""
         encoded, known = self._labels(name, rows)
         family: Any = self.estimator.task.target(name).family
-        if isinstance(family, ClassFamily):
+        if isinstance(family, DiscreteFamily):
             best = np.argmax(family.to_truth(encoded), axis=1)
             texts = [family.classes[k] for k in best]
         else:
@@ -139,7 +139,7 @@ class RunPredictions:
         found = self.of_target(name, rows)
         encoded, known = self._labels(name, rows)
         family: Any = self.estimator.task.target(name).family
-        if isinstance(family, ClassFamily):
+        if isinstance(family, DiscreteFamily):
             made: dict[str, Any] = {f"label of {name}": np.array(self.labels(name, rows))}
         else:
             made = {

@@ -9,7 +9,6 @@ Kendall & Gal 2017, NeurIPS (arXiv:1703.04977), equation 9 (variance of the mean
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,11 +20,11 @@ from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
 from astrocnn.models.layer_access import layer_output
 from astrocnn.plugins import nearest
-from astrocnn.targets import Binned, Gaussian, Mixture, Target
+from astrocnn.targets import Family, Target
+from astrocnn.targets.families.base import SCALES
 
 __all__ = ["ExplainTarget"]
 
-_SCALES = ("logit", "probability")
 _TINY = 1e-37
 _MIN_EXCESS = 1e-6 - 1.0
 
@@ -40,9 +39,9 @@ class ExplainTarget:
         A predicted quantity: its name is that of an output of the network, and its family says
         what the raw output means.
     output : str or tuple of float, optional
-        For classes, votes and yes/no: the name of a class (``"yes"`` by default for yes/no).
-        For a quantity: its point estimate, the mean of the density, by default, or the two ends
-        of an interval for the probability in it.
+        A part of the prediction that the family declares: the name of a class (``"yes"`` by
+        default for yes/no); of a quantity the two ends of an interval, for the probability in it,
+        and the point estimate by default.
     scale : {"logit", "probability"}
         For classes: the raw output of the class, which does not saturate, or its probability.
 
@@ -129,26 +128,18 @@ class ExplainTarget:
     def __post_init__(self) -> None:
         if self.layer is not None:
             return
-        if self.scale not in _SCALES:
-            raise ModelError(
-                "`scale` must be 'logit' or 'probability'.", received=self.scale, allowed=_SCALES
-            )
-        if self.is_quantity:
-            self._validate_interval()
-        elif self.uncertainty:
-            names = getattr(self._family, "classes", ())
-            self._validate_class(names[0] if names else None)
+        if self.scale not in SCALES:
+            raise ModelError("Unknown `scale`.", received=self.scale, allowed=SCALES)
+        if self.uncertainty:
+            _ = self.one_draw
         elif self.classes is not None:
             for name in dict.fromkeys(self.classes):
-                self._validate_class(name)
+                self._family.validate_part(name)
         else:
-            names = getattr(self._family, "classes", ())
-            if self.output is None and names and self._family.units == 1:
-                object.__setattr__(self, "output", names[1])
-            self._validate_class(self.output)
+            object.__setattr__(self, "output", self._family.validate_part(self.output))
 
     @property
-    def _family(self) -> Any:
+    def _family(self) -> Family:
         if self.target is None:
             raise ModelError("A target or a layer is needed to explain something.")
         return self.target.family
@@ -159,40 +150,9 @@ class ExplainTarget:
         return "" if self.target is None else self.target.name
 
     @property
-    def is_quantity(self) -> bool:
-        """Whether the target is one real number with a density."""
-        return self.target is not None and isinstance(self._family, (Binned, Gaussian, Mixture))
-
-    def _validate_interval(self) -> None:
-        if self.output is None:
-            return
-        pair = not isinstance(self.output, str) and len(self.output) == 2
-        if not pair or not float(self.output[0]) < float(self.output[1]):
-            raise ModelError(
-                f"'{self.name}' is a quantity: its mean or the probability of an interval is "
-                "explained.",
-                received=repr(self.output),
-                allowed="nothing for the mean, or two ends of an interval, the lower one first",
-            )
-        low, high = self._family.low, self._family.high
-        if not (float(self.output[0]) < high and float(self.output[1]) > low):
-            raise ModelError(
-                f"The interval lies outside the range of '{self.name}'.",
-                received=self.output,
-                allowed=f"a part of {low:g} to {high:g}",
-            )
-
-    def _validate_class(self, output: Any) -> None:
-        names = getattr(self._family, "classes", ())
-        if output not in names:
-            raise ModelError(
-                f"'{self.name}' has no such class, or none was named."
-                if names
-                else f"What '{self.name}' predicts cannot be explained.",
-                received=repr(output),
-                allowed=names or "classes, votes, yes/no, or a number with a density",
-                hint=nearest(str(output), names) if output else None,
-            )
+    def _names(self) -> tuple[str, ...]:
+        """Classes of the target; none for a quantity."""
+        return getattr(self._family, "classes", ())
 
     @property
     def label(self) -> str:
@@ -201,24 +161,20 @@ class ExplainTarget:
             channel = "" if self.channel is None else f", channel {self.channel}"
             return f"mean activation of {self.layer}{channel}"
         if self.uncertainty:
-            if self.is_quantity:
-                return f"variance over draws of the mean of {self.name}"
-            return f"mutual information of {self.name} [nat]"
-        if self.is_quantity:
-            if self.output is None:
-                return f"mean of {self.name}"
-            return f"probability of {self.output[0]:g} < {self.name} < {self.output[1]:g}"
+            if self._names:
+                return f"mutual information of {self.name} [nat]"
+            return f"variance over draws of the {self.one_draw.label}"
         if self.classes is None:
-            return f"{self.scale} of {self.name} = {self.output}"
+            return self._family.part_label(self.name, self.output, self.scale)
         if len(set(self.classes)) == 1:
-            return f"logit of {self.name} = {self.classes[0]}"
+            return self._family.part_label(self.name, self.classes[0])
         return f"logit of the predicted class of {self.name}"
 
     def labels(self, n: int) -> list[str]:
         """`label` for each of n objects, with its own class where they differ."""
         if self.classes is None:
             return [self.label] * n
-        return [f"logit of {self.name} = {one}" for one in self.classes]
+        return [self._family.part_label(self.name, one) for one in self.classes]
 
     def take(self, rows: Any) -> ExplainTarget:
         """The same for some of the objects."""
@@ -229,22 +185,19 @@ class ExplainTarget:
     @property
     def one_draw(self) -> ExplainTarget:
         """Of an uncertainty: an output of one draw, to which the same layers lead."""
-        names = getattr(self._family, "classes", ())
-        return ExplainTarget(self.target, names[0] if names else None)
+        return ExplainTarget(self.target, self._names[0] if self._names else None)
 
     @property
     def choice(self) -> NDArray[np.float32] | None:
-        """Weight of each raw output for each object, of shape (n, units), where they differ.
+        """1 for the class of each object and 0 for the others, of shape (n, n_classes).
 
         A network is traced once for a target.  With the class as an input, one trace serves the
         classes of all objects.
         """
-        if self.classes is None or self.is_quantity:
+        if self.classes is None:
             return None
-        place = np.array([self._family.classes.index(one) for one in self.classes])
-        if self._family.units == 1:
-            return np.where(place == 1, 1.0, -1.0)[:, None].astype(np.float32)
-        return np.eye(self._family.units, dtype=np.float32)[place]
+        place = [self._names.index(one) for one in self.classes]
+        return np.eye(len(self._names), dtype=np.float32)[place]
 
     def tensor(self, model: keras.Model) -> Any:
         """The symbolic tensor of the network from which the number is computed.
@@ -311,8 +264,8 @@ class ExplainTarget:
         if self.uncertainty:
             return self._disagreement(values)
         if choice is not None:
-            return ops.sum(values * choice, axis=-1)
-        found = self._of_draws(values)
+            return ops.sum(self._of_classes(values, "logit") * choice, axis=-1)
+        found = self._family.explained(values, self.output, self.scale)
         return ops.mean(found, axis=1) if len(found.shape) == 2 else found
 
     def _activation(self, values: Any) -> Any:
@@ -321,67 +274,18 @@ class ExplainTarget:
         axes = tuple(range(1, len(values.shape)))
         return ops.mean(values, axis=axes) if axes else values
 
-    def _of_draws(self, raw: Any) -> Any:
-        """The number of every draw from raw outputs (..., units)."""
-        family = self._family
-        if self.is_quantity:
-            interval = None if self.output is None else (self.output[0], self.output[1])
-            return _quantity(family, raw, interval)
-        place = family.classes.index(self.output)
-        if family.units == 1:
-            logit = raw[..., 0] if place == 1 else -raw[..., 0]
-            return logit if self.scale == "logit" else ops.sigmoid(logit)
-        if self.scale == "logit":
-            return raw[..., place]
-        active = family.activate(raw)
-        return active[..., place] / ops.sum(active, axis=-1)
+    def _of_classes(self, raw: Any, scale: str) -> Any:
+        """Numbers of all classes, of shape (..., n_classes)."""
+        return ops.stack([self._family.explained(raw, name, scale) for name in self._names], -1)
 
     def _disagreement(self, raw: Any) -> Any:
         """Variance or mutual information over draws, from raw outputs (n, draws, units)."""
-        if self.is_quantity:
-            return ops.var(self.one_draw._of_draws(raw), axis=1)
-        active = self._family.activate(raw)
-        if self._family.units == 1:
-            active = ops.concatenate([1.0 - active, active], axis=-1)
-        p = active / ops.sum(active, axis=-1, keepdims=True)
+        if not self._names:
+            return ops.var(self._family.explained(raw), axis=1)
+        p = self._of_classes(raw, "probability")
         # In differences, so that equal draws give exactly zero: the mean over draws of
         # p log(p/m) - p + m, of which the last two terms cancel in the sum.
         mean = p[:, :1] + ops.mean(p - p[:, :1], axis=1, keepdims=True)
         excess = (p - mean) / ops.maximum(mean, _TINY)
         ratio = ops.log1p(ops.maximum(excess, _MIN_EXCESS))
         return ops.mean(ops.sum(mean * ((1.0 + excess) * ratio - excess), axis=-1), axis=1)
-
-
-def _quantity(family: Any, raw: Any, interval: tuple[Any, Any] | None) -> Any:
-    """The mean of a density, or the probability of an interval."""
-    active = family.activate(raw)
-    if isinstance(family, Binned):
-        edges = family.edges
-        if interval is None:
-            return ops.sum(active * (0.5 * (edges[1:] + edges[:-1])).astype(np.float32), axis=-1)
-        shared = np.minimum(edges[1:], interval[1]) - np.maximum(edges[:-1], interval[0])
-        part = (np.maximum(shared, 0.0) / np.diff(edges)).astype(np.float32)
-        return ops.sum(active * part, axis=-1)
-    if isinstance(family, Gaussian):
-        mean, std = active[..., :1], active[..., 1:]
-        weight = ops.ones_like(mean)
-    else:
-        weight, mean, std = ops.split(active, 3, axis=-1)
-    if interval is None:
-        return ops.sum(weight * _clipped_mean(mean, std, family), axis=-1)
-    low, high = interval
-    above = _normal_cdf((high - mean) / std) if high < family.high else 1.0
-    below = _normal_cdf((low - mean) / std) if low > family.low else 0.0
-    return ops.sum(weight * (above - below), axis=-1)
-
-
-def _normal_cdf(x: Any) -> Any:
-    return 0.5 * (1.0 + ops.erf(x / math.sqrt(2.0)))
-
-
-def _clipped_mean(mean: Any, std: Any, family: Any) -> Any:
-    """Mean of normal densities whose tails count to the ends of the range."""
-    below, above = family.low - mean, family.high - mean
-    a, b = below / std, above / std
-    f_a, f_b = (ops.exp(-0.5 * t * t) / math.sqrt(2.0 * math.pi) for t in (a, b))
-    return mean + below * _normal_cdf(a) + above * _normal_cdf(-b) - std * (f_b - f_a)

@@ -94,7 +94,7 @@ def integrated_gradients(
     image = arrays["image"]
     empty = baselines(image, baseline, draws, seed)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    along, weights = (0.5 * (nodes + 1)).astype(np.float32), (0.5 * weights).astype(np.float32)
+    along = (0.5 * (nodes + 1)).astype(np.float32)
     score = build_scorer(model, target)
     n, n_draws = empty.shape[:2]
     # Each draw is an object of its own, so that all share their blocks.
@@ -105,7 +105,7 @@ def integrated_gradients(
         lambda x, a: x["start"] + a[:, None, None, None] * (x["image"] - x["start"]),
         {**paths, "start": start},
         along,
-        weights,
+        (0.5 * weights).astype(np.float32),
         batch_size,
     )
     added = (paths["image"] - start) * slope.astype(np.float64)
