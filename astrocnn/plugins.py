@@ -73,7 +73,7 @@ KINDS: dict[str, Kind] = {
     "architectures": Kind("architecture", "astrocnn.models.architectures", "features"),
     "families": Kind("family", "astrocnn.targets.families", _CLASS),
     "tasks": Kind("task", "astrocnn.targets.tasks", "task"),
-    "augmentations": Kind("augmentation"),
+    "augmentations": Kind("augmentation", "astrocnn.datasets.augmentations", _CLASS),
     "explain": Kind("explanation method", "astrocnn.explain.methods", "METHOD"),
     "sources": Kind("image source", "astrocnn.imaging.sources", "source"),
 }

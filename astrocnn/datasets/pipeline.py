@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from astrocnn.backend import tf
-from astrocnn.datasets.augmentation import Augmentation, Step, augmentation_from, compose
-from astrocnn.datasets.geometry import D4
+from astrocnn.datasets.augmentation import Augmentation, build_steps, compose
+from astrocnn.datasets.augmentations.base import Step
+from astrocnn.datasets.augmentations.d4 import D4
 from astrocnn.datasets.labels import read_labels
 from astrocnn.datasets.shards import Shards
 from astrocnn.errors import ConfigError, InputsError
@@ -162,7 +163,7 @@ def build_dataset(
     batch_size : int
         The last batch may be smaller.
     augmentation : Augmentation, steps or mapping, optional
-        See `astrocnn.datasets.augmentation_from` for mappings.
+        See `astrocnn.datasets.build_steps` for mappings.
     shuffle : bool
         Another order in every epoch.
     seed : int
@@ -221,7 +222,7 @@ def build_dataset(
     def batch(chosen: tf.Tensor, seed: tf.Tensor) -> Any:
         elements = tf.zeros((0,), tf.int32)
         if turn is not None:
-            elements = turn.elements(tf.shape(chosen)[0], plan.seed_of(0, seed))
+            elements = turn.elements(tf.shape(chosen)[0], plan.fold_seed(0, seed))
         kinds = [tf.float32] * (1 + len(names))
         images, *others = tf.numpy_function(load, [chosen, elements], kinds)
         if not at_once:
@@ -275,7 +276,7 @@ def _plan(
     if augmentation is None:
         return Augmentation(())
     if isinstance(augmentation, Mapping):
-        augmentation = augmentation_from(augmentation)
+        augmentation = build_steps(augmentation)
     elif isinstance(augmentation, Augmentation):
         augmentation = augmentation.steps
     return compose(augmentation, task, inputs)

@@ -374,7 +374,7 @@ class Run:
         if not self.inputs.bands:
             return None
         section = self.config.augmentation
-        steps = datasets.augmentation_from(section.model_dump(exclude={"steps"}))
+        steps = datasets.build_steps(section.model_dump(exclude={"steps"}))
         steps = (*steps, *(_build_step(step) for step in section.steps))
         return datasets.compose(steps, self.task, self.inputs) if steps else None
 
@@ -530,4 +530,4 @@ def _load_families(options: Mapping[str, Any]) -> dict[str, Any]:
 def _build_step(step: str | Mapping[str, Any]) -> Any:
     """A step of the augmentation from a leaf, or from a table with a leaf and its arguments."""
     options = {"name": step} if isinstance(step, str) else dict(step)
-    return plugins.load("augmentations", options.pop("name"))(**options)
+    return datasets.build_step(options.pop("name"), options or True)

@@ -8,8 +8,7 @@ import tensorflow as tf
 from scipy import ndimage
 
 from astrocnn.datasets import D4, Rotation, Shift, Zoom
-from astrocnn.datasets.geometry import Affine, Moves
-from astrocnn.datasets.resampling import chain, resample
+from astrocnn.datasets.augmentations._affine import Affine, Moves, chain, resample
 from astrocnn.datasets.symmetry import get_d4_views
 from astrocnn.errors import ConfigError, InputsError
 
@@ -170,5 +169,5 @@ def test_moves_together_break_what_each_breaks() -> None:
     assert np.isnan(out).any()
     with pytest.raises(ConfigError, match="edges"):
         Rotation(edges="wrap")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="zoom"):
+    with pytest.raises(ConfigError, match="`amount` must be"):
         Zoom(amount=-0.1)

@@ -36,7 +36,7 @@ def test_noise_takes_the_sky_of_the_normalization() -> None:
     inputs = Inputs(("g", "r", "i"), 8, normalization=normalization)
     assert Noise(0.5).bind(inputs) == Noise(0.5, SKY)
     assert Noise(0.5, (1.0, 1.0, 1.0)).bind(inputs).sky == (1.0, 1.0, 1.0)
-    with pytest.raises(ConfigError, match="how strong the sky noise"):
+    with pytest.raises(ConfigError, match="The sky noise, of which `level`"):
         Noise(0.5)(tf.constant(sky(2)), SEED)
     with pytest.raises(ConfigError, match="2 numbers"):
         Noise(0.5, (1.0, 1.0))(tf.constant(sky(2)), SEED)

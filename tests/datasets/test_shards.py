@@ -123,7 +123,7 @@ def test_a_catalogue_without_coordinates(tmp_path) -> None:
 
 def test_reading_shards_does_not_import_tensorflow() -> None:
     code = (
-        "import sys, astrocnn.datasets as d; d.Shards, d.write_shards, d.d4_views,"
+        "import sys, astrocnn.datasets as d; d.Shards, d.write_shards, d.get_d4_views,"
         "d.find_usable_rows, d.fit_normalization;"
         "print('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )

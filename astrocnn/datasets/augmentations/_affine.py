@@ -1,17 +1,63 @@
-"""One bilinear resampling for any chain of shifts, rotations and zooms."""
+"""Affine moves, and one bilinear resampling for any chain of them."""
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import ClassVar, Literal, TypeAlias
 
 from astrocnn.backend import tf
+from astrocnn.errors import ConfigError
 
-__all__ = ["Edges", "chain", "resample"]
+__all__ = ["Affine", "Edges", "Moves", "Placement", "chain", "resample"]
 
 Edges = Literal["reflect", "missing"]
 Placement: TypeAlias = "tuple[tf.Tensor, tf.Tensor]"
 """Matrices (n, 2, 2) and offsets (n, 2) that lead from a place (x, y) in the new image,
 counted from its middle, to the place in the old image [pixel]."""
+
+
+@dataclass(frozen=True)
+class Affine(ABC):
+    """A move that resamples; moves in a row are joined and resample only once."""
+
+    edges: Edges = field(default="reflect", kw_only=True)
+    breaks: ClassVar[frozenset[str]] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.edges not in ("reflect", "missing"):
+            raise ConfigError(
+                "Unknown treatment of the edges.",
+                received=self.edges,
+                allowed=("reflect", "missing"),
+            )
+
+    @abstractmethod
+    def placement(self, n: tf.Tensor, seed: tf.Tensor) -> Placement:
+        """Where each pixel of n images comes from."""
+
+    def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return resample(images, self.placement(tf.shape(images)[0], seed), self.edges)
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Several affine moves, one after another, with one resampling."""
+
+    moves: tuple[Affine, ...]
+
+    @property
+    def breaks(self) -> frozenset[str]:
+        """All that any of them breaks."""
+        return frozenset().union(*(move.breaks for move in self.moves))
+
+    def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        n = tf.shape(images)[0]
+        fold = tf.random.experimental.stateless_fold_in
+        placements = [move.placement(n, fold(seed, i)) for i, move in enumerate(self.moves)]
+        edges: Edges = "missing" if any(m.edges == "missing" for m in self.moves) else "reflect"
+        return resample(images, reduce(chain, placements), edges)
 
 
 def chain(first: Placement, second: Placement) -> Placement:
