@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from typing import Any
 
-from astrocnn.backend import keras, layers
+from astrocnn.backend import Tensor, keras, layers
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.models.custom_layers import (
     D4Conv,
@@ -77,7 +77,7 @@ class Block:
 
     def conv(
         self,
-        x: Any,
+        x: Tensor,
         filters: int,
         window: int,
         *,
@@ -88,7 +88,7 @@ class Block:
         normalization: str = "none",
         initializer: str = "glorot_uniform",
         orientations: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """Convolution, then normalization, then activation.
 
         Without normalization it has a bias and may hold its own activation; with normalization
@@ -135,7 +135,7 @@ class Block:
             x = self.activate(x, activation)
         return self._drop_maps(x)
 
-    def depthwise(self, x: Any, window: int) -> Any:
+    def depthwise(self, x: Tensor, window: int) -> Tensor:
         """One filter for each map of an image, without activation."""
         padding = self.options.padding or "same"
         window_seen = (window - 1) * self.options.dilation + 1
@@ -149,7 +149,7 @@ class Block:
             name=self._name("conv"),
         )(x)
 
-    def normalize(self, x: Any, kind: str = "batch") -> Any:
+    def normalize(self, x: Tensor, kind: str = "batch") -> Tensor:
         """Batch, layer, group or instance normalization over the channels."""
         kind = self.options.normalization or kind
         if kind == "none":
@@ -175,7 +175,7 @@ class Block:
             groups = 1
         return layers.GroupNormalization(groups, name=name)(x)
 
-    def activate(self, x: Any, activation: str = "relu") -> Any:
+    def activate(self, x: Tensor, activation: str = "relu") -> Tensor:
         """Activation as a layer of its own."""
         activation = self.options.activation or activation
         name = self._name("act")
@@ -194,13 +194,13 @@ class Block:
 
     def pool(
         self,
-        x: Any,
+        x: Tensor,
         window: int = 2,
         *,
         strides: int | None = None,
         padding: str = "valid",
         kind: str = "max",
-    ) -> Any:
+    ) -> Tensor:
         """Local pooling; orientations are not pooled together."""
         self._fits(x, window, padding)
         layer = pooling_layer(
@@ -215,12 +215,12 @@ class Block:
 
     def dense(
         self,
-        x: Any,
+        x: Tensor,
         units: int,
         *,
         activation: str | None = "relu",
         initializer: str = "glorot_uniform",
-    ) -> Any:
+    ) -> Tensor:
         """Fully connected hidden layer; on maps, the same in each pixel."""
         if activation is not None:
             activation = self.options.activation or activation
@@ -234,7 +234,7 @@ class Block:
         )(x)
         return x if activation is None or inside else self.activate(x, activation)
 
-    def add(self, first: Any, second: Any) -> Any:
+    def add(self, first: Tensor, second: Tensor) -> Tensor:
         """Sum of two branches of one shape.
 
         Raises
@@ -252,7 +252,7 @@ class Block:
             raise _unequal(first, second)
         return layers.Add(name=self._name("add"))([first, second])
 
-    def concatenate(self, *tensors: Any) -> Any:
+    def concatenate(self, *tensors: Tensor) -> Tensor:
         """Branches side by side in the channels.
 
         Raises
@@ -267,23 +267,23 @@ class Block:
                 raise _unequal(tensors[0], other)
         return layers.Concatenate(name=self._name("concat"))(list(tensors))
 
-    def flatten(self, x: Any, scalars: Any = None) -> Any:
+    def flatten(self, x: Tensor, scalars: Tensor = None) -> Tensor:
         """Feature maps as one vector, with the scalar inputs joined to it."""
         return self._join(self._read_out(x, "flatten"), scalars)
 
-    def global_pool(self, x: Any, scalars: Any = None) -> Any:
+    def global_pool(self, x: Tensor, scalars: Tensor = None) -> Tensor:
         """Mean of each feature map, over the orientations too, with the scalar inputs joined."""
         return self._join(self._read_out(x, "average"), scalars)
 
-    def reshape(self, x: Any, shape: tuple[int, ...]) -> Any:
+    def reshape(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
         """The same numbers in another shape (without the objects)."""
         return layers.Reshape(shape, name=self._name("reshape"))(x)
 
-    def scale(self, x: Any, initial: float = 1e-6) -> Any:
+    def scale(self, x: Tensor, initial: float = 1e-6) -> Tensor:
         """A trained factor for each channel, nearly silent at first."""
         return LayerScale(initial, name=self._name("scale"))(x)
 
-    def dropout(self, x: Any, rate: float) -> Any:
+    def dropout(self, x: Tensor, rate: float) -> Tensor:
         """Dropout whose rate the options may scale or replace; none at all for rate 0.
 
         Raises
@@ -311,7 +311,7 @@ class Block:
             )
         return layers.Dropout(rate, name=self._name("dropout"))(x) if rate > 0 else x
 
-    def head_dropout(self, x: Any, rate: float = 0.0) -> Any:
+    def head_dropout(self, x: Tensor, rate: float = 0.0) -> Tensor:
         """The dropout between features and head: the architecture's, or the option's."""
         if self.options.head_dropout is not None:
             rate = self.options.head_dropout
@@ -326,13 +326,13 @@ class Block:
             )
         return x
 
-    def large_stem(self, image: Any, from_size: int = 112) -> bool:
+    def large_stem(self, image: Tensor, from_size: int = 112) -> bool:
         """Whether the first layers may shrink the image at once: by its size, or by the option."""
         if self.options.stem is not None:
             return self.options.stem == "large"
         return int(image.shape[1]) >= from_size
 
-    def _drop_maps(self, x: Any) -> Any:
+    def _drop_maps(self, x: Tensor) -> Tensor:
         rate = self.options.spatial_dropout
         if not rate:
             return x
@@ -350,7 +350,7 @@ class Block:
     def _penalty(self) -> Any:
         return keras.regularizers.L2(self.options.l2) if self.options.l2 else None
 
-    def _read_out(self, x: Any, kind: str) -> Any:
+    def _read_out(self, x: Tensor, kind: str) -> Tensor:
         kind = self.options.readout or kind
         if kind == "flatten" and len(x.shape) == 5:
             self._cannot(
@@ -362,7 +362,7 @@ class Block:
             return layers.Flatten(name=self._name("flatten"))(x)
         return _READOUTS[kind][len(x.shape)](name=self._name("global_pool"))(x)
 
-    def _join(self, x: Any, scalars: Any) -> Any:
+    def _join(self, x: Tensor, scalars: Tensor) -> Tensor:
         return x if scalars is None else self.concatenate(x, scalars)
 
     def _cannot(self, what: str, where: str) -> None:
@@ -373,7 +373,7 @@ class Block:
         return f"{kind}{self._count[kind]}"
 
     @staticmethod
-    def _fits(x: Any, window: int, padding: str) -> None:
+    def _fits(x: Tensor, window: int, padding: str) -> None:
         side = min(int(n) for n in (x.shape[1:-1] if len(x.shape) < 5 else x.shape[1:3]))
         if padding == "valid" and compute_extent(side, window) < 1:
             raise ImageTooSmall(
@@ -381,7 +381,7 @@ class Block:
             )
 
 
-def _unequal(first: Any, second: Any) -> ModelError:
+def _unequal(first: Tensor, second: Tensor) -> ModelError:
     return ModelError(
         "Two branches that are to be joined differ in shape.",
         received=f"{tuple(first.shape[1:])} and {tuple(second.shape[1:])}",

@@ -11,12 +11,12 @@ Boureau, Ponce & LeCun 2010, ICML, 111, section 2 (norms between the mean and th
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.backend import keras, layers, ops
+from astrocnn.backend import Tensor, keras, layers, ops
 from astrocnn.errors import ModelError
 
 __all__ = [
@@ -33,6 +33,10 @@ __all__ = [
     "pooling_layer",
     "product",
 ]
+
+
+Shape: TypeAlias = tuple[Any, ...]
+"""Shape of a tensor; the number of objects may be None."""
 
 
 class ImageTooSmall(ModelError):
@@ -76,11 +80,11 @@ def count_conv_parameters(window: int, channels: int, filters: int) -> int:
 class Maxout(layers.Layer):
     """The larger of each pair of neighbouring channels: from 2 n channels to n."""
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         """Tensor with half the channels."""
         return ops.maximum(x[..., 0::2], x[..., 1::2])
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape with half the channels."""
         return (*input_shape[:-1], input_shape[-1] // 2)
 
@@ -99,7 +103,7 @@ class LayerScale(layers.Layer):
         super().__init__(**kwargs)
         self.initial = float(initial)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Make the factors."""
         self.factor = self.add_weight(
             shape=(input_shape[-1],),
@@ -107,11 +111,11 @@ class LayerScale(layers.Layer):
             name="factor",
         )
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         """Tensor of the same shape."""
         return x * ops.cast(self.factor, x.dtype)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The same shape."""
         return input_shape
 
@@ -152,7 +156,7 @@ class SumPooling(layers.Layer):
         self.strides = tuple(strides or pool_size)
         self.padding = padding
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         """Tensor of shape (n, ..., channels), smaller."""
         if self.padding == "same":
             x = ops.pad(x, [(0, 0), *self._margins(x.shape), (0, 0)])
@@ -166,7 +170,7 @@ class SumPooling(layers.Layer):
             margins.append((missing // 2, missing - missing // 2))
         return margins
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape after the pooling."""
         sides = [
             math.ceil(size / step)
@@ -192,7 +196,7 @@ class SumPooling(layers.Layer):
 class L2Pooling(SumPooling):
     """Square root of the sum of squares over a window; parameters as `SumPooling`."""
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         """Tensor of shape (n, ..., channels), smaller, nowhere negative."""
         squares = super().call(x * x)
         # The root has no derivative at 0, where dead units of a ReLU put many windows.
@@ -343,7 +347,7 @@ class D4Conv(layers.Layer):
                 hint='take an odd kernel, or padding "valid"',
             )
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         """Make the kernel, of one orientation, and the bias."""
         k, channels = self.kernel_size, int(input_shape[-1])
         before = () if len(input_shape) == 4 else (ORIENTATIONS,)
@@ -360,7 +364,7 @@ class D4Conv(layers.Layer):
         )
         self._places = _places(k, bool(before))
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         """Maps of shape (n, height, width, 8, filters)."""
         k = self.kernel_size
         if len(x.shape) == 5:
@@ -382,7 +386,7 @@ class D4Conv(layers.Layer):
             y = y + ops.cast(self.bias, y.dtype)
         return self.activation(y)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """(n, height, width, 8, filters)."""
         lost = 0 if self.padding == "same" else (self.kernel_size - 1) * self.dilation_rate
         sides = [side - lost for side in input_shape[1:3]]

@@ -131,9 +131,11 @@ class Options:
                     allowed=allowed,
                     hint=nearest(str(value), allowed),
                 )
-        several = isinstance(self.dropout, (list, tuple))
-        for rate in self.dropout if several else (self.dropout,):
-            yield from _outside("dropout", rate, 1.0 if several else None)
+        if isinstance(self.dropout, (list, tuple)):
+            for rate in self.dropout:
+                yield from _outside("dropout", rate, 1.0)
+        else:
+            yield from _outside("dropout", self.dropout, None)
         if self.head_dropout is not None:
             yield from _outside("head_dropout", self.head_dropout, 1.0)
         yield from _outside("spatial_dropout", self.spatial_dropout, 1.0)

@@ -132,7 +132,8 @@ def transfer_weights(
             hint="give this network the options and the stamp size of the trained one, or train "
             "from the beginning",
         )
-    taken, adapted = [], []
+    taken: list[str] = []
+    adapted: list[str] = []
     for source, layer, weights in planned:
         if weights:
             same = all(map(np.array_equal, weights, source.get_weights()))

@@ -7,7 +7,7 @@ that was interrupted continues with the same rates.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,7 +108,7 @@ def compute_factor(
     return _FUNCTIONS[schedule](t, floor)
 
 
-def count_plateaus(values: Sequence[float]) -> int:
+def count_plateaus(values: Iterable[float]) -> int:
     """How often a loss stayed above its best for `PLATEAU_EPOCHS` epochs in a row.
 
     Parameters
@@ -118,7 +118,7 @@ def count_plateaus(values: Sequence[float]) -> int:
 
     Examples
     --------
-    >>> drops_on_plateaus([3, 2, 2, 2, 2, 2, 2]), drops_on_plateaus([3, 2, 1])
+    >>> count_plateaus([3, 2, 2, 2, 2, 2, 2]), count_plateaus([3, 2, 1])
     (1, 0)
     """
     best, waited, drops = math.inf, 0, 0

@@ -21,17 +21,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from astrocnn.backend import Tensor
+
 if TYPE_CHECKING:
     from astrocnn.models.blocks import Block
 
 __all__ = ["residual"]
 
-_STYLE = {"normalization": "batch", "initializer": "he_normal"}
+_STYLE: dict[str, Any] = {"normalization": "batch", "initializer": "he_normal"}
 
 
 def residual(
-    image: Any, scalars: Any, block: Block, depths: tuple[int, ...], *, bottleneck: bool = False
-) -> Any:
+    image: Tensor,
+    scalars: Tensor,
+    block: Block,
+    depths: tuple[int, ...],
+    *,
+    bottleneck: bool = False,
+) -> Tensor:
     """Features of shape (batch, 512), or (batch, 2048) with bottlenecks.
 
     Parameters
@@ -63,20 +70,22 @@ def residual(
     return block.global_pool(x, scalars)
 
 
-def _basic(x: Any, filters: int, strides: int, block: Block, project: bool) -> Any:
+def _basic(x: Tensor, filters: int, strides: int, block: Block, project: bool) -> Tensor:
     branch = block.conv(x, filters, 3, strides=strides, **_STYLE)
     branch = block.conv(branch, filters, 3, activation=None, **_STYLE)
     return _sum(x, branch, filters, strides, block, project)
 
 
-def _bottleneck(x: Any, filters: int, strides: int, block: Block, project: bool) -> Any:
+def _bottleneck(x: Tensor, filters: int, strides: int, block: Block, project: bool) -> Tensor:
     branch = block.conv(x, filters, 1, strides=strides, **_STYLE)
     branch = block.conv(branch, filters, 3, **_STYLE)
     branch = block.conv(branch, 4 * filters, 1, activation=None, **_STYLE)
     return _sum(x, branch, 4 * filters, strides, block, project)
 
 
-def _sum(x: Any, branch: Any, filters: int, strides: int, block: Block, project: bool) -> Any:
+def _sum(
+    x: Tensor, branch: Tensor, filters: int, strides: int, block: Block, project: bool
+) -> Tensor:
     if project:
         x = block.conv(x, filters, 1, strides=strides, activation=None, **_STYLE)
     return block.activate(block.add(x, branch))

@@ -19,8 +19,9 @@ Krizhevsky, Sutskever & Hinton 2012, NIPS 25, 1097, sections 3.5 and 4.2, figure
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astrocnn.backend import Tensor
 from astrocnn.models.architectures.base import Reference
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ REFERENCE = Reference("Krizhevsky et al. 2012, without groups", 227, 3, 1000, 62
 HEAD_DROPOUT = 0.5
 
 
-def features(image: Any, scalars: Any, block: Block) -> Any:
+def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 4096)."""
     x = block.conv(image, 96, 11, strides=4, padding="valid", initializer="he_normal")
     x = block.pool(x, 3, strides=2)

@@ -17,8 +17,9 @@ Collister & Lahav 2004, PASP 116, 345, sections 2 and 4.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astrocnn.backend import Tensor
 from astrocnn.models.architectures.base import Reference
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ REFERENCE = Reference("Collister & Lahav 2004", 0, 0, 1, 181, n_scalars=5)
 HEAD_DROPOUT = 0.05
 
 
-def features(image: Any, scalars: Any, block: Block) -> Any:
+def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 2 n_scalars)."""
     width = 2 * int(scalars.shape[-1])
     x = block.dense(scalars, width, activation="tanh")

@@ -25,8 +25,9 @@ Woo et al. 2023, CVPR (arXiv:2301.00808), section 4 (sizes).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astrocnn.backend import Tensor
 from astrocnn.models.architectures.base import Reference
 
 if TYPE_CHECKING:
@@ -37,12 +38,14 @@ __all__ = ["REFERENCE", "body", "features"]
 REFERENCE = Reference("Liu et al. 2022, Atto of Woo et al. 2023", 224, 3, 1000, 3_695_520)
 
 
-def features(image: Any, scalars: Any, block: Block) -> Any:
+def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 320)."""
     return body(image, scalars, block, (2, 2, 6, 2), 40)
 
 
-def body(image: Any, scalars: Any, block: Block, depths: tuple[int, ...], filters: int) -> Any:
+def body(
+    image: Tensor, scalars: Tensor, block: Block, depths: tuple[int, ...], filters: int
+) -> Tensor:
     """Features of a network of any size.
 
     Parameters
@@ -70,11 +73,11 @@ def body(image: Any, scalars: Any, block: Block, depths: tuple[int, ...], filter
     return x if scalars is None else block.concatenate(x, scalars)
 
 
-def _patches(x: Any, filters: int, side: int, block: Block) -> Any:
+def _patches(x: Tensor, filters: int, side: int, block: Block) -> Tensor:
     return block.conv(x, filters, side, strides=side, padding="valid", activation=None)
 
 
-def _block(x: Any, filters: int, block: Block) -> Any:
+def _block(x: Tensor, filters: int, block: Block) -> Tensor:
     branch = block.depthwise(x, 7)
     branch = block.normalize(branch, "layer")
     branch = block.dense(branch, 4 * filters, activation="gelu")

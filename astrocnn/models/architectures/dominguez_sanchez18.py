@@ -17,8 +17,9 @@ Dominguez Sanchez et al. 2018, MNRAS 476, 3661, section 3 and figure 2.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astrocnn.backend import Tensor
 from astrocnn.models.architectures.base import Reference
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ REFERENCE = Reference("Dominguez Sanchez et al. 2018", 69, 3, 1, 2_602_849)
 HEAD_DROPOUT = 0.5
 
 
-def features(image: Any, scalars: Any, block: Block) -> Any:
+def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 64)."""
     x = block.conv(image, 32, 6)
     x = block.dropout(x, 0.5)

@@ -24,8 +24,9 @@ Dieleman, Willett & Dambre 2015, MNRAS 450, 1441, section 5 (orientations of gal
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astrocnn.backend import Tensor
 from astrocnn.models.architectures.base import Reference
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ REFERENCE = Reference("counted by hand", 64, 3, 3, 586_107)
 HEAD_DROPOUT = 0.5
 
 
-def features(image: Any, scalars: Any, block: Block) -> Any:
+def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 64)."""
     x = image
     for filters in (8, 16, 32, 64):
@@ -50,6 +51,6 @@ def features(image: Any, scalars: Any, block: Block) -> Any:
     return block.global_pool(x, scalars)
 
 
-def _halve(x: Any, block: Block) -> Any:
+def _halve(x: Tensor, block: Block) -> Tensor:
     even = x.shape[1] % 2 == 0
     return block.pool(x, 2 if even else 3, strides=2, padding="valid" if even else "same")

@@ -12,8 +12,9 @@ layer before the head.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astrocnn.backend import Tensor
 from astrocnn.models.architectures.base import Reference
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ __all__ = ["REFERENCE", "features"]
 REFERENCE = Reference("Euclid VIS image selection", 150, 1, 1, 2_423_489)
 
 
-def features(image: Any, scalars: Any, block: Block) -> Any:
+def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 128)."""
     x = block.conv(image, 32, 3, padding="valid")
     x = block.pool(x)

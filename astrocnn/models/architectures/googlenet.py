@@ -29,8 +29,9 @@ Szegedy et al. 2015, CVPR (arXiv:1409.4842), section 5, table 1, figures 2b and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astrocnn.backend import Tensor
 from astrocnn.models.architectures.base import Reference
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ _MODULES = {
 }
 
 
-def features(image: Any, scalars: Any, block: Block) -> Any:
+def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 1024)."""
     large = block.large_stem(image)
     x = block.conv(image, 64, 7, strides=2 if large else 1, initializer="he_normal")
@@ -72,7 +73,7 @@ def features(image: Any, scalars: Any, block: Block) -> Any:
     return block.global_pool(x, scalars)
 
 
-def auxiliary(maps: Any, block: Block) -> Any:
+def auxiliary(maps: Tensor, block: Block) -> Tensor:
     """What an auxiliary head makes of the maps in the middle; shape (batch, 1024)."""
     x = block.pool(maps, min(5, int(maps.shape[1])), strides=3, kind="average")
     x = block.conv(x, 128, 1, initializer="he_normal")
@@ -80,10 +81,10 @@ def auxiliary(maps: Any, block: Block) -> Any:
     return block.dropout(x, 0.7)
 
 
-def _inception(x: Any, filters: tuple[int, ...], block: Block) -> Any:
+def _inception(x: Tensor, filters: tuple[int, ...], block: Block) -> Tensor:
     one, before_three, three, before_five, five, pooled = filters
 
-    def conv(t: Any, count: int, window: int) -> Any:
+    def conv(t: Tensor, count: int, window: int) -> Tensor:
         return block.conv(t, count, window, initializer="he_normal")
 
     return block.concatenate(
@@ -94,5 +95,5 @@ def _inception(x: Any, filters: tuple[int, ...], block: Block) -> Any:
     )
 
 
-def _halve(x: Any, block: Block) -> Any:
+def _halve(x: Tensor, block: Block) -> Tensor:
     return block.pool(x, 3, strides=2, padding="same")

@@ -19,8 +19,9 @@ LeCun et al. 1998, Proc. IEEE 86, 2278, section II.B, figure 2 and table 1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astrocnn.backend import Tensor
 from astrocnn.models.architectures.base import Reference
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ __all__ = ["REFERENCE", "features"]
 REFERENCE = Reference("LeCun et al. 1998, with full connections", 32, 1, 10, 61_706)
 
 
-def features(image: Any, scalars: Any, block: Block) -> Any:
+def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 84)."""
     x = block.conv(image, 6, 5, padding="valid", activation="tanh")
     x = block.pool(x, kind="average")

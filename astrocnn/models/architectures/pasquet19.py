@@ -33,8 +33,9 @@ published with it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astrocnn.backend import Tensor
 from astrocnn.models.architectures.base import Reference
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ REFERENCE = Reference("Pasquet et al. 2019", 64, 5, 180, 27_596_372, n_scalars=1
 HEAD_DROPOUT = 0.5
 
 
-def features(image: Any, scalars: Any, block: Block) -> Any:
+def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 1096)."""
     x = _conv(image, 64, 5, block)
     x = _halve(x, block)
@@ -64,7 +65,7 @@ def features(image: Any, scalars: Any, block: Block) -> Any:
     return block.dense(x, 1096, initializer="he_normal")
 
 
-def _inception(x: Any, inner: int, outer: int, block: Block, widest: int = 5) -> Any:
+def _inception(x: Tensor, inner: int, outer: int, block: Block, widest: int = 5) -> Tensor:
     branches = [_conv(x, outer, 1, block)]
     for window in range(3, widest + 1, 2):
         branches.append(_conv(_conv(x, inner, 1, block), outer, window, block))
@@ -73,9 +74,9 @@ def _inception(x: Any, inner: int, outer: int, block: Block, widest: int = 5) ->
     return block.concatenate(*branches)
 
 
-def _conv(x: Any, filters: int, window: int, block: Block) -> Any:
+def _conv(x: Tensor, filters: int, window: int, block: Block) -> Tensor:
     return block.conv(x, filters, window, activation="prelu", initializer="he_normal")
 
 
-def _halve(x: Any, block: Block) -> Any:
+def _halve(x: Tensor, block: Block) -> Tensor:
     return block.pool(x, 2, padding="same", kind="average")

@@ -18,8 +18,9 @@ Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astrocnn.backend import Tensor
 from astrocnn.models.architectures.base import Reference
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ REFERENCE = Reference("counted by hand", 64, 3, 3, 1_173_987)
 HEAD_DROPOUT = 0.5
 
 
-def features(image: Any, scalars: Any, block: Block) -> Any:
+def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 256)."""
     x = image
     for filters in (32, 64, 128, 256):

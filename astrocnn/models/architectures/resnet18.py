@@ -10,8 +10,9 @@ He et al. 2016, CVPR, 770 (arXiv:1512.03385), table 1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astrocnn.backend import Tensor
 from astrocnn.models.architectures._residual import residual
 from astrocnn.models.architectures.base import Reference
 
@@ -23,6 +24,6 @@ __all__ = ["REFERENCE", "features"]
 REFERENCE = Reference("He et al. 2016", 224, 3, 1000, 11_689_512)
 
 
-def features(image: Any, scalars: Any, block: Block) -> Any:
+def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 512)."""
     return residual(image, scalars, block, (2, 2, 2, 2))

@@ -22,8 +22,9 @@ Busca & Balland 2018, arXiv:1808.09955, section 3; layer sizes from the network 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astrocnn.backend import Tensor
 from astrocnn.models.architectures.base import Reference
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ IMAGE = False
 REFERENCE = Reference("Busca & Balland 2018, padded", 0, 0, 6, 582_706, n_scalars=443)
 
 
-def features(image: Any, scalars: Any, block: Block) -> Any:
+def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 100)."""
     x = block.reshape(scalars, (int(scalars.shape[-1]), 1))
     for _ in range(4):

@@ -17,8 +17,9 @@ Simonyan & Zisserman 2015, ICLR (arXiv:1409.1556), tables 1 and 2, section 3.1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astrocnn.backend import Tensor
 from astrocnn.models.architectures.base import Reference
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ REFERENCE = Reference("Simonyan & Zisserman 2015", 224, 3, 1000, 138_357_544)
 HEAD_DROPOUT = 0.5
 
 
-def features(image: Any, scalars: Any, block: Block) -> Any:
+def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 4096)."""
     x = image
     for count, filters in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
