@@ -110,9 +110,9 @@ def split_rows(
     ----------
     shards : Shards
     task : Task
-        Says what a label is.
+        Defines the labels.
     inputs : Inputs, optional
-        What a row must have, see `usable`; those of the shards by default.
+        What a row must have, see `find_usable_rows`; those of the shards by default.
     fractions : (float, float, float)
         Expected parts; they add up to 1.
     seed : int

@@ -19,7 +19,10 @@ from astrocnn.imaging.normalization_fitter import WARM_UP_IMAGES
 from astrocnn.progress import track
 from astrocnn.targets import Task
 
-__all__ = ["build_dataset", "fit_normalization", "loader", "normalizer"]
+__all__ = [
+    "build_dataset",
+    "fit_normalization",
+]
 
 CHUNK_BYTES = 32 << 20
 
@@ -68,7 +71,7 @@ ALIGNMENT = 64
 BLOCK_BYTES = 1 << 23
 
 
-def loader(
+def _build_loader(
     shards: Shards, rows: np.ndarray, inputs: Inputs, extras: list[np.ndarray], normalize: bool
 ) -> Callable[[np.ndarray, np.ndarray], list[np.ndarray]]:
     """Images of some of the rows with what goes along, gathered block by block."""
@@ -94,7 +97,7 @@ def loader(
     return load
 
 
-def normalizer(inputs: Inputs) -> Callable[[np.ndarray], np.ndarray]:
+def _build_normalizer(inputs: Inputs) -> Callable[[np.ndarray], np.ndarray]:
     """Normalization in numpy, block by block.
 
     It gives what `Normalization.apply` gives in the graph; blocks that stay in the cache, and an
@@ -185,7 +188,7 @@ def build_dataset(
     InputsError
         If inputs with bands carry no normalization, or the shards are of another kind.
     ConfigError
-        If the augmentation destroys what the labels are about, or there are no images.
+        If the augmentation destroys what the labels depend on, or there are no images.
     CatalogError
         If a label or a scalar is not among the columns of the shards.
     """
@@ -200,14 +203,14 @@ def build_dataset(
     if rows.ndim != 1 or not len(rows):
         raise ConfigError("A data set needs at least one row.", received=f"shape {rows.shape}")
     if batch_size < 1:
-        raise ConfigError("A batch holds at least one object.", received=batch_size)
+        raise ConfigError(f"`batch_size` must be at least 1; got {batch_size}.")
     plan = _plan(augmentation, task, inputs)
     extras = _extras(shards, rows, task, inputs, weights or {})
     indices = _batches_of_indices(len(rows), batch_size, shuffle, seed, first_epoch)
     if not inputs.bands:
         if plan.steps:
             raise ConfigError(
-                "There are no images to augment.",
+                "Augmentation needs images.",
                 received=[type(step).__name__ for step in plan.steps],
                 hint="leave the augmentation out, or give the inputs bands",
             )
@@ -216,8 +219,8 @@ def build_dataset(
     # The symmetries of the square cost least while the pixels are copied out of the shards.
     turn = plan.steps[0] if plan.steps and isinstance(plan.steps[0], D4) else None
     at_once = len(plan.steps) == (0 if turn is None else 1)
-    load = loader(shards, rows, inputs, [extras[name] for name in names], normalize=at_once)
-    finish = normalizer(inputs)
+    load = _build_loader(shards, rows, inputs, [extras[name] for name in names], normalize=at_once)
+    finish = _build_normalizer(inputs)
 
     def batch(chosen: tf.Tensor, seed: tf.Tensor) -> Any:
         elements = tf.zeros((0,), tf.int32)
@@ -310,7 +313,7 @@ def _extras(
 
 
 def _from_table(extras: dict[str, np.ndarray], task: Task | None) -> Callable[..., Any]:
-    """Batches of a model that looks at no image."""
+    """Batches of a model without images."""
     columns = {name: tf.constant(values) for name, values in extras.items()}
 
     def batch(chosen: tf.Tensor, _: tf.Tensor) -> Any:

@@ -17,15 +17,22 @@ from astrocnn import __version__, atomic
 from astrocnn.errors import AstrocnnError, ImageError
 from astrocnn.imaging import Inputs
 
-__all__ = ["Found", "inspect", "name_of", "read_table", "remove_leftovers", "write"]
+__all__ = [
+    "ShardHeader",
+    "read_header",
+    "format_name",
+    "read_table",
+    "remove_leftovers",
+    "write_shard",
+]
 
 BLOCK = 2880
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
-class Found:
-    """What stands in a shard: rows, where the pixels begin [byte], and its fingerprint."""
+class ShardHeader:
+    """Facts of a shard: rows, where the pixels begin [byte], and its fingerprint."""
 
     rows: int
     offset: int
@@ -33,7 +40,7 @@ class Found:
     fingerprint: Mapping[str, str]
 
 
-def name_of(number: int) -> str:
+def format_name(number: int) -> str:
     """File name of a shard."""
     return f"shard-{number:06d}.fits"
 
@@ -47,7 +54,7 @@ def remove_leftovers(directory: Path) -> None:
 def content_hashes(images: np.ndarray) -> np.ndarray:
     """A hash of the pixels of each image; empty for one without any data.
 
-    Objects without an image show nothing, so they are nobody's duplicate.
+    Objects without an image are duplicates of none, whatever their number.
     """
     hashes = [
         "" if np.isnan(image).all() else hashlib.blake2b(image, digest_size=12).hexdigest()
@@ -56,7 +63,7 @@ def content_hashes(images: np.ndarray) -> np.ndarray:
     return np.array(hashes, dtype="S24")
 
 
-def write(
+def write_shard(
     path: Path,
     images: np.ndarray,
     columns: Sequence[fits.Column],
@@ -73,7 +80,7 @@ def write(
     columns : sequence of fits.Column
         The table.
     fingerprint : mapping of str to str
-        Header cards by which a later run knows its own shards.
+        Header cards by which a later run recognizes its own shards.
     comments : mapping of str to str
         Descriptions of columns.
 
@@ -100,7 +107,7 @@ def write(
             table.header[f"TCOMM{number}"] = comments[column.name]
     try:
         with atomic.replacing(path) as temporary, open(temporary, "wb") as stream:
-            # Not by astropy, whose errors do not tell a full disk from another trouble.
+            # Not by astropy, whose errors do not distinguish a full disk from another failure.
             pixels = images.data if images.size else b""
             for block in (_header(primary), _header(image), pixels, _whole(table)):
                 stream.write(block)
@@ -110,7 +117,7 @@ def write(
         if error.errno not in FULL:
             raise
         raise AstrocnnError(
-            f"There is no room left to write '{path.name}' in '{path.parent}'.",
+            f"No space left to write '{path.name}' in '{path.parent}'.",
             received=str(error.strerror),
             hint="the finished shards are kept: make room and run the same command again",
         ) from error
@@ -128,8 +135,8 @@ def _whole(table: fits.BinTableHDU) -> bytes:
     return stream.getvalue()[len(_header(first)) :]
 
 
-def inspect(path: Path, keys: Sequence[str]) -> Found | None:
-    """Look at a shard; None when it is not one, or not whole.
+def read_header(path: Path, keys: Sequence[str]) -> ShardHeader | None:
+    """Read the header of a shard; None if it is none, or is truncated.
 
     Parameters
     ----------
@@ -144,7 +151,7 @@ def inspect(path: Path, keys: Sequence[str]) -> Found | None:
             pixels = image.header["NAXIS"] == 0 or image.header["BITPIX"] == -32
             if not pixels or path.stat().st_size < end:
                 return None
-            return Found(
+            return ShardHeader(
                 rows=table.header["NAXIS2"],
                 offset=image.fileinfo()["datLoc"],
                 bytes=path.stat().st_size,

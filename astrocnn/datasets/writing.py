@@ -130,7 +130,7 @@ def write_shards(
     Raises
     ------
     InputsError
-        If the source is of another kind, or the folder holds shards of something else.
+        If the source is of another kind, or the folder holds shards of other data.
     CatalogError
         If a column is not there or FITS cannot hold it, the source has other rows, or a scalar
         holds numbers that usually mean "not measured" (`Catalog.refuse_sentinels`).
@@ -152,7 +152,7 @@ def write_shards(
         per_row = 4 * inputs.size**2 * inputs.n_bands
         rows_per_shard = min(MOST_ROWS, max(1, MOST_BYTES // max(1, per_row)))
     if rows_per_shard < 1:
-        raise ConfigError("A shard holds at least one row.", received=rows_per_shard)
+        raise ConfigError(f"`rows_per_shard` must be at least 1; got {rows_per_shard}.")
     catalog.refuse_sentinels(inputs.scalars)
     own = own_columns(catalog)
     stored, values = _encode_all(catalog, columns)
@@ -171,15 +171,15 @@ def write_shards(
     entries: list[dict[str, Any]] = []
     for number, start in track(enumerate(starts), "cutting", total=len(starts)):
         rows = order[start : start + rows_per_shard]
-        path = directory / shard_file.name_of(number)
+        path = directory / shard_file.format_name(number)
         found = done.get(path.name)
         if found is None or found.rows != len(rows):
             images, fresh = _cut(source, inputs, rows, flags)
             kept = [(s, v[rows]) for s, v in zip(stored, values, strict=True)]
             kept = [*((s, v[rows]) for s, v in own), *fresh, *kept]
             table = [fits_column(s, v) for s, v in kept]
-            shard_file.write(path, images, table, inputs, fingerprint, OWN)
-            found = shard_file.inspect(path, list(CARDS))
+            shard_file.write_shard(path, images, table, inputs, fingerprint, OWN)
+            found = shard_file.read_header(path, list(CARDS))
             hashed.pop(path.name, None)
         assert found is not None
         entry = {"rows": found.rows, "offset": found.offset, "bytes": found.bytes}
@@ -283,17 +283,17 @@ def _hashed(directory: Path, fingerprint: dict[str, str]) -> dict[str, str]:
     return {entry["file"]: entry["sha256"] for entry in manifest["shards"]}
 
 
-def _finished(directory: Path, fingerprint: dict[str, str]) -> dict[str, shard_file.Found]:
+def _finished(directory: Path, fingerprint: dict[str, str]) -> dict[str, shard_file.ShardHeader]:
     """Whole shards of this very work by file name; shards of other work are refused."""
     finished = {}
     for path in sorted(directory.glob("shard-*.fits")):
-        found = shard_file.inspect(path, list(CARDS))
+        found = shard_file.read_header(path, list(CARDS))
         if found is None:
             continue
         other = [CARDS[key] for key in CARDS if found.fingerprint[key] != fingerprint[key]]
         if other:
             raise InputsError(
-                f"The folder '{directory}' holds shards of something else.",
+                f"The folder '{directory}' holds shards of other data.",
                 received="other " + "; other ".join(other),
                 hint="choose another folder, or remove this one (in Python: resume=False)",
             )

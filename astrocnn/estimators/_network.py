@@ -244,8 +244,8 @@ def start_from(model: keras.Model, task: Task, inputs: Inputs, start: Any) -> di
     transferred = transfer_weights(
         start.model_,
         model,
-        old_sees=InputNames(start.inputs.bands, start.inputs.scalars),
-        new_sees=InputNames(inputs.bands, inputs.scalars),
+        old_inputs=InputNames(start.inputs.bands, start.inputs.scalars),
+        new_inputs=InputNames(inputs.bands, inputs.scalars),
         heads=[name for name, family in after.items() if before.get(name) == family],
     )
     return {

@@ -1,6 +1,6 @@
 """The layers every architecture is made of, with the options applied in one place.
 
-An architecture says what its paper says; a `Block` lets `Options` override it, names each layer
+An architecture follows its paper; a `Block` lets `Options` override it, names each layer
 (``conv1``, ``pool1``, ``dropout1``, ...), and is the only maker of dropout layers.
 """
 
@@ -50,15 +50,15 @@ class Block:
     Parameters
     ----------
     options : Options
-        Overrides what an architecture asks for.
+        Overrides the choices of an architecture.
 
     Notes
     -----
     Tensors are (batch, height, width, channels), (batch, length, channels) for spectra, (batch,
     height, width, 8, channels) for maps of eight orientations, or (batch, channels).
 
-    What the options ask for and a layer cannot do is collected in `mistakes`, and the layer is made
-    without it, so that all mistakes can be reported at once.
+    What the options request and a layer cannot do is collected in `errors`, and the layer is made
+    without it, so that all errors can be reported at once.
     """
 
     def __init__(self, options: Options | None = None) -> None:
@@ -68,8 +68,8 @@ class Block:
         self._rates_used = 0
 
     @property
-    def mistakes(self) -> list[ConfigError]:
-        """What the options asked for and the layers made so far cannot do."""
+    def errors(self) -> list[ConfigError]:
+        """What the options request and the layers made so far cannot do."""
         return [
             ConfigError(f"{what}.", received=", ".join(where))
             for what, where in self._impossible.items()
@@ -107,7 +107,9 @@ class Block:
         if options.strides and not self._count["conv"]:
             strides = options.strides
         if orientations and strides > 1:
-            self._cannot("Maps of eight orientations are convolved in steps of one pixel", "conv1")
+            self._note_impossible(
+                "Maps of eight orientations are convolved in steps of one pixel", "conv1"
+            )
             strides = 1
         if strides == 1 and window > 1:
             dilation *= options.dilation
@@ -168,7 +170,7 @@ class Block:
             return layers.GroupNormalization(-1, name=name)(x)
         groups = self.options.groups or math.gcd(channels, 32)
         if channels % groups:
-            self._cannot(
+            self._note_impossible(
                 f"groups = {groups} does not divide the channels of every layer",
                 f"{name} ({channels})",
             )
@@ -184,7 +186,7 @@ class Block:
             return layers.PReLU(shared_axes=axes or None, name=name)(x)
         if activation == "maxout":
             if x.shape[-1] % 2:
-                self._cannot(
+                self._note_impossible(
                     "activation = maxout takes units in pairs, and a layer has an odd number",
                     f"{name} ({x.shape[-1]})",
                 )
@@ -244,7 +246,7 @@ class Block:
         """
         if tuple(first.shape) != tuple(second.shape):
             if self.options.activation == "maxout":
-                self._cannot(
+                self._note_impossible(
                     "activation = maxout halves the maps, which then cannot be added to a shortcut",
                     f"{first.shape[-1]} maps and {second.shape[-1]}",
                 )
@@ -280,7 +282,7 @@ class Block:
         return layers.Reshape(shape, name=self._name("reshape"))(x)
 
     def scale(self, x: Tensor, initial: float = 1e-6) -> Tensor:
-        """A trained factor for each channel, nearly silent at first."""
+        """A trained factor for each channel, near zero at first."""
         return LayerScale(initial, name=self._name("scale"))(x)
 
     def dropout(self, x: Tensor, rate: float) -> Tensor:
@@ -353,8 +355,8 @@ class Block:
     def _read_out(self, x: Tensor, kind: str) -> Tensor:
         kind = self.options.readout or kind
         if kind == "flatten" and len(x.shape) == 5:
-            self._cannot(
-                "readout = flatten keeps the orientations apart, which the network makes alike",
+            self._note_impossible(
+                "readout = flatten keeps the orientations apart, which the network treats as equal",
                 f"maps in {x.shape[-2]} orientations",
             )
             kind = "average"
@@ -365,7 +367,7 @@ class Block:
     def _join(self, x: Tensor, scalars: Tensor) -> Tensor:
         return x if scalars is None else self.concatenate(x, scalars)
 
-    def _cannot(self, what: str, where: str) -> None:
+    def _note_impossible(self, what: str, where: str) -> None:
         self._impossible.setdefault(what, []).append(where)
 
     def _name(self, kind: str) -> str:

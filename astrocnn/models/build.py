@@ -66,7 +66,7 @@ def build_model(
     Raises
     ------
     ConfigError
-        If there is no such architecture, or if its layers cannot do what the options ask for.
+        If there is no such architecture, or if its layers cannot do what the options request.
     ModelError
         If it needs an image and there is none, or the reverse, if the image is too small for it
         (the message names the smallest size), or if the targets or the numbers of channels make
@@ -107,9 +107,9 @@ def smallest_size(
     architecture : str or callable
         As for `build_model`.
     n_channels : int
-        Bands; without influence on the answer for the architectures here.
+        Bands; without influence on the result for the architectures here.
     options : Options, optional
-        Variations; ``padding="valid"`` asks for larger images.
+        Variations; ``padding="valid"`` needs larger images.
     above : int
         A size known to be too small, to save time.
 
@@ -165,7 +165,7 @@ def _assemble(
     block = Block(options)
     features = leaf(inputs.get("image"), inputs.get("scalars"), block)
     features = block.head_dropout(features, plugins.declared(leaf, "HEAD_DROPOUT", 0.0))
-    raise_errors([*block.mistakes, *check_auxiliary(leaf, options)])
+    raise_errors([*block.errors, *check_auxiliary(leaf, options)])
     taken = {layer.name for layer in keras.Model(inputs, features).layers}
     outputs = {}
     for name, units in heads.items():
@@ -259,8 +259,8 @@ def add_auxiliary_heads(
     -------
     trained : keras.Model
         With outputs for each place and target beside those of `model`.
-    answers : dict of str to str
-        The target that each of them answers.
+    targets : dict of str to str
+        The target of each auxiliary output.
 
     References
     ----------
@@ -270,7 +270,7 @@ def add_auxiliary_heads(
         return model, {}
     leaf = plugins.load("architectures", architecture or model.name, trusted=True)
     places, auxiliary = plugins.declared(leaf, "AUXILIARY"), plugins.declared(leaf, "auxiliary")
-    outputs, answers = dict(model.output), {}
+    outputs, targets = dict(model.output), {}
     for number, place in enumerate(places, 1):
         features = auxiliary(model.get_layer(place).output, _Named(number, options))
         for target in task.targets:
@@ -278,8 +278,8 @@ def add_auxiliary_heads(
             while name in outputs:
                 name += "_"
             head = layers.Dense(target.family.units, dtype="float32", name=f"head_of_{name}")
-            outputs[name], answers[name] = head(features), target.name
-    return keras.Model(model.input, outputs, name=model.name), answers
+            outputs[name], targets[name] = head(features), target.name
+    return keras.Model(model.input, outputs, name=model.name), targets
 
 
 def check_auxiliary(leaf: Callable[..., Any], options: Options) -> list[ConfigError]:

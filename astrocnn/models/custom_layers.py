@@ -96,7 +96,8 @@ class LayerScale(layers.Layer):
     Parameters
     ----------
     initial : float
-        Value of all factors before training; a small one makes a residual branch silent at first.
+        Value of all factors before training; with a small one a residual branch contributes
+        nothing at first.
     """
 
     def __init__(self, initial: float = 1e-6, **kwargs: Any) -> None:
@@ -418,7 +419,7 @@ def _places(side: int, over_group: bool) -> NDArray[np.int32]:
     inverse = [int(np.flatnonzero(_PRODUCT[g] == 0)[0]) for g in range(ORIENTATIONS)]
     turned = []
     for g in range(ORIENTATIONS):
-        # The kernel turned by g answers to orientation h as the kernel itself to g^-1 h.
+        # The kernel turned by g responds to orientation h as the kernel itself to g^-1 h.
         order = [_PRODUCT[inverse[g], h] for h in range(ORIENTATIONS)]
         turned.append(act_on_array(g, places)[:, :, order].ravel())
     return np.stack(turned).astype("int32")

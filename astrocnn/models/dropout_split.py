@@ -89,7 +89,7 @@ def mask_shape(layer: Any, x: Any) -> tuple[int, ...]:
         shape = [have if n is None else n for have, n in zip(shape, noise[1:], strict=True)]
     if any(n is None for n in shape):
         raise ModelError(
-            f"The dropout layer '{layer.name}' sees feature maps of no fixed size.",
+            f"The dropout layer '{layer.name}' acts on feature maps of no fixed size.",
             received=tuple(x.shape),
             hint="give the network's Input a fixed height and width",
         )
@@ -107,12 +107,12 @@ class DropoutSplit(NamedTuple):
     prefix: Any
     """Model from the network's inputs to a list of tensors."""
     fixed: int
-    """How many tensors of the prefix go into the suffix; the others are answers already."""
+    """How many tensors of the prefix go into the suffix; the others are outputs already."""
     suffix: Any
-    """Model from the list of those tensors and one mask for each site to a dict of answers."""
+    """Model from the list of those tensors and one mask for each site to a dict of outputs."""
     sites: tuple[DropoutSite, ...]
     constant: tuple[str, ...]
-    """Names of answers that no dropout can change, in the order of the prefix's last tensors."""
+    """Names of outputs that no dropout can change, in the order of the prefix's last tensors."""
 
 
 class _Mask(layers.Layer):
@@ -157,9 +157,9 @@ def split_at_dropout(model: keras.Model) -> DropoutSplit:
     drawn = {name: t for name, t in outputs.items() if name not in constant}
     if not drawn:
         raise ModelError(
-            "The network has no dropout, so it cannot be drawn from.",
+            "Monte-Carlo dropout needs a network with dropout layers.",
             received=f"{len(graph.layers)} layers, none of them dropout at a rate above 0",
-            hint="build it with Options(head_dropout=0.5) and train again, or ask for 0 draws",
+            hint="build it with Options(head_dropout=0.5) and train again, or use draws = 0",
         )
     fixed = [tensor for tensor, _ in cut.boundary.values()]
     placeholders = [placeholder for _, placeholder in cut.boundary.values()]
@@ -174,7 +174,7 @@ def split_at_dropout(model: keras.Model) -> DropoutSplit:
 
 
 class _Cut:
-    """Walks through a network once, in the order of computation."""
+    """Traverses a network once, in the order of computation."""
 
     def __init__(self) -> None:
         self.random: set[int] = set()
@@ -246,13 +246,13 @@ def _functional(model: Any) -> Any:
     if isinstance(model, keras.Sequential):
         if not model.built:
             raise ModelError(
-                "The network does not know its input shape yet.",
-                hint="begin it with keras.Input, or call it once",
+                "The network has no input shape yet.",
+                hint="start it with keras.Input, or call it once",
             )
         model = model._functional
     if not hasattr(model, "_run_through_graph"):
         raise ModelError(
-            "Only networks that are a graph of layers can be drawn from.",
+            "Monte-Carlo dropout needs a network that is a graph of layers.",
             received=type(model).__name__,
             allowed="Functional and Sequential models",
         )

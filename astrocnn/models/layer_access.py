@@ -25,13 +25,13 @@ def find_layer(model: keras.Model, name: str) -> Any:
     raise ModelError(
         f"The network has no layer '{name}'.",
         # One text, since a list would be cut after twenty.
-        allowed=", ".join(f"{layer.name} {_said(model, layer)}" for layer in model.layers),
+        allowed=", ".join(f"{layer.name} {_format_shapes(model, layer)}" for layer in model.layers),
         hint=nearest(name, by_name),
     )
 
 
 def layer_output(model: keras.Model, name: str) -> Any:
-    """What a layer makes in this network: it may work in others too.
+    """Output of a layer in this network; it may be shared with others.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def convolutions(model: keras.Model) -> list[Any]:
         if len(getattr(getattr(layer, "kernel", None), "shape", ())) == 4
     ]
     if not found:
-        raise _without(model)
+        raise _build_no_maps_error(model)
     return found
 
 
@@ -76,10 +76,10 @@ def last_maps(model: keras.Model, *, oriented: bool = False) -> str:
         made = len(shapes) == 1 and not isinstance(layer, keras.layers.InputLayer)
         if made and len(shapes[0]) in axes and min(shapes[0][:2]) > 1:
             return str(layer.name)
-    raise _without(model)
+    raise _build_no_maps_error(model)
 
 
-def _without(model: keras.Model) -> ModelError:
+def _build_no_maps_error(model: keras.Model) -> ModelError:
     return ModelError(
         f"The network '{model.name}' has no convolution that keeps maps of the image.",
         allowed="networks with two-dimensional convolutions",
@@ -100,12 +100,12 @@ def _shapes(model: Any, layer: Any) -> list[tuple[int, ...]]:
     return [tuple(x.shape[1:]) for x in keras.tree.flatten(_outputs(model, layer))]
 
 
-def _said(model: Any, layer: Any) -> str:
+def _format_shapes(model: Any, layer: Any) -> str:
     return " and ".join(str(shape) for shape in _shapes(model, layer))
 
 
 def cut_after(model: keras.Model, layer: str | None = None) -> keras.Model:
-    """The network up to a layer: what it answers is one vector per object.
+    """The network up to a layer: its output is one vector per object.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def _before_heads(model: keras.Model) -> Any:
     made = head.operation._inbound_nodes[head.node_index].input_tensors
     if len(made) != 1:
         raise ModelError(
-            f"The network '{model.name}' has no single layer before its answers.",
+            f"The network '{model.name}' has no single layer before its outputs.",
             received=f"{len(made)} before '{head.operation.name}'",
             hint="name a layer",
         )

@@ -103,9 +103,9 @@ class MonteCarloDropout:
     -----
     Calling it is a pure function of tensors, which a backend may compile (``tf.function``,
     ``jax.jit``).  Draws are looped over inside it, so that memory does not grow with their number
-    beyond the answers; where only vectors follow the first dropout, ten draws are taken at a time.
+    beyond the outputs; where only vectors follow the first dropout, ten draws are taken at a time.
 
-    Row for row, answers have the same bits in any batch of one size; `evaluate_in_blocks`
+    Row for row, outputs have the same bits in any batch of one size; `evaluate_in_blocks`
     makes that hold for any number of rows.
 
     Examples
@@ -121,7 +121,7 @@ class MonteCarloDropout:
     def __init__(self, model: keras.Model, draws: int, seed: int = 0) -> None:
         self._split = split_at_dropout(model)
         if int(draws) < 1:
-            raise ModelError("There must be draws to draw.", received=draws, allowed="1 or more")
+            raise ModelError(f"`draws` must be at least 1; got {draws}.")
         self.draws, self.seed = int(draws), int(seed)
         vectors_only = all(
             len(tensor.shape) == 2
@@ -151,7 +151,7 @@ class MonteCarloDropout:
         Returns
         -------
         dict of str to tensor of shape (n_draws, n, units)
-            Raw answers of the network by output name, float32 where its heads are.
+            Raw outputs of the network by output name, float32 where its heads are.
         """
         once = self.prefix(x, training=False)
         return self.after(list(once) if isinstance(once, (list, tuple)) else [once])
@@ -167,7 +167,7 @@ class MonteCarloDropout:
         return self._split.suffix
 
     def after(self, once: list[Any]) -> dict[str, Any]:
-        """Draw from what `prefix` made of a batch; answers as those of a call."""
+        """Draw from what `prefix` made of a batch; outputs as those of a call."""
         parts, g = self._split, self._together
         fixed, constant = once[: parts.fixed], once[parts.fixed :]
         n = ops.shape(once[0])[0]
@@ -180,20 +180,20 @@ class MonteCarloDropout:
                 mask = ops.cast(ops.take(kept, group, axis=0), site.dtype)
                 mask = mask if site.gain == 1 else mask * site.gain
                 masks.append(mask if g == 1 else ops.repeat(mask, n, axis=0))
-            answers = parts.suffix([*fixed, *masks], training=False)
-            answers = {
-                key: ops.reshape(value, (g, -1, *value.shape[1:])) for key, value in answers.items()
+            outputs = parts.suffix([*fixed, *masks], training=False)
+            outputs = {
+                key: ops.reshape(value, (g, -1, *value.shape[1:])) for key, value in outputs.items()
             }
-            return answers, answers
+            return outputs, outputs
 
         start = {
             key: ops.zeros((g, n, *value.shape[1:]), dtype=value.dtype)
             for key, value in parts.suffix.output.items()
         }
-        _, answers = ops.scan(draw, start, ops.convert_to_tensor(self._groups))
+        _, outputs = ops.scan(draw, start, ops.convert_to_tensor(self._groups))
         samples = {
             key: ops.reshape(value, (-1, n, *value.shape[3:]))[: self.draws]
-            for key, value in answers.items()
+            for key, value in outputs.items()
         }
         for name, value in zip(parts.constant, constant, strict=True):
             samples[name] = ops.repeat(ops.expand_dims(value, 0), self.draws, axis=0)
@@ -201,7 +201,7 @@ class MonteCarloDropout:
 
 
 def build_sampler(model: keras.Model, draws: int, seed: int = 0) -> keras.Model:
-    """A model with the inputs of a network, whose answers are draws from it.
+    """A Monte-Carlo dropout sampler: a model with the inputs of a network, and draws as outputs.
 
     Parameters
     ----------

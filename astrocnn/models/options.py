@@ -52,14 +52,14 @@ class Options:
         each dropout layer in order, the one before the head included when there is one.
     head_dropout : float, optional
         Rate of one dropout layer between the features and the head, which makes any
-        architecture able to say how uncertain it is.
+        architecture able to estimate its uncertainty.
     spatial_dropout : float
         Rate at which whole feature maps are dropped after each convolution and its activation
         [4]_, beside the dropout of the architecture.
     initializer : str, optional
         Of all kernels of hidden layers: ``"he"`` (normal, variance 2/n, for ReLU), ``"glorot"``
         (uniform), ``"lecun"`` (normal, variance 1/n), or a longer name to choose the law;
-        ``"constant"`` sets all weights alike, so that all units of a layer stay alike in training.
+        ``"constant"`` sets all weights equal, so that all units of a layer stay equal in training.
     l2 : float
         Penalty on the squares of all kernels of hidden layers.
     padding : str, optional
@@ -77,18 +77,18 @@ class Options:
         pixels and more at once, ``"small"`` keeps the resolution of small stamps.  Chosen by the
         size when None.
     auxiliary : float
-        Weight of the losses of auxiliary heads, which answer from the middle of the network and
+        Weight of the losses of auxiliary heads, which predict from the middle of the network and
         exist in training only, for networks of a paper that has them: ``"googlenet"``, with 0.3.
     readout : str, optional
         What feature maps become before the dense layers or the head: ``"flatten"``, all their
-        pixels, or the ``"average"`` or ``"max"`` of each map [5]_, which ask for fewer weights and
+        pixels, or the ``"average"`` or ``"max"`` of each map [5]_, which need fewer weights and
         do not care where on the image something is.
 
     Raises
     ------
     ConfigError
         If values are out of range, names are unknown (with the nearest known one), or options
-        contradict each other: all mistakes at once.
+        contradict each other: all errors at once.
 
     References
     ----------
@@ -117,11 +117,11 @@ class Options:
     readout: str | None = None
 
     def __post_init__(self) -> None:
-        raise_errors(list(self._mistakes()))
+        raise_errors(list(self._errors()))
         if isinstance(self.dropout, (list, tuple)):
             object.__setattr__(self, "dropout", tuple(float(r) for r in self.dropout))
 
-    def _mistakes(self) -> Iterator[ConfigError]:
+    def _errors(self) -> Iterator[ConfigError]:
         for name, allowed in ALLOWED.items():
             value = getattr(self, name)
             if value is not None and value not in allowed:
@@ -187,24 +187,24 @@ class Options:
         return cls(**values)
 
 
-def raise_errors(mistakes: Sequence[ConfigError]) -> None:
-    """Raise all mistakes in options as one error; nothing when there are none.
+def raise_errors(errors: Sequence[ConfigError]) -> None:
+    """Raise all errors in options as one error; nothing when there are none.
 
     Parameters
     ----------
-    mistakes : sequence of ConfigError
+    errors : sequence of ConfigError
         What is wrong, one sentence each.
 
     Raises
     ------
     ConfigError
-        The only mistake itself, or one error that lists them all.
+        The only error itself, or one error that lists them all.
     """
-    if len(mistakes) == 1:
-        raise mistakes[0]
-    if mistakes:
-        listed = "\n".join(f"{i}. {mistake}" for i, mistake in enumerate(mistakes, 1))
-        raise ConfigError(f"{len(mistakes)} options of the network cannot be as given.\n{listed}")
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        listed = "\n".join(f"{i}. {error}" for i, error in enumerate(errors, 1))
+        raise ConfigError(f"{len(errors)} options of the network are invalid.\n{listed}")
 
 
 def _outside(name: str, value: Any, upper: float | None) -> Iterator[ConfigError]:

@@ -1,4 +1,4 @@
-"""What each layer of a network makes, holds, costs and sees.
+"""Shape, size, cost and receptive field of each layer of a network.
 
 References
 ----------
@@ -44,7 +44,7 @@ class LayerSummary(NamedTuple):
     """Bytes of the output, for one object."""
 
 
-class _Sight(NamedTuple):
+class _Field(NamedTuple):
     field: int
     stride: int
 
@@ -91,7 +91,7 @@ def summarize_layers(model: keras.Model) -> list[LayerSummary]:
             received=type(model).__name__,
             allowed="Functional and built Sequential models",
         )
-    seen: dict[int, _Sight | None] = {}
+    fields_by_tensor: dict[int, _Field | None] = {}
     rows: dict[str, LayerSummary] = {}
     for depth in sorted(model._nodes_by_depth, reverse=True):
         for node in model._nodes_by_depth[depth]:
@@ -102,10 +102,10 @@ def summarize_layers(model: keras.Model) -> list[LayerSummary]:
                     received=layer.name,
                     hint="summarize it by itself",
                 )
-            before = [seen[id(t)] for t in node.input_tensors]
+            before = [fields_by_tensor[id(t)] for t in node.input_tensors]
             output = keras.tree.flatten(node.outputs)[0]
-            sight = _sight(layer, before, output)
-            seen.update((id(t), sight) for t in node.outputs)
+            field_here = _compute_field(layer, before, output)
+            fields_by_tensor.update((id(t), field_here) for t in node.outputs)
             # A layer used twice has its weights once, and costs each time.
             earlier = rows.get(layer.name)
             cost = _multiply_adds(layer, output.shape)
@@ -115,26 +115,26 @@ def summarize_layers(model: keras.Model) -> list[LayerSummary]:
                 output_shape=tuple(int(n) for n in output.shape[1:]),
                 parameters=sum(math.prod(w.shape) for w in getattr(layer, "weights", ())),
                 multiply_adds=cost + (earlier.multiply_adds if earlier else 0),
-                receptive_field=sight.field if sight else None,
-                stride=sight.stride if sight else None,
+                receptive_field=field_here.field if field_here else None,
+                stride=field_here.stride if field_here else None,
                 memory=sum(_bytes(t) for t in node.outputs),
             )
     return list(rows.values())
 
 
-def _sight(layer: Any, before: list[_Sight | None], output: Any) -> _Sight | None:
+def _compute_field(layer: Any, before: list[_Field | None], output: Any) -> _Field | None:
     if not before:
-        return _Sight(1, 1) if len(output.shape) > 2 else None
+        return _Field(1, 1) if len(output.shape) > 2 else None
     if isinstance(layer, layers.Reshape) and len(output.shape) == 3:
-        return _Sight(1, 1)  # scalars that become a spectrum
-    if any(sight is None for sight in before) or isinstance(layer, _WHOLE):
+        return _Field(1, 1)  # scalars that become a spectrum
+    if any(field_here is None for field_here in before) or isinstance(layer, _WHOLE):
         return None
-    field = max(sight.field for sight in before if sight)
-    stride = max(sight.stride for sight in before if sight)
+    field = max(field_here.field for field_here in before if field_here)
+    stride = max(field_here.stride for field_here in before if field_here)
     window = _first(getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", 1))
     step = _first(getattr(layer, "strides", 1) or window)
     spread = _first(getattr(layer, "dilation_rate", 1))
-    return _Sight(field + (window - 1) * spread * stride, stride * step)
+    return _Field(field + (window - 1) * spread * stride, stride * step)
 
 
 def _multiply_adds(layer: Any, shape: Any) -> int:

@@ -1,7 +1,7 @@
 """Begin with the weights of a trained network.
 
 Layers are found again by their names, so both networks are of one architecture with the same
-options.  They may differ in what they see and in what they predict: bands, scalars, targets.
+options.  They may differ in their inputs and targets: bands, scalars, targets.
 Options without a part in what the weights mean (dropout, initializer, penalty) may differ too.
 
 References
@@ -24,7 +24,7 @@ from astrocnn.errors import ModelError
 __all__ = ["InputNames", "TransferSummary", "get_body_layers", "transfer_weights"]
 
 # Layers that carry nothing over: they may be there in one network only.
-_WITHOUT = (
+_WEIGHTLESS = (
     keras.layers.InputLayer,
     keras.layers.Concatenate,
     keras.layers.Dropout,
@@ -39,7 +39,7 @@ _SHOWN = 6
 
 
 class InputNames(NamedTuple):
-    """Names of what a network sees."""
+    """Names of the inputs of a network."""
 
     bands: Sequence[str] = ()
     """Of the image, in the order of its channels; the channels of their masks follow, if any."""
@@ -61,16 +61,16 @@ def transfer_weights(
     old: keras.Model,
     new: keras.Model,
     *,
-    old_sees: InputNames | None = None,
-    new_sees: InputNames | None = None,
+    old_inputs: InputNames | None = None,
+    new_inputs: InputNames | None = None,
     heads: Collection[str] = (),
 ) -> TransferSummary:
     """Give a network the weights of a trained one.
 
-    The kernels of a band that both see are those of the old network, those of any other band are
+    The kernels of a band that both have are those of the old network, those of any other band are
     the mean over the old bands; all are then scaled by the ratio of the numbers of bands, and
-    shifted alike by what still lacks, so that an image with equal bands is answered as before.
-    Weights of a scalar that only the new network sees are 0 where their layer is not a fresh head.
+    shifted by an equal amount, so that the output for an image with equal bands is unchanged.
+    Weights of a scalar that only the new network has are 0 where their layer is not a fresh head.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ def transfer_weights(
 
     Other Parameters
     ----------------
-    old_sees, new_sees : Seen, optional
-        What the two networks see; without them, the same.
+    old_inputs, new_inputs : InputNames, optional
+        Inputs of the two networks; by default the same.
     heads : collection of str
         Targets that mean the same to both, whose heads are taken too.
 
@@ -103,7 +103,7 @@ def transfer_weights(
         )
     old_heads, new_heads = _heads(old), _heads(new)
     before, after = _parts(old, old_heads), _parts(new, new_heads)
-    mistakes = list(_differences(before, after))
+    errors = list(_differences(before, after))
     pairs = [(before[name], layer) for name, layer in after.items() if name in before]
     fresh = [layer.name for target, layer in new_heads.items() if target not in heads]
     pairs += [
@@ -111,24 +111,26 @@ def transfer_weights(
         for target, layer in new_heads.items()
         if target in heads and target in old_heads
     ]
-    sees = (old_sees or InputNames(), new_sees or InputNames())
+    inputs = (old_inputs or InputNames(), new_inputs or InputNames())
     readers = {name: _readers(new, name) for name in ("image", "scalars")}
     planned = []
     for source, layer in pairs:
         weights = source.get_weights()
-        if layer.name in readers["image"] and tuple(sees[0].bands) != tuple(sees[1].bands):
-            weights[0] = _for_bands(weights[0], sees[0].bands, sees[1].bands)
-        if layer.name in readers["scalars"] and tuple(sees[0].scalars) != tuple(sees[1].scalars):
-            weights = _for_scalars(layer, weights, sees[0].scalars, sees[1].scalars)
+        if layer.name in readers["image"] and tuple(inputs[0].bands) != tuple(inputs[1].bands):
+            weights[0] = _for_bands(weights[0], inputs[0].bands, inputs[1].bands)
+        if layer.name in readers["scalars"] and tuple(inputs[0].scalars) != tuple(
+            inputs[1].scalars
+        ):
+            weights = _for_scalars(layer, weights, inputs[0].scalars, inputs[1].scalars)
         shapes = [tuple(w.shape) for w in weights], [tuple(w.shape) for w in layer.weights]
         if shapes[0] != shapes[1]:
-            mistakes.append(f"{layer.name}: shapes {shapes[0]} there, {shapes[1]} here")
+            errors.append(f"{layer.name}: shapes {shapes[0]} there, {shapes[1]} here")
         planned.append((source, layer, weights))
-    if mistakes:
-        more = f"; and {len(mistakes) - _SHOWN} more" if len(mistakes) > _SHOWN else ""
+    if errors:
+        more = f"; and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
         raise ModelError(
-            "The trained weights do not fit this network, which is built otherwise.",
-            received="; ".join(mistakes[:_SHOWN]) + more,
+            "The trained weights do not fit this network, which is built differently.",
+            received="; ".join(errors[:_SHOWN]) + more,
             hint="give this network the options and the stamp size of the trained one, or train "
             "from the beginning",
         )
@@ -170,7 +172,7 @@ def _parts(model: Any, heads: dict[str, Any]) -> dict[str, Any]:
     return {
         layer.name: layer
         for layer in model.layers
-        if layer.name not in left_out and not isinstance(layer, _WITHOUT)
+        if layer.name not in left_out and not isinstance(layer, _WEIGHTLESS)
     }
 
 
@@ -183,13 +185,13 @@ def _differences(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]
         if type(there) is not type(here):
             yield f"{name}: {type(there).__name__} there, {type(here).__name__} here"
             continue
-        said, says = _description(there), _description(here)
-        for key, value in says.items():
-            if said.get(key) != value:
-                yield f"{name}: {key} {said.get(key)} there, {value} here"
+        old, new = _describe(there), _describe(here)
+        for key, value in new.items():
+            if old.get(key) != value:
+                yield f"{name}: {key} {old.get(key)} there, {value} here"
 
 
-def _description(layer: Any) -> dict[str, Any]:
+def _describe(layer: Any) -> dict[str, Any]:
     return {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in layer.get_config().items()
@@ -203,13 +205,13 @@ def _readers(model: Any, name: str) -> set[str]:
     if start is None:
         return set()
     found: set[str] = set()
-    seen, waiting = {start.name}, [start]
+    visited, waiting = {start.name}, [start]
     while waiting:
         for node in waiting.pop()._outbound_nodes:
             layer = node.operation
-            if layer.name in seen:
+            if layer.name in visited:
                 continue
-            seen.add(layer.name)
+            visited.add(layer.name)
             if layer.weights:
                 found.add(layer.name)
             else:

@@ -99,7 +99,7 @@ class LayerOptimizers:
 
     @property
     def learning_rate(self) -> float:
-        """That of layers with a factor of 1, as the optimizers know it."""
+        """Learning rate of layers with a factor of 1, in float32 as the optimizers hold it."""
         return self._learning_rate
 
     @learning_rate.setter
@@ -150,7 +150,7 @@ def _check(model: Any, rates: Mapping[str, float], frozen_epochs: int) -> None:
     for name, rate in rates.items():
         if name not in known:
             raise TrainingError(
-                f"There is a learning rate for a layer '{name}', which the network does not have.",
+                f"The network has no layer '{name}', for which a learning rate is given.",
                 allowed=known,
                 hint=nearest(name, known),
             )

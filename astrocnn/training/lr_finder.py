@@ -42,7 +42,7 @@ class LearningRates:
     memory : float
         Of the moving average in `smoothed`: the part that one update leaves of it.
     diverged : bool
-        Whether the sweep ended because the loss ran away.
+        Whether the sweep ended because the loss diverged.
     """
 
     rates: NDArray[np.float64]
@@ -72,7 +72,7 @@ class LearningRates:
         return float(self.rates[self._lowest] / 10)
 
     @property
-    def ran_away(self) -> bool:
+    def has_diverged(self) -> bool:
         """Whether the smoothed loss has risen to a multiple of its lowest value."""
         if len(self) < self._first:
             return False
@@ -130,11 +130,11 @@ def find_learning_rate(
     high: float = 1.0,
     steps: int = 120,
 ) -> LearningRates:
-    """Raise the learning rate at every update until the loss runs away.
+    """Raise the learning rate at every update until the loss diverges.
 
     The rates are evenly spaced in their logarithm.  The loss is smoothed over a twelfth of them,
     with the bias of the beginning removed [2]_.  The sweep stops when that average exceeds four
-    times its lowest value, or is no number; of a loss that may be negative, when it has risen by
+    times its lowest value, or is not finite; of a loss that may be negative, when it has risen by
     three times its size, or by three times its fall where that is more.  The network is left as it
     was.
 
@@ -169,7 +169,7 @@ def find_learning_rate(
     """
     if not 0 < low < high or steps < 2:
         raise TrainingError(
-            "There are no learning rates to try.",
+            "Invalid range of learning rates.",
             received=f"low = {low}, high = {high}, steps = {steps}",
             allowed="0 < low < high, and 2 steps or more",
         )
@@ -181,13 +181,13 @@ def find_learning_rate(
     found = LearningRates(rates[:0], np.empty(0), max(0.0, 1 - _MEMORY / steps))
     try:
         sweep = _sweep(model, data, objective, method, rates)
-        for loss in track(sweep, "trying learning rates", steps):
+        for loss in track(sweep, "learning rates", steps):
             if not np.isfinite(loss):
                 found = replace(found, diverged=True)
                 break
             measured = np.append(found.losses, loss)
             found = replace(found, rates=rates[: len(measured)], losses=measured)
-            if found.ran_away:
+            if found.has_diverged:
                 found = replace(found, diverged=True)
                 break
     finally:
@@ -195,8 +195,8 @@ def find_learning_rate(
             variable.assign(value)
     if len(found) < found._first:
         raise TrainingError(
-            f"The loss of batch {len(found) + 1} is no number, at the lowest learning rates.",
-            hint="'astrocnn diagnose' names the first layer that yields no numbers",
+            f"The loss of batch {len(found) + 1} is not finite, at the lowest learning rates.",
+            hint="'astrocnn diagnose' names the first layer with non-finite outputs",
         )
     return found
 

@@ -43,8 +43,8 @@ class Objective:
     metrics : mapping of target to mapping of name to function
         Further values per object, averaged with the object weights.
     auxiliary : mapping of output to target
-        Outputs beside that of a target that learn from its labels by its loss, with a loss weight
-        of their own, and are not judged.
+        Outputs beside that of a target that are trained on its labels with its loss and a loss
+        weight of their own, and are not validated.
     """
 
     losses: Mapping[str, PerObject]
@@ -60,7 +60,7 @@ class Objective:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the outputs that learn: the targets, then the auxiliary ones."""
+        """Names of the outputs that are trained: the targets, then the auxiliary ones."""
         return (*self.losses, *self.auxiliary)
 
     @property
@@ -106,10 +106,10 @@ class Objective:
             weight, encoded = mask_labels(y, weights, target)
             if training and target in self.class_weights:
                 weight *= _object_weights(encoded, self.class_weights[target])
-            answer = tf.cast(raw[name], tf.float32)
-            values[name, "loss"] = tf.reduce_sum(weight * self.losses[target](encoded, answer))
+            output = tf.cast(raw[name], tf.float32)
+            values[name, "loss"] = tf.reduce_sum(weight * self.losses[target](encoded, output))
             for quantity, metric in self.metrics.get(name, {}).items():
-                value = tf.cast(metric(encoded, answer), tf.float32)
+                value = tf.cast(metric(encoded, output), tf.float32)
                 values[name, quantity] = tf.reduce_sum(weight * value)
             totals.append(tf.reduce_sum(weight))
         return [values[column] for column in self.columns()], totals
@@ -154,7 +154,7 @@ class EpochSums:
         self.pending.append(vector)
 
     def fetch(self) -> tuple[int, np.ndarray] | None:
-        """Add all that is pending; step (from 0) and vector of the first batch that is no good."""
+        """Add what is pending; step (from 0) and vector of the first batch that is not finite."""
         vectors, self.pending = [np.asarray(v) for v in self.pending], []
         for vector in vectors:
             if not np.isfinite(vector).all() or vector[-2:].any():
@@ -254,7 +254,7 @@ def build_non_finite_error(
     learning_rate: float,
     precision: str,
 ) -> TrainingError:
-    """The error for a batch with values that are not numbers.
+    """The error for a batch whose loss or inputs are not finite.
 
     Parameters
     ----------
@@ -286,11 +286,11 @@ def build_non_finite_error(
         cause = f"{encoded:.0f} label values of this batch are NaN or infinite"
         hint = "give objects without a label the weight 0"
     else:
-        cause = "the inputs and labels are finite but the loss is not, so the weights have run away"
+        cause = "the inputs and labels are finite but the loss is not, so the weights have diverged"
         hint = f"a lower learning rate (it was {learning_rate:.3g}), a warm-up, or clip_norm = 1"
         if precision == "bfloat16":
             hint += ", or precision float32"
     return TrainingError(
-        f"The {stage} met values that are no numbers in epoch {epoch}, batch {batch}: {cause}.",
+        f"The {stage} loss is not finite in epoch {epoch}, batch {batch}: {cause}.",
         hint=hint,
     )

@@ -210,7 +210,7 @@ class Optimizer:
         ):
             if value not in known:
                 raise TrainingError(
-                    f"There is no {kind} '{value}'.", allowed=known, hint=nearest(value, known)
+                    f"Unknown {kind} '{value}'.", allowed=known, hint=nearest(value, known)
                 )
         for option in self.options:
             if option not in (known := PARAMETERS[self.name]):
@@ -275,7 +275,7 @@ class Optimizer:
             )
         except (TypeError, ValueError) as error:
             raise TrainingError(
-                f"The optimizer '{self.name}' refuses its options.",
+                f"Invalid options of the optimizer '{self.name}'.",
                 received=str(dict(self.options)),
                 hint=str(error).splitlines()[0],
             ) from error

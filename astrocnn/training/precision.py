@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 PRECISIONS: tuple[str, ...] = ("float32", "bfloat16", "auto")
-"""Names accepted wherever a precision is asked for."""
+"""Names accepted for a precision."""
 
 _LIMIT = "ONEDNN_MAX_CPU_ISA"
 _TRIAL = """
@@ -45,7 +45,7 @@ def has_fast_bfloat16() -> bool:
     if gpus:
         details = (tf.config.experimental.get_device_details(gpu) for gpu in gpus)
         return all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details)
-    return _announces_tiles() and bfloat16_works()
+    return _has_usable_tiles() and bfloat16_works()
 
 
 @functools.cache
@@ -56,19 +56,19 @@ def bfloat16_works() -> bool:
     matrices then ends the process with an illegal instruction.  So where tiles are announced, one
     product is tried in another process, once after each start of the machine.
     """
-    if not _announces_tiles():
+    if not _has_usable_tiles():
         return True
-    known = _verdict_file()
+    known = _get_trial_file()
     if known.is_file():
         return known.read_text(encoding="ascii") == "works"
-    works = _try_a_product()
+    works = _try_product()
     # Where nothing can be kept, the next process tries again.
     with contextlib.suppress(OSError):
-        atomic.write_text(known, "works" if works else "ends the process")
+        atomic.write_text(known, "works" if works else "crashes")
     return works
 
 
-def _announces_tiles() -> bool:
+def _has_usable_tiles() -> bool:
     # Whoever limits the instructions by hand to some without tiles has none.
     limit = os.environ.get(_LIMIT, "DEFAULT").upper()
     return limit in ("DEFAULT", "ALL") or "AMX" in limit if cpu_has_tiles() else False
@@ -82,7 +82,7 @@ def cpu_has_tiles() -> bool:
         return False
 
 
-def _verdict_file() -> Path:
+def _get_trial_file() -> Path:
     boot = Path("/proc/sys/kernel/random/boot_id")
     started = boot.read_text(encoding="ascii") if boot.is_file() else ""
     about = (_TRIAL, started, get_versions()["tensorflow"], os.environ.get(_LIMIT, ""))
@@ -91,7 +91,7 @@ def _verdict_file() -> Path:
     )
 
 
-def _try_a_product() -> bool:
+def _try_product() -> bool:
     done = subprocess.run(
         [sys.executable, "-c", _TRIAL],
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
@@ -107,7 +107,7 @@ def resolve_precision(precision: str) -> str:
     Parameters
     ----------
     precision : {"auto", "float32", "bfloat16"}
-        What was asked for.
+        A name.
 
     Returns
     -------
@@ -116,11 +116,11 @@ def resolve_precision(precision: str) -> str:
     Raises
     ------
     TrainingError
-        If there is no such precision, or bfloat16 is asked for where it ends the process.
+        If there is no such precision, or bfloat16 is chosen where it crashes the process.
     """
     if precision not in PRECISIONS:
         raise TrainingError(
-            f"There is no precision '{precision}'.",
+            f"`precision` must be one of {', '.join(PRECISIONS)}; got '{precision}'.",
             allowed=PRECISIONS,
             hint=nearest(precision, PRECISIONS),
         )
@@ -128,7 +128,7 @@ def resolve_precision(precision: str) -> str:
         return "bfloat16" if has_fast_bfloat16() else "float32"
     if precision == "bfloat16" and not bfloat16_works():
         raise TrainingError(
-            "bfloat16 would end the process: this machine announces AMX tiles that do not work.",
+            "bfloat16 would crash the process: this machine announces AMX tiles that do not work.",
             allowed="float32, or auto",
             hint=f"{_LIMIT}=AVX512_CORE_FP16 in the environment does without tiles",
         )

@@ -123,7 +123,7 @@ def predict(
     data : tf.data.Dataset
         Batches of inputs ``x``, or of tuples whose first element is ``x``.
     strategy : str or tf.distribute.Strategy
-        See `strategy`.  With several workers, each of them gets the whole result.
+        See `get_strategy`.  With several workers, each of them gets the whole result.
 
     Returns
     -------

@@ -38,7 +38,7 @@ def get_strategy(name: str = "auto") -> tf.distribute.Strategy:
     name : {"auto", "one", "mirrored", "multiworker"}
         "one" trains on the default device.  "mirrored" splits each batch over all GPUs of this
         machine, or over its logical CPU devices when there is no GPU.  "multiworker" splits it
-        over the processes named in the environment variable ``TF_CONFIG``; ask for it before
+        over the processes named in the environment variable ``TF_CONFIG``; choose it before
         anything else touches TensorFlow.  "auto" is "mirrored" with more than one GPU, else "one".
 
     Returns
@@ -48,12 +48,12 @@ def get_strategy(name: str = "auto") -> tf.distribute.Strategy:
     Raises
     ------
     TrainingError
-        If there is no such strategy, or ``TF_CONFIG`` is absent or makes no sense, or the other
+        If there is no such strategy, or ``TF_CONFIG`` is absent or malformed, or the other
         workers can no longer be joined.
     """
     if name not in STRATEGIES:
         raise TrainingError(
-            f"There is no training strategy '{name}'.",
+            f"`strategy` must be one of the names below; got '{name}'.",
             allowed=STRATEGIES,
             hint=nearest(name, STRATEGIES),
         )
@@ -116,26 +116,26 @@ def _check_tf_config() -> None:
             hint=_EXAMPLE,
         )
 
-    def refuse(what: str) -> TrainingError:
+    def build_error(what: str) -> TrainingError:
         return TrainingError(f"TF_CONFIG {what}.", received=text, hint=_EXAMPLE)
 
     try:
         config = json.loads(text)
     except json.JSONDecodeError as error:
-        raise refuse(f"is not JSON ({error})") from None
+        raise build_error(f"is not JSON ({error})") from None
     if not isinstance(config, dict) or not isinstance(config.get("cluster"), dict):
-        raise refuse("has no table 'cluster'")
+        raise build_error("has no table 'cluster'")
     cluster = config["cluster"]
     if not any(cluster.get(kind) for kind in ("worker", "chief")):
-        raise refuse("names no worker in 'cluster'")
+        raise build_error("names no worker in 'cluster'")
     task = config.get("task")
     if not isinstance(task, dict) or "type" not in task or "index" not in task:
-        raise refuse("does not say which 'task' (type and index) this process is")
+        raise build_error("has no 'task' with the type and index of this process")
     hosts = cluster.get(task["type"])
     if not isinstance(hosts, list):
-        raise refuse(f"has a task type '{task['type']}' that its cluster does not have")
+        raise build_error(f"has a task type '{task['type']}' that its cluster does not have")
     if not (isinstance(task["index"], int) and 0 <= task["index"] < len(hosts)):
-        raise refuse(f"has a task index outside 0 to {len(hosts) - 1}")
+        raise build_error(f"has a task index outside 0 to {len(hosts) - 1}")
 
 
 def seed_dropout(model: Any, seed: int) -> None:

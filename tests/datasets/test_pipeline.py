@@ -161,7 +161,7 @@ def test_refusals(shards) -> None:
         build_dataset(shards, ROWS, TASK, Inputs(("g", "i"), 12))
     with pytest.raises(ConfigError, match="at least one row"):
         build_dataset(shards, ROWS[:0], TASK, RAW)
-    with pytest.raises(ConfigError, match="at least one object"):
+    with pytest.raises(ConfigError, match="`batch_size` must be at least 1; got 0"):
         build_dataset(shards, ROWS, TASK, RAW, batch_size=0)
     with pytest.raises(CatalogError, match="type"):
         build_dataset(shards, ROWS, morphology(classes=("a", "b"), column="type"), RAW)

@@ -118,7 +118,7 @@ def test_shards_with_images_serve_a_model_without(shards) -> None:
 
 
 def test_refusals(bare: Shards) -> None:
-    with pytest.raises(ConfigError, match="no images to augment"):
+    with pytest.raises(ConfigError, match="Augmentation needs images"):
         build_dataset(bare, [0], TASK, INPUTS, augmentation={"d4": True})
     with pytest.raises(InputsError, match="missing g"):
         find_usable_rows(bare, Inputs(("g",), 8))

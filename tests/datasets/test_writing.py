@@ -167,7 +167,7 @@ def test_refusals(tmp_path: Path, images: np.ndarray, catalog) -> None:
         write(tmp_path, Counting(images[:20]))
     with pytest.raises(CatalogError, match=r"no column 'kimd'(.|\n)*did you mean 'kind'"):
         write(tmp_path, Counting(images), columns=["kimd"])
-    with pytest.raises(ConfigError, match="at least one row"):
+    with pytest.raises(ConfigError, match="`rows_per_shard` must be at least 1"):
         write(tmp_path, Counting(images), rows_per_shard=0)
     text = Inputs(BANDS, 12, scalars=("kind",))
     with pytest.raises(CatalogError, match="'kind' does not hold one number per row"):

@@ -82,7 +82,7 @@ def test_an_image_with_equal_bands_is_answered_as_before(architecture, before, a
     old = _randomized(_net(task, architecture, channels=len(before)))
     new = _net(task, architecture, channels=len(after))
     done = transfer_weights(
-        old, new, old_sees=InputNames(before), new_sees=InputNames(after), heads=("kind",)
+        old, new, old_inputs=InputNames(before), new_inputs=InputNames(after), heads=("kind",)
     )
     assert done.adapted == ("conv1",) and not done.fresh
     gray = _images(1)
@@ -96,7 +96,7 @@ def test_bands_are_found_again_by_name(task_of):
     task = task_of(kind=2)
     old, new = _randomized(_net(task)), _net(task)
     transfer_weights(
-        old, new, old_sees=InputNames("gri"), new_sees=InputNames("igr"), heads=("kind",)
+        old, new, old_inputs=InputNames("gri"), new_inputs=InputNames("igr"), heads=("kind",)
     )
     x = _images(3)
     np.testing.assert_allclose(
@@ -104,7 +104,7 @@ def test_bands_are_found_again_by_name(task_of):
     )
     # The color that the kernels see in two bands stays, beside the one that is new.
     new = _net(task, channels=4)
-    transfer_weights(old, new, old_sees=InputNames("gri"), new_sees=InputNames("griz"))
+    transfer_weights(old, new, old_inputs=InputNames("gri"), new_inputs=InputNames("griz"))
     there, here = (m.get_layer("conv1").kernel.numpy() for m in (old, new))
     np.testing.assert_allclose(here[..., 0, :] - here[..., 1, :],
                                0.75 * (there[..., 0, :] - there[..., 1, :]), atol=1e-6)  # fmt: skip
@@ -114,7 +114,9 @@ def test_bands_are_found_again_by_name(task_of):
 def test_kernels_of_masks_come_from_kernels_of_masks(task_of):
     task = task_of(kind=2)
     old, new = _randomized(_net(task, channels=4)), _net(task, channels=2)
-    transfer_weights(old, new, old_sees=InputNames("gr"), new_sees=InputNames("i"), heads=("kind",))
+    transfer_weights(
+        old, new, old_inputs=InputNames("gr"), new_inputs=InputNames("i"), heads=("kind",)
+    )
     gray, mask = _images(1), _images(1, seed=2)
     np.testing.assert_allclose(
         new({"image": np.concatenate([gray, mask], -1)})["kind"],
@@ -123,7 +125,7 @@ def test_kernels_of_masks_come_from_kernels_of_masks(task_of):
     )
     with pytest.raises(ModelError, match=r"conv1: shapes .*4, 3.* there, .*2, 3.* here"):
         transfer_weights(
-            _net(task, channels=4), new, old_sees=InputNames("i"), new_sees=InputNames("i")
+            _net(task, channels=4), new, old_inputs=InputNames("i"), new_inputs=InputNames("i")
         )
 
 
@@ -135,8 +137,8 @@ def test_new_scalars_say_nothing_at_first_and_old_ones_what_they_said(architectu
     expected = old({"image": x, "scalars": np.stack([a, b], 1)})["z"]
     new = _net(task, architecture, scalars=3)
     sees = {
-        "old_sees": InputNames("gri", ("a", "b")),
-        "new_sees": InputNames("gri", ("b", "c", "a")),
+        "old_inputs": InputNames("gri", ("a", "b")),
+        "new_inputs": InputNames("gri", ("b", "c", "a")),
     }
     done = transfer_weights(old, new, **sees, heads=("z",))
     assert len(done.adapted) == 1 and not done.fresh
@@ -146,7 +148,7 @@ def test_new_scalars_say_nothing_at_first_and_old_ones_what_they_said(architectu
     old = _randomized(_net(task, architecture))
     new = _net(task, architecture, scalars=1)
     transfer_weights(
-        old, new, old_sees=InputNames("gri"), new_sees=InputNames("gri", ("ebv",)), heads=("z",)
+        old, new, old_inputs=InputNames("gri"), new_inputs=InputNames("gri", ("ebv",)), heads=("z",)
     )
     np.testing.assert_allclose(
         new({"image": x, "scalars": c[:, None]})["z"], old({"image": x})["z"], rtol=1e-5
@@ -195,7 +197,7 @@ def test_a_network_whose_width_follows_its_scalars_cannot_have_others(task_of):
     )
     with pytest.raises(ModelError, match="dense1: units 8 there, 10 here"):
         transfer_weights(
-            old, new, old_sees=InputNames((), "abcd"), new_sees=InputNames((), "abcde")
+            old, new, old_inputs=InputNames((), "abcd"), new_inputs=InputNames((), "abcde")
         )
 
 

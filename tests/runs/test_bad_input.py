@@ -144,7 +144,7 @@ def test_wrong_arguments(home, tmp_path, command, said):
         ("model.architecture=euclid_quality", "no dropout"),
         (
             "model.options={width=0.4, activation='maxout', normalization='group', groups=4}",
-            "2 options of the network cannot be as given",
+            "2 options of the network are invalid",
         ),
         ("split.by=morpology", "did you mean 'morphology'"),
         ("calibration.by=mag_q", "did you mean 'mag_"),

@@ -168,7 +168,7 @@ def _poisoned(where: str) -> tf.data.Dataset:
     [
         ("image", 0.01, r"training.*epoch 1, batch 3: 1 input values(.|\n)*Normalization"),
         ("label", 0.01, r"epoch 1, batch 3: 1 label values(.|\n)*weight 0"),
-        ("", 1e20, r"weights have run away(.|\n)*lower learning rate \(it was 1e\+20\)"),
+        ("", 1e20, r"weights have diverged(.|\n)*lower learning rate \(it was 1e\+20\)"),
     ],
 )
 def test_a_loss_that_is_not_a_number_is_explained(where, rate, words):

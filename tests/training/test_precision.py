@@ -20,7 +20,7 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr(precision, "cpu_has_tiles", lambda: True)
-    monkeypatch.setattr(precision, "_try_a_product", product)
+    monkeypatch.setattr(precision, "_try_product", product)
     for function in (precision.bfloat16_works, precision.has_fast_bfloat16):
         function.cache_clear()
     yield found

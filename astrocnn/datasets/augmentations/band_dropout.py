@@ -41,7 +41,7 @@ class BandDropout:
             raise ConfigError("Band dropout needs more than one band.", received="1 band")
         shape = (tf.shape(images)[0], images.shape[3])
         chance = tf.random.stateless_uniform(shape, seed)
-        # A band without data is no company: the one that stays has to have some.
+        # The band that stays must have data, or the image would be empty.
         present = tf.reduce_any(tf.math.is_finite(images), axis=(1, 2))
         best = tf.reduce_max(tf.where(present, chance, -1.0), axis=1, keepdims=True)
         keep = (chance >= self.probability) | (chance == best)

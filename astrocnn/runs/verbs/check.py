@@ -40,9 +40,9 @@ def run(config: RunConfig) -> tuple[Table, bool]:
     table = Table(title=config.title, title_justify="left", title_style="bold", show_header=False)
     good = True
     for finding in _findings(Run(config)):
-        mark = Text("ok", "green") if finding.good else Text("wrong", "red")
-        table.add_row(mark, finding.what, finding.said)
-        good &= finding.good
+        mark = Text("ok", "green") if finding.passed else Text("wrong", "red")
+        table.add_row(mark, finding.check, finding.message)
+        good &= finding.passed
     return table, good
 
 

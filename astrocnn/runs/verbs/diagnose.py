@@ -67,9 +67,9 @@ def run(config: RunConfig, out: Path) -> tuple[Table, bool, Path | None]:
         figure, _ = save_figure(plot_layers(stages), folder.figures / "layers.png")
     table = Table(title=config.title, title_justify="left", title_style="bold", show_header=False)
     for finding in findings:
-        mark = Text("ok", "green") if finding.good else Text("look", "red")
-        table.add_row(mark, finding.what, finding.said)
-    return table, all(finding.good for finding in findings), figure
+        mark = Text("ok", "green") if finding.passed else Text("look", "red")
+        table.add_row(mark, finding.check, finding.message)
+    return table, all(finding.passed for finding in findings), figure
 
 
 def _labels(current: Run) -> Iterator[Finding]:
@@ -77,13 +77,13 @@ def _labels(current: Run) -> Iterator[Finding]:
     train = current.rows["train"]
     for name, tally in task.tally(*read_labels(shards, task, train)).items():
         finding = check_balance(tally)
-        yield Finding(finding.what, finding.good, f"{name}: {finding.said}")
+        yield Finding(finding.check, finding.passed, f"{name}: {finding.message}")
     used = np.sort(np.concatenate(list(current.rows.values())))
     content = np.asarray(shards.content)[used]
     encoded, weights = read_labels(shards, task, used)
     for name in task.names:
         finding = check_contradictions(content, encoded[name], weights[name])
-        yield Finding(finding.what, finding.good, f"{name}: {finding.said}")
+        yield Finding(finding.check, finding.passed, f"{name}: {finding.message}")
     split = current.shard_splits[used]
     catalog = shards.catalog
     place = {}
@@ -113,7 +113,7 @@ def _network(
     yield check_inputs(batch[0])
     finite = check_finite(current.network, batch[0])
     yield finite
-    if not finite.good:
+    if not finite.passed:
         return
     yield from check_initial_loss(current.network, batch, families)
     stages["at the start"] = compute_layer_statistics(current.network, batch, losses)

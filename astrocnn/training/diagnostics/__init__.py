@@ -1,6 +1,6 @@
-"""Is a network wired right: one question a file, each answered by findings that say what to do.
+"""Checks of data and network before a long training; each `Finding` says what to do.
 
-Questions about the labels are answered by plain arrays; those about the network need one batch
+Checks of the labels take arrays; those of the network take one batch
 ``(x, y, weights)`` as `astrocnn.training.fit` takes it, and leave the network as it was.
 """
 

@@ -8,27 +8,28 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 __all__ = ["Finding", "check_balance", "check_contradictions", "check_inputs", "check_leakage"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at.
+    """Result of one check.
 
     Parameters
     ----------
-    what : str
-        The question in a word or two.
-    good : bool
-        Whether all is well.
-    said : str
-        What was seen, and what to do about it unless all is well.
+    check : str
+        What is checked, in a word or two.
+    passed : bool
+        Whether nothing is wrong.
+    message : str
+        What was measured, and what to do about it if something is wrong.
     """
 
-    what: str
-    good: bool
-    said: str
+    check: str
+    passed: bool
+    message: str
 
 
 _OFF_CENTER = 3.0
@@ -47,21 +48,21 @@ def check_inputs(x: Mapping[str, Any]) -> Finding:
     -------
     Finding
     """
-    told, good = [], True
+    lines, passed = [], True
     for name, values in x.items():
         table = np.asarray(values, np.float64)
         table = table.reshape(-1, table.shape[-1])
         mean, std = table.mean(axis=0), table.std(axis=0)
-        good &= bool(np.isfinite(mean).all() and (np.abs(mean) < _OFF_CENTER).all())
-        good &= bool(((std > _SPREAD[0]) & (std < _SPREAD[1])).all())
+        passed &= bool(np.isfinite(mean).all() and (np.abs(mean) < _OFF_CENTER).all())
+        passed &= bool(((std > _SPREAD[0]) & (std < _SPREAD[1])).all())
         each = ", ".join(f"{m:.2f} +- {s:.2f}" for m, s in zip(mean, std, strict=True))
-        told.append(f"{name}: {each}")
-    if not good:
-        told.append(
+        lines.append(f"{name}: {each}")
+    if not passed:
+        lines.append(
             "a channel is far from 0 +- 1 or constant: look at the stretch (inputs.stretch) and at "
             "'astrocnn show'"
         )
-    return Finding("inputs", good, "\n".join(told))
+    return Finding("inputs", passed, "\n".join(lines))
 
 
 _UNEVEN = 20
@@ -90,10 +91,10 @@ def check_contradictions(
     label = np.unique(encoded[used], axis=0, return_inverse=True)[1].reshape(-1)
     pairs = np.unique(np.stack([group, label], axis=1), axis=0)[:, 0] if len(used) else group
     bad = int((np.bincount(pairs) > 1).sum())
-    said = f"{int((count > 1).sum())} images occur more than once, {bad} with different labels"
+    message = f"{int((count > 1).sum())} images occur more than once, {bad} with different labels"
     if bad:
-        said += ": remove the wrong label, or all of them"
-    return Finding("contradictions", not bad, said)
+        message += ": remove the wrong label, or all of them"
+    return Finding("contradictions", not bad, message)
 
 
 def check_balance(tally: Mapping[str, int]) -> Finding:
@@ -108,13 +109,15 @@ def check_balance(tally: Mapping[str, int]) -> Finding:
     -------
     Finding
     """
-    said = ", ".join(f"{name} {n}" for name, n in tally.items())
+    message = ", ".join(f"{name} {n}" for name, n in tally.items())
     rarest, commonest = min(tally.values()), max(tally.values())
     if not rarest:
-        said += f"; nothing is {next(k for k, n in tally.items() if not n)}: leave it out, or add"
+        message += (
+            f"; nothing is {next(k for k, n in tally.items() if not n)}: leave it out, or add"
+        )
     elif commonest > _UNEVEN * rarest:
-        said += f"; 1 : {commonest / rarest:.0f}: set training.class_weights = true for classes"
-    return Finding("balance", rarest * _UNEVEN >= commonest > 0, said)
+        message += f"; 1 : {commonest / rarest:.0f}: set training.class_weights = true for classes"
+    return Finding("balance", rarest * _UNEVEN >= commonest > 0, message)
 
 
 def check_leakage(
@@ -146,23 +149,21 @@ def check_leakage(
         np.stack([np.unique(content[known], return_inverse=True)[1], split[known]], axis=1), axis=0
     )
     alike = int((np.bincount(pairs[:, 0], minlength=1) > 1).sum())
-    said = [f"{alike} images in more than one split"]
+    message = [f"{alike} images in more than one split"]
     near = 0
     if ra is not None and dec is not None:
         near = _neighbors(split, np.asarray(ra, float), np.asarray(dec, float), radius)
-        said.append(f"{near} pairs within {radius:g} arcsec in different splits")
+        message.append(f"{near} pairs within {radius:g} arcsec in different splits")
     if alike or near:
-        said.append("remove the duplicates, or set split.by = 'sky'")
-    return Finding("leakage", not (alike or near), "; ".join(said))
+        message.append("remove the duplicates, or set split.by = 'sky'")
+    return Finding("leakage", not (alike or near), "; ".join(message))
 
 
 def _neighbors(
     split: NDArray[np.integer], ra: NDArray[np.floating], dec: NDArray[np.floating], radius: float
 ) -> int:
-    from scipy.spatial import cKDTree
-
-    good = np.isfinite(ra) & np.isfinite(dec)
-    a, d, split = np.radians(ra[good]), np.radians(dec[good]), split[good]
+    finite = np.isfinite(ra) & np.isfinite(dec)
+    a, d, split = np.radians(ra[finite]), np.radians(dec[finite]), split[finite]
     places = np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=1)
     chord = 2 * np.sin(np.radians(radius / 3600) / 2)
     pairs = cKDTree(places).query_pairs(chord, output_type="ndarray")

@@ -28,7 +28,7 @@ __all__ = [
 
 
 def check_initial_loss(model: Any, batch: Any, families: Mapping[str, Family]) -> list[Finding]:
-    """Loss of each target before the first update against that of a head that knows nothing.
+    """Loss of each target before the first update against that of a head without information.
 
     Parameters
     ----------
@@ -54,16 +54,16 @@ def check_initial_loss(model: Any, batch: Any, families: Mapping[str, Family]) -
         used = np.asarray(weight) > 0
         expected = family.initial_loss
         mean = float(loss[used].mean()) if used.any() else float("nan")
-        good = bool(abs(mean - expected) <= max(0.5 * abs(expected), 0.25))
-        said = f"{name}: {mean:.3f}, expected {expected:.3f}"
-        if not good:
-            said += ": look at the range of the inputs, the labels and the initializer"
-        found.append(Finding("initial loss", good, said))
+        passed = bool(abs(mean - expected) <= max(0.5 * abs(expected), 0.25))
+        message = f"{name}: {mean:.3f}, expected {expected:.3f}"
+        if not passed:
+            message += ": look at the range of the inputs, the labels and the initializer"
+        found.append(Finding("initial loss", passed, message))
     return found
 
 
 def check_symmetry(model: Any, batch: Any, losses: Mapping[str, PerObject]) -> Finding:
-    """Units of one layer with equal weights and equal gradients: they stay equal for ever.
+    """Units of one layer with equal weights and equal gradients: they stay equal during training.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def check_symmetry(model: Any, batch: Any, losses: Mapping[str, PerObject]) -> F
         loss = tf.add_n([tf.math.divide_no_nan(s, t) for s, t in zip(sums, totals, strict=True)])
     kernels = [v for v in model.trainable_variables if len(v.shape) > 1 and v.shape[-1] > 1]
     gradients = tape.gradient(loss, [v.value for v in kernels], unconnected_gradients="zero")
-    alike = []
+    equal: list[str] = []
     for variable, gradient in zip(kernels, gradients, strict=True):
         columns = np.concatenate(
             [_columns(variable.numpy()), _columns(np.asarray(gradient))], axis=0
@@ -95,14 +95,14 @@ def check_symmetry(model: Any, batch: Any, losses: Mapping[str, PerObject]) -> F
         units = columns.shape[1]
         different = len(np.unique(np.round(columns, 6), axis=1).T)
         if different < units:
-            alike.append(f"{variable.path} ({units} units, {different} different)")
-    if alike:
+            equal.append(f"{variable.path} ({units} units, {different} different)")
+    if equal:
         return Finding(
             "symmetry",
             False,
-            f"units are alike in {', '.join(alike)}: initialize at random ('he', 'glorot')",
+            f"units are equal in {', '.join(equal)}: initialize at random ('he', 'glorot')",
         )
-    return Finding("symmetry", True, f"no two units alike in {len(kernels)} layers")
+    return Finding("symmetry", True, f"no two units equal in {len(kernels)} layers")
 
 
 def _columns(values: np.ndarray) -> np.ndarray:
@@ -200,11 +200,15 @@ def compute_layer_statistics(
         loss = tf.add_n([tf.math.divide_no_nan(s, t) for s, t in zip(sums, totals, strict=True)])
     variables = [v.value for v in model.trainable_variables]
     gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
-    of = {id(v): g.numpy() for v, g in zip(model.trainable_variables, gradients, strict=True)}
+    by_variable = {
+        id(v): g.numpy() for v, g in zip(model.trainable_variables, gradients, strict=True)
+    }
     found = []
     for layer, value in zip(layers, values, strict=True):
         units = value.reshape(-1, value.shape[-1])
-        own = [of[id(v)].ravel() for v in layer.trainable_variables if id(v) in of]
+        own = [
+            by_variable[id(v)].ravel() for v in layer.trainable_variables if id(v) in by_variable
+        ]
         gradient = np.sqrt(np.mean(np.concatenate(own) ** 2.0)) if own else np.nan
         dead = float(np.mean(np.all(units == 0, axis=0)))
         found.append(LayerStatistics(layer.name, value.mean(), value.std(), dead, float(gradient)))

@@ -20,10 +20,10 @@ _ENOUGH = 1.5
 def check_overfit(
     model: Any, batch: Any, families: Mapping[str, Family], steps: int = 150, rate: float = 2e-3
 ) -> Finding:
-    """Train on one small batch, without dropout, until it is known by heart.
+    """Train on one small batch, without dropout, until the network overfits it.
 
-    The loss must fall from that of the best constant answer by 80 per cent of the way to that of
-    free answers for each object, or by 1.5.  The network is left as it was.
+    The loss must fall from that of the best constant output by 80 per cent of the way to that of
+    free outputs for each object, or by 1.5.  The network is left as it was.
 
     Parameters
     ----------
@@ -49,13 +49,13 @@ def check_overfit(
     n = len(next(iter(x.values())))
     objective = Objective({name: family.loss for name, family in families.items()})
 
-    def loss_of(raw: Any) -> Any:
+    def compute_loss(raw: Any) -> Any:
         sums, totals = objective.sums(y, weights, raw, training=False)
         return tf.add_n([tf.math.divide_no_nan(s, t) for s, t in zip(sums, totals, strict=True)])
 
-    def descend(variables: list[Any], loss: Any, updates: int, how_fast: float) -> float:
-        rule = keras.optimizers.Adam(how_fast)
-        rule.build(variables)
+    def minimize(variables: list[Any], loss: Any, updates: int, rate: float) -> float:
+        optimizer = keras.optimizers.Adam(rate)
+        optimizer.build(variables)
 
         @tf.function(autograph=False)
         def step() -> Any:
@@ -63,40 +63,40 @@ def check_overfit(
                 value = loss()
             tensors = [v.value for v in variables]
             gradients = tape.gradient(value, tensors, unconnected_gradients="zero")
-            rule.apply(gradients, variables)
+            optimizer.apply(gradients, variables)
             return value
 
         for _ in range(updates):
             step()
         return float(loss())
 
-    def free(rows: int) -> float:
+    def fit_outputs(rows: int) -> float:
         raw = {k: keras.Variable(np.zeros((rows, f.units), "f4")) for k, f in families.items()}
         ones = tf.ones((n, 1)) if rows == 1 else 1.0
-        return descend(
+        return minimize(
             list(raw.values()),
-            lambda: loss_of({k: v.value * ones for k, v in raw.items()}),
+            lambda: compute_loss({k: v.value * ones for k, v in raw.items()}),
             100,
             0.05,
         )
 
-    constant, perfect = free(1), free(n)
+    constant, perfect = fit_outputs(1), fit_outputs(n)
     saved = [np.array(v.numpy()) for v in model.variables]
     try:
-        final = descend(
-            model.trainable_variables, lambda: loss_of(model(x, training=False)), steps, rate
+        final = minimize(
+            model.trainable_variables, lambda: compute_loss(model(x, training=False)), steps, rate
         )
     finally:
         for variable, value in zip(model.variables, saved, strict=True):
             variable.assign(value)
-    said = f"{n} examples, {steps} updates: loss {final:.3f}; best constant {constant:.3f}"
+    message = f"{n} examples, {steps} updates: loss {final:.3f}; best constant {constant:.3f}"
     needed = min(_PART * (constant - perfect), _ENOUGH)
     if constant - perfect < 1e-3:
-        return Finding("overfits", False, f"{said}: these labels are all alike, look at the column")
-    good = bool(constant - final >= needed)
-    if not good:
-        said += (
-            f", each by itself {perfect:.3f}: the network cannot learn them by heart; look at the "
+        return Finding("overfits", False, f"{message}: all labels are equal, look at the column")
+    passed = bool(constant - final >= needed)
+    if not passed:
+        message += (
+            f", free outputs {perfect:.3f}: the network cannot overfit them; look at the "
             "findings above, then at the labels, or take a larger network"
         )
-    return Finding("overfits", good, said)
+    return Finding("overfits", passed, message)
