@@ -88,7 +88,7 @@ def test_what_is_finished_survives_a_kill_and_a_full_disk(
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == (-9 if fate == "kill" else 3), done.stderr
     if fate == "full":
-        assert "no room left to write 'shard-000002.fits'" in done.stdout
+        assert "No space left to write 'shard-000002.fits'" in done.stdout
         assert "finished shards are kept" in done.stdout
         assert not list(tmp_path.glob(".tmp-*"))
     assert sorted(p.name for p in tmp_path.glob("shard*")) == [

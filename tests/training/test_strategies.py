@@ -35,7 +35,7 @@ def test_a_misspelt_name_is_corrected():
         ("{", "is not JSON"),
         ("[]", "no table 'cluster'"),
         (json.dumps({"cluster": {}}), "names no worker"),
-        (json.dumps({"cluster": CLUSTER}), "which 'task'"),
+        (json.dumps({"cluster": CLUSTER}), "has no 'task'"),
         (json.dumps({"cluster": CLUSTER, "task": {"type": "ps", "index": 0}}), "task type 'ps'"),
         (json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": 2}}), "0 to 1"),
         (json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": "0"}}), "0 to 1"),
