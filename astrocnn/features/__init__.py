@@ -1,12 +1,13 @@
-"""Hand-made features of images: what classical methods learn from, and a table of its own.
+"""Hand-made features of images, for classical methods and as a table.
 
 A family of features is a module here that exposes ``names(size, n_bands)``, a tuple of str, and
 ``measure(image, pixel_scale)``, from one image of shape (size, size, n_bands) of linear fluxes to
-as many numbers.  Each object is measured by itself.  A pixel that is not finite is no data: every
-family says what it does with it.  A feature that is not defined for an object is NaN.
+as many numbers.  Each object is measured by itself.  A pixel that is not finite has no data: every
+family states how it treats it.  A feature that is not defined for an object is NaN.
 
-A family that learns from images first also exposes ``fit(images, seed)``, from a sequence of such
-images to a dict of arrays, which its ``measure(image, pixel_scale, state)`` takes.
+A family with parameters that are fitted to training images also exposes ``fit(images, seed)``, from
+a sequence of such images to a dict of arrays, which its ``measure(image, pixel_scale, state)``
+takes.
 """
 
 from __future__ import annotations
@@ -26,24 +27,24 @@ FEATURES = "astrocnn.features"
 """Package whose modules are the families of features."""
 
 Fitted = Mapping[str, Mapping[str, NDArray[np.floating]]]
-"""What families learned from images: arrays by family and name."""
+"""Fitted parameters: arrays by family and name."""
 
 
 def fit(
     families: str | Sequence[str], images: NDArray[np.floating], *, seed: int = 0
 ) -> dict[str, dict[str, NDArray[np.floating]]]:
-    """What families have to learn from images before they can measure any.
+    """Fit the families that have parameters to images.
 
-    Take training images only: what is learned from an object that is tested later helps it.
+    Give training images only: test images would leak into the features.
 
     Parameters
     ----------
     families : str or sequence of str
-        Names of modules of this package.  Those that learn nothing are left out of the answer.
+        Names of modules of this package.  Those without parameters are left out of the result.
     images : ndarray of shape (n, size, size, n_bands)
         Linear fluxes, NaN where there are no data.  A thousand or so are enough.
     seed : int
-        Of whatever is random in learning.
+        Seed of the random parts of the fit.
 
     Returns
     -------
@@ -53,23 +54,23 @@ def fit(
     Raises
     ------
     ConfigError
-        If there is no such family, the images are not square stacks of bands, or a family that
-        learns has no image with data to learn from.
+        If there is no such family, the images are not square stacks of bands, or none of them
+        has data to fit to.
     """
     images, modules = _square(images), _modules(families)
-    learning = {name: module for name, module in modules.items() if hasattr(module, "fit")}
-    if not learning:
+    fitting = {name: module for name, module in modules.items() if hasattr(module, "fit")}
+    if not fitting:
         return {}
-    for module in learning.values():
+    for module in fitting.values():
         module.names(*images.shape[2:])
     known = [np.asarray(image, np.float64) for image in images if np.isfinite(image).any()]
     if not known:
         raise ConfigError(
-            "There is no image with data to learn features from.",
+            "Features cannot be fitted: no image has data.",
             received=f"{len(images)} images",
-            hint=f"{', '.join(learning)} need training images",
+            hint=f"{', '.join(fitting)} need training images",
         )
-    return {name: module.fit(known, seed) for name, module in learning.items()}
+    return {name: module.fit(known, seed) for name, module in fitting.items()}
 
 
 def compute(
@@ -79,19 +80,19 @@ def compute(
     *,
     fitted: Fitted | None = None,
 ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Features of images, families side by side.
+    """Compute features of images, families side by side.
 
     Parameters
     ----------
     families : str or sequence of str
         Names of modules of this package: "hog", "colors", "texture", "cas", "gini_m20";
-        "descriptors" and "pixels", which learn from images first.
+        "descriptors" and "pixels", which are fitted first.
     images : ndarray of shape (n, size, size, n_bands)
         Linear fluxes, NaN where there are no data.
     pixel_scale : float, optional
         [arcsec/pixel]; without it radii are in pixels.
     fitted : mapping, optional
-        From `fit`, for families that learn from images first.
+        From `fit`, for families with parameters.
 
     Returns
     -------
@@ -103,8 +104,8 @@ def compute(
     Raises
     ------
     ConfigError
-        If there is no such family, the images are not square stacks of bands, or a family lacks
-        what it had to learn.
+        If there is no such family, the images are not square stacks of bands, or a family has
+        not been fitted.
 
     Examples
     --------
@@ -153,8 +154,8 @@ def _state(
         return ()
     if name not in fitted:
         raise ConfigError(
-            f"The features '{name}' are learned from images before they are measured.",
-            received="nothing learned" if not fitted else f"learned: {', '.join(fitted)}",
+            f"The features '{name}' are not fitted.",
+            received="nothing fitted" if not fitted else f"fitted: {', '.join(fitted)}",
             hint=f"compute(..., fitted=features.fit('{name}', training_images))",
         )
     return (fitted[name],)

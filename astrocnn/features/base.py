@@ -1,4 +1,4 @@
-"""What families of features share: the sky, the image for the eye, and the object in the middle."""
+"""The parts that families of features share: sky, display stretch, and the object in the middle."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-__all__ = ["Shape", "asymmetry_about", "plane", "measure_shape", "estimate_sky", "stretched"]
+__all__ = [
+    "Shape",
+    "compute_asymmetry",
+    "average_bands",
+    "measure_shape",
+    "estimate_sky",
+    "stretch_image",
+]
 
 _MAD_OF_SIGMA = float(ndtri(0.75))
 
 
 def estimate_sky(image: NDArray[np.float64]) -> tuple[float, float]:
-    """Median of the border, and its scatter (MAD / 0.6745), of an image of shape (size, size).
+    """Estimate the sky and its noise in an image of shape (size, size).
 
+    These are the median of the border, and its scatter (MAD / 0.6745).
     The border is a tenth of the side wide, at least one pixel.  Without data there, the whole
     image is taken; without any data both are NaN.
     """
@@ -33,8 +41,8 @@ def estimate_sky(image: NDArray[np.float64]) -> tuple[float, float]:
     return sky, float(np.median(np.abs(values - sky))) / _MAD_OF_SIGMA
 
 
-def plane(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the bands that have data in each pixel, NaN where none has; (size, size)."""
+def average_bands(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average the bands that have data in each pixel, NaN where none has; (size, size)."""
     known = np.isfinite(image)
     count = known.sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -44,7 +52,7 @@ def plane(image: NDArray[np.float64]) -> NDArray[np.float64]:
 _SOFT = 3.0
 
 
-def stretched(image: NDArray[np.float64]) -> NDArray[np.float64]:
+def stretch_image(image: NDArray[np.float64]) -> NDArray[np.float64]:
     """``asinh((image - sky) / (3 noise))`` of each band, then from 0 to 1; no data become the sky.
 
     Parameters
@@ -67,7 +75,7 @@ def stretched(image: NDArray[np.float64]) -> NDArray[np.float64]:
         if not known.any():
             continue
         sky, noise = estimate_sky(one)
-        # Without noise at the border, a hundredth of the range stands in for it.
+        # A simulated border may have no noise: then a hundredth of the range takes its place.
         soft = _SOFT * noise if noise > 0 else float(np.ptp(one[known])) / 100
         if soft > 0:
             z = np.arcsinh((np.where(known, one, sky) - sky) / soft)
@@ -116,18 +124,18 @@ class Shape:
         return _distance(self.light.shape, self.doubled)
 
     def compute_radius(self, share: float) -> float:
-        """Radius [pixel] of the first circle that holds a share of the flux inside `outer`."""
+        """Compute the radius [pixel] of the first circle with a fraction of the flux in `outer`."""
         total = float(np.interp(np.pi * self.outer**2, self.areas, self.fluxes))
         return _first_above(self.areas, self.fluxes, share * total) if total > 0 else np.nan
 
 
 def measure_shape(image: NDArray[np.float64]) -> Shape:
-    """The object in the middle of an image of shape (size, size, n_bands).
+    """Measure the object in the middle of an image of shape (size, size, n_bands).
 
     Where the brightness ratio does not fall to 0.2 inside the stamp, the Petrosian radius is that
     of the largest circle inside.
     """
-    flat = plane(image)
+    flat = average_bands(image)
     sky, noise = estimate_sky(flat)
     light = flat - sky
     middle = (len(light) - 1, len(light) - 1)
@@ -137,10 +145,10 @@ def measure_shape(image: NDArray[np.float64]) -> Shape:
     return Shape(light, noise, doubled, _petrosian(areas, fluxes), areas, fluxes)
 
 
-def asymmetry_about(
+def compute_asymmetry(
     light: NDArray[np.float64], doubled: tuple[int, int], radius: float
 ) -> tuple[float, float, int]:
-    """Sum of |I - I180|, sum of |I|, and number of pixels, in a circle about a half pixel.
+    """Compute sum of |I - I180|, sum of |I|, and number of pixels, in a circle about a half pixel.
 
     A turn by 180 degrees about a half pixel moves pixels onto pixels.  Pixels without data, or
     without a partner that has some, do not enter.
@@ -159,10 +167,10 @@ def asymmetry_about(
 def _least_asymmetric(
     light: NDArray[np.float64], start: tuple[int, int], radius: float, steps: int
 ) -> tuple[int, int]:
-    """Walk by half pixels to where no neighbor is less asymmetric."""
+    """Move the center by half pixels until no neighbor is less asymmetric."""
 
     def ratio(place: tuple[int, int]) -> float:
-        difference, total, _ = asymmetry_about(light, place, radius)
+        difference, total, _ = compute_asymmetry(light, place, radius)
         return difference / total if total > 0 else np.inf
 
     here, least = start, ratio(start)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from astrocnn.features.base import Shape, asymmetry_about, measure_shape
+from astrocnn.features.base import Shape, compute_asymmetry, measure_shape
 
 __all__ = ["measure", "names"]
 
@@ -35,7 +35,7 @@ def names(size: int, n_bands: int) -> tuple[str, ...]:
 
 
 def measure(image: NDArray[np.float64], pixel_scale: float | None = None) -> NDArray[np.float64]:
-    """Features of one image of shape (size, size, n_bands)."""
+    """Measure the features of one image of shape (size, size, n_bands)."""
     shape = measure_shape(image)
     r20, r50, r80 = (shape.compute_radius(share) for share in (0.2, 0.5, 0.8))
     if not r20 > 0:
@@ -47,7 +47,7 @@ def measure(image: NDArray[np.float64], pixel_scale: float | None = None) -> NDA
 
 
 def _asymmetry(shape: Shape) -> float:
-    difference, total, n = asymmetry_about(shape.light, shape.doubled, shape.outer)
+    difference, total, n = compute_asymmetry(shape.light, shape.doubled, shape.outer)
     # The difference of two Gaussian numbers is on average 2 sigma / sqrt(pi) in size.
     return (difference - n * 2 * shape.noise / np.sqrt(np.pi)) / total if total > 0 else np.nan
 

@@ -37,7 +37,7 @@ def names(size: int, n_bands: int) -> tuple[str, ...]:
 
 
 def measure(image: NDArray[np.float64], pixel_scale: float | None = None) -> NDArray[np.float64]:
-    """Features of one image of shape (size, size, n_bands)."""
+    """Measure the features of one image of shape (size, size, n_bands)."""
     n_bands = image.shape[-1]
     sky, noise = np.array([estimate_sky(image[..., i]) for i in range(n_bands)]).T
     light = image - sky

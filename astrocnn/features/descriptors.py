@@ -1,11 +1,11 @@
-"""Bag of local descriptors: how often each word of a visual vocabulary stands in the image.
+"""Bag of visual words: how often each word of a vocabulary of dense descriptors occurs.
 
 Around the points of a dense grid the gradients are described by the histograms of DAISY (8
 orientations at the point and at 6 places on each of 2 rings), on the mean of the stretched bands.
 Only points where the light around exceeds the sky by 1.5 noise are taken, all where none does.
 `fit` sorts the descriptors of the training images into 64 clusters, the vocabulary; ``word_<k>`` is
-the share of the descriptors of an image that lie nearest to word k [dimensionless].  Where things
-are in the image is forgotten.  Descriptors turn with the image: the shares are not invariant under
+the share of the descriptors of an image that lie nearest to word k [dimensionless].  Places in
+the image do not count.  Descriptors turn with the image: the shares are not invariant under
 rotations.  Pixels without data take the level of the sky.
 
 References
@@ -28,7 +28,7 @@ from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
 from astrocnn.errors import ConfigError
-from astrocnn.features.base import estimate_sky, plane, stretched
+from astrocnn.features.base import average_bands, estimate_sky, stretch_image
 
 __all__ = ["fit", "measure", "names"]
 
@@ -78,7 +78,7 @@ def measure(
     pixel_scale: float | None = None,
     state: Mapping[str, NDArray[np.floating]] | None = None,
 ) -> NDArray[np.float64]:
-    """Features of one image of shape (size, size, n_bands), with what `fit` found."""
+    """Measure one image of shape (size, size, n_bands) with the result of `fit`."""
     assert state is not None
     words = np.asarray(state["words"], np.float64)
     found = _described(image)
@@ -90,9 +90,9 @@ def _described(image: NDArray[np.float64]) -> NDArray[np.float64]:
     """Descriptors of the points of the grid that have light, of shape (m, 104)."""
     size = len(image)
     radius, step = max(3, size // 9), max(1, size // 20)
-    gray = stretched(image).mean(axis=-1)
+    gray = stretch_image(image).mean(axis=-1)
     every = daisy(gray, step, radius, rings=2, histograms=6, orientations=8, normalization="l2")
-    light = plane(image)
+    light = average_bands(image)
     sky, noise = estimate_sky(light)
     around = uniform_filter(np.where(np.isfinite(light), light - sky, 0.0), 2 * step + 1)
     bright = around[radius:-radius:step, radius:-radius:step] > _SIGNIFICANT * noise

@@ -31,7 +31,7 @@ def names(size: int, n_bands: int) -> tuple[str, ...]:
 
 
 def measure(image: NDArray[np.float64], pixel_scale: float | None = None) -> NDArray[np.float64]:
-    """Features of one image of shape (size, size, n_bands)."""
+    """Measure the features of one image of shape (size, size, n_bands)."""
     shape = measure_shape(image)
     chosen = _pixels(shape)
     flux = shape.light[chosen]

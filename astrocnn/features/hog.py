@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from skimage.feature import hog
 
 from astrocnn.errors import ConfigError
-from astrocnn.features.base import stretched
+from astrocnn.features.base import stretch_image
 
 __all__ = ["measure", "names"]
 
@@ -45,11 +45,11 @@ def names(size: int, n_bands: int) -> tuple[str, ...]:
 
 
 def measure(image: NDArray[np.float64], pixel_scale: float | None = None) -> NDArray[np.float64]:
-    """Features of one image of shape (size, size, n_bands)."""
+    """Measure the features of one image of shape (size, size, n_bands)."""
     cell = _cell(len(image))
     return np.asarray(
         hog(
-            stretched(image),
+            stretch_image(image),
             orientations=_ORIENTATIONS,
             pixels_per_cell=(cell, cell),
             cells_per_block=(_BLOCK, _BLOCK),

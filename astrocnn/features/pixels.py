@@ -78,7 +78,7 @@ def measure(
     pixel_scale: float | None = None,
     state: Mapping[str, NDArray[np.floating]] | None = None,
 ) -> NDArray[np.float64]:
-    """Features of one image of shape (size, size, n_bands), with what `fit` found."""
+    """Measure one image of shape (size, size, n_bands) with the result of `fit`."""
     assert state is not None
     return np.asarray(
         state["directions"] @ (_vector(image, state["softening"]) - state["mean"]), np.float64

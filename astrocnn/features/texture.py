@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
 
-from astrocnn.features.base import stretched
+from astrocnn.features.base import stretch_image
 
 __all__ = ["measure", "names"]
 
@@ -36,8 +36,8 @@ def names(size: int, n_bands: int) -> tuple[str, ...]:
 
 
 def measure(image: NDArray[np.float64], pixel_scale: float | None = None) -> NDArray[np.float64]:
-    """Features of one image of shape (size, size, n_bands)."""
-    gray = np.round(255 * stretched(image).mean(axis=-1)).astype(np.uint8)
+    """Measure the features of one image of shape (size, size, n_bands)."""
+    gray = np.round(255 * stretch_image(image).mean(axis=-1)).astype(np.uint8)
     parts = []
     for radius in _RADII:
         found = local_binary_pattern(gray, _POINTS, radius, method="uniform").astype(np.intp)

@@ -43,6 +43,7 @@ def estimate_background(
     edges = [
         np.linspace(0, side, n + 1).astype(int) for side, n in zip(image.shape, grid, strict=True)
     ]
+    # A box with few pixels left says nothing and takes the median of the others.
     level, noise = np.full(grid, np.nan), np.full(grid, np.nan)
     for row, column in np.ndindex(*grid):
         part = np.s_[edges[0][row] : edges[0][row + 1], edges[1][column] : edges[1][column + 1]]
@@ -62,6 +63,7 @@ def _clipped(values: np.ndarray) -> tuple[float, float]:
             break
         values = kept
     mean, median, sigma = np.mean(values), np.median(values), np.std(values)
+    # Where the mean is far from the median, faint objects fill the box and the mode estimate fails.
     crowded = abs(mean - median) > 0.3 * sigma
     return float(median if crowded else 2.5 * median - 1.5 * mean), float(sigma)
 
@@ -85,7 +87,7 @@ def _spread(plane: np.ndarray, edges: list[np.ndarray], shape: tuple[int, ...]) 
 
 
 def estimate_sky_noise(images: np.ndarray) -> np.ndarray:
-    """Noise of the sky in each image and band.
+    """Estimate the noise of the sky in each image and band.
 
     The median minus the 15.87th percentile of the pixels in a frame along the border, an eighth
     of the image wide: for Gaussian noise that is one standard deviation, and objects, which

@@ -1,4 +1,8 @@
-"""Cutting: windows of a plane copied into a stack, pixels without data, and flags."""
+"""Cutting: windows of a plane copied into a stack, pixels without data, and flags.
+
+Pixels outside of the image and bad pixels become NaN, never 0: a missing band is not a band
+without flux.  Cutouts equal those of `astropy.nddata.Cutout2D(mode="partial")` bit for bit.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +54,7 @@ class Cutouts:
 
 
 def allocate_stack(shape: tuple[int, int, int, int], out: np.ndarray | None = None) -> np.ndarray:
-    """A stack to write cutouts to: `out` when it fits, else a new one.
+    """Allocate a stack for cutouts, or check that `out` can hold them.
 
     Raises
     ------
@@ -69,17 +73,18 @@ def allocate_stack(shape: tuple[int, int, int, int], out: np.ndarray | None = No
 
 
 def compute_corners(position: np.ndarray, size: int) -> np.ndarray:
-    """First pixel of a window of `size` pixels around a position along one axis.
+    """Compute the first pixel of a window of `size` pixels around a position along one axis.
 
     The rounding is that of `astropy.nddata.Cutout2D`: ceil(position - size / 2).  NaN gives a
     corner far off any image.
     """
+    # Far off, but small enough that adding a size does not overflow.
     first = np.ceil(np.nan_to_num(position - size / 2, nan=-1e9, posinf=1e9, neginf=-1e9))
     return np.clip(first, -1e9, 1e9).astype(np.int64)
 
 
 def count_overlap(first: np.ndarray, size: int, length: int) -> np.ndarray:
-    """How many of `size` pixels from `first` on lie within an axis of `length` pixels."""
+    """Count how many of `size` pixels from `first` on lie within an axis of `length` pixels."""
     inside = np.minimum(first + size, length) - np.maximum(first, 0)
     return np.maximum(inside, 0)
 
@@ -121,11 +126,7 @@ def copy_windows(
 
 
 class Windows:
-    """Windows of one plane, to be copied one by one; see `copy_windows` for the parameters.
-
-    Cutting all bands of an object before the next one, which this makes possible, is half as
-    expensive as cutting band by band, because the cutout stays in the fastest cache.
-    """
+    """Windows of one plane, to be copied one by one; see `copy_windows` for the parameters."""
 
     def __init__(
         self,
@@ -140,6 +141,7 @@ class Windows:
         rows, columns = shape
         height, width = plane.shape
         inside = (x0 >= 0) & (y0 >= 0) & (x0 <= width - columns) & (y0 <= height - rows)
+        # Python numbers index an array several times faster than numpy scalars.
         self._x0, self._y0, self._inside = x0.tolist(), y0.tolist(), inside.tolist()
         self._plane, self._rows, self._columns = plane, rows, columns
         self._decode, self._factor, self._fill = decode, factor, fill
@@ -151,6 +153,7 @@ class Windows:
     def copy(self, k: int, target: np.ndarray) -> None:
         """Write window number `k` to an array of shape (rows, columns)."""
         x, y = self._x0[k], self._y0[k]
+        # Nearly all windows lie inside; only the others are cut to the overlap and filled.
         if self._inside[k]:
             window = self._plane[y : y + self._rows, x : x + self._columns]
             if self._direct:
@@ -194,6 +197,7 @@ def drop_infinite(images: np.ndarray, rows: np.ndarray | None = None) -> np.ndar
     finite = np.empty(images.shape[1:], bool)
     for i, row in enumerate(chosen):
         image = images[row]
+        # Most cutouts are complete: one pass and no copy for them.
         if np.isfinite(image, out=finite).all():
             continue
         bad = ~finite
@@ -205,7 +209,7 @@ def drop_infinite(images: np.ndarray, rows: np.ndarray | None = None) -> np.ndar
 def compute_flags(
     no_data: np.ndarray, outside: np.ndarray, n_pixels: int, covered: np.ndarray | None = None
 ) -> np.ndarray:
-    """Flags that follow from counts of pixels.
+    """Compute the flags that follow from counts of pixels.
 
     Parameters
     ----------
@@ -240,7 +244,7 @@ NO_DATA_RMS = 1e15
 
 
 def find_bad_pixels(role: str, values: np.ndarray, band: Band) -> np.ndarray:
-    """Where the pixels of a weight, noise or mask plane say that there are no data.
+    """Find the pixels without data by a weight, noise or mask plane.
 
     Parameters
     ----------
@@ -255,10 +259,12 @@ def find_bad_pixels(role: str, values: np.ndarray, band: Band) -> np.ndarray:
     -------
     ndarray of bool, of the same shape
     """
+    # Negated, so that NaN in a weight or a noise map is bad as well.
     if role == "weight":
         return ~(values > 0)
     if role == "rms":
         return ~((values > 0) & (values < NO_DATA_RMS))
+    # Some pipelines write masks as floats.
     if values.dtype.kind == "f":
         values = np.nan_to_num(values, nan=-1).astype(np.int64)
     if band.bad_bits is None and not band.bad_values:
@@ -274,7 +280,7 @@ def find_bad_pixels(role: str, values: np.ndarray, band: Band) -> np.ndarray:
 def build_decoder(
     scaling: Scaling | None, valid_range: tuple[float, float] | None
 ) -> Callable[[np.ndarray], np.ndarray] | None:
-    """What to do to stored pixels to have values, NaN outside the valid range; None if nothing."""
+    """Build the function from stored pixels to values, NaN outside the valid range, or None."""
     if valid_range is None:
         return scaling
     low, high = valid_range

@@ -1,8 +1,10 @@
 """The header units of a FITS file, found without reading the data.
 
-Only the cards that say where and what the data are get parsed, which makes opening a small
-stamp an order of magnitude cheaper than a general reader.  Everything unusual (compressed
-images, headers for the WCS) is left to astropy.
+A FITS file is a sequence of header-data units, each filled up to blocks of 2880 bytes; a header is
+a sequence of cards of 80 bytes up to the card END.  `scan_headers` walks from header to header: it
+parses only the cards that say where and what the data are, which makes opening a small stamp an
+order of magnitude cheaper than a general reader.  Everything unusual (compressed images, headers
+for the WCS) is left to astropy.
 
 References
 ----------
@@ -24,7 +26,7 @@ from typing import Any
 
 from astrocnn.errors import ImageError
 
-__all__ = ["Cards", "HeaderUnit", "select_unit", "read_decompressed", "scan_headers", "unpacked"]
+__all__ = ["Cards", "HeaderUnit", "select_unit", "read_decompressed", "scan_headers", "decompress"]
 
 BLOCK = 2880
 CARD = 80
@@ -33,13 +35,14 @@ _KINDS = {"IMAGE": "image", "BINTABLE": "table", "TABLE": "table"}
 Read = Callable[[int, int], bytes]
 
 
+# The same few keywords are looked up in every header.
 @lru_cache(maxsize=256)
 def _padded_key(key: str) -> bytes:
     return key.encode().ljust(8)
 
 
 class Cards:
-    """The cards of a header, of which only those asked for are parsed.
+    """The cards of a header; a card is parsed when its value is needed.
 
     Parameters
     ----------
@@ -47,19 +50,20 @@ class Cards:
         Whole blocks as they are in the file.
     """
 
-    __slots__ = ("_places", "text")
+    __slots__ = ("_offsets", "text")
 
     def __init__(self, text: bytes) -> None:
         self.text = text
-        # Backwards, because the first of repeated cards counts.
-        self._places = {text[at : at + 8]: at for at in range(len(text) - CARD, -1, -CARD)}
+        # Backwards, because of repeated cards the first one counts.
+        self._offsets = {text[at : at + 8]: at for at in range(len(text) - CARD, -1, -CARD)}
 
     def value(self, key: str) -> Any:
         """The value of a card as int, float, bool or str; None when absent."""
-        at = self._places.get(_padded_key(key))
+        at = self._offsets.get(_padded_key(key))
+        # Without "= " in columns 9 and 10 a card is a comment, whatever its keyword.
         if at is None or self.text[at + 8 : at + 10] != b"= ":
             return None
-        return _value(self.text[at + 10 : at + CARD])
+        return _parse_value(self.text[at + 10 : at + CARD])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class HeaderUnit:
 
     @property
     def title(self) -> str:
-        """How to call it in a sentence."""
+        """Number and name, for messages."""
         return f"HDU {self.index}" + (f" ('{self.name}')" if self.name else "")
 
 
@@ -126,10 +130,10 @@ def scan_headers(read: Read, size: int, path: Path) -> Iterator[HeaderUnit]:
         raise ImageError(f"The file {path} is not a FITS file.")
     offset, index = 0, 0
     while offset < size:
-        cards, offset = _header(read, offset, size, index, path)
+        cards, offset = _read_header(read, offset, size, index, path)
         if cards is None:
             return
-        unit, stop = _unit(cards, offset, index, path)
+        unit, stop = _build_unit(cards, offset, index, path)
         yield unit
         offset, index = stop, index + 1
 
@@ -137,7 +141,7 @@ def scan_headers(read: Read, size: int, path: Path) -> Iterator[HeaderUnit]:
 def select_unit(
     units: Iterator[HeaderUnit], hdu: int | str | Mapping[str, Any] | None, path: Path
 ) -> HeaderUnit:
-    """The unit that a number, a name or header cards select; by default the first image.
+    """Select the unit of a number, a name or header cards; by default the first image.
 
     Raises
     ------
@@ -148,31 +152,31 @@ def select_unit(
         return _first_image(units, path)
     seen = []
     found = []
-    test = _test(hdu)
+    matches = _build_test(hdu)
     for unit in units:
         seen.append(unit)
-        if test(unit):
+        if matches(unit):
             found.append(unit)
             if not isinstance(hdu, Mapping):
-                break
+                break  # of units with one name the first is meant
     if len(found) == 1:
         return found[0]
     received = dict(hdu) if isinstance(hdu, Mapping) else hdu
     if found:
         raise ImageError(
-            f"Several HDUs of {path} have the cards asked for: "
+            f"Several HDUs of {path} have these header cards: "
             f"{', '.join(unit.title for unit in found)}.",
             received=received,
         )
     raise ImageError(
         f"The file {path} has no such HDU.",
         received=received,
-        allowed=[f"{unit.title}, {_what(unit)}" for unit in seen],
+        allowed=[f"{unit.title}, {_describe(unit)}" for unit in seen],
     )
 
 
 def read_decompressed(path: Path) -> bytes:
-    """All bytes of a file, decompressed when it is gzip, bzip2 or xz.
+    """Read all bytes of a file, decompressed when it is gzip, bzip2 or xz.
 
     Raises
     ------
@@ -185,21 +189,24 @@ def read_decompressed(path: Path) -> bytes:
         raise ImageError(f"The file {path} does not exist.") from None
     except OSError as error:
         raise ImageError(f"The file {path} cannot be read: {error.strerror}.") from error
-    return unpacked(data, path)
+    return decompress(data, path)
 
 
-def unpacked(data: bytes, path: Path) -> bytes:
-    """The bytes themselves, or decompressed when they are gzip, bzip2 or xz."""
-    decompress = _MAGIC.get(data[:2])
-    if decompress is None:
+def decompress(data: bytes, path: Path) -> bytes:
+    """Decompress bytes that are gzip, bzip2 or xz; others are returned as they are."""
+    method = _MAGIC.get(data[:2])
+    if method is None:
         return data
     try:
-        return decompress(data)
+        return method(data)
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise ImageError(f"The compressed file {path} is truncated or damaged.") from error
 
 
-def _header(read: Read, offset: int, size: int, index: int, path: Path) -> tuple[bytes | None, int]:
+def _read_header(
+    read: Read, offset: int, size: int, index: int, path: Path
+) -> tuple[bytes | None, int]:
+    """The blocks of a header, and the offset after them; None after the last unit."""
     blocks: list[bytes] = []
     while offset < size:
         block = read(offset, BLOCK)
@@ -210,6 +217,7 @@ def _header(read: Read, offset: int, size: int, index: int, path: Path) -> tuple
         blocks.append(block)
         offset += BLOCK
         at = block.find(b"END     ")
+        # "END" may stand in a comment, too: it counts at the start of a card that is else empty.
         while at >= 0:
             if at % CARD == 0 and not block[at + 3 : at + CARD].strip():
                 return b"".join(blocks) if len(blocks) > 1 else block, offset
@@ -217,23 +225,25 @@ def _header(read: Read, offset: int, size: int, index: int, path: Path) -> tuple
     raise ImageError(f"The file {path} is truncated: it ends within the header of HDU {index}.")
 
 
-def _unit(text: bytes, start: int, index: int, path: Path) -> tuple[HeaderUnit, int]:
+def _build_unit(text: bytes, start: int, index: int, path: Path) -> tuple[HeaderUnit, int]:
+    """The unit of a header, and the offset of the next one."""
     try:
-        kind, bitpix, shape, length, cards, name = _layout(text, index == 0)
+        kind, bitpix, shape, length, cards, name = _parse_layout(text, index == 0)
     except (TypeError, ValueError) as error:
         raise ImageError(f"The header of HDU {index} of {path} is not valid FITS.") from error
     stop = start + length
-    return HeaderUnit(index, kind, bitpix, shape, start, stop, cards, name), _padded(stop)
+    return HeaderUnit(index, kind, bitpix, shape, start, stop, cards, name), _next_block(stop)
 
 
 # Stamps of one survey share headers: those without the object's own coordinates.
 @lru_cache(maxsize=64)
-def _layout(text: bytes, primary: bool) -> tuple[str, int, tuple[int, ...], int, Cards, str]:
+def _parse_layout(text: bytes, primary: bool) -> tuple[str, int, tuple[int, ...], int, Cards, str]:
     cards = Cards(text)
     value = cards.value
     bitpix = int(value("BITPIX"))
     axes = [int(value(f"NAXIS{i + 1}")) for i in range(int(value("NAXIS")))]
     kind = "image" if primary else _KINDS.get(str(value("XTENSION")), "other")
+    # Random groups, an old form of radio data, have a first axis of length 0.
     groups = primary and axes[:1] == [0] and value("GROUPS") is True
     pcount, gcount = 0, 1
     if not primary or groups:
@@ -241,9 +251,11 @@ def _layout(text: bytes, primary: bool) -> tuple[str, int, tuple[int, ...], int,
     if groups:
         kind, axes = "other", axes[1:]
     length = abs(bitpix) // 8 * gcount * (pcount + _product(axes)) if axes else 0
+    # A tile-compressed image is a table whose Z cards describe the image.
     if kind == "table" and value("ZIMAGE") is True:
         kind, bitpix = "compressed", int(value("ZBITPIX"))
         axes = [int(value(f"ZNAXIS{i + 1}")) for i in range(int(value("ZNAXIS")))]
+    # FITS counts the fastest axis first, numpy last.
     shape = tuple(reversed(axes)) if kind in ("image", "compressed") else ()
     name = value("EXTNAME")
     name = "" if name is None else str(name).strip().upper()
@@ -257,7 +269,7 @@ def _product(numbers: Iterable[int]) -> int:
     return total
 
 
-def _padded(stop: int) -> int:
+def _next_block(stop: int) -> int:
     return -(-stop // BLOCK) * BLOCK
 
 
@@ -267,13 +279,13 @@ def _first_image(units: Iterator[HeaderUnit], path: Path) -> HeaderUnit:
         if unit.kind in ("image", "compressed") and len(unit.shape) >= 2 and 0 not in unit.shape:
             return unit
         seen.append(unit)
-    kinds = [f"{unit.title}, {_what(unit)}" for unit in seen]
+    kinds = [f"{unit.title}, {_describe(unit)}" for unit in seen]
     if any(unit.kind == "table" for unit in seen):
         raise ImageError(f"The file {path} holds a table and no image.", received=kinds)
     raise ImageError(f"The file {path} holds no image.", received=kinds)
 
 
-def _test(hdu: int | str | Mapping[str, Any]) -> Callable[[HeaderUnit], bool]:
+def _build_test(hdu: int | str | Mapping[str, Any]) -> Callable[[HeaderUnit], bool]:
     if isinstance(hdu, Mapping):
         wanted = {str(key).upper(): value for key, value in hdu.items()}
         return lambda unit: all(_equal(unit.value(key), v) for key, v in wanted.items())
@@ -296,16 +308,18 @@ def _equal(value: Any, wanted: Any) -> bool:
     return bool(value == wanted)
 
 
-def _what(unit: HeaderUnit) -> str:
+def _describe(unit: HeaderUnit) -> str:
     if unit.kind in ("image", "compressed"):
         size = " x ".join(str(n) for n in reversed(unit.shape))
         return f"image of {size} pixels" if size else "no data"
     return unit.kind
 
 
-def _value(field: bytes) -> Any:
+def _parse_value(field: bytes) -> Any:
+    """The value in columns 11 to 80 of a card."""
     text = field.lstrip()
     if text.startswith(b"'"):
+        # Two quotes in a string stand for one.
         string = text[1:].replace(b"''", b"\0").partition(b"'")[0].replace(b"\0", b"'")
         return string.rstrip().decode("ascii", "replace")
     text = text.partition(b"/")[0].rstrip()
@@ -317,6 +331,7 @@ def _value(field: bytes) -> Any:
         except ValueError:
             pass
     try:
+        # FITS allows the double precision exponent of Fortran.
         return float(text.upper().replace(b"D", b"E"))
     except ValueError:
         return text.decode("ascii", "replace") or None

@@ -19,7 +19,7 @@ __all__ = ["Inputs", "SCALE_TOLERANCE", "find_image_differences"]
 
 @dataclass(frozen=True)
 class Inputs:
-    """Description of the images and scalars a model takes; a trained model carries it.
+    """The images and scalars that a model takes; saved with the model.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ class Inputs:
     normalization : Normalization, optional
         None until it has been fitted on the training split.
     mask_channel : bool
-        One more channel per band that tells data from no data.  Follows `normalization` when
-        that is given.
+        One more channel per band: 1 where there are data, 0 where there are none.  Follows
+        `normalization` when that is given.
     scalar_location, scalar_scale : tuple of float
         Subtracted from, and divided into, each scalar; empty until they have been fitted on the
         training split (`with_scalar_statistics`), and then scalars enter as they are.
@@ -129,7 +129,7 @@ class Inputs:
     def from_source(
         cls, source: Any, *, scalars: tuple[str, ...] = (), mask_channel: bool = False
     ) -> Inputs:
-        """The inputs of a model that takes what a source gives, before a normalization is fitted.
+        """Build the inputs of a model for a source, before a normalization is fitted.
 
         Parameters
         ----------
@@ -170,12 +170,12 @@ class Inputs:
         return self.size, self.size, self.n_channels
 
     def with_normalization(self, normalization: Normalization) -> Inputs:
-        """The same inputs carrying a fitted normalization."""
+        """Return the same inputs with a fitted normalization."""
         return replace(self, normalization=normalization)
 
     @property
     def refused(self) -> Flag:
-        """Flags of which any one makes a row useless for these inputs.
+        """Flags of which any one excludes a row from these inputs.
 
         Without bands only a missing scalar does; with mask channels some bands may lack data.
         """
@@ -184,7 +184,7 @@ class Inputs:
         return UNUSABLE if self.mask_channel else UNUSABLE | Flag.BAND_MISSING
 
     def with_scalar_statistics(self, scalars: NDArray[np.floating]) -> Inputs:
-        """The same inputs carrying mean and standard deviation of some scalars.
+        """Return the same inputs with the mean and standard deviation of scalars.
 
         Parameters
         ----------
@@ -233,8 +233,7 @@ class Inputs:
         ----------
         other : Source, Shards or Inputs
             Anything with ``bands``; ``size``, ``pixel_scale``, ``unit`` and ``scalars`` are
-            compared where both sides know them.  Inputs without bands look at no image, and
-            so accept any.
+            compared where both sides know them.  Inputs without bands accept any images.
 
         Raises
         ------
@@ -286,7 +285,7 @@ SCALE_TOLERANCE = 0.01
 
 
 def find_image_differences(expected: Any, got: Any) -> list[str]:
-    """Every difference, a sentence each; what one side does not know is not compared.
+    """List the differences, a sentence each; what one side does not know is not compared.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From linear fluxes to what a network sees: stretch, center, scale, whiten, fill, mask.
+"""Normalization of images: stretch, center, scale, whiten, fill, mask.
 
 The order is always the same: the stretch of each band, ``(value - location) / scale``, pixels
 without data replaced by ``fill`` (0, the band mean), the whitening over bands, and the mask
@@ -32,7 +32,7 @@ def compress(values: Any, stretch: str, softening: Any, xp: ModuleType = np) -> 
     Parameters
     ----------
     values : array of shape (..., n_bands)
-        Linear fluxes; negative ones are as welcome as positive ones.
+        Linear fluxes of either sign.
     stretch : {"none", "linear", "asinh", "log"}
         ``asinh`` is asinh(x/s), ``log`` is sign(x) log(1 + abs(x)/s); the others change nothing.
     softening : array of shape (n_bands,)
@@ -154,7 +154,7 @@ class Normalization:
         xp : module
             The array library: ``numpy``, ``keras.ops`` or ``tensorflow.experimental.numpy``.
         complete : bool
-            Known to have data in every pixel, which can spare looking for those without.
+            Whether every pixel is known to have data, which saves a pass over the images.
 
         Returns
         -------
@@ -181,7 +181,7 @@ class Normalization:
                 z = compress(z, self.stretch, self._along(self.softening, width, xp), xp)
             if any(self.location) or set(self.scale) != {1.0}:
                 z = (z - self._along(self.location, width, xp)) / self._along(self.scale, width, xp)
-        # Looked for in the result: what overflows (an unmasked -3.4e38, say) is no data either.
+        # In the result, because what overflows (an unmasked -3.4e38, say) is no data either.
         complete = (complete and z is x) or (xp is np and _all_finite(z))
         valid = None if complete else xp.isfinite(z)
         if valid is not None:
@@ -205,13 +205,13 @@ class Normalization:
         return xp.array(np.tile(np.asarray(values, np.float32), width))
 
     def invert(self, normalized: npt.ArrayLike) -> np.ndarray:
-        """Fluxes that `apply` turns into these values.
+        """Invert `apply`: compute fluxes from normalized values.
 
         Parameters
         ----------
         normalized : array_like of shape (..., n_channels) or (..., n_bands)
-            Output of `apply`.  Without mask channels nobody can tell the pixels that had no
-            data, and they come back as the flux of the fill value; with them they are NaN.
+            Output of `apply`.  Pixels without data come back as NaN with mask channels, and
+            as the flux of the fill value without them.
 
         Returns
         -------

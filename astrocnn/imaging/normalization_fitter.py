@@ -27,9 +27,9 @@ class NormalizationFitter:
     Pixels without data (NaN, infinite) do not count.  The result depends on the images and
     their order, and not on how they were cut into chunks.
 
-    The softening of a stretch has to be known before the first stretched pixel is summed.  So
-    the first images (at most 512, at most 64 MiB) are held back until the sky noise has been
-    measured on them, then join the sums; show the images in random order when their
+    The softening of a stretch must be known before the first stretched pixel is summed.
+    Therefore the first images (at most 512, at most 64 MiB) are kept until the sky noise has
+    been measured on them, and are summed then.  Give the images in random order when their
     noise varies along the catalogue, as `astrocnn.datasets.fit_normalization` does.
 
     Parameters
@@ -91,7 +91,7 @@ class NormalizationFitter:
         self._noise = np.zeros(0)
 
     def update(self, images: np.ndarray) -> NormalizationFitter:
-        """Take in images of shape (n, height, width, n_bands); returns itself."""
+        """Add images of shape (n, height, width, n_bands); returns itself."""
         images = np.asarray(images)
         if images.ndim != 4:
             raise InputsError(
@@ -169,12 +169,13 @@ class NormalizationFitter:
         self._warm_up = min(WARM_UP_IMAGES, max(1, WARM_UP_BYTES // (4 * images[0].size)))
 
     def _settle(self) -> None:
-        """Measure noise and softening on the images held back, and let them join the sums."""
+        """Measure noise and softening on the first images, and sum these."""
         assert self._moments is not None
         n_bands = len(self._moments.mean)
         held = np.concatenate(self._held)
         self._held = []
         self._noise = np.array([_typical_noise(band) for band in np.concatenate(self._noises).T])
+        # Simulated stamps may have a border of zeros: then the objects set the scale.
         for band in np.flatnonzero(self._noise == 0):
             self._noise[band] = _spread(held[..., band])
         if self.stretch not in ("asinh", "log"):
@@ -190,6 +191,7 @@ class NormalizationFitter:
         assert self._moments is not None and self._softening is not None
         pixels = images.reshape(-1, images.shape[3])
         for start in range(0, len(pixels), BLOCK_PIXELS):
+            # Sums of 10^9 pixels lose their last digits in float32.
             block = pixels[start : start + BLOCK_PIXELS].astype(np.float64)
             block[~np.isfinite(block)] = np.nan
             stretched = compress(block, self.stretch, self._softening)
@@ -275,7 +277,7 @@ class Moments:
         self.comoment = np.zeros((n_bands, n_bands))
 
     def update(self, block: np.ndarray) -> None:
-        """Take in a block of shape (n, n_bands); values that are not finite are left out."""
+        """Add a block of shape (n, n_bands); values that are not finite are left out."""
         valid = np.isfinite(block)
         if self.complete:
             valid &= valid.all(axis=1, keepdims=True)
@@ -308,10 +310,10 @@ class Moments:
 
 
 class PixelSample:
-    """Keep the `size` pixels with the smallest hash of (seed, ordinal in the stream).
+    """A bounded random sample of a stream: the `size` pixels with the smallest hash.
 
-    A pixel stays or goes by its position in the stream alone, so that the sample does not
-    depend on the chunks in which the stream arrived.
+    The hash is that of seed and position in the stream, so that the sample does not depend on
+    the chunks in which the stream arrived.
 
     Parameters
     ----------
@@ -331,7 +333,7 @@ class PixelSample:
         self._held = 0
 
     def update(self, pixels: np.ndarray) -> None:
-        """Look at the next pixels, an array of shape (n, n_bands)."""
+        """Add the next pixels, an array of shape (n, n_bands)."""
         ordinals = np.arange(self._seen, self._seen + len(pixels), dtype=np.uint64)
         self._seen += len(pixels)
         hashes = _mix(ordinals + self._salt)

@@ -40,7 +40,17 @@ _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """How stored numbers become pixel values: value = zero + scale x stored; blank is NaN."""
+    """The scaling of stored numbers to pixel values: value = zero + scale x stored; blank is NaN.
+
+    Parameters
+    ----------
+    bitpix : int
+        FITS code of the stored type.
+    scale, zero : float
+        BSCALE and BZERO.
+    blank : int, optional
+        Stored number of pixels without data.
+    """
 
     bitpix: int
     scale: float = 1.0
@@ -49,6 +59,8 @@ class Scaling:
 
     def __call__(self, stored: np.ndarray) -> np.ndarray:
         """Decode numbers as stored; the precision is that of astropy."""
+        # FITS has no unsigned integers but shifts signed ones by half of their range: turning over
+        # the sign bit is that shift, exact and without a float.
         if self.scale == 1 and self.zero == _UNSIGNED.get(self.bitpix):
             values = stored.astype(stored.dtype.newbyteorder("="))
             sign = np.array(1 << (self.bitpix - 1), f"u{self.bitpix // 8}").view(values.dtype)
@@ -57,6 +69,7 @@ class Scaling:
                 return values
             values = values.astype(np.float64)
         else:
+            # float32 holds 8 and 16 bits exactly and half of the memory; as astropy decides.
             kind = (
                 "f8" if self.bitpix > 16 else "f4" if self.bitpix > 0 else f"f{-self.bitpix // 8}"
             )
@@ -65,6 +78,7 @@ class Scaling:
                 np.multiply(values, self.scale, out=values)
             if self.zero != 0:
                 values += self.zero
+        # BLANK means the number as it is stored, before the scaling (FITS 4.0, section 4.4.2.4).
         if self.blank is not None and self.bitpix > 0:
             values[stored == self.blank] = np.nan
         return values
@@ -102,7 +116,7 @@ class Plane:
 
     @property
     def title(self) -> str:
-        """How to call it in a sentence."""
+        """File and HDU, for messages."""
         return f"{self.path}, {self.unit.title}"
 
     @cached_property
@@ -113,12 +127,12 @@ class Plane:
 
     @cached_property
     def scaling(self) -> Scaling | None:
-        """How to decode pixels of `load`; None when they are values already."""
+        """The scaling of the pixels of `load`; None when they are values already."""
         return None if self.unit.kind == "compressed" else read_scaling(self.unit)
 
     @property
     def decoded_bytes(self) -> int:
-        """Memory that the loaded plane holds; 0 when it is mapped."""
+        """Memory that the loaded plane occupies; 0 when it is mapped."""
         if not self.whole and self.unit.kind == "image":
             return 0
         return self.shape[0] * self.shape[1] * max(abs(self.unit.bitpix) // 8, 4)
@@ -153,16 +167,18 @@ class Plane:
         if self.whole:
             buffer: Any = read_decompressed(self.path)
         else:
+            # The map outlives the file handle, of which a process has about a thousand; pages that
+            # are not cut are never read.
             with open(self.path, "rb") as stream:
                 buffer = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        return stored(buffer, self.unit, self.path)[self.take]
+        return view_stored(buffer, self.unit, self.path)[self.take]
 
     def _decompress(self) -> np.ndarray:
         try:
             with warnings.catch_warnings(), self._astropy() as hdus:
                 warnings.simplefilter("ignore")
                 values = hdus[self.unit.index].section[self.take]
-        except Exception as error:  # the decoders raise a score of different kinds
+        except Exception as error:  # each decoder has its own kinds of error
             raise ImageError(
                 f"The compressed image in {self.title} cannot be decoded: it is truncated or"
                 f" damaged ({error})."
@@ -179,8 +195,8 @@ class Plane:
         return fits.open(self.path, memmap=read_scaling(self.unit) is None)
 
 
-def stored(buffer: Any, unit: HeaderUnit, path: Path) -> np.ndarray:
-    """The array of an image header unit inside a buffer, as stored.
+def view_stored(buffer: Any, unit: HeaderUnit, path: Path) -> np.ndarray:
+    """View the numbers of an image inside a buffer, as they are stored.
 
     Raises
     ------
@@ -236,7 +252,7 @@ def find_plane(
             stream.seek(offset)
             return stream.read(length)
 
-        units = _Replay(scan_headers(read, size, path))
+        units = _LazyUnits(scan_headers(read, size, path))
         unit = select_unit(iter(units), hdu, path)
     if unit.stop > size:
         raise ImageError(
@@ -285,7 +301,7 @@ def find_planes(
     whole: bool = False,
 ) -> list[Plane]:
     """Find several planes, each an (hdu, plane) pair, in the bytes of one file."""
-    units = _Replay(scan_headers(lambda at, n: data[at : at + n], len(data), path))
+    units = _LazyUnits(scan_headers(lambda at, n: data[at : at + n], len(data), path))
     found = []
     for hdu, plane in wanted:
         unit = select_unit(iter(units), hdu, path)
@@ -294,7 +310,7 @@ def find_planes(
 
 
 def read_scaling(unit: HeaderUnit) -> Scaling | None:
-    """The scaling that a header asks for; None when the stored numbers are the values.
+    """Read the scaling of an image; None when the stored numbers are the values.
 
     Raises
     ------
@@ -314,8 +330,8 @@ def read_scaling(unit: HeaderUnit) -> Scaling | None:
     return Scaling(unit.bitpix, scale, zero, blank)
 
 
-class _Replay:
-    """Header units that are scanned once and only as far as somebody looks."""
+class _LazyUnits:
+    """Header units that are scanned once, and only as far as they are needed."""
 
     def __init__(self, units: Iterator[HeaderUnit]) -> None:
         self.units = units
@@ -335,6 +351,7 @@ class _Replay:
 
 def _plane(path: Path, unit: HeaderUnit, plane: int | None, whole: bool, first: Cards) -> Plane:
     shape = unit.shape
+    # Almost every image takes this way; the others need more words.
     if len(shape) == 2 and plane in (None, 0) and 0 not in shape and unit.bitpix in _DTYPES:
         return Plane(path, unit, _ALL, (1, 2), whole, first)
     where = f"{path}, {unit.title}"
@@ -355,6 +372,7 @@ def _image_axes(
     shape: tuple[int, ...], plane: int | None, where: str
 ) -> tuple[list[int], dict[int, int]]:
     """The two axes of the image, and where to cut the axis of the bands."""
+    # Axes of length 1 (frequency, Stokes) are common in radio images and mean nothing here.
     long = [axis for axis, n in enumerate(shape) if n > 1]
     if len(long) > 3:
         raise ImageError(f"The image in {where} has {len(long)} axes longer than one.")
@@ -362,6 +380,7 @@ def _image_axes(
         if plane not in (None, 0):
             raise ImageError(f"The image in {where} has no plane {plane}.", allowed="0")
         return long if len(long) == 2 else list(range(len(shape)))[-2:], {}
+    # There are fewer bands than pixels a side, wherever the axis stands.
     bands = min(long, key=lambda axis: shape[axis])
     if plane is None:
         raise ImageError(
@@ -376,7 +395,9 @@ def _image_axes(
 
 
 class PlaneCache:
-    """Least recently used planes are forgotten first; each is loaded by one thread only.
+    """A bounded cache of loaded planes: the least recently used ones are dropped first.
+
+    Each plane is loaded by one thread only, the others wait for it.
 
     Parameters
     ----------
@@ -402,6 +423,7 @@ class PlaneCache:
                 self._planes.move_to_end(key)
                 return self._planes[key]
             loading = self._loading.setdefault(key, threading.Lock())
+        # Decoding takes long and happens outside of the lock, which other planes need.
         with loading:
             with self._lock:
                 if key in self._planes:

@@ -29,7 +29,7 @@ MARGIN = 4
 
 
 def compute_nodes(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets x, y in the target cutout at which the map must be known, each of shape (25,)."""
+    """Compute the 25 offsets x, y in the cutout at which the map must be known."""
     at = _chebyshev(size)
     y, x = np.meshgrid(at, at, indexing="ij")
     return x.ravel(), y.ravel()
@@ -55,6 +55,7 @@ class GridMap:
 
     def __init__(self, size: int, x: np.ndarray, y: np.ndarray) -> None:
         self.size = size
+        # A cutout that is not wholly on the projection has no polynomial and becomes NaN.
         self.ok = np.isfinite(x).all(axis=1) & np.isfinite(y).all(axis=1)
         self.x = np.where(self.ok[:, None], x, 0).reshape(-1, N_NODES, N_NODES)
         self.y = np.where(self.ok[:, None], y, 0).reshape(-1, N_NODES, N_NODES)
@@ -68,12 +69,13 @@ class GridMap:
         return part
 
     def at(self, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Image coordinates on the product grid of offsets: two arrays (n, m, m)."""
+        """Compute image coordinates on the product grid of offsets: two arrays (n, m, m)."""
         basis = _lagrange(self.size, offsets)
         return basis @ self.x @ basis.T, basis @ self.y @ basis.T
 
     def area_ratio(self) -> np.ndarray:
-        """Area of each target pixel in image pixels, shape (n, size, size)."""
+        """Compute the area of each target pixel in image pixels, of shape (n, size, size)."""
+        # The determinant of the Jacobian, from the derivatives of the polynomials.
         offsets = np.arange(self.size, dtype=float)
         basis = _lagrange(self.size, offsets)
         slope = _lagrange(self.size, offsets, derivative=True)
@@ -83,6 +85,7 @@ class GridMap:
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray, int]:
         """First column and row of a square image window around each cutout, and its side."""
+        # Corners and middles of the sides: between them the map bends by far less than MARGIN.
         edge = np.array([-0.5, (self.size - 1) / 2, self.size - 0.5])
         x, y = self.at(edge)
         low_x, low_y = x.min(axis=(1, 2)), y.min(axis=(1, 2))
@@ -100,7 +103,7 @@ def resample(
     method: str = "lanczos3",
     conserve: bool = True,
 ) -> np.ndarray:
-    """Flux of the target pixels.
+    """Resample images on the pixels of the cutouts.
 
     Parameters
     ----------
@@ -121,12 +124,13 @@ def resample(
         NaN where less than half of a target pixel has data.
     """
     size = grid_map.size
+    # Image pixels up to 5 % finer than the target are interpolated: averaging would blur them.
     steps = max(1, int(np.ceil(grid_map.ratio - 0.05)))
     fine = (np.arange(size * steps) + 0.5) / steps - 0.5
     x, y = grid_map.at(fine)
     x -= x0[:, None, None]
     y -= y0[:, None, None]
-    x[~grid_map.ok] = y[~grid_map.ok] = -10.0
+    x[~grid_map.ok] = y[~grid_map.ok] = -10.0  # outside of every window
     values = _KERNELS[method](windows, x, y)
     if steps > 1:
         values = values.reshape(len(values), size, steps, size, steps)
@@ -165,6 +169,7 @@ def _lanczos3(windows: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     reach = range(-2, 4)
     weights_x = np.stack([_lanczos_kernel(x - left - d) for d in reach])
     weights_y = np.stack([_lanczos_kernel(y - low - d) for d in reach])
+    # The sampled kernel does not sum to 1: without this a flat sky would show a pattern.
     weights_x /= weights_x.sum(axis=0)
     weights_y /= weights_y.sum(axis=0)
     total = np.zeros(x.shape)
@@ -221,7 +226,7 @@ def _lagrange(size: int, at: np.ndarray, derivative: bool = False) -> np.ndarray
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """Bring a square image to another number of pixels; values are averaged, not summed.
+    """Resize a square image to another number of pixels; values are averaged, not summed.
 
     To fewer pixels it is the exact mean over the area of each new pixel (anti-aliased); to more
     pixels it is linear interpolation.

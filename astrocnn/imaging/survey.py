@@ -98,7 +98,7 @@ class Band:
             object.__setattr__(self, "zero_point", float(self.zero_point))
 
     def planes(self) -> dict[str, tuple[str | tuple[str, ...], Hdu]]:
-        """Files and HDU of each plane this band has: image, weight, rms, mask."""
+        """Return files and HDU of each plane of this band: image, weight, rms, mask."""
         roles: dict[str, tuple[str | tuple[str, ...], Hdu]] = {"image": (self.image, self.hdu)}
         for role in ("weight", "rms", "mask"):
             if getattr(self, role) is not None:
@@ -123,7 +123,7 @@ class Survey:
     unit : str, optional
         Flux unit of all cutouts.  By default nJy when every band has a zero point, and
         otherwise the values as they are in the files.  When no band says what its pixels
-        mean, it merely tells the unit that they are in.
+        mean, it merely states the unit that they are in.
     reference : str, optional
         Band whose pixel grid the others are brought to; by default the first.  Tiles only.
     pixel_scale : float, optional
@@ -171,6 +171,8 @@ class Survey:
             value = getattr(self, key)
             if value is not None and not value > 0:
                 problems.append(f"{key} = {value} is not positive")
+        # One common unit needs all bands: a band left in counts beside others in nJy is a mistake
+        # that no network would report.
         zero_points = [band.zero_point is not None for band in self.bands]
         if self.unit is None and any(zero_points):
             if all(zero_points):
@@ -276,7 +278,7 @@ def read_survey(path: str | Path) -> Survey:
 def _from_dict(cls: type[Survey], mapping: Mapping[str, Any], root: Path) -> Survey:
     band_keys = {f.name for f in fields(Band)}
     own_keys = {f.name for f in fields(cls)}
-    # `unit` of the survey is the common unit and is no default for the bands' own.
+    # `unit` of the survey is the common unit of the cutouts, not a default for its bands.
     defaults = {k: v for k, v in mapping.items() if k in band_keys - own_keys}
     problems = [
         _unknown(key, "survey", band_keys | own_keys)

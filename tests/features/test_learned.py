@@ -89,8 +89,8 @@ def test_learning_is_repeatable_and_depends_on_the_seed():
     assert np.abs(once - other).max() > 1e-3
 
 
-def test_what_was_not_learned_is_not_measured():
-    with pytest.raises(ConfigError, match=r"(?s)'pixels' are learned.*features\.fit"):
+def test_families_that_are_not_fitted_are_refused():
+    with pytest.raises(ConfigError, match=r"(?s)'pixels' are not fitted.*features\.fit"):
         compute(["cas", "pixels"], galaxies(), fitted=fit("descriptors", galaxies()))
     with pytest.raises(ConfigError, match="no image with data"):
         fit(["hog", "pixels"], np.full((3, 16, 16, 1), np.nan))

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from astropy.wcs import WCS
 from PIL import Image
 
 from astrocnn.errors import CatalogError, ConfigError, ImageError
@@ -30,8 +31,8 @@ from astrocnn.imaging.cutouts import (
     find_bad_pixels,
 )
 from astrocnn.imaging.files import FileTemplate, compute_digest, sample_rows, split_hdu
-from astrocnn.imaging.hdus import unpacked
-from astrocnn.imaging.planes import Plane, Scaling, find_planes, stored
+from astrocnn.imaging.hdus import decompress
+from astrocnn.imaging.planes import Plane, Scaling, find_planes, view_stored
 from astrocnn.imaging.resampling import resize
 from astrocnn.imaging.sky_grid import SkyGrid, build_window_wcs, read_pixel_scale
 from astrocnn.imaging.survey import Hdu, Survey
@@ -53,7 +54,21 @@ class PlaneRequest:
 
 @dataclass(frozen=True)
 class StampPlane:
-    """Pixels as stored, and how to make values of them."""
+    """One plane of a file.
+
+    Parameters
+    ----------
+    array : ndarray of shape (height, width)
+        Pixels as stored.
+    scaling : Scaling, optional
+        How they become values.
+    title : str
+        For messages.
+    card : callable
+        Gives the value of a header card, None when absent.
+    is_picture : bool
+        Whether the file is a PNG or JPEG.
+    """
 
     array: np.ndarray
     scaling: Scaling | None
@@ -91,7 +106,7 @@ def find_stamp_plane(
     data = _bytes(path)
     if data.startswith(_PICTURES):
         return None
-    plain = unpacked(data, Path(path))
+    plain = decompress(data, Path(path))
     return find_planes(plain, Path(path), [(hdu, number)], plain is not data)[0]
 
 
@@ -113,7 +128,7 @@ def _bytes(path: str) -> bytes:
 def _read_fits(
     data: bytes, path: Path, wanted: list[PlaneRequest]
 ) -> dict[tuple[int, str], StampPlane]:
-    plain = unpacked(data, path)
+    plain = decompress(data, path)
     whole = plain is not data
     found = find_planes(plain, path, [(w.hdu, w.plane) for w in wanted], whole)
     result = {}
@@ -121,7 +136,7 @@ def _read_fits(
         if plane.unit.kind == "compressed":
             array = plane.load()
         else:
-            array = stored(plain, plane.unit, path)[plane.take]
+            array = view_stored(plain, plane.unit, path)[plane.take]
         result[one.key] = StampPlane(array, plane.scaling, plane.title, plane.card)
     return result
 
@@ -230,7 +245,7 @@ class StampSource:
     def __init__(
         self,
         survey: Survey,
-        columns: Mapping[str, Any],
+        columns: Mapping[str, npt.ArrayLike],
         size: int = 64,
         *,
         workers: int | None = None,
@@ -242,6 +257,7 @@ class StampSource:
         self.workers = workers or min(8, os.cpu_count() or 1)
         self.problems: list[str] = []
         self._lock = threading.Lock()
+        # Side of the part of the file that is used, in pixels of the file.
         self._side = survey.crop or size
         self.pixel_scale = (
             None if survey.pixel_scale is None else survey.pixel_scale * self._side / size
@@ -283,13 +299,14 @@ class StampSource:
 
     def order(self) -> np.ndarray:
         """Rows as they are, or rows of the same file together when files are shared."""
+        # A column without repetition names a file for each row.
         keys = [np.unique(v, return_inverse=True)[1] for v in self._columns.values()]
         if not keys or any(len(k) and k.max() == len(k) - 1 for k in keys):
             return np.arange(self._length, dtype=np.int64)
         return np.lexsort(keys).astype(np.int64)
 
-    def read(self, rows: Any, out: np.ndarray | None = None) -> Cutouts:
-        """Cutouts of the rows asked for, in that order, one for each.
+    def read(self, rows: npt.ArrayLike, out: np.ndarray | None = None) -> Cutouts:
+        """Read the given rows, in their order.
 
         Parameters
         ----------
@@ -309,6 +326,7 @@ class StampSource:
             for i in range(start, min(start + BLOCK, len(rows))):
                 flags[i], covered[i] = self._row(int(rows[i]), images[i], outside[i])
 
+        # Threads pay: opening files waits for the disk, and decoders release the lock.
         starts = range(0, len(rows), BLOCK)
         if self.workers == 1 or len(rows) <= BLOCK:
             for start in starts:
@@ -327,7 +345,7 @@ class StampSource:
         """The first file of a row."""
         return Path(next(iter(self._files)).fill(self._values(row)))
 
-    def wcs(self, row: int) -> Any:
+    def wcs(self, row: int) -> WCS | None:
         """Celestial WCS of the cutout of a row, by its file; None where the file has none."""
         key = (self.survey.reference_index, "image")
         file, wanted = next(
@@ -345,14 +363,14 @@ class StampSource:
         corner = ((width - side) // 2, (height - side) // 2)
         return build_window_wcs(grid, *corner, self.size, side / self.size)
 
-    def _values(self, row: int) -> dict[str, Any]:
+    def _values(self, row: int) -> dict[str, object]:
         return {name: _plain(values[row]) for name, values in self._columns.items()}
 
     def _row(self, row: int, image: np.ndarray, outside: np.ndarray) -> tuple[int, np.ndarray]:
-        """Fill one image; -1 in `outside` says that all missing pixels are padding."""
+        """Fill one image; -1 in `outside` means that all missing pixels are padding."""
         values = self._values(row)
         flags = 0
-        planes: dict[tuple[int, str], Any] = {}
+        planes: dict[tuple[int, str], StampPlane] = {}
         missing = unreadable = 0
         for template, wanted in self._files.items():
             path = template.fill(values)
@@ -367,6 +385,7 @@ class StampSource:
         covered = np.zeros(len(self.bands), bool)
         for b in range(len(self.bands)):
             planned = self.survey.bands[b].planes()
+            # An image without its mask is not used: bad pixels would pass for good ones.
             if any((b, role) not in planes for role in planned):
                 image[:, :, b] = np.nan
                 continue
@@ -381,7 +400,9 @@ class StampSource:
             flags |= Flag.FILE_UNREADABLE.value if unreadable else Flag.FILE_MISSING.value
         return flags, covered
 
-    def _band(self, b: int, files: dict[str, Any], out: np.ndarray, outside: np.ndarray) -> int:
+    def _band(
+        self, b: int, files: dict[str, StampPlane], out: np.ndarray, outside: np.ndarray
+    ) -> int:
         band = self.survey.bands[b]
         main = files["image"]
         self._validate_scale(main)
@@ -393,6 +414,7 @@ class StampSource:
         decode = build_decoder(main.scaling, band.valid_range)
         direct = side == size
         window = out[None] if direct else np.empty((1, side, side))
+        # The usual case, a file of the right size, is one copy.
         if direct and main.array.shape == out.shape and decode is None and factor == 1:
             with np.errstate(over="ignore", invalid="ignore"):
                 out[...] = main.array
@@ -424,7 +446,7 @@ class StampSource:
         other_size = (height, width) != (side, side) if self.survey.crop is None else padded
         return Flag.SIZE_MISMATCH.value if other_size else 0
 
-    def _factor(self, b: int, file: Any) -> float:
+    def _factor(self, b: int, file: StampPlane) -> float:
         zero_point = self.survey.bands[b].zero_point
         if not isinstance(zero_point, str):
             return self._factors[b]
@@ -497,6 +519,7 @@ def _used_columns(
     return used
 
 
-def _plain(value: Any) -> Any:
-    value = value.item() if hasattr(value, "item") else value
+def _plain(value: np.generic | object) -> object:
+    """A Python object, which formats like one: numpy's do not know ``05d``."""
+    value = value.item() if isinstance(value, np.generic) else value
     return value.decode() if isinstance(value, bytes) else value

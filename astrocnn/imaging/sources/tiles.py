@@ -1,16 +1,21 @@
-"""Cutouts from survey tiles, by sky position."""
+"""Cutouts from survey tiles, by sky position.
+
+An object is cut from one tile of each band.  Objects on the same tile of the reference band are a
+group, and what one tile of one band contributes to a group is a job: its windows are copied when
+the tile lies on the pixel grid of the reference tile, and resampled otherwise.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from astropy.wcs import WCS
 
 from astrocnn.errors import CatalogError, ConfigError, ImageError
 from astrocnn.flags import Flag
@@ -40,171 +45,14 @@ from astrocnn.imaging.sky_grid import (
 from astrocnn.imaging.survey import Band, Survey
 from astrocnn.imaging.tiles import assign_tiles, open_band
 
-__all__ = ["source", "Job", "Stack", "TileSource"]
-
-SAMPLES = 1_000_000
-"""Pixels that are resampled at a time, which bounds the memory."""
-
-
-@dataclass(frozen=True)
-class Stack:
-    """What a read fills: cutouts, and per row and band the pixels outside and the coverage."""
-
-    images: np.ndarray
-    no_data: np.ndarray
-    outside: np.ndarray
-    covered: np.ndarray
-
-
-@dataclass
-class Job:
-    """Objects of a group that one tile of one band covers.
-
-    Parameters
-    ----------
-    channel : int
-        Which band.
-    band : Band
-        The band.
-    planes : dict of str to Plane
-        The image and what marks bad pixels; empty when nothing covers the objects.
-    at : ndarray of shape (n,)
-        Positions in the group, ascending.
-    x0, y0 : ndarray of shape (n,), optional
-        First pixels of the windows, for a tile on the target grid.
-    grid_map : GridMap, optional
-        Map from the target, for a tile on another grid.
-    """
-
-    channel: int
-    band: Band
-    planes: dict[str, Plane]
-    at: np.ndarray
-    x0: np.ndarray | None = None
-    y0: np.ndarray | None = None
-    grid_map: GridMap | None = None
-    method: str = "lanczos3"
-    conserve: bool = True
-    factor: float = 1.0
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
-
-    @property
-    def is_slice(self) -> bool:
-        """Whether cutting is copying, without resampling."""
-        return self.x0 is not None
-
-    def windows(self, start: int, stop: int, size: int) -> Windows:
-        """Windows of the objects from `start` to `stop` of `at`, for a tile on the target grid."""
-        assert self.x0 is not None and self.y0 is not None
-        part = slice(start, stop)
-        decode = build_decoder(self.planes["image"].scaling, self.band.valid_range)
-        shape = (size, size)
-        image = self.arrays["image"]
-        return Windows(image, self.x0[part], self.y0[part], shape, decode, self.factor)
-
-    def run(self, start: int, stop: int, into: np.ndarray, stack: Stack, is_cut: bool) -> None:
-        """Fill the channel of those objects that stand from `start` to `stop` in the group.
-
-        With `is_cut` the pixels are there already, and only the bad ones are marked.
-        """
-        first, last = (int(k) for k in np.searchsorted(self.at, (start, stop)))
-        if first == last:
-            return
-        rows = into[self.at[first:last]]
-        size = stack.images.shape[1]
-        if not self.planes:
-            for row in rows.tolist():
-                stack.images[row, :, :, self.channel] = np.nan
-        elif self.grid_map is not None:
-            self._resample(slice(first, last), rows, stack)
-        else:
-            if not is_cut:
-                windows = self.windows(first, last, size)
-                with np.errstate(over="ignore", invalid="ignore"):
-                    for k, row in enumerate(rows.tolist()):
-                        windows.copy(k, stack.images[row, :, :, self.channel])
-            self._mark(slice(first, last), rows, stack.images)
-
-    def count(self, into: np.ndarray, stack: Stack) -> None:
-        """Count the pixels outside the image; resampling has done so on the way."""
-        rows, size = into[self.at], stack.images.shape[1]
-        if not self.planes:
-            stack.outside[rows, self.channel] = size * size
-        elif self.x0 is not None and self.y0 is not None:
-            height, width = self.planes["image"].shape
-            inside = count_overlap(self.x0, size, width) * count_overlap(self.y0, size, height)
-            stack.outside[rows, self.channel] = size * size - inside
-            stack.covered[rows, self.channel] = inside > 0
-
-    def _mark(self, part: slice, rows: np.ndarray, images: np.ndarray) -> None:
-        assert self.x0 is not None and self.y0 is not None
-        bad = self._bad(self.x0[part], self.y0[part], images.shape[1])
-        if bad is not None:
-            for k in np.flatnonzero(bad.any(axis=(1, 2))).tolist():
-                images[rows[k], :, :, self.channel][bad[k]] = np.nan
-
-    def _bad(self, x0: np.ndarray, y0: np.ndarray, side: int) -> np.ndarray | None:
-        """Pixels of the windows that another plane marks; nothing is marked outside."""
-        total: np.ndarray | None = None
-        for role, array in self.arrays.items():
-            if role == "image":
-                continue
-            scaling = self.planes[role].scaling
-            probe = array[:1, :1] if scaling is None else scaling(array[:1, :1])
-            values = np.empty((len(x0), side, side), probe.dtype.newbyteorder("="))
-            copy_windows(array, x0, y0, values, decode=scaling, fill=0)
-            bad = find_bad_pixels(role, values, self.band)
-            total = bad if total is None else total | bad
-        return total
-
-    def _resample(self, part: slice, rows: np.ndarray, stack: Stack) -> None:
-        assert self.grid_map is not None
-        size = stack.images.shape[1]
-        steps = max(1, int(np.ceil(self.grid_map.ratio)))
-        at_once = max(1, SAMPLES // (size * steps) ** 2)
-        whole = self.grid_map[part]
-        for k in range(0, len(rows), at_once):
-            some = slice(k, k + at_once)
-            values, outside, covered = self._resampled(whole[some], size)
-            with np.errstate(over="ignore"):
-                for row, image in zip(rows[some].tolist(), values, strict=True):
-                    stack.images[row, :, :, self.channel] = image
-            stack.outside[rows[some], self.channel] = outside
-            stack.covered[rows[some], self.channel] = covered
-
-    def _resampled(self, grid_map: GridMap, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        image = self.arrays["image"]
-        height, width = image.shape
-        x0, y0, side = grid_map.bounds()
-        windows = np.empty((len(x0), side, side))
-        decode = build_decoder(self.planes["image"].scaling, self.band.valid_range)
-        copy_windows(image, x0, y0, windows, decode=decode)
-        windows[~np.isfinite(windows)] = np.nan
-        bad = self._bad(x0, y0, side)
-        if bad is not None:
-            windows[bad] = np.nan
-        values = resample(windows, x0, y0, grid_map, self.method, self.conserve) * self.factor
-        x, y = grid_map.at(np.arange(size))
-        edge = np.minimum(
-            np.minimum(x + 0.5, width - 0.5 - x), np.minimum(y + 0.5, height - 0.5 - y)
-        )
-        edge[~grid_map.ok] = -np.inf
-        # At the very edge a pixel has no value because its neighbors lie outside.
-        near = np.isnan(values) & (edge < max(1.0, grid_map.ratio))
-        return values, near.sum(axis=(1, 2)), (edge > 0).any(axis=(1, 2))
-
+__all__ = ["source", "TileSource"]
 
 BLOCK = 128
 """Objects that a thread cuts at a time, in all bands."""
+SAMPLES = 1_000_000
+"""Pixels that are resampled at a time, which bounds the memory."""
 SCALE_TOLERANCE = 0.01
-
-
-@dataclass
-class _Group:
-    """Objects on one reference tile."""
-
-    into: np.ndarray
-    jobs: list[Job]
+"""Largest relative difference of two pixel scales that count as the same."""
 
 
 def source(
@@ -266,15 +114,15 @@ class TileSource:
     def __init__(
         self,
         survey: Survey,
-        ra: Any,
-        dec: Any,
+        ra: npt.ArrayLike,
+        dec: npt.ArrayLike,
         size: int = 64,
         *,
         workers: int | None = None,
         cache_bytes: int = 1 << 30,
     ) -> None:
         self.survey = survey
-        self.ra, self.dec = _positions(ra), _positions(dec)
+        self.ra, self.dec = _validate_positions(ra), _validate_positions(dec)
         if self.ra.shape != self.dec.shape:
             raise CatalogError("There are not as many values of RA as of Dec.")
         self.size = size
@@ -285,7 +133,7 @@ class TileSource:
         self._tiles = [open_band(band) for band in survey.bands]
         self._reference = self._tiles[survey.reference_index].grids
         self.pixel_scale: float | None
-        self.pixel_scale, self._tangent = _target(survey, self._reference)
+        self.pixel_scale, self._tangent = _choose_target(survey, self._reference)
         self._fallback = TangentGrid(self._reference[0].matrix())
         self._factors = [
             [
@@ -307,6 +155,7 @@ class TileSource:
     def assigned(self) -> list[np.ndarray]:
         """Per band the index of the tile of each object, -1 without coverage."""
         if self._assigned is None:
+            # Bands mostly share their grids, and the inverse WCS of all objects is expensive.
             by_key: dict[tuple[str, ...], np.ndarray] = {}
             for tiles in self._tiles:
                 if tiles.key not in by_key:
@@ -324,14 +173,15 @@ class TileSource:
 
     def order(self) -> np.ndarray:
         """Permutation of the rows that visits each tile once; rows without a tile come last."""
+        # An object without the reference band is cut from another band, after all others.
         first = self.assigned[self.survey.reference_index].astype(np.int64)
         for other in self.assigned:
             first = np.where(first < 0, other + np.int64(1 << 31) * (other >= 0), first)
         first = np.where(first < 0, np.int64(1) << 40, first)
         return np.lexsort((np.nan_to_num(self.dec), first)).astype(np.int64)
 
-    def read(self, rows: Any, out: np.ndarray | None = None) -> Cutouts:
-        """Cutouts of the rows asked for, in that order, one for each.
+    def read(self, rows: npt.ArrayLike, out: np.ndarray | None = None) -> Cutouts:
+        """Cut the given rows, in their order.
 
         Parameters
         ----------
@@ -348,12 +198,13 @@ class TileSource:
             for group in self._groups(rows):
                 self._cut(pool, group, stack)
         flags = compute_flags(stack.no_data, stack.outside, self.size**2, stack.covered)
+        # Without a position, "no coverage" would blame the survey.
         good = _valid(self.ra[rows], self.dec[rows])
         flags[~good] = (flags[~good] | Flag.BAD_COORDINATES.value) & ~Flag.NO_COVERAGE.value
         no_data = (stack.no_data / self.size**2).astype(np.float32)
         return Cutouts(stack.images, flags, no_data)
 
-    def wcs(self, row: int) -> Any:
+    def wcs(self, row: int) -> WCS | None:
         """Celestial WCS of the cutout of a row; None where no tile covers it."""
         tiles = [int(found[row]) for found in self.assigned]
         if max(tiles) < 0:
@@ -368,11 +219,12 @@ class TileSource:
         )
         return build_window_wcs(grid, int(x0[0]), int(y0[0]), self.size)
 
-    def _groups(self, rows: np.ndarray) -> Any:
-        """Yield the objects of each reference tile, low ones first, with their jobs."""
+    def _groups(self, rows: np.ndarray) -> Iterator[_Group]:
+        """Yield the objects of each reference tile with their jobs."""
         tile = self.assigned[self.survey.reference_index][rows]
         if self._tangent is not None:
             tile = np.full_like(tile, -1)
+        # By declination within a tile: neighbors on the sky share pages of the mapped file.
         order = np.lexsort((np.nan_to_num(self.dec[rows]), tile))
         starts = np.flatnonzero(np.diff(tile[order], prepend=-2))
         for into in np.split(order, starts[1:]):
@@ -391,7 +243,7 @@ class TileSource:
         jobs = []
         for b, tiles in enumerate(self._tiles):
             mine = self.assigned[b][rows]
-            for t in np.unique(mine).tolist():
+            for t in np.unique(mine).tolist():  # -1, no tile, comes first
                 at = np.flatnonzero(mine == t)
                 job = Job(
                     b, tiles.band, {r: p[t] for r, p in tiles.planes.items()} if t >= 0 else {}, at
@@ -400,10 +252,13 @@ class TileSource:
                 if t < 0:
                     continue
                 job.factor = self._factors[b][t]
+                # On one grid a pixel is the same place in both images: cutting is exact, while
+                # resampling would correlate the noise.
                 shift = None if grid is None else self._shift(grid, tiles.grids[t])
                 if shift is not None:
                     job.x0, job.y0 = x0[at] + shift[0], y0[at] + shift[1]
                     continue
+                # The target pixels on the sky are those of the reference tile, for all bands.
                 if sky is None:
                     sky = self._node_positions(grid, ra, dec, x0, y0)
                 job.grid_map = GridMap(self.size, *tiles.grids[t].to_pixel(sky[0][at], sky[1][at]))
@@ -448,11 +303,183 @@ class TileSource:
             list(run(lambda at: _block(at, jobs, group.into, stack, is_last), starts))  # noqa: B023
             for job in jobs:
                 job.count(group.into, stack)
-                job.arrays.clear()
+                job.arrays.clear()  # the cache alone decides what stays in memory
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The arrays that a read fills, each with one row per object.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, size, size, n_bands)
+    no_data, outside : ndarray of shape (n, n_bands)
+        Pixels without data, and pixels outside of the image.
+    covered : ndarray of shape (n, n_bands)
+        Whether an image overlaps the cutout.
+    """
+
+    images: np.ndarray
+    no_data: np.ndarray
+    outside: np.ndarray
+    covered: np.ndarray
+
+
+@dataclass
+class Job:
+    """The objects of a group that one tile of one band covers.
+
+    Parameters
+    ----------
+    channel : int
+        Which band.
+    band : Band
+        The band.
+    planes : dict of str to Plane
+        The image and what marks bad pixels; empty when nothing covers the objects.
+    at : ndarray of shape (n,)
+        Positions in the group, ascending.
+    x0, y0 : ndarray of shape (n,), optional
+        First pixels of the windows, for a tile on the target grid.
+    grid_map : GridMap, optional
+        Map from the target, for a tile on another grid.
+    """
+
+    channel: int
+    band: Band
+    planes: dict[str, Plane]
+    at: np.ndarray
+    x0: np.ndarray | None = None
+    y0: np.ndarray | None = None
+    grid_map: GridMap | None = None
+    method: str = "lanczos3"
+    conserve: bool = True
+    factor: float = 1.0
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def is_slice(self) -> bool:
+        """Whether cutting is copying, without resampling."""
+        return self.x0 is not None
+
+    def windows(self, start: int, stop: int, size: int) -> Windows:
+        """Windows of the objects from `start` to `stop` of `at`, for a tile on the target grid."""
+        assert self.x0 is not None and self.y0 is not None
+        part = slice(start, stop)
+        decode = build_decoder(self.planes["image"].scaling, self.band.valid_range)
+        shape = (size, size)
+        image = self.arrays["image"]
+        return Windows(image, self.x0[part], self.y0[part], shape, decode, self.factor)
+
+    def run(self, start: int, stop: int, into: np.ndarray, stack: Stack, is_cut: bool) -> None:
+        """Fill the channel of the objects `start` to `stop` of the group.
+
+        With `is_cut` the pixels are there already, and only the bad ones are marked.
+        """
+        first, last = (int(k) for k in np.searchsorted(self.at, (start, stop)))
+        if first == last:
+            return
+        rows = into[self.at[first:last]]
+        size = stack.images.shape[1]
+        if not self.planes:
+            for row in rows.tolist():
+                stack.images[row, :, :, self.channel] = np.nan
+        elif self.grid_map is not None:
+            self._resample(slice(first, last), rows, stack)
+        else:
+            if not is_cut:
+                windows = self.windows(first, last, size)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    for k, row in enumerate(rows.tolist()):
+                        windows.copy(k, stack.images[row, :, :, self.channel])
+            self._mark(slice(first, last), rows, stack.images)
+
+    def count(self, into: np.ndarray, stack: Stack) -> None:
+        """Count the pixels outside the image; resampling has done so on the way."""
+        rows, size = into[self.at], stack.images.shape[1]
+        if not self.planes:
+            stack.outside[rows, self.channel] = size * size
+        elif self.x0 is not None and self.y0 is not None:
+            height, width = self.planes["image"].shape
+            inside = count_overlap(self.x0, size, width) * count_overlap(self.y0, size, height)
+            stack.outside[rows, self.channel] = size * size - inside
+            stack.covered[rows, self.channel] = inside > 0
+
+    def _mark(self, part: slice, rows: np.ndarray, images: np.ndarray) -> None:
+        assert self.x0 is not None and self.y0 is not None
+        bad = self._bad(self.x0[part], self.y0[part], images.shape[1])
+        if bad is not None:
+            for k in np.flatnonzero(bad.any(axis=(1, 2))).tolist():
+                images[rows[k], :, :, self.channel][bad[k]] = np.nan
+
+    def _bad(self, x0: np.ndarray, y0: np.ndarray, side: int) -> np.ndarray | None:
+        """Pixels of the windows that another plane marks; nothing is marked outside."""
+        total: np.ndarray | None = None
+        for role, array in self.arrays.items():
+            if role == "image":
+                continue
+            scaling = self.planes[role].scaling
+            # The type after scaling: a mask must stay an integer for its bits.
+            probe = array[:1, :1] if scaling is None else scaling(array[:1, :1])
+            values = np.empty((len(x0), side, side), probe.dtype.newbyteorder("="))
+            copy_windows(array, x0, y0, values, decode=scaling, fill=0)
+            bad = find_bad_pixels(role, values, self.band)
+            total = bad if total is None else total | bad
+        return total
+
+    def _resample(self, part: slice, rows: np.ndarray, stack: Stack) -> None:
+        assert self.grid_map is not None
+        size = stack.images.shape[1]
+        steps = max(1, int(np.ceil(self.grid_map.ratio)))
+        at_once = max(1, SAMPLES // (size * steps) ** 2)
+        whole = self.grid_map[part]
+        # A target pixel is sampled `steps` x `steps` times, so that many fewer fit in memory.
+        for k in range(0, len(rows), at_once):
+            some = slice(k, k + at_once)
+            values, outside, covered = self._resampled(whole[some], size)
+            with np.errstate(over="ignore"):
+                for row, image in zip(rows[some].tolist(), values, strict=True):
+                    stack.images[row, :, :, self.channel] = image
+            stack.outside[rows[some], self.channel] = outside
+            stack.covered[rows[some], self.channel] = covered
+
+    def _resampled(self, grid_map: GridMap, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        image = self.arrays["image"]
+        height, width = image.shape
+        x0, y0, side = grid_map.bounds()
+        windows = np.empty((len(x0), side, side))
+        decode = build_decoder(self.planes["image"].scaling, self.band.valid_range)
+        copy_windows(image, x0, y0, windows, decode=decode)
+        # An infinite pixel would spread over the whole kernel as NaN.
+        windows[~np.isfinite(windows)] = np.nan
+        bad = self._bad(x0, y0, side)
+        if bad is not None:
+            windows[bad] = np.nan
+        values = resample(windows, x0, y0, grid_map, self.method, self.conserve) * self.factor
+        x, y = grid_map.at(np.arange(size))
+        edge = np.minimum(
+            np.minimum(x + 0.5, width - 0.5 - x), np.minimum(y + 0.5, height - 0.5 - y)
+        )
+        edge[~grid_map.ok] = -np.inf  # a part of the cutout cannot be projected on the image
+        # At the very edge a pixel has no value because its neighbors lie outside.
+        near = np.isnan(values) & (edge < max(1.0, grid_map.ratio))
+        return values, near.sum(axis=(1, 2)), (edge > 0).any(axis=(1, 2))
+
+
+@dataclass
+class _Group:
+    """Objects on one reference tile."""
+
+    into: np.ndarray
+    jobs: list[Job]
 
 
 def _block(start: int, jobs: list[Job], into: np.ndarray, stack: Stack, is_last: bool) -> None:
-    """Cut a few objects in all bands of a phase."""
+    """Cut some objects in all bands of a phase.
+
+    All bands of an object are cut before the next object: the cutout stays in the processor's
+    cache, which halves the time of cutting band by band.
+    """
     stop = min(start + BLOCK, len(into))
     rows = into[start:stop]
     together = [job for job in jobs if job.is_slice and len(job.at) == len(into)]
@@ -482,7 +509,8 @@ def _phases(jobs: list[Job], max_bytes: int) -> list[list[Job]]:
     return phases
 
 
-def _target(survey: Survey, grids: list[SkyGrid]) -> tuple[float, TangentGrid | None]:
+def _choose_target(survey: Survey, grids: list[SkyGrid]) -> tuple[float, TangentGrid | None]:
+    """Pixel scale of the cutouts, and their own grid when it is not that of the tiles."""
     scales = np.array([grid.pixel_scale for grid in grids])
     wanted = survey.pixel_scale
     if wanted is not None and np.any(np.abs(scales / wanted - 1) > SCALE_TOLERANCE):
@@ -513,7 +541,7 @@ def _zero_point(band: Band, plane: Plane) -> float | None:
     )
 
 
-def _positions(values: Any) -> np.ndarray:
+def _validate_positions(values: npt.ArrayLike) -> np.ndarray:
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(values.astype(float), np.nan)
     try:
