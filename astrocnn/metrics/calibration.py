@@ -112,10 +112,6 @@ def ece(
     binning : {"width", "count"}
         Bins of equal width, or with equally many objects.
 
-    Returns
-    -------
-    ndarray of shape (...)
-
     References
     ----------
     Guo, Pleiss, Sun and Weinberger (2017), ICML, equation 3; Nixon et al. (2019), CVPR workshop.
@@ -189,10 +185,6 @@ def log_loss(
         Probabilities, and labels as 0 and 1 or as fractions.
     weights : array_like of shape (..., n), optional
         Weight of each object, 1 when left out.
-
-    Returns
-    -------
-    ndarray of shape (...)
     """
     p, y = validate_finite(probabilities, "probabilities", 2), validate_finite(truth, "labels", 2)
     w = validate_weights(weights, len(p))

@@ -76,10 +76,6 @@ def accuracy(
         Numbers of the classes.
     weights : array_like of shape (..., n), optional
         Weight of each object, 1 when left out.
-
-    Returns
-    -------
-    ndarray of shape (...)
     """
     right = np.asarray(truth) == np.asarray(predicted)
     w = validate_weights(weights, len(right))
@@ -133,10 +129,6 @@ def macro_f1(matrix: ArrayLike) -> NDArray[np.float64]:
     ----------
     matrix : array_like of shape (..., n_classes, n_classes)
         From `confusion_matrix`.
-
-    Returns
-    -------
-    ndarray of shape (...)
     """
     each = f1(matrix)
     known = np.isfinite(each)
@@ -156,10 +148,6 @@ def majority_fraction(
         Number of classes.
     weights : array_like of shape (..., n), optional
         Weight of each object, 1 when left out.
-
-    Returns
-    -------
-    ndarray of shape (...)
     """
     t = _classes(truth, n_classes)
     w = validate_weights(weights, len(t))

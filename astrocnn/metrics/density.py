@@ -122,10 +122,6 @@ class Densities:
         ----------
         truth : array_like of shape (n,)
             True values.
-
-        Returns
-        -------
-        ndarray of shape (n,)
         """
         x, bins, _ = self._place(truth)
         below = np.concatenate([np.zeros((len(x), 1)), np.cumsum(self.masses, axis=1)], axis=1)
@@ -142,10 +138,6 @@ class Densities:
         ----------
         truth : array_like of shape (n,)
             True values; one outside the bins has the floor of the bin at the end.
-
-        Returns
-        -------
-        ndarray of shape (n,)
         """
         _, bins, _ = self._place(truth)
         return -np.log(np.maximum(self.at(truth), MASS_FLOOR / self.widths[bins]))
@@ -160,10 +152,6 @@ class Densities:
         ----------
         truth : array_like of shape (n,)
             True values.
-
-        Returns
-        -------
-        ndarray of shape (n,)
 
         References
         ----------
@@ -293,10 +281,6 @@ def crps_ensemble(draws: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
     truth : array_like of shape (n,)
         True values.
 
-    Returns
-    -------
-    ndarray of shape (n,)
-
     References
     ----------
     Gneiting and Raftery (2007), equation 21.
@@ -408,10 +392,6 @@ def pit_ad(values: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.fl
     weights : array_like of shape (..., n), optional
         Weight of each object, 1 when left out; n is their sum.
 
-    Returns
-    -------
-    ndarray of shape (...)
-
     References
     ----------
     Anderson and Darling (1952), Ann. Math. Stat. 23, 193; Stephens (1974), JASA 69, 730 (case 0).
@@ -439,10 +419,6 @@ def pit_outliers(
         Weight of each object, 1 when left out.
     tail : float
         Twice this is expected of a calibrated prediction.
-
-    Returns
-    -------
-    ndarray of shape (...)
 
     References
     ----------

@@ -86,10 +86,6 @@ def bias(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]
     weights : array_like of shape (..., n), optional
         Weight of each object, 1 when left out.
 
-    Returns
-    -------
-    ndarray of shape (...)
-
     References
     ----------
     Pasquet et al. (2019), A&A 621, A26, section 4.2; Dey et al. (2022), MNRAS 515, 5285.
@@ -106,10 +102,6 @@ def bias_median(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.f
         From `deviation`.
     weights : array_like of shape (..., n), optional
         Weight of each object, 1 when left out.
-
-    Returns
-    -------
-    ndarray of shape (...)
     """
     return quantile(dz, 0.5, weights)
 
@@ -123,10 +115,6 @@ def sigma_mad(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.flo
         From `deviation`.
     weights : array_like of shape (..., n), optional
         Weight of each object, 1 when left out.
-
-    Returns
-    -------
-    ndarray of shape (...)
 
     References
     ----------
@@ -144,10 +132,6 @@ def sigma_iqr(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.flo
         From `deviation`.
     weights : array_like of shape (..., n), optional
         Weight of each object, 1 when left out.
-
-    Returns
-    -------
-    ndarray of shape (...)
 
     References
     ----------
@@ -170,10 +154,6 @@ def outlier_fraction(
     weights : array_like of shape (..., n), optional
         Weight of each object, 1 when left out.
 
-    Returns
-    -------
-    ndarray of shape (...)
-
     References
     ----------
     Pasquet et al. (2019), section 4.2 (0.05); Hildebrandt et al. (2010), A&A 523, A31 (0.15).
@@ -190,10 +170,6 @@ def outliers_rail(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np
         From `deviation`.
     weights : array_like of shape (..., n), optional
         Weight of each object, 1 when left out.
-
-    Returns
-    -------
-    ndarray of shape (...)
 
     References
     ----------

@@ -132,10 +132,6 @@ def risk_coverage_area(
     error, uncertainty, weights
         As for `risk_coverage`.
 
-    Returns
-    -------
-    ndarray of shape (...)
-
     References
     ----------
     Geifman, Uziel and El-Yaniv (2019), ICLR, equation 3.

@@ -27,10 +27,6 @@ def mean_deviation(
     weights : array_like of shape (..., n), optional
         Weight of each object, 1 when left out.
 
-    Returns
-    -------
-    ndarray of shape (...)
-
     References
     ----------
     Walmsley et al. (2022), MNRAS 509, 3966, section 5.1.
@@ -48,10 +44,6 @@ def dirichlet_multinomial_nll(votes: ArrayLike, concentrations: ArrayLike) -> ND
         Votes for each answer; an object without votes has 0.
     concentrations : array_like of shape (n_draws, n, n_answers)
         Positive parameters of each draw.
-
-    Returns
-    -------
-    ndarray of shape (n,)
 
     References
     ----------
