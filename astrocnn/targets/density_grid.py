@@ -64,33 +64,28 @@ def shortest_interval(grid: Array, cdf: Array, mass: float) -> tuple[Array, Arra
         The lowest interval where several are equally short.
     """
     n, m = cdf.shape
-    first, last = cdf.copy(), cdf.copy()
-    first[:, 0], last[:, -1] = 0.0, 1.0
-    # One merge of two sorted rows counts, for each point, the points below `first + mass`, and
-    # for each point, those of `first + mass` not above it: the cells of all other ends.
-    order = np.argsort(np.concatenate([first + mass, last], axis=1), axis=1, kind="stable")
-    is_start = order < m
+    # Below the first point lies what the CDF holds there, above the last one the rest.
+    merged = np.concatenate([cdf, cdf], axis=1)
+    merged[:, 0], merged[:, -1] = 0.0, 1.0
+    merged[:, :m] += mass
+    levels, reached = merged[:, :m], merged[:, m:]
+    # The place of a level among the points, from one merge of two sorted rows, tells the cell in
+    # which an interval that begins at its point ends.
+    order = np.argsort(merged, axis=1, kind="stable")
     place = np.arange(m)
-    merged = (np.flatnonzero(part).reshape(n, m) for part in (is_start, ~is_start))
-    offset = 2 * m * np.arange(n)[:, None] + place
-    until, since = (found - offset for found in merged)
-    # Whole cells that each interval touches: only one that touches the fewest can be shortest.
-    holds = first + mass <= 1 + _ROUNDING
-    touched = np.where(holds, np.minimum(until, m - 1) - place, m)
-    fewest = touched.min(axis=1, keepdims=True)
-    row, j = np.nonzero(touched == fewest)
-    row_e, i = np.nonzero((since >= 1) & (place - since + 1 <= fewest))
-    end = _interpolate(grid, cdf, row, np.clip(until[row, j], 1, m - 1), first[row, j] + mass)
-    begin = _interpolate(
-        grid, cdf, row_e, np.clip(since[row_e, i], 1, m - 1), last[row_e, i] - mass
-    )
-    low, high = np.concatenate([grid[row, j], begin]), np.concatenate([end, grid[row_e, i]])
-    rows = np.concatenate([row, row_e])
-    order = np.argsort(rows, kind="stable")
-    rows, low, high = rows[order], low[order], high[order]
-    starts = np.searchsorted(rows, np.arange(n))
+    until = np.flatnonzero(order < m).reshape(n, m) - (2 * m * np.arange(n)[:, None] + place)
+    cells = np.where(levels <= 1.0 + _ROUNDING, np.minimum(until, m - 1) - place, m)
+    # An interval that reaches into more cells than another is longer: few are left to compare,
+    # those that begin at point j and those that end at point i.
+    row, j = np.nonzero(cells == cells.min(axis=1, keepdims=True))
+    i = j + cells[row, j]
+    end = _interpolate(grid, cdf, row, np.maximum(i, 1), levels[row, j])
+    begin = _interpolate(grid, cdf, row, np.minimum(j + 1, m - 1), reached[row, i] - mass)
+    low = np.stack([grid[row, j], begin], axis=1).ravel()
+    high = np.stack([end, grid[row, i]], axis=1).ravel()
+    rows = np.repeat(row, 2)
     length = high - low
-    shortest = np.minimum.reduceat(length, starts)
+    shortest = np.minimum.reduceat(length, np.searchsorted(rows, np.arange(n)))
     # Within one cell all positions are equally short, whatever rounding makes of them.
     slack = _ROUNDING * (grid[:, -1] - grid[:, 0])
     best = np.flatnonzero(length <= (shortest + slack)[rows])

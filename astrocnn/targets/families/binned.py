@@ -121,7 +121,7 @@ class Binned(QuantityFamily):
         """
         p = np.array(samples, np.float64, order="C")
         total = p.sum(axis=-1, keepdims=True)
-        bad = (np.abs(total - 1.0) > _SLACK)[..., 0] | (p < 0).any(axis=-1)
+        bad = (np.abs(total - 1.0) > _SLACK)[..., 0] | (p.min(axis=-1) < 0)
         if bad.any():
             raise ConfigError(
                 f"{int(bad.sum())} densities are invalid: their probabilities do not sum to one, "
