@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -98,3 +99,71 @@ def test_light_imports_stay_light():
     command = [sys.executable, "-c", code, *modules]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == modules
+
+
+LOCAL_IMPORTS = {
+    # Optional packages: a sentence names the extra where they are missing.
+    **dict.fromkeys(["galsim", "photutils", "optuna", "qp", "umap", "jax"], "optional"),
+    # Seconds that a command without figures or tables of that kind need not wait for.
+    **dict.fromkeys(
+        [
+            "matplotlib",
+            "pyarrow",
+            "skops",
+            "sklearn",
+            "scipy",
+            "astropy",
+            "astropy_healpix",
+            "rich",
+        ],
+        "start-up",
+    ),
+}
+
+
+def local_imports(path: Path) -> set[str]:
+    """Top-level packages that a file imports inside functions."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    inside = [
+        n
+        for f in ast.walk(ast.parse(path.read_text()))
+        if isinstance(f, functions)
+        for n in ast.walk(f)
+    ]
+    names = {n.module or "" for n in inside if isinstance(n, ast.ImportFrom)}
+    names |= {alias.name for n in inside if isinstance(n, ast.Import) for alias in n.names}
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if p.name != "cli.py"], ids=lambda p: str(p.relative_to(PACKAGE))
+)
+def test_imports_stand_at_the_top(path):
+    """Exceptions: the command line, the lazy root, and the packages listed above."""
+    assert local_imports(path) <= set(LOCAL_IMPORTS)
+
+
+def file_imports(path: Path, files: dict[str, Path]) -> set[Path]:
+    """Files of the package that a file imports, those for type checkers included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add(full if full in files else node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {files[name] for name in found if name in files} - {path}
+
+
+def test_no_circle_of_files():
+    files = {}
+    for path in [*MODULES, PACKAGE / "__init__.py"]:
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    graph = {path: file_imports(path, files) for path in files.values()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        circle = [str(path.relative_to(PACKAGE)) for path in error.args[1]]
+        pytest.fail(f"files import each other: {' <- '.join(circle)}")

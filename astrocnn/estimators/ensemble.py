@@ -22,6 +22,7 @@ from astrocnn.estimators.base import (
     read_json,
     write_json,
 )
+from astrocnn.estimators.keras_estimator import KerasEstimator
 from astrocnn.imaging import Inputs
 from astrocnn.targets import Task
 
@@ -87,8 +88,6 @@ class Ensemble:
         **how
             Further arguments of `KerasEstimator`.
         """
-        from astrocnn.estimators.keras_estimator import KerasEstimator
-
         return cls(
             [
                 KerasEstimator(task, inputs, architecture, seed=seed + k, **how)

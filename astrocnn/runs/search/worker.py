@@ -20,7 +20,8 @@ from astrocnn.errors import AstrocnnError, ConfigError, ModelError, TrainingErro
 from astrocnn.runs.config import RunConfig, load_run
 from astrocnn.runs.run import Run
 from astrocnn.runs.search.folder import Outcome, SearchFolder, TrialFolder
-from astrocnn.runs.search.sampling import known_values
+from astrocnn.runs.search.sampling import Pruned, Pruning, known_values, suggest
+from astrocnn.runs.verbs import train
 from astrocnn.runs.verbs.cutouts import write_cutouts
 
 __all__ = ["cut", "in_processes", "prepare", "work"]
@@ -37,8 +38,6 @@ def prepare(folder: SearchFolder, trial: TrialFolder) -> None:
         return
     values = known_values(folder.search, trial.number)
     if values is None:
-        from astrocnn.runs.search.sampling import suggest
-
         values = suggest(folder, trial.number)
     trial.make(values, folder.config_of(values, trial.number))
 
@@ -82,9 +81,6 @@ def work(folder: SearchFolder, watch: Callable[[Any], None] | None = None) -> It
 def _train(
     folder: SearchFolder, trial: TrialFolder, watch: Callable[[Any], None] | None
 ) -> Outcome:
-    from astrocnn.runs.search.sampling import Pruned, Pruning
-    from astrocnn.runs.verbs import train
-
     config = trial.config()
     cut(folder, config)
     folder.link_shards(trial, config)

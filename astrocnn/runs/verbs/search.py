@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from astrocnn.errors import ConfigError, TrainingError
+from astrocnn.evaluation.figures import plot_parallel_coordinates
 from astrocnn.runs.config import RunConfig
 from astrocnn.runs.run import Run
 from astrocnn.runs.search.folder import SearchFolder, is_loss
@@ -20,7 +21,7 @@ from astrocnn.runs.search.results import (
     save_table,
     shown_table,
 )
-from astrocnn.runs.search.sampling import known_values
+from astrocnn.runs.search.sampling import known_values, save_study
 from astrocnn.runs.search.validation import check
 from astrocnn.runs.search.worker import cut, in_processes, prepare, work
 from astrocnn.runs.verbs.find_lr import save_figure
@@ -91,8 +92,6 @@ def _tell(folder: SearchFolder) -> Iterator[Table | str]:
     save_table(folder, found)
     save_best(folder, found)
     if folder.search.sampler == "tpe" or folder.search.pruning:
-        from astrocnn.runs.search.sampling import save_study
-
         save_study(folder, folder.trials(), folder.study)
     counts = Counter(one.state for one in found)
     if counts["failed"] == len(found):
@@ -107,8 +106,6 @@ def _tell(folder: SearchFolder) -> Iterator[Table | str]:
 
 
 def _draw(folder: SearchFolder, found: list[Found]) -> Path:
-    from astrocnn.evaluation.figures import plot_parallel_coordinates
-
     shown = [one for one in found if one.epoch]
     figure = plot_parallel_coordinates(
         {name: [one.values[name] for one in shown] for name in folder.search.space},

@@ -10,11 +10,10 @@ import numpy as np
 from astrocnn.backend import keras, tf
 from astrocnn.targets import Family
 from astrocnn.training.diagnostics.data_checks import Finding
+from astrocnn.training.objective import Objective, PerObject, mask_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from astrocnn.training.objective import PerObject
 
 __all__ = [
     "LayerStatistics",
@@ -43,8 +42,6 @@ def check_initial_loss(model: Any, batch: Any, families: Mapping[str, Family]) -
     -------
     list of Finding
     """
-    from astrocnn.training.objective import mask_labels
-
     x, y, weights = batch
     raw = model(x, training=False)
     found = []
@@ -78,8 +75,6 @@ def check_symmetry(model: Any, batch: Any, losses: Mapping[str, PerObject]) -> F
     -------
     Finding
     """
-
-    from astrocnn.training.objective import Objective
 
     x, y, weights = batch
     with tf.GradientTape() as tape:
@@ -188,8 +183,6 @@ def compute_layer_statistics(
     list of LayerStatistics
         The inputs are left out.
     """
-
-    from astrocnn.training.objective import Objective
 
     x, y, weights = batch
     layers = [v for v in model.layers if not isinstance(v, keras.layers.InputLayer)]

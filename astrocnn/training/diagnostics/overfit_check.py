@@ -10,6 +10,7 @@ import numpy as np
 from astrocnn.backend import keras, tf
 from astrocnn.targets import Family
 from astrocnn.training.diagnostics.data_checks import Finding
+from astrocnn.training.objective import Objective
 
 __all__ = ["check_overfit"]
 
@@ -42,8 +43,6 @@ def check_overfit(
     -------
     Finding
     """
-
-    from astrocnn.training.objective import Objective
 
     x, y, weights = batch
     n = len(next(iter(x.values())))
