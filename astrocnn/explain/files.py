@@ -312,6 +312,7 @@ def _randomization_hdus(blocks: Sequence[tuple[int, Attribution, str]], n: int) 
 
 def _write_csv(path: Path, hdu: Any) -> None:
     table = Table(hdu.data)
+    # Bytes would be written as b'...'.
     for name in table.colnames:
         if table[name].dtype.kind == "S":
             table[name] = np.char.decode(np.asarray(table[name]), "ascii")
@@ -345,6 +346,7 @@ def read_explanation(
         header = hdus[0].header
         for hdu in hdus[1:]:
             inspections.setdefault(hdu.header["INSPECT"], []).append(hdu)
+        # Without maps, bands and unit are known from the images of the network alone.
         units = [hdu.header["BUNIT"] for hdu in hdus if hdu.header.get("BUNIT")]
         unit = units[0] if units else ""
         objects = ExplainedObjects(
@@ -354,6 +356,7 @@ def read_explanation(
         tables = {hdu.name: hdu for hdu in read_hdus(folder / _TABLE)}
         header = tables["PRIMARY"].header
         table = _columns(tables["DIAGNOSTICS"])
+        # The objects of all blocks of rows are the same, in the same order.
         first = (table["part"] == 1) & (table["method"] == table["method"][0])
         files = [folder / _OBJECTS / name for name in table["file"][first]]
         objects, maps = _read_objects(files, table["id"][first], table["row"][first], pixel_scale)
@@ -379,6 +382,7 @@ def _read_objects(
     parts: dict[tuple[str, int], list[Any]] = {}
     channels: tuple[str, ...] = ()
     for hdus in files:
+        # IMAGE is the first extension, maps follow it.
         for hdu in hdus[2:]:
             values = native(hdu.data)
             if values.ndim == 3:

@@ -48,6 +48,7 @@ class Inspection:
 
     def run(self, name: str, method: InspectionMethod, skipped: dict[str, str]) -> Sequence[Any]:
         """Extensions of a FITS file; none where the method cannot be used, and why."""
+        # One method that cannot be used must not cost the results of the others.
         if not len(self.rows) and method.needs_objects:
             skipped[name] = "The test split has no labelled object."
             return ()

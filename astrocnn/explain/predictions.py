@@ -117,6 +117,7 @@ class RunPredictions:
     def samples(self, rows: Rows) -> Samples:
         """Activated parameters of some rows."""
         if self._kept is not None:
+            # Rows in any order are found by bisection, since the kept ones are sorted.
             known, values = self._kept
             place = np.searchsorted(known, rows)
             if len(known) and np.array_equal(known[np.minimum(place, len(known) - 1)], rows):

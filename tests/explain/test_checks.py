@@ -75,7 +75,7 @@ def test_results_belong_to_objects_whatever_the_order_and_the_batch(name, linear
 
 
 @pytest.mark.parametrize("name", LISTED)
-def test_a_seed_decides_all(name, linear, world):
+def test_results_depend_on_the_seed_alone(name, linear, world):
     model, _ = linear
     function = FUNCTIONS[name]
     found, again, other = (

@@ -50,7 +50,7 @@ def objects(n=300, sky=3.0, noise=0.1):
     return images
 
 
-def test_what_objects_look_like_is_measured():
+def test_source_model_of_simulated_objects():
     looks = SourceModel.measure(objects())
     np.testing.assert_allclose(looks.level, 3, atol=0.01)
     np.testing.assert_allclose(looks.noise, 0.1, atol=0.01)
@@ -68,7 +68,7 @@ def test_what_objects_look_like_is_measured():
     )
 
 
-def test_it_is_like_the_images_it_should_be_like(linear):
+def test_class_image_has_the_brightness_and_colors_of_given_images(linear):
     model, w = linear
     looks = SourceModel.measure(objects())
     found = class_image(model, SPIRAL, like=objects(), l2=0.25, seeing=0, adds=False)
@@ -80,12 +80,12 @@ def test_it_is_like_the_images_it_should_be_like(linear):
     assert found[4, 4, 0] == pytest.approx(2 * found[4, 4, 1], rel=0.02)
 
 
-def test_alone_it_has_a_root_mean_square_of_one(linear):
+def test_class_image_without_given_images_has_unit_brightness(linear):
     alone = class_image(linear[0], SPIRAL)
     assert np.sqrt(np.mean(alone**2)) == pytest.approx(1, rel=1e-5)
 
 
-def test_channels_of_masks_are_not_painted(linear):
+def test_channels_of_masks_stay_unchanged(linear):
     model, _ = linear
     like = make_images(4)
     like[..., 1] = 1
@@ -108,7 +108,7 @@ def test_a_curved_score_ends_where_its_slope_is_the_penalty():
     np.testing.assert_allclose(w[:, 0] * np.tanh(found - 1), 4 * found, atol=6e-3)
 
 
-def test_an_architecture_likes_it_and_the_seed_decides(network):
+def test_class_image_of_an_architecture_and_its_seed(network):
     model, images, scalars, output = network
     if output.scale == "probability":
         output = ExplainTarget(target("shape", Categorical(CLASSES)), "spiral")
@@ -129,13 +129,13 @@ def test_an_architecture_likes_it_and_the_seed_decides(network):
     assert np.abs(other - first).max() > 0
 
 
-def test_images_without_light_tell_of_the_sky(linear):
+def test_source_model_of_images_without_light(linear):
     empty = SourceModel.measure(np.full((3, 9, 9, 2), 2.0, np.float32))
     assert empty.level.tolist() == [2, 2] and empty.noise.tolist() == [0, 0]
     assert empty.brightness == 1
 
 
-def test_what_makes_no_sense_is_refused(linear, images):
+def test_invalid_arguments_are_refused(linear, images):
     model, _ = linear
     for words, arguments in {
         "`l2` must be > 0": {"l2": 0.0},

@@ -141,7 +141,7 @@ RECTIFIED = {
 
 
 @pytest.mark.parametrize("how", RECTIFIED)
-def test_what_comes_back_is_rectified_in_place_of_what_went(how, images):
+def test_the_backward_signal_is_rectified_instead_of_the_forward_one(how, images):
     model = network(*RECTIFIED[how], layers.Conv2D(3, 1, name="top"))
     w1 = numbers(model.get_layer("conv").kernel).reshape(BANDS, 6)
     w2 = numbers(model.get_layer("top").kernel).reshape(6, 3)
@@ -172,13 +172,13 @@ def test_a_learned_slope_is_rectified_alike_and_tanh_keeps_its_derivative(images
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_the_larger_of_two_maps_takes_it_all(images):
+def test_maxout_sends_the_signal_to_the_larger_map(images):
     found = deconvnet(network(Maxout()), images, "last", 0, place="all")
     larger = images.max(axis=-1, keepdims=True)
     np.testing.assert_array_equal(found, np.where(images == larger, larger, 0))
 
 
-def test_branches_are_added_and_taken_apart(images):
+def test_addition_and_concatenation_of_branches(images):
     image = layers.Input((SIZE, SIZE, BANDS), name="image")
     conv = layers.Conv2D(BANDS, 3, padding="same", use_bias=False)
     summed = layers.Add(name="sum")([image, conv(image)])
@@ -229,7 +229,7 @@ def test_normalizations_send_back_by_their_scale(norm, images):
 
 
 @pytest.mark.parametrize("name", WITH_IMAGES)
-def test_every_architecture_sends_back_to_what_the_place_has_seen(name):
+def test_reconstructions_of_every_architecture_stay_in_the_receptive_field(name):
     size = 68 if name == "alexnet" else 32
     keras.utils.set_random_seed(0)
     model = build_model(
@@ -263,7 +263,7 @@ def deepest_that_sees_a_part(model, size):
     raise AssertionError("every layer sees the whole image")
 
 
-def test_in_bfloat16_it_is_nearly_the_same(images):
+def test_bfloat16_agrees_with_float32(images):
     model = network(
         layers.Conv2D(8, 3, activation="relu"),
         layers.GroupNormalization(2),
@@ -277,7 +277,7 @@ def test_in_bfloat16_it_is_nearly_the_same(images):
     assert np.corrcoef(exact.ravel(), rounded.ravel())[0, 1] > 0.999
 
 
-def test_a_network_that_answers_with_draws_is_one_too(images):
+def test_a_network_that_returns_draws(images):
     image = layers.Input((SIZE, SIZE, BANDS), name="image")
     x = layers.Conv2D(4, 3, activation="relu", name="conv")(image)
     x = layers.Dropout(0.5)(layers.GlobalAveragePooling2D()(x))
@@ -286,7 +286,7 @@ def test_a_network_that_answers_with_draws_is_one_too(images):
     np.testing.assert_array_equal(found, deconvnet(model, images, "conv", 1))
 
 
-def test_a_network_is_left_as_it_was(images):
+def test_the_network_is_unchanged(images):
     model = network(*RECTIFIED["inside"], layers.Activation("gelu"), layers.PReLU())
     own = [getattr(layer, "activation", None) for layer in model.layers]
     before = feature_maps(model, images, "last")
@@ -295,7 +295,7 @@ def test_a_network_is_left_as_it_was(images):
     np.testing.assert_array_equal(feature_maps(model, images, "last"), before)
 
 
-def test_the_map_of_an_answer_is_of_the_channel_that_speaks_most_for_it(images):
+def test_the_map_of_a_target_is_of_the_most_relevant_channel(images):
     keras.utils.set_random_seed(2)
     images = images + np.linspace(-2, 2, 5, dtype=np.float32)[:, None, None, None]
     image = layers.Input((SIZE, SIZE, BANDS), name="image")
@@ -315,7 +315,7 @@ def test_the_map_of_an_answer_is_of_the_channel_that_speaks_most_for_it(images):
     np.testing.assert_allclose(response, deconvnet(model, images, "conv", 2))
 
 
-def test_what_there_is_not_is_refused(images):
+def test_unknown_layers_channels_and_places_are_refused(images):
     model = network(layers.Conv2D(3, 3, name="conv"))
     with pytest.raises(ModelError, match="no layer 'cnov'") as caught:
         deconvnet(model, images, "cnov", 0)
@@ -323,7 +323,7 @@ def test_what_there_is_not_is_refused(images):
     with pytest.raises(ModelError, match="no such channel") as caught:
         deconvnet(model, images, "conv", 3)
     assert "0 to 2" in str(caught.value)
-    with pytest.raises(ModelError, match="whole numbers"):
+    with pytest.raises(ModelError, match="must be integers"):
         deconvnet(model, images, "conv", 0.5)
     with pytest.raises(ModelError, match="one for each image"):
         deconvnet(model, images, "conv", [0, 1])

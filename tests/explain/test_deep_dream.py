@@ -1,4 +1,4 @@
-"""Dreams: the response grows, the shape stays, and the seed decides."""
+"""DeepDream: the activation rises, the shape stays, and results depend on the seed alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pictures():
 
 @pytest.mark.parametrize("channel", [None, 1])
 @pytest.mark.parametrize("octaves", [1, 3])
-def test_the_response_grows_in_an_image_of_the_same_shape(conv, pictures, channel, octaves):
+def test_the_activation_rises_in_an_image_of_the_same_shape(conv, pictures, channel, octaves):
     found = deep_dream(
         conv, pictures, ExplainTarget(layer="second", channel=channel), octaves=octaves, steps=5
     )
@@ -47,7 +47,7 @@ def test_the_response_grows_in_an_image_of_the_same_shape(conv, pictures, channe
     assert (response(found) > response(pictures) + 1e-3).all()
 
 
-def test_a_linear_response_is_climbed_straight(linear, images):
+def test_ascent_of_a_linear_activation(linear, images):
     model, w = linear
     found = deep_dream(model, images, SPIRAL, octaves=1, steps=7, rate=0.1, seeing=0, jitter=0)
     unit = w / (np.abs(w) + np.sqrt(np.mean(w**2)))
@@ -55,7 +55,7 @@ def test_a_linear_response_is_climbed_straight(linear, images):
     assert np.abs(found - images).max() < 0.7
 
 
-def test_one_object_does_not_depend_on_the_others_and_the_seed_decides(conv, pictures):
+def test_objects_are_independent_and_results_depend_on_the_seed(conv, pictures):
     def dream(images, **options):
         return deep_dream(conv, images, ExplainTarget(layer="first"), steps=3, octaves=2, **options)
 
@@ -65,7 +65,7 @@ def test_one_object_does_not_depend_on_the_others_and_the_seed_decides(conv, pic
     assert np.abs(dream(pictures, seed=1) - found).max() > 0.001
 
 
-def test_what_is_drawn_in_a_smaller_octave_is_larger(conv, pictures):
+def test_smaller_octaves_make_larger_patterns(conv, pictures):
     """Power at the finest scale falls when there is only drawing on a coarse one."""
 
     def roughness(octaves):
@@ -79,7 +79,7 @@ def test_what_is_drawn_in_a_smaller_octave_is_larger(conv, pictures):
     assert roughness(2) < 0.8 * roughness(1)
 
 
-def test_masks_are_not_drawn_upon(conv, pictures):
+def test_masks_stay_unchanged(conv, pictures):
     found = deep_dream(conv, pictures, ExplainTarget(layer="second"), bands=1, steps=2)
     np.testing.assert_array_equal(found[..., 1], pictures[..., 1])
     assert np.abs(found[..., 0] - pictures[..., 0]).max() > 0.01
@@ -95,7 +95,7 @@ def test_a_network_for_another_size_has_the_same_layers(conv):
     np.testing.assert_allclose(part[:, :3, :4], whole[:, :3, :4], atol=1e-6)
 
 
-def test_what_makes_no_sense_is_refused(conv, pictures):
+def test_invalid_arguments_are_refused(conv, pictures):
     with pytest.raises(ModelError, match="images of another size") as caught:
         deep_dream(conv, pictures, ExplainTarget(layer="after_flattening"))
     assert "fewer octaves" in str(caught.value)

@@ -100,7 +100,7 @@ def test_a_map_without_differences_is_a_random_order(linear, images):
         ({"order": "up"}, "Unknown `order`"),
     ],
 )
-def test_what_makes_no_sense_is_refused(linear, images, arguments, words):
+def test_invalid_arguments_are_refused(linear, images, arguments, words):
     with pytest.raises(ModelError, match=words):
         deletion(linear[0], images, SPIRAL, images, **arguments)
 

@@ -53,7 +53,7 @@ def test_permuted_objects_are_permuted_points():
     np.testing.assert_allclose(embed(x[order]).points, embed(x).points[order], atol=1e-5)
 
 
-def test_one_number_or_none_that_varies():
+def test_vectors_with_one_or_no_varying_component():
     line = embed(np.arange(4.0)[:, None])
     np.testing.assert_allclose(line.points, [[-1.5, 0], [-0.5, 0], [0.5, 0], [1.5, 0]])
     assert line.explained.tolist() == [1, 0]
@@ -65,7 +65,7 @@ def test_one_number_or_none_that_varies():
     "method", ["tsne", pytest.param("umap", marks=pytest.mark.skipif(not UMAP, reason="umap"))]
 )
 @pytest.mark.filterwarnings("ignore")
-def test_neighbors_stay_neighbors_and_the_seed_decides(groups, method):
+def test_neighbors_stay_neighbors_and_results_depend_on_the_seed(groups, method):
     x, of = groups
     found = embed(x, method=method, seed=1)
     assert found.points.shape == (30, 2) and np.isnan(found.explained).all()
@@ -76,7 +76,7 @@ def test_neighbors_stay_neighbors_and_the_seed_decides(groups, method):
 
 
 @pytest.mark.skipif(UMAP, reason="umap is installed")
-def test_umap_says_what_brings_it(groups):
+def test_missing_umap_names_the_extra(groups):
     with pytest.raises(MissingDependency, match="'umap' is needed to embed") as caught:
         embed(groups[0], method="umap")
     assert "astrocnn[umap]" in str(caught.value)
@@ -98,7 +98,7 @@ def test_maps_are_averaged(conv):
     )
 
 
-def test_a_network_is_laid_out_by_its_vectors(conv):
+def test_embedding_of_a_network_is_that_of_its_vectors(conv):
     images = make_images(8)
     found = embedding(conv, images, layer="maps")
     np.testing.assert_allclose(
@@ -107,7 +107,7 @@ def test_a_network_is_laid_out_by_its_vectors(conv):
     assert found.method == "pca" and 0 < found.explained.sum() <= 1
 
 
-def test_what_makes_no_sense_is_refused(conv):
+def test_invalid_arguments_are_refused(conv):
     images = make_images(4)
     with pytest.raises(ModelError, match="Unknown embedding `method`") as caught:
         embedding(conv, images, method="tnse")
@@ -121,7 +121,7 @@ def test_what_makes_no_sense_is_refused(conv):
         embed([[1.0, np.nan], [0.0, 1.0]])
 
 
-def test_the_layer_before_the_heads_may_not_be_one(conv):
+def test_several_layers_before_the_heads_are_refused(conv):
     images = make_images(4)
     np.testing.assert_allclose(
         layer_vectors(build_sampler(conv, 2), images), layer_vectors(conv, images), atol=1e-6

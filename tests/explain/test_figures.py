@@ -131,7 +131,7 @@ def test_channels_that_are_no_bands_have_no_image_above_them():
     assert [len(axes.images) for axes in figure.axes] == [1, 0, 1, 1]
 
 
-def test_a_map_of_nothing_says_so():
+def test_a_map_of_zeros_is_labelled():
     images = galaxies(2, 3)
     maps = {"cam": np.zeros(images.shape[:3])}
     maps["cam"][1] = 0.25
@@ -140,7 +140,7 @@ def test_a_map_of_nothing_says_so():
 
 
 @pytest.mark.parametrize("value", [0.0, -2.0, np.nan])
-def test_maps_that_are_the_same_everywhere_are_drawn_in_silence(value):
+def test_constant_maps_are_plotted_without_warnings(value):
     images = galaxies(2, 3)
     images[0, :4] = np.nan
     images[1] = np.nan
@@ -163,7 +163,7 @@ def test_a_map_coarser_than_the_image_covers_all_of_it():
     assert pictures(figure)[0].get_extent() == [-0.5, 19.5, -0.5, 19.5]
 
 
-def test_shapes_that_do_not_belong_together_are_refused():
+def test_arrays_of_other_shapes_are_refused():
     images = galaxies(2, 3)
     maps = maps_of(images)
     good = {"labels": ["a", "b"], "band_names": BANDS[3]}
@@ -204,7 +204,7 @@ def test_rounding_does_not_make_a_map_signed():
     assert not is_signed(np.zeros(3)) and not is_signed(np.full(3, np.nan))
 
 
-def test_the_line_holds_half_of_the_map():
+def test_the_outline_holds_half_of_the_map():
     rng = np.random.default_rng(0)
     smoothed, level = compute_half_level(rng.normal(size=(40, 30)))
     inside = smoothed >= level
@@ -242,7 +242,7 @@ def test_tiles_are_repeated_pixels_from_the_upper_left():
     np.testing.assert_array_equal(corners, [[-0.5, 8.5], [4.5, 8.5], [-0.5, 3.5]])
 
 
-def test_kernels_stand_filter_by_filter_below_their_number():
+def test_kernels_are_labelled_by_filter():
     kernels = np.random.default_rng(0).normal(size=(3, 3, 3, 40))
     kernels[..., 7] = 50
     figure = draw(figures.plot_kernels(kernels, band_names=BANDS[3], most=20))
@@ -263,7 +263,7 @@ def test_kernels_stand_filter_by_filter_below_their_number():
 
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("count", [1, 20])
-def test_a_montage_numbers_its_maps(shared, count):
+def test_feature_maps_are_labelled_by_filter(shared, count):
     rng = np.random.default_rng(0)
     maps = np.maximum(rng.normal(size=(10, 10, count)), 0) * np.arange(1, count + 1)
     figure = draw(
@@ -279,7 +279,7 @@ def test_a_montage_numbers_its_maps(shared, count):
     )
 
 
-def test_a_plate_has_patches_beside_reconstructions():
+def test_top_activations_have_patches_beside_reconstructions():
     images = galaxies(9, 3)
     edge = images.copy()
     edge[:, :5] = np.nan
@@ -330,7 +330,7 @@ def test_class_images_are_symmetric_about_zero(bands, columns):
     assert len(set(limits[:bands])) == 1
 
 
-def test_a_dream_stands_below_its_image():
+def test_a_deep_dream_is_below_its_image():
     before = galaxies(2, 3)
     after = before + 0.1
     after[0, 0, 0] = np.nan
@@ -413,7 +413,7 @@ def test_randomization_begins_with_the_map_itself():
     draw(figures.plot_randomization(["conv1"], {"cam": np.full((1, 1), np.nan)}))
 
 
-def test_shares_of_bands_are_medians_with_their_spread():
+def test_fractions_of_bands_are_medians_with_their_spread():
     rng = np.random.default_rng(0)
     shares = rng.dirichlet([3, 2, 1], 101)
     figure = draw(
@@ -466,7 +466,7 @@ def test_the_summary_has_the_most_important_input_above():
 
 
 @pytest.mark.parametrize("value", [0.0, 3.0])
-def test_what_is_the_same_everywhere_is_drawn_in_silence(value):
+def test_constant_scalars_are_plotted_without_warnings(value):
     same = np.full((2, 40), value)
     names = [f"f{k}" for k in range(40)]
     draw(figures.plot_spectra(same, {"one": same}, names=names, labels=["a", "b"]))

@@ -74,7 +74,7 @@ def test_bands_are_added_up(masks):
         np.testing.assert_allclose(a, b)
 
 
-def test_an_even_map_has_what_the_area_gives(masks):
+def test_a_uniform_map_has_the_expected_fraction(masks):
     found = pointing(np.full((3, 8, 8), -0.1), masks)
     np.testing.assert_allclose(found.inside, found.expected)
     np.testing.assert_allclose(found.hit, found.expected)
@@ -90,7 +90,7 @@ def test_a_margin_makes_masks_wider(masks):
     assert not masks[0, 1, 4]
 
 
-def test_what_cannot_be_asked_is_left_out_and_counted(masks):
+def test_objects_without_mask_or_attribution_are_excluded_and_counted(masks):
     maps = np.ones((3, 8, 8))
     maps[0] = 0
     masks[1] = False
@@ -114,7 +114,7 @@ def test_intervals_cover_the_truth():
     assert np.mean(held) > 0.85
 
 
-def test_what_does_not_fit_is_refused(masks):
+def test_masks_of_other_shapes_are_refused(masks):
     with pytest.raises(InputsError, match="a mask for each map"):
         pointing(np.ones((3, 8, 9)), masks)
     with pytest.raises(ModelError, match="must be >= 0"):

@@ -51,7 +51,7 @@ def test_a_layer_after_the_output_has_no_influence(averaged, images):
     assert not grad_cam(averaged, images, ExplainTarget(layer="conv"), layer="pool").any()
 
 
-def test_what_has_no_maps_is_refused(averaged, linear, images):
+def test_layers_without_maps_are_refused(averaged, linear, images):
     with pytest.raises(ModelError, match="no convolution"):
         grad_cam(linear[0], images, SPIRAL)
     with pytest.raises(ModelError, match="'mean' has no maps"):

@@ -60,7 +60,7 @@ def test_smooth_grad_is_the_gradient_at_the_mean_of_the_noisy_copies(square, ima
     assert np.abs(other - found).max() > 0.01
 
 
-def test_noise_that_makes_no_sense_is_refused(linear, images):
+def test_invalid_noise_is_refused(linear, images):
     with pytest.raises(ModelError, match="must be >= 0"):
         smooth_grad(linear[0], images, SPIRAL, noise=-0.1)
     with pytest.raises(ModelError, match="draws"):

@@ -21,7 +21,7 @@ def test_zero_baseline_of_a_linear_network(linear, images):
     np.testing.assert_allclose(found.residual, 0, atol=2e-6)
 
 
-def test_blurred_baseline_keeps_what_is_even(linear):
+def test_blurred_baseline_of_a_constant_image(linear):
     model, w = linear
     even = np.full((1, 9, 9, 2), 3.0, np.float32)
     found = integrated_gradients(model, even, SPIRAL, baseline="blurred", steps=2)
@@ -70,7 +70,7 @@ def test_attributions_add_up_to_the_difference_of_scores(network, baseline):
     np.testing.assert_allclose(many.score, output.value(raw), rtol=1e-4)
 
 
-def test_what_makes_no_sense_is_refused(linear, images):
+def test_invalid_arguments_are_refused(linear, images):
     with pytest.raises(ModelError, match="Unknown `baseline`"):
         integrated_gradients(linear[0], images, SPIRAL, baseline="black")
     with pytest.raises(ModelError, match="steps"):

@@ -80,7 +80,7 @@ def test_a_network_without_image_is_refused():
         feature_maps(model, np.zeros((1, 0, 0, 0)), "z", scalars=np.zeros((1, 2)))
 
 
-def test_layers_that_work_in_two_networks_are_asked_in_the_one_given(conv, images):
+def test_layers_shared_by_two_networks(conv, images):
     image = layers.Input((9, 9, 2), name="image")
     shared = conv.get_layer("first")(2 * image)
     twice = keras.Model({"image": image}, {"shape": layers.Flatten()(shared)}, name="twice")

@@ -55,7 +55,7 @@ def test_pixels_have_the_mean_of_the_squares_that_hide_them(linear, images):
     )
 
 
-def test_response_of_a_layer_drops_likewise(linear, images):
+def test_activation_of_a_layer_drops(linear, images):
     one = occlusion(linear[0], images, ExplainTarget(layer="shape", channel=1), size=3)
     np.testing.assert_allclose(one.drop, occlusion(linear[0], images, SPIRAL, size=3).drop)
 
@@ -69,6 +69,6 @@ def test_response_of_a_layer_drops_likewise(linear, images):
         ({"fill": "grey"}, "Unknown `fill`"),
     ],
 )
-def test_what_makes_no_sense_is_refused(linear, images, arguments, words):
+def test_invalid_arguments_are_refused(linear, images, arguments, words):
     with pytest.raises(ModelError, match=words):
         occlusion(linear[0], images, SPIRAL, **arguments)

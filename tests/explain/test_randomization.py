@@ -1,4 +1,4 @@
-"""Randomization: nothing of a linear network is left, all of one without chance."""
+"""Weight randomization: nothing is left of a linear network, all of one without random weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def deep(initializer="glorot_uniform"):
     return keras.Model({"image": image}, {"shape": shape, "other": other})
 
 
-def test_a_linear_network_forgets_its_map(linear, images):
+def test_randomization_of_a_linear_network(linear, images):
     model, _ = linear
     found = [randomization(saliency, model, images, SPIRAL, seed=seed) for seed in range(8)]
     assert found[0].stages == ("shape",)
@@ -41,7 +41,7 @@ def test_a_linear_network_forgets_its_map(linear, images):
     assert correlation.std() == pytest.approx(1 / np.sqrt(161), rel=0.7)
 
 
-def test_what_has_no_chance_in_it_stays_as_it_is():
+def test_layers_without_random_weights_stay_as_they_are():
     model = deep(keras.initializers.Constant(0.1))
     found = randomization(saliency, model, np.abs(make_images(3)), SPIRAL)
     assert found.stages == ("shape", "conv2", "conv1")
@@ -60,18 +60,18 @@ def test_stages_go_from_the_output_to_the_input():
         np.testing.assert_array_equal(after, before)
     once = randomization(saliency, model, images, SPIRAL, stages=1)
     assert once.stages == ("conv1",)
-    # The same weights, since layers in between forget as well.
+    # The same weights, since layers in between are random as well.
     np.testing.assert_array_equal(once.correlation, whole.correlation[:, -1:])
     ends = randomization(saliency, model, images, SPIRAL, stages=2)
     assert ends.stages == ("shape", "conv1")
 
 
-def test_only_layers_on_the_way_forget():
+def test_only_layers_on_the_path_are_randomized():
     found = randomization(saliency, deep(), make_images(2), ExplainTarget(layer="conv1"))
     assert found.stages == ("conv1",)
 
 
-def test_statistics_of_normalization_are_forgotten_too():
+def test_statistics_of_normalization_are_reset():
     model, images = deep(keras.initializers.Constant(0.1)), np.abs(make_images(3))
     norm = model.get_layer("norm0")
     norm.set_weights([w + np.array([0.0, 3.0], np.float32) for w in norm.get_weights()])
@@ -80,7 +80,7 @@ def test_statistics_of_normalization_are_forgotten_too():
     assert (found.correlation[:, 2] < 0.999).all()
 
 
-def test_a_map_of_nothing_has_no_correlation(images):
+def test_a_map_of_zeros_has_no_correlation(images):
     found = randomization(
         lambda model, images, *_, **__: np.zeros(images.shape[:3]), deep(), images, SPIRAL
     )
@@ -105,7 +105,7 @@ def test_rank_correlation_is_that_of_scipy():
     np.testing.assert_allclose(spearman(1e-30 * a, b), expected, rtol=1e-12)
 
 
-def test_what_makes_no_sense_is_refused(linear, images):
+def test_invalid_arguments_are_refused(linear, images):
     with pytest.raises(ModelError, match="stages"):
         randomization(saliency, linear[0], images, SPIRAL, stages=0)
     with pytest.raises(ModelError, match="no weights on the path"):

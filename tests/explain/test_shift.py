@@ -1,4 +1,4 @@
-"""Shift: exact for convolutions, chance for a dense layer, less for pooling."""
+"""Shift: exact for convolutions, at random for a dense layer, less for pooling."""
 
 from __future__ import annotations
 
@@ -66,6 +66,6 @@ def test_images_are_moved_by_whole_pixels_without_wrapping(images):
     "arguments",
     [{"moves": []}, {"moves": [(0, 0)]}, {"margin": 4}, {"moves": [(0, 2)], "margin": 1}],
 )
-def test_what_makes_no_sense_is_refused(linear, images, arguments):
+def test_invalid_arguments_are_refused(linear, images, arguments):
     with pytest.raises(ModelError, match="leave no pixels to compare"):
         shift(saliency, linear[0], images, SPIRAL, **arguments)

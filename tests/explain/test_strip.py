@@ -102,7 +102,7 @@ def test_a_window_of_neighbors_is_cut_at_the_border_of_the_strip(line, size, str
         occlusion(strip, strips(x), SPIRAL, size=6)
 
 
-def test_a_long_strip_is_hidden_in_windows():
+def test_a_long_strip_is_occluded_in_windows():
     x = layers.Input((443,), name="scalars")
     model = keras.Model({"scalars": x}, {"shape": layers.Dense(3, name="shape")(x)})
     found = occlusion(as_strip(model), strips(scalars(1, 443)), SPIRAL)
@@ -153,7 +153,7 @@ def test_attributions_add_up_to_the_difference_from_the_mean_object(network):
 @pytest.mark.parametrize(
     "name", [n for n in module_names(METHODS) if isinstance(get_method(n), AttributionMethod)]
 )
-def test_methods_map_scalars_or_say_why_not(name, network):
+def test_methods_explain_scalars_or_name_the_reason(name, network):
     strip, x = as_strip(network), scalars(3, 40)
     pixel_map = get_method(name)
     if name in ("grad_cam", "deconvnet"):
@@ -166,7 +166,7 @@ def test_methods_map_scalars_or_say_why_not(name, network):
     np.testing.assert_allclose(moved, found[[2, 0, 1]], atol=2e-4 * np.abs(found).max())
 
 
-def test_layers_forget_and_objects_are_laid_out(network):
+def test_randomization_and_embedding_of_scalars(network):
     strip, x = as_strip(network), scalars(3, 40)
     found = randomization(saliency, strip, strips(x), REDSHIFT, stages=2)
     assert found.correlation.shape == (3, 2) and np.abs(found.correlation).max() < 0.99

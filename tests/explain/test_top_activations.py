@@ -1,4 +1,4 @@
-"""Top activations against sorting everything; what a place has seen against derivatives."""
+"""Top activations against sorting everything; receptive fields against gradients."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def positive():
 
 
 @pytest.mark.parametrize("layer", ["first", "beside", "pooled", "across", "sum"])
-def test_what_a_place_has_seen_is_where_the_derivative_is(positive, layer):
+def test_receptive_field_is_where_the_gradient_is_not_zero(positive, layer):
     side = positive.get_layer(layer).output.shape[1]
     field = compute_receptive_field(positive, layer)
     image = np.ones((1, SIZE, SIZE, 1), np.float32)
@@ -62,7 +62,7 @@ def test_what_a_place_has_seen_is_where_the_derivative_is(positive, layer):
         assert (y0, y1, x0, x1) == (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1)
 
 
-def test_a_vector_has_seen_the_whole_image(positive):
+def test_the_receptive_field_of_a_vector_is_the_image(positive):
     field = compute_receptive_field(positive, "y")
     np.testing.assert_array_equal(field.boxes([0, 0]), [0, SIZE, 0, SIZE])
 
@@ -94,7 +94,7 @@ def blocks(data, size):
 
 
 @pytest.mark.parametrize("layer", ["pool", "y"])
-def test_as_when_all_responses_are_sorted(net, data, layer):
+def test_top_activations_agree_with_sorting_all(net, data, layer):
     images, scalars = data
     maps = feature_maps(net, images, layer, scalars=scalars)
     flat = maps.reshape(len(images), -1, maps.shape[-1])
@@ -115,7 +115,7 @@ def test_as_when_all_responses_are_sorted(net, data, layer):
             np.testing.assert_array_equal(found.boxes[f, k], box)
 
 
-def test_any_block_size_and_any_number_of_filters_give_the_same(net, data):
+def test_results_do_not_depend_on_block_size_and_filters(net, data):
     whole = top_activations(net, [data], "pool", count=6, batch_size=8)
     # Two equal images stand in the order of their rows.
     twins = [list(rows).index(7) for rows in whole.rows if {7, 30} <= set(rows)]
@@ -181,7 +181,7 @@ def test_patches_are_slices_and_nothing_outside():
         patches(images, np.array([[0, 2, 0, 2], [0, 3, 0, 2], [0, 2, 0, 2]]))
 
 
-def test_what_there_is_not_is_refused(net, data):
+def test_unknown_layers_channels_and_places_are_refused(net, data):
     with pytest.raises(ModelError, match="no layer 'poll'"):
         top_activations(net, [data], "poll")
     with pytest.raises(ModelError, match="no such channel"):

@@ -101,7 +101,7 @@ def test_each_object_has_its_file_on_the_sky(explained, home):
 
 
 @pytest.mark.skipif(shutil.which("fitsverify") is None, reason="fitsverify is not installed")
-def test_fitsverify_has_no_complaint(explained):
+def test_fitsverify_is_clean(explained):
     run, _, _ = explained
     for path in (run / "explanations").rglob("*.fits"):
         done = subprocess.run(["fitsverify", "-q", path], capture_output=True, text=True)
@@ -116,7 +116,7 @@ def test_points_are_colored_by_what_the_evaluation_goes_by(explained, home):
         np.testing.assert_allclose(table.data["color3"], magnitude, rtol=1e-6)
 
 
-def test_the_table_tells_of_each_object_and_method(explained):
+def test_the_table_has_a_row_for_each_object_and_method(explained):
     run, rows, _ = explained
     table = Table.read(run / "explanations/diagnostics.fits", hdu="DIAGNOSTICS")
     shards = Shards.open(run / "shards")
@@ -207,7 +207,7 @@ def test_maps_of_draws_are_checked_layer_by_layer(home, no_figures, tmp_path):
     assert len(set(found)) == len(found) == 6 and np.abs(found).max() < 0.98
 
 
-def test_what_cannot_be_done_is_said(home):
+def test_invalid_requests_are_refused(home):
     run = home / "run"
     with pytest.raises(ConfigError, match="no explanation method 'oclusion'") as error:
         told(run, methods=["oclusion"])
@@ -270,7 +270,7 @@ def test_quality_of_stamps_by_two_targets(tmp_path, no_figures):
         assert hdus["SALIENCY", 2].header["TARGET"] == "saturated"
 
 
-def test_of_an_ensemble_the_first_member_is_explained(home):
+def test_the_first_member_of_an_ensemble_is_explained(home):
     shards = Shards.open(home / "run/shards")
     member = load_estimator(home / "run/model")
     inside = ExplainedNetwork.find(Calibrated(Ensemble([member, member]), {}), shards)
@@ -342,7 +342,7 @@ def test_redshifts_with_scalars_and_masks(home, tmp_path, no_figures):
     assert np.ptp(maps[0], axis=(-2, -1)).max() == 0
 
 
-def test_a_class_or_a_layer_in_place_of_the_answer(home, no_figures, tmp_path):
+def test_a_class_or_a_layer_instead_of_the_prediction(home, no_figures, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(home / "run", run)
     classes = Run.open(run).task.targets[0].family.classes
@@ -352,7 +352,7 @@ def test_a_class_or_a_layer_in_place_of_the_answer(home, no_figures, tmp_path):
         assert len(table) == 2 and all(output.endswith(said) for output in table["output"])
 
 
-def test_a_classical_method_has_nothing_to_look_into(home):
+def test_a_classical_method_is_refused(home):
     shards = Shards.open(home / "run/shards")
     network = load_estimator(home / "run/model")
     other = ClassicalEstimator(network.task, network.inputs, "knn", ["colors"])

@@ -70,7 +70,7 @@ def files(run):
     return [run / "explanations/objects" / name for name in dict.fromkeys(table["file"])]
 
 
-def test_what_needs_an_image_is_left_out_in_a_sentence(explained):
+def test_methods_that_need_an_image_are_skipped_with_a_reason(explained):
     said = explained[2]
     assert "without grad_cam: The network 'ann' has no convolution" in said
     assert "without weights: " in said and "without class_image: " in said
@@ -109,7 +109,7 @@ def test_each_object_has_a_table_of_its_inputs(explained):
 
 
 @pytest.mark.skipif(shutil.which("fitsverify") is None, reason="fitsverify is not installed")
-def test_fitsverify_has_no_complaint(explained):
+def test_fitsverify_is_clean(explained):
     paths = list((explained[0] / "explanations").rglob("*.fits"))
     done = subprocess.run(["fitsverify", "-q", *paths], capture_output=True, text=True)
     assert done.stdout.count("verification OK") == len(paths) == 27, done.stdout

@@ -90,6 +90,7 @@ def select_methods(
         method = get_method(name, trusted=bool(named))
         if named or method.default:
             found[_short(name)] = method
+    # Later look-ups in this process, by the report for instance, find it by its short name.
     _outside.update({_short(n): found[_short(n)] for n in named if plugins.is_outside(n)})
     return (
         {name: m for name, m in found.items() if isinstance(m, AttributionMethod)},

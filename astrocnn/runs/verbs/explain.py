@@ -116,6 +116,7 @@ def run(
         raise ConfigError("`of` needs a single target.", received=", ".join(targets))
     current = Run.open(folder)
     config, home, shards = current.config, current.directory, current.shards
+    # Before TensorFlow, which takes seconds to load.
     home.require(home.model, "train")
 
     load_tensorflow()
@@ -156,6 +157,7 @@ def run(
     )
     attributions: list[Attribution] = []
     steps: list[Iterator[str]] = []
+    # An uncertainty needs draws also where the predictions of the run have none.
     draws = config.prediction.draws or 20
     sampler = partial(build_sampler, draws=draws, seed=config.seed)
     for uncertain in (False, True) if uncertainty else (False,):
