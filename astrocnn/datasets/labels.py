@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from astrocnn.catalog import SPLITS, assign_splits, group_duplicates
 from astrocnn.datasets.shards import Shards
@@ -13,9 +14,6 @@ from astrocnn.errors import InputsError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Inputs
 from astrocnn.targets import Task
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["read_labels", "split_rows", "find_usable_rows"]
 
@@ -45,10 +43,12 @@ def find_usable_rows(shards: Shards, inputs: Inputs) -> tuple[np.ndarray, dict[s
     inputs.check(shards)
     flags = shards.flags.astype(np.int32)
     if inputs.scalars:
+        # Computed for these inputs: the shards may have been written for other scalars.
         flags[~np.isfinite(shards.scalars(inputs.scalars)).all(axis=1)] |= Flag.SCALAR_MISSING
     refused = inputs.refused
     if inputs.bands:
         empty = np.asarray(shards.objects["no_data"]).min(axis=1) >= 1
+        # Every band is empty: a mask channel cannot make up for an image without any pixel.
         flags[empty] |= Flag.NO_COVERAGE
     bad = (flags & int(refused)) != 0
     reasons = {
@@ -135,8 +135,10 @@ def split_rows(
         If no row has images.
     """
     if split is None:
+        # Duplicates share a split: otherwise a test object would be in the training set.
         split = assign_splits(group_duplicates(shards.ids, shards.content), fractions, seed)
     _, weights = read_labels(shards, task)
+    # One label of several targets is enough; the others have weight 0 in the loss.
     labelled = np.any([weight > 0 for weight in weights.values()], axis=0)
     rows, _ = find_usable_rows(shards, shards.inputs if inputs is None else inputs)
     rows = rows[labelled[rows]]

@@ -53,10 +53,12 @@ def fit_normalization(
     """
     rows = np.unique(np.asarray(rows, np.int64))
     first = np.zeros(len(shards), bool)
+    # Shards are in the order of tiles, so the first rows alone would be one part of the sky.
     shuffled = np.random.default_rng(seed).permutation(rows)
     first[shuffled[:WARM_UP_IMAGES]] = True
     chosen = np.zeros(len(shards), bool)
     chosen[rows] = True
+    # The rest in the order on disk: each page of the memory map is read once.
     order = shards.order()
     order = order[chosen[order]]
     order = np.concatenate([order[first[order]], order[~first[order]]])
@@ -75,7 +77,9 @@ def _build_loader(
     shards: Shards, rows: np.ndarray, inputs: Inputs, extras: list[np.ndarray], normalize: bool
 ) -> Callable[[np.ndarray, np.ndarray], list[np.ndarray]]:
     """Images of some of the rows with what goes along, gathered block by block."""
+    # A block fits the cache of a core, so that each pixel is loaded from memory once.
     block = _block(inputs)
+    # Known from the table: complete images need no search for NaN.
     holes = np.asarray(shards.objects["no_data"]).max(axis=1) > 0
     raw_shape = (inputs.size, inputs.size, inputs.n_bands)
 
@@ -118,6 +122,7 @@ def _build_normalizer(inputs: Inputs) -> Callable[[np.ndarray], np.ndarray]:
 def _normalize(inputs: Inputs, raw: np.ndarray, target: np.ndarray, complete: bool = False) -> None:
     assert inputs.normalization is not None
     result = inputs.normalization.apply(raw, complete=complete)
+    # Without mask channels the normalization works in place, and there is nothing to copy.
     if not np.may_share_memory(result, target):
         target[...] = result
 
@@ -130,6 +135,7 @@ def _aligned(shape: tuple[int, ...]) -> np.ndarray:
     """An empty float32 array that TensorFlow takes over without a copy."""
     count = int(np.prod(shape))
     buffer = np.empty(4 * count + ALIGNMENT, np.uint8)
+    # TensorFlow copies arrays that are not aligned to 64 bytes.
     start = -buffer.ctypes.data % ALIGNMENT
     return buffer[start : start + 4 * count].view(np.float32).reshape(shape)
 
@@ -215,6 +221,7 @@ def build_dataset(
                 hint="leave the augmentation out, or give the inputs bands",
             )
         return indices.map(_from_table(extras, task)).prefetch(tf.data.AUTOTUNE)
+    # One numpy call a batch gathers everything: a call costs more than copying a small image.
     names = list(extras)
     # The symmetries of the square cost least while the pixels are copied out of the shards.
     turn = plan.steps[0] if plan.steps and isinstance(plan.steps[0], D4) else None
@@ -226,6 +233,7 @@ def build_dataset(
         elements = tf.zeros((0,), tf.int32)
         if turn is not None:
             elements = turn.elements(tf.shape(chosen)[0], plan.fold_seed(0, seed))
+        # Labels and weights travel as float32 like the images, so one signature serves all.
         kinds = [tf.float32] * (1 + len(names))
         images, *others = tf.numpy_function(load, [chosen, elements], kinds)
         if not at_once:
@@ -239,6 +247,7 @@ def build_dataset(
         }
         return _structure(images, fields, task)
 
+    # Batches are gathered in parallel but delivered in order: the order is part of the seed.
     data = indices.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return data.prefetch(tf.data.AUTOTUNE)
 
@@ -248,6 +257,7 @@ def _batches_of_indices(
 ) -> tf.data.Dataset:
     """Indices into the rows and a seed, batch by batch, new in every iteration."""
     n_batches = -(-n // batch_size)
+    # Counted in Python: tf.data does not tell a pipeline how often it was iterated.
     epochs = iter(range(first_epoch, 2**31 - 1))
 
     def next_epoch() -> np.ndarray:
@@ -255,6 +265,7 @@ def _batches_of_indices(
 
     def one_epoch(_: tf.Tensor) -> tf.data.Dataset:
         epoch = tf.ensure_shape(tf.numpy_function(next_epoch, [], tf.int32), ())
+        # All bits of a large seed count; a stateless seed holds two int32.
         base = tf.constant([seed % 2**31, seed >> 31 & 0x7FFFFFFF], tf.int32)
         epoch_seed = tf.random.experimental.stateless_fold_in(base, epoch)
         order = tf.range(n, dtype=tf.int64)
@@ -263,11 +274,13 @@ def _batches_of_indices(
 
         def pick(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             chosen = order[number * batch_size : (number + 1) * batch_size]
+            # A seed for each batch, so augmentation does not depend on which batch is made first.
             return chosen, tf.random.experimental.stateless_fold_in(epoch_seed, number)
 
         return tf.data.Dataset.range(n_batches).map(pick)
 
     data = tf.data.Dataset.range(1).flat_map(one_epoch)
+    # Schedules and progress bars need the length, which flat_map hides.
     return data.apply(tf.data.experimental.assert_cardinality(n_batches))
 
 
@@ -314,6 +327,7 @@ def _extras(
 
 def _from_table(extras: dict[str, np.ndarray], task: Task | None) -> Callable[..., Any]:
     """Batches of a model without images."""
+    # A table fits in memory, and gathering inside the graph needs no call into Python.
     columns = {name: tf.constant(values) for name, values in extras.items()}
 
     def batch(chosen: tf.Tensor, _: tf.Tensor) -> Any:

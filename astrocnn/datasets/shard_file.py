@@ -47,6 +47,7 @@ def format_name(number: int) -> str:
 
 def remove_leftovers(directory: Path) -> None:
     """Remove the temporary files of a process that was killed."""
+    # Only names that `atomic.replacing` makes: no file of the user is ever removed.
     for path in directory.glob(".tmp-*-shard-*.fits"):
         path.unlink(missing_ok=True)
 
@@ -90,6 +91,8 @@ def write_shard(
         If the disk is full.
     """
     primary = fits.PrimaryHDU()
+    # The fingerprint stands in the first header, so a resumed run recognizes its shards without
+    # reading pixels.
     primary.header["EXTEND"] = True
     primary.header["CREATOR"] = f"astrocnn {__version__}"
     for key, value in fingerprint.items():
@@ -111,9 +114,11 @@ def write_shard(
             pixels = images.data if images.size else b""
             for block in (_header(primary), _header(image), pixels, _whole(table)):
                 stream.write(block)
+                # FITS demands blocks of 2880 bytes, padded with zeros after data.
                 stream.write(bytes(-stream.tell() % BLOCK))
             stream.flush()
     except OSError as error:
+        # A full disk is the one failure here that the user can mend; others keep their own words.
         if error.errno not in FULL:
             raise
         raise AstrocnnError(
@@ -147,6 +152,7 @@ def read_header(path: Path, keys: Sequence[str]) -> ShardHeader | None:
         # What astropy warns of in half a file is just what is looked for here.
         with warnings.catch_warnings(action="ignore"), fits.open(path, memmap=True) as file:
             image, table = file["IMAGE"], file["OBJECTS"]
+            # The table is written last, so a file that ends after it is whole.
             end = table.fileinfo()["datLoc"] + table.size
             pixels = image.header["NAXIS"] == 0 or image.header["BITPIX"] == -32
             if not pixels or path.stat().st_size < end:

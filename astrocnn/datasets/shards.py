@@ -46,6 +46,7 @@ class Shards:
         self._manifest = manifest
         self._counts = np.array([entry["rows"] for entry in manifest["shards"]], np.int64)
         self._starts = np.concatenate([[0], np.cumsum(self._counts)])
+        # Mapped on first use: a prediction of a few rows opens only the shards that hold them.
         self._maps: list[np.ndarray | None] = [None] * len(self._counts)
 
     @classmethod
@@ -60,6 +61,7 @@ class Shards:
         directory = Path(directory)
         path = directory / MANIFEST
         if not path.is_file():
+            # The manifest is written last, so shards without one are an interrupted run.
             begun = any(directory.glob("shard-*.fits"))
             raise ImageError(
                 f"There are no finished shards in '{directory}'.",
@@ -82,6 +84,8 @@ class Shards:
             )
         for entry in manifest["shards"]:
             file = directory / entry["file"]
+            # Sizes are compared here and checksums only in `verify`: hashing would read every
+            # pixel.
             size = file.stat().st_size if file.is_file() else None
             if size != entry["bytes"]:
                 raise ImageError(
@@ -124,6 +128,7 @@ class Shards:
     @property
     def fingerprint(self) -> str:
         """A digest of all the pixels and columns."""
+        # Checksums were computed when the shards were written, so no pixel is read for it.
         return " ".join(entry["sha256"] for entry in self._manifest["shards"])
 
     @cached_property
@@ -137,6 +142,8 @@ class Shards:
     def _positions(self) -> np.ndarray:
         """Place on disk of each catalogue row."""
         positions = np.empty(len(self), np.int64)
+        # On disk the rows are in the order in which the tiles were read, not in that of the
+        # catalogue.
         positions[self._raw["row"].astype(np.int64)] = np.arange(len(self))
         return positions
 
@@ -196,6 +203,7 @@ class Shards:
 
     def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Values of a catalogue column by its original name, and where they are missing."""
+        # A catalogue may have a column 'flags' or 'id' of its own beside ours.
         if f"catalog_{name}" in self.objects.colnames:
             name = f"catalog_{name}"
         return self.catalog.column(self._manifest["roles"].get(name, name))
@@ -222,6 +230,7 @@ class Shards:
                 f"The scalar '{name}' is not a column of numbers.",
                 received=f"{values.dtype} of shape {values.shape}",
             )
+        # Differences of magnitudes are taken in double precision, and rounded once at the end.
         return np.where(missing, np.nan, values.astype(np.float64))
 
     def images(
@@ -247,6 +256,7 @@ class Shards:
         ndarray of shape (n, height, width, n_bands)
             float32, native byte order, linear [unit of the images]; NaN where there are no data.
         """
+        # Each image is copied once, from the memory map into its place in the batch.
         positions = self._positions[rows]
         if out is None:
             shape = (len(positions), self.size, self.size, len(self.bands))
@@ -268,6 +278,8 @@ class Shards:
                 image = image[::-1]  # whole rows: needs no table
             elif element:
                 pixels = image.reshape(-1).view(lump)
+                # The indices are known to be inside; mode "clip" spares numpy the buffer of its
+                # check.
                 np.take(pixels, self._tables[element], out=moved, mode="clip")
                 image = as_image
             out[i] = image  # assigning converts the byte order while it copies
@@ -312,6 +324,8 @@ class Shards:
             )
 
     def _map(self, shard: int) -> np.ndarray:
+        # FITS is big-endian; the map is read as it is, so that random access costs no copy of a
+        # shard.
         mapped = self._maps[shard]
         if mapped is None:
             entry = self._manifest["shards"][shard]

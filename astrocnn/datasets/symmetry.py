@@ -27,6 +27,7 @@ def view(images: np.ndarray, element: int) -> np.ndarray:
     element : int
         0 to 7.
     """
+    # Views without a copy: the eight views of a batch cost no memory.
     turned = np.rot90(images, element % 4, axes=(1, 2))
     return turned[:, :, ::-1] if element >= 4 else turned
 
@@ -65,5 +66,6 @@ def d4_tables(size: int) -> np.ndarray:
     ndarray of shape (8, size * size)
         int32: ``flat[table[k]]`` is element k of the flattened image.
     """
+    # Made from `view` itself, so tables and views cannot disagree.
     places = np.arange(size * size, dtype=np.int32).reshape(1, size, size, 1)
     return np.stack([view(places, element).reshape(-1) for element in range(ELEMENTS)])

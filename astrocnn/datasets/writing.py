@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +18,9 @@ from astrocnn.datasets.columns import StoredColumn, encode, fits_column, stored_
 from astrocnn.datasets.shards import MANIFEST, Shards
 from astrocnn.errors import CatalogError, ConfigError, InputsError
 from astrocnn.flags import Flag
-from astrocnn.imaging import Inputs
+from astrocnn.imaging import Inputs, Source
 from astrocnn.plugins import nearest
 from astrocnn.progress import track
-
-if TYPE_CHECKING:
-    from astrocnn.imaging import Source
 
 __all__ = ["CARDS", "compute_fingerprint", "write_shards"]
 
@@ -52,6 +49,7 @@ def compute_fingerprint(
     columns : sequence of (StoredColumn, ndarray)
         The identifier and the coordinates first, then the columns kept beside the images.
     """
+    # Separate digests, so that a refusal names what changed since the shards were written.
     own = [pair for pair in columns if pair[0].stored in ("id", "ra", "dec")]
     kept = [pair for pair in columns if pair[0].stored not in ("id", "ra", "dec")]
     return {
@@ -67,6 +65,7 @@ def _digest(*parts: Any) -> str:
     total = hashlib.blake2b(digest_size=16)
     for part in parts:
         if isinstance(part, np.ndarray):
+            # Type and shape too: the same bytes as int32 and float32 are different values.
             total.update(f"{part.dtype.str}{part.shape}".encode())
             total.update(np.ascontiguousarray(part).tobytes())
         else:
@@ -148,11 +147,13 @@ def write_shards(
             received=f"{len(order)} images",
             allowed=f"{len(catalog)} rows, each once",
         )
+    # Large enough for long sequential writes, small enough that a crash loses little work.
     if rows_per_shard is None:
         per_row = 4 * inputs.size**2 * inputs.n_bands
         rows_per_shard = min(MOST_ROWS, max(1, MOST_BYTES // max(1, per_row)))
     if rows_per_shard < 1:
         raise ConfigError(f"`rows_per_shard` must be at least 1; got {rows_per_shard}.")
+    # Before any pixel is cut: a magnitude of 99 found after hours would waste them.
     catalog.refuse_sentinels(inputs.scalars)
     own = own_columns(catalog)
     stored, values = _encode_all(catalog, columns)
@@ -160,12 +161,15 @@ def write_shards(
     pairs = [*own, *zip(stored, values, strict=True)]
     fingerprint = compute_fingerprint(catalog, source, inputs, pairs, order, rows_per_shard)
     directory.mkdir(parents=True, exist_ok=True)
+    # A process that was killed leaves temporary files, which nothing else removes.
     shard_file.remove_leftovers(directory)
     if not resume:
         for path in [directory / MANIFEST, *directory.glob("shard-*.fits")]:
             path.unlink(missing_ok=True)
     done = _finished(directory, fingerprint)
+    # Hashing reads every byte, so checksums of untouched shards are taken over.
     hashed = _hashed(directory, fingerprint)
+    # While shards are being replaced there must be no manifest that vouches for them.
     (directory / MANIFEST).unlink(missing_ok=True)
     starts = range(0, len(order), rows_per_shard)
     entries: list[dict[str, Any]] = []
@@ -185,6 +189,7 @@ def write_shards(
         entry = {"rows": found.rows, "offset": found.offset, "bytes": found.bytes}
         sha = hashed.get(path.name) or atomic.sha256(path)
         entries.append({"file": path.name, **entry, "sha256": sha})
+    # Shards of an earlier run with more rows would be taken for part of this one.
     named = {entry["file"] for entry in entries}
     for path in directory.glob("shard-*.fits"):
         if path.name not in named:
@@ -230,12 +235,14 @@ def _cut(
             received=cutouts.images.shape,
             allowed=expected,
         )
+    # Big-endian from the start: the bytes hashed are the bytes written.
     images = np.empty(expected, ">f4")
     images[...] = cutouts.images
     missing = ~np.isfinite(images)
     images[missing] = np.nan  # one bit pattern, so that equal images have equal hashes
     more = {
         "flags": (flags[rows] | cutouts.flags).astype(np.int32),
+        # Per band, since a band that is missing as a whole is filled and masked by itself.
         "no_data": (missing.sum(axis=(1, 2)) / max(1, inputs.size**2)).astype(np.float32),
         "row": rows,
         "content": shard_file.content_hashes(images),
@@ -256,6 +263,7 @@ def _encode_all(
                 allowed=names,
                 hint=nearest(name, names),
             )
+    # Kept already, under our own names.
     roles = {catalog.roles.id, catalog.roles.ra, catalog.roles.dec}
     chosen = [n for n in (names if columns is None else dict.fromkeys(columns)) if n not in roles]
     # A column that bears the name of one of ours keeps its values under another.
@@ -278,6 +286,7 @@ def _hashed(directory: Path, fingerprint: dict[str, str]) -> dict[str, str]:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    # Checksums of other data with the same file names would be wrong.
     if manifest.get("fingerprint") != fingerprint:
         return {}
     return {entry["file"]: entry["sha256"] for entry in manifest["shards"]}

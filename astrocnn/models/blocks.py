@@ -104,6 +104,7 @@ class Block:
         if activation is not None:
             activation = options.activation or activation
         orientations = orientations or len(x.shape) == 5
+        # Only the first convolution: a stride in each would leave nothing of a stamp.
         if options.strides and not self._count["conv"]:
             strides = options.strides
         if orientations and strides > 1:
@@ -114,7 +115,9 @@ class Block:
         if strides == 1 and window > 1:
             dilation *= options.dilation
         self._fits(x, (window - 1) * dilation + 1, padding)
+        # Batch normalization subtracts the mean, and a bias with it.
         plain = kind == "none"
+        # Normalization stands between convolution and activation, as in its paper.
         inside = plain and activation not in _LAYERS_OF_THEIR_OWN
         layer = D4Conv if orientations else _CONV[len(x.shape)]
         x = layer(
@@ -168,6 +171,7 @@ class Block:
             if pixels == 1:
                 raise ImageTooSmall("Instance normalization leaves nothing of a map of one pixel.")
             return layers.GroupNormalization(-1, name=name)(x)
+        # 32 groups as in the paper, or the largest power of two that divides the channels.
         groups = self.options.groups or math.gcd(channels, 32)
         if channels % groups:
             self._note_impossible(

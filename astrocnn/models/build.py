@@ -123,6 +123,7 @@ def smallest_size(
         return 0
     options = options or Options()
     too_small, enough = above, max(1, 2 * above)
+    # Doubled until it fits, then bisected: some ten trials for any size.
     while not _accepts(leaf, enough, n_channels, options):
         too_small, enough = enough, 2 * enough
     while enough - too_small > 1:
@@ -162,6 +163,7 @@ def _assemble(
         inputs["image"] = layers.Input((size, size, n_channels), name="image")
     if n_scalars:
         inputs["scalars"] = layers.Input((n_scalars,), name="scalars")
+    # An architecture gets no task: heads are added here, so any task fits any architecture.
     block = Block(options)
     features = leaf(inputs.get("image"), inputs.get("scalars"), block)
     features = block.head_dropout(features, plugins.declared(leaf, "HEAD_DROPOUT", 0.0))

@@ -161,6 +161,7 @@ class SumPooling(layers.Layer):
         """Tensor of shape (n, ..., channels), smaller."""
         if self.padding == "same":
             x = ops.pad(x, [(0, 0), *self._margins(x.shape), (0, 0)])
+        # Keras' mean leaves padded pixels out of its count, so padding is done before it.
         mean = ops.average_pool(x, self.pool_size, self.strides, "valid", "channels_last")
         return mean * math.prod(self.pool_size)
 
@@ -277,6 +278,7 @@ def product(first: int, second: int) -> int:
 
 def _multiply() -> NDArray[np.int64]:
     probe = np.arange(4).reshape(2, 2)
+    # Found by acting on an array without symmetry, so that no table is typed by hand.
     images = [act_on_array(g, probe).tolist() for g in range(ORIENTATIONS)]
     return np.array(
         [
@@ -341,6 +343,7 @@ class D4Conv(layers.Layer):
         self.activation = keras.activations.get(activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        # Padding an even kernel is lopsided, and turning the image would not turn the maps.
         if padding == "same" and self.kernel_size % 2 == 0:
             raise ModelError(
                 "A padded kernel with an even number of pixels a side has no center to turn about.",
@@ -375,6 +378,7 @@ class D4Conv(layers.Layer):
         turned = ops.take(flat, self._places.reshape(-1), axis=0)
         turned = ops.reshape(turned, (ORIENTATIONS, k, k, x.shape[-1], self.filters))
         turned = ops.reshape(ops.transpose(turned, (1, 2, 3, 0, 4)), (k, k, x.shape[-1], -1))
+        # One ordinary convolution with eight times the filters: as fast as any of its size.
         y = ops.conv(
             x,
             ops.cast(turned, x.dtype),
@@ -416,6 +420,7 @@ def _places(side: int, over_group: bool) -> NDArray[np.int32]:
             "int32"
         )
     places = np.arange(side * side * ORIENTATIONS).reshape(side, side, ORIENTATIONS)
+    # The element whose product with g is the identity, element 0.
     inverse = [int(np.flatnonzero(_PRODUCT[g] == 0)[0]) for g in range(ORIENTATIONS)]
     turned = []
     for g in range(ORIENTATIONS):

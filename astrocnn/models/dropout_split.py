@@ -49,6 +49,7 @@ def holds_dropout(operation: Any) -> bool:
     """
     if not isinstance(operation, layers.Layer):
         return False
+    # A layer may wrap others (Bidirectional, TimeDistributed), which drop units unseen.
     inside = list(operation._flatten_layers())
     for layer in inside:
         if isinstance(layer, _UNSUPPORTED) and layer.rate > 0:
@@ -150,9 +151,11 @@ def split_at_dropout(model: keras.Model) -> DropoutSplit:
         the model is not a graph of layers.
     """
     graph = _functional(model)
+    # The graph is called again on new inputs: layers, and so weights, are shared.
     cut = _Cut()
     inputs = [layers.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name) for x in graph.inputs]
     outputs = _as_dict(cut.run(graph, inputs), model)
+    # Computed once with the first part, and repeated for the draws at the end.
     constant = {name: t for name, t in outputs.items() if id(t) not in cut.random}
     drawn = {name: t for name, t in outputs.items() if name not in constant}
     if not drawn:
@@ -197,6 +200,7 @@ class _Cut:
                     received=type(operation).__name__,
                     hint=HINT,
                 )
+            # A network inside the network is opened, so that its dropout gets masks too.
             return self.run(_functional(operation), keras.tree.flatten(args[0]))
         # A layer built into the graph with training=True would be stochastic or move its
         # statistics in every pass.
@@ -214,6 +218,7 @@ class _Cut:
         # In a short float type 1/keep is rounded, the same way for every unit: dividing by keep
         # rounds each product by itself where keep is a number of that type.
         exact = dtype == "float32" or fits_bfloat16(1.0 / keep) or not fits_bfloat16(keep)
+        # A layer used twice has one mask for each shape, as it has one name.
         key = (layer.name, shape)
         if key not in self.sites:
             mask = layers.Input(batch_shape=(None, *shape), dtype=dtype)

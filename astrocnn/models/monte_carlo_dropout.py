@@ -56,6 +56,7 @@ def compute_mask(
     ndarray of bool of that shape
         True where a unit is kept.
     """
+    # By the name of the layer, not its number: adding a layer leaves the other masks unchanged.
     digest = hashlib.blake2b(f"{int(seed)}/{layer}".encode(), digest_size=16).digest()
     # The draw is the highest word of the counter, so that no two draws share a number.
     generator = np.random.Philox(
@@ -63,6 +64,7 @@ def compute_mask(
         counter=np.array([0, 0, 0, draw], np.uint64),
     )
     n = math.prod(shape)
+    # Raw bits, since numpy may change how its distributions use them between versions.
     bits = generator.random_raw((n + 1) // 2).astype("<u8", copy=False).view("<u4")[:n]
     return (bits >= np.uint32(min(round(rate * 2**32), 2**32 - 1))).reshape(shape)
 
@@ -136,6 +138,8 @@ class MonteCarloDropout:
             masks = compute_masks(
                 self.seed, site.layer, groups * self._together, site.shape, site.rate
             )
+            # All masks are made once and reused for every batch: that is what makes draws
+            # consistent.
             masks = masks.reshape(groups, self._together, *site.shape)
             self._masks.append(ops.convert_to_tensor(masks))
         self._groups = np.arange(groups, dtype="int32")
@@ -170,6 +174,7 @@ class MonteCarloDropout:
         """Draw from what `prefix` made of a batch; outputs as those of a call."""
         parts, g = self._split, self._together
         fixed, constant = once[: parts.fixed], once[parts.fixed :]
+        # The number of objects is known only at run time; one graph serves any batch.
         n = ops.shape(once[0])[0]
         if g > 1:
             fixed = [ops.tile(tensor, (g, 1)) for tensor in fixed]
@@ -190,11 +195,13 @@ class MonteCarloDropout:
             key: ops.zeros((g, n, *value.shape[1:]), dtype=value.dtype)
             for key, value in parts.suffix.output.items()
         }
+        # A loop inside the graph: memory for one group of draws, whatever their number.
         _, outputs = ops.scan(draw, start, ops.convert_to_tensor(self._groups))
         samples = {
             key: ops.reshape(value, (-1, n, *value.shape[3:]))[: self.draws]
             for key, value in outputs.items()
         }
+        # Outputs that no dropout reaches are equal in every draw.
         for name, value in zip(parts.constant, constant, strict=True):
             samples[name] = ops.repeat(ops.expand_dims(value, 0), self.draws, axis=0)
         return samples

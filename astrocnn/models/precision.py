@@ -44,9 +44,11 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
     def clone(layer: Any) -> Any:
         config = layer.get_config()
         if layer.name not in heads and not isinstance(layer, keras.layers.InputLayer):
+            # Heads stay in float32: bfloat16 has 8 bits, too few for logits and quantiles.
             config["dtype"] = _POLICIES[precision]
         return type(layer).from_config(config)
 
     twin = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    # Cloning initializes weights anew.
     twin.set_weights(model.get_weights())
     return twin

@@ -125,6 +125,7 @@ def summarize_layers(model: keras.Model) -> list[LayerSummary]:
 def _compute_field(layer: Any, before: list[_Field | None], output: Any) -> _Field | None:
     if not before:
         return _Field(1, 1) if len(output.shape) > 2 else None
+    # The receptive field counts from here, since the scalars had no neighbours before.
     if isinstance(layer, layers.Reshape) and len(output.shape) == 3:
         return _Field(1, 1)  # scalars that become a spectrum
     if any(field_here is None for field_here in before) or isinstance(layer, _WHOLE):

@@ -113,6 +113,7 @@ def transfer_weights(
     ]
     inputs = (old_inputs or InputNames(), new_inputs or InputNames())
     readers = {name: _readers(new, name) for name in ("image", "scalars")}
+    # Nothing is assigned before everything fits: a refusal leaves the network unchanged.
     planned = []
     for source, layer in pairs:
         weights = source.get_weights()
@@ -234,11 +235,13 @@ def _for_bands(
 def _of_bands(
     kernel: NDArray[np.float64], old: list[str], new: Sequence[str]
 ) -> NDArray[np.float64]:
+    # A band that was never seen looks most like the average of those that were.
     mean = kernel.mean(axis=-2)
     chosen = [kernel[..., old.index(b), :] if b in old else mean for b in new]
     found = np.stack(chosen, axis=-2)
     if set(old) == set(new):
         return found
+    # The sum over the bands keeps its size, and with it the activations of the next layer.
     found *= len(old) / len(new)
     return found + (mean * len(old) - found.sum(axis=-2))[..., None, :] / len(new)
 

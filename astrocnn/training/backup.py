@@ -59,12 +59,14 @@ class Backup:
 
     def save(self, state: State) -> None:
         """Replace the backup."""
+        # One file, so that weights and history can never be of different epochs.
         notes = json.dumps({"fingerprint": self.fingerprint, "notes": state.notes})
         arrays = {
             f"{owner}/{i:05d}": array
             for owner, group in state.arrays.items()
             for i, array in enumerate(group)
         }
+        # As bytes: a string array would need pickle to be read back.
         arrays["notes"] = np.frombuffer(notes.encode(), dtype=np.uint8)
         with replacing(self.path) as temporary, open(temporary, "wb") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
@@ -86,6 +88,7 @@ class Backup:
                 np.load(stream, allow_pickle=False) as stored,
             ):
                 written = json.loads(stored["notes"].tobytes())
+                # The numbers are padded with zeros, so sorting restores the order.
                 for key in sorted(stored.files):
                     owner, _, number = key.partition("/")
                     if number:
@@ -97,6 +100,7 @@ class Backup:
                 hint="delete the folder to train from the beginning",
             ) from error
         if written["fingerprint"] != self.fingerprint:
+            # Continuing with another optimizer or network would silently give other weights.
             old, new = written["fingerprint"], self.fingerprint
             changed = [k for k in {**old, **new} if old.get(k) != new.get(k)]
             raise TrainingError(

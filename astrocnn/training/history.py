@@ -52,6 +52,7 @@ class History:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of all columns, in the order of their first appearance."""
+        # Rows may have different columns, which are NaN in the others.
         return tuple(dict.fromkeys(name for row in self.rows for name in row))
 
     def keys(self) -> tuple[str, ...]:
@@ -159,6 +160,7 @@ class BestEpoch:
             self.value = float(row[self.monitor])
             self.epoch = int(row["epoch"])
             self.waited = 0
+            # A copy on the host: the best epoch is known only when later ones are worse.
             self.weights = model.get_weights()
             return True
         self.waited += 1

@@ -78,6 +78,7 @@ class LayerOptimizers:
         self.frozen_epochs = frozen_epochs if rates else 0
         _check(model, rates, frozen_epochs)
         self._layers = [x for x in model.layers if x.name in rates and x.trainable]
+        # Keras has one learning rate an optimizer, so each factor gets an optimizer of its own.
         owner = {id(v): x.name for x in self._layers for v in x.trainable_variables}
         found: dict[tuple[bool, float], list[Any]] = {}
         for variable in model.trainable_variables:
@@ -88,6 +89,7 @@ class LayerOptimizers:
         for (named, factor), variables in found.items():
             if factor > 0:
                 optimizer = method.build()
+                # Built now, so that a backup can be restored before the first update.
                 optimizer.build(variables)
                 self.groups.append(_Group(factor, named, optimizer, variables))
         if all(group.named for group in self.groups) and (frozen_epochs or not self.groups):
@@ -104,6 +106,7 @@ class LayerOptimizers:
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
+        # Rounded as the optimizer rounds it, so that the history shows the rate used.
         self._learning_rate = float(np.float32(rate))
         for group in self.groups:
             group.optimizer.learning_rate = rate * group.factor
@@ -120,6 +123,7 @@ class LayerOptimizers:
 
     def apply(self, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
         """Update variables, each by the optimizer of its group."""
+        # Gradients come for the variables trained now; those of frozen groups are absent.
         given = {id(v): g for v, g in zip(variables, gradients, strict=True)}
         for group in self.groups:
             own = [v for v in group.variables if id(v) in given]
@@ -129,6 +133,7 @@ class LayerOptimizers:
     def get_averages(self) -> Iterator[tuple[Any, Any]]:
         """Each variable that has been updated, with its moving average."""
         for group in self.groups:
+            # Averages of a group that was never updated are zeros, not its weights.
             if int(group.optimizer.iterations.numpy()):
                 yield from zip(
                     group.variables, group.optimizer._model_variables_moving_average, strict=True

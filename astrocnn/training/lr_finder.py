@@ -86,6 +86,7 @@ class LearningRates:
 
     @property
     def _lowest(self) -> int:
+        # Before that the average follows each batch, and its lowest value is noise.
         before = self._first - 1
         return before + int(np.argmin(self.smoothed[before:]))
 
@@ -176,7 +177,9 @@ def find_learning_rate(
     if not isinstance(objective, Objective):
         objective = Objective(objective)
     method = Optimizer(optimizer) if isinstance(optimizer, str) else optimizer
+    # All variables, random states of dropout and running statistics too.
     saved = [np.array(variable.numpy()) for variable in model.variables]
+    # Equal steps in the logarithm: the useful range spans several decades.
     rates = np.geomspace(low, high, steps)
     found = LearningRates(rates[:0], np.empty(0), max(0.0, 1 - _MEMORY / steps))
     try:

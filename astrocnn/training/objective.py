@@ -105,6 +105,7 @@ class Objective:
             target = self.auxiliary.get(name, name)
             weight, encoded = mask_labels(y, weights, target)
             if training and target in self.class_weights:
+                # Only in training: scores of validation must not depend on the balance of classes.
                 weight *= _object_weights(encoded, self.class_weights[target])
             output = tf.cast(raw[name], tf.float32)
             values[name, "loss"] = tf.reduce_sum(weight * self.losses[target](encoded, output))
@@ -155,8 +156,10 @@ class EpochSums:
 
     def fetch(self) -> tuple[int, np.ndarray] | None:
         """Add what is pending; step (from 0) and vector of the first batch that is not finite."""
+        # In double precision on the host: float32 sums over 10^5 batches lose digits.
         vectors, self.pending = [np.asarray(v) for v in self.pending], []
         for vector in vectors:
+            # The first bad batch is named, not the last: later ones are bad because of it.
             if not np.isfinite(vector).all() or vector[-2:].any():
                 return self.steps, vector
             self.total += vector
@@ -181,6 +184,7 @@ class EpochSums:
         row = {f"{prefix}loss": float(self.total[-3] / max(1, self.steps))}
         for target in targets:
             importance = self.objective.loss_weights.get(target, 1.0)
+            # A target without any label in this split must not make the whole loss NaN.
             if norms[target] > 0 or len(targets) == 1:
                 row[f"{prefix}loss"] += importance * mean[target, "loss"]
         for (target, name), value in mean.items():
@@ -239,10 +243,12 @@ def compute_class_weights(
     counts = (encoded[labelled] * weight[labelled, None]).sum(axis=0)
     if not counts.sum() > 0:
         raise TrainingError("No object has a label, so the classes cannot be weighted.")
+    # A class without objects has no weight, rather than an infinite one.
     present = counts > 0
     effective = counts[present] if beta == 1 else (1 - beta ** counts[present]) / (1 - beta)
     result = np.zeros(len(counts))
     result[present] = 1.0 / effective
+    # Mean weight 1 per object, so that the best learning rate does not change.
     return result * counts.sum() / (result * counts).sum()
 
 
@@ -275,6 +281,7 @@ def build_non_finite_error(
     TrainingError
         With the likely cause and what to try.
     """
+    # Inputs first: a bad pixel makes the loss NaN as well.
     inputs, encoded = (float(count) for count in vector[-2:])
     if inputs > 0:
         cause = f"{inputs:.0f} input values of this batch are NaN or infinite"

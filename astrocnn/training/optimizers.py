@@ -101,6 +101,7 @@ def compute_factor(
     Smith & Topin 2017 (arXiv:1708.07120), section 3: one cycle.
     Vaswani et al. 2017 (arXiv:1706.03762), equation 3: the inverse square root.
     """
+    # Depends on the history, which is in the backup, so it resumes exactly too.
     if schedule == "plateau":
         return max(floor, PLATEAU_FACTOR**drops)
     if schedule == "inverse_sqrt":
@@ -249,6 +250,7 @@ class Optimizer:
         -------
         float
         """
+        # Counted in updates, so that a fraction of an epoch can be a warm-up.
         rising = self.warmup * steps_per_epoch
         if step < rising:
             return self.learning_rate * step / rising
@@ -266,6 +268,7 @@ class Optimizer:
         replicas would not follow the path of one.  The training loop clips their sum.
         """
 
+        # Keras keeps the averages among the variables of the optimizer, which are in the backup.
         keras_name, defaults = _KERAS[self.name]
         if self.average is not None:
             defaults = {**defaults, "use_ema": True, "ema_momentum": self.average}

@@ -43,6 +43,7 @@ def has_fast_bfloat16() -> bool:
 
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
+        # Compute capability 8 (Ampere) is the first with bfloat16 in its tensor cores.
         details = (tf.config.experimental.get_device_details(gpu) for gpu in gpus)
         return all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details)
     return _has_usable_tiles() and bfloat16_works()
@@ -85,6 +86,7 @@ def cpu_has_tiles() -> bool:
 def _get_trial_file() -> Path:
     boot = Path("/proc/sys/kernel/random/boot_id")
     started = boot.read_text(encoding="ascii") if boot.is_file() else ""
+    # A new start, version or limit can change the outcome, so each has its own file.
     about = (_TRIAL, started, get_versions()["tensorflow"], os.environ.get(_LIMIT, ""))
     return (
         atomic.cache_folder() / f"bfloat16-{hashlib.sha256(repr(about).encode()).hexdigest()[:16]}"

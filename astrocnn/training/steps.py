@@ -33,16 +33,22 @@ def build_training_step(
         context = tf.distribute.get_replica_context()
         with tf.GradientTape() as tape:
             raw = model(x, training=True)
+            # Sums, not means: a mean per replica would weigh the objects of a ragged batch
+            # unequally.
             weighted, totals = objective.sums(y, weights, raw, training=True)
             norms = tf.stack(totals)
             if replicas > 1:
+                # The loss is divided by the weights of the whole batch, on whichever replica they
+                # are.
                 norms = context.all_reduce(tf.distribute.ReduceOp.SUM, norms)
+            # Each replica computes the same penalty, and gradients are summed over the replicas.
             penalty = _penalty(model)
             loss = penalty / replicas
             for i, share in enumerate(importance):
                 loss += share * tf.math.divide_no_nan(weighted[i], norms[i])
         variables = [v.value for v in model.trainable_variables]
         gradients = tape.gradient(loss, variables)
+        # Keras would clip the gradient of each replica by itself.
         if clip_norm is not None:
             gradients = _clipped(gradients, clip_norm, replicas, context)
         optimizer.apply(gradients, model.trainable_variables)
@@ -59,6 +65,7 @@ def build_evaluation_step(
 
     def on_replica(batch: Any) -> Any:
         x, y, weights = batch
+        # Batch normalization uses its running statistics here, and dropout is off.
         raw = model(x, training=False)
         weighted, totals = objective.sums(y, weights, raw, training=False)
         penalty = _penalty(model) / where.num_replicas_in_sync
@@ -134,11 +141,13 @@ def predict(
     replicas = where.num_replicas_in_sync
     if replicas > 1:
         with where.scope():
+            # Variables must be made inside the scope of the strategy, so the network is copied.
             model = with_precision(model, "float32")
 
     def numbered(start: Any, batch: Any) -> Any:
         x = batch[0] if isinstance(batch, tuple) else batch
         n = tf.shape(tf.nest.flatten(x)[0])[0]
+        # Replicas take turns in no fixed order, so each row carries its number.
         rows = start + tf.range(n, dtype=tf.int64)
         return start + tf.cast(n, tf.int64), (x, {"row": rows}, {"real": tf.ones([n])})
 
@@ -160,6 +169,7 @@ def predict(
     batches = [{name: whole(value) for name, value in step(batch).items()} for batch in fed]
     columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     order = np.argsort(columns[_ROW])
+    # Rows that only filled up the last batch are left out.
     order = order[columns[_REAL][order] > 0]
     return {name: columns[name][order] for name in columns if name not in (_ROW, _REAL)}
 

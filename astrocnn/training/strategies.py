@@ -59,6 +59,7 @@ def get_strategy(name: str = "auto") -> tf.distribute.Strategy:
         )
 
     if name == "auto":
+        # With one GPU a strategy costs time and gains nothing.
         name = "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "one"
     if name == "one":
         return tf.distribute.get_strategy()
@@ -140,6 +141,7 @@ def _check_tf_config() -> None:
 
 def seed_dropout(model: Any, seed: int) -> None:
     """Set the random states of all layers from one number."""
+    # Keras seeds each layer from a global generator, whose state depends on what was built before.
     states = [v for v in model.non_trainable_variables if "seed_generator_state" in v.path]
     for number, state in enumerate(states):
         state.assign(np.random.SeedSequence([seed, number]).generate_state(2, np.uint32))
@@ -152,6 +154,7 @@ def copy_first_replica(model: Any, where: tf.distribute.Strategy) -> None:
     """
 
     def part(value: Any) -> Any:
+        # A sum over replicas of which all but one are zero: it works on any strategy.
         first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
         return tf.where(first, value, tf.zeros_like(value))
 
@@ -163,6 +166,7 @@ def average_statistics(model: Any, where: tf.distribute.Strategy) -> None:
 
     Each replica has seen its own part of the batches only.  Those of frozen layers have not moved.
     """
+    # Replicas see different objects, and must still validate with one network.
     statistics = [w for x in model.layers if x.trainable for w in x.non_trainable_weights]
     replicas = where.num_replicas_in_sync
     _assign_sums(statistics, lambda value: value / tf.cast(replicas, value.dtype), where)
@@ -204,6 +208,7 @@ def check_agreement(where: tf.distribute.Strategy, epoch: int) -> None:
     def on_replica() -> Any:
         return tf.constant(float(epoch)), tf.constant(float(epoch) ** 2)
 
+    # Two sums tell whether all numbers are equal, without gathering them.
     mean, square = (
         float(where.reduce("SUM", value, axis=None)) / replicas for value in where.run(on_replica)
     )
@@ -242,12 +247,14 @@ def distribute_batches(data: tf.data.Dataset, where: tf.distribute.Strategy) -> 
     if replicas == 1:
         return data
 
+    # tf.distribute's own split leaves replicas without rows in a ragged batch.
     def for_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
         local = replicas // context.num_input_pipelines
         first = context.input_pipeline_id * local
 
         def split(x: Any, y: Any, weights: Any) -> Any:
             n = tf.shape(tf.nest.flatten(x)[0])[0]
+            # Equal parts for all replicas: the collective operations wait for every one of them.
             part = (n + replicas - 1) // replicas
             rows = tf.range(part)[None] + part * tf.range(first, first + local)[:, None]
             inside = tf.minimum(rows, n - 1)

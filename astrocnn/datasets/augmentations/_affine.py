@@ -55,6 +55,7 @@ class Moves:
     def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         n = tf.shape(images)[0]
         fold = tf.random.experimental.stateless_fold_in
+        # With one seed for all, a shift and a rotation would be correlated.
         placements = [move.placement(n, fold(seed, i)) for i, move in enumerate(self.moves)]
         edges: Edges = "missing" if any(m.edges == "missing" for m in self.moves) else "reflect"
         return resample(images, reduce(chain, placements), edges)
@@ -62,6 +63,7 @@ class Moves:
 
 def chain(first: Placement, second: Placement) -> Placement:
     """The placement that equals `first` followed by `second`."""
+    # Placements lead from new to old pixels, so the matrix of the second move acts first.
     matrix = first[0] @ second[0]
     return matrix, tf.linalg.matvec(first[0], second[1]) + first[1]
 
@@ -84,6 +86,7 @@ def resample(images: tf.Tensor, placement: Placement, edges: Edges = "reflect") 
     """
     height, width = images.shape[1], images.shape[2]
     n_bands = images.shape[3]
+    # Keras' own layers clip to [0, 255] or fill with zeros: wrong for sky-subtracted fluxes.
     transforms = _eight_numbers(placement, height, width)
     valid = tf.math.is_finite(images)
 
@@ -99,13 +102,16 @@ def resample(images: tf.Tensor, placement: Placement, edges: Edges = "reflect") 
 
     def with_holes() -> tf.Tensor:
         stack = [tf.where(valid, images, 0.0), tf.cast(valid, tf.float32)]
+        # Values and their validity are interpolated alike, and divided: a normalized convolution.
         moved = move(tf.concat(stack, axis=-1))
         value, weight = moved[..., :n_bands], moved[..., n_bands:]
+        # Just below one half, since the weights of four equal neighbours add up with rounding.
         nan = tf.constant(float("nan"))
         return tf.where(weight > 0.499, value / tf.maximum(weight, 0.499), nan)
 
     if edges == "missing":
         return with_holes()
+    # Most batches have no hole, and then half the channels need not be resampled.
     return tf.cond(tf.reduce_all(valid), lambda: move(images), with_holes)
 
 

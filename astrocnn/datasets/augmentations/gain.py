@@ -30,5 +30,6 @@ class Gain:
 
     def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         shape = (tf.shape(images)[0], 1, 1, images.shape[3])
+        # One factor for all pixels of a band: a zero point is common to an image.
         error = tf.random.stateless_normal(shape, seed, stddev=self.magnitudes)
         return images * tf.pow(10.0, -0.4 * error)

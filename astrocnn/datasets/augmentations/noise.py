@@ -51,5 +51,6 @@ class Noise:
                 received=f"{len(self.sky)} numbers",
                 allowed=f"{images.shape[3]} bands",
             )
+        # Relative to the sky noise, so that one number suits surveys of any depth.
         sigma = self.level * tf.constant(self.sky, tf.float32)
         return images + sigma * tf.random.stateless_normal(tf.shape(images), seed)

@@ -50,6 +50,7 @@ def check_inputs(x: Mapping[str, Any]) -> Finding:
     """
     lines, passed = [], True
     for name, values in x.items():
+        # float32 sums over a batch of pixels lose the digits of a small mean.
         table = np.asarray(values, np.float64)
         table = table.reshape(-1, table.shape[-1])
         mean, std = table.mean(axis=0), table.std(axis=0)
@@ -86,6 +87,7 @@ def check_contradictions(
     -------
     Finding
     """
+    # Empty images have no hash, and would all count as one object.
     used = np.flatnonzero((weight > 0) & (content != ""))
     _, group, count = np.unique(content[used], return_inverse=True, return_counts=True)
     label = np.unique(encoded[used], axis=0, return_inverse=True)[1].reshape(-1)
@@ -164,6 +166,7 @@ def _neighbors(
 ) -> int:
     finite = np.isfinite(ra) & np.isfinite(dec)
     a, d, split = np.radians(ra[finite]), np.radians(dec[finite]), split[finite]
+    # Chords on the unit sphere: no special case at RA 0 or at the poles.
     places = np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=1)
     chord = 2 * np.sin(np.radians(radius / 3600) / 2)
     pairs = cKDTree(places).query_pairs(chord, output_type="ndarray")

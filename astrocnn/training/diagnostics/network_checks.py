@@ -49,6 +49,7 @@ def check_initial_loss(model: Any, batch: Any, families: Mapping[str, Family]) -
         weight, encoded = mask_labels(y, weights, name)
         loss = np.asarray(family.loss(encoded, raw[name]), np.float64)
         used = np.asarray(weight) > 0
+        # An untrained head should give the loss of a guess; much more means unscaled inputs.
         expected = family.initial_loss
         mean = float(loss[used].mean()) if used.any() else float("nan")
         passed = bool(abs(mean - expected) <= max(0.5 * abs(expected), 0.25))
@@ -84,6 +85,7 @@ def check_symmetry(model: Any, batch: Any, losses: Mapping[str, PerObject]) -> F
     gradients = tape.gradient(loss, [v.value for v in kernels], unconnected_gradients="zero")
     equal: list[str] = []
     for variable, gradient in zip(kernels, gradients, strict=True):
+        # Equal gradients as well: units with equal weights and different gradients separate.
         columns = np.concatenate(
             [_columns(variable.numpy()), _columns(np.asarray(gradient))], axis=0
         )
@@ -203,6 +205,7 @@ def compute_layer_statistics(
             by_variable[id(v)].ravel() for v in layer.trainable_variables if id(v) in by_variable
         ]
         gradient = np.sqrt(np.mean(np.concatenate(own) ** 2.0)) if own else np.nan
+        # Zero for every object and place: a unit that is zero for some is selective, not dead.
         dead = float(np.mean(np.all(units == 0, axis=0)))
         found.append(LayerStatistics(layer.name, value.mean(), value.std(), dead, float(gradient)))
     return found

@@ -79,6 +79,7 @@ def check_overfit(
             0.05,
         )
 
+    # Both references are fitted, since a family's lowest loss may be negative or unknown.
     constant, perfect = fit_outputs(1), fit_outputs(n)
     saved = [np.array(v.numpy()) for v in model.variables]
     try:
@@ -89,6 +90,7 @@ def check_overfit(
         for variable, value in zip(model.variables, saved, strict=True):
             variable.assign(value)
     message = f"{n} examples, {steps} updates: loss {final:.3f}; best constant {constant:.3f}"
+    # Densities have no lowest loss, so a fixed fall is enough there.
     needed = min(_PART * (constant - perfect), _ENOUGH)
     if constant - perfect < 1e-3:
         return Finding("overfits", False, f"{message}: all labels are equal, look at the column")
