@@ -201,6 +201,7 @@ def fit_cut(
     Brummer and du Preez (2013), arXiv:1304.2331: the isotonic fit is optimal for every
     threshold at once.
     """
+    # Counts of each class below and above every possible cut, by cumulative sums.
     given = np.asarray(values, np.float64)
     used = (np.asarray(weight) > 0) & np.isfinite(given)
     truth = _get_truth(target, encoded, used)
@@ -213,6 +214,7 @@ def fit_cut(
     correct = below.max(axis=1) + above.max(axis=1)
     best = int(correct[: len(x)].argmax())
     threshold = float(x[best] if best == 0 else (x[best - 1] + x[best]) / 2)
+    # Two classes have a monotonic fit; its step across one half is the best cut found above.
     if counts.shape[1] == 2:
         edges, steps = _fit_isotonic(x, counts)
         flips = np.flatnonzero(np.diff(steps.argmax(axis=1)))
@@ -340,6 +342,7 @@ def compute_peak_brightness(images: ArrayLike) -> NDArray[np.float64]:
     mean = np.asarray(images, np.float64).mean(axis=-1)
     out = np.full(len(mean), np.nan)
     for i, pixels in enumerate(mean.reshape(len(mean), -1)):
+        # Median and maximum of the pixels with data: NaN marks the others.
         finite = pixels[np.isfinite(pixels)]
         if finite.size:
             out[i] = finite.max() - np.median(finite)
@@ -352,6 +355,7 @@ def _fit_isotonic(
     """Edges and class probabilities of the better of the rising and the falling fit."""
     total = counts.sum(axis=1)
     fraction = counts[:, 1] / total
+    # A larger value may mean either class.
     fits = [isotonic_regression(fraction, weights=total, increasing=up).x for up in (True, False)]
     p = min(fits, key=lambda fit: float(total @ (fit - fraction) ** 2))
     change = np.flatnonzero(np.diff(p)) + 1

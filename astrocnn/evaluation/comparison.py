@@ -97,6 +97,7 @@ def compare_models(contestants: Sequence[Contestant]) -> tuple[list[Table], str]
     """
     if len(contestants) < 2:
         raise ConfigError("A comparison needs at least two models.", received=len(contestants))
+    # Pairs of the same objects: what makes an object hard cancels in the difference.
     ids = reduce(np.intersect1d, [c.usable_ids for c in contestants])
     _validate_same_quantity(contestants, len(ids))
     chosen = [c.select(ids) for c in contestants]
@@ -152,6 +153,7 @@ def _validate_same_labels(contestants: Sequence[Contestant]) -> None:
     first = contestants[0]
     for other in contestants[1:]:
         labels, expected = other.evaluation.encoded, first.evaluation.encoded
+        # Another width is another family of the same classes: its labels cannot be compared.
         if labels.shape != expected.shape:
             continue
         differ = ~np.isclose(labels, expected, equal_nan=True)

@@ -75,6 +75,7 @@ def _is_percent(score: Score) -> bool:
 def _format_number(score: Score, value: float) -> str:
     """A number with the digits that suit the score, so that its interval has the same."""
     if _is_percent(score):
+        # Rates close to 0 or 100 % deserve one digit more.
         rare = min(score.value, 1 - score.value) or score.high - score.low
         return f"{100 * value:z.{2 if 0 < rare < 0.01 else 1}f}"
     return f"{value:z.{_count_decimals(score)}f}"

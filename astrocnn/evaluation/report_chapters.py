@@ -398,7 +398,7 @@ def calibration_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         ]
         for row in rows
     ]
-    columns = ["Score", *_CALIBRATION_COLUMNS.values()]
+    columns = ["Score", *_CALIBRATION_COLUMNS]
     caption = (
         "Before and after, cross-fitted on the validation split; expected for a perfectly "
         "calibrated model"
@@ -406,11 +406,7 @@ def calibration_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return Table(columns, cells, caption, numeric=True)
 
 
-_CALIBRATION_COLUMNS = {
-    "before": "before",
-    "after": "after",
-    "expected": "expected",
-}
+_CALIBRATION_COLUMNS = ("before", "after", "expected")
 
 
 def calibration_chapter(

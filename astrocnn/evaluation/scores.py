@@ -165,6 +165,7 @@ def baseline_scores(
             add(target.name, fitted, test_values)
     scores = {}
     for name, found in samples.items():
+        # A baseline applies to some targets only; the headline of the rest would be missing.
         targets = tuple(target for target in task.targets if target.name in found)
         part = replace(task, targets=targets, headline=f"{targets[0].name}.")
         scores[name] = score(part, *test, found, n_resamples=n_resamples, seed=seed)

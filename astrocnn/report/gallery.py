@@ -245,6 +245,7 @@ def make_rgb(
     # A band that is missing altogether does not hide the others.
     absent = empty.all(axis=(1, 2), keepdims=True)
     lost = np.asarray((empty & ~absent).any(axis=-1) | empty.all(axis=-1))
+    # Bands of different depth would tint every image; after this a typical object is white.
     x = x * (white.mean() / white)
     intensity = x.mean(axis=-1)
     out = np.empty((*cutouts.shape[:3], 3))
@@ -254,10 +255,12 @@ def make_rgb(
         noise = 1.4826 * float(np.median(np.abs(good - np.median(good)))) if good.size else 0.0
         soft = min(max(4 * noise / top, 0.08), 1.0)
         stretched = np.arcsinh(np.maximum(light, -noise) / top / soft) / np.arcsinh(1 / soft)
+        # Lifts the sky above black, so that its noise and structure stay visible.
         pedestal = 0.06
         with np.errstate(divide="ignore", invalid="ignore"):
             factor = np.where(np.abs(light) > 1e-12 * top, stretched / light, 0.0)
         color = x[i] * factor[..., None] * (1 - pedestal) + pedestal
+        # Scale all bands of a saturated pixel, which keeps its hue.
         color /= np.maximum(color.max(axis=-1, keepdims=True), 1.0)
         color = np.broadcast_to(np.clip(color, 0, 1), (*light.shape, 3)).copy()
         color[lost[i]] = NO_DATA
@@ -275,6 +278,7 @@ def _above_background(
 
 
 def _brightest(values: NDArray[np.float64]) -> float:
+    # Not the maximum: a cosmic ray would darken everything else.
     top = float(np.quantile(values, 0.997)) if values.size else 1.0
     return top if top > 0 else max(float(np.abs(values).max(initial=0)), 1e-30)
 
@@ -303,6 +307,7 @@ def add_scale_bar(axes: Axes, width: int, pixel_scale: float) -> None:
     length = max(m * step for m in (1, 2, 5) if m * step <= most)
     pixels = length / pixel_scale
     start = 0.06 * width
+    # A dark outline: the bar must be visible on sky and on a bright galaxy.
     for color, lw in (("black", 3.0), ("white", 1.4)):
         axes.plot([start, start + pixels], [0.08 * width] * 2, color=color, lw=lw)
     axes.text(

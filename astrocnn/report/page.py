@@ -186,6 +186,7 @@ def write_report(
         The file.
     """
     text = resources.files("astrocnn.report").joinpath("templates/report.html").read_text("utf-8")
+    # Labels and file names come from catalogues: everything is escaped.
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

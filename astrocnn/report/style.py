@@ -52,6 +52,7 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "figure.dpi": 120,
     "savefig.dpi": 200,
+    # Glyphs as paths and a fixed salt: the same bytes on every machine.
     "svg.fonttype": "path",
     "svg.hashsalt": "astrocnn",
     "pdf.fonttype": 42,

@@ -212,7 +212,7 @@ def test_nothing_to_score_is_said_not_raised(case):
 
 def test_a_family_of_classes_is_refused():
     target = Target("q", Bernoulli(), "q")
-    with pytest.raises(PredictionError, match="not a number with a density"):
+    with pytest.raises(PredictionError, match="cannot score target 'q'"):
         DensityEvaluation(target, np.zeros((2, 1)), np.ones(2), np.zeros((1, 2, 1)))
 
 

@@ -233,7 +233,7 @@ def test_every_trial_is_a_plain_run(place):
         assert row["val_loss"] == min(losses) and row["epoch"] == np.argmin(losses) + 1
     best = int(table["trial"][0])
     assert (out / "best.toml").read_bytes() == (out / f"trials/{best:04d}/run.toml").read_bytes()
-    assert (out / "figures/plot_parallel_coordinates.png").stat().st_size > 10000
+    assert (out / "figures/parallel_coordinates.png").stat().st_size > 10000
 
 
 def test_shards_are_cut_once(place):
@@ -554,4 +554,4 @@ def test_parallel_coordinates_have_an_axis_for_each_value():
     assert best.get_ydata()[-1] == pytest.approx(0.25)  # the lowest of those that were finished
     said = {text.get_text() for text in axes.texts}
     assert {"0.0001", "0.1", "learning\nrate", "true", "rotations", '{"width": 1}'} <= said
-    assert "broken lines: not finished" in said
+    assert "dashed lines: not finished" in said

@@ -1,6 +1,6 @@
 """Figures of predictions and their scores.
 
-Each function returns a `matplotlib.figure.Figure`, drawn apart from pyplot; nothing is shown or
+Each function returns a `matplotlib.figure.Figure`, independent of pyplot; nothing is shown or
 saved.
 """
 

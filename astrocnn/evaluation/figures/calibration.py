@@ -72,6 +72,7 @@ def plot_reliability(
         bottom.stairs(bins.count, bins.edges, color=color, lw=1.2)
         most = max(most, float(bins.count.max()))
         left, lowest = min(left, float(x.min())), min(lowest, float(bins.low[full].min()))
+    # The predicted class has at least 1 / n_classes: do not leave half of the plot empty.
     start = np.floor(10 * max(0.0, left - 0.03)) / 10
     bottom_edge = max(0.0, min(start, lowest) - 0.05)
     top.set(ylabel=ylabel, xlim=(start, 1), ylim=(bottom_edge, 1.02))
@@ -96,6 +97,7 @@ def plot_pit_histogram(values: Mapping[str, ArrayLike], *, n_bins: int = 20) -> 
         Bins of equal width.
     """
     figure, axes = new_figure()
+    # The widest band of those compared.
     n = min(np.size(pit) for pit in values.values())
     for level, sigma, alpha in ((0.954, 2, 0.18), (0.683, 1, 0.30)):
         low, high = (end * n_bins / n for end in binom.interval(level, n, 1 / n_bins))

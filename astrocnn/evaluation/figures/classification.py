@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 _INTERVALS_BELOW = 120
-"""Number of objects below which each has its credible interval drawn."""
+"""Number of objects below which each is shown with its credible interval."""
 
 
 @styled
@@ -121,19 +121,20 @@ def plot_completeness_purity(rankings: Mapping[str, Ranking]) -> Figure:
 
 
 @styled
-def plot_risk_coverage(wrong: ArrayLike, uncertainty: ArrayLike) -> Figure:
+def plot_risk_coverage(errors: ArrayLike, uncertainty: ArrayLike) -> Figure:
     """Error rate of the most certain objects against their fraction, with a band of one sigma.
 
     Parameters
     ----------
-    wrong : array_like of bool of shape (n,)
+    errors : array_like of bool of shape (n,)
         Which objects are misclassified.
     uncertainty : array_like of shape (n,)
         Predictive entropy, for instance.
     """
-    error = np.asarray(wrong, float)
+    error = np.asarray(errors, float)
     n = len(error)
     coverage, risk = metrics.risk_coverage(error, uncertainty)
+    # The ideal ranking puts all errors last.
     best = metrics.risk_coverage(error, np.argsort(np.argsort(error, kind="stable")))
     low, high = metrics.wilson(risk * coverage * n, coverage * n, level=0.683)
     figure, axes = new_figure()
@@ -154,19 +155,19 @@ def plot_risk_coverage(wrong: ArrayLike, uncertainty: ArrayLike) -> Figure:
 
 
 @styled
-def plot_entropy(wrong: ArrayLike, uncertainty: ArrayLike, n_classes: int) -> Figure:
+def plot_entropy(errors: ArrayLike, uncertainty: ArrayLike, n_classes: int) -> Figure:
     """Predictive entropy of correctly and incorrectly classified objects.
 
     Parameters
     ----------
-    wrong : array_like of bool of shape (n,)
+    errors : array_like of bool of shape (n,)
         Which objects are misclassified.
     uncertainty : array_like of shape (n,)
         Predictive entropy [nat].
     n_classes : int
         Number of classes, whose logarithm ends the axis.
     """
-    error, doubt = np.asarray(wrong, bool), np.asarray(uncertainty, float)
+    error, entropy = np.asarray(errors, bool), np.asarray(uncertainty, float)
     edges = np.linspace(0, np.log(n_classes), 16)
     figure, axes = new_figure()
     for chosen, name, color in (
@@ -175,7 +176,7 @@ def plot_entropy(wrong: ArrayLike, uncertainty: ArrayLike, n_classes: int) -> Fi
     ):
         if chosen.any():
             weights = np.full(int(chosen.sum()), 1 / chosen.sum())
-            values = np.clip(doubt[chosen], 0, edges[-1])
+            values = np.clip(entropy[chosen], 0, edges[-1])
             options: dict[str, Any] = {"bins": edges, "weights": weights, "color": color}
             axes.hist(values, histtype="stepfilled", alpha=0.15, **options)
             axes.hist(values, histtype="step", lw=1.3, **options)
@@ -202,7 +203,7 @@ def plot_vote_fractions(
     answers : sequence of str
         Their names.
     intervals : (array_like, array_like), optional
-        Ends of a credible interval of each predicted fraction, drawn for few objects.
+        Ends of a credible interval of each predicted fraction, shown for few objects.
     """
     p, y = np.asarray(predicted, float), np.asarray(observed, float)
     columns = 2 if len(answers) == 4 else min(3, len(answers))
@@ -240,12 +241,12 @@ def plot_vote_fractions(
 
 
 @styled
-def plot_error_rate(wrong: ArrayLike, by: ArrayLike, *, xlabel: str, n_bins: int = 10) -> Figure:
+def plot_error_rate(errors: ArrayLike, by: ArrayLike, *, xlabel: str, n_bins: int = 10) -> Figure:
     """Fraction of errors in bins of any column, with 95 % Wilson intervals.
 
     Parameters
     ----------
-    wrong : array_like of bool of shape (n,)
+    errors : array_like of bool of shape (n,)
         Which objects are misclassified.
     by : array_like of shape (n,)
         The column; objects where it is not finite are left out.
@@ -254,7 +255,7 @@ def plot_error_rate(wrong: ArrayLike, by: ArrayLike, *, xlabel: str, n_bins: int
     n_bins : int
         Bins with equally many objects.
     """
-    error = np.asarray(wrong, float)
+    error = np.asarray(errors, float)
     trend = metrics.trend(error, by, n_bins=n_bins, n_resamples=0)
     low, high = metrics.wilson(trend.bias * trend.count, trend.count)
     figure, axes = new_figure()

@@ -48,6 +48,7 @@ def plot_against_truth(
         Printed in the corner, scores for instance.
     """
     y, x = np.asarray(predicted, float), np.asarray(truth, float)
+    # Single catastrophic outliers must not squeeze all others into a corner.
     ends = np.quantile(np.r_[x, y], [0.0005, 0.9995])
     margin = 0.04 * max(float(np.ptp(ends)), 1e-9)
     low, high = float(ends[0] - margin), float(ends[1] + margin)
@@ -105,7 +106,7 @@ def plot_errors(
     symbol : str
         Symbol of the error, in mathtext.
     required : (float, float), optional
-        Largest bias and scatter allowed, drawn as bands.
+        Largest bias and scatter allowed, shown as bands.
     n_bins : int
         Bins with equally many objects.
     """

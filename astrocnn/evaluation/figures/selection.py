@@ -84,6 +84,7 @@ def plot_completeness_fpr(ranking: Ranking, threshold: float | None = None) -> F
     negatives = int((~ranking.positive).sum())
     least = 1 / max(negatives, 1)
     figure, axes = new_figure()
+    # A logarithmic axis has no zero: it ends at half an object.
     shown = np.maximum(fpr, 0.5 * least)
     axes.step(shown, tpr, where="post", color=COLORS[0])
     for level, color in ((0.95, COLORS[2]), (0.99, COLORS[4])):

@@ -104,9 +104,11 @@ class TargetEvaluation(ABC):
     Raises
     ------
     PredictionError
-        If the shapes do not match.
+        If the family is not of this kind, or the shapes do not match.
     """
 
+    FAMILY: ClassVar[type]
+    """Class of the families that declare this kind."""
     SCORES: ClassVar[Mapping[str, ScoreLabel]]
     """Labels of all scores by name."""
     CLASS_SCORES: ClassVar[Mapping[str, ScoreLabel]] = {}
@@ -122,6 +124,12 @@ class TargetEvaluation(ABC):
         samples: ArrayLike,
         threshold: float | None = None,
     ) -> None:
+        if not isinstance(target.family, self.FAMILY):
+            raise PredictionError(
+                f"{type(self).__name__} cannot score target '{target.name}'.",
+                received=f"a family of class {type(target.family).__name__}",
+                allowed=f"a {self.FAMILY.__name__}",
+            )
         self.target, self.threshold = target, threshold
         self.encoded, self.weight = np.asarray(encoded), np.asarray(weight)
         self.samples = np.asarray(samples)
@@ -134,7 +142,8 @@ class TargetEvaluation(ABC):
                 allowed=f"samples of shape (draws, n, {units}) and n labels",
             )
         labelled, predicted = self.weight > 0, np.ones(n, bool)
-        for draw in self.samples:  # one draw at a time: samples of densities are large
+        # One draw at a time: the samples of densities are large.
+        for draw in self.samples:
             predicted &= np.isfinite(draw).all(axis=1)
         self.rows = np.flatnonzero(labelled & predicted)
         excluded = {
@@ -142,10 +151,15 @@ class TargetEvaluation(ABC):
             "without a prediction": int((labelled & ~predicted).sum()),
         }
         self.n_excluded = sum(excluded.values())
-        self.reason = ", ".join(f"{count} {words}" for words, count in excluded.items() if count)
+        self.reason = ", ".join(f"{count} {why}" for why, count in excluded.items() if count)
+        self._prepare()
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Compute what all scores need from the scored rows."""
 
     def describe_unlabelled(self) -> str:
         """Why a row without a label is excluded."""

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from astrocnn import metrics
-from astrocnn.errors import PredictionError
 from astrocnn.evaluation import figures
 from astrocnn.evaluation.baselines import ConstantBaseline, Cut, fit_cut, fit_majority
 from astrocnn.evaluation.kinds.base import Array, FigureSpec, ScoreLabel, TargetEvaluation
@@ -33,6 +32,7 @@ _LOG_ABOVE = 8.0
 class ClassEvaluation(TargetEvaluation):
     """Class probabilities beside labels; see `TargetEvaluation`."""
 
+    FAMILY: ClassVar[type] = ClassFamily
     SCORES: ClassVar[Mapping[str, ScoreLabel]] = {
         "accuracy": ScoreLabel("Accuracy", percent=True),
         "majority_fraction": ScoreLabel("Majority-class fraction", percent=True),
@@ -69,24 +69,14 @@ class ClassEvaluation(TargetEvaluation):
         "nll",
     )
 
-    def __init__(
-        self,
-        target: Target,
-        encoded: ArrayLike,
-        weight: ArrayLike,
-        samples: ArrayLike,
-        threshold: float | None = None,
-    ) -> None:
-        if not isinstance(target.family, ClassFamily):
-            raise PredictionError(
-                f"Target '{target.name}' has no classes to score.",
-                received=type(target.family).__name__,
-            )
-        super().__init__(target, encoded, weight, samples, threshold)
-        self.classes: tuple[str, ...] = target.family.classes
-        p = np.asarray(target.family.to_probabilities(self.samples[:, self.rows]), np.float64)
+    def _prepare(self) -> None:
+        family = self.target.family
+        assert isinstance(family, ClassFamily)
+        self.classes: tuple[str, ...] = family.classes
+        p = np.asarray(family.to_probabilities(self.samples[:, self.rows]), np.float64)
+        # In float32 probabilities of many classes add up to 1 only to some 1e-7.
         self.draws: Array = p / p.sum(axis=-1, keepdims=True)
-        self.truth = np.asarray(target.family.to_truth(self.encoded[self.rows]), np.float64)
+        self.truth = np.asarray(family.to_truth(self.encoded[self.rows]), np.float64)
 
     @cached_property
     def mean(self) -> Array:
@@ -117,6 +107,7 @@ class ClassEvaluation(TargetEvaluation):
     @cached_property
     def rankings(self) -> dict[str, Ranking]:
         """Ranking by the probability of each class; of two classes, of the second alone."""
+        # Of two classes the curves of both are mirror images of one another.
         shown = range(len(self.classes)) if len(self.classes) > 2 else (1,)
         return {self.classes[k]: Ranking(self.label == k, self.mean[:, k]) for k in shown}
 
@@ -176,6 +167,7 @@ class ClassEvaluation(TargetEvaluation):
         if not len(self):
             return out
         entropy, epistemic = self.entropy, metrics.mutual_information(self.draws)
+        # The same objects in every resample: the selection is part of the predictor.
         certain = entropy <= np.quantile(entropy, _MOST_CERTAIN)
         out[f"accuracy_at_coverage{round(100 * _MOST_CERTAIN)}"] = lambda w: metrics.accuracy(
             correct[certain], np.ones(certain.sum(), bool), w[..., certain]
@@ -198,6 +190,7 @@ class ClassEvaluation(TargetEvaluation):
             if counts.all():
                 for name in self.get_binomial_trials():
                     notes[name] = f"Wilson interval for {counts[0]} negatives"
+            # With fewer negatives a rate of 0.01 % is below one object.
             if counts[0] < 1e4:
                 notes["tpr_at_fpr1e-4"] = f"no false positive allowed: only {counts[0]} negatives"
         else:
@@ -357,6 +350,7 @@ class ClassEvaluation(TargetEvaluation):
         questions = [e for e in evaluations if isinstance(e, cls) and cls.is_groupable(e.target)]
         if len(questions) < 2:
             return []
+        # An object without an answer to one question would count with fewer terms than others.
         weight = np.min([e.weight for e in questions], axis=0)
         found = [cls(e.target, e.encoded, weight, e.samples) for e in questions]
         rows = found[0].rows

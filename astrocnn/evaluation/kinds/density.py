@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 from scipy.stats import cramervonmises, kstwo
 
 from astrocnn import metrics
-from astrocnn.errors import PredictionError
 from astrocnn.evaluation import figures
 from astrocnn.evaluation.baselines import ConstantBaseline, Neighbors, fit_neighbors, fit_prior
 from astrocnn.evaluation.kinds.base import (
@@ -46,6 +45,7 @@ _ELEMENTS_AT_ONCE = 1 << 22
 class DensityEvaluation(TargetEvaluation):
     """Predictive densities beside true values; see `TargetEvaluation`."""
 
+    FAMILY: ClassVar[type] = QuantityFamily
     SCORES: ClassVar[Mapping[str, ScoreLabel]] = {
         "rmse": ScoreLabel("Root mean square error"),
         "mean_absolute": ScoreLabel("Mean absolute error"),
@@ -83,24 +83,6 @@ class DensityEvaluation(TargetEvaluation):
         "spread_epistemic": ScoreLabel("Mean epistemic part (between draws)"),
     }
 
-    def __init__(
-        self,
-        target: Target,
-        encoded: ArrayLike,
-        weight: ArrayLike,
-        samples: ArrayLike,
-        threshold: float | None = None,
-    ) -> None:
-        if not isinstance(target.family, QuantityFamily):
-            raise PredictionError(
-                f"Target '{target.name}' is not a number with a density.",
-                received=type(target.family).__name__,
-            )
-        self.family: QuantityFamily = target.family
-        super().__init__(target, encoded, weight, samples, threshold)
-        self.truth: Array = self.family.to_values(self.encoded[self.rows])
-        self._measure()
-
     @property
     def is_relative(self) -> bool:
         """Whether errors are divided by 1 + truth."""
@@ -110,13 +92,20 @@ class DensityEvaluation(TargetEvaluation):
         """Why a row without a label is excluded."""
         return f"without a value between {self.family.low:g} and {self.family.high:g}"
 
-    def _measure(self) -> None:
-        """Compute what is scored, a few objects at a time: draws of densities are large."""
+    @property
+    def family(self) -> QuantityFamily:
+        """The family of the target."""
+        assert isinstance(self.target.family, QuantityFamily)
+        return self.target.family
+
+    def _prepare(self) -> None:
         family, edges = self.family, np.asarray(self.family.edges, np.float64)
+        self.truth: Array = family.to_values(self.encoded[self.rows])
         n, n_bins = len(self), len(edges) - 1
         masses, below = np.empty((n, n_bins)), np.empty(n)
         self.stacked: Array = np.zeros((len(self.samples), n_bins))
         self.columns: dict[str, Array] = {c.name: np.empty(n) for c in family.columns()}
+        # A few objects at a time: all draws of all bins would not fit into memory.
         for part in _chunks(n, len(self.samples) * len(edges)):
             chosen = self.samples[:, self.rows[part]]
             draws = family.masses(chosen)
@@ -157,6 +146,7 @@ class DensityEvaluation(TargetEvaluation):
             "bias_median": partial(metrics.bias_median, error),
         }
         scatter: dict[str, Statistic] = {"sigma_mad": partial(metrics.sigma_mad, error)}
+        # First the usual headline: scatter of redshifts, RMSE of other numbers.
         if self.is_relative:
             out = scatter | common | {"sigma_iqr": partial(metrics.sigma_iqr, error)}
             for limit in OUTLIERS:
@@ -221,6 +211,7 @@ class DensityEvaluation(TargetEvaluation):
         notes["pit_outliers"] = "0.02 % if calibrated; Wilson interval"
         for level in _LEVELS:
             notes[f"coverage_{level}"] = f"sets trimmed to exactly {level} %"
+        # A zero probability of the true bin would make the score infinite; `nll` raises it.
         edges = self.densities.edges
         place = np.clip(np.searchsorted(edges, self.truth, side="right") - 1, 0, len(edges) - 2)
         floored = int((self.densities.masses[np.arange(len(self)), place] < MASS_FLOOR).sum())

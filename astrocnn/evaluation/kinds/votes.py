@@ -28,6 +28,7 @@ _LEVELS = (68, 95)
 class VoteEvaluation(TargetEvaluation):
     """Dirichlet concentrations beside numbers of votes; see `TargetEvaluation`."""
 
+    FAMILY: ClassVar[type] = DiscreteFamily
     SCORES: ClassVar[Mapping[str, ScoreLabel]] = {
         "rmse": ScoreLabel("Root mean square error"),
         "mean_deviation": ScoreLabel("Mean absolute deviation of the fractions"),
@@ -45,17 +46,9 @@ class VoteEvaluation(TargetEvaluation):
         "deviation": ScoreLabel("Mean deviation"),
     }
 
-    def __init__(
-        self,
-        target: Target,
-        encoded: ArrayLike,
-        weight: ArrayLike,
-        samples: ArrayLike,
-        threshold: float | None = None,
-    ) -> None:
-        super().__init__(target, encoded, weight, samples, threshold)
-        assert isinstance(target.family, DiscreteFamily)
-        self.answers = target.family.classes
+    def _prepare(self) -> None:
+        assert isinstance(self.target.family, DiscreteFamily)
+        self.answers = self.target.family.classes
         self.votes = np.asarray(self.encoded[self.rows], np.float64)
         self.alpha = np.asarray(self.samples[:, self.rows], np.float64)
 

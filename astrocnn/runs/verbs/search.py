@@ -118,4 +118,4 @@ def _draw(folder: SearchFolder, found: list[Found]) -> Path:
         },
         incomplete=[one.state != "complete" for one in shown],
     )
-    return save_figure(figure, folder.figures / "plot_parallel_coordinates.png")[0]
+    return save_figure(figure, folder.figures / "parallel_coordinates.png")[0]
