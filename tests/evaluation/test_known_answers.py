@@ -46,7 +46,7 @@ def test_a_constant_probability_has_closed_forms(p, base_rate):
     cross_entropy = -(base_rate * np.log(p) + (1 - base_rate) * np.log(1 - p))
     expected = {
         "accuracy": accuracy,
-        "majority_rate": max(base_rate, 1 - base_rate),
+        "majority_fraction": max(base_rate, 1 - base_rate),
         "auc": 0.5,
         "average_precision": base_rate,
         "fpr_at_tpr95": 1.0,

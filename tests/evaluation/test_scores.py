@@ -20,6 +20,7 @@ from astrocnn.evaluation import (
     write_scores,
 )
 from astrocnn.evaluation.kinds import KINDS, get_kind
+from astrocnn.evaluation.labels import split_class_score
 from astrocnn.metrics import Score
 from astrocnn.targets import Target, make
 
@@ -60,6 +61,13 @@ def test_kinds_agree_on_the_label_of_a_score():
     assert get_label("accuracy") == "Accuracy"
     assert get_label("completeness_spiral") == "Completeness of spiral"
     assert get_label("my_own_score") == "my own score"
+
+
+def test_every_score_has_a_label(scores):
+    for s in scores:
+        kind, _ = split_class_score(s.name)
+        known = [{**k.SCORES, **k.CLASS_SCORES} for k in KINDS.values()]
+        assert any((kind or s.name) in labels for labels in known), s.name
 
 
 def test_numbers_have_the_digits_their_interval_is_worth():
