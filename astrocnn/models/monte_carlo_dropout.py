@@ -107,8 +107,8 @@ class MonteCarloDropout:
     ``jax.jit``).  Draws are looped over inside it, so that memory does not grow with their number
     beyond the outputs; where only vectors follow the first dropout, ten draws are taken at a time.
 
-    Row for row, outputs have the same bits in any batch of one size; `evaluate_in_blocks`
-    makes that hold for any number of rows.
+    Row for row, outputs have the same bits in any batch of one size; estimators call
+    it on blocks of one size, so that it holds for any number of rows.
 
     Examples
     --------
