@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrocnn import plugins
-from astrocnn.targets import Family
+from astrocnn.errors import ConfigError, ModelError
+from astrocnn.targets import DiscreteFamily, Family, storage
+from astrocnn.targets.families import base
 
 NAMES = plugins.module_names("astrocnn.targets.families")
 FAMILIES = [
@@ -67,6 +69,32 @@ def test_columns_describe_what_summarize_returns(family):
         assert check_ucd(column.ucd, check_controlled_vocabulary=True), column.ucd
         assert column.description.isascii()
         assert column.name.replace("_", "").isalnum()
+
+
+@every_family
+def test_it_declares_its_kind_and_can_be_explained(family):
+    assert family.kind in ("classes", "votes", "density")
+    assert isinstance(family, DiscreteFamily) == (family.kind != "density")
+    raw = np.random.default_rng(2).normal(size=(2, 5, family.units)).astype(np.float32)
+    parts = family.classes if isinstance(family, DiscreteFamily) else [None]
+    for part in parts:
+        assert family.validate_part(part) == part
+        assert "target" in family.part_label("target", part)
+        for scale in base.SCALES:
+            numbers = np.asarray(family.explained(raw, part, scale))
+            assert numbers.shape == (2, 5)
+            assert np.isfinite(numbers).all()
+    for wrong in ("no such class", (3.0, 1.0)):
+        with pytest.raises(ModelError):
+            family.validate_part(wrong)
+
+
+@every_family
+def test_a_stored_family_is_the_same(family):
+    stored = json.loads(json.dumps(storage.family_to_dict(family)))
+    assert storage.family_from_dict(stored) == family
+    with pytest.raises(ConfigError, match="other options than those stored"):
+        storage.family_from_dict({**stored, "sigmas": 3})
 
 
 @every_family
@@ -185,6 +213,15 @@ def test_entropies_obey_their_bounds(family, seed, scale, draws):
     assert (out["mutual_info"] <= out["entropy"] + 1e-6).all()
     np.testing.assert_allclose(out["mutual_info"], np.maximum(expected, 0), atol=2e-6)
     np.testing.assert_allclose(out["entropy"], entropy(probabilities.mean(axis=0)), atol=2e-6)
+
+
+def test_probabilities_of_classes_are_explained_as_those_of_the_table():
+    for family in (f for f in FAMILIES if isinstance(f, DiscreteFamily)):
+        raw = np.random.default_rng(3).normal(0, 2, (1, 9, family.units)).astype(np.float32)
+        p = family.to_probabilities(np.array(family.activate(raw)))
+        for k, name in enumerate(family.classes):
+            found = np.asarray(family.explained(raw, name, "probability"))
+            np.testing.assert_allclose(found, p[..., k], atol=2e-7)
 
 
 @pytest.mark.parametrize("module", ["astrocnn.targets", "astrocnn.metrics"])

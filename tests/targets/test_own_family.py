@@ -16,6 +16,7 @@ from astrocnn.datasets import fit_normalization, write_shards
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.estimators import KerasEstimator, load_estimator
 from astrocnn.evaluation import score
+from astrocnn.explain import ExplainTarget, integrated_gradients
 from astrocnn.imaging import ArraySource, Inputs
 from astrocnn.prediction import predict, read_pdf
 from astrocnn.targets import QuantityFamily, make, storage
@@ -240,6 +241,17 @@ def test_a_file_that_was_changed_is_not_run(fitted, tmp_path):
     with pytest.raises(ConfigError, match="not trusted"):
         load_estimator(tmp_path / "model")
     assert not mark.exists()
+
+
+def test_a_map_explains_its_point_estimate_completely(fitted):
+    images, _ = images_and_values(3, seed=4)
+    x = fitted.inputs.normalization.apply(images)
+    target = ExplainTarget(fitted.task.target("z"))
+    assert target.label == "mean of z"
+    found = integrated_gradients(fitted.model_, x, target, baseline="zero", steps=64)
+    np.testing.assert_allclose(found.score, fitted.sample(images)["z"][0, :, 0], atol=1e-5)
+    added = found.attribution.sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(added, found.score - found.baseline_score, atol=5e-3)
 
 
 def test_its_point_estimate_can_be_explained(laplace):

@@ -475,6 +475,39 @@ def test_the_shortest_interval_is_that_of_a_search_over_all_starts(n_bins):
             assert held[1] - held[0] == pytest.approx(mass, abs=1e-9)
 
 
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+@pytest.mark.parametrize("ends", [(0.0, 0.3), (0.2, 0.55), (0.7, 1.0), (-1.0, 2.0)])
+def test_the_explained_probability_of_an_interval_is_that_of_the_cdf(family, ends):
+    raw = np.random.default_rng(1).normal(size=(1, 20, family.units)).astype(np.float32)
+    low, high = levels(family, ends)
+    samples = np.array(family.activate(raw))
+    until = [family.cumulative(samples, np.full(20, end)) for end in (low, high)]
+    below = 0.0 if low <= family.low else until[0]
+    found = np.asarray(family.explained(raw, family.validate_part((low, high))))
+    np.testing.assert_allclose(found, until[1] - below, atol=2e-6)
+    assert f"{low:g} < z < {high:g}" in family.part_label("z", (low, high))
+
+
+@every_quantity
+def test_moments_of_the_cdf_agree_with_the_closed_forms(family):
+    draw = activated(family, 1, 40)[0]
+    width = (family.high - family.low) / family.n_bins
+    mean, variance = QuantityFamily.moments(family, draw)
+    exact_mean, exact_variance = family.moments(draw)
+    np.testing.assert_allclose(mean, exact_mean, atol=0.05 * width)
+    np.testing.assert_allclose(np.sqrt(variance), np.sqrt(exact_variance), atol=0.3 * width)
+
+
+@every_quantity
+def test_columns_have_the_ucd_of_the_quantity(family):
+    by_name = {column.name: column for column in family.columns()}
+    word = family.ucd or "stat.value"
+    assert by_name["mean"].ucd == f"{word};stat.mean"
+    assert by_name["q16"].description.startswith("16 %")
+    assert by_name["hdi95_low"].description.startswith("Low end of the shortest interval of 95 %")
+    assert ("odds" in by_name) == family.relative_errors
+
+
 @every_quantity
 def test_the_size_of_a_chunk_changes_no_bit(family, monkeypatch):
     samples = activated(family, 3, 70, scale=2.0)
