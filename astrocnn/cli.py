@@ -135,6 +135,13 @@ def _load(run: Path, overrides: list[str]) -> Any:
     return load_run(run, overrides)
 
 
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that is no run directory before a verb is imported that loads Keras."""
+    from astrocnn.runs.directory import RunDirectory
+
+    RunDirectory.open(folder)
+
+
 def _fail(error: AstrocnnError) -> int:
     _print_message("[bold red]astrocnn:[/]", str(error))
     return 2
@@ -411,6 +418,7 @@ def explain(
 
     Earlier explanations of the run are replaced.
     """
+    _check_folder(folder)
     from astrocnn.runs.verbs import explain as verb
 
     _print_all(
@@ -432,6 +440,7 @@ def explain(
 @app.command()
 def report(folder: RunFolder, plugin: Plugin = []) -> None:  # noqa: B006
     """Write report.html from the results in the run directory; nothing is scored again."""
+    _check_folder(folder)
     from astrocnn.runs.verbs import report as verb
 
     _print_all(verb.run(folder))

@@ -59,7 +59,7 @@ def test_a_lack_of_memory_is_a_sentence_whoever_says_so(monkeypatch):
 
     monkeypatch.setattr(doctor, "run", lacking)
     said = astrocnn("doctor", code=2)
-    assert "not enough memory" in said and "OOM when allocating [9,9]" in said
+    assert "Out of memory" in said and "OOM when allocating [9,9]" in said
     assert "more" not in said and "training.batch_size" in said
 
 

@@ -17,7 +17,7 @@ from astrocnn.calibration import calibrate, write
 from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import read_labels
 from astrocnn.errors import PredictionError
-from astrocnn.estimators.base import features_of
+from astrocnn.estimators.base import compute_features
 from astrocnn.evaluation.report_chapters import calibration_table, compare_calibration
 from astrocnn.runs.run import Run
 
@@ -59,7 +59,7 @@ def run(folder: Path) -> Iterator[Table | str]:
         samples,
         encoded,
         weights,
-        features=features_of(estimator, images, scalars, None) if section.novelty else None,
+        features=compute_features(estimator, images, scalars, None) if section.novelty else None,
         set_levels=() if section.sets is None else (section.sets,),
         by=section.by,
         by_values=None if section.by is None else current.read_numbers(section.by, rows),
