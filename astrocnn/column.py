@@ -1,18 +1,35 @@
-"""One column of a table of predictions: its declaration, and its values as FITS stores them."""
+"""One column of a FITS table: its declaration, and its values as FITS stores them and back.
+
+FITS has no masked booleans, no text beyond ASCII, no trailing blanks, no 8-bit signed integers and
+no unsigned ones without an offset; this is the one place that knows what stands for them.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from numpy.typing import NDArray
 
 from astrocnn.errors import PredictionError
 
 __all__ = ["Column", "ascii_text", "fits_name"]
 
 LETTERS = {"uint8": "B", "int16": "I", "int32": "J", "int64": "K", "float32": "E", "float64": "D"}
+WIDER = {
+    "bool": "uint8",
+    "int8": "int16",
+    "uint16": "int32",
+    "uint32": "int64",
+    "uint64": "int64",
+    "float16": "float32",
+    "longdouble": "float64",
+}
+"""Types that FITS does not have, and those that hold all their values."""
+SIGN_BIT = 2**63
 
 
 @dataclass(frozen=True)
@@ -24,25 +41,32 @@ class Column:
     name : str
         TTYPE; every character that is not a letter, a digit or ``_`` becomes ``_``.
     dtype : str
-        ``int16``, ``int32``, ``int64``, ``float32``, ``float64``, ``uint8``, ``bool`` (stored
+        A numpy type of integers, floats, truth values or text: ``int32``, ``f4``, ``bool`` (stored
         as 0 and 1, because the logical type of FITS loses its missing values in many readers),
-        or ``U16`` for text of at most 16 characters; short forms such as ``f4`` do as well.
+        ``U16`` (text of at most 16 characters).
     unit : str
         FITS unit, empty when there is none.
     ucd : str
-        IVOA Unified Content Descriptor, checked against the controlled vocabulary.
+        IVOA Unified Content Descriptor; checked when the header is built.
     description : str
         One sentence for the reader of the table.
     shape : tuple of int
         Shape of the value in one row; ``()`` for a scalar.
     nullable : bool
-        Whether an integer column may hold missing values: then the smallest integer of its type
-        (255 for uint8) stands for them, and cannot be a value.
+        Whether values may be missing.  Missing floats are NaN, missing text is empty.
+    null : int, optional
+        The integer that stands for a missing one, and cannot be a value; by default the smallest
+        of its type (255 for uint8 and bool).  One outside of the type widens what is stored.
+    escaped : bool
+        Whether text is stored with the escapes of a Python string, backslashes and blanks at its
+        end included, so that any text can be told from any other.
+    title : str
+        Name in the catalogue, where that is another.
 
     Raises
     ------
     PredictionError
-        If the type cannot be stored or the UCD is not valid.
+        If the type cannot be stored.
     """
 
     name: str
@@ -52,48 +76,67 @@ class Column:
     description: str = ""
     shape: tuple[int, ...] = ()
     nullable: bool = False
+    null: int | None = None
+    escaped: bool = False
+    title: str = ""
 
     def __post_init__(self) -> None:
-        from astropy.io.votable.ucd import check_ucd
-
         object.__setattr__(self, "name", fits_name(self.name))
-        if self.ucd and not check_ucd(self.ucd, check_controlled_vocabulary=True):
-            raise PredictionError(
-                f"The column '{self.name}' has an invalid UCD.",
-                received=self.ucd,
-                allowed="words of the IVOA UCD1+ vocabulary, primary word first",
-            )
         try:
             kind = np.dtype(self.dtype)
         except TypeError:
             kind = np.dtype(object)
-        if kind.kind == "b":
-            kind = np.dtype(np.uint8)
-        if kind.name not in LETTERS and kind.kind not in "US":
-            raise PredictionError(
-                f"The column '{self.name}' has a type a FITS table does not hold.",
-                received=self.dtype,
-                allowed=[*LETTERS, "bool", "U<length>"],
-            )
         if kind.kind in "US":
             length = kind.itemsize // (4 if kind.kind == "U" else 1)
             kind = np.dtype(f"S{max(1, length)}")
+        else:
+            kind = np.dtype(WIDER.get(kind.name, kind.name if kind.kind in "iuf" else object))
+            if kind == np.longdouble and kind.name not in LETTERS:
+                kind = np.dtype(np.float64)
+            if kind.name not in LETTERS:
+                raise PredictionError(
+                    f"The column '{self.name}' has a type a FITS table does not hold.",
+                    received=self.dtype,
+                    allowed="integers, floats, bool, U<length>",
+                )
+        if self.nullable and kind.kind in "iu":
+            if self.null is None:
+                smallest = 255 if kind.kind == "u" else int(np.iinfo(kind).min)
+                object.__setattr__(self, "null", smallest)
+            while not np.iinfo(kind).min <= (self.null or 0) <= np.iinfo(kind).max:
+                kind = np.dtype(f"i{2 * kind.itemsize}")
         object.__setattr__(self, "_kind", kind)
 
     @classmethod
-    def like(cls, name: str, column: np.ndarray, ucd: str = "") -> Column:
-        """The declaration under which the values of a catalogue's column come out unchanged."""
-        values = np.ma.getdata(column)
+    def like(
+        cls, name: str, column: Any, ucd: str = "", *, title: str = "", exact: bool = False
+    ) -> Column:
+        """The declaration under which the values of a catalogue's column come out unchanged.
+
+        Parameters
+        ----------
+        name : str
+            TTYPE.
+        column : ndarray, MaskedArray or astropy Column of shape (n, ...)
+            All its values.
+        ucd, title : str
+            See `Column`.
+        exact : bool
+            Whether blanks at the end of texts are kept as well.
+        """
+        values, mask = np.ma.getdata(column), np.ma.getmaskarray(column)
         kind = values.dtype
-        text = kind.name
-        if kind.kind == "u" and kind.itemsize > 1:
-            text = f"int{min(64, 16 * kind.itemsize)}"
-        elif kind == np.int8:
-            text = "int16"
-        elif kind.kind in "USO":
-            text = f"U{max(1, ascii_text(values.astype(str)).dtype.itemsize)}"
-        elif kind == np.float16:
-            text = "float32"
+        text, escaped, null = kind.newbyteorder("=").str.lstrip("<>=|"), False, None
+        masked = isinstance(column, np.ma.MaskedArray)
+        if kind.kind in "USO":
+            texts = values.astype(str)
+            escaped = _needs_escapes(texts, exact)
+            stored = _escape(texts) if escaped else ascii_text(texts)
+            text = f"U{max(1, stored.dtype.itemsize)}"
+        elif kind == np.uint64 and (masked or not exact):
+            text = "i8"
+        if kind.kind in "iu" and masked:
+            null = _find_unused(values[~mask], np.dtype(WIDER.get(kind.name, kind.name)))
         unit = getattr(column, "unit", None)
         return cls(
             name,
@@ -102,7 +145,10 @@ class Column:
             ucd=ucd,
             description=getattr(column, "description", None) or "",
             shape=tuple(values.shape[1:]),
-            nullable=kind.kind in "iub" and isinstance(column, np.ma.MaskedArray),
+            nullable=masked,
+            null=null,
+            escaped=escaped,
+            title=title,
         )
 
     @property
@@ -112,15 +158,12 @@ class Column:
         return np.dtype((kind, self.shape)) if self.shape else kind
 
     @property
-    def null(self) -> int | None:
-        """The integer that stands for a missing value, or None."""
-        kind = self.stored.base
-        if not self.nullable or kind.kind not in "iu":
-            return None
-        return 255 if kind.kind == "u" else int(np.iinfo(kind).min)
+    def _is_unsigned(self) -> bool:
+        """Whether integers of 64 bits are stored less 2^63, as FITS does."""
+        return self._kind == np.int64 and np.dtype(self.dtype) == np.uint64  # type: ignore[attr-defined]
 
-    def fits_column(self) -> fits.Column:
-        """The astropy definition, from which the header is made."""
+    def fits_column(self, values: NDArray[Any] | None = None) -> fits.Column:
+        """The astropy definition, from which the header is made; of encoded values, with them."""
         kind = self.stored.base
         count = int(np.prod(self.shape, dtype=int))
         dim = None
@@ -138,15 +181,17 @@ class Column:
             format=form,
             unit=self.unit or None,
             null=self.null,
+            bzero=SIGN_BIT if self._is_unsigned else None,
             dim=None if dim is None else f"({','.join(map(str, dim))})",
+            array=values if values is None or not self._is_unsigned else self.decode(values),
         )
 
     def encode(self, values: np.ndarray, count: int) -> np.ndarray:
         """Values as they are stored.
 
-        Missing numbers become NaN or TNULL, missing text becomes empty.  Text that is not
-        printable ASCII, which FITS cannot hold, is written with backslash escapes; blanks at its
-        end are not significant in FITS.
+        Missing numbers become NaN or TNULL, missing text becomes empty.  Characters other than
+        printable ASCII, which FITS cannot hold, are written as backslash escapes; blanks at the
+        end of a text are not significant in FITS.
 
         Raises
         ------
@@ -166,6 +211,8 @@ class Column:
             return self._encode_text(data, mask)
         if data.dtype.kind not in ("fiub" if kind.kind == "f" else "iub"):
             raise self._refused(f"values of type {data.dtype}")
+        if self._is_unsigned:
+            return (data.astype(np.uint64) ^ np.uint64(SIGN_BIT)).view(np.int64)
         if kind.kind in "iu":
             return self._encode_integers(data, mask)
         if data.dtype.kind in "iu" and not np.array_equal(
@@ -174,7 +221,7 @@ class Column:
             raise self._refused("integers that this type rounds")
         return data if mask is np.ma.nomask else np.where(mask, kind.type(np.nan), data)
 
-    def _encode_integers(self, data: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def _encode_integers(self, data: np.ndarray, mask: Any) -> np.ndarray:
         kind, null = self.stored.base, self.null
         limits = np.iinfo(kind)
         known = data if mask is np.ma.nomask else data[~mask]
@@ -190,13 +237,44 @@ class Column:
             raise self._refused("missing values; declare it with nullable=True")
         return np.where(mask, np.array(null, dtype=kind), data.astype(kind))
 
-    def _encode_text(self, data: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        encoded = data if data.dtype.kind == "S" else ascii_text(data.astype(str, copy=False))
+    def _encode_text(self, data: np.ndarray, mask: Any) -> np.ndarray:
+        if self.escaped:
+            encoded = _escape(data.astype(str, copy=False))
+        else:
+            encoded = data if data.dtype.kind == "S" else ascii_text(data.astype(str, copy=False))
         width = self.stored.base.itemsize
         if encoded.dtype.itemsize > width and np.any(np.strings.str_len(encoded) > width):
             longest = encoded.flat[int(np.argmax(np.strings.str_len(encoded)))]
             raise self._refused(f"text longer than {width} characters: '{longest.decode()}'")
         return encoded if mask is np.ma.nomask else np.where(mask, b"", encoded)
+
+    def decode(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """Values of the declared type from what is stored; masked where they are missing.
+
+        Parameters
+        ----------
+        raw : ndarray of shape (n, ...)
+            Field of the table as it lies in the file, big-endian.
+        """
+        raw = raw.reshape(len(raw), *self.shape)
+        if self._kind.kind == "S":  # type: ignore[attr-defined]
+            return self._decode_text(raw)
+        kind = np.dtype(self.dtype)
+        if self._is_unsigned:
+            return raw.astype(np.int64).view(np.uint64) ^ np.uint64(SIGN_BIT)
+        if not self.nullable:
+            return raw.astype(kind)
+        missing = np.isnan(raw) if self.null is None else raw == self.null
+        values = raw if self.null is None else np.where(missing, 0, raw)
+        return np.ma.MaskedArray(values.astype(kind), mask=missing)
+
+    def _decode_text(self, raw: NDArray[Any]) -> NDArray[Any]:
+        texts = np.char.decode(raw, "ascii") if raw.dtype.itemsize else raw.astype(np.str_)
+        missing = texts == ""
+        if self.escaped:
+            plain = [text.encode("ascii").decode("unicode_escape") for text in texts.flat]
+            texts = np.array(plain, dtype=np.str_).reshape(texts.shape)
+        return np.ma.MaskedArray(texts, mask=missing) if self.nullable else texts
 
     def _refused(self, received: str) -> PredictionError:
         return PredictionError(
@@ -234,3 +312,33 @@ def ascii_text(values: np.ndarray) -> np.ndarray:
         for text in values.reshape(-1).tolist()
     ]
     return np.array(escaped, dtype="S").reshape(values.shape)
+
+
+def _needs_escapes(texts: NDArray[np.str_], keep_blanks: bool) -> bool:
+    """Whether some text is not printable ASCII, or ends in a blank that is to be kept."""
+    encoded = ascii_text(texts)
+    if np.any(np.strings.str_len(encoded) != np.strings.str_len(texts)):
+        return True
+    return keep_blanks and bool(np.any(np.strings.endswith(encoded, b" ")))
+
+
+def _escape(texts: NDArray[np.str_]) -> NDArray[np.bytes_]:
+    """Any text as printable ASCII, as in a Python string: no two texts become one."""
+    escaped = []
+    for text in texts.reshape(-1).tolist():
+        inner = text.rstrip(" ")
+        code = inner.encode("unicode_escape") + rb"\x20" * (len(text) - len(inner))
+        escaped.append(code)
+    return np.array(escaped, dtype="S").reshape(texts.shape) if escaped else texts.astype("S1")
+
+
+def _find_unused(values: NDArray[np.integer], kind: np.dtype) -> int:
+    """An integer that is not among the values: the smallest of the type, else one beside it."""
+    null = 255 if kind.kind == "u" else int(np.iinfo(kind).min)
+    if not np.any(values == null):
+        return null
+    if kind.itemsize < 8:
+        return int(np.iinfo(kind).min) - 1
+    while np.any(values == null):
+        null += 1
+    return null

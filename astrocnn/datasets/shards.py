@@ -14,7 +14,7 @@ from astrocnn import atomic
 from astrocnn.catalog import Catalog, Roles
 from astrocnn.catalog.roles import split_difference
 from astrocnn.datasets import shard_file
-from astrocnn.datasets.columns import StoredColumn, decode
+from astrocnn.datasets.columns import decode, from_dict
 from astrocnn.datasets.symmetry import UPSIDE_DOWN, d4_tables
 from astrocnn.errors import CatalogError, ImageError
 from astrocnn.imaging import Inputs
@@ -158,16 +158,16 @@ class Shards:
         A catalogue column that bears one of these names is ``catalog_<name>``.
         """
         raw = self._raw[self._positions]
-        stored = [StoredColumn.from_dict(entry) for entry in self._manifest["columns"]]
-        own = [column for column in stored if column.stored in ("id", "ra", "dec")]
-        columns = [decode(column, raw[column.stored]) for column in own]
+        stored = [from_dict(entry) for entry in self._manifest["columns"]]
+        own = [column for column in stored if column.name in ("id", "ra", "dec")]
+        columns = [decode(column, raw[column.name]) for column in own]
         columns += [
             Column(raw["flags"].astype(np.int32), name="flags"),
             Column(self._no_data(raw), name="no_data"),
             Column(raw["row"].astype(np.int64), name="row"),
             Column(np.char.decode(raw["content"], "ascii"), name="content"),
         ]
-        columns += [decode(column, raw[column.stored]) for column in stored[len(own) :]]
+        columns += [decode(column, raw[column.name]) for column in stored[len(own) :]]
         return Table(columns, copy=False)
 
     @property

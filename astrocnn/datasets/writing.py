@@ -13,8 +13,9 @@ import numpy as np
 
 from astrocnn import __version__, atomic
 from astrocnn.catalog import Catalog
+from astrocnn.column import Column
 from astrocnn.datasets import shard_file
-from astrocnn.datasets.columns import StoredColumn, encode, fits_column, stored_names
+from astrocnn.datasets.columns import encode, stored_names, to_dict
 from astrocnn.datasets.shards import MANIFEST, Shards
 from astrocnn.errors import CatalogError, ConfigError, InputsError
 from astrocnn.flags import Flag
@@ -38,7 +39,7 @@ def compute_fingerprint(
     catalog: Catalog,
     source: Source,
     inputs: Inputs,
-    columns: Sequence[tuple[StoredColumn, np.ndarray]],
+    columns: Sequence[tuple[Column, np.ndarray]],
     order: np.ndarray,
     rows_per_shard: int,
 ) -> dict[str, str]:
@@ -46,12 +47,12 @@ def compute_fingerprint(
 
     Parameters
     ----------
-    columns : sequence of (StoredColumn, ndarray)
+    columns : sequence of (Column, ndarray)
         The identifier and the coordinates first, then the columns kept beside the images.
     """
     # Separate digests, so that a refusal names what changed since the shards were written.
-    own = [pair for pair in columns if pair[0].stored in ("id", "ra", "dec")]
-    kept = [pair for pair in columns if pair[0].stored not in ("id", "ra", "dec")]
+    own = [pair for pair in columns if pair[0].name in ("id", "ra", "dec")]
+    kept = [pair for pair in columns if pair[0].name not in ("id", "ra", "dec")]
     return {
         "FP_INPUT": _digest(inputs.bands, inputs.size, inputs.pixel_scale, inputs.unit),
         "FP_ROWS": _digest(*(part for pair in own for part in pair), catalog.flags),
@@ -181,7 +182,7 @@ def write_shards(
             images, fresh = _cut(source, inputs, rows, flags)
             kept = [(s, v[rows]) for s, v in zip(stored, values, strict=True)]
             kept = [*((s, v[rows]) for s, v in own), *fresh, *kept]
-            table = [fits_column(s, v) for s, v in kept]
+            table = [s.fits_column(v) for s, v in kept]
             shard_file.write_shard(path, images, table, inputs, fingerprint, OWN)
             found = shard_file.read_header(path, list(CARDS))
             hashed.pop(path.name, None)
@@ -200,7 +201,7 @@ def write_shards(
         "inputs": {**inputs.to_dict(), **_UNFITTED},
         "rows": len(order),
         "missing": catalog.missing,
-        "columns": [s.to_dict() for s in (*(s for s, _ in own), *stored)],
+        "columns": [to_dict(s) for s in (*(s for s, _ in own), *stored)],
         "roles": {
             name: role
             for role in ("id", "ra", "dec")
@@ -213,7 +214,7 @@ def write_shards(
     return Shards.open(directory)
 
 
-def own_columns(catalog: Catalog) -> list[tuple[StoredColumn, np.ndarray]]:
+def own_columns(catalog: Catalog) -> list[tuple[Column, np.ndarray]]:
     """The identifier and the coordinates of the catalogue, encoded."""
     result = [encode("id", "id", catalog.ids)]
     if catalog.ra is not None and catalog.dec is not None:
@@ -225,7 +226,7 @@ def own_columns(catalog: Catalog) -> list[tuple[StoredColumn, np.ndarray]]:
 
 def _cut(
     source: Source, inputs: Inputs, rows: np.ndarray, flags: np.ndarray
-) -> tuple[np.ndarray, list[tuple[StoredColumn, np.ndarray]]]:
+) -> tuple[np.ndarray, list[tuple[Column, np.ndarray]]]:
     """Big-endian images of some rows, and the columns that follow from them."""
     cutouts = source.read(rows)
     expected = (len(rows), inputs.size, inputs.size, inputs.n_bands)
@@ -254,7 +255,7 @@ def _cut(
 
 def _encode_all(
     catalog: Catalog, columns: Sequence[str] | None
-) -> tuple[list[StoredColumn], list[np.ndarray]]:
+) -> tuple[list[Column], list[np.ndarray]]:
     names = catalog.table.colnames
     for name in columns or ():
         if name not in names:

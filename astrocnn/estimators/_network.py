@@ -66,7 +66,7 @@ class Forward:
         one = views == "one" or not inputs.bands
         self._n_views = 1 if one else ELEMENTS // (2 if task.sensitive_to else 1)
         self._inputs = inputs
-        self._step = compiled(_activated(model, task, draws, seed))
+        self._step = compile_graph(_activated(model, task, draws, seed))
 
     def __call__(
         self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
@@ -110,17 +110,11 @@ def _activated(
     return step
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a graph of the backend, where compiling pays (not XLA on a CPU)."""
-    if keras.backend.backend() == "tensorflow":
-        # TensorFlow counts tracings by code object and takes many networks for one that is traced
-        # again and again; a partial object has no code, so that each is counted by itself.
-        return tf.function(functools.partial(function), autograph=False)
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.jit(function)
-    return function
+def compile_graph(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as a graph."""
+    # TensorFlow counts tracings by code object and takes many networks for one that is traced
+    # again and again; a partial object has no code, so that each is counted by itself.
+    return tf.function(functools.partial(function), autograph=False)
 
 
 class FeatureExtractor(Forward):
@@ -150,7 +144,7 @@ class FeatureExtractor(Forward):
         def step(x: dict[str, Any]) -> dict[str, Any]:
             return {"features": body(x, training=False)[None]}
 
-        self._step = compiled(step)
+        self._step = compile_graph(step)
 
     def compute(
         self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None

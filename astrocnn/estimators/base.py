@@ -69,6 +69,7 @@ class Estimator(Protocol):
         shards: Shards,
         train: NDArray[np.integer],
         validation: NDArray[np.integer] | None = None,
+        *args: Any,
         **options: Any,
     ) -> Estimator:
         """Fit on some rows of shards.
@@ -79,7 +80,7 @@ class Estimator(Protocol):
             Images and labels.
         train, validation : ndarray of int
             Rows; those without any label are not used.
-        **options
+        *args, **options
             Of the kind of estimator; all have defaults.
 
         Returns

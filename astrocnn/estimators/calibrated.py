@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from astrocnn import calibration, plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.calibration import Calibration, Remap
+from astrocnn.datasets import Shards
 from astrocnn.errors import ConfigError
 from astrocnn.estimators.base import ABOUT, Estimator, compute_features, load_estimator, write_json
 from astrocnn.imaging import Inputs
 from astrocnn.targets import Task
-
-if TYPE_CHECKING:
-    from astrocnn.datasets import Shards
 
 __all__ = ["ESTIMATOR", "Calibrated", "example"]
 

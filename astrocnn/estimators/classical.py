@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import skops.io
 from numpy.typing import NDArray
 
 from astrocnn import plugins
@@ -388,8 +389,6 @@ class ClassicalEstimator:
 
 def _write_states(path: Path, states: dict[str, Any]) -> None:
     """Write fitted scikit-learn objects without pickle."""
-    import skops.io
-
     skops.io.dump(states, path)
 
 
@@ -407,8 +406,6 @@ def _read_states(path: Path, trusted: tuple[str, ...]) -> dict[str, Any]:
     ModelError
         If the file is missing or damaged, or holds other types.
     """
-    import skops.io
-
     try:
         unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted))
         if not unknown:

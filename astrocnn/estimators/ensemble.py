@@ -6,13 +6,14 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
+from astrocnn.datasets import Shards
 from astrocnn.errors import ModelError
 from astrocnn.estimators.base import (
     ABOUT,
@@ -25,9 +26,6 @@ from astrocnn.estimators.base import (
 from astrocnn.estimators.keras_estimator import KerasEstimator
 from astrocnn.imaging import Inputs
 from astrocnn.targets import Task
-
-if TYPE_CHECKING:
-    from astrocnn.datasets import Shards
 
 __all__ = ["ESTIMATOR", "Ensemble", "example"]
 

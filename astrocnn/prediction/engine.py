@@ -19,7 +19,7 @@ import numpy as np
 from astrocnn.atomic import remove_leftovers
 from astrocnn.calibration import Extra
 from astrocnn.catalog import Catalog, CatalogWarning
-from astrocnn.column import ascii_text
+from astrocnn.column import Column
 from astrocnn.errors import PredictionError
 from astrocnn.estimators.base import Estimator, validate_draws
 from astrocnn.imaging import Cutouts, NoImages, Source
@@ -184,11 +184,13 @@ def _refuse_to_replace(out: Path) -> None:
 
 def _warn_of_escapes(ids: np.ndarray) -> None:
     """FITS holds ASCII only; other characters of an identifier are kept, but as escapes."""
-    strange = [name for name in ids.tolist() if not name.isascii()] if ids.dtype.kind == "U" else []
-    if strange:
+    column = Column.like("id", ids)
+    if column.escaped:
+        strange = [name for name in ids.tolist() if not (name.isascii() and name.isprintable())]
+        example = column.encode(np.array(strange[:1]), 1)[0].decode()
         warnings.warn(
             f"{len(strange)} identifiers are not plain ASCII and are written with backslash "
-            f"escapes: '{strange[0]}' as '{ascii_text(np.array(strange[:1]))[0].decode()}'.",
+            f"escapes: '{strange[0]}' as '{example}'.",
             CatalogWarning,
             stacklevel=3,
         )

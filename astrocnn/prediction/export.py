@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from astropy.table import Table
+from pyarrow import csv
 
 from astrocnn.atomic import replacing
 from astrocnn.catalog.fits_table import read_blocks
@@ -48,9 +51,6 @@ def to_csv(
     Path
         `out`.
     """
-    import pyarrow as pa
-    from pyarrow import csv
-
     with replacing(out) as temporary, temporary.open("wb") as stream:
         writer = None
         for block in read_blocks(table, hdu, ROWS):
@@ -84,9 +84,6 @@ def to_parquet(
     Path
         `out`.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     with replacing(out) as temporary, open_densities(table) as found:
         densities = {d.image.name: d for d in found.values()} if hdu == "PREDICTIONS" else {}
         writer, start = None, 0
@@ -178,16 +175,12 @@ def to_qp(
 
 def _lists(values: np.ndarray) -> Any:
     """Rows as lists, a row of NaN as a missing one."""
-    import pyarrow as pa
-
     return pa.FixedSizeListArray.from_arrays(
         pa.array(values.reshape(-1)), values.shape[1], mask=pa.array(np.isnan(values[:, 0]))
     )
 
 
 def _arrow(column: Any) -> Any:
-    import pyarrow as pa
-
     values, mask = np.ma.getdata(column), np.ma.getmaskarray(column)
     if values.ndim == 1:
         if values.dtype.kind == "U":
@@ -198,8 +191,6 @@ def _arrow(column: Any) -> Any:
 
 
 def _flat_columns(block: Table) -> Iterator[tuple[str, Any]]:
-    import pyarrow as pa
-
     for name in block.colnames:
         column = block[name]
         values, mask = np.ma.getdata(column), np.ma.getmaskarray(column)

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.votable.ucd import check_ucd
 from astropy.utils.exceptions import AstropyUserWarning
 
 from astrocnn.column import Column, ascii_text
@@ -32,6 +33,7 @@ __all__ = [
     "build_table_header",
     "compute_file_sum",
     "is_intact",
+    "validate_ucds",
     "write_checksums",
 ]
 
@@ -100,6 +102,7 @@ def build_table_header(
     name: str, columns: Sequence[Column], n_rows: int, row_bytes: int
 ) -> fits.Header:
     """Header of the table extension."""
+    validate_ucds(columns)
     definitions = fits.ColDefs([column.fits_column() for column in columns])
     header = fits.BinTableHDU.from_columns(definitions, nrows=0, name=name).header
     if header["NAXIS1"] != row_bytes:
@@ -116,6 +119,22 @@ def build_table_header(
                 _set_card(header, f"{keyword}{number}", text, "", after=last)
                 last = f"{keyword}{number}"
     return _reserve_checksums(header)
+
+
+def validate_ucds(columns: Sequence[Column]) -> None:
+    """Refuse UCDs that are not of the controlled vocabulary.
+
+    Raises
+    ------
+    PredictionError
+    """
+    for column in columns:
+        if column.ucd and not check_ucd(column.ucd, check_controlled_vocabulary=True):
+            raise PredictionError(
+                f"The column '{column.name}' has an invalid UCD.",
+                received=column.ucd,
+                allowed="words of the IVOA UCD1+ vocabulary, primary word first",
+            )
 
 
 def build_image_header(image: TableImage, plane: Column, n_rows: int) -> fits.Header:

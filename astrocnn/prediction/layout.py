@@ -13,6 +13,7 @@ from astrocnn.catalog import Catalog
 from astrocnn.column import Column
 from astrocnn.errors import PredictionError
 from astrocnn.estimators.base import Estimator
+from astrocnn.prediction.fits_headers import validate_ucds
 from astrocnn.prediction.pdf import DensityPlane, build_planes
 
 __all__ = ["FLAGS", "ROW", "Layout", "compute_extra", "get_absent_values"]
@@ -73,6 +74,7 @@ class Layout:
                         hint="rename a target, or a column of the catalogue or of the extra",
                     )
                 taken[column.name.lower()] = owner
+        validate_ucds(predicted)
         return cls(own, tuple(predicted), build_planes(estimator.task, pdf))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from astropy.table import Table
 
 from astrocnn.catalog import Catalog
-from astrocnn.column import Column, ascii_text, fits_name
+from astrocnn.column import Column, fits_name
 from astrocnn.errors import PredictionError
 from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.prediction.table_writer import TableWriter
@@ -177,7 +177,9 @@ def _validate_column(name: str, predictions: Table) -> str:
 
 def _escape(ids: np.ndarray) -> np.ndarray:
     """Identifiers as a table of predictions spells them."""
-    return np.char.decode(ascii_text(ids), "ascii") if ids.dtype.kind == "U" else ids
+    if ids.dtype.kind != "U":
+        return ids
+    return np.char.decode(Column.like("id", ids).encode(ids, len(ids)), "ascii")
 
 
 def _describe_reason(verdict: int, why: str, flags: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from astrocnn.datasets.columns import StoredColumn, decode, encode, fits_column, stored_names
+from astrocnn.datasets.columns import decode, encode, from_dict, stored_names, to_dict
 from astrocnn.datasets.shard_file import read_table
 from astrocnn.errors import CatalogError
 
@@ -18,9 +20,9 @@ from astrocnn.errors import CatalogError
 def through_fits(tmp_path_factory, column) -> Column:
     stored, values = encode("a column", "a_column", column)
     path = tmp_path_factory.mktemp("table") / "t.fits"
-    table = fits.BinTableHDU.from_columns([fits_column(stored, values)], name="OBJECTS")
+    table = fits.BinTableHDU.from_columns([stored.fits_column(values)], name="OBJECTS")
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
-    stored = StoredColumn.from_dict(stored.to_dict())
+    stored = from_dict(json.loads(json.dumps(to_dict(stored))))
     return decode(stored, read_table(path)["a_column"])
 
 

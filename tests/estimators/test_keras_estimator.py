@@ -9,7 +9,7 @@ import pytest
 
 from astrocnn.atomic import replacing_folder
 from astrocnn.errors import AstrocnnError, InputsError, ModelError
-from astrocnn.estimators import KerasEstimator, keras_estimator, load_estimator
+from astrocnn.estimators import KerasEstimator, _network, keras_estimator, load_estimator
 from astrocnn.estimators._network import compute_rounding_change
 from astrocnn.imaging import Inputs
 from astrocnn.models.architectures import lenet
@@ -243,3 +243,19 @@ def test_auxiliary_heads_train_and_leave(task, shards, inputs, tmp_path, monkeyp
     estimator.save(tmp_path / "estimator")
     again = KerasEstimator.load(tmp_path / "estimator")
     assert again.fingerprint == estimator.fingerprint
+
+
+def test_chunks_of_any_size_share_one_sampler_and_one_graph(fitted, monkeypatch):
+    made = []
+    initialize = _network.Forward.__init__
+
+    def count(self, *arguments):
+        made.append(self)
+        initialize(self, *arguments)
+
+    monkeypatch.setattr(_network.Forward, "__init__", count)
+    images = images_and_classes(90, seed=8)[0]
+    for rows in (slice(0, 90), slice(0, 64), slice(5, 8)):
+        fitted.sample(images[rows], draws=4, seed=12345)
+    assert len(made) == 1
+    assert made[0]._step.experimental_get_tracing_count() == 1

@@ -434,3 +434,15 @@ def test_a_symbolic_link_is_written_through(tmp_path):
     link.symlink_to(tmp_path / "disk" / "real.fits")
     predict(Mean(), catalog, source_of(images), link)
     assert link.is_symlink() and len(Table.read(tmp_path / "disk" / "real.fits")) == 20
+
+
+def test_each_row_is_read_and_predicted_once_in_the_order_of_the_tiles(tmp_path):
+    catalog, images = objects()
+    work = np.random.default_rng(5).permutation(N)
+    source, estimator, read = source_of(images, work), Mean(), []
+    cut = source.read
+    source.read = lambda rows: read.append(rows) or cut(rows)
+    predict(estimator, catalog, source, tmp_path / "p.fits", draws=2)
+    # Rows of one tile stand together in the order of the source, so no tile is visited twice.
+    np.testing.assert_array_equal(np.concatenate(read), work)
+    assert len(read) == estimator.calls == 5

@@ -133,7 +133,7 @@ class Odd:
         (Odd(name="ra"), "one of the catalogue, one of Odd"),
         (Odd(name="flags"), "one of the table itself, one of Odd"),
         (Odd(name="odd"), "'odd'.*one of Odd, one of Odd"),
-        (Odd("u2"), "a type a FITS table does not hold"),
+        (Odd("u2"), "cannot hold its absent value"),
         (Odd("i2", absent={"odd": 40000}), "cannot hold its absent value"),
         (Odd("c8", name="c"), "a type a FITS table does not hold"),
     ],
