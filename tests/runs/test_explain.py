@@ -35,7 +35,7 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
-def told(folder, **how) -> str:
+def explain_run(folder, **how) -> str:
     return words(" ".join(str(line) for line in explain.run(folder, **how)))
 
 
@@ -186,7 +186,7 @@ def test_another_command_replaces_all_of_it(explained, tmp_path, no_figures):
     run = tmp_path / "run"
     shutil.copytree(explained[0], run)
     (run / "scores.json").unlink()
-    told(run, most_uncertain=2, methods=["saliency"], uncertainty=True, checks=False)
+    explain_run(run, most_uncertain=2, methods=["saliency"], uncertainty=True, checks=False)
     assert not (run / "explanations/network.fits").exists()
     assert not list((run / "figures").glob("explain_*"))
     table = Table.read(run / "explanations/diagnostics.fits", hdu=1)
@@ -198,7 +198,7 @@ def test_another_command_replaces_all_of_it(explained, tmp_path, no_figures):
 def test_maps_of_draws_are_checked_layer_by_layer(home, no_figures, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(home / "run", run)
-    told(run, most_uncertain=1, methods=["saliency"], uncertainty=True)
+    explain_run(run, most_uncertain=1, methods=["saliency"], uncertainty=True)
     table = Table.read(run / "explanations/diagnostics.fits", hdu="RANDOMIZATION")
     stages = [list(table["stage"][table["part"] == part]) for part in (1, 2)]
     assert stages[0] == stages[1] and stages[1][-1] == "conv1"
@@ -210,27 +210,27 @@ def test_maps_of_draws_are_checked_layer_by_layer(home, no_figures, tmp_path):
 def test_invalid_requests_are_refused(home):
     run = home / "run"
     with pytest.raises(ConfigError, match="no explanation method 'oclusion'") as error:
-        told(run, methods=["oclusion"])
+        explain_run(run, methods=["oclusion"])
     assert "did you mean 'occlusion'" in str(error.value) and "None" not in str(error.value)
     with pytest.raises(ConfigError, match="no target 'z'"):
-        told(run, targets=["z"])
+        explain_run(run, targets=["z"])
     assert "no name in it" in words(astrocnn("explain", run, "--objects", "", code=2))
     with pytest.raises(ModelError, match="no layer 'conv99'"):
-        told(run, of="layer:conv99")
+        explain_run(run, of="layer:conv99")
     with pytest.raises(ModelError, match="no such class"):
-        told(run, of="spirl")
+        explain_run(run, of="spirl")
     with pytest.raises(ModelError, match="larger than the image"):
-        told(run, methods=["occlusion"], square=999)
+        explain_run(run, methods=["occlusion"], square=999)
     with pytest.raises(ConfigError, match="single target"):
-        told(run, targets=["a", "b"], of="a")
+        explain_run(run, targets=["a", "b"], of="a")
     with pytest.raises(ConfigError, match="in one way only"):
-        told(run, objects=["1"], per_class=1)
+        explain_run(run, objects=["1"], per_class=1)
     known = int(Shards.open(run / "shards").ids[5])
     with pytest.raises(CatalogError, match="not in the catalogue") as error:
-        told(run, objects=[str(known + 1)])
+        explain_run(run, objects=[str(known + 1)])
     assert str(known) in str(error.value)
     with pytest.raises(CatalogError, match="are integers"):
-        told(run, objects=["NGC 1"])
+        explain_run(run, objects=["NGC 1"])
 
 
 QUALITY = """
@@ -262,7 +262,7 @@ def test_quality_of_stamps_by_two_targets(tmp_path, no_figures):
     simulate_quality(tmp_path / "sky", n_objects=40, size=32, seed=3)
     run = untrained(tmp_path, QUALITY)
     how = {"methods": ["saliency", "occlusion"], "most_uncertain": 2, "checks": False}
-    told(run, targets=["usable", "saturated"], **how)
+    explain_run(run, targets=["usable", "saturated"], **how)
     table = Table.read(run / "explanations/diagnostics.fits", hdu=1)
     assert len(table) == 8 and set(table["target"]) == {"usable", "saturated"}
     assert all("logit of" in output for output in table["output"])
@@ -314,7 +314,7 @@ def test_redshifts_with_scalars_and_masks(home, tmp_path, no_figures):
     table.write(tmp_path / "sky/catalog.fits", overwrite=True)
     run = untrained(tmp_path, REDSHIFT)
     methods = ["integrated_gradients", "class_image", "embedding"]
-    told(run, per_class=1, methods=methods, checks=False)
+    explain_run(run, per_class=1, methods=methods, checks=False)
     table = Table.read(run / "explanations/diagnostics.fits", hdu=1)
     assert len(table) == 5 and set(table["output"]) == {"mean of z"}
     # Chosen evenly along the predicted value, which is what is explained.
@@ -329,7 +329,7 @@ def test_redshifts_with_scalars_and_masks(home, tmp_path, no_figures):
     # Probabilities of two halves of the range, and their maps, add up to one and to nothing.
     maps, scores = [], []
     for half in ("0,0.3", "0.3,0.6"):
-        told(run, per_class=1, methods=["occlusion"], checks=False, of=half, square=16)
+        explain_run(run, per_class=1, methods=["occlusion"], checks=False, of=half, square=16)
         found = Table.read(run / "explanations/diagnostics.fits", hdu=1)
         assert set(found["output"]) == {f"probability of {half.replace(',', ' < z < ')}"}
         scores.append(np.asarray(found["score"]))
@@ -347,9 +347,29 @@ def test_a_class_or_a_layer_instead_of_the_prediction(home, no_figures, tmp_path
     shutil.copytree(home / "run", run)
     classes = Run.open(run).task.targets[0].family.classes
     for of, said in ((classes[1], f"= {classes[1]}"), ("layer:conv1#0", "of conv1, channel 0")):
-        told(run, most_uncertain=2, methods=["saliency"], checks=False, of=of)
+        explain_run(run, most_uncertain=2, methods=["saliency"], checks=False, of=of)
         table = Table.read(run / "explanations/diagnostics.fits", hdu=1)
         assert len(table) == 2 and all(output.endswith(said) for output in table["output"])
+
+
+def test_a_method_of_a_file(home, no_figures, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(home / "run", run)
+    (run / "scores.json").unlink(missing_ok=True)
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n\n\n"
+        "def brightness(model, images, target, *, scalars=None, batch_size=64):\n"
+        "    return np.abs(np.asarray(images, np.float32))\n"
+    )
+    methods = [f"{tmp_path / 'mine.py'}:brightness", "saliency"]
+    explain_run(run, most_uncertain=2, methods=methods, checks=False)
+    table = Table.read(run / "explanations/diagnostics.fits", hdu=1)
+    assert list(table["method"]) == ["brightness"] * 2 + ["saliency"] * 2
+    network = load_estimator(run / "model")
+    image = Shards.open(run / "shards").images(table["row"][:1])
+    with fits.open(run / "explanations/objects" / table["file"][0]) as hdus:
+        expected = np.abs(network.inputs.normalization.apply(image))[0]
+        np.testing.assert_allclose(np.moveaxis(hdus["BRIGHTNESS"].data, 0, -1), expected)
 
 
 def test_a_classical_method_is_refused(home):
@@ -397,7 +417,7 @@ def test_stamps_keep_the_coordinates_of_their_files(real_data, tmp_path, no_figu
     text = text.replace("$ASTROCNN_DATA", str(real_data))
     (tmp_path / "ztf.toml").write_text(text)
     run = untrained(tmp_path, ZTF)
-    told(run, per_class=1, methods=["saliency"], checks=False)
+    explain_run(run, per_class=1, methods=["saliency"], checks=False)
     table = Table.read(run / "explanations/diagnostics.fits", hdu=1)
     template = Run(load_run(tmp_path / "run.toml")).survey.bands[0].image
     assert len(table)
