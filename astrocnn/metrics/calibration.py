@@ -69,7 +69,7 @@ def reliability(
     Parameters
     ----------
     probability : array_like of shape (n,)
-        Probability given to an event, for instance that the chosen class is right.
+        Probability given to an event, for instance that the chosen class is correct.
     outcome : array_like of bool or of fractions of shape (n,)
         Whether it came true.
     n_bins : int

@@ -68,7 +68,7 @@ def confusion_matrix(
 def accuracy(
     truth: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """Weighted fraction of objects whose class is right, of shape (...).
+    """Weighted fraction of objects whose class is correct, of shape (...).
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ def accuracy(
     weights : array_like of shape (..., n), optional
         Weight of each object, 1 when left out.
     """
-    right = np.asarray(truth) == np.asarray(predicted)
-    w = validate_weights(weights, len(right))
-    return ratio(w @ right, w.sum(axis=-1))
+    correct = np.asarray(truth) == np.asarray(predicted)
+    w = validate_weights(weights, len(correct))
+    return ratio(w @ correct, w.sum(axis=-1))
 
 
 def completeness(matrix: ArrayLike) -> NDArray[np.float64]:

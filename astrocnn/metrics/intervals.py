@@ -245,21 +245,21 @@ def paired_difference(
     return bootstrap({name: difference}, n, n_resamples=n_resamples, level=level, seed=seed)[name]
 
 
-def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> tuple[int, int, float]:
-    """McNemar's exact test: are two classifiers right equally often?
+def mcnemar(first_correct: ArrayLike, second_correct: ArrayLike) -> tuple[int, int, float]:
+    """McNemar's exact test: are two classifiers correct equally often?
 
-    Only objects on which one is right and the other wrong speak; were both equally good, each of
+    Only objects on which one is correct and the other is not count; were both equally good, each of
     them would fall to either side like a coin.
 
     Parameters
     ----------
-    first_right, second_right : array_like of bool of shape (n,)
-        Whether each was right, over the same objects.
+    first_correct, second_correct : array_like of bool of shape (n,)
+        Whether each was correct, over the same objects.
 
     Returns
     -------
     only_first, only_second : int
-        Objects on which only one was right.
+        Objects on which only one was correct.
     p : float
         Two-sided probability of so uneven a division by chance; 1 when there is no such object.
 
@@ -277,7 +277,7 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> tuple[int, int, 
     >>> mcnemar([True] * 5 + [False], [False] * 5 + [True])
     (5, 1, 0.21875)
     """
-    a, b = np.asarray(first_right, bool), np.asarray(second_right, bool)
+    a, b = np.asarray(first_correct, bool), np.asarray(second_correct, bool)
     if a.ndim != 1 or a.shape != b.shape:
         raise ConfigError(
             "McNemar's test compares two answers of the same objects.",

@@ -84,7 +84,7 @@ def risk_coverage(
     Parameters
     ----------
     error : array_like of shape (n,)
-        1 for a wrong class, 0 for a right one; or any loss.
+        1 for an incorrect class, 0 for a correct one; or any loss.
     uncertainty : array_like of shape (n,)
         Objects are kept from the smallest up; equal ones are kept together.
     weights : array_like of shape (..., n), optional
@@ -123,9 +123,9 @@ def risk_coverage(
 def risk_coverage_area(
     error: ArrayLike, uncertainty: ArrayLike, weights: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """Mean of the risk over all coverages: small when the wrong objects are the uncertain ones.
+    """Mean of the risk over all coverages: small when the incorrect objects are the uncertain ones.
 
-    Equals the error rate when uncertainty says nothing.
+    Equals the error rate when the uncertainty is unrelated to the errors.
 
     Parameters
     ----------

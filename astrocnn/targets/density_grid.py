@@ -69,7 +69,7 @@ def shortest_interval(grid: Array, cdf: Array, mass: float) -> tuple[Array, Arra
     merged[:, 0], merged[:, -1] = 0.0, 1.0
     merged[:, :m] += mass
     levels, reached = merged[:, :m], merged[:, m:]
-    # The place of a level among the points, from one merge of two sorted rows, tells the cell in
+    # One merge of two sorted rows gives the place of each level among the points: the cell in
     # which an interval that begins at its point ends.
     order = np.argsort(merged, axis=1, kind="stable")
     place = np.arange(m)

@@ -45,15 +45,15 @@ def test_brier_published_extremes():
 @given(seed=st.integers(0, 10**6), binning=st.sampled_from(["width", "count"]))
 def test_bins_equal_sklearn(seed, binning):
     rng = np.random.default_rng(seed)
-    p, happened = rng.random(500), rng.random(500) < 0.5
-    mine = reliability(p, happened, n_bins=15, binning=binning)
+    p, outcome = rng.random(500), rng.random(500) < 0.5
+    mine = reliability(p, outcome, n_bins=15, binning=binning)
     strategy = {"width": "uniform", "count": "quantile"}[binning]
-    observed, promised = calibration_curve(happened, p, n_bins=15, strategy=strategy)
+    observed, predicted = calibration_curve(outcome, p, n_bins=15, strategy=strategy)
     full = mine.count > 0
     np.testing.assert_allclose(mine.observed[full], observed)
-    np.testing.assert_allclose(mine.predicted[full], promised)
-    expected = np.average(np.abs(observed - promised), weights=mine.count[full])
-    assert ece(p, happened, binning=binning) == pytest.approx(expected)
+    np.testing.assert_allclose(mine.predicted[full], predicted)
+    expected = np.average(np.abs(observed - predicted), weights=mine.count[full])
+    assert ece(p, outcome, binning=binning) == pytest.approx(expected)
     assert mine.count.sum() == 500
     if binning == "count":
         assert mine.count.max() - mine.count.min() <= 1
@@ -62,10 +62,10 @@ def test_bins_equal_sklearn(seed, binning):
 
 
 def test_ece_closed_form():
-    # 80 % promised, 60 % true: the gap is 0.2 whatever the binning.
-    p, happened = np.full(10, 0.8), np.arange(10) < 6
+    # 80 % predicted, 60 % true: the gap is 0.2 whatever the binning.
+    p, outcome = np.full(10, 0.8), np.arange(10) < 6
     for binning in ("width", "count"):
-        assert ece(p, happened, binning=binning) == pytest.approx(0.2)
+        assert ece(p, outcome, binning=binning) == pytest.approx(0.2)
     assert ece([0.0, 1.0], [False, True]) == 0
     # Two bins with gaps of opposite sign must not cancel.
     assert ece([0.2, 0.2, 0.8, 0.8], [1, 0, 1, 0]) == pytest.approx(0.3)

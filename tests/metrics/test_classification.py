@@ -23,19 +23,19 @@ from astrocnn.metrics import (
 @given(seed=st.integers(0, 10**6), n=st.integers(2, 80), k=st.integers(2, 5))
 def test_equal_to_sklearn_with_and_without_weights(seed, n, k):
     rng = np.random.default_rng(seed)
-    truth, said = rng.integers(0, k, n), rng.integers(0, k, n)
+    truth, predicted = rng.integers(0, k, n), rng.integers(0, k, n)
     weights = rng.integers(0, 4, n).astype(float)
     weights[0] = 1
     for w in (None, weights):
-        m = confusion_matrix(truth, said, k, w)
+        m = confusion_matrix(truth, predicted, k, w)
         labels = list(range(k))
         np.testing.assert_allclose(
-            m, oracle.confusion_matrix(truth, said, labels=labels, sample_weight=w)
+            m, oracle.confusion_matrix(truth, predicted, labels=labels, sample_weight=w)
         )
-        expected = oracle.accuracy_score(truth, said, sample_weight=w)
-        assert accuracy(truth, said, w) == pytest.approx(expected)
+        expected = oracle.accuracy_score(truth, predicted, sample_weight=w)
+        assert accuracy(truth, predicted, w) == pytest.approx(expected)
         p, r, f, _ = oracle.precision_recall_fscore_support(
-            truth, said, labels=labels, sample_weight=w, zero_division=np.nan
+            truth, predicted, labels=labels, sample_weight=w, zero_division=np.nan
         )
         np.testing.assert_allclose(purity(m), p)
         np.testing.assert_allclose(completeness(m), r)
@@ -47,12 +47,14 @@ def test_equal_to_sklearn_with_and_without_weights(seed, n, k):
 
 def test_stacked_weights_give_stacked_scores():
     rng = np.random.default_rng(0)
-    truth, said = rng.integers(0, 3, 40), rng.integers(0, 3, 40)
+    truth, predicted = rng.integers(0, 3, 40), rng.integers(0, 3, 40)
     w = rng.integers(0, 3, (5, 2, 40)).astype(float)
-    m = confusion_matrix(truth, said, 3, w)
+    m = confusion_matrix(truth, predicted, 3, w)
     assert m.shape == (5, 2, 3, 3)
-    np.testing.assert_allclose(m[3, 1], confusion_matrix(truth, said, 3, w[3, 1]))
-    np.testing.assert_allclose(accuracy(truth, said, w)[4, 0], accuracy(truth, said, w[4, 0]))
+    np.testing.assert_allclose(m[3, 1], confusion_matrix(truth, predicted, 3, w[3, 1]))
+    np.testing.assert_allclose(
+        accuracy(truth, predicted, w)[4, 0], accuracy(truth, predicted, w[4, 0])
+    )
     assert purity(m).shape == (5, 2, 3)
 
 

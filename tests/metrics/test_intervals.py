@@ -73,7 +73,7 @@ def test_equal_seeds_equal_intervals_and_none_without_resamples():
     assert np.isnan(bootstrap(stat, 30, n_resamples=0)["a"].low)
 
 
-def test_undefined_resamples_are_left_out_and_said():
+def test_undefined_resamples_are_left_out_with_a_note():
     rare = np.zeros(40, bool)
     rare[0] = True
 

@@ -29,7 +29,7 @@ def test_likelihood_equals_scipy(seed, k):
     )
 
 
-def test_no_votes_say_nothing():
+def test_no_votes_have_probability_one():
     assert metrics.dirichlet_multinomial_nll([[0, 0]], [[[3.0, 1.0]]])[0] == pytest.approx(0)
 
 
@@ -46,7 +46,7 @@ def test_credible_numbers_of_votes():
     assert before[0, 1] == pytest.approx(q[q > q[7]].sum())
 
 
-def test_votes_drawn_from_the_forecast_are_covered():
+def test_votes_drawn_from_the_prediction_are_covered():
     rng = np.random.default_rng(0)
     alpha = rng.gamma(3, 2, (1500, 3)) + 0.2
     total = rng.integers(1, 41, 1500)

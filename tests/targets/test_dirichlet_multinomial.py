@@ -49,7 +49,7 @@ def test_loss_and_gradient_stay_finite():
     assert np.isfinite(tape.gradient(loss, raw).numpy()).all()
 
 
-def test_more_votes_teach_more():
+def test_more_votes_have_a_larger_gradient():
     tf = pytest.importorskip("tensorflow")
     raw = tf.zeros((3, 2), tf.float32)
     votes = np.array([[3, 1], [30, 10], [0, 0]], np.float32)
@@ -130,7 +130,7 @@ def test_summaries_of_one_draw_equal_scipy():
     np.testing.assert_allclose(out["entropy"], stats.entropy(fractions, axis=1), rtol=1e-6)
 
 
-def test_intervals_of_many_draws_hold_what_they_say():
+def test_intervals_of_many_draws_hold_their_probability():
     rng = np.random.default_rng(0)
     alpha = 1 + 99 * rng.beta(0.5, 2, (8, 200, 3))
     out = THREE.summarize(alpha)

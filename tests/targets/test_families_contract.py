@@ -182,7 +182,7 @@ def test_a_saved_loss_gives_the_family_back(family):
 
 
 @every_class_family
-def test_class_families_speak_of_the_same_probabilities(family):
+def test_probabilities_are_converted_both_ways(family):
     samples = activated(family, 3, 11)
     p = family.to_probabilities(samples)
     assert p.shape == (3, 11, len(family.classes))

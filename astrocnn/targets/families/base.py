@@ -1,6 +1,6 @@
 """The contract of a family: the predictive distribution of one quantity.
 
-A network ends in `Family.units` raw numbers per object.  The family alone knows what they mean:
+A network ends in `Family.units` raw numbers per object.  The family alone defines what they mean:
 how a label becomes a training value, how raw numbers become parameters, which loss trains them,
 which number of them can be explained, which columns describe them in a table, and which kind of
 scores judges them.  Nothing else in the package asks which family it is.
@@ -81,7 +81,7 @@ class Family(ABC):
     @property
     @abstractmethod
     def initial_loss(self) -> float:
-        """Expected loss of raw output zero: that of a head that knows nothing."""
+        """Expected loss of raw output zero: that of an untrained head."""
 
     @abstractmethod
     def encode(self, values: ArrayLike, missing: ArrayLike | None = None) -> Encoded:
@@ -104,7 +104,7 @@ class Family(ABC):
         Raises
         ------
         CatalogError
-            If a label is not one the family knows.
+            If a label is not one of the family.
         """
 
     @abstractmethod
@@ -220,7 +220,7 @@ class QuantityFamily(Family):
     The predictive density is the mean over draws.  What probability a family puts outside the
     range counts as lying at its ends, in every column alike.  A subclass defines `units`,
     `initial_loss`, `activate`, `loss`, `cdf`, `from_values` and `point_estimate`.  The rest
-    follows from these, to the width of a bin; a family that knows closed forms overrides
+    follows from these, to the width of a bin; a family with closed forms overrides
     `moments`, `grid` and `quantiles`.
 
     Parameters

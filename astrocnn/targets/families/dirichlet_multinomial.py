@@ -118,7 +118,7 @@ class DirichletMultinomial(DiscreteFamily):
         return counts, (counts.sum(axis=1) > 0).astype(np.float32)
 
     def activate(self, raw: Tensor) -> Tensor:
-        """Concentrations, 1 + 99 sigmoid(x - log 98): 2 for x = 0, which knows little."""
+        """Concentrations, 1 + 99 sigmoid(x - log 98): 2 for x = 0, a broad distribution."""
         shifted = ops.cast(raw, "float32") - math.log(_LARGEST - 2.0)
         return 1.0 + (_LARGEST - 1.0) * ops.sigmoid(shifted)
 

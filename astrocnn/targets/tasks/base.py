@@ -21,7 +21,7 @@ __all__ = ["CLASS_LISTS", "build_quantity", "build_question", "get_classes"]
 
 CLASS_LISTS = {
     # Main morphology classes of the CANDELS visual classification (Kartaltepe et al. 2015, ApJS
-    # 221, 11), learned by Huertas-Company et al. (2015), ApJS 221, 8.  A galaxy may
+    # 221, 11), as used by Huertas-Company et al. (2015), ApJS 221, 8.  A galaxy may
     # be in several there; as classes that exclude one another they stand for the dominant one.
     "candels5": ("spheroid", "disk", "irregular", "point_source", "unclassifiable"),
     # Revised Hubble sequence (de Vaucouleurs 1959), the stages from late Sc onwards together, as
@@ -37,7 +37,7 @@ CLASS_LISTS = {
         "merger",
     ),
 }
-"""Lists of classes that the literature knows by name."""
+"""Lists of classes with an established name in the literature."""
 
 _QUESTION_OPTIONS = (
     "column",

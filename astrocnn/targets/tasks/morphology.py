@@ -1,6 +1,6 @@
 """Galaxy morphology: named classes, questions, votes, and numbers such as the T-Type.
 
-A run file says, for instance::
+In a run file::
 
     [task]
     name = "morphology"

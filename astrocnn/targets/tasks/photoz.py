@@ -1,6 +1,6 @@
 """Photometric redshift, as a density p(z).
 
-A run file says, for instance::
+In a run file::
 
     [task]
     name = "photoz"
@@ -37,7 +37,7 @@ def task(
     ----------
     column : str
         Column of the catalogue with spectroscopic redshifts.  Those outside `range`, among them
-        -1, -99 and the like, count as no label, with a warning that says how many.
+        -1, -99 and the like, count as missing labels; a warning gives their number.
     family : str
         ``"binned"`` (softmax over bins), ``"mixture"`` (of normal densities), ``"gaussian"``, or
         another family over a number.

@@ -1,6 +1,6 @@
 """Image quality: is an image usable and, if not, why.
 
-A run file says, for instance::
+In a run file::
 
     [task]
     name = "quality"
@@ -35,7 +35,7 @@ def task(
     Parameters
     ----------
     column : str
-        Column of the catalogue that says whether the image is usable.
+        Column of the catalogue with 1 for usable images and 0 for others.
     map : mapping of str to str, optional
         Value in the catalogue to ``"yes"``, ``"no"`` or ``""`` (no label).
     weight : float
