@@ -110,7 +110,7 @@ def test_a_backup_of_another_start_is_refused(trained, task, other_task, other_s
     _other(other_task).fit(other_survey, TRAIN, start=trained, backup=tmp_path, **FIT)
     again = _other(other_task).fit(other_survey, TRAIN, start=trained, backup=tmp_path, **FIT)
     assert len(again.history_) == 1
-    with pytest.raises(TrainingError, match="rates, frozen epochs, origin changed since"):
+    with pytest.raises(TrainingError, match="origin, rates, frozen epochs changed since"):
         _other(other_task).fit(other_survey, TRAIN, backup=tmp_path, **FIT)
 
 
