@@ -1,4 +1,4 @@
-"""WHO: a catalogue is a table whose columns have roles.
+"""Catalogues: tables whose columns have roles.
 
 `read_catalog` opens a FITS, VOTable, ECSV, text or Parquet table; `Catalog.from_table` takes one
 that is already in memory.  Identifiers are int64 or text and never pass through a float.

@@ -28,9 +28,9 @@ __all__ = ["Catalog", "convert_arrow_column", "convert_text"]
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
-    """Objects: a table, who they are and where they are.
+    """A table of objects with their identifiers and positions.
 
-    Make one with `from_table` or `astrocnn.catalog.read_catalog`, which check it.
+    Build one with `from_table` or `astrocnn.catalog.read_catalog`, which check it.
 
     Attributes
     ----------
@@ -117,8 +117,9 @@ class Catalog:
         return len(self.ids)
 
     def __getitem__(self, rows: slice | np.ndarray | list[int] | int) -> Catalog:
-        """The chosen rows, in the order asked for; they are not checked again."""
+        """Select rows, in the given order; they are not checked again."""
         where = rows if isinstance(rows, slice) else np.atleast_1d(np.asarray(rows))
+        # numpy makes an empty list a float array, which is no index.
         if isinstance(where, np.ndarray) and not where.size:
             where = where.astype(np.int64)
         return Catalog(
@@ -132,7 +133,7 @@ class Catalog:
         )
 
     def column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Values of a column and where they are missing.
+        """Get the values of a column and where they are missing.
 
         Parameters
         ----------
@@ -143,7 +144,7 @@ class Catalog:
         Returns
         -------
         values : ndarray of shape (n, ...)
-            Without mask; what stands in a missing place is not to be used.
+            Without mask; missing places hold any value.
         missing : ndarray of bool, shape (n,)
             True where masked, not a number, or an empty text.  A vector is missing when
             all its elements are.
@@ -166,7 +167,7 @@ class Catalog:
         return values, missing
 
     def numbers(self, name: str) -> np.ndarray:
-        """A column of numbers, as one that enters a network beside the image.
+        """Get a column of numbers, such as a scalar input of a network.
 
         Parameters
         ----------
@@ -196,6 +197,7 @@ class Catalog:
                 received=f"{values.dtype} of shape {values.shape}",
             )
         numbers = values.astype(np.float64)
+        # Infinite magnitudes (of zero flux) are as useless to a network as missing ones.
         return np.where(missing | ~np.isfinite(numbers), np.nan, numbers)
 
     def refuse_sentinels(self, names: Iterable[str]) -> None:
@@ -230,7 +232,7 @@ class Catalog:
             )
 
     def role_columns(self) -> list[tuple[str, Column, str]]:
-        """Identifier and coordinates as given: column name, values and UCD.
+        """Get identifier and coordinates as given: column name, values and UCD.
 
         Values keep the type, unit and range of the file (radians, negative RA, NaN ...), for a
         table that must repeat them exactly.  Identifiers are those of `ids`.
@@ -251,7 +253,7 @@ class Catalog:
 
 
 def _convert_to_table(data: object) -> Table:
-    """An astropy table from whatever is one; columns are not copied without need."""
+    """Convert any table to an astropy table; columns are not copied without need."""
     if isinstance(data, Table):
         return Table(data, copy=False)
     if isinstance(data, pa.Table):
@@ -262,7 +264,7 @@ def _convert_to_table(data: object) -> Table:
 
 
 def _from_pandas(series: object) -> np.ma.MaskedArray | np.ndarray:
-    """A pandas column without the float that pandas would use for missing integers."""
+    """Convert a pandas column; integers with missing values do not become floats."""
     missing = series.isna().to_numpy(dtype=bool)  # type: ignore[attr-defined]
     kind = getattr(series.dtype, "kind", "O")  # type: ignore[attr-defined]
     if kind in "iub":
@@ -276,7 +278,7 @@ def _from_pandas(series: object) -> np.ma.MaskedArray | np.ndarray:
 
 
 def _convert_to_native(table: Table) -> Table:
-    """The same table in native byte order, with text as str; nothing copied without need."""
+    """Convert a table to native byte order and text to str; nothing is copied without need."""
     for name in table.colnames:
         column = table[name]
         if not isinstance(column, Column):
@@ -313,7 +315,7 @@ def _decoded(column: Column) -> np.ndarray:
 
 
 def _text_column(column: Column) -> Column:
-    """Objects that are texts or None become a (masked) text column; others stay objects."""
+    """Convert objects that are texts or None to a (masked) text column; others stay objects."""
     values = np.ma.getdata(column)
     flat = values.reshape(-1).tolist()
     missing = np.ma.getmaskarray(column).reshape(-1)

@@ -1,4 +1,4 @@
-"""Tables from files: what a file is, is decided by its content."""
+"""Read catalogues of all formats; the format is taken from the content of the file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def read_catalog(
     columns: Sequence[str] | None = None,
     missing: Sequence[float] | None = None,
 ) -> Catalog:
-    """Read a catalogue: FITS, VOTable, ECSV, CSV, TSV, blank-separated text or Parquet.
+    """Read a catalogue: FITS, VOTable, Parquet, or text.
+
+    Text is CSV, TSV or blank-separated, with SExtractor's or VizieR's head, IPAC, MRT or ECSV.
 
     The format is taken from the content, the suffix only settles doubt; any but Parquet may be
     compressed by gzip or bzip2.  Integers of 64 bits stay exact also where values are missing.
@@ -105,7 +107,7 @@ def read_catalog(
 
 
 def detect_format(path: Path) -> tuple[str, Callable[[], BinaryIO]]:
-    """The format of a file, and a function that opens its uncompressed content.
+    """Detect the format of a file, and how its uncompressed content is opened.
 
     Raises
     ------
@@ -125,6 +127,7 @@ def detect_format(path: Path) -> tuple[str, Callable[[], BinaryIO]]:
         raise CatalogError(f"'{path}' cannot be opened: {error}") from error
     if not head.strip():
         raise CatalogError(f"'{path}' is empty.", allowed=", ".join(FORMATS))
+    # The suffix is not trusted: pipelines write FITS as .cat and HTML error pages as .fits.
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith(b"SIMPLE  ="):
         return "FITS", opener

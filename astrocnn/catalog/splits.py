@@ -1,4 +1,4 @@
-"""Which rows train, validate and test: a hash decides, so nothing has to be remembered."""
+"""Training, validation and test split: by a hash, so that no list of rows must be kept."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+from astropy import units
+from astropy_healpix import lonlat_to_healpix
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from astrocnn.errors import ConfigError
 
@@ -19,7 +23,7 @@ def assign_splits(
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
     seed: int = 0,
 ) -> np.ndarray:
-    """The split of each row: a pure function of its key and the seed.
+    """Assign a split to each row: a pure function of its key and the seed.
 
     A row keeps its split when others are added, removed or reordered.  The same identifier has
     the same split whether it is stored as an integer or as text.
@@ -54,18 +58,20 @@ def assign_splits(
     # Rounding of the sum must not open a gap that belongs to an empty split.
     edges[np.flatnonzero(parts)[-1] :] = 1.0
     unique, inverse = np.unique(np.asarray(keys), return_inverse=True)
+    # Not Python's hash, which differs between processes; the seed is the key of the hash.
     start = hashlib.blake2b(digest_size=8, key=str(int(seed)).encode())
     uniform = np.empty(len(unique))
     for i, key in enumerate(unique.tolist()):
         digest = start.copy()
         digest.update(str(key).encode())
+        # The upper 53 bits are what a float64 between 0 and 1 holds exactly.
         uniform[i] = (int.from_bytes(digest.digest(), "big") >> 11) * 2.0**-53
     chosen = np.searchsorted(edges, uniform, side="right").astype(np.int8)
     return chosen[inverse.reshape(-1)]
 
 
 def compute_sky_keys(ra: np.ndarray, dec: np.ndarray, resolution: float = 1.0) -> np.ndarray:
-    """Keys by position: objects in one patch of the sky share a key, hence a split.
+    """Compute keys from positions: objects in one patch of the sky share a key, hence a split.
 
     Patches are the HEALPix pixels (nested order) of the smallest size not below `resolution`.
 
@@ -90,9 +96,6 @@ def compute_sky_keys(ra: np.ndarray, dec: np.ndarray, resolution: float = 1.0) -
     ----------
     Gorski et al. 2005, ApJ 622, 759.
     """
-    from astropy import units
-    from astropy_healpix import lonlat_to_healpix
-
     coarsest = np.degrees(np.sqrt(4 * np.pi / 12))
     if not 1e-6 <= resolution <= coarsest:
         raise ConfigError(
@@ -112,7 +115,7 @@ def compute_sky_keys(ra: np.ndarray, dec: np.ndarray, resolution: float = 1.0) -
 
 
 def group_duplicates(keys: np.ndarray, contents: np.ndarray) -> np.ndarray:
-    """Keys in which rows with the same content share one key: the smallest of theirs.
+    """Give rows with the same content one key: the smallest of theirs.
 
     Rows that shared a key before still do: two sky patches joined by a duplicate become one.
 
@@ -131,9 +134,6 @@ def group_duplicates(keys: np.ndarray, contents: np.ndarray) -> np.ndarray:
     ConfigError
         If there are not as many keys as contents.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     keys, contents = np.asarray(keys), np.asarray(contents)
     if keys.shape != contents.shape:
         raise ConfigError(

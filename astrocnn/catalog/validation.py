@@ -31,7 +31,7 @@ SHOWN_GROUPS = 5
 
 
 def validate_identifiers(table: Table, name: str) -> np.ndarray:
-    """The identifier of each row.
+    """Validate the identifiers of a table.
 
     Integers become int64; unsigned ones too large for that, and text, become str.
 
@@ -96,6 +96,7 @@ def _exact(column: Column, name: str) -> np.ndarray:
 
 
 def _refuse_repeated(values: np.ndarray, name: str, table: Table) -> None:
+    # Sorting twice is slower than a dict for few rows and fits in memory for 10^9.
     ordered = np.sort(values)
     same = ordered[1:] == ordered[:-1]
     if not same.any():
@@ -148,7 +149,7 @@ class CatalogWarning(AstrocnnWarning):
 def validate_positions(
     table: Table, ra: str, dec: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions of all rows in degrees.
+    """Validate positions and convert them to degrees.
 
     A unit stored with the column (radian, hour angle ...) is obeyed.  A right ascension between
     -180 and 360 is wrapped into [0, 360).
@@ -257,6 +258,7 @@ def _angle(unit: object, name: str) -> units.UnitBase | None:
     if unit is None or str(unit).strip() == "":
         return None
     text = str(unit).strip().lower()
+    # Surveys write "degrees", "deg(J2000)", "Radian", which astropy does not parse.
     for prefix, known in (("deg", units.deg), ("rad", units.rad), ("hour", units.hourangle)):
         if text.startswith(prefix):
             return known
@@ -319,7 +321,7 @@ _GAP = 0.1
 
 
 def validate_missing(missing: Iterable[float]) -> tuple[float, ...]:
-    """Declared values as floats.
+    """Validate declared values and convert them to floats.
 
     Raises
     ------
@@ -364,7 +366,7 @@ def mask_missing(table: Table, missing: tuple[float, ...], keep: Iterable[str | 
 
 
 def find_sentinels(values: np.ndarray) -> dict[float, int]:
-    """Usual sentinels among some numbers, with their counts.
+    """Find usual sentinels among numbers, with their counts.
 
     Parameters
     ----------

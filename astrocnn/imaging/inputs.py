@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+from astropy import units
 from numpy.typing import NDArray
 
 from astrocnn.errors import ConfigError, InputsError
@@ -328,8 +329,6 @@ def _band_differences(expected: tuple[str, ...], got: tuple[str, ...]) -> list[s
 def _same_unit(first: str, second: str) -> bool:
     if first == second:
         return True
-    from astropy import units
-
     try:
         return bool(units.Unit(first) == units.Unit(second))
     except (ValueError, TypeError):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.io import fits
 
 from astrocnn.errors import ImageError
 from astrocnn.imaging.hdus import Cards, HeaderUnit, read_decompressed, scan_headers, select_unit
@@ -140,8 +141,6 @@ class Plane:
     @cached_property
     def header(self) -> Any:
         """The astropy header of the image."""
-        from astropy.io import fits
-
         if self.unit.kind == "compressed":
             with self._astropy() as hdus:
                 return hdus[self.unit.index].header
@@ -186,8 +185,6 @@ class Plane:
         return np.asarray(values, dtype=values.dtype.newbyteorder("="))
 
     def _astropy(self) -> Any:
-        from astropy.io import fits
-
         if self.whole:
             return fits.open(io.BytesIO(read_decompressed(self.path)))
         # A map of scaled pixels is refused by astropy, and there is nothing to map in a table of

@@ -92,6 +92,6 @@ def test_learning_is_repeatable_and_depends_on_the_seed():
 def test_families_that_are_not_fitted_are_refused():
     with pytest.raises(ConfigError, match=r"(?s)'pixels' are not fitted.*features\.fit"):
         compute(["cas", "pixels"], galaxies(), fitted=fit("descriptors", galaxies()))
-    with pytest.raises(ConfigError, match="no image with data"):
+    with pytest.raises(ConfigError, match="no image has data"):
         fit(["hog", "pixels"], np.full((3, 16, 16, 1), np.nan))
     assert fit(["hog", "cas"], galaxies()) == {}
