@@ -45,7 +45,7 @@ class Novelty:
     References
     ----------
     Lee, Lee, Lee and Shin (2018), NeurIPS, with one class.  On networks trained on simulated
-    stamps and shown ZTF, DECam and Euclid images it told strangers better than the distance to
+    stamps and shown ZTF, DECam and Euclid images it separated unfamiliar objects better than the distance to
     the nearest neighbors (Sun, Ming, Zhu and Li 2022, ICML), scaled or normalized.
     """
 
@@ -81,7 +81,7 @@ class Novelty:
         order = np.random.default_rng(0).permutation(len(x))[:_MOST_ROWS]
         x = x[order]
         scatter = x.std(axis=0)
-        # A feature that never varies tells nothing yet; seen to vary, it counts like the others.
+        # A feature without scatter carries no information yet; it counts as typical if it varies.
         typical = np.median(scatter[scatter > 0]) if np.any(scatter > 0) else 1.0
         scale = 1.0 / np.where(scatter > 1e-3 * typical, scatter, typical)
         own = np.empty(len(x))

@@ -32,7 +32,7 @@ _ENOUGH = 1e-3
 
 @dataclass(frozen=True)
 class PitRemap:
-    """Each draw's distribution function F becomes R(F), told as probabilities in bins.
+    """Each draw's distribution function F becomes R(F), stored as probabilities in bins.
 
     R is monotone on [0, 1] and such that the PIT of the mean over draws of R(F) is uniform.  It is
     kept as a monotone cubic through a few knots in units of a normal deviate, where densities that

@@ -234,9 +234,9 @@ class Selection:
             ),
         ]
         if self.prior is not None:
-            said = f"Probability of yes where a share of {self.prior:g} is"
+            text = f"Probability of yes where a share of {self.prior:g} is"
             name = f"{self.prefix}_p_prior"
-            found.append(Column(name, "f4", "", "stat.probability", said))
+            found.append(Column(name, "f4", "", "stat.probability", text))
         return tuple(found)
 
     def compute(self, batch: Batch) -> dict[str, NDArray[Any]]:
@@ -284,14 +284,14 @@ class Selection:
 
 def _asked(completeness: float | None, purity: float | None) -> tuple[str, float]:
     given = {"completeness": completeness, "purity": purity}
-    wanted = [(name, value) for name, value in given.items() if value is not None]
-    if len(wanted) != 1:
+    given_values = [(name, value) for name, value in given.items() if value is not None]
+    if len(given_values) != 1:
         raise ConfigError(
             "A selection asks for a completeness or for a purity, not for both or none.",
             received=given,
             hint="completeness=0.95",
         )
-    name, value = wanted[0]
+    name, value = given_values[0]
     if not 0 < value <= 1:
         raise ConfigError(f"A {name} lies above 0 and is at most 1.", received=value)
     return name, value

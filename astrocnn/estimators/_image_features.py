@@ -197,7 +197,7 @@ def _check_network(network: Estimator, layer: str | None, inputs: Inputs) -> Non
     absent = [name for name in network.inputs.scalars if name not in inputs.scalars]
     if absent:
         raise ModelError(
-            "A network whose features are wanted takes scalars that are not given.",
+            "The network of the features takes scalars that are not among the inputs.",
             received=absent,
             allowed=inputs.scalars or "no scalars",
             hint=f"inputs.scalars = {list(network.inputs.scalars)}",

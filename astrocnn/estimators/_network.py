@@ -44,7 +44,7 @@ class Forward:
     Parameters
     ----------
     model : keras.Model
-        In the precision that is wanted.
+        In the precision of the predictions.
     task : Task
         Its families activate the raw parameters.
     inputs : Inputs
@@ -55,7 +55,7 @@ class Forward:
     Raises
     ------
     ModelError
-        If there are no such views, or draws are asked of a network without dropout.
+        If there are no such views, or draws are requested of a network without dropout.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class FeatureExtractor(Forward):
     Parameters
     ----------
     model : keras.Model
-        In the precision that is wanted.
+        In the precision of the predictions.
     inputs : Inputs
         With a normalization, if they have bands.
     layer : str, optional

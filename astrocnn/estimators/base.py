@@ -103,7 +103,7 @@ class Estimator(Protocol):
         Parameters
         ----------
         images : ndarray of shape (n, size, size, n_bands)
-            Linear fluxes [unit of the inputs], NaN where there are no data.  Not looked at when
+            Linear fluxes [unit of the inputs], NaN where there are no data.  Not read when
             the inputs have no bands; None will then do.
         scalars : ndarray of shape (n, n_scalars), optional
             As in the catalogue.  Needed when the inputs have scalars.
@@ -126,7 +126,7 @@ class Estimator(Protocol):
         InputsError
             If the images or scalars are of another shape than the inputs say.
         ModelError
-            If draws are asked for and there is nothing, or too little, to draw from.
+            If draws are requested and the estimator has none, or too few.
         """
 
     def save(self, directory: str | os.PathLike[str]) -> None:
@@ -239,7 +239,7 @@ def validate_arrays(
     Raises
     ------
     InputsError
-        If the shapes are others, or scalars are missing or not wanted.
+        If the shapes are others, or scalars are missing or not expected.
     """
     if not inputs.bands:
         n = len(images if images is not None else scalars if scalars is not None else ())
@@ -333,8 +333,8 @@ def evaluate_in_blocks(
         rows = np.minimum(np.arange(start, start + block), n - 1)
         whole = start + block <= n
         piece = {k: a[start : start + block] if whole else a[rows] for k, a in arrays.items()}
-        wanted = [slice(None)] * axis + [slice(0, min(block, n - start))]
-        parts.append({k: _numpy(v)[tuple(wanted)] for k, v in function(piece).items()})
+        kept = [slice(None)] * axis + [slice(0, min(block, n - start))]
+        parts.append({k: _numpy(v)[tuple(kept)] for k, v in function(piece).items()})
     return {key: np.concatenate([part[key] for part in parts], axis=axis) for key in parts[0]}
 
 

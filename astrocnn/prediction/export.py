@@ -96,8 +96,8 @@ def to_parquet(
             arrays += [_lists(d.read(rows).astype(np.float32)) for d in densities.values()]
             if writer is None:
                 fields = [
-                    pa.field(name, array.type, metadata=said)
-                    for name, array, said in zip(names, arrays, about, strict=True)
+                    pa.field(name, array.type, metadata=metadata)
+                    for name, array, metadata in zip(names, arrays, about, strict=True)
                 ]
                 writer = pq.ParquetWriter(temporary, pa.schema(fields))
             writer.write_table(pa.Table.from_arrays(arrays, schema=writer.schema))

@@ -272,7 +272,7 @@ class StoredDensities:
 @contextmanager
 def open_densities(path: str | os.PathLike[str]) -> Iterator[dict[str, StoredDensities]]:
     """Open a table of predictions; its densities by target, none where it has none."""
-    # Blank integers are told from values here, so that astropy may not scale them.
+    # Blank integers are recognized here, so astropy must not scale them.
     with fits.open(Path(path), memmap=True, do_not_scale_image_data=True) as hdus:
         images = [unit for unit in hdus if "PDFFORM" in unit.header]
         yield {unit.header["TARGET"]: StoredDensities(hdus["PREDICTIONS"], unit) for unit in images}

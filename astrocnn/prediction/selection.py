@@ -147,20 +147,20 @@ def write_selected(
 def _match_rows(catalog: Catalog, predictions: Table) -> np.ndarray:
     """Row of the predictions for each row of the catalogue."""
     name = fits_name(catalog.roles.id)
-    wanted = _escape(catalog.ids)
+    expected = _escape(catalog.ids)
     given = _escape(Catalog.from_table(predictions, id=_validate_column(name, predictions)).ids)
-    if len(wanted) == len(given) and wanted.dtype.kind == given.dtype.kind:
-        if np.array_equal(wanted, given):
-            return np.arange(len(wanted))
+    if len(expected) == len(given) and expected.dtype.kind == given.dtype.kind:
+        if np.array_equal(expected, given):
+            return np.arange(len(expected))
         order = np.argsort(given, kind="stable")
-        place = np.minimum(np.searchsorted(given, wanted, sorter=order), len(given) - 1)
+        place = np.minimum(np.searchsorted(given, expected, sorter=order), len(given) - 1)
         rows = order[place]
-        if np.array_equal(given[rows], wanted):
+        if np.array_equal(given[rows], expected):
             return np.asarray(rows)
-    unknown = int((~np.isin(wanted, given)).sum())
+    unknown = int((~np.isin(expected, given)).sum())
     raise PredictionError(
         "The predictions are not of the objects of this catalogue.",
-        received=f"{len(given)} predictions; {unknown} of {len(wanted)} objects have none",
+        received=f"{len(given)} predictions; {unknown} of {len(expected)} objects have none",
         allowed="one prediction for each object",
         hint="the catalogue that was predicted",
     )

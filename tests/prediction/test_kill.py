@@ -46,7 +46,7 @@ def test_killed_and_started_again(fake, tmp_path):
     # In the third of five parts; then, after two puts for each part left, while they are merged.
     for moment, count, parts in (("sample", 3, 2), ("put", 13, 5)):
         command = [sys.executable, "-c", _JOB, str(HERE), str(out), moment, str(count)]
-        died = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        died = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert died.returncode == -signal.SIGKILL, (moment, died.stderr)
         assert not out.exists()
         assert len(list((tmp_path / "b.fits.parts").glob("part-*"))) == parts

@@ -13,7 +13,7 @@ A method with members exposes ``members(state)``, their number, and its function
 
 Threads of OpenMP wait for one another thousands of times in a boosted tree.  Where they share their
 processors with other work, each time costs a slice of the scheduler: 100 rounds on 300 objects took
-0.2 s with one thread and 140 s with two, on two processors that six others wanted as well.  So few
+0.2 s with one thread and 140 s with two, on two processors shared with six other processes.  So few
 numbers get one thread, and what is independent (the trees of a forest, the parts of a
 cross-validation, blocks of objects) gets a thread each, which wait for nobody.  No result depends
 on the number of threads.
@@ -117,7 +117,7 @@ def predict_target(
     x: NDArray[np.float32],
     member: int | None,
 ) -> NDArray[np.float32]:
-    """Activated parameters of the family, of shape (n, units); of one member if asked."""
+    """Activated parameters of the family, of shape (n, units), or of one member."""
     chosen = {} if member is None else {"member": member}
     family = target.family
     if isinstance(family, QuantityFamily):

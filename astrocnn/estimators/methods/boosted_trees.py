@@ -2,7 +2,7 @@
 
 A number is distributed as ``p(x) + s(x) e``: p is the boosted mean, s the boosted mean absolute
 residual, and e one distribution for all objects.  Residuals are those of objects left out in turn
-(five parts), for a learner knows too well what it has seen; e are the quantiles of the residuals
+(five parts), for residuals on the training objects are too small; e are the quantiles of the residuals
 in units of s.  On 5,000 SDSS galaxies this has a smaller CRPS than boosted quantiles (0.0103
 against 0.0108), at a twentieth of the time.
 
@@ -76,12 +76,12 @@ def _fit_values(
     }
     spread = HistGradientBoostingRegressor(**_options({**options, **gentle}, seed))
     least = _LEAST_SPREAD * float(size.mean()) + np.finfo(np.float32).tiny
-    seen = np.maximum(cross_val_predict(spread, x, size, cv=parts, n_jobs=1), least)
+    size_cv = np.maximum(cross_val_predict(spread, x, size, cv=parts, n_jobs=1), least)
     return {
         "mean": mean.fit(x, y),
         "spread": spread.fit(x, size),
         "least": least,
-        "shape": np.quantile(residual / seen, _LEVELS),
+        "shape": np.quantile(residual / size_cv, _LEVELS),
     }
 
 

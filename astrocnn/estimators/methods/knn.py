@@ -79,7 +79,7 @@ def predict_values(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np
 
 def _search(x: NDArray[np.floating], options: dict[str, Any]) -> NearestNeighbors:
     k = min(int(options["neighbors"]), len(x))
-    # Matrix products of the "brute" way would round by what else is asked for.
+    # The matrix products of "brute" round differently with other objects in the batch.
     return NearestNeighbors(n_neighbors=k, algorithm="kd_tree").fit(np.asarray(x, np.float64))
 
 

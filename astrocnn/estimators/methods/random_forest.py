@@ -85,9 +85,9 @@ def _shared_leaves(state: dict[str, Any], x: NDArray[np.floating], trees: slice)
     """Weights of the training objects for each object, sparse (n, n_train); rows sum to 1."""
     forest = state["forest"]
     first = np.cumsum([0, *(tree.tree_.node_count for tree in forest.estimators_)])
-    taught = (state["leaves"] + first[:-1])[:, trees]
-    asked = (forest.apply(x) + first[:-1])[:, trees]
-    return _membership(asked, first[-1], 1 / asked.shape[1]) @ _averaging(taught, first[-1])
+    trained = (state["leaves"] + first[:-1])[:, trees]
+    queried = (forest.apply(x) + first[:-1])[:, trees]
+    return _membership(queried, first[-1], 1 / queried.shape[1]) @ _averaging(trained, first[-1])
 
 
 def _membership(leaves: NDArray[np.integer], n_leaves: int, weight: float) -> Any:
