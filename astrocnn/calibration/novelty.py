@@ -45,8 +45,8 @@ class Novelty:
     References
     ----------
     Lee, Lee, Lee and Shin (2018), NeurIPS, with one class.  On networks trained on simulated
-    stamps and shown ZTF, DECam and Euclid images it separated unfamiliar objects better than the distance to
-    the nearest neighbors (Sun, Ming, Zhu and Li 2022, ICML), scaled or normalized.
+    stamps and applied to ZTF, DECam and Euclid images it separated unfamiliar objects better than
+    the distance to the nearest neighbors (Sun, Ming, Zhu and Li 2022, ICML), scaled or normalized.
     """
 
     center: NDArray[np.float32]

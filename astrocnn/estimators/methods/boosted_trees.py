@@ -2,7 +2,7 @@
 
 A number is distributed as ``p(x) + s(x) e``: p is the boosted mean, s the boosted mean absolute
 residual, and e one distribution for all objects.  Residuals are those of objects left out in turn
-(five parts), for residuals on the training objects are too small; e are the quantiles of the residuals
+(five parts), for those of training objects are too small; e are the quantiles of the residuals
 in units of s.  On 5,000 SDSS galaxies this has a smaller CRPS than boosted quantiles (0.0103
 against 0.0108), at a twentieth of the time.
 
