@@ -199,7 +199,9 @@ class Column:
             If a value cannot be stored exactly as declared: wrong number of rows, an integer
             out of range, text too long, a missing integer in a column that is not nullable.
         """
-        data, mask = np.ma.getdata(values), np.ma.getmask(values)
+        data = np.ma.getdata(values)
+        # Either an array or the constant `nomask`, for which numpy has no type.
+        mask: Any = np.ma.getmask(values)
         if data.shape != (count, *self.shape):
             raise PredictionError(
                 f"The values of the column '{self.name}' have the wrong shape.",

@@ -7,6 +7,8 @@ import importlib
 import inspect
 import pkgutil
 import re
+import tomllib
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -103,3 +105,13 @@ def test_there_are_examples():
         if test.examples
     ]
     assert len(found) > 20
+
+
+def test_version_is_written_in_one_place():
+    root = Path(__file__).parents[1]
+    citation = (root / "CITATION.cff").read_text()
+    assert f"version: {astrocnn.__version__}\n" in citation
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"]["path"] == "astrocnn/__init__.py"
+    assert f"## {astrocnn.__version__}" in (root / "CHANGELOG.md").read_text()

@@ -49,8 +49,13 @@ VIEWS: tuple[str, ...] = ("one", "d4")
 class Estimator(Protocol):
     """Fitted on shards, predicts samples of the distribution of each target."""
 
-    task: Task
-    inputs: Inputs
+    @property
+    def task(self) -> Task:
+        """What is predicted."""
+
+    @property
+    def inputs(self) -> Inputs:
+        """What goes in."""
 
     @property
     def precision(self) -> str:

@@ -176,7 +176,8 @@ class Ensemble:
             if history_file is not None:
                 path = Path(history_file)
                 own["history_file"] = path if k == 0 else path.with_stem(f"{path.stem}-{k}")
-            member.inputs = self.members[0].inputs
+            # Only estimators whose inputs can be set train as members.
+            setattr(member, "inputs", self.members[0].inputs)  # noqa: B010
             member.fit(shards, train, validation, **own, **options)
         return self
 
