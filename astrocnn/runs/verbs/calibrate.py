@@ -1,4 +1,4 @@
-"""``astrocnn calibrate``: predictions that mean what they say."""
+"""``astrocnn calibrate``: fit temperature scaling, recalibration and conformal sets."""
 
 from __future__ import annotations
 

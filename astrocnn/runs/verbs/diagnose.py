@@ -1,4 +1,4 @@
-"""``astrocnn diagnose``: is a run wired right?"""
+"""``astrocnn diagnose``: checks of labels, inputs and the untrained network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``astrocnn find-lr``: which learning rate a run should be trained with."""
+"""``astrocnn find-lr``: suggest a learning rate for a run."""
 
 from __future__ import annotations
 

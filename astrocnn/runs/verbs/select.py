@@ -1,4 +1,4 @@
-"""``astrocnn select``: the cleaned catalogue, and for every other row why it is not in it."""
+"""``astrocnn select``: divide a catalogue into selected and rejected rows."""
 
 from __future__ import annotations
 
