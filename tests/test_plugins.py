@@ -69,6 +69,20 @@ def test_own_leaves_of_each_kind(kind):
         assert plugins.load(kind, leaf) is leaf
 
 
+def test_explanation_method_of_a_file_refers_to_that_file(tmp_path):
+    path = tmp_path / "edge_map.py"
+    path.write_text(
+        "from astrocnn.explain import AttributionMethod\n"
+        "def edge_map(model, images, target, *, scalars=None, batch_size=64):\n"
+        "    return images\n"
+        "METHOD = AttributionMethod(edge_map)\n"
+    )
+    method = plugins.load("explain", str(path), trusted=True)
+    assert plugins.short_name("explain", method) == "edge_map"
+    reference = plugins.reference("explain", method)
+    assert reference.startswith("leaves/edge_map-") and reference.endswith(".py:METHOD")
+
+
 def test_family_is_the_class_that_bears_the_name_of_its_file():
     family = plugins.load("families", "dirichlet_multinomial")
     assert family.__name__ == "DirichletMultinomial"

@@ -19,7 +19,18 @@ __all__ = [
 
 
 def get_label(name: str) -> str:
-    """The label of a score by its name."""
+    """The label of a score by its name.
+
+    Parameters
+    ----------
+    name : str
+        Name of the score, as in ``scores.json``: ``"accuracy"``, ``"completeness_spiral"``.
+
+    Returns
+    -------
+    str
+        For an unknown score its name, with spaces in place of underscores.
+    """
     kind, class_name = split_class_score(name)
     if kind:
         return f"{get_class_labels()[kind].label} of {class_name}"
@@ -37,21 +48,54 @@ def split_class_score(name: str) -> tuple[str, str]:
 
 
 def format_value(score: Score) -> str:
-    """The value with as many digits as its interval justifies."""
+    """The value with as many digits as its interval justifies.
+
+    Parameters
+    ----------
+    score : Score
+        Value with its 95 % interval.
+
+    Returns
+    -------
+    str
+        In percent for fractions; a dash if the value is not finite.
+    """
     if not math.isfinite(score.value):
         return "–"
     return _format_number(score, score.value) + ("\u00a0%" if _is_percent(score) else "")
 
 
 def format_interval(score: Score) -> str:
-    """The interval with the digits of the value; empty where there is none."""
+    """The interval with the digits of the value.
+
+    Parameters
+    ----------
+    score : Score
+        Value with its 95 % interval.
+
+    Returns
+    -------
+    str
+        As "[low, high]"; empty if a limit is not finite.
+    """
     if not (math.isfinite(score.low) and math.isfinite(score.high)):
         return ""
     return f"[{_format_number(score, score.low)},\u00a0{_format_number(score, score.high)}]"
 
 
 def format_score(score: Score) -> str:
-    """Value and interval."""
+    """Value and interval.
+
+    Parameters
+    ----------
+    score : Score
+        Value with its 95 % interval.
+
+    Returns
+    -------
+    str
+        What `format_value` and `format_interval` return, with a space between.
+    """
     return f"{format_value(score)} {format_interval(score)}".rstrip()
 
 

@@ -105,7 +105,21 @@ def score(
 def score_evaluations(
     evaluations: Sequence[TargetEvaluation], *, n_resamples: int = 1000, seed: int = 0
 ) -> list[Score]:
-    """All scores of all targets, then those over several targets; see `score`."""
+    """All scores of all targets, then those over several targets of one kind.
+
+    Parameters
+    ----------
+    evaluations : sequence of TargetEvaluation
+        One a target, as `evaluate` returns them.
+    n_resamples : int
+        Bootstrap resamples behind each 95 % interval; 0 for none.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    list of Score
+    """
     out = [s for e in evaluations for s in e.scores(n_resamples=n_resamples, seed=seed)]
     for kind in KINDS.values():
         alike = [e for e in evaluations if isinstance(e, kind)]

@@ -213,7 +213,32 @@ def compute_scores(
     scalars: Any = None,
     batch_size: int = 64,
 ) -> NDArray[np.float32]:
-    """The number that is explained, of shape (n,); arguments as for a method."""
+    """The number that is explained, for each object.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From ``{"image": ..., "scalars": ...}`` to raw outputs by target.
+    images : array_like of shape (n, height, width, n_channels)
+        Normalized images.
+    target : ExplainTarget
+        The number.
+    scalars : array_like of shape (n, n_scalars), optional
+        Standardized scalars, where the network takes them.
+    batch_size : int
+        Images at once; without influence on the result.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Raises
+    ------
+    InputsError
+        As for `build_arrays`.
+    ModelError
+        If the network takes no image or does not have the target.
+    """
     arrays = build_arrays(model, images, scalars, target)
     found: NDArray[np.float32] = in_blocks(
         compiled(build_scorer(model, target)), arrays, batch_size

@@ -59,7 +59,7 @@ def compute_extent(size: int, window: int, *, padding: int = 0, stride: int = 1)
 
     Examples
     --------
-    >>> extent(69, 6, padding=0, stride=1)
+    >>> compute_extent(69, 6, padding=0, stride=1)
     64
     """
     return (size - window + 2 * padding) // stride + 1
@@ -70,7 +70,7 @@ def count_conv_parameters(window: int, channels: int, filters: int) -> int:
 
     Examples
     --------
-    >>> conv_parameters(5, 3, 32)
+    >>> count_conv_parameters(5, 3, 32)
     2432
     """
     return (window * window * channels + 1) * filters

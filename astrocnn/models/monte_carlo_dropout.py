@@ -243,8 +243,8 @@ def build_sampler(model: keras.Model, draws: int, seed: int = 0) -> keras.Model:
     >>> import keras
     >>> x = keras.Input((3,), name="image")
     >>> y = keras.layers.Dense(1, name="y")(keras.layers.Dropout(0.5)(x))
-    >>> both = drawing(keras.Model({"image": x}, {"y": y}), draws=20)
-    >>> tuple(both({"image": np.ones((7, 3))})["y"].shape)
+    >>> sampler = build_sampler(keras.Model({"image": x}, {"y": y}), draws=20)
+    >>> tuple(sampler({"image": np.ones((7, 3))})["y"].shape)
     (7, 20, 1)
     """
     sampler = MonteCarloDropout(model, draws, seed)

@@ -85,7 +85,18 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def new_figure(width: float = COLUMN, height: float = COLUMN * 0.85) -> tuple[Figure, Axes]:
-    """A figure with one axes, independent of pyplot and its global state."""
+    """A figure with one axes, independent of pyplot and its global state.
+
+    Parameters
+    ----------
+    width, height : float
+        Size of the figure [inch].
+
+    Returns
+    -------
+    figure : Figure
+    axes : Axes
+    """
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 

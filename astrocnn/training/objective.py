@@ -230,7 +230,7 @@ def compute_class_weights(
 
     Examples
     --------
-    >>> class_weights(np.array([[1, 0], [1, 0], [1, 0], [0, 1]]))
+    >>> compute_class_weights(np.array([[1, 0], [1, 0], [1, 0], [0, 1]]))
     array([0.66666667, 2.        ])
     """
     encoded = np.asarray(encoded, dtype=float)

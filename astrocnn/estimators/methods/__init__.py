@@ -56,6 +56,13 @@ _NUMBERS_PER_THREAD = 1_000_000
 def validate_target(target: Target, method: ModuleType) -> None:
     """Refuse a target that the method cannot predict.
 
+    Parameters
+    ----------
+    target : Target
+        What is predicted.
+    method : module
+        A module of this folder.
+
     Raises
     ------
     ModelError
@@ -85,7 +92,28 @@ def fit_target(
     options: dict[str, Any],
     seed: int,
 ) -> dict[str, Any]:
-    """Fit the method on labelled objects: its state, and which classes there were.
+    """Fit a method on labelled objects.
+
+    Parameters
+    ----------
+    target : Target
+        What is predicted.
+    method : module
+        A module of this folder.
+    x : ndarray of shape (n, n_features)
+        Features of the objects.
+    encoded : ndarray of shape (n, k)
+        Labels as the family of the target encodes them, without missing ones.
+    options : dict of str to object
+        A value for each of the ``OPTIONS`` of the method.
+    seed : int
+        Seed of the fit.
+
+    Returns
+    -------
+    dict
+        ``"state"``, the fitted state of the method; for classes also ``"classes"``, the indices of
+        those that have objects.
 
     Raises
     ------
@@ -117,7 +145,26 @@ def predict_target(
     x: NDArray[np.float32],
     member: int | None,
 ) -> NDArray[np.float32]:
-    """Activated parameters of the family, of shape (n, units), or of one member."""
+    """Predict the parameters of the family of a target.
+
+    Parameters
+    ----------
+    target : Target
+        What is predicted.
+    method : module
+        The module of this folder that was fitted.
+    fitted : dict
+        What `fit_target` returned.
+    x : ndarray of shape (n, n_features)
+        Features of the objects.
+    member : int or None
+        Index of the member that predicts, for a method with members; None for all together.
+
+    Returns
+    -------
+    ndarray of shape (n, units)
+        Activated parameters: probabilities for classes.
+    """
     chosen = {} if member is None else {"member": member}
     family = target.family
     if isinstance(family, QuantityFamily):
@@ -145,14 +192,33 @@ def threads_for_parts() -> Iterator[None]:
 
 @contextmanager
 def threads_for_numbers(numbers: int) -> Iterator[None]:
-    """Inside, OpenMP works on so many numbers with a thread for each million, at least one."""
+    """Inside this context, limit the threads of OpenMP to one for each million numbers.
+
+    Parameters
+    ----------
+    numbers : int
+        Count of numbers to work on, such as objects times features; at least one thread is used.
+    """
     threads = min(_count_processors(), max(1, numbers // _NUMBERS_PER_THREAD))
     with threadpool_limits(threads, user_api="openmp"):
         yield
 
 
 def map_in_threads(function: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
-    """``[function(piece) for piece in pieces]``, side by side, each without further threads."""
+    """Call a function on several pieces in parallel, each call without further threads.
+
+    Parameters
+    ----------
+    function : callable
+        From a piece to its result.
+    pieces : sequence
+        What the function is called with.
+
+    Returns
+    -------
+    list
+        ``[function(piece) for piece in pieces]``.
+    """
 
     def alone(piece: Any) -> Any:
         # The limit of OpenMP is that of the thread that sets it.

@@ -35,6 +35,16 @@ KINDS: dict[str, type[TargetEvaluation]] = {
 def get_kind(target: Target) -> type[TargetEvaluation]:
     """The kind of evaluation that the family of a target declares.
 
+    Parameters
+    ----------
+    target : Target
+        Its family names the kind.
+
+    Returns
+    -------
+    type
+        A subclass of `TargetEvaluation`.
+
     Raises
     ------
     PredictionError

@@ -67,7 +67,18 @@ def get_method(name: str, *, trusted: bool = False) -> AttributionMethod | Inspe
 
 
 def get_title(name: str) -> str:
-    """What stands in figures and tables for a method; of an unknown one its name."""
+    """The title of a method in figures and tables.
+
+    Parameters
+    ----------
+    name : str
+        Name of the method, as for `get_method`.
+
+    Returns
+    -------
+    str
+        For a method that is unknown or has no title its name, with spaces in place of underscores.
+    """
     try:
         found = get_method(name)
     except ConfigError:
@@ -79,6 +90,19 @@ def select_methods(
     named: Sequence[str] = (),
 ) -> tuple[dict[str, AttributionMethod], dict[str, InspectionMethod]]:
     """Methods by short name: those that are named, or those that are used by default.
+
+    Parameters
+    ----------
+    named : sequence of str
+        Names as for `get_method`, which the user gave here and now, so that the files and modules
+        they name may be imported; empty for the default methods.
+
+    Returns
+    -------
+    attribution : dict of str to AttributionMethod
+        Methods whose results lie on the inputs of an object.
+    inspection : dict of str to InspectionMethod
+        Methods that look at the network as a whole.
 
     Raises
     ------

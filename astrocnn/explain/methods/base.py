@@ -59,6 +59,10 @@ class AttributionMethod:
     report_options_scalars: Mapping[str, Any] = field(default_factory=dict)
     square: str = ""
 
+    def __post_init__(self) -> None:
+        # `astrocnn.plugins` looks there for the name of a leaf: the file, not that of this class.
+        object.__setattr__(self, "__module__", self.compute.__module__)
+
     def __call__(self, model: Any, images: Any, target: Any, **options: Any) -> Array:
         """The maps alone."""
         found = self.compute(model, images, target, **options)
@@ -85,6 +89,9 @@ class InspectionMethod:
     plot: Callable[[Sequence[Any], Any], Sequence[Any]]
     default: bool = True
     needs_objects: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "__module__", self.inspect.__module__)
 
     def __call__(self, inspection: Any) -> Sequence[Any]:
         """The extensions."""

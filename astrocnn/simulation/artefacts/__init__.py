@@ -27,7 +27,16 @@ ARTEFACTS: tuple[str, ...] = tuple(sorted(REGISTRY))
 
 
 def get_artefact(name: str) -> Artefact:
-    """An artefact such as ``"cosmic_ray"``.
+    """An artefact by name.
+
+    Parameters
+    ----------
+    name : str
+        One of `ARTEFACTS`, such as ``"cosmic_ray"``.
+
+    Returns
+    -------
+    Artefact
 
     Raises
     ------
