@@ -316,10 +316,10 @@ def run_artefacts(folder: Path, n: int, epochs: int, n_explained: int) -> dict[s
             row["negative fraction"] = float(np.maximum(-maps, 0).sum() / np.abs(maps).sum())
         for kind in KINDS:
             of = np.asarray(truth[f"has_{kind}"]) == 1
-            row[kind] = {
-                "objects": int(of.sum()),
-                **summarize_pointing(pointing(maps[of], masks[of])),
-            }
+            # A small sample may lack a kind of artefact.
+            if of.any():
+                summary = summarize_pointing(pointing(maps[of], masks[of]))
+                row[kind] = {"objects": int(of.sum()), **summary}
         more, areas[name] = run_checks(name, maps, network.model_, normalized, output)
         row |= more
         found["methods"][name] = row
@@ -354,7 +354,7 @@ def format_row(row: dict[str, Any]) -> str:
         parts += [f"negative {row['negative fraction']:.2f}"]
     if "winding" in row:
         return "; ".join([*parts, f"true winding {format_interval(row['winding'])}"])
-    gains = (f"{row[kind]['gain'][0]:.1f}" for kind in KINDS)
+    gains = (f"{row[kind]['gain'][0]:.1f}" for kind in KINDS if kind in row)
     parts += [f"gains by kind {' '.join(gains)}"]
     parts += [f"{name} {format_interval(row[name])}" for name in ("deletion", "insertion", "shift")]
     parts += [
