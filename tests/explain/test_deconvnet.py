@@ -327,7 +327,7 @@ def test_unknown_layers_channels_and_places_are_refused(images):
         deconvnet(model, images, "conv", 0.5)
     with pytest.raises(ModelError, match="one for each image"):
         deconvnet(model, images, "conv", [0, 1])
-    with pytest.raises(ModelError, match="no such place"):
+    with pytest.raises(ModelError, match="Unknown `place`"):
         deconvnet(model, images, "conv", 0, place="center")
     with pytest.raises(ModelError, match="no places on the maps") as caught:
         deconvnet(model, images, "conv", 0, place=[[7, 0]] * 5)

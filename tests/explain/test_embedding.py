@@ -129,5 +129,5 @@ def test_several_layers_before_the_heads_are_refused(conv):
     flat = layers.Flatten()(conv.input["image"])
     parts = [layers.Dense(3)(flat), layers.Dense(3)(flat)]
     sums = keras.Model(conv.input, {"shape": layers.Add(name="sum")(parts)})
-    with pytest.raises(ModelError, match="no single layer before its answers"):
+    with pytest.raises(ModelError, match="no single layer before its outputs"):
         layer_vectors(sums, images)

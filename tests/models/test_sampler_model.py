@@ -63,5 +63,5 @@ def test_it_is_a_graph_with_the_inputs_and_weights_of_the_network(network):
 
 def test_a_network_without_dropout_is_refused():
     x = keras.Input((3,), name="scalars")
-    with pytest.raises(ModelError, match="no dropout"):
+    with pytest.raises(ModelError, match="needs a network with dropout layers"):
         build_sampler(keras.Model({"scalars": x}, {"y": layers.Dense(1)(x)}), DRAWS)

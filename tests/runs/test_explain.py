@@ -214,7 +214,7 @@ def test_invalid_requests_are_refused(home):
     assert "did you mean 'occlusion'" in str(error.value) and "None" not in str(error.value)
     with pytest.raises(ConfigError, match="no target 'z'"):
         explain_run(run, targets=["z"])
-    assert "no name in it" in words(astrocnn("explain", run, "--objects", "", code=2))
+    assert "names separated by commas" in words(astrocnn("explain", run, "--objects", "", code=2))
     with pytest.raises(ModelError, match="no layer 'conv99'"):
         explain_run(run, of="layer:conv99")
     with pytest.raises(ModelError, match="no such class"):
