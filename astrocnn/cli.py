@@ -35,7 +35,7 @@ _REMEDIES = {
 
 
 class _Verbs(TyperGroup):
-    """The commands; an error in one is printed as a sentence, not as a traceback."""
+    """Command group that prints errors as messages, not as tracebacks."""
 
     def invoke(self, ctx: Any) -> Any:
         with warnings.catch_warnings():
@@ -44,7 +44,7 @@ class _Verbs(TyperGroup):
                 return super().invoke(ctx)
             except AstrocnnError as error:
                 code = _fail(error)
-            # typer itself would end here without a word.
+            # typer itself would exit here without a message.
             except KeyboardInterrupt:
                 print(f"\n{_INTERRUPTED}", file=sys.stderr)
                 code = 130
@@ -54,7 +54,7 @@ class _Verbs(TyperGroup):
             except OSError as error:
                 code = _fail(_explain_os_error(error))
             except Exception as error:
-                # TensorFlow's own class is known by its name, for it is not imported here.
+                # TensorFlow's error class is matched by name, because it is not imported here.
                 if type(error).__name__ not in ("MemoryError", "ResourceExhaustedError"):
                     raise
                 code = _fail(
@@ -111,7 +111,7 @@ def main() -> None:
 
 
 def _explain_os_error(error: OSError) -> AstrocnnError:
-    """What the operating system refused, and what to do about it."""
+    """Format an operating-system error, with a remedy."""
     reason = error.strerror or str(error) or type(error).__name__
     files = [str(name) for name in (error.filename, error.filename2) if name is not None]
     return AstrocnnError(
@@ -136,7 +136,7 @@ def _load(run: Path, overrides: list[str]) -> Any:
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuse a folder that is no run directory before a verb is imported that loads Keras."""
+    """Raise for a folder that is no run directory before a module is imported that loads Keras."""
     from astrocnn.runs.directory import RunDirectory
 
     RunDirectory.open(folder)
@@ -163,18 +163,18 @@ def _folder(run: Path, out: Path | None) -> Path:
 
 
 def _names(text: str | None) -> list[str]:
-    found = [name.strip() for name in (text or "").split(",") if name.strip()]
-    if text is not None and not found:
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    if text is not None and not names:
         raise typer.BadParameter(
             "Expected names separated by commas; leave the option out for the default."
         )
-    return found
+    return names
 
 
 def _show(part: Any) -> None:
     from rich.console import Console
 
-    # Texts come from files and users: brackets in them are brackets.
+    # Text comes from files and users: brackets in it are not markup.
     Console(highlight=False, markup=False).print(part)
 
 

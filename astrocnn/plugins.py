@@ -1,4 +1,4 @@
-"""Leaves found by name: architectures, distributions, tasks and others, here and outside.
+"""Lookup of leaves (architectures, distributions, tasks, ...) by name, built in or external.
 
 A leaf is one file.  It is found among the modules of its kind in this package, among installed
 entry points (group ``astrocnn.architectures`` and alike), as ``module:attribute`` or
@@ -126,7 +126,7 @@ def load(kind: str, leaf: Any, root: str | Path | None = None, *, trusted: bool 
 
 
 def check(kind: str, leaf: str, root: str | Path | None = None) -> None:
-    """Refuse a name that no leaf has and a file that does not exist; nothing is imported.
+    """Raise for an unknown leaf or a missing file, without importing anything.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def check(kind: str, leaf: str, root: str | Path | None = None) -> None:
 
 
 def trust(leaf: str, root: str | Path | None = None) -> None:
-    """Allow a leaf from outside to be imported on this machine, now and later.
+    """Allow an external leaf to be imported on this machine, now and later.
 
     A file is trusted by its content: once it changes it is another one.
 
@@ -168,7 +168,7 @@ def trust(leaf: str, root: str | Path | None = None) -> None:
 
 
 def resolve(leaf: str, root: str | Path | None = None) -> str:
-    """A reference that does not depend on the current folder; other texts stay as they are."""
+    """Make a reference independent of the current folder; other texts are unchanged."""
     place, colon, attribute = (leaf, "", "") if leaf.endswith(".py") else leaf.rpartition(":")
     if not place.endswith(".py"):
         return leaf
@@ -195,7 +195,7 @@ def portable(leaf: str) -> tuple[str, bytes | None]:
 
 
 def reference(kind: str, leaf: Any) -> str:
-    """The text by which `load` finds a leaf again.
+    """Reference with which `load` loads a leaf.
 
     A leaf of a file becomes a path below the folder `COPIES`, which names the content as well: see
     `copy_files`.
@@ -217,7 +217,7 @@ def reference(kind: str, leaf: Any) -> str:
 
 
 def short_name(kind: str, leaf: Any) -> str:
-    """The name of a leaf in tables and networks: that of its file or attribute alone."""
+    """Name of a leaf in tables and networks: that of its file or attribute alone."""
     text = reference(kind, leaf)
     if text.startswith(f"{COPIES}/"):
         return Path(text.partition(":")[0]).stem.rpartition("-")[0]
@@ -234,7 +234,7 @@ def copy_files(folder: str | Path, leaves: Iterable[Any]) -> None:
 
 
 def declared(leaf: Any, name: str, default: Any = None) -> Any:
-    """What a leaf declares: an attribute of it, or else of the module that defines it."""
+    """Attribute declared by a leaf or by the module that defines it."""
     missing = object()
     value = getattr(leaf, name, missing)
     module = _module_name(leaf)
@@ -275,12 +275,12 @@ def _named(kind: str, name: str) -> Any:
     for point in _entry_points(kind):
         if point.name == name:
             try:
-                found = point.load()
+                component = point.load()
             except Exception as error:
                 raise _broken(kind, f"the entry point {name} = {point.value}", error) from error
-            if isinstance(found, ModuleType):
-                found = _attribute(kind, found, None, point.value)
-            return _callable(kind, found, point.value)
+            if isinstance(component, ModuleType):
+                component = _attribute(kind, component, None, point.value)
+            return _callable(kind, component, point.value)
     raise _unknown(kind, name)
 
 
@@ -308,7 +308,7 @@ def _entry_points(kind: str) -> list[metadata.EntryPoint]:
 
 
 def _attribute(kind: str, module: ModuleType, attribute: str | None, place: str) -> Any:
-    """What a module offers: the attribute that is named, or the one of its kind."""
+    """Get an attribute of a module: the named one, or the one of its kind."""
     named = attribute or KINDS[kind].attribute
     if named is None:
         return module
@@ -377,7 +377,7 @@ def _import_file(kind: str, path: Path, leaf: str) -> ModuleType:
         module = ModuleType(name)
         module.__file__ = str(path)
         module.__dict__["__content__"] = content
-        # Dataclasses and pickles look for the module of a class there.
+        # Dataclasses and pickle look up the module of a class there.
         sys.modules[name] = module
         try:
             # The bytes that were trusted are the bytes that run: the file is not read again.
@@ -414,13 +414,13 @@ def _module_name(leaf: Any) -> str:
 
 
 def _name_in_module(leaf: Any, module: str) -> str | None:
-    """The name under which a module holds a leaf; None for the module itself."""
+    """Name of a leaf in its module; None for the module itself."""
     if isinstance(leaf, ModuleType):
         return None
-    held = vars(sys.modules[module]).items() if module in sys.modules else ()
-    found = [name for name, value in held if value is leaf]
+    attributes = vars(sys.modules[module]).items() if module in sys.modules else ()
+    names = [name for name, value in attributes if value is leaf]
     own: str = getattr(leaf, "__qualname__", type(leaf).__qualname__)
-    return found[0] if found and own not in found else own
+    return names[0] if names and own not in names else own
 
 
 def _copy_name(module: ModuleType) -> str:
@@ -429,7 +429,7 @@ def _copy_name(module: ModuleType) -> str:
 
 
 def folder(package: str) -> Path:
-    """Where the modules of a package of this project lie."""
+    """Folder of the modules of a package of this project."""
     return Path(__file__).parent.joinpath(*package.split(".")[1:])
 
 
@@ -439,8 +439,8 @@ def module_names(package: str) -> tuple[str, ...]:
     Without folders, the module ``base`` and names that begin with an underscore.  Nothing is
     imported.
     """
-    found = (m.name for m in pkgutil.iter_modules([str(folder(package))]) if not m.ispkg)
-    return tuple(sorted(n for n in found if n != "base" and not n.startswith("_")))
+    names = (m.name for m in pkgutil.iter_modules([str(folder(package))]) if not m.ispkg)
+    return tuple(sorted(n for n in names if n != "base" and not n.startswith("_")))
 
 
 def load_module(package: str, name: str) -> ModuleType:
@@ -462,10 +462,10 @@ def load_module(package: str, name: str) -> ModuleType:
     return importlib.import_module(f"{package}.{name}")
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The hint "did you mean ...?" for a misspelt name, or None when nothing is near."""
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The hint "did you mean ...?" for a misspelt name, or None if no name is similar."""
     by_lower = {str(k).lower(): str(k) for k in known}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return f"did you mean '{by_lower[close[0]]}'?" if close else None
 
 

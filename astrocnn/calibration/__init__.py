@@ -1,4 +1,4 @@
-"""Calibrated probabilities, sets and intervals, fitted on objects that were not trained on.
+"""Calibrated probabilities, sets and intervals, fitted on objects outside the training set.
 
 Remaps change samples: `Temperature` for class probabilities, `PitRemap` for densities.  Extras add
 columns to a table of predictions: `ConformalSets` and `ConformalIntervals` have a stated coverage,

@@ -1,4 +1,4 @@
-"""The calibration of a model from labelled objects that were not trained on, and its scores."""
+"""Fit of a calibration on labelled objects outside the training set, and its scores."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ REMAPS: tuple[type[Remap], ...] = (Temperature, PitRemap)
 
 
 def get_remap(family: Family) -> type[Remap] | None:
-    """The kind of remap for a family.
+    """Select the remap class for a family.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def calibrate(
     """Fit remaps, conformal sets and intervals, and a novelty score on validation objects.
 
     Each target gets the remap that suits its family, and conformal sets or intervals for the
-    remapped samples; a target whose family none suits is left as it is.  All labelled objects
+    remapped samples; a target without a suitable remap is unchanged.  All labelled objects
     are used.  The table compares before and after, fitted on one half and scored on the other.
 
     Parameters
@@ -75,7 +75,7 @@ def calibrate(
     estimator : Estimator
         Trained, not calibrated: its task and fingerprint are read, nothing is predicted.
     samples : mapping of str to ndarray of shape (n_draws, n, units)
-        What it says of objects that it was not trained on, by target, with as many draws as
+        Samples of objects outside the training set, by target, with as many draws as
         predictions are going to have; never objects of the test split.
     encoded, weights : mapping of str to ndarray of shape (n, k) and (n,)
         Labels by target, as `Task.encode` gives them.
@@ -88,7 +88,7 @@ def calibrate(
         Coverage of sets of classes and of intervals; empty for none.  Coverage of sets holds in
         each class where every class has objects enough, else over all objects.
     by : str, optional
-        Column of the catalogue in whose bins the coverage of intervals is to hold.
+        Column of the catalogue for the coverage of intervals per bin.
     by_values : ndarray of shape (n,), optional
         Its values, needed with `by`.
     seed : int
@@ -184,11 +184,11 @@ def _choose_conformal(
     interval_levels: Sequence[float],
     by: str | None,
 ) -> Callable[[Target, _Objects], _Conformal] | None:
-    """How sets or intervals are fitted; None without levels."""
+    """Build the fit of sets or intervals; None without levels."""
     if isinstance(family, ClassFamily):
         if not len(set_levels):
             return None
-        # The labels are those of the half behind the table: the whole has no fewer of a class.
+        # The labels of one half suffice: the whole set has at least as many of each class.
         labels = np.asarray(family.to_truth(objects.encoded)).argmax(axis=1)
         smallest = np.bincount(labels, minlength=len(family.classes)).min()
         by_class = bool(smallest >= count_rows_needed(max(set_levels)))
@@ -209,7 +209,7 @@ def _choose_conformal(
 
 
 def split_halves(rows: NDArray[np.intp], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows to fit on, and rows to score."""
+    """Split rows into those to fit on and those to score."""
     order = np.random.default_rng(seed).permutation(rows)
     return np.sort(order[::2]), np.sort(order[1::2])
 
@@ -217,10 +217,10 @@ def split_halves(rows: NDArray[np.intp], seed: int) -> tuple[NDArray[np.intp], N
 def remap_held_out(
     kind: type[Remap], family: Family, encoded: Any, weight: Any, samples: Any, *, seed: int = 0
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """One half of the labelled objects, remapped by a fit on the other half.
+    """Remap one half of the labelled objects by a fit on the other half.
 
-    The halves are not exchanged: in the average of both ways the random errors of one half
-    compensate those of the other, and the scores are better than those of new objects.
+    The halves are not exchanged: averaged over both directions, the random errors of the halves
+    cancel, and the scores would be better than those of new objects.
 
     Parameters
     ----------
@@ -249,7 +249,7 @@ def remap_held_out(
 
 
 def compute_scores(family: Family, encoded: Any, samples: Any) -> dict[str, float]:
-    """Scores of calibration of objects that all have a label and a prediction, by name."""
+    """Calibration scores of objects with label and prediction, by name."""
     if isinstance(family, ClassFamily):
         return _score_classes(family, np.asarray(encoded), np.asarray(samples))
     assert isinstance(family, QuantityFamily)
@@ -257,9 +257,9 @@ def compute_scores(family: Family, encoded: Any, samples: Any) -> dict[str, floa
 
 
 def compute_expected_scores(family: Family, samples: Any) -> dict[str, float]:
-    """Mean scores of so many objects for a perfectly calibrated model.
+    """Expected scores of a perfectly calibrated model for as many objects.
 
-    Only those that are not zero then: gaps that arise from the finite number of objects.
+    Only scores that are not zero for a finite number of objects.
     """
     n = np.shape(samples)[1]
     if not isinstance(family, ClassFamily):

@@ -1,4 +1,4 @@
-"""All that is fitted for the calibration of one model, and its files: JSON, and the arrays."""
+"""The calibration of one model, and its files: JSON, and the arrays."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PACKAGE = "astrocnn.calibration"
 
 @dataclass(frozen=True)
 class Calibration:
-    """All that was fitted on the validation objects of one model.
+    """Remaps, extras and scores fitted on the validation objects of one model.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Calibration:
 
 
 def write(path: str | os.PathLike[str], calibration: Calibration) -> None:
-    """Write a calibration; at any moment the file is the old one or the new one.
+    """Write a calibration atomically.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def read(path: str | os.PathLike[str], model: str | None = None) -> Calibration:
         for i, values in enumerate(content["extras"]):
             own = {k.partition("/")[2]: v for k, v in arrays.items() if k.startswith(f"{i}/")}
             extras.append(_from_values({**values, **own}))
-        found = Calibration(
+        calibration = Calibration(
             content["model"],
             {name: _from_values(values) for name, values in content["remaps"].items()},
             tuple(extras),
@@ -130,14 +130,14 @@ def read(path: str | os.PathLike[str], model: str | None = None) -> Calibration:
             received=f"{type(bad).__name__}: {bad}",
             hint="calibrate again",
         ) from bad
-    if model is not None and model != found.model:
+    if model is not None and model != calibration.model:
         raise ModelError(
             f"The calibration in {path.name} was made for another model.",
-            received=f"model {found.model[:12]}",
+            received=f"model {calibration.model[:12]}",
             allowed=f"model {model[:12]}",
             hint="the model was trained again since: calibrate again",
         )
-    return found
+    return calibration
 
 
 def _to_values(part: Remap | StoredExtra) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _from_values(values: Mapping[str, Any]) -> Any:
     values = dict(values)
     module = plugins.load_module(_PACKAGE, values.pop("kind"))
     name = values.pop("class")
-    # The file must not reach anything but remaps and extras.
+    # A file may load remaps and extras only.
     if name not in module.__all__ or not isinstance(getattr(module, name), type):
         raise ConfigError("There is no such part of a calibration.", received=name)
     return getattr(module, name).from_dict(values)

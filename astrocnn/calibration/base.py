@@ -1,4 +1,4 @@
-"""The contracts of calibration: remaps change samples, extras add columns to a table.
+"""Interfaces of calibration: remaps change samples, extras add columns to a table.
 
 A module of this folder is a kind of remap or of extra.  It holds frozen dataclasses with a
 classmethod ``fit``, and ``examples()``, fitted small ones for the contract tests.
@@ -37,7 +37,7 @@ __all__ = [
 
 @runtime_checkable
 class Remap(Protocol):
-    """Changes the samples of one target so that its predictive distribution can be trusted.
+    """A map of the samples of one target to calibrated ones.
 
     It acts on each object and each draw by itself, so that nothing depends on what else is
     predicted, and leaves rows without a prediction (NaN) without one.
@@ -48,11 +48,11 @@ class Remap(Protocol):
 
     @classmethod
     def suits(cls, family: Family) -> bool:
-        """Whether it can act on samples of a family."""
+        """Whether the remap applies to samples of a family."""
 
     @classmethod
     def fit(cls, family: Family, encoded: Any, weight: Any, samples: Any) -> Remap:
-        """Fit on labelled objects that were not trained on.
+        """Fit on labelled objects outside the training set.
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class Remap(Protocol):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Remap:
-        """What `to_dict` described."""
+        """Build an instance from the output of `to_dict`."""
 
 
 class Predictor(Protocol):
@@ -88,7 +88,7 @@ class Predictor(Protocol):
 
     @property
     def task(self) -> Task:
-        """What is predicted."""
+        """The task."""
 
     @property
     def fingerprint(self) -> str:
@@ -97,7 +97,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """Some predicted objects, row for row; rows that cannot be predicted are not among them.
+    """A batch of predicted objects, row for row, without rows that cannot be predicted.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Batch:
 
 @runtime_checkable
 class Extra(Protocol):
-    """Adds columns to a table of predictions: a conformal set, a distance, a selection.
+    """Additional columns of a table of predictions: a conformal set, a distance, a selection.
 
     Each object is computed by itself, so that no result depends on what else is in the batch.
     Where there is no prediction the columns hold NaN, an empty text, False, or, for integers,
@@ -137,24 +137,24 @@ class Extra(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Digest of all that its columns depend on beside the batch."""
+        """Digest of everything except the batch that the columns depend on."""
 
     def columns(self) -> tuple[Column, ...]:
         """Descriptions of its columns."""
 
     def compute(self, batch: Batch) -> dict[str, NDArray[Any]]:
-        """Values of shape (n,) for each of its columns, by name."""
+        """Compute values of shape (n,) for each column, by name."""
 
 
 class StoredExtra(Extra, Protocol):
-    """An extra that a calibration file can hold."""
+    """An extra that can be stored in a calibration file."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values and arrays."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StoredExtra:
-        """What `to_dict` described."""
+        """Build an instance from the output of `to_dict`."""
 
 
 def find_labelled(family: Family, encoded: Any, weight: Any, samples: Any) -> NDArray[np.intp]:
@@ -194,10 +194,10 @@ def compute_mean_over_draws(draws: NDArray[np.floating]) -> NDArray[np.float64]:
     return first + shift / len(draws)
 
 
-def too_few_objects(what: str, received: int, least: int, hint: str = "") -> PredictionError:
-    """The error for a calibration on too few objects: how many there are, how many it takes."""
+def too_few_objects(purpose: str, received: int, least: int, hint: str = "") -> PredictionError:
+    """Build the error for a calibration on too few objects."""
     return PredictionError(
-        f"There are too few objects with a label and a prediction for {what}.",
+        f"There are too few objects with a label and a prediction for {purpose}.",
         received=f"{received} objects",
         allowed=f"{least} or more",
         hint=hint or "a larger validation split",

@@ -1,4 +1,4 @@
-"""Conformal sets of classes and intervals, which hold the truth at a stated rate for any model.
+"""Conformal sets of classes and intervals with guaranteed coverage for any model.
 
 Split conformal prediction: if the objects to come are exchangeable with those of the calibration,
 coverage is at least the level requested, on average over calibrations, with no other assumption.
@@ -34,7 +34,7 @@ __all__ = ["ConformalIntervals", "ConformalSets", "count_rows_needed", "examples
 
 @dataclass(frozen=True)
 class ConformalSets:
-    """Sets of classes that hold the true one with a given probability.
+    """Sets of classes that contain the true one with a given probability.
 
     The score of a class is one less its probability (LAC); a set holds every class whose score is
     at most the cutoff of that class, and always the most probable one, so that no set is empty.
@@ -75,10 +75,10 @@ class ConformalSets:
         levels: Sequence[float] = (0.9,),
         by_class: bool = True,
     ) -> ConformalSets:
-        """Choose the cutoffs on labelled objects that were not trained on.
+        """Fit the cutoffs on labelled objects outside the training set.
 
-        Objects without a label or a prediction are left out; a fractional label counts as its
-        commonest answer.
+        Objects without a label or a prediction are ignored; a fractional label counts as its
+        most frequent class.
 
         Parameters
         ----------
@@ -113,13 +113,13 @@ class ConformalSets:
         cutoffs = []
         for level in levels:
             if by_class:
-                found = [
+                class_cutoffs = [
                     compute_cutoff(score[label == k], level, f"a set of class {name} at {level:g}")
                     for k, name in enumerate(classes)
                 ]
             else:
-                found = [compute_cutoff(score, level, f"sets at {level:g}")] * len(classes)
-            cutoffs.append(tuple(found))
+                class_cutoffs = [compute_cutoff(score, level, f"sets at {level:g}")] * len(classes)
+            cutoffs.append(tuple(class_cutoffs))
         return cls(target.name, target.prefix, classes, tuple(levels), tuple(cutoffs))
 
     @property
@@ -130,17 +130,17 @@ class ConformalSets:
     def columns(self) -> tuple[Column, ...]:
         """For each level the names of the classes in the set, joined by '+', and their number."""
         width = len("+".join(self.classes))
-        found = []
+        result = []
         for level in self.levels:
             name = f"{self.prefix}_set{format_level(level)}"
             text = f"Classes of which one is right with {100 * level:g} % coverage"
-            found.append(Column(name, f"U{width}", "", "meta.code.class", text))
+            result.append(Column(name, f"U{width}", "", "meta.code.class", text))
             size_text = f"Number of classes in {name}"
-            found.append(Column(f"{name}_size", "i2", "", "meta.number", size_text))
-        return tuple(found)
+            result.append(Column(f"{name}_size", "i2", "", "meta.number", size_text))
+        return tuple(result)
 
     def compute(self, batch: Batch) -> dict[str, NDArray[Any]]:
-        """The sets of some predicted objects."""
+        """Compute the sets of predicted objects."""
         family = batch.estimator.task.target(self.target).family
         assert isinstance(family, ClassFamily)
         p = _compute_probabilities(family, batch.samples[self.target])
@@ -155,7 +155,7 @@ class ConformalSets:
         return out
 
     def members(self, probabilities: NDArray[np.floating]) -> list[NDArray[np.bool_]]:
-        """Which classes each set holds, an array of shape (n, n_classes) for each level.
+        """Membership of the classes, an array of shape (n, n_classes) for each level.
 
         Parameters
         ----------
@@ -189,7 +189,7 @@ class ConformalSets:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ConformalSets:
-        """What `to_dict` described."""
+        """Build an instance from the output of `to_dict`."""
         return cls(
             values["target"],
             values["prefix"],
@@ -201,7 +201,7 @@ class ConformalSets:
 
 @dataclass(frozen=True)
 class ConformalIntervals:
-    """Intervals that hold the true value with a given probability.
+    """Intervals that contain the true value with a given probability.
 
     From the predictive quantiles q of the level, [q_low - Q w, q_high + Q w] with w their
     distance, clipped to the range of the family: the constant Q, negative where intervals are too
@@ -250,9 +250,9 @@ class ConformalIntervals:
         by_values: Any = None,
         n_bins: int = 4,
     ) -> ConformalIntervals:
-        """Choose the constants on labelled objects that were not trained on.
+        """Fit the constants on labelled objects outside the training set.
 
-        Objects without a label or a prediction are left out.
+        Objects without a label or a prediction are ignored.
 
         Parameters
         ----------
@@ -265,7 +265,7 @@ class ConformalIntervals:
         levels : sequence of float
             Coverage of each interval.
         by : str, optional
-            Column of the catalogue in whose bins coverage is to hold, such as a magnitude.
+            Column of the catalogue for coverage per bin, such as a magnitude.
         by_values : array_like of shape (n,), optional
             Its values, needed with `by`.
         n_bins : int
@@ -333,7 +333,7 @@ class ConformalIntervals:
         )
 
     def compute(self, batch: Batch) -> dict[str, NDArray[Any]]:
-        """The intervals of some predicted objects."""
+        """Compute the intervals of predicted objects."""
         family = batch.estimator.task.target(self.target).family
         assert isinstance(family, QuantityFamily)
         samples = batch.samples[self.target]
@@ -388,7 +388,7 @@ class ConformalIntervals:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ConformalIntervals:
-        """What `to_dict` described."""
+        """Build an instance from the output of `to_dict`."""
         return cls(
             values["target"],
             values["prefix"],
@@ -400,31 +400,31 @@ class ConformalIntervals:
 
 
 def count_rows_needed(level: float) -> int:
-    """Smallest number of objects that gives a level its coverage, ceil(level / (1 - level))."""
+    """Minimum number of objects for a level, ceil(level / (1 - level))."""
     # Rounded first: 0.9 / (1 - 0.9) is a little more than 9 in floating point.
     return max(1, math.ceil(round(level / (1 - level), 9)))
 
 
 def _validate_levels(levels: Sequence[float]) -> None:
-    """Refuse a coverage that is not between 0 and 1."""
+    """Raise if a coverage is not between 0 and 1."""
     if not len(levels) or not all(0 < level < 1 for level in levels):
         raise ConfigError(
             "Every coverage must be between 0 and 1.", received=levels, hint="levels = [0.68, 0.95]"
         )
 
 
-def compute_cutoff(scores: NDArray[np.float64], level: float, what: str) -> float:
+def compute_cutoff(scores: NDArray[np.float64], level: float, purpose: str) -> float:
     """The ceil((n + 1) level)-th smallest score, with which coverage is at least the level."""
     n = len(scores)
     k = math.ceil(round((n + 1) * level, 9))
     if k > n:
         hint = "a larger validation split, or a lower level; or not by class or bin"
-        raise too_few_objects(what, n, count_rows_needed(level), hint)
+        raise too_few_objects(purpose, n, count_rows_needed(level), hint)
     return float(np.partition(scores, k - 1)[k - 1])
 
 
 def format_level(level: float) -> str:
-    """A level as names of columns carry it: 68, or 99p7 for 0.997."""
+    """Format a level for column names: 68, or 99p7 for 0.997."""
     return f"{100 * level:g}".replace(".", "p")
 
 

@@ -1,4 +1,4 @@
-"""How far an object is from all that a network knows, in the space of its own features."""
+"""Novelty: distance of an object from the training set in the feature space of a network."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _LEAST_ROWS = 100
 _MOST_ROWS = 10000
 _FOLDS = 10
 _BLOCK = 64
-"""Rows in one product of matrices: always as many, so that no result depends on how many come."""
+"""Rows per matrix product: fixed, so that no result depends on the number of rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """Mahalanobis distance from the known objects, and how rare such a distance is.
+    """Mahalanobis distance from the reference objects, and its percentile among them.
 
-    The covariance is shrunk as Ledoit and Wolf (2004) do, after features were divided by their
-    scatter, so that few objects and features that never varied are no obstacle.  The score is the
-    fraction of known objects, each measured against others, that are nearer: even between 0 and 1
-    for objects of the same kind, and 1 beyond them all.
+    Features are divided by their scatter, then the covariance is shrunk (Ledoit and Wolf 2004), so
+    that few objects and constant features are allowed.  The score is the fraction of reference
+    objects, each measured by cross-validation, that are nearer: uniform between 0 and 1 for
+    objects of the same kind, and 1 beyond all of them.
 
     Parameters
     ----------
     center : ndarray of shape (d,)
-        Mean features of the known objects.
+        Mean features of the reference objects.
     whitening : ndarray of shape (d, d)
         Matrix by which centered features become uncorrelated, of unit variance.
     distances : ndarray of shape (m,)
-        Of known objects, rising.
+        Distances of the reference objects, sorted.
 
     References
     ----------
@@ -55,9 +55,9 @@ class Novelty:
 
     @classmethod
     def fit(cls, features: Any) -> Novelty:
-        """Remember what objects look like that are like those the network was trained on.
+        """Fit the distance on objects similar to the training set.
 
-        Not these themselves: a network knows them too well.
+        Objects of the training set itself are excluded: the network is fitted to them.
 
         Parameters
         ----------
@@ -93,7 +93,7 @@ class Novelty:
     def score(
         self, features: NDArray[np.floating]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Fraction of known objects that are nearer, and the distance, both of shape (n,).
+        """Fraction of reference objects that are nearer, and the distance, both of shape (n,).
 
         Parameters
         ----------
@@ -121,7 +121,7 @@ class Novelty:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of what is known."""
+        """Digest of the reference objects."""
         total = hashlib.sha256()
         for array in (self.center, self.whitening, self.distances):
             total.update(f"{array.dtype.str}{array.shape}".encode())
@@ -148,7 +148,7 @@ class Novelty:
         )
 
     def compute(self, batch: Batch) -> dict[str, NDArray[Any]]:
-        """The score of some predicted objects.
+        """Compute the score of predicted objects.
 
         Raises
         ------
@@ -177,14 +177,14 @@ class Novelty:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Novelty:
-        """What `to_dict` described."""
+        """Build a score from the output of `to_dict`."""
         return cls(values["center"], values["whitening"], values["distances"])
 
 
 def _whitening(
     x: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean of features, and the matrix that whitens what is left."""
+    """Mean of features, and the whitening matrix."""
     covariance, _ = ledoit_wolf(x * scale)
     variances, axes = np.linalg.eigh(covariance)
     floor = 1e-6 * max(float(variances[-1]), 1e-300)
@@ -195,7 +195,7 @@ def _whitening(
 def _distances(
     x: NDArray[np.float64], center: NDArray[np.float32], whitening: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Length of whitened features, of shape (n,)."""
+    """Norm of whitened features, of shape (n,)."""
     matrix, out = whitening.astype(np.float64), np.empty(len(x))
     for start in range(0, len(x), _BLOCK):
         rows = np.minimum(np.arange(start, start + _BLOCK), len(x) - 1)

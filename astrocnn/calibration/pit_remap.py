@@ -1,4 +1,4 @@
-"""A monotone map that makes the probability integral transform of densities uniform."""
+"""Recalibration of densities by a monotone map of the probability integral transform (PIT)."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ class PitRemap:
 
     @classmethod
     def fit(cls, family: Family, encoded: Any, weight: Any, samples: Any) -> PitRemap:
-        """Find R by iteration: the distribution of PITs is applied to itself until it is even.
+        """Fit R iteratively, until the distribution of PITs is uniform.
 
         How far R departs from doing nothing is shrunk by as much as chance alone would have made
         it depart (James & Stein 1961), so that few objects whose PITs look uniform change little.
-        Objects without a label or a prediction are left out.
+        Objects without a label or a prediction are ignored.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class PitRemap:
             return compute_mean_over_draws((1 - share) * ndtr(g(low)) + share * ndtr(g(high)))
 
         levels = _LEVELS[n * np.minimum(_LEVELS, 1 - _LEVELS) >= _ROWS_BEYOND]
-        wanted = ndtri(levels)
+        expected = ndtri(levels)
         pooled = ndtri(np.clip((1 - share) * ndtr(low) + share * ndtr(high), 1e-15, 1 - 1e-15))
         x = _rising(np.quantile(pooled, levels))
         first = pit(_Monotone(x, x))
@@ -116,13 +116,13 @@ class PitRemap:
                 best = (gap, y)
             if gap < _ENOUGH:
                 break
-            now = _rising(ndtri(np.clip(reached, 1e-15, 1 - 1e-15)))
-            y = _bounded(x, _Monotone(now, wanted)(y))
+            observed = _rising(ndtri(np.clip(reached, 1e-15, 1 - 1e-15)))
+            y = _bounded(x, _Monotone(observed, expected)(y))
         kept = _beyond_chance(first, levels)
         return cls(tuple(x.tolist()), tuple((x + kept * (best[1] - x)).tolist()))
 
     def family(self, family: Family) -> Binned:
-        """Probabilities in the bins in which the family tells its density."""
+        """The family of probabilities in the bins of the original density."""
         assert isinstance(family, QuantityFamily)
         return Binned(
             family.low,
@@ -142,7 +142,7 @@ class PitRemap:
             deviates = _deviates(family.masses(samples[t : t + 1])[0])
             inner = np.abs(deviates) < _FAR
             deviates[inner] = g(deviates[inner])
-            # Where both ends are above the median, what lies above them is told more exactly.
+            # If both ends are above the median, the survival probability is more precise.
             below, above = ndtr(deviates), ndtr(-deviates)
             out[t] = np.where(deviates[:, :-1] > 0, -np.diff(above), np.diff(below))
         return out
@@ -153,7 +153,7 @@ class PitRemap:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PitRemap:
-        """What `to_dict` described."""
+        """Build a remap from the output of `to_dict`."""
         return cls(tuple(values["x"]), tuple(values["y"]))
 
 
@@ -203,13 +203,13 @@ def _around(
 
 
 def _rising(knots: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same knots, moved apart where they coincide."""
-    apart = 1e-3 * np.arange(len(knots))
-    return np.maximum.accumulate(knots - apart) + 2 * apart
+    """Separate coinciding knots."""
+    offsets = 1e-3 * np.arange(len(knots))
+    return np.maximum.accumulate(knots - offsets) + 2 * offsets
 
 
 def _bounded(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Knots whose slopes stay within limits; the middle one stays where it is."""
+    """Limit the slopes between knots; the middle one is fixed."""
     steps = np.clip(np.diff(y) / np.diff(x), *_SLOPES) * np.diff(x)
     path = np.concatenate([[0.0], np.cumsum(steps)])
     middle = len(x) // 2
@@ -217,10 +217,10 @@ def _bounded(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float
 
 
 def _beyond_chance(pit: NDArray[np.float64], levels: NDArray[np.float64]) -> float:
-    """Share of the departure from uniform that is more than chance."""
+    """Fraction of the departure from uniformity that exceeds chance."""
     expected = len(pit) * np.diff(np.concatenate([[0.0], levels, [1.0]]))
-    found = np.bincount(np.searchsorted(levels, pit), minlength=len(expected))
-    chi2 = float(((found - expected) ** 2 / expected).sum())
+    observed = np.bincount(np.searchsorted(levels, pit), minlength=len(expected))
+    chi2 = float(((observed - expected) ** 2 / expected).sum())
     return max(0.0, 1.0 - (len(levels) - 2) / chi2) if chi2 > 0 else 0.0
 
 

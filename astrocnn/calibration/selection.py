@@ -1,7 +1,7 @@
-"""Which objects to keep: a threshold on the probability of "usable", and why others are rejected.
+"""Selection of usable objects by a probability threshold, with reasons for each rejection.
 
-Astronomers ask for a completeness ("keep 99 % of the good images") or a purity ("at most 2 % of
-what I keep may be spoilt"), not for a threshold; the validation objects translate.
+The threshold is derived on the validation objects from a required completeness ("keep 99 % of the
+good images") or purity ("at most 2 % of the selected images may be unusable").
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from astrocnn.metrics import Ranking, change_prior, wilson
 __all__ = ["Selection", "examples"]
 
 _LEAST_ROWS = 20
-"""Usable and spoilt objects that a threshold asks for, each."""
+"""Minimum number of usable and of unusable objects needed to fit a threshold."""
 _LEAST_OF_A_REASON = 5
 _NO_YES = ("no", "yes")
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Keeps objects whose probability of being usable reaches a threshold.
+    """Select objects whose probability of being usable reaches a threshold.
 
     Parameters
     ----------
     target, prefix : str
-        The yes/no target that says "usable", and the prefix of its columns.
+        The yes/no target for "usable", and the prefix of its columns.
     threshold : float
-        Smallest probability that is selected, as the network gives it.
-    asked, level : str, float
-        ``"completeness"`` or ``"purity"``, and the value asked for.
+        Smallest selected probability, as predicted by the network.
+    criterion, level : str, float
+        ``"completeness"`` or ``"purity"``, and its smallest allowed value.
     achieved : mapping of str to (value, low, high)
         ``completeness`` (usable objects that are selected), ``purity`` (selected objects that are
-        usable) and ``fpr`` (spoilt objects that are selected) of the validation objects, with
+        usable) and ``fpr`` (unusable objects that are selected) of the validation objects, with
         95 % Wilson intervals; the purity is that at `prior`.
-    n_usable, n_spoilt : int
-        Validation objects behind these numbers.
+    n_usable, n_unusable : int
+        Number of usable and unusable validation objects.
     trained : float
-        Share of usable objects that the probabilities take for granted.
+        Fraction of usable objects implied by the predicted probabilities.
     prior : float or None
-        Share of usable objects where it is used, if that is another.
+        Fraction of usable objects in the survey, if it differs from `trained`.
     reasons : tuple of (str, float)
         Prefix and threshold of each target that is a reason for rejection.
     """
@@ -56,11 +56,11 @@ class Selection:
     target: str
     prefix: str
     threshold: float
-    asked: str
+    criterion: str
     level: float
     achieved: Mapping[str, tuple[float, float, float]]
     n_usable: int
-    n_spoilt: int
+    n_unusable: int
     trained: float
     prior: float | None = None
     reasons: tuple[tuple[str, float], ...] = ()
@@ -80,7 +80,7 @@ class Selection:
         target: str | None = None,
         reasons: Sequence[str] | None = None,
     ) -> Selection:
-        """Choose the threshold on labelled objects that were not trained on.
+        """Fit the threshold on labelled objects outside the training set.
 
         For a completeness it is the highest that reaches it; for a purity it is the one, among
         those that reach it, that keeps most usable objects.  The threshold of a reason is the
@@ -89,40 +89,40 @@ class Selection:
         Parameters
         ----------
         task : Task
-            With a yes/no target that says "usable".
+            With a yes/no target for "usable".
         encoded, weights : mapping of str to ndarray of shape (n, 1) and (n,)
             Labels by target, as `Task.encode` gives them.
         samples : mapping of str to ndarray of shape (n_draws, n, 1)
             Activated samples by target.
         completeness, purity : float
-            One of the two: what is asked for, above 0 and at most 1.
+            Required value, above 0 and at most 1; give exactly one of the two.
         prior : float, optional
-            Share of usable objects in the survey, if it is not that of the validation objects.
+            Fraction of usable objects in the survey; by default that of the validation objects.
 
         Other Parameters
         ----------------
         trained : float, optional
-            Share of usable objects that the network was trained with; that of the validation
-            objects when left out.
+            Fraction of usable objects in the training set; by default that of the validation
+            objects.
         target : str, optional
-            The target that says "usable"; the first of the task when left out.
+            The target for "usable"; by default the first of the task.
         reasons : sequence of str, optional
-            Targets that are reasons for rejection; all other yes/no targets when left out.
+            Targets that are reasons for rejection; by default all other yes/no targets.
 
         Raises
         ------
         ConfigError
-            If not just one of completeness and purity is asked for, a number is no share, or a
-            target is not a yes/no question.
+            If not exactly one of completeness and purity is given, a fraction is outside its
+            range, or a target is not a yes/no question.
         PredictionError
-            If there are fewer than 20 usable or 20 spoilt objects, or no threshold reaches the
+            If there are fewer than 20 usable or 20 unusable objects, or no threshold reaches the
             purity.
 
         References
         ----------
         Saerens, Latinne and Decaestecker (2002), Neural Computation 14, 21 (another prior).
         """
-        asked, level = _asked(completeness, purity)
+        criterion, level = _validate_criterion(completeness, purity)
         for share in (prior, trained):
             if share is not None and not 0 < share < 1:
                 raise ConfigError(
@@ -133,19 +133,19 @@ class Selection:
             others = [t for t in task.targets if t.name != main.name and _is_question(t)]
         else:
             others = [_question(task, name) for name in reasons]
-        usable, p = _judged(main, encoded, weights, samples)
-        n_usable, n_spoilt = int(usable.sum()), int((~usable).sum())
-        if min(n_usable, n_spoilt) < _LEAST_ROWS:
-            kind = "usable" if n_usable < n_spoilt else "spoilt"
+        usable, p = _get_truth_and_probability(main, encoded, weights, samples)
+        n_usable, n_unusable = int(usable.sum()), int((~usable).sum())
+        if min(n_usable, n_unusable) < _LEAST_ROWS:
+            kind = "usable" if n_usable < n_unusable else "spoilt"
             raise too_few_objects(
                 f"a selection by '{main.name}': {kind} ones",
-                min(n_usable, n_spoilt),
+                min(n_usable, n_unusable),
                 _LEAST_ROWS,
             )
         ranking = Ranking(usable, p)
         kept, wrong = ranking.counts()
-        pure = _purity(kept / n_usable, wrong / n_spoilt, prior or n_usable / len(usable))
-        if asked == "completeness":
+        pure = _purity(kept / n_usable, wrong / n_unusable, prior or n_usable / len(usable))
+        if criterion == "completeness":
             # The tolerance keeps 19 of 20 at 95 %, whose product in floating point exceeds 19.
             at = int(np.argmax(kept >= level * n_usable * (1 - 1e-12)))
         else:
@@ -157,20 +157,21 @@ class Selection:
                     allowed=f"at most {pure[kept > 0].max():.4g} on the validation objects",
                 )
             at = int(reached[-1])
-        achieved = _achieved(int(kept[at]), n_usable, int(wrong[at]), n_spoilt, prior)
+        achieved = _achieved(int(kept[at]), n_usable, int(wrong[at]), n_unusable, prior)
         return cls(
             target=main.name,
             prefix=main.prefix,
             threshold=float(ranking.thresholds[at]),
-            asked=asked,
+            criterion=criterion,
             level=float(level),
             achieved=achieved,
             n_usable=n_usable,
-            n_spoilt=n_spoilt,
+            n_unusable=n_unusable,
             trained=float(trained or n_usable / len(usable)),
             prior=None if prior is None else float(prior),
             reasons=tuple(
-                (t.prefix, _best_f1(*_judged(t, encoded, weights, samples))) for t in others
+                (t.prefix, _best_f1(*_get_truth_and_probability(t, encoded, weights, samples)))
+                for t in others
             ),
         )
 
@@ -191,14 +192,14 @@ class Selection:
         Returns
         -------
         dict of str to (value, low, high)
-            As ``achieved``; empty where usable or spoilt objects are missing altogether.
+            As ``achieved``; empty if there is no usable or no unusable object.
         """
-        usable, p = _judged(task.target(self.target), encoded, weights, samples)
-        n_usable, n_spoilt = int(usable.sum()), int((~usable).sum())
-        if not n_usable or not n_spoilt:
+        usable, p = _get_truth_and_probability(task.target(self.target), encoded, weights, samples)
+        n_usable, n_unusable = int(usable.sum()), int((~usable).sum())
+        if not n_usable or not n_unusable:
             return {}
         kept = p >= self.threshold
-        counts = int((kept & usable).sum()), n_usable, int((kept & ~usable).sum()), n_spoilt
+        counts = int((kept & usable).sum()), n_usable, int((kept & ~usable).sum()), n_unusable
         return _achieved(*counts, self.prior)
 
     @property
@@ -208,22 +209,24 @@ class Selection:
 
     @property
     def summary(self) -> str:
-        """One sentence: what was asked for, the threshold, and what it achieves."""
-        said = ", ".join(
-            f"{name} {value:.3f} [{low:.3f}, {high:.3f}]"
+        """One sentence with the criterion, the threshold and the achieved rates."""
+        labels = {"fpr": "false-positive rate"}
+        rates = ", ".join(
+            f"{labels.get(name, name)} {value:.3f} [{low:.3f}, {high:.3f}]"
             for name, (value, low, high) in self.achieved.items()
         )
         return (
-            f"{self.asked} {self.level:g} asked for: {self.prefix}_p >= {self.threshold:.4g} gives "
-            f"{said} on {self.n_usable} usable and {self.n_spoilt} spoilt validation objects"
+            f"Selection at {self.criterion} >= {self.level:g}: "
+            f"{self.prefix}_p >= {self.threshold:.4g}, {rates} "
+            f"({self.n_usable} usable and {self.n_unusable} unusable validation objects)"
         )
 
     def columns(self) -> tuple[Column, ...]:
-        """``selected``, ``rejected_for`` and, with a prior, the probability that it makes."""
+        """``selected``, ``rejected_for`` and, with a prior, the adjusted probability."""
         low = f"{self.prefix} probability low"
         width = max(len(low), len("+".join(name for name, _ in self.reasons)))
         text = f"1: {self.prefix}_p reaches {self.threshold:.6g}; 0: it does not; -1: not predicted"
-        found = [
+        result = [
             Column("selected", "i2", "", "meta.code", text),
             Column(
                 "rejected_for",
@@ -236,24 +239,24 @@ class Selection:
         if self.prior is not None:
             text = f"Probability of yes where a share of {self.prior:g} is"
             name = f"{self.prefix}_p_prior"
-            found.append(Column(name, "f4", "", "stat.probability", text))
-        return tuple(found)
+            result.append(Column(name, "f4", "", "stat.probability", text))
+        return tuple(result)
 
     def compute(self, batch: Batch) -> dict[str, NDArray[Any]]:
-        """Verdicts on some predicted objects."""
+        """Compute the columns of a batch of predicted objects."""
         p = np.asarray(batch.columns[f"{self.prefix}_p"], np.float64)
         selected = p >= self.threshold
         columns = self.columns()
         out: dict[str, NDArray[Any]] = {
             "selected": selected.astype(columns[0].dtype),
-            "rejected_for": np.where(selected, "", self._why(batch.columns, len(p))),
+            "rejected_for": np.where(selected, "", self._list_reasons(batch.columns, len(p))),
         }
         out["rejected_for"] = out["rejected_for"].astype(columns[1].dtype)
         if self.prior is not None:
             out[columns[2].name] = change_prior(p, self.trained, self.prior).astype(np.float32)
         return out
 
-    def _why(self, columns: Mapping[str, Any], n: int) -> NDArray[np.str_]:
+    def _list_reasons(self, columns: Mapping[str, Any], n: int) -> NDArray[np.str_]:
         low = f"{self.prefix} probability low"
         if not self.reasons or not n:
             return np.full(n, low)
@@ -267,7 +270,7 @@ class Selection:
         return np.array(texts)[place.reshape(-1)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         values = asdict(self)
         values["achieved"] = {name: list(three) for name, three in self.achieved.items()}
         values["reasons"] = [list(pair) for pair in self.reasons]
@@ -275,23 +278,23 @@ class Selection:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Selection:
-        """What `to_dict` described."""
+        """Build a selection from the output of `to_dict`."""
         values = dict(values)
         values["achieved"] = {name: tuple(three) for name, three in values["achieved"].items()}
         values["reasons"] = tuple((name, threshold) for name, threshold in values["reasons"])
         return cls(**values)
 
 
-def _asked(completeness: float | None, purity: float | None) -> tuple[str, float]:
-    given = {"completeness": completeness, "purity": purity}
-    given_values = [(name, value) for name, value in given.items() if value is not None]
-    if len(given_values) != 1:
+def _validate_criterion(completeness: float | None, purity: float | None) -> tuple[str, float]:
+    values = {"completeness": completeness, "purity": purity}
+    criteria = [(name, value) for name, value in values.items() if value is not None]
+    if len(criteria) != 1:
         raise ConfigError(
             "A selection asks for a completeness or for a purity, not for both or none.",
-            received=given,
+            received=values,
             hint="completeness=0.95",
         )
-    name, value = given_values[0]
+    name, value = criteria[0]
     if not 0 < value <= 1:
         raise ConfigError(f"A {name} lies above 0 and is at most 1.", received=value)
     return name, value
@@ -312,10 +315,10 @@ def _question(task: Any, name: str) -> Any:
     return target
 
 
-def _judged(
+def _get_truth_and_probability(
     target: Any, encoded: Mapping[str, Any], weights: Mapping[str, Any], samples: Mapping[str, Any]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Truth and probability, rounded as in the table, of objects that have both."""
+    """Truth and probability (rounded as in the table) of objects that have both."""
     name = target.name
     rows = find_labelled(target.family, encoded[name], weights[name], samples[name])
     yes = np.asarray(encoded[name])[rows, 0] >= 0.5
@@ -329,9 +332,9 @@ def _purity(tpr: Any, fpr: Any, prior: float) -> NDArray[np.float64]:
 
 
 def _achieved(
-    kept: int, usable: int, wrong: int, spoilt: int, prior: float | None
+    kept: int, usable: int, wrong: int, unusable: int, prior: float | None
 ) -> dict[str, tuple[float, float, float]]:
-    tpr, fpr = _share(kept, usable), _share(wrong, spoilt)
+    tpr, fpr = _share(kept, usable), _share(wrong, unusable)
     if prior is None:
         pure = _share(kept, kept + wrong)
     else:
@@ -345,7 +348,7 @@ def _achieved(
 
 
 def _share(part: int, whole: int) -> tuple[float, float, float]:
-    """A share with its 95 % Wilson interval."""
+    """Fraction with its 95 % Wilson interval."""
     low, high = wilson(part, whole)
     return part / whole, float(low), float(high)
 

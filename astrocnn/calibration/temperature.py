@@ -1,4 +1,4 @@
-"""One number that makes class probabilities less, or more, sure of themselves."""
+"""Temperature scaling of class probabilities."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ class Temperature:
 
     @classmethod
     def suits(cls, family: Family) -> bool:
-        """Whether the family speaks of classes."""
+        """Whether the family is one of classes."""
         return isinstance(family, ClassFamily)
 
     @classmethod
     def fit(cls, family: Family, encoded: Any, weight: Any, samples: Any) -> Temperature:
-        """The temperature with the smallest negative log likelihood of the mean over draws.
+        """Fit the temperature that minimizes the negative log likelihood of the mean over draws.
 
         A prior on log T, as strong as one object, keeps T finite where no object is wrong.
-        Objects without a label or a prediction are left out.
+        Objects without a label or a prediction are ignored.
 
         Parameters
         ----------
@@ -91,15 +91,15 @@ class Temperature:
             p = compute_mean_over_draws(_softmax(log_p / np.exp(log_t)))
             return float(log_loss(p, truth)) + 0.5 * log_t**2 / len(rows)
 
-        found = minimize_scalar(loss, bounds=_RANGE, method="bounded", options={"xatol": 1e-4})
-        return cls(float(np.exp(found.x)))
+        result = minimize_scalar(loss, bounds=_RANGE, method="bounded", options={"xatol": 1e-4})
+        return cls(float(np.exp(result.x)))
 
     def family(self, family: Family) -> Family:
-        """The same family."""
+        """The family, unchanged."""
         return family
 
     def apply(self, family: Family, samples: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Samples at this temperature, draw by draw."""
+        """Rescale samples, draw by draw."""
         samples = np.asarray(samples, np.float32)
         if self.temperature == 1.0:
             return samples
@@ -116,13 +116,13 @@ class Temperature:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Temperature:
-        """What `to_dict` described."""
+        """Build a remap from the output of `to_dict`."""
         return cls(float(values["temperature"]))
 
 
 def _log_probabilities(family: ClassFamily, samples: NDArray[Any]) -> NDArray[np.float64]:
     p = np.asarray(family.to_probabilities(samples), np.float64)
-    # What float32 rounded to zero was smaller than what it can tell from zero; for a probability
+    # A value that float32 rounded to zero was below its smallest number; for a probability
     # that is stored as what another one leaves over, that is half a step below 1.
     least = 2.0**-149 if p.shape[-1] == family.units else 2.0**-25
     return np.log(np.maximum(p, least))

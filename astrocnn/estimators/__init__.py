@@ -1,4 +1,4 @@
-"""Things that learn from shards and predict samples: networks, and classical ones.
+"""Estimators fitted on shards that predict samples: networks and classical methods.
 
 An estimator is a module here that exposes ``ESTIMATOR``, a class with the methods of `Estimator`,
 and ``example(task, inputs)``, a small one for the contract tests.  It carries its task and its

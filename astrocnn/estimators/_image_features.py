@@ -1,4 +1,4 @@
-"""Image features for classical methods: hand-made ones, and those of trained networks."""
+"""Image features for classical methods: hand-crafted ones, and those of trained networks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FITTED_FILE = "features.npz"
 
 
 class ImageFeatures:
-    """Features of images, fitted where they need it and standardized on the training rows.
+    """Features of images, fitted if needed and standardized on the training rows.
 
     Parameters
     ----------
@@ -87,28 +87,28 @@ class ImageFeatures:
     def measure(
         self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
-        """Features as they are, of shape (n, k)."""
-        found = [np.empty((len(images), 0), np.float32)]
+        """Compute raw features, of shape (n, k)."""
+        blocks = [np.empty((len(images), 0), np.float32)]
         for part in self.parts:
             if isinstance(part, str):
                 scale = self._inputs.pixel_scale
-                found.append(compute(part, images, scale, fitted=self.fitted)[0])
+                blocks.append(compute(part, images, scale, fitted=self.fitted)[0])
                 continue
             network, layer = part
             names = network.inputs.scalars
-            some = None
+            network_scalars = None
             if names:
                 assert scalars is not None
-                some = scalars[:, [self._inputs.scalars.index(name) for name in names]]
-            found.append(compute_features(network, images, some, layer))
-        return np.concatenate(found, axis=1)
+                network_scalars = scalars[:, [self._inputs.scalars.index(name) for name in names]]
+            blocks.append(compute_features(network, images, network_scalars, layer))
+        return np.concatenate(blocks, axis=1)
 
     def fit_scale(self, values: NDArray[np.float32]) -> None:
-        """Mean and standard deviation of features, over the rows that have all of them."""
+        """Compute mean and standard deviation of features, over complete rows."""
         known = np.isfinite(values).all(axis=1)
         x = values[known].astype(np.float64) if known.any() else np.zeros((1, values.shape[1]))
         self.location, scale = x.mean(axis=0), x.std(axis=0)
-        # What rounding alone leaves of a constant is not a spread.
+        # Rounding errors of a constant are no spread.
         self.scale = np.where(scale > 1e-6 * np.abs(self.location), scale, 1.0)
 
     def standardize(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -140,7 +140,7 @@ class ImageFeatures:
 
     @classmethod
     def load(cls, folder: Path, inputs: Inputs) -> ImageFeatures | None:
-        """Read what `save` wrote; None if nothing was."""
+        """Read the files of `save`; None if there are none."""
         if not (folder / _FILE).is_file():
             return None
         about = read_json(folder / _FILE)
@@ -173,7 +173,7 @@ def _read_fitted(path: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
             for label in arrays.files:
                 family, _, key = label.partition("/")
                 fitted.setdefault(family, {})[key] = arrays[label]
-    # What comes of a damaged file depends on the byte.
+    # A damaged file can raise almost any exception.
     except Exception as error:
         raise ModelError(
             f"The fitted features cannot be read from '{path}'.",
@@ -210,7 +210,7 @@ def _check_network(network: Estimator, layer: str | None, inputs: Inputs) -> Non
 
 
 class _ImagesOf:
-    """Inputs as the images they describe: scalars are compared by name elsewhere."""
+    """Description of the image inputs alone; scalars are compared by name elsewhere."""
 
     def __init__(self, inputs: Inputs) -> None:
         self.bands, self.size = inputs.bands, inputs.size

@@ -39,7 +39,7 @@ _ROUNDING_DRAWS = 10
 
 
 class Forward:
-    """A network ready to predict.
+    """A compiled network for prediction.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Forward:
         self, model: keras.Model, task: Task, inputs: Inputs, draws: int, seed: int, views: str
     ) -> None:
         validate_draws(draws, views)
-        # Reflections change a handedness; the first four elements are the rotations.
+        # Reflections change handedness; the first four elements are the rotations.
         one = views == "one" or not inputs.bands
         self._n_views = 1 if one else ELEMENTS // (2 if task.sensitive_to else 1)
         self._inputs = inputs
@@ -111,14 +111,14 @@ def _activated(
 
 
 def compile_graph(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a graph."""
+    """Compile the function as a graph."""
     # TensorFlow counts tracings by code object and takes many networks for one that is traced
     # again and again; a partial object has no code, so that each is counted by itself.
     return tf.function(functools.partial(function), autograph=False)
 
 
 class FeatureExtractor(Forward):
-    """A network cut after a layer, which returns features.
+    """A network truncated after a layer, which returns features.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def compute_rounding_change(
 
 
 def _summarize(family: Any, samples: NDArray[Any]) -> NDArray[Any]:
-    """The mean prediction, in numbers between 0 and 1 where the family has such."""
+    """Mean prediction, as a number between 0 and 1 if the family has one."""
     if isinstance(family, QuantityFamily):
         return family.masses(samples).mean(axis=0).cumsum(axis=-1)
     mean = samples.mean(axis=0)
@@ -208,7 +208,7 @@ def _summarize(family: Any, samples: NDArray[Any]) -> NDArray[Any]:
 
 
 def start_from(model: keras.Model, task: Task, inputs: Inputs, start: Any) -> dict[str, Any]:
-    """Give a new network the weights of a trained estimator.
+    """Transfer the weights of a trained estimator to a new network.
 
     Heads are taken for targets with the name and the family (the classes, say) of a target of the
     trained one.
@@ -249,7 +249,7 @@ def start_from(model: keras.Model, task: Task, inputs: Inputs, start: Any) -> di
 
 
 def describe_origin(origin: dict[str, Any]) -> dict[str, str]:
-    """Origin of a network as facts for a reader."""
+    """Describe the origin of a network."""
     facts = [f"{len(origin['taken'])} layers taken"]
     if origin["adapted"]:
         facts.append(f"adapted to other bands or scalars: {', '.join(origin['adapted'])}")
@@ -276,7 +276,7 @@ def read_network(folder: Path) -> keras.Model:
         raise _unreadable(folder, f"{path.name} is {'damaged' if path.is_file() else 'missing'}")
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
-    # What Keras raises on a damaged file depends on the byte.
+    # Keras can raise almost any exception on a damaged file.
     except Exception as error:
         raise _unreadable(folder, f"{type(error).__name__}: {error}") from error
 

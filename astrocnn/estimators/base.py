@@ -1,4 +1,4 @@
-"""The contract of an estimator, and what all estimators share: validation of arrays, files."""
+"""The estimator interface, and shared helpers: validation of arrays, files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 ABOUT = "estimator.json"
-"""File of a saved estimator that says of which kind it is."""
+"""File of a saved estimator that names its kind."""
 
 
 BLOCK = 64
@@ -51,11 +51,11 @@ class Estimator(Protocol):
 
     @property
     def task(self) -> Task:
-        """What is predicted."""
+        """The task."""
 
     @property
     def inputs(self) -> Inputs:
-        """What goes in."""
+        """The inputs."""
 
     @property
     def precision(self) -> str:
@@ -63,7 +63,7 @@ class Estimator(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the fitted parameters: equal for estimators that predict alike."""
+        """Digest of the fitted parameters: equal for estimators with equal predictions."""
 
     @property
     def facts(self) -> dict[str, str]:
@@ -103,7 +103,7 @@ class Estimator(Protocol):
         seed: int = 0,
         views: str = "one",
     ) -> dict[str, NDArray[np.float32]]:
-        """Predict objects, each by itself: no result depends on what else is predicted with it.
+        """Predict objects, independently of the other objects of the batch.
 
         Parameters
         ----------
@@ -129,13 +129,13 @@ class Estimator(Protocol):
         Raises
         ------
         InputsError
-            If the images or scalars are of another shape than the inputs say.
+            If the images or scalars do not have the shape of the inputs.
         ModelError
             If draws are requested and the estimator has none, or too few.
         """
 
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Write a folder that exists whole or not at all."""
+        """Write a folder atomically."""
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> Estimator:
@@ -145,7 +145,7 @@ class Estimator(Protocol):
 def compute_features(
     estimator: Any, images: Any, scalars: Any, layer: str | None
 ) -> NDArray[np.float32]:
-    """Features of an estimator that may have none.
+    """Compute features; raise for an estimator without any.
 
     Raises
     ------
@@ -160,12 +160,12 @@ def compute_features(
             received=type(estimator).__name__,
             hint="intermediate features exist for networks only",
         )
-    found: NDArray[np.float32] = measure(images, scalars, **chosen)
-    return found
+    features: NDArray[np.float32] = measure(images, scalars, **chosen)
+    return features
 
 
 def validate_draws(draws: int, views: str) -> None:
-    """Refuse a negative number of draws, and views that do not exist.
+    """Raise for a negative number of draws or unknown views.
 
     Raises
     ------
@@ -264,14 +264,14 @@ def validate_arrays(
             raise InputsError("This model takes no scalars.", received="scalars")
         return images, None
     expected_scalars = (len(images), len(inputs.scalars))
-    given = None if scalars is None else np.ascontiguousarray(scalars, dtype=np.float32)
-    if given is None or given.shape != expected_scalars:
+    values = None if scalars is None else np.ascontiguousarray(scalars, dtype=np.float32)
+    if values is None or values.shape != expected_scalars:
         raise InputsError(
             "This model needs scalars" + (" beside the images." if inputs.bands else "."),
-            received="none" if given is None else f"shape {given.shape}",
+            received="none" if values is None else f"shape {values.shape}",
             allowed=f"shape {expected_scalars}: {', '.join(inputs.scalars)}",
         )
-    return images, given
+    return images, values
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""An estimator whose samples are recalibrated."""
+"""An estimator with recalibrated samples."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Calibrated:
 
     @property
     def task(self) -> Task:
-        """What is predicted, with the families that the remaps give."""
+        """The task, with the families of the remapped samples."""
         task = self.estimator.task
         targets = tuple(
             replace(t, family=self.remaps[t.name].family(t.family)) if t.name in self.remaps else t
@@ -75,12 +75,12 @@ class Calibrated:
 
     @property
     def inputs(self) -> Inputs:
-        """From what."""
+        """The inputs."""
         return self.estimator.inputs
 
     @property
     def precision(self) -> str:
-        """That of the estimator."""
+        """Precision of the estimator."""
         return self.estimator.precision
 
     @property
@@ -94,7 +94,7 @@ class Calibrated:
 
     @property
     def facts(self) -> dict[str, str]:
-        """Those of the estimator, and what remaps it."""
+        """Facts of the estimator, and its remaps."""
         remaps = [f"{type(remap).__name__} of {name}" for name, remap in self.remaps.items()]
         return {**self.estimator.facts, "Calibration": ", ".join(remaps) or "none"}
 
@@ -105,9 +105,9 @@ class Calibrated:
         validation: NDArray[np.integer] | None = None,
         **options: Any,
     ) -> Calibrated:
-        """Train the estimator anew and forget the remaps, which belonged to what it was before.
+        """Train the estimator again and drop the remaps, which belong to the previous fit.
 
-        `astrocnn.calibration.calibrate` makes new ones from what it says of validation objects.
+        `astrocnn.calibration.calibrate` fits new ones on predictions of validation objects.
 
         Parameters
         ----------
@@ -181,6 +181,6 @@ ESTIMATOR = Calibrated
 
 
 def example(task: Task, inputs: Inputs) -> Calibrated:
-    """A small one for the contract tests."""
+    """A small instance for the contract tests."""
     inside = plugins.load_module("astrocnn.estimators", "classical")
     return Calibrated(inside.example(task, inputs), {})

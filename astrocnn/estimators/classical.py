@@ -1,4 +1,4 @@
-"""Classical methods as estimators: neighbors, trees, lines, kernels, on columns and features."""
+"""Classical methods as estimators, on catalogue columns and image features."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = ["ESTIMATOR", "METHODS", "ClassicalEstimator", "example"]
 
 _FILE = "model.skops"
 _BLOCK = 512
-# Images that features learn from: they stand in memory together.
+# Images on which feature families are fitted, all in memory.
 _FEATURE_ROWS = 1000
 
 
@@ -162,7 +162,7 @@ class ClassicalEstimator:
         train: NDArray[np.integer],
         validation: NDArray[np.integer] | None = None,
     ) -> ClassicalEstimator:
-        """Fit each target on the rows that have its label, all scalars and all features.
+        """Fit each target on the rows with its label, all scalars and all features.
 
         Parameters
         ----------
@@ -186,8 +186,8 @@ class ClassicalEstimator:
         rows, inputs = select_with_scalars(shards, self.inputs, train)
         scalars = shards.scalars(inputs.scalars)[rows] if inputs.scalars else None
         if self._features.needs_images:
-            some = np.random.default_rng(self.seed).permutation(rows)[:_FEATURE_ROWS]
-            self._features.fit(shards.images(np.sort(some)), self.seed)
+            subset = np.random.default_rng(self.seed).permutation(rows)[:_FEATURE_ROWS]
+            self._features.fit(shards.images(np.sort(subset)), self.seed)
         measured = self._measure(shards, rows, scalars)
         self._features.fit_scale(measured)
         x = self._join(inputs, scalars, measured)
@@ -211,12 +211,12 @@ class ClassicalEstimator:
     def _measure(
         self, shards: Shards, rows: NDArray[np.int64], scalars: NDArray[np.floating] | None
     ) -> NDArray[np.float32]:
-        """Features of rows of shards, a block of images in memory at a time."""
+        """Compute features of rows of shards, one block of images in memory at a time."""
         parts = []
         for start in range(0, max(len(rows), 1) if self._features.parts else 0, _BLOCK):
             block = slice(start, start + _BLOCK)
-            some = None if scalars is None else scalars[block].astype(np.float32)
-            parts.append(self._features.measure(shards.images(rows[block]), some))
+            block_scalars = None if scalars is None else scalars[block].astype(np.float32)
+            parts.append(self._features.measure(shards.images(rows[block]), block_scalars))
         return np.concatenate(parts) if parts else np.empty((len(rows), 0), np.float32)
 
     def _join(
@@ -245,15 +245,15 @@ class ClassicalEstimator:
         """
         self._require_trained()
         validate_draws(draws, views)
-        stack, given = validate_arrays(self.inputs, images, scalars)
+        stack, scalar_values = validate_arrays(self.inputs, images, scalars)
         if views == "one" or not self._features.parts:
-            return self._predict(self._compute_x(stack, given), draws, seed)
-        # Reflections change a handedness; the first four views are the rotations.
+            return self._predict(self._compute_x(stack, scalar_values), draws, seed)
+        # Reflections change handedness; the first four views are the rotations.
         n_views = 4 if self.task.sensitive_to else 8
         total: dict[str, NDArray[np.float32]] = {}
         for view in islice(get_d4_views(stack), n_views):
-            turned = self._compute_x(np.ascontiguousarray(view), given)
-            for name, values in self._predict(turned, draws, seed).items():
+            x = self._compute_x(np.ascontiguousarray(view), scalar_values)
+            for name, values in self._predict(x, draws, seed).items():
                 total[name] = total[name] + values if name in total else values
         return {name: values / np.float32(n_views) for name, values in total.items()}
 
@@ -286,7 +286,7 @@ class ClassicalEstimator:
             return out
 
         def piece(rows: NDArray[np.intp]) -> dict[str, NDArray[np.float32]]:
-            # Blocks of one size, for the last bits of linear algebra depend on it.
+            # Blocks of one size, because the last bits of linear algebra depend on it.
             return evaluate_in_blocks(block, {"x": x[rows]}, block=_BLOCK)
 
         pieces = [good[start : start + _BLOCK] for start in range(0, len(good), _BLOCK)]
@@ -410,7 +410,7 @@ def _read_states(path: Path, trusted: tuple[str, ...]) -> dict[str, Any]:
         unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted))
         if not unknown:
             return dict(skops.io.load(path, trusted=list(trusted)))
-    # What comes of a damaged file depends on the byte.
+    # A damaged file can raise almost any exception.
     except Exception as error:
         raise ModelError(
             f"The fitted method cannot be read from '{path}'.",
@@ -429,6 +429,6 @@ ESTIMATOR = ClassicalEstimator
 
 
 def example(task: Task, inputs: Inputs) -> ClassicalEstimator:
-    """A small one for the contract tests, on the scalars beside the images."""
+    """A small instance for the contract tests, on scalars."""
     only = Inputs((), 0, scalars=inputs.scalars or ("peak", "area"))
     return ClassicalEstimator(task, only, "random_forest", options={"trees": 50})

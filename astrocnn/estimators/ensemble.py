@@ -31,7 +31,7 @@ __all__ = ["ESTIMATOR", "Ensemble", "example"]
 
 
 class Ensemble:
-    """A deep ensemble: the predictive distribution is the mean over members, and their draws.
+    """A deep ensemble: the predictive distribution is the mean over members and draws.
 
     Members differ in their seed, hence in initial weights, order of the training data,
     augmentation and dropout; they share task and inputs, normalization included.  What they
@@ -58,9 +58,10 @@ class Ensemble:
             raise ModelError(
                 "An ensemble has several members.", received=len(self.members), allowed="2 or more"
             )
-        for what in ("task", "inputs"):
-            if any(getattr(m, what) != getattr(self.members[0], what) for m in self.members[1:]):
-                raise ModelError(f"The members of an ensemble must have the same {what}.")
+        for attribute in ("task", "inputs"):
+            first, *others = (getattr(m, attribute) for m in self.members)
+            if any(other != first for other in others):
+                raise ModelError(f"The members of an ensemble must have the same {attribute}.")
 
     @classmethod
     def of(
@@ -71,9 +72,9 @@ class Ensemble:
         *,
         members: int = 5,
         seed: int = 0,
-        **how: Any,
+        **options: Any,
     ) -> Ensemble:
-        """An ensemble of networks of one architecture.
+        """Build an ensemble of networks of one architecture.
 
         Parameters
         ----------
@@ -83,31 +84,31 @@ class Ensemble:
             How many.
         seed : int
             Of the first member; member k has seed + k.
-        **how
+        **options
             Further arguments of `KerasEstimator`.
         """
         return cls(
             [
-                KerasEstimator(task, inputs, architecture, seed=seed + k, **how)
+                KerasEstimator(task, inputs, architecture, seed=seed + k, **options)
                 for k in range(members)
             ]
         )
 
     @property
     def task(self) -> Task:
-        """What is predicted."""
+        """The task."""
         return self.members[0].task
 
     @property
     def inputs(self) -> Inputs:
-        """From what."""
+        """The inputs."""
         return self.members[0].inputs
 
     @property
     def precision(self) -> str:
         """``"bfloat16"`` if any member predicts in it on this machine, else ``"float32"``."""
-        found = {member.precision for member in self.members}
-        return "bfloat16" if "bfloat16" in found else "float32"
+        precisions = {member.precision for member in self.members}
+        return "bfloat16" if "bfloat16" in precisions else "float32"
 
     @property
     def fingerprint(self) -> str:
@@ -117,7 +118,7 @@ class Ensemble:
 
     @property
     def facts(self) -> dict[str, str]:
-        """How many members, and what each is."""
+        """Number of members, and the facts of one."""
         return {"Members": str(len(self.members)), **self.members[0].facts}
 
     def fit(
@@ -131,7 +132,7 @@ class Ensemble:
         start: Estimator | None = None,
         **options: Any,
     ) -> Ensemble:
-        """Train one member after another, all with the normalization that the first one measured.
+        """Train the members in turn, all with the normalization measured for the first one.
 
         Parameters
         ----------
@@ -146,7 +147,7 @@ class Ensemble:
         history_file : path, optional
             CSV of the first member; that of member k (from 1) has ``-k`` before its suffix.
         start : Estimator, optional
-            A trained network with whose weights all members begin, or an ensemble of as many, each
+            A trained network that initializes all members, or an ensemble of as many, each
             for one.  Members with one beginning have more in common, so that they disagree
             less where they are wrong.
         **options
@@ -206,13 +207,13 @@ class Ensemble:
         dict of str to ndarray of shape (max(draws, 1) * n_members, n, units)
             The first draw of each member in turn, then the second, and so on.
         """
-        found = [
+        samples = [
             member.sample(images, scalars, draws=draws, seed=seed + k, views=views)
             for k, member in enumerate(self.members)
         ]
-        joined = {name: np.stack([s[name] for s in found], axis=1) for name in found[0]}
+        joined = {name: np.stack([s[name] for s in samples], axis=1) for name in samples[0]}
         return {
-            name: values.reshape(len(values) * len(found), *values.shape[2:])
+            name: values.reshape(len(values) * len(samples), *values.shape[2:])
             for name, values in joined.items()
         }
 
@@ -260,7 +261,7 @@ ESTIMATOR = Ensemble
 
 
 def example(task: Task, inputs: Inputs) -> Ensemble:
-    """A small one for the contract tests, of members that learn fast."""
+    """A small instance for the contract tests, with two classical members."""
     inside = plugins.load_module("astrocnn.estimators", "classical")
     members = [inside.example(task, inputs) for _ in range(2)]
     for k, member in enumerate(members):

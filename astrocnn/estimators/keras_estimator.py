@@ -123,7 +123,7 @@ class KerasEstimator:
         self.inputs = inputs
         self.architecture = plugins.reference("architectures", self._leaf)
         self.options = options if isinstance(options, Options) else Options.from_dict(options or {})
-        self.asked_precision = precision
+        self.requested_precision = precision
         self.seed = seed
         self.origin_: dict[str, Any] | None = None
         self._initial: tuple[keras.Model, Any] | None = None
@@ -133,8 +133,8 @@ class KerasEstimator:
     @property
     def precision(self) -> str:
         """Arithmetic of predictions on this machine: ``"float32"`` or ``"bfloat16"``."""
-        if self.asked_precision != "auto":
-            return self.asked_precision
+        if self.requested_precision != "auto":
+            return self.requested_precision
         good = getattr(self, "bfloat16_change_", np.inf) < BFLOAT16_TOLERANCE
         return "bfloat16" if good and has_fast_bfloat16() else "float32"
 
@@ -188,7 +188,7 @@ class KerasEstimator:
         history_file: str | os.PathLike[str] | None = None,
         callbacks: Sequence[Any] = (),
     ) -> KerasEstimator:
-        """Build the network and train it; it ends with the weights of its best epoch.
+        """Build the network and train it; the weights of the best epoch are kept.
 
         Parameters
         ----------
@@ -206,7 +206,7 @@ class KerasEstimator:
         balance : bool
             Whether rare classes count as much as common ones.
         start : KerasEstimator, optional
-            A trained one of the same architecture, with whose weights this one begins: see
+            A trained one of the same architecture that initializes the weights: see
             `astrocnn.models.transfer_weights`.  Heads of other targets, and of targets with other
             classes, begin at random.  Of the rest nothing is carried over: the normalization is
             measured anew unless the inputs have one, and so is a calibration.
@@ -224,8 +224,8 @@ class KerasEstimator:
         KerasEstimator
             Itself.
         """
-        # Workers can only be joined before TensorFlow is used, so they come first.
-        where = get_strategy(strategy) if isinstance(strategy, str) else strategy
+        # Workers can only join before TensorFlow is used.
+        distribution = get_strategy(strategy) if isinstance(strategy, str) else strategy
         train, self.inputs = select_with_scalars(shards, self.inputs, train)
         if validation is not None:
             validation, _ = select_with_scalars(shards, self.inputs, validation)
@@ -238,9 +238,9 @@ class KerasEstimator:
         self.origin_ = None if start is None else start_from(model, self.task, self.inputs, start)
         shares = {} if start is None else dict.fromkeys(get_body_layers(model), rate)
         common = {"shards": shards, "task": self.task, "inputs": self.inputs}
-        held_out = None
+        validation_data = None
         if validation is not None and len(validation):
-            held_out = build_dataset(rows=validation, batch_size=256, **common)
+            validation_data = build_dataset(rows=validation, batch_size=256, **common)
         targets = self.task.targets
         trained, auxiliary = add_auxiliary_heads(model, self.task, self.options, self._leaf)
         importance = {t.name: t.weight for t in targets}
@@ -258,7 +258,7 @@ class KerasEstimator:
                 seed=self.seed,
                 **common,
             ),
-            held_out,
+            validation_data,
             objective=Objective(
                 {t.name: t.family.loss for t in targets},
                 loss_weights=importance,
@@ -270,7 +270,7 @@ class KerasEstimator:
             optimizer=optimizer,
             early_stopping=patience,
             callbacks=callbacks,
-            strategy=where,
+            strategy=distribution,
             precision=precision,
             backup=None if backup is None else Backup(backup, origin),
             history_file=history_file,
@@ -282,8 +282,8 @@ class KerasEstimator:
         self._adopt(model)
         self.history_: History = history
         self.bfloat16_change_ = np.inf
-        if self.asked_precision == "auto" and bfloat16_works():
-            rows = (train if held_out is None else np.asarray(validation))[:_VALIDATION_ROWS]
+        if self.requested_precision == "auto" and bfloat16_works():
+            rows = (train if validation_data is None else np.asarray(validation))[:_VALIDATION_ROWS]
             scalars = shards.scalars(self.inputs.scalars)[rows] if self.inputs.scalars else None
             images = shards.images(rows) if self.inputs.bands else np.empty((len(rows), 0, 0, 0))
             self.bfloat16_change_ = compute_rounding_change(
@@ -292,7 +292,7 @@ class KerasEstimator:
         return self
 
     def describe_start(self, start: KerasEstimator) -> dict[str, str]:
-        """What a `fit` with this start would take of its weights, in words; nothing is trained.
+        """Describe which weights a `fit` with this start would transfer; nothing is trained.
 
         Raises
         ------
@@ -302,10 +302,10 @@ class KerasEstimator:
         return describe_origin(start_from(self._untrained(), self.task, self.inputs, start))
 
     def _untrained(self) -> keras.Model:
-        """A network with initial weights: the one of `network`, if it was not used yet."""
+        """A network with initial weights: that of `network`, if it is unused."""
         if self._initial is not None:
             (model, state), self._initial = self._initial, None
-            # Whatever is initialized next gets the numbers that follow those of the network.
+            # Later initializers continue the random sequence of the network.
             random.setstate(state)
             return model
         keras.utils.set_random_seed(self.seed)
@@ -320,7 +320,7 @@ class KerasEstimator:
 
     @property
     def network(self) -> keras.Model:
-        """The network: trained, or before `fit` with the weights that it begins with."""
+        """The network: trained, or with its initial weights before `fit`."""
         if hasattr(self, "model_"):
             return self.model_
         if self._initial is None:
@@ -374,7 +374,7 @@ class KerasEstimator:
         *,
         layer: str | None = None,
     ) -> NDArray[np.float32]:
-        """What the network makes of objects on the way to its answers.
+        """Features: outputs of an intermediate layer.
 
         Without dropout, and in the precision of predictions; no row depends on another.
 
@@ -405,12 +405,12 @@ class KerasEstimator:
         return self._features[key].compute(images, scalars)
 
     def drawing(self, draws: int = 20, seed: int = 0) -> keras.Model:
-        """The network as one that answers with its draws, for methods that look inside.
+        """The network as a Monte-Carlo dropout sampler, for attribution methods.
 
         Parameters
         ----------
         draws, seed
-            As for `sample`, whose draws they are.
+            As for `sample`.
 
         Returns
         -------
@@ -452,7 +452,7 @@ class KerasEstimator:
             "kind": "keras_estimator",
             "architecture": self.architecture,
             "options": asdict(self.options),
-            "precision": self.asked_precision,
+            "precision": self.requested_precision,
             "bfloat16_change": change if np.isfinite(change) else None,
             "seed": self.seed,
             "origin": self.origin_,
@@ -500,7 +500,7 @@ class KerasEstimator:
 
 
 def _accuracy(encoded: Any, raw: Any) -> Any:
-    """1 for each object whose most probable class is the labelled one."""
+    """1 for each object whose most probable class is the label."""
     ops = keras.ops
     if raw.shape[-1] == 1:
         hit = ops.equal(raw[:, 0] > 0, encoded[:, 0] > 0.5)
@@ -528,5 +528,5 @@ ESTIMATOR = KerasEstimator
 
 
 def example(task: Task, inputs: Inputs) -> KerasEstimator:
-    """A small one for the contract tests."""
+    """A small instance for the contract tests."""
     return KerasEstimator(task, inputs, "lenet", options={"head_dropout": 0.3})

@@ -1,4 +1,4 @@
-"""Predictions at the scale of a catalogue: the resumable engine and the FITS table."""
+"""Prediction of whole catalogues: the resumable engine and the FITS table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunks of a catalogue: which rows each holds, and their files until they are merged.
+"""Chunks of a catalogue: their rows, and their files until they are merged.
 
 A plan is a pure function of the catalogue, the images, the model and the options.  Its
 fingerprint names it; a chunk that carries another one belongs to another prediction.
@@ -29,7 +29,7 @@ from astrocnn.prediction.table_writer import TableWriter
 __all__ = [
     "Plan",
     "exists",
-    "fingerprint_of",
+    "read_fingerprint",
     "is_finished",
     "merge",
     "parse_worker",
@@ -126,7 +126,7 @@ def parse_worker(text: str) -> tuple[int, int]:
 
 
 def validate_worker(i: int, n: int) -> None:
-    """Refuse a worker that is not one of 1 to n."""
+    """Raise if the worker is not in 1 to n."""
     if not 1 <= i <= n:
         raise _invalid_worker(f"{i}/{n}")
 
@@ -139,8 +139,8 @@ def _invalid_worker(received: str) -> PredictionError:
     )
 
 
-def fingerprint_of(path: Path) -> str | None:
-    """Fingerprint of the prediction that a file belongs to; None if it is none of ours."""
+def read_fingerprint(path: Path) -> str | None:
+    """Read the fingerprint of the prediction in a file; None for any other file."""
     try:
         return str(fits.getheader(path, 0)["FPRINT"])
     except (OSError, LookupError, ValueError, TypeError, fits.VerifyError):
@@ -148,8 +148,8 @@ def fingerprint_of(path: Path) -> str | None:
 
 
 def is_finished(out: Path, plan: Plan) -> bool:
-    """Whether the table of a plan is there, with every byte as it was written."""
-    return out.is_file() and fingerprint_of(out) == plan.fingerprint and is_intact(out)
+    """Whether the table of a plan exists and is intact."""
+    return out.is_file() and read_fingerprint(out) == plan.fingerprint and is_intact(out)
 
 
 def write(plan: Plan, folder: Path, chunk: int, predicted: ChunkPrediction, layout: Layout) -> None:
@@ -164,7 +164,7 @@ def write(plan: Plan, folder: Path, chunk: int, predicted: ChunkPrediction, layo
 
 
 def exists(plan: Plan, folder: Path, chunk: int) -> bool:
-    """Whether the file of a chunk is there; one that was damaged since is not.
+    """Whether the file of a chunk exists and is intact.
 
     Raises
     ------
@@ -174,15 +174,15 @@ def exists(plan: Plan, folder: Path, chunk: int) -> bool:
     path = plan.path(folder, chunk)
     if not path.is_file():
         return False
-    found = fingerprint_of(path)
-    if is_intact(path) and found == plan.fingerprint:
+    fingerprint = read_fingerprint(path)
+    if is_intact(path) and fingerprint == plan.fingerprint:
         return True
-    if found is None and _is_fits(path):
+    if fingerprint is None and _is_fits(path):
         raise PredictionError(
             f"'{path}' is not a chunk of a prediction; it is not replaced.",
             hint="write to another --out, or move that file elsewhere",
         )
-    if found not in (None, plan.fingerprint) and is_intact(path):
+    if fingerprint not in (None, plan.fingerprint) and is_intact(path):
         raise PredictionError(
             f"{folder} holds chunks of another prediction (model, catalogue, images or draws).",
             received=path.name,
@@ -207,7 +207,7 @@ def merge(
     layout: Layout,
     cards: Sequence[tuple[str, object, str]],
 ) -> None:
-    """Write the table from all chunks, in the order of the catalogue."""
+    """Merge all chunks into the table, in the order of the catalogue."""
     own = catalog.role_columns()
     images = [plane.image() for plane in layout.planes]
     tables = {name: grid for plane in layout.planes for name, grid in plane.grid().items()}
@@ -221,7 +221,7 @@ def merge(
             writer.put(rows, {fits_name(name): column[rows] for name, column, _ in own})
         for chunk in range(len(plan)):
             path = plan.path(folder, chunk)
-            if fingerprint_of(path) != plan.fingerprint:
+            if read_fingerprint(path) != plan.fingerprint:
                 raise PredictionError(
                     "A chunk changed while the chunks were being merged.",
                     received=str(path),
@@ -250,7 +250,7 @@ def remove(plan: Plan, folder: Path) -> None:
     """Remove the chunks of a finished table, and their folder if nothing else is in it."""
     for chunk in range(len(plan)):
         plan.path(folder, chunk).unlink(missing_ok=True)
-    # Another worker may have removed it, and what a user keeps there stays.
+    # Another worker may have removed it already; files of the user are kept.
     with suppress(OSError):
         remove_leftovers(folder, "part-*.fits")
         folder.rmdir()

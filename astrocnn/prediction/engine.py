@@ -1,4 +1,4 @@
-"""Prediction at the scale of a catalogue: bounded memory, resumable, N rows in and N rows out.
+"""Prediction of whole catalogues: bounded memory, resumable, one output row per input row.
 
 The catalogue is divided into chunks, which are computed one after another and kept as FITS files
 that exist whole or not at all; what exists is done.  Any number of workers can share the chunks
@@ -162,7 +162,7 @@ def predict(
 
 
 def _read_ahead(source: Source, plan: Plan, missing: list[int]) -> Iterator[tuple[int, Cutouts]]:
-    """Read the images of the next chunk while this one is being predicted."""
+    """Read the images of the next chunk while the current one is predicted."""
     with ThreadPoolExecutor(1) as reader:
         upcoming = None
         for chunk, following in zip(missing, [*missing[1:], None], strict=False):
@@ -174,8 +174,8 @@ def _read_ahead(source: Source, plan: Plan, missing: list[int]) -> Iterator[tupl
 
 
 def _refuse_to_replace(out: Path) -> None:
-    """Predictions may be made anew; anything else of that name may be someone's only copy."""
-    if out.exists() and chunks.fingerprint_of(out) is None:
+    """Raise if `out` exists and is no table of predictions."""
+    if out.exists() and chunks.read_fingerprint(out) is None:
         raise PredictionError(
             f"'{out}' exists and is not a table of predictions; it is not replaced.",
             hint="write to another --out, or remove it first",
@@ -183,14 +183,14 @@ def _refuse_to_replace(out: Path) -> None:
 
 
 def _warn_of_escapes(ids: np.ndarray) -> None:
-    """FITS holds ASCII only; other characters of an identifier are kept, but as escapes."""
+    """Warn of non-ASCII identifiers, which FITS can hold only as escapes."""
     column = Column.like("id", ids)
     if column.escaped:
-        strange = [name for name in ids.tolist() if not (name.isascii() and name.isprintable())]
-        example = column.encode(np.array(strange[:1]), 1)[0].decode()
+        escaped = [name for name in ids.tolist() if not (name.isascii() and name.isprintable())]
+        example = column.encode(np.array(escaped[:1]), 1)[0].decode()
         warnings.warn(
-            f"{len(strange)} identifiers are not plain ASCII and are written with backslash "
-            f"escapes: '{strange[0]}' as '{example}'.",
+            f"{len(escaped)} identifiers are not plain ASCII and are written with backslash "
+            f"escapes: '{escaped[0]}' as '{example}'.",
             CatalogWarning,
             stacklevel=3,
         )

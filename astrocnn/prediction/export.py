@@ -1,4 +1,4 @@
-"""From the finished FITS table to CSV, Parquet and an ensemble of qp, block by block.
+"""Export of the FITS table to CSV, Parquet and a qp ensemble, block by block.
 
 References
 ----------
@@ -84,8 +84,8 @@ def to_parquet(
     Path
         `out`.
     """
-    with replacing(out) as temporary, open_densities(table) as found:
-        densities = {d.image.name: d for d in found.values()} if hdu == "PREDICTIONS" else {}
+    with replacing(out) as temporary, open_densities(table) as stored:
+        densities = {d.image.name: d for d in stored.values()} if hdu == "PREDICTIONS" else {}
         writer, start = None, 0
         for block in read_blocks(table, hdu, ROWS):
             names = [*block.colnames, *densities]
@@ -148,12 +148,12 @@ def to_qp(
             "Ensembles are written with qp, which is not installed.",
             hint="pip install 'astrocnn[photoz]'",
         ) from error
-    with replacing(out) as temporary, open_densities(table) as found:
-        densities = select_densities(found, target, table)
+    with replacing(out) as temporary, open_densities(table) as stored:
+        densities = select_densities(stored, target, table)
         n, start = len(densities), 0
         if n == 0:
             raise PredictionError(f"'{table}' has no rows, and qp knows no empty ensemble.")
-        # HDF5 locks its files itself, so that the file must be its own.
+        # HDF5 locks its files itself, so it needs a file of its own.
         temporary.unlink()
         groups = file = None
         for block in read_blocks(table, "PREDICTIONS", QP_ROWS):
@@ -174,7 +174,7 @@ def to_qp(
 
 
 def _lists(values: np.ndarray) -> Any:
-    """Rows as lists, a row of NaN as a missing one."""
+    """Convert rows to lists, and rows of NaN to missing values."""
     return pa.FixedSizeListArray.from_arrays(
         pa.array(values.reshape(-1)), values.shape[1], mask=pa.array(np.isnan(values[:, 0]))
     )
@@ -197,7 +197,7 @@ def _flat_columns(block: Table) -> Iterator[tuple[str, Any]]:
         flat = values.reshape(len(values), -1)
         gone = mask.reshape(len(values), -1)
         if values.dtype.kind == "f":
-            # Java readers, TOPCAT among them, take the word "nan" for text.
+            # Java readers such as TOPCAT read "nan" as text.
             gone = gone | np.isnan(flat)
         for i in range(flat.shape[1]):
             label = name if values.ndim == 1 else f"{name}_{i}"
@@ -217,7 +217,7 @@ def _ancillary(block: Table) -> dict[str, np.ndarray]:
 
 
 def _plain(column: Any) -> np.ndarray:
-    """Values without a mask: HDF5 has none; what stands for a missing integer stays."""
+    """Remove masks, which HDF5 lacks; placeholders of missing integers stay."""
     values = np.ma.getdata(column)
     if values.dtype.kind == "U":
         return np.strings.encode(values, "utf-8")

@@ -1,4 +1,4 @@
-"""Headers and checksums of a table of predictions: astropy's, completed where it has nothing.
+"""Headers and checksums of a table of predictions, beyond what astropy provides.
 
 References
 ----------
@@ -112,8 +112,8 @@ def build_table_header(
         )
     header["NAXIS2"] = n_rows
     for number, column in enumerate(columns, start=1):
-        last = _last_card_of(header, number)
-        # Cards of a column stand together, so that a reader of the header finds them.
+        last = _get_last_card(header, number)
+        # Keep the cards of a column together, for readability.
         for keyword, text in (("TUCD", column.ucd), ("TCOMM", column.description)):
             if text:
                 _set_card(header, f"{keyword}{number}", text, "", after=last)
@@ -122,7 +122,7 @@ def build_table_header(
 
 
 def validate_ucds(columns: Sequence[Column]) -> None:
-    """Refuse UCDs that are not of the controlled vocabulary.
+    """Raise for UCDs outside the controlled vocabulary.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def build_image_header(image: TableImage, plane: Column, n_rows: int) -> fits.He
 
 
 def build_extra_table(name: str, columns: Mapping[str, Any]) -> bytes:
-    """A small table extension, whole."""
+    """Bytes of a small table extension."""
     declared = [Column.like(key, np.asanyarray(value)) for key, value in columns.items()]
     rows = len(next(iter(columns.values())))
     data = np.empty(rows, dtype=[(c.name, c.stored) for c in declared])
@@ -183,7 +183,7 @@ def write_checksums(header: fits.Header, data: int) -> None:
     header["CHECKSUM"] = encode_sum(total)
 
 
-def _last_card_of(header: fits.Header, number: int) -> str:
+def _get_last_card(header: fits.Header, number: int) -> str:
     present = [
         f"{k}{number}"
         for k in ("TTYPE", "TFORM", "TUNIT", "TNULL", "TDIM")
@@ -192,7 +192,7 @@ def _last_card_of(header: fits.Header, number: int) -> str:
     return max(present, key=header.index)
 
 
-def _set_card(header: fits.Header, keyword: str, value: Any, comment: str, **where: str) -> None:
+def _set_card(header: fits.Header, keyword: str, value: Any, comment: str, **position: str) -> None:
     if isinstance(value, str):
         value = _ascii(value)
         if len(value.replace("'", "''")) > 68:
@@ -208,7 +208,7 @@ def _set_card(header: fits.Header, keyword: str, value: Any, comment: str, **whe
     comment = _ascii(comment)
     # Comments begin after column 30, or after the value.
     room = 77 - max(30, len(str(fits.Card(keyword, value)).rstrip()))
-    header.set(keyword, value, comment[: max(0, room)], **where)
+    header.set(keyword, value, comment[: max(0, room)], **position)
 
 
 def _validate_value(keyword: str, value: Any) -> Any:
@@ -226,7 +226,7 @@ def _validate_value(keyword: str, value: Any) -> Any:
 
 
 def _reserve_checksums(header: fits.Header) -> fits.Header:
-    """Room for the checksums, which are known only when the data are."""
+    """Reserve cards for the checksums, which are known only after the data."""
     header.set("CHECKSUM", "0" * 16, "checksum of this HDU")
     header.set("DATASUM", "0", "checksum of the data")
     return header
@@ -237,7 +237,7 @@ def _ascii(text: str) -> str:
 
 
 def is_intact(path: str | os.PathLike[str]) -> bool:
-    """Whether a file that `TableWriter` wrote still has every byte it was written with.
+    """Whether a file of `TableWriter` still matches its checksums.
 
     The sums of all HDUs are minus zero, so that of the whole file is as well: any flipped bit
     shows without a look at the headers.  What is cut off at the end of a block only shows in the
@@ -263,7 +263,7 @@ def is_intact(path: str | os.PathLike[str]) -> bool:
 
 
 def add_sums(first: int, second: int) -> int:
-    """Ones' complement sum of two numbers: what overflows 32 bits comes back at the bottom."""
+    """Ones' complement sum of two 32-bit numbers, with end-around carry."""
     total = first + second
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)
@@ -276,7 +276,7 @@ def compute_sum(data: bytes) -> int:
 
 
 def compute_file_sum(stream: BinaryIO, start: int, length: int) -> int:
-    """Sum of a stretch of a file, reading one block at a time."""
+    """Sum of a byte range of a file, reading one block at a time."""
     total = 0
     stream.seek(start)
     while length:

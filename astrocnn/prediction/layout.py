@@ -1,4 +1,4 @@
-"""Which columns and extensions a table of predictions has, and what extras put into theirs."""
+"""Columns and extensions of a table of predictions, including those of extras."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Layout:
 
 
 def get_absent_values(extra: Extra) -> dict[str, np.ndarray]:
-    """What each column of an extra holds in a row without a prediction, as arrays of one value.
+    """Placeholders of the columns of an extra, as arrays of one value.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def get_absent_values(extra: Extra) -> dict[str, np.ndarray]:
 
 
 def compute_extra(extra: Extra, batch: Batch) -> dict[str, np.ndarray]:
-    """Columns of an extra, each of the type and length declared.
+    """Compute the columns of an extra, and validate their type and length.
 
     Raises
     ------
@@ -129,8 +129,8 @@ def compute_extra(extra: Extra, batch: Batch) -> dict[str, np.ndarray]:
     }
 
 
-def _cast_exactly(extra: Extra, name: str, given: Any, kind: np.dtype, count: int) -> np.ndarray:
-    values = np.asarray(given)
+def _cast_exactly(extra: Extra, name: str, raw: Any, kind: np.dtype, count: int) -> np.ndarray:
+    values = np.asarray(raw)
     if values.shape != (count,):
         raise _invalid(extra, name, f"shape {values.shape}", f"({count},)")
     if values.dtype.kind not in _KINDS[kind.kind]:
@@ -138,7 +138,7 @@ def _cast_exactly(extra: Extra, name: str, given: Any, kind: np.dtype, count: in
     if kind.kind == "f":
         return values.astype(kind)
     cast = values.astype(kind)
-    # numpy cuts a text and wraps an integer around without an error.
+    # numpy truncates text and wraps integers without an error.
     if not np.array_equal(cast, values):
         raise _invalid(extra, name, f"values of type {values.dtype} that do not fit", str(kind))
     return cast

@@ -1,4 +1,4 @@
-"""Prediction of some objects in memory: flags, samples, columns, extras, densities.
+"""Prediction of objects in memory: flags, samples, columns, extras, densities.
 
 The samples are the largest thing here (draws x rows x units), so they are made and summarized for
 a few rows at a time.  Every column is computed for each object by itself: the number of rows that
@@ -27,7 +27,7 @@ __all__ = ["ChunkPrediction", "predict_chunk", "predict_objects", "stack_scalars
 SAMPLE_BYTES = 64 * 1024**2
 """Samples in memory at a time [bytes]; their summaries take a few times as much."""
 
-# Until the first samples are there, this many members of an ensemble are allowed for.
+# Number of ensemble members assumed until the first samples exist.
 _MEMBERS = 16
 
 
@@ -115,7 +115,7 @@ def predict_chunk(
         for extra in extras:
             computed.update(compute_extra(extra, batch))
         for name, values in computed.items():
-            # Text may be longer than the value of an absent one.
+            # Text may be longer than its placeholder.
             kind = np.promote_types(columns[name].dtype, values.dtype)
             columns[name] = columns[name].astype(kind, copy=False)
             columns[name][rows] = values
@@ -145,7 +145,7 @@ def _iterate_batches(
     seed: int,
     views: str,
 ) -> Iterator[tuple[Batch, np.ndarray]]:
-    """Predicted objects and their rows, few enough at a time."""
+    """Iterate over predicted objects and their rows in blocks of bounded memory."""
     width = 4 * sum(_sample_width(target.family) for target in estimator.task.targets)
     count = max(1, SAMPLE_BYTES // (_MEMBERS * max(draws, 1) * width))
     while usable.size:
@@ -160,13 +160,13 @@ def _iterate_batches(
 
 
 def _sample_width(family: Family) -> int:
-    """Numbers that one sample of one object takes while it is summarized."""
+    """Number of values held per sample and object while it is summarized."""
     bins = len(family.edges) - 1 if isinstance(family, QuantityFamily) else 0
     return max(family.units, bins)
 
 
 def _validate_samples(samples: dict[str, np.ndarray], task: Task, n: int) -> int:
-    """How many samples there are of each object."""
+    """Number of samples per object."""
     shapes = {name: np.shape(values) for name, values in samples.items()}
     count = next(iter(shapes.values()), (0,))[0]
     expected = {t.name: (count, n, t.family.units) for t in task.targets}
@@ -180,7 +180,7 @@ def _validate_samples(samples: dict[str, np.ndarray], task: Task, n: int) -> int
 
 
 def _compute_absent(task: Task, extras: Sequence[Extra]) -> dict[str, np.ndarray]:
-    """What each column holds in a row without a prediction, as arrays of one value."""
+    """Placeholder of each column for rows without a prediction, as arrays of one value."""
     # Two draws: the spread of a single one is zero, even where it is missing.
     missing = {
         t.name: np.full((2, 1, t.family.units), np.nan, dtype=np.float32) for t in task.targets

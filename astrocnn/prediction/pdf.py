@@ -93,7 +93,7 @@ class DensityPlane:
         )
 
     def grid(self) -> dict[str, dict[str, Column]]:
-        """The extension that explains the numbers of `image`, by EXTNAME."""
+        """The extension that describes the numbers of `image`, by EXTNAME."""
         about = {
             "center": "Center of the bin",
             "low": "Lower edge of the bin",
@@ -146,7 +146,7 @@ class DensityPlane:
         return stored, compute_largest_error(form, masses, stored[known], edges)
 
     def empty(self, n: int) -> NDArray:
-        """What is stored for objects without a prediction."""
+        """Placeholder for objects without a prediction."""
         form = FORMS[self.form]
         width = form.width(len(self.edges) - 1)
         return np.full((n, width), np.nan if form.blank is None else form.blank, form.dtype)
@@ -164,7 +164,7 @@ class DensityPlane:
 
 
 def build_planes(task: Task, form: str) -> tuple[DensityPlane, ...]:
-    """The densities a task can tell, in a form.
+    """Build the density planes of a task, in a storage form.
 
     Parameters
     ----------
@@ -202,14 +202,14 @@ def build_planes(task: Task, form: str) -> tuple[DensityPlane, ...]:
                 f"The bins of target '{target.name}' are not equal.",
                 allowed=f"edges in equal steps from {family.low} to {family.high}",
             )
-    alone = len(targets) == 1
+    single = len(targets) == 1
     return tuple(
-        DensityPlane(t, "PDF" if alone else f"PDF_{t.prefix.upper()}", form) for t in targets
+        DensityPlane(t, "PDF" if single else f"PDF_{t.prefix.upper()}", form) for t in targets
     )
 
 
 def round_up(value: float) -> float:
-    """A bound in two digits.
+    """Round a bound up to two digits.
 
     >>> round_up(1.234e-5)
     1.3e-05
@@ -271,7 +271,7 @@ class StoredDensities:
 
 @contextmanager
 def open_densities(path: str | os.PathLike[str]) -> Iterator[dict[str, StoredDensities]]:
-    """Open a table of predictions; its densities by target, none where it has none."""
+    """Open the densities of a table of predictions, by target; empty if there are none."""
     # Blank integers are recognized here, so astropy must not scale them.
     with fits.open(Path(path), memmap=True, do_not_scale_image_data=True) as hdus:
         images = [unit for unit in hdus if "PDFFORM" in unit.header]
@@ -279,37 +279,37 @@ def open_densities(path: str | os.PathLike[str]) -> Iterator[dict[str, StoredDen
 
 
 def select_densities(
-    found: Mapping[str, StoredDensities], target: str | None, path: str | os.PathLike[str]
+    stored: Mapping[str, StoredDensities], target: str | None, path: str | os.PathLike[str]
 ) -> StoredDensities:
-    """The densities of one target; the target can be left out where there is only one.
+    """Select the densities of one target; it is optional if there is only one.
 
     Raises
     ------
     PredictionError
         If there are none, or several and none is named.
     """
-    if not found:
+    if not stored:
         raise PredictionError(
             f"'{path}' holds no predictive densities.",
             hint="predict again with pdf='float32', 'int16' or 'quantiles'",
         )
-    if target is None and len(found) == 1:
-        return next(iter(found.values()))
-    if target is None or target not in found:
+    if target is None and len(stored) == 1:
+        return next(iter(stored.values()))
+    if target is None or target not in stored:
         raise PredictionError(
             f"'{path}' holds the densities of several targets: name one."
             if target is None
             else f"'{path}' holds no density of target '{target}'.",
-            allowed=list(found),
-            hint=nearest(target or "", list(found)),
+            allowed=list(stored),
+            hint=nearest(target or "", list(stored)),
         )
-    return found[target]
+    return stored[target]
 
 
 def read_pdf(
     path: str | os.PathLike[str], target: str | None = None, rows: slice = slice(None)
 ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
-    """Read the predictive densities of a table of predictions, in whichever form they are.
+    """Read the predictive densities of a table of predictions, in any storage form.
 
     Parameters
     ----------
@@ -341,6 +341,6 @@ def read_pdf(
     >>> ids, z, density = read_pdf("predictions.fits")  # doctest: +SKIP
     >>> mean = (density * z).sum(axis=1) * (z[1] - z[0])  # doctest: +SKIP
     """
-    with open_densities(path) as found:
-        densities = select_densities(found, target, path)
+    with open_densities(path) as stored:
+        densities = select_densities(stored, target, path)
         return densities.ids(rows), densities.centers, densities.read(rows)

@@ -1,4 +1,4 @@
-"""How the masses of a density in equal bins are stored: the contract of a form, and three forms."""
+"""Storage forms of binned densities: the interface, and three forms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEVELS = np.array(
 
 
 class Form(ABC):
-    """One way to store a density.  Each row is stored by itself."""
+    """A storage form of densities.  Each row is stored independently."""
 
     dtype: ClassVar[str] = "float32"
     """Type of the stored numbers."""
@@ -31,7 +31,7 @@ class Form(ABC):
     """What the stored numbers are, for the header."""
 
     def width(self, n_bins: int) -> int:
-        """How many numbers are stored for one row."""
+        """Number of stored values per row."""
         return n_bins
 
     def scale(self, edges: NDArray[np.float64]) -> float | None:
@@ -39,7 +39,7 @@ class Form(ABC):
         return None
 
     def grid(self, edges: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """Columns of the table that explains the stored numbers, by name."""
+        """Columns of the table that describes the stored numbers, by name."""
         return {"center": (edges[:-1] + edges[1:]) / 2, "low": edges[:-1], "high": edges[1:]}
 
     @abstractmethod
@@ -112,7 +112,7 @@ class Quantiles(Form):
     sentence = "values below which lie the parts of the probability that the grid names"
 
     def width(self, n_bins: int) -> int:
-        """As many as there are levels."""
+        """Number of levels."""
         return LEVELS.size
 
     def grid(self, edges: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
@@ -165,16 +165,16 @@ def _step(edges: NDArray[np.float64]) -> float:
 
 
 def _interpolate(
-    where: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
+    points: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Value at each `where` of the line through (x, y) of each row; x never falls."""
-    found = np.empty((len(x), where.size))
+    """Interpolate (x, y) of each row linearly at `points`; x is non-decreasing."""
+    interpolated = np.empty((len(x), points.size))
     rows = np.arange(len(x))
-    for i, point in enumerate(where):
+    for i, point in enumerate(points):
         left = np.clip(np.sum(x <= point, axis=1) - 1, 0, x.shape[1] - 2)
         start, length = x[rows, left], x[rows, left + 1] - x[rows, left]
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(length > 0, (point - start) / length, 1.0)
         rise = y[rows, left + 1] - y[rows, left]
-        found[:, i] = y[rows, left] + np.clip(share, 0.0, 1.0) * rise
-    return found
+        interpolated[:, i] = y[rows, left] + np.clip(share, 0.0, 1.0) * rise
+    return interpolated

@@ -1,4 +1,4 @@
-"""What a prediction depends on: the facts behind its fingerprint and the cards of its header."""
+"""Provenance of a prediction: the values behind its fingerprint and the cards of its header."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COMMENTS = {
 
 @dataclass(frozen=True)
 class Provenance:
-    """Everything that the predicted numbers depend on.
+    """All inputs that determine the predicted numbers.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Provenance:
         }
 
     def facts(self) -> dict[str, object]:
-        """Plain values, which the fingerprint of the plan is computed from."""
+        """Plain values from which the fingerprint of the plan is computed."""
         scalars = stack_scalars(self.catalog, self.estimator.inputs.scalars)
         return {
             **self.identity,

@@ -1,4 +1,4 @@
-"""A catalogue divided by its predictions: selected objects, and the others with the reason."""
+"""Division of a catalogue into selected objects, and rejected ones with the reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NO_PREDICTION = UNUSABLE | Flag.BAND_MISSING
 
 @dataclass(frozen=True, eq=False)
 class SelectedCatalog:
-    """A catalogue divided in two.
+    """A catalogue divided into selected and rejected rows.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class SelectedCatalog:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many rows were rejected for each reason, the commonest first."""
+        """Number of rejected rows per reason, the most frequent first."""
         reasons, counts = np.unique(np.asarray(self.rejected["reason"], str), return_counts=True)
         order = np.argsort(-counts, kind="stable")
         return {str(reasons[i]): int(counts[i]) for i in order}
@@ -86,14 +86,19 @@ def select_objects(catalog: Catalog, predictions: Table) -> SelectedCatalog:
     matched = _match_rows(catalog, predictions)
     verdict = np.ma.filled(np.ma.asarray(predictions["selected"]), -1)[matched]
     flags = np.ma.filled(np.ma.asarray(predictions["flags"]), 0)[matched]
-    why = np.asarray(np.ma.filled(np.ma.asarray(predictions["rejected_for"]), ""))[matched]
-    why = np.char.decode(why, "ascii") if why.dtype.kind == "S" else why.astype(str)
+    reason_texts = np.asarray(np.ma.filled(np.ma.asarray(predictions["rejected_for"]), ""))[matched]
+    reason_texts = (
+        np.char.decode(reason_texts, "ascii")
+        if reason_texts.dtype.kind == "S"
+        else reason_texts.astype(str)
+    )
     keep = verdict == 1
     rejected = Table({name: column[~keep] for name, column, _ in catalog.role_columns()})
     rejected["selected"] = verdict[~keep].astype(np.int16)
     rejected["selected"].description = "0: rejected, -1: not predicted"
     reasons = [
-        _describe_reason(*row) for row in zip(verdict[~keep], why[~keep], flags[~keep], strict=True)
+        _describe_reason(*row)
+        for row in zip(verdict[~keep], reason_texts[~keep], flags[~keep], strict=True)
     ]
     rejected["reason"] = np.array(reasons, dtype=str) if reasons else np.zeros(0, "U1")
     rejected["flags"] = flags[~keep].astype(np.int32)
@@ -107,7 +112,7 @@ def write_selected(
     rejected: str | os.PathLike[str] | None = None,
     cards: Sequence[tuple[str, Any, str]] = (),
 ) -> tuple[Path, Path]:
-    """Write both tables as FITS, each whole or not at all.
+    """Write both tables as FITS, each atomically.
 
     Parameters
     ----------
@@ -145,22 +150,22 @@ def write_selected(
 
 
 def _match_rows(catalog: Catalog, predictions: Table) -> np.ndarray:
-    """Row of the predictions for each row of the catalogue."""
+    """Find the row of the predictions for each row of the catalogue."""
     name = fits_name(catalog.roles.id)
     expected = _escape(catalog.ids)
-    given = _escape(Catalog.from_table(predictions, id=_validate_column(name, predictions)).ids)
-    if len(expected) == len(given) and expected.dtype.kind == given.dtype.kind:
-        if np.array_equal(expected, given):
+    available = _escape(Catalog.from_table(predictions, id=_validate_column(name, predictions)).ids)
+    if len(expected) == len(available) and expected.dtype.kind == available.dtype.kind:
+        if np.array_equal(expected, available):
             return np.arange(len(expected))
-        order = np.argsort(given, kind="stable")
-        place = np.minimum(np.searchsorted(given, expected, sorter=order), len(given) - 1)
+        order = np.argsort(available, kind="stable")
+        place = np.minimum(np.searchsorted(available, expected, sorter=order), len(available) - 1)
         rows = order[place]
-        if np.array_equal(given[rows], expected):
+        if np.array_equal(available[rows], expected):
             return np.asarray(rows)
-    unknown = int((~np.isin(expected, given)).sum())
+    unknown = int((~np.isin(expected, available)).sum())
     raise PredictionError(
         "The predictions are not of the objects of this catalogue.",
-        received=f"{len(given)} predictions; {unknown} of {len(expected)} objects have none",
+        received=f"{len(available)} predictions; {unknown} of {len(expected)} objects have none",
         allowed="one prediction for each object",
         hint="the catalogue that was predicted",
     )
@@ -176,15 +181,15 @@ def _validate_column(name: str, predictions: Table) -> str:
 
 
 def _escape(ids: np.ndarray) -> np.ndarray:
-    """Identifiers as a table of predictions spells them."""
+    """Escape identifiers as in a table of predictions."""
     if ids.dtype.kind != "U":
         return ids
     return np.char.decode(Column.like("id", ids).encode(ids, len(ids)), "ascii")
 
 
-def _describe_reason(verdict: int, why: str, flags: int) -> str:
+def _describe_reason(verdict: int, reason: str, flags: int) -> str:
     if verdict == 0:
-        return why
+        return reason
     bits = [f for f in Flag if f & _NO_PREDICTION & int(flags)]
     names = ", ".join(str(f.name).lower().replace("_", " ") for f in bits)
     return f"not predicted: {names}" if names else "not predicted"

@@ -41,7 +41,7 @@ RELEASE_BYTES = 1 << 24
 
 
 class RecordFile:
-    """Records of any numpy type at any place of one file.
+    """Write records of any numpy type at any position of one file.
 
     Records that follow one another are written; scattered ones go through a memory map, whose
     pages are given back as they grow.
@@ -106,22 +106,25 @@ class RecordFile:
         whole = len(values) == len(record.names or ())
         for begin in range(0, rows.size, step):
             part = slice(begin, min(begin + step, rows.size))
-            where = rows[part]
-            in_a_row = where[-1] - where[0] == where.size - 1 and bool(np.all(np.diff(where) == 1))
-            if in_a_row and whole:
-                records = np.empty(where.size, dtype=record)
-                for name, given in values.items():
-                    records[name] = given[part]
-                self._write_at(start + int(where[0]) * size, records)
+            positions = rows[part]
+            # The ends are compared first: it is cheap, and rules out most scattered rows.
+            contiguous = positions[-1] - positions[0] == positions.size - 1 and bool(
+                np.all(np.diff(positions) == 1)
+            )
+            if contiguous and whole:
+                records = np.empty(positions.size, dtype=record)
+                for name, column_values in values.items():
+                    records[name] = column_values[part]
+                self._write_at(start + int(positions[0]) * size, records)
                 continue
             target = np.frombuffer(self._map, dtype=record, count=count, offset=start)
-            for name, given in values.items():
-                target[name][where] = given[part]
-            span = (int(where.max()) - int(where.min()) + 1) * size + mmap.PAGESIZE
-            self._release(min(span, where.size * (size + mmap.PAGESIZE)))
+            for name, column_values in values.items():
+                target[name][positions] = column_values[part]
+            span = (int(positions.max()) - int(positions.min()) + 1) * size + mmap.PAGESIZE
+            self._release(min(span, positions.size * (size + mmap.PAGESIZE)))
 
     def flush(self) -> None:
-        """Bring what went through the map to where `stream` reads it."""
+        """Flush the memory map, so that `stream` reads what it wrote."""
         if self._mapped:
             self._map.flush()
 
@@ -132,7 +135,7 @@ class RecordFile:
             left, position = left[done:], position + done
 
     def _release(self, touched: int) -> None:
-        """Give pages back to the system's cache, so that the map costs no memory of its own."""
+        """Release mapped pages to the page cache, so that the map uses no memory of its own."""
         self._touched, self._mapped = self._touched + touched, True
         if self._touched > RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
@@ -141,7 +144,7 @@ class RecordFile:
 
 @dataclass
 class _Unit:
-    """One extension: where it lies in the file, and how much of it is written."""
+    """One extension: its position in the file, and the progress of writing."""
 
     header: fits.Header
     columns: list[Column]
@@ -276,8 +279,8 @@ class TableWriter:
                 received=f"rows from {rows.min()} to {rows.max()}",
                 allowed=f"0 to {self.n_rows - 1}",
             )
-        given = {fits_name(name): value for name, value in values.items()}
-        unknown = [name for name in given if name not in self._where]
+        by_fits_name = {fits_name(name): value for name, value in values.items()}
+        unknown = [name for name in by_fits_name if name not in self._where]
         if unknown:
             raise PredictionError(
                 f"There is no such column in the table '{self.path.name}'.",
@@ -285,12 +288,12 @@ class TableWriter:
                 allowed=list(self._where),
             )
         for unit in self._units:
-            names = [c.name for c in unit.columns if c.name in given]
+            names = [c.name for c in unit.columns if c.name in by_fits_name]
             if names and rows.size:
                 encoded = {
-                    c.name: c.encode(_array(given[c.name]), rows.size)
+                    c.name: c.encode(_array(by_fits_name[c.name]), rows.size)
                     for c in unit.columns
-                    if c.name in given
+                    if c.name in by_fits_name
                 }
                 with self._clear_errors():
                     self._file.put(unit.record, unit.data_start, self.n_rows, rows, encoded)
@@ -298,7 +301,7 @@ class TableWriter:
                     unit.written[name] += rows.size
 
     def set_card(self, name: str, keyword: str, value: Any) -> None:
-        """Give a card of an extension its value, when that is known only at the end.
+        """Set the value of a card of an extension that is known only at the end.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
 """Run files, run directories and the verbs of the command line.
 
-The only code that has ever seen a configuration.  Names are resolved on first use, so that a
-mistake in a run file is told at once.
+The only code that reads a configuration.  Names are resolved on first use, so that a
+mistake in a run file is reported at once.
 """
 
 from __future__ import annotations

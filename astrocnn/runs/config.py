@@ -1,4 +1,4 @@
-"""Run files: TOML in, frozen models out.
+"""Run files: TOML parsed into frozen, validated models.
 
 A run file says what is predicted (``[task]``), from what (``[catalog]``, ``survey``,
 ``[inputs]``) and how (``[model]``, ``[augmentation]``, ``[training]``).  All mistakes of a
@@ -49,8 +49,8 @@ NETWORK = "cnn:"
 """What goes in ``model.features`` before the run directory of a trained network."""
 
 
-def _one_of(known: Callable[[], Sequence[str]], *, but: str | None = None) -> AfterValidator:
-    """Refuse a name that does not exist, unless it begins in a certain way."""
+def _choice(known: Callable[[], Sequence[str]], *, but: str | None = None) -> AfterValidator:
+    """Return a validator that accepts known names, and any name with the prefix `but`."""
 
     def check(name: str) -> str:
         if name not in known() and not (but and name.startswith(but)):
@@ -61,8 +61,8 @@ def _one_of(known: Callable[[], Sequence[str]], *, but: str | None = None) -> Af
     return AfterValidator(check)
 
 
-def _component(package: str, **how: Any) -> AfterValidator:
-    return _one_of(lambda: module_names(package), **how)
+def _component(package: str, **options: Any) -> AfterValidator:
+    return _choice(lambda: module_names(package), **options)
 
 
 def _check_leaf(kind: str, leaf: str) -> str:
@@ -78,12 +78,12 @@ def _check_leaf(kind: str, leaf: str) -> str:
 
 
 def _leaf(kind: str) -> AfterValidator:
-    """Refuse a leaf that does not exist; nothing is imported."""
+    """Raise if a leaf does not exist, without importing it."""
     return AfterValidator(lambda leaf: _check_leaf(kind, leaf))
 
 
 class CatalogSection(Section):
-    """The table of objects. Roles left out are found by their usual names."""
+    """The table of objects. Missing column roles are guessed from common names."""
 
     file: str
     hdu: int | str | None = None
@@ -106,7 +106,7 @@ class InputsSection(Section):
 
 
 class SplitSection(Section):
-    """Which rows train, choose and test: a hash of `by`, so stable when rows are added."""
+    """Train, validation and test fractions, by a hash of `by`: stable when rows are added."""
 
     by: str = "id"
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
@@ -156,24 +156,24 @@ class ModelSection(Section):
     @field_validator("options")
     @classmethod
     def _each_by_itself(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        """What several options mean together is known when the layers are made."""
+        """Validate each option alone; combinations are validated when the layers are built."""
         wrong = []
         for name, value in options.items():
             try:
                 if info.data.get("method", "") is None and name != "groups":
                     Options.from_dict({name: value})
             except ConfigError as error:
-                more = error.hint or f"allowed: {error.allowed}"
+                detail = error.hint or f"allowed: {error.allowed}"
                 got = "" if error.received is None else f"received {error.received}; "
-                what = error.what[0].lower() + error.what[1:].rstrip(".")
-                wrong.append(f"{what} ({got}{more})")
+                problem = error.what[0].lower() + error.what[1:].rstrip(".")
+                wrong.append(f"{problem} ({got}{detail})")
         if wrong:
             raise ValueError("; ".join(wrong))
         return options
 
 
 class AugmentationSection(Section):
-    """What may vary between two looks at the same object. Zero or false switches a part off.
+    """Random transformations of training images. Zero or false disables one.
 
     `steps` are the user's own: leaves, or tables with the ``name`` of a leaf and its arguments.
     """
@@ -199,16 +199,16 @@ class AugmentationSection(Section):
 
 
 class TrainingSection(Section):
-    """How the weights are found.
+    """Optimization of the weights.
 
     `parameters` are those of the optimizer itself: ``{ momentum = 0.95 }``.
     """
 
     epochs: int = Field(40, ge=1)
     batch_size: int = Field(64, ge=1)
-    optimizer: Annotated[str, _one_of(lambda: OPTIMIZERS)] = "adam"
+    optimizer: Annotated[str, _choice(lambda: OPTIMIZERS)] = "adam"
     learning_rate: float = Field(1e-3, gt=0)
-    schedule: Annotated[str, _one_of(lambda: SCHEDULES)] = "constant"
+    schedule: Annotated[str, _choice(lambda: SCHEDULES)] = "constant"
     warmup: float = Field(0.0, ge=0)
     floor: float = Field(0.01, ge=0, le=1)
     average: float | None = Field(None, gt=0, lt=1)
@@ -235,7 +235,7 @@ class TrainingSection(Section):
 
 
 class TransferSection(Section):
-    """With which trained network the training begins, and how.
+    """Initialization from a trained network, and fine-tuning.
 
     `start` is its run directory, or the folder of an estimator.  After `frozen_epochs`, during
     which only the heads learn, the other layers learn at `rate` times the learning rate, or at
@@ -249,7 +249,7 @@ class TransferSection(Section):
 
 
 class PredictionSection(Section):
-    """How predictions are drawn."""
+    """Monte-Carlo draws and test-time views of predictions."""
 
     draws: int = Field(50, ge=0)
     views: Literal["one", "d4"] = "one"
@@ -258,7 +258,7 @@ class PredictionSection(Section):
 
 
 class CalibrationSection(Section):
-    """What 'calibrate' fits on the validation split, and what of it 'predict' writes."""
+    """Calibrations that 'calibrate' fits on the validation split and 'predict' writes."""
 
     sets: float | None = Field(0.9, gt=0, lt=1)
     by: str | None = None
@@ -266,7 +266,7 @@ class CalibrationSection(Section):
 
 
 class SelectionSection(Section):
-    """Which objects are selected: by a completeness or a purity asked for."""
+    """Selection of objects by a required completeness or purity."""
 
     completeness: float | None = Field(None, gt=0, lt=1)
     purity: float | None = Field(None, gt=0, lt=1)
@@ -280,7 +280,7 @@ class SelectionSection(Section):
 
 
 class EvaluationSection(Section):
-    """What stands beside the network's scores.
+    """Baselines and groupings of the evaluation.
 
     `cut`, a column to cut on, is a baseline; `by` names columns to draw the errors along.
     """
@@ -290,7 +290,7 @@ class EvaluationSection(Section):
 
 
 class RunConfig(Section):
-    """One run, as asked for."""
+    """Configuration of one run."""
 
     title: str = "astrocnn run"
     seed: int = Field(0, ge=0, lt=2**32)
@@ -403,19 +403,19 @@ def parse_run(raw: dict[str, Any], where: str = "the run", folder: Path | None =
 
 
 def list_leaves(config: RunConfig) -> list[tuple[str, str]]:
-    """Kind and reference of every leaf that a run names."""
-    found: list[tuple[str, str]] = []
+    """List kind and reference of every leaf that a run names."""
+    leaves: list[tuple[str, str]] = []
 
     def collect(kind: str, leaf: str) -> str:
-        found.append((kind, leaf))
+        leaves.append((kind, leaf))
         return leaf
 
     _map_leaves(config.model_dump(mode="json"), collect)
-    return found
+    return leaves
 
 
 def dump_run(config: RunConfig) -> str:
-    """The resolved run as TOML: reading it back gives the same run."""
+    """Serialize the resolved run as TOML, which reads back as the same run."""
     return tomli_w.dumps(_without_none(config.model_dump(mode="json")))
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a run file, in sentences: all of it at once."""
+"""Error messages for run files; all errors are reported at once."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _DECLARED_OUTSIDE = {
 
 
 class Section(BaseModel):
-    """A table of the run file: unknown keys are refused, values never change."""
+    """A table of the run file: unknown keys raise, values are frozen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 def format_validation_error(error: ValidationError, run: type[BaseModel], where: str) -> str:
-    """One line for each place of a run file where something is wrong.
+    """Format one line for each invalid place of a run file.
 
     Parameters
     ----------
     error : ValidationError
-        What pydantic found.
+        Error raised by pydantic.
     run : type
         The model of a whole run file.
     where : str
@@ -45,16 +45,21 @@ def format_validation_error(error: ValidationError, run: type[BaseModel], where:
     -------
     str
     """
-    found: dict[str, list[str]] = {}
+    messages_by_place: dict[str, list[str]] = {}
     for mistake in error.errors(include_url=False):
-        found.setdefault(_place(mistake["loc"]), []).append(format_message(mistake, run))
-    lines = [f"  {place or 'file'}: {'; or '.join(messages)}" for place, messages in found.items()]
+        messages_by_place.setdefault(_place(mistake["loc"]), []).append(
+            format_message(mistake, run)
+        )
+    lines = [
+        f"  {place or 'file'}: {'; or '.join(messages)}"
+        for place, messages in messages_by_place.items()
+    ]
     count = "One mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
     return f"{count} in {where}:\n" + "\n".join(lines)
 
 
 def fields_at(run: type[BaseModel], place: Sequence[Any]) -> list[str]:
-    """Names that a table of a run file may hold; none where it may hold any.
+    """Names allowed in a table of a run file; empty if any name is allowed.
 
     Parameters
     ----------
@@ -81,7 +86,7 @@ def fields_at(run: type[BaseModel], place: Sequence[Any]) -> list[str]:
 
 
 def suggest_place(loc: Sequence[Any], run: type[BaseModel]) -> str:
-    """Where a name that is not known in its table is known, or which one is like it.
+    """Suggest the table in which a name is known, or a similar name.
 
     Parameters
     ----------
@@ -102,7 +107,7 @@ def suggest_place(loc: Sequence[Any], run: type[BaseModel]) -> str:
     if inside or other:
         places = [_table(path) for path in inside or other]
         return f"it belongs {' or '.join(places)}"
-    # What is known here, and in the tables within: the shortest path of each name.
+    # Names known here and in the tables below: the shortest path of each name.
     n = len(place)
     below = [p[n:] for p in _paths(run) if list(p[:n]) == place and len(p) > n]
     by_name = {path[-1]: ".".join(path) for path in sorted(below, key=len, reverse=True)}

@@ -1,4 +1,4 @@
-"""The run directory: what a run leaves behind."""
+"""The run directory and its files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["RunDirectory", "differences"]
 
 
 class RunDirectory:
-    """A folder with everything one run made, in fixed places.
+    """A folder with all outputs of one run, at fixed paths.
 
     ============================  =====================================================
     ``config.toml``               the run, resolved
@@ -70,7 +70,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: str | Path, config: RunConfig) -> RunDirectory:
-        """Make the folder for a run, or take up the one it already has.
+        """Create the folder of a run, or continue in an existing one.
 
         Raises
         ------
@@ -79,14 +79,14 @@ class RunDirectory:
         """
         run = cls(path)
         text, files = dump_portable(config)
-        there = run.config_file.is_file()
-        if there and (old := run.config_file.read_text(encoding="utf-8")) != text:
+        exists = run.config_file.is_file()
+        if exists and (old := run.config_file.read_text(encoding="utf-8")) != text:
             changed = differences(tomllib.loads(old), tomllib.loads(text))
             raise ConfigError(
                 f"{run.path} holds another run; it differs in: {', '.join(changed)}.",
                 hint="choose another --out, or remove that folder to start afresh",
             )
-        if not there:
+        if not exists:
             for name, content in files.items():
                 write_bytes(run.path / name, content)
             write_text(run.config_file, text)
@@ -95,7 +95,7 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: str | Path) -> RunDirectory:
-        """An existing run directory.
+        """Open an existing run directory.
 
         Raises
         ------
@@ -111,14 +111,14 @@ class RunDirectory:
         return run
 
     def config(self) -> RunConfig:
-        """The run as it was asked for.
+        """Configuration of the run.
 
         The directory may be a stranger's: code that it names is imported only if it is trusted.
         """
         return load_run(self.config_file, trusted=False)
 
     def require(self, path: Path, verb: str) -> Path:
-        """A file or folder that an earlier verb leaves; says which verb when it is absent."""
+        """Return the path of an output; raise, naming the command that writes it, if missing."""
         if not path.exists():
             raise ConfigError(
                 f"{self.path} holds no {path.name} yet.",
@@ -144,7 +144,7 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def reading(self, path: Path, verb: str) -> Iterator[Path]:
-        """Yield a file that an earlier verb leaves; a damaged one becomes a sentence.
+        """Yield the path of an output; errors from a damaged file become `AstrocnnError`.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""`Run`: the one object that a verb works on.
+"""`Run`: the configuration of a run and the objects built from it.
 
 It makes everything that a configuration speaks of on first use, and once: a catalogue is read,
 tiles are opened and a network is built no more than one time.  From here on nothing sees a
@@ -57,12 +57,12 @@ Rows = NDArray[np.int64]
 
 
 class Run:
-    """A configuration, the directory of the run, and all that is made from them.
+    """A configuration, its run directory, and the objects built from them.
 
     Parameters
     ----------
     config : RunConfig
-        The run as asked for.
+        Configuration of the run.
     directory : RunDirectory or path-like, optional
         Where it is kept; a dry run has none.
 
@@ -81,7 +81,7 @@ class Run:
 
     @classmethod
     def open(cls, folder: str | Path) -> Run:
-        """The run of an existing directory.
+        """Open the run of an existing directory.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class Run:
 
     @property
     def directory(self) -> RunDirectory:
-        """Where the run is kept."""
+        """The run directory."""
         if self._directory is None:
             raise ConfigError("This run has no directory.")
         return self._directory
@@ -107,15 +107,15 @@ class Run:
 
     @cached_property
     def catalog(self) -> Catalog:
-        """The objects."""
+        """The catalogue of objects."""
         return self.read_catalog(expand_path(self.config.catalog.file, self.config.root))
 
     def read_catalog(self, path: str | Path) -> Catalog:
-        """Another catalogue, with the same roles of the columns."""
+        """Read another catalogue with the same column roles."""
         section = self.config.catalog
-        how: dict[str, Any] = {} if section.missing is None else {"missing": section.missing}
+        options: dict[str, Any] = {} if section.missing is None else {"missing": section.missing}
         return read_catalog(
-            path, hdu=section.hdu, id=section.id, ra=section.ra, dec=section.dec, **how
+            path, hdu=section.hdu, id=section.id, ra=section.ra, dec=section.dec, **options
         )
 
     @cached_property
@@ -145,8 +145,8 @@ class Run:
 
     @cached_property
     def inputs(self) -> Inputs:
-        """What the network sees, before a normalization is fitted."""
-        # Tiles that were opened say it as well as shards; a trained run needs no tiles any more.
+        """Inputs of the network, before a normalization is fitted."""
+        # Open tiles give the scale as well as shards do; a trained run needs no tiles.
         cut = "shards" in vars(self) or (
             self._directory is not None and self._directory.shards.exists()
         )
@@ -160,7 +160,7 @@ class Run:
 
     @cached_property
     def task(self) -> Task:
-        """What is predicted.
+        """The task.
 
         Raises
         ------
@@ -177,7 +177,7 @@ class Run:
 
     @cached_property
     def shard_splits(self) -> NDArray[np.int8]:
-        """The same of the rows of the shards: those with byte-identical images share a split."""
+        """Split of every row of the shards; rows with byte-identical images share a split."""
         return self._split(self.shards.catalog, self.shards.content)
 
     def _split(self, catalog: Catalog, content: NDArray[np.str_] | None = None) -> NDArray[np.int8]:
@@ -201,7 +201,7 @@ class Run:
         return dict(zip(SPLITS, rows, strict=True))
 
     def require_rows(self, *splits: str) -> dict[str, Rows]:
-        """The same, of splits that must not be empty.
+        """As `rows`, for splits that must not be empty.
 
         Raises
         ------
@@ -236,7 +236,7 @@ class Run:
                 options=section.options,
                 seed=self.config.seed,
             )
-        how: dict[str, Any] = {
+        options: dict[str, Any] = {
             "options": self.block_options,
             "precision": self.config.prediction.precision,
             "seed": self.config.seed,
@@ -244,8 +244,8 @@ class Run:
         assert section.architecture is not None
         leaf = plugins.load("architectures", section.architecture)
         if section.members == 1:
-            return estimators.KerasEstimator(self.task, inputs, leaf, **how)
-        return estimators.Ensemble.of(self.task, inputs, leaf, members=section.members, **how)
+            return estimators.KerasEstimator(self.task, inputs, leaf, **options)
+        return estimators.Ensemble.of(self.task, inputs, leaf, members=section.members, **options)
 
     def fit_inputs(self) -> None:
         """Measure the normalization on the training rows and give it to the untrained estimator."""
@@ -271,7 +271,7 @@ class Run:
 
     @property
     def network(self) -> keras.Model:
-        """The untrained network; of several the first.
+        """The untrained network; the first one of an ensemble.
 
         Raises
         ------
@@ -285,7 +285,7 @@ class Run:
         return network
 
     def require_network(self) -> None:
-        """Refuse a run of a classical method.
+        """Raise if the run has a classical method.
 
         Raises
         ------
@@ -310,23 +310,23 @@ class Run:
 
     @property
     def extras(self) -> tuple[StoredExtra, ...]:
-        """What adds columns to the predictions of a calibrated run."""
+        """Extras that add columns to the predictions of a calibrated run."""
         return self._trained[1]
 
     @cached_property
     def start(self) -> estimators.Estimator | None:
-        """The trained estimator with whose weights the run begins; None for random weights."""
+        """The trained estimator that initializes the weights; None for random weights."""
         return load_start(self.config)
 
     def read_numbers(self, column: str, rows: Rows) -> NDArray[np.float64]:
-        """A catalogue column of some rows of the shards, NaN where there is no value."""
+        """Read a catalogue column for some rows of the shards, NaN where missing."""
         values, missing = self.shards.column(column)
         return np.where(missing, np.nan, np.asarray(values, np.float64))[rows]
 
     def sample(
         self, rows: Rows, estimator: estimators.Estimator | None = None
     ) -> dict[str, NDArray[np.float32]]:
-        """Samples of some rows of the shards by target, with the run's draws and views."""
+        """Sample some rows of the shards, by target, with the draws and views of the run."""
         estimator = self.estimator if estimator is None else estimator
         names = estimator.inputs.scalars
         return estimator.sample(
@@ -364,7 +364,7 @@ class Run:
 
     @cached_property
     def augmentation(self) -> Any:
-        """What is varied between two looks at the same image; None without images.
+        """Augmentation of the training images; None without images.
 
         Raises
         ------
@@ -380,7 +380,7 @@ class Run:
 
     @property
     def fit_options(self) -> dict[str, Any]:
-        """How the estimator is fitted; a classical method has nothing to choose here."""
+        """Keyword arguments of `fit`; empty for a classical method."""
         if not self.has_network:
             return {}
         section = self.config.training
@@ -397,7 +397,7 @@ class Run:
     # -------------------------------------------------------------------------------- checks
 
     def check_columns(self, table: Table) -> None:
-        """Refuse columns of the evaluation that the table lacks, or that hold no numbers.
+        """Raise if a column of the evaluation is missing or not numeric.
 
         Raises
         ------
@@ -405,13 +405,13 @@ class Run:
             With the nearest name.
         """
         evaluation, names = self.config.evaluation, table.colnames
-        wanted = [("evaluation.by", column) for column in evaluation.by]
+        required = [("evaluation.by", column) for column in evaluation.by]
         if self.config.calibration.by is not None:
-            wanted.append(("calibration.by", self.config.calibration.by))
+            required.append(("calibration.by", self.config.calibration.by))
         cut = evaluation.cut
         if cut is not None and not (cut == PEAK and cut not in names):
-            wanted.append(("evaluation.cut", cut))
-        for key, column in wanted:
+            required.append(("evaluation.cut", cut))
+        for key, column in required:
             if column not in names:
                 raise ConfigError(
                     f"{key} names no column of the catalogue: '{column}'.",
@@ -424,12 +424,12 @@ class Run:
                 )
 
     def check_draws(self) -> None:
-        """Refuse draws from what has none: better before the training than after it.
+        """Raise before training if draws are requested of a model without any.
 
         Raises
         ------
         ModelError
-            With the ways out.
+            If the model has no draws; the message lists alternatives.
         """
         method = self.config.model.method
         if not self.config.prediction.draws:
@@ -437,27 +437,27 @@ class Run:
         if method is not None:
             if hasattr(plugins.load_module("astrocnn.estimators.methods", method), "members"):
                 return
-            what, others = f"The method '{method}' has no draws.", ""
+            problem, others = f"The method '{method}' has no draws.", ""
         else:
             layers = self.network.layers
             if any(isinstance(x, keras.layers.Dropout) and x.rate > 0 for x in layers):
                 return
-            what = f"The network '{self.network.name}' has no dropout to draw from."
+            problem = f"The network '{self.network.name}' has no dropout to draw from."
             others = "--set model.options.head_dropout=0.5, or "
         raise ModelError(
-            what,
+            problem,
             received=f"prediction.draws = {self.config.prediction.draws}",
             hint=f"{others}--set prediction.draws=0",
         )
 
 
 def get_members(estimator: Any) -> tuple[Any, ...]:
-    """The estimators inside an ensemble; of another kind itself."""
+    """Members of an ensemble; any other estimator alone."""
     return tuple(getattr(estimator, "members", (estimator,)))
 
 
 def build_survey(mapping: Mapping[str, Any], root: Path) -> Survey:
-    """A survey from plain values; stamps in an ``archive`` are unpacked once.
+    """Build a survey from plain values; stamps in an ``archive`` are unpacked once.
 
     Parameters
     ----------
@@ -478,7 +478,7 @@ def build_survey(mapping: Mapping[str, Any], root: Path) -> Survey:
 
 
 def load_survey(path: Path) -> Survey:
-    """The survey of a file that the user names."""
+    """Load the survey of a file."""
     mapping = read_survey_file(path)
     if isinstance(kind := mapping.get("kind"), str):
         plugins.trust(kind)
@@ -486,7 +486,7 @@ def load_survey(path: Path) -> Survey:
 
 
 def select_bands(survey: Survey, bands: Iterable[str]) -> Survey:
-    """The survey with some bands only, in the order given.
+    """Return the survey with the given bands, in their order.
 
     Raises
     ------
@@ -508,7 +508,7 @@ def select_bands(survey: Survey, bands: Iterable[str]) -> Survey:
 
 
 def open_images(survey: Survey | None, catalog: Catalog, size: int) -> Source:
-    """The images of a catalogue's rows; without a survey there are none."""
+    """Open the images of the rows of a catalogue; an empty source without a survey."""
     if survey is None:
         return NoImages(len(catalog))
     columns = {name: catalog.table[name] for name in catalog.table.colnames}

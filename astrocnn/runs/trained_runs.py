@@ -1,4 +1,4 @@
-"""Trained runs that a run file names: where they are, and whether they may be used."""
+"""Trained runs that a run file refers to: lookup and validation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["check_runs", "load_features", "load_start"]
 def load_features(
     config: RunConfig, name: str
 ) -> str | estimators.Estimator | tuple[estimators.Estimator, str]:
-    """A family of features by name, or the network of another run, which has the same split.
+    """Load a feature family by name, or the network of another run with the same split.
 
     With the name of a layer, if the run file gives one.
     """
@@ -29,13 +29,13 @@ def load_features(
 
 
 def _run_and_layer(name: str) -> tuple[str, str]:
-    """The folder and the layer, if one is meant, of ``cnn:DIR#LAYER``."""
+    """Parse ``cnn:DIR#LAYER`` into folder and layer, if any."""
     folder, _, layer = name.removeprefix(NETWORK).partition("#")
     return folder, layer
 
 
 def load_start(config: RunConfig) -> estimators.Estimator | None:
-    """The trained network with whose weights a run begins; None when it begins at random.
+    """Load the trained network that initializes a run; None for random weights.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def load_start(config: RunConfig) -> estimators.Estimator | None:
 
 
 def check_runs(config: RunConfig) -> None:
-    """Refuse trained runs that do not exist, or that were trained on objects tested here.
+    """Raise for trained runs that do not exist or were trained on test objects of this run.
 
     All at once; no network is loaded.
 
@@ -60,7 +60,7 @@ def check_runs(config: RunConfig) -> None:
     ConfigError
         With the folders that were looked at.
     """
-    wanted = [
+    required = [
         ("model.features", _run_and_layer(name)[0])
         for name in config.model.features
         if name.startswith(NETWORK)
@@ -68,9 +68,9 @@ def check_runs(config: RunConfig) -> None:
     if config.transfer is not None:
         start = config.transfer.start
         if not (Path(expand_path(start, config.root)) / ABOUT).is_file():
-            wanted.append(("transfer.start", start))
+            required.append(("transfer.start", start))
     wrong = []
-    for place, folder in wanted:
+    for place, folder in required:
         try:
             _find_run(config, folder, place)
         except ConfigError as error:
@@ -82,14 +82,14 @@ def check_runs(config: RunConfig) -> None:
 
 
 def _find_run(config: RunConfig, folder: str, place: str) -> RunDirectory:
-    """The directory of a trained run, whose training set has no object that is tested here."""
+    """Find the directory of a trained run with no test object of this run in its training set."""
     path = Path(expand_path(folder, config.root))
     home = RunDirectory(path)
     for file, lacks in ((home.config_file, "no config.toml"), (home.model, "no trained model")):
         if not file.exists():
-            there = f"it holds {lacks}" if path.is_dir() else "there is no such folder"
+            problem = f"it holds {lacks}" if path.is_dir() else "there is no such folder"
             raise ConfigError(
-                f"{place}: '{folder}' is not the directory of a trained run; {there}.",
+                f"{place}: '{folder}' is not the directory of a trained run; {problem}.",
                 received=str(path),
                 hint=None
                 if Path(folder).is_absolute()
@@ -104,14 +104,14 @@ def _load_model(home: RunDirectory) -> estimators.Estimator:
 
 
 def _check_split(config: RunConfig, home: RunDirectory, *, elsewhere: bool = False) -> None:
-    """Refuse a run with another split: its training set may hold objects that are tested here.
+    """Raise for a run with another split: it may have trained on test objects of this run.
 
     With `elsewhere` one of another catalogue is allowed.
     """
     other = home.config()
     files = [expand_path(c.catalog.file, c.root) for c in (config, other)]
-    alike = Path(files[0]).resolve() == Path(files[1]).resolve()
-    if (alike and config.split != other.split) or not (alike or elsewhere):
+    same_file = Path(files[0]).resolve() == Path(files[1]).resolve()
+    if (same_file and config.split != other.split) or not (same_file or elsewhere):
         raise ConfigError(
             f"The network of '{home.path}' was trained with another split: its training set may "
             "hold objects that are tested here.",

@@ -34,8 +34,8 @@ USABLE = np.r_[np.ones(100), np.zeros(100)]
 P = np.r_[np.arange(1, 101) / 100, np.arange(100) / 100 + 0.005] / 1.01
 
 
-def fit(**asked):
-    return Selection.fit(TASK, *parts(USABLE, P), **asked)
+def fit(**criterion):
+    return Selection.fit(TASK, *parts(USABLE, P), **criterion)
 
 
 def batch(**columns):
@@ -49,7 +49,7 @@ def test_completeness_is_that_of_the_quantile():
     assert made.achieved["completeness"][0] == 0.95
     assert made.achieved["fpr"][0] == 0.94
     assert made.achieved["purity"][0] == pytest.approx(95 / 189)
-    assert (made.n_usable, made.n_spoilt, made.trained) == (100, 100, 0.5)
+    assert (made.n_usable, made.n_unusable, made.trained) == (100, 100, 0.5)
 
 
 def test_intervals_are_those_of_wilson():
@@ -199,7 +199,7 @@ def test_json_and_fingerprint(made):
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("criterion", "message"),
     [
         ({}, "completeness or for a purity"),
         ({"completeness": 0.9, "purity": 0.9}, "not for both"),
@@ -208,9 +208,9 @@ def test_json_and_fingerprint(made):
         ({"completeness": 0.9, "target": "usble"}, "no target"),
     ],
 )
-def test_what_makes_no_sense_is_refused(asked, words):
-    with pytest.raises(ConfigError, match=words):
-        fit(**asked)
+def test_what_makes_no_sense_is_refused(criterion, message):
+    with pytest.raises(ConfigError, match=message):
+        fit(**criterion)
 
 
 def test_a_class_is_no_yes_no_question():

@@ -142,7 +142,7 @@ def test_saved_and_loaded_it_is_the_same(fitted, images, tmp_path):
 
 def test_the_precision_is_that_of_any_member_on_this_machine(fitted, monkeypatch):
     assert fitted.precision == "float32"
-    monkeypatch.setattr(fitted.members[1], "asked_precision", "bfloat16")
+    monkeypatch.setattr(fitted.members[1], "requested_precision", "bfloat16")
     assert fitted.precision == "bfloat16"
 
 

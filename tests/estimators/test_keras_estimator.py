@@ -172,11 +172,11 @@ def test_auto_takes_bfloat16_only_where_it_is_fast_and_near(fitted, monkeypatch,
         monkeypatch.setattr(fitted, "bfloat16_change_", change)
         assert fitted.precision == expected
         found = fitted.sample(images)["morphology"]
-        monkeypatch.setattr(fitted, "asked_precision", expected)
+        monkeypatch.setattr(fitted, "requested_precision", expected)
         np.testing.assert_array_equal(found, fitted.sample(images)["morphology"])
         fitted.save(tmp_path / "model")
         assert load_estimator(tmp_path / "model").precision == expected
-        monkeypatch.setattr(fitted, "asked_precision", "auto")
+        monkeypatch.setattr(fitted, "requested_precision", "auto")
 
 
 def test_the_change_by_bfloat16_is_that_of_the_predictions(fitted, task, inputs):

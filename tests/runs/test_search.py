@@ -20,7 +20,7 @@ from astrocnn.evaluation import figures
 from astrocnn.runs.config import load_run, parse_run
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.search.folder import SearchFolder, set_values
-from astrocnn.runs.search.results import gather
+from astrocnn.runs.search.results import read_results
 from astrocnn.runs.search.sampling import (
     grid_values,
     known_values,
@@ -279,7 +279,7 @@ def test_another_process_gives_the_same_trial(place, again):
     config = load_run(place / "run.toml")
     folder = SearchFolder(again, config)
     done = [trial.number for trial in in_processes(folder, 1)]
-    assert done == [2] and [one.state for one in gather(folder)] == ["complete"] * 3
+    assert done == [2] and [one.state for one in read_results(folder)] == ["complete"] * 3
     assert history(again / "trials/0002") == history(place / "out/trials/0002")
 
 
@@ -293,7 +293,7 @@ def test_processes_share_the_trials_among_them(place, tmp_path, quick):
         done[0] += [trial.number for trial in first]
     done[1] += [trial.number for trial in second]
     assert done == [[0, 1, 3, 5, 6], [2, 4]]
-    found = {one.trial.number: one.values for one in gather(folder)}
+    found = {one.trial.number: one.values for one in read_results(folder)}
     assert found == {k: random_values(config.search.space, 5, k) for k in range(7)}
 
 
@@ -310,7 +310,7 @@ def test_more_trials_are_added_to_those_there_and_another_search_is_refused(plac
 
 def test_the_objective_may_be_another_column(place):
     config = load_run(place / "run.toml", ["search.objective=val_morphology_accuracy"])
-    found = gather(SearchFolder(place / "out", config))
+    found = read_results(SearchFolder(place / "out", config))
     values = [one.objective for one in found]
     assert values == sorted(values, reverse=True) and max(values) <= 1
     for one in found:  # of the network that is kept
@@ -324,7 +324,7 @@ def test_a_trial_of_another_process_is_left_to_it_and_one_that_failed_is_told(pl
     shutil.rmtree(again / "trials/0002")
     config = load_run(place / "run.toml")
     folder = SearchFolder(again, config)
-    folder.trial(2).make({LR: 0.9, BATCH: 40, ACTIVATION: "relu"}, folder.config_of({LR: 0.9}))
+    folder.trial(2).make({LR: 0.9, BATCH: 40, ACTIVATION: "relu"}, folder.build_config({LR: 0.9}))
     with folder.trial(0).claimed() as mine:
         assert mine
         said = words(astrocnn("search", place / "run.toml", "--out", again))

@@ -1,4 +1,4 @@
-"""Classical methods on tables of numbers, one a file; the file is the registration.
+"""Classical methods on tables of numbers, one per file; a new file registers a method.
 
 A module here exposes ``OPTIONS``, its options with their defaults, and one or both of two pairs of
 functions.  For classes: ``fit_classes(x, y, options, seed) -> state`` and
@@ -54,7 +54,7 @@ _NUMBERS_PER_THREAD = 1_000_000
 
 
 def validate_target(target: Target, method: ModuleType) -> None:
-    """Refuse a target that the method cannot predict.
+    """Raise if the method cannot predict a target.
 
     Parameters
     ----------
@@ -178,21 +178,21 @@ def predict_target(
 
 
 def _count_processors() -> int:
-    """Processors this process may use: affinity, quota of a container and ``OMP_NUM_THREADS``."""
+    """Number of usable processors: affinity, container quota and ``OMP_NUM_THREADS``."""
     allowed = [info["num_threads"] for info in threadpool_info() if info["user_api"] == "openmp"]
     return max(1, min([cpu_count(), *allowed]))
 
 
 @contextmanager
 def threads_for_parts() -> Iterator[None]:
-    """Inside, what scikit-learn can do independently is done in as many threads."""
+    """Context in which scikit-learn uses the usable processors as threads."""
     with parallel_config("threading", n_jobs=_count_processors()):
         yield
 
 
 @contextmanager
 def threads_for_numbers(numbers: int) -> Iterator[None]:
-    """Inside this context, limit the threads of OpenMP to one for each million numbers.
+    """Context that limits OpenMP to one thread per million numbers.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def threads_for_numbers(numbers: int) -> Iterator[None]:
 
 
 def map_in_threads(function: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
-    """Call a function on several pieces in parallel, each call without further threads.
+    """Call a function on several pieces in parallel, each call single-threaded.
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ def map_in_threads(function: Callable[[Any], Any], pieces: Sequence[Any]) -> lis
     """
 
     def alone(piece: Any) -> Any:
-        # The limit of OpenMP is that of the thread that sets it.
+        # The OpenMP limit holds for the thread that sets it.
         with threadpool_limits(1, user_api="openmp"):
             return function(piece)
 

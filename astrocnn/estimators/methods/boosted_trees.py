@@ -1,4 +1,4 @@
-"""Gradient boosting of shallow trees; numbers with a spread that is boosted as well.
+"""Gradient boosting of shallow trees; for numbers, mean and spread are boosted.
 
 A number is distributed as ``p(x) + s(x) e``: p is the boosted mean, s the boosted mean absolute
 residual, and e one distribution for all objects.  Residuals are those of objects left out in turn
@@ -36,7 +36,7 @@ TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
 
 _PARTS = 5
 _LEVELS = (np.arange(100) + 0.5) / 100
-# Where the residuals say that an object is known far better than others, they are not believed.
+# Lower bound on the predicted spread, as residuals can suggest far too small values.
 _LEAST_SPREAD = 0.1
 
 
@@ -56,7 +56,7 @@ def predict_probabilities(state: dict[str, Any], x: NDArray[np.floating]) -> NDA
 def fit_values(
     x: NDArray[np.floating], y: NDArray[np.floating], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
-    """Boost the mean, then the size of the residuals, and keep their distribution."""
+    """Boost the mean, then the size of the residuals, and store their distribution."""
     with threads_for_numbers(x.size):
         return _fit_values(x, y, options, seed)
 

@@ -1,4 +1,4 @@
-"""The nearest neighbors in the space of standardized inputs.
+"""k nearest neighbors in the space of standardized inputs.
 
 An object of a class is as probable as the class is frequent among its neighbors, one of them added
 in equal parts to all classes, so that no probability is 0.  A number is distributed as the numbers
@@ -43,12 +43,12 @@ _MOST_LEFT_OUT = 2000
 def fit_classes(
     x: NDArray[np.floating], y: NDArray[np.integer], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
-    """Remember the training objects and their classes."""
+    """Store the training objects and their classes."""
     return {"search": _search(x, options), "y": y, "n_classes": int(y.max()) + 1}
 
 
 def predict_probabilities(state: dict[str, Any], x: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Fractions among the neighbors, of shape (n, n_classes)."""
+    """Class fractions among the neighbors, of shape (n, n_classes)."""
     near = state["y"][state["search"].kneighbors(x, return_distance=False)]
     counts = (near[..., None] == np.arange(state["n_classes"])).sum(axis=1)
     return (counts + 1 / state["n_classes"]) / (near.shape[1] + 1)
@@ -57,12 +57,12 @@ def predict_probabilities(state: dict[str, Any], x: NDArray[np.floating]) -> NDA
 def fit_values(
     x: NDArray[np.floating], y: NDArray[np.floating], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
-    """Remember the training objects, and measure how much to widen."""
+    """Store the training objects, and fit the kernel width."""
     search = _search(x, options)
     chosen = np.random.default_rng(seed).permutation(len(x))[:_MOST_LEFT_OUT]
     k = search.n_neighbors
     near = search.kneighbors(x[chosen], min(k + 1, len(x)), return_distance=False)
-    # The object itself is left out; if equal ones hide it, the last neighbor is.
+    # Leave out the object itself, or the last neighbor if duplicates hide it.
     itself = near == chosen[:, None]
     itself[~itself.any(axis=1), -1] = True
     others = y[near[~itself].reshape(len(chosen), -1)]

@@ -1,4 +1,4 @@
-"""Random forests: for numbers, all that lies in the leaves of an object.
+"""Random forests, with predictive distributions from the leaves (quantile regression forest).
 
 A quantile regression forest keeps the whole distribution: the training objects that share a leaf
 with an object in some tree count in proportion to 1 / (size of the leaf), averaged over the
@@ -46,7 +46,7 @@ def fit_classes(
 def predict_probabilities(
     state: dict[str, Any], x: NDArray[np.floating], member: int | None = None
 ) -> NDArray[np.float64]:
-    """Mean over the trees of the fractions in the leaves, or those of one tree."""
+    """Class fractions in the leaves, averaged over trees or of one tree."""
     forest = state["forest"] if member is None else state["forest"].estimators_[member]
     return np.asarray(forest.predict_proba(x))
 
@@ -54,7 +54,7 @@ def predict_probabilities(
 def fit_values(
     x: NDArray[np.floating], y: NDArray[np.floating], options: dict[str, Any], seed: int
 ) -> dict[str, Any]:
-    """Grow the trees, and note the leaf of every training object."""
+    """Grow the trees, and record the leaf of every training object."""
     order = np.argsort(y, kind="stable")
     x, y = x[order], y[order]
     forest = RandomForestRegressor(**_options(options, seed)).fit(x, y)

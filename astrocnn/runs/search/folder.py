@@ -28,12 +28,12 @@ except ImportError:  # then only one process at a time may search a folder
 
 __all__ = ["Outcome", "SearchFolder", "TrialFolder", "is_loss", "lock", "set_values"]
 
-# A search may go on with other values of these.
+# A search may be continued with other values of these.
 _MAY_CHANGE = {"trials": None, "hours": None, "objective": "val_loss"}
 
 
 def is_loss(objective: str) -> bool:
-    """Whether a column of the history is to be made small."""
+    """Whether a column of the history is minimized."""
     return objective.endswith("loss")
 
 
@@ -48,7 +48,7 @@ class SearchFolder:
     ``trials.ecsv``               all trials, the best first
     ``best.toml``                 the run file of the best
     ``figures/``                  parallel coordinates
-    ``optuna.log``                the same trials as a study of Optuna, if it was asked
+    ``optuna.log``                the same trials as an Optuna study, if it was used
     ============================  =====================================================
 
     Parameters
@@ -70,7 +70,7 @@ class SearchFolder:
         self.study = self.path / "optuna.log"
 
     def create(self) -> None:
-        """Make the folder, or take up the search it already has.
+        """Create the folder, or continue the search it holds.
 
         Raises
         ------
@@ -99,8 +99,8 @@ class SearchFolder:
     def _base(self) -> dict[str, Any]:
         return tomllib.loads(dump_run(self.config.model_copy(update={"search": None})))
 
-    def config_of(self, values: Mapping[str, Any], number: int | None = None) -> RunConfig:
-        """The run that sets some values, by dotted path.
+    def build_config(self, values: Mapping[str, Any], number: int | None = None) -> RunConfig:
+        """Build the run with some values set, by dotted path.
 
         Raises
         ------
@@ -118,17 +118,17 @@ class SearchFolder:
 
     def trials(self) -> list[TrialFolder]:
         """All trials whose values are known, by number."""
-        found = (self.path / "trials").glob("[0-9]*/run.toml")
-        return sorted((self.trial(int(file.parent.name)) for file in found), key=lambda t: t.number)
+        files = (self.path / "trials").glob("[0-9]*/run.toml")
+        return sorted((self.trial(int(file.parent.name)) for file in files), key=lambda t: t.number)
 
     def cutouts(self, config: RunConfig) -> RunDirectory:
-        """Where the shards of a trial are: the same for all trials with the same inputs."""
-        seen = config.inputs.model_dump(include={"bands", "size", "scalars", "mask_channel"})
-        name = hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:8]
+        """Directory of the shards of a trial, shared by all trials with the same inputs."""
+        inputs = config.inputs.model_dump(include={"bands", "size", "scalars", "mask_channel"})
+        name = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:8]
         return RunDirectory(self.path / "cutouts" / name)
 
     def link_shards(self, trial: TrialFolder, config: RunConfig) -> None:
-        """Give a trial the shards of its inputs, without a copy."""
+        """Link a trial to the shards of its inputs."""
         link = RunDirectory(trial.path).shards
         if not link.exists():
             target = os.path.relpath(self.cutouts(config).shards.resolve(), trial.path.resolve())
@@ -136,8 +136,8 @@ class SearchFolder:
             link.symlink_to(target, target_is_directory=True)
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Wait until no other process does what must be done by one."""
+    def exclusive(self) -> Iterator[None]:
+        """Hold the lock of the folder; wait until no other process holds it."""
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / ".claim", "a") as stream:
             lock(stream, wait=True)
@@ -159,7 +159,7 @@ class SearchFolder:
 
 
 def _kept(config: RunConfig) -> RunConfig:
-    """The part of a search that makes its trials what they are."""
+    """The configuration without the settings that may change between sessions."""
     assert config.search is not None
     fixed = config.search.model_copy(update=_MAY_CHANGE)
     return config.model_copy(update={"search": fixed})
@@ -173,12 +173,12 @@ class Outcome:
     ----------
     state : {"complete", "pruned", "failed"}
         Pruned: stopped because others were better; failed: this run cannot be trained.
-    said : str
+    error : str
         Why it failed.
     """
 
     state: str
-    said: str = ""
+    error: str = ""
 
 
 class TrialFolder:
@@ -201,7 +201,7 @@ class TrialFolder:
 
     @property
     def made(self) -> bool:
-        """Whether it is known what the trial tries."""
+        """Whether the values of the trial are chosen."""
         return self.run_file.is_file()
 
     @property
@@ -210,13 +210,13 @@ class TrialFolder:
         return self.outcome_file.is_file()
 
     def make(self, values: Mapping[str, Any], config: RunConfig) -> None:
-        """Write the run file; one that is there stays."""
+        """Write the run file; an existing one is kept."""
         if not self.made:
             write_text(self._values, json.dumps(dict(values), indent=1) + "\n")
             write_text(self.run_file, dump_run(config))
 
     def values(self) -> dict[str, Any]:
-        """What the trial sets, by dotted path."""
+        """Values of the trial, by dotted path."""
         return dict(json.loads(self._values.read_text(encoding="utf-8")))
 
     def config(self) -> RunConfig:
@@ -224,7 +224,7 @@ class TrialFolder:
         return load_run(self.run_file)
 
     def end(self, outcome: Outcome) -> None:
-        """Record that the trial has ended; what was kept to continue it goes."""
+        """Record that the trial has ended, and remove its training backup."""
         write_text(self.outcome_file, json.dumps(asdict(outcome)) + "\n")
         shutil.rmtree(RunDirectory(self.path).backup, ignore_errors=True)
 
@@ -240,7 +240,7 @@ class TrialFolder:
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[bool]:
-        """Yield whether this process may work on the trial: no other does at this time.
+        """Lock the trial; yield whether this process holds the lock.
 
         The system itself gives the claim back when a process ends, however it ends.
         """

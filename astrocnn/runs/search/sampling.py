@@ -1,8 +1,8 @@
 """Values of trials: random, on a grid, or by Optuna's tree-structured Parzen estimator.
 
 Random values are pure functions of the seed, the number of the trial and the name of the parameter.
-Those that depend on other trials are asked of Optuna, with a study that is made from the folders of
-the trials: the answer is the same after an interruption as without one.
+Values that depend on other trials come from an Optuna study that is rebuilt from the trial folders,
+so they are the same with and without an interruption.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
     "known_values",
     "random_values",
     "save_study",
-    "startup_of",
+    "count_startup_trials",
     "suggest",
     "uniform",
 ]
@@ -36,7 +36,7 @@ _PRUNE_AFTER = 3
 
 
 def uniform(seed: int, trial: int, name: str) -> float:
-    """A deviate from [0, 1) that belongs to one parameter of one trial.
+    """Uniform deviate in [0, 1) for one parameter of one trial.
 
     It depends on nothing else: not on how many trials there are, in which order or by how many
     processes they are made, nor on what else is varied.
@@ -54,14 +54,14 @@ def uniform(seed: int, trial: int, name: str) -> float:
     -------
     float
     """
-    word = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-    source = np.random.Philox(np.random.SeedSequence(seed, spawn_key=(trial, word)))
+    name_key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    source = np.random.Philox(np.random.SeedSequence(seed, spawn_key=(trial, name_key)))
     # The raw bits: they are the same in all versions of numpy.
     return int(source.random_raw() >> np.uint64(11)) * 2.0**-53
 
 
 def random_values(space: Mapping[str, Range], seed: int, trial: int) -> dict[str, Any]:
-    """What a trial of a random search sets.
+    """Values of a trial of a random search.
 
     Parameters
     ----------
@@ -74,18 +74,18 @@ def random_values(space: Mapping[str, Range], seed: int, trial: int) -> dict[str
     -------
     dict of str to value
     """
-    return {name: one.at(uniform(seed, trial, name)) for name, one in space.items()}
+    return {name: span.at(uniform(seed, trial, name)) for name, span in space.items()}
 
 
 def grid_values(space: Mapping[str, Range], trial: int) -> dict[str, Any]:
-    """What a point of the grid sets; the last parameter varies fastest."""
-    axes = [one.grid() for one in space.values()]
+    """Values of a grid point; the last parameter varies fastest."""
+    axes = [span.grid() for span in space.values()]
     at = np.unravel_index(trial, [len(axis) for axis in axes])
     return {name: axis[i] for name, axis, i in zip(space, axes, at, strict=True)}
 
 
 def known_values(search: SearchSection, number: int) -> dict[str, Any] | None:
-    """What a trial sets, where that is known beforehand.
+    """Values of a trial, if they do not depend on other trials.
 
     Parameters
     ----------
@@ -101,18 +101,18 @@ def known_values(search: SearchSection, number: int) -> dict[str, Any] | None:
     """
     if search.sampler == "grid":
         return grid_values(search.space, number)
-    if search.sampler == "tpe" and number >= startup_of(search):
+    if search.sampler == "tpe" and number >= count_startup_trials(search):
         return None
     return random_values(search.space, search.seed, number)
 
 
-def startup_of(search: SearchSection) -> int:
-    """How many trials are random before their outcomes are learned from."""
+def count_startup_trials(search: SearchSection) -> int:
+    """Number of random trials before the sampler models their outcomes."""
     return search.startup or max(1, min(10, search.count // 2))
 
 
 class Pruned(Exception):
-    """A trial is stopped because others were better."""
+    """Raised to stop a trial that is worse than the others."""
 
 
 def suggest(folder: SearchFolder, number: int) -> dict[str, Any]:
@@ -139,17 +139,17 @@ def suggest(folder: SearchFolder, number: int) -> dict[str, Any]:
     import optuna
 
     space, search = folder.search.space, folder.search
-    word = hashlib.sha256(f"{search.seed} {number}".encode()).digest()[:4]
+    seed = hashlib.sha256(f"{search.seed} {number}".encode()).digest()[:4]
     sampler = optuna.samplers.TPESampler(
-        seed=int.from_bytes(word, "big"), n_startup_trials=startup_of(search)
+        seed=int.from_bytes(seed, "big"), n_startup_trials=count_startup_trials(search)
     )
     study = _study(folder, folder.trials(), sampler=sampler)
-    asked = study.ask(_distributions(space))
-    return {name: _value(one, asked.params[name]) for name, one in space.items()}
+    trial = study.ask(_distributions(space))
+    return {name: _value(span, trial.params[name]) for name, span in space.items()}
 
 
 class Pruning:
-    """Stops a trial whose best epoch is worse than the median of the others at the same epoch.
+    """Stop a trial whose best epoch is worse than the median of the others at the same epoch.
 
     Parameters
     ----------
@@ -171,21 +171,21 @@ class Pruning:
             n_startup_trials=_COMPLETE_BEFORE_PRUNING,
             n_warmup_steps=folder.search.prune_after or _PRUNE_AFTER,
         )
-        others = [one for one in folder.trials() if one.number != trial.number]
+        others = [other for other in folder.trials() if other.number != trial.number]
         self.study = _study(folder, others, pruner=pruner)
         self.make = optuna.trial.create_trial
         self.running = optuna.trial.TrialState.RUNNING
 
     def __call__(self, history: Any) -> None:
-        """Look at the epochs so far.
+        """Check the epochs so far.
 
         Raises
         ------
         Pruned
             If the trial is to be stopped.
         """
-        told = dict(enumerate((float(v) for v in history[self.column]), 1))
-        frozen = self.make(state=self.running, intermediate_values=_finite(told))
+        values = dict(enumerate((float(v) for v in history[self.column]), 1))
+        frozen = self.make(state=self.running, intermediate_values=_finite(values))
         if self.study.pruner.prune(self.study, frozen):
             raise Pruned
 
@@ -196,7 +196,7 @@ def save_study(folder: SearchFolder, trials: Iterable[TrialFolder], path: Path) 
     Parameters
     ----------
     folder : SearchFolder
-        Its search says what is varied.
+        Its search defines the space.
     trials : iterable of TrialFolder
         What is written.
     path : Path
@@ -212,12 +212,12 @@ def save_study(folder: SearchFolder, trials: Iterable[TrialFolder], path: Path) 
         _study(folder, (), storage=storage, study_name=name).add_trials(made)
 
 
-def _study(folder: SearchFolder, trials: Iterable[TrialFolder], **how: Any) -> Any:
+def _study(folder: SearchFolder, trials: Iterable[TrialFolder], **options: Any) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        direction="minimize" if is_loss(folder.search.objective) else "maximize", **how
+        direction="minimize" if is_loss(folder.search.objective) else "maximize", **options
     )
     distributions = _distributions(folder.search.space)
     for trial in trials:
@@ -230,7 +230,7 @@ def _frozen(folder: SearchFolder, trial: TrialFolder, distributions: dict[str, A
 
     states = optuna.trial.TrialState
     values = trial.values()
-    params = {name: _param(one, values[name]) for name, one in folder.search.space.items()}
+    params = {name: _param(span, values[name]) for name, span in folder.search.space.items()}
     state, value = states.RUNNING, None
     epochs: dict[int, float] = {}
     if trial.done:
@@ -238,7 +238,7 @@ def _frozen(folder: SearchFolder, trial: TrialFolder, distributions: dict[str, A
         objective, _ = folder.objective(trial)
         complete = outcome == "complete" and math.isfinite(objective)
         state, value = (states.COMPLETE, objective) if complete else (states.PRUNED, None)
-        # One that failed has no epochs to tell: the sampler counts it as worse than all.
+        # A failed trial has no epochs: the sampler ranks it below all others.
         if outcome != "failed":
             epochs = dict(enumerate(trial.history().get(folder.search.objective, []), 1))
     return optuna.trial.create_trial(
@@ -258,20 +258,20 @@ def _distributions(space: Mapping[str, Range]) -> dict[str, Any]:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     made: dict[str, Any] = {}
-    for name, one in space.items():
-        log = one.scale == "log"
-        if one.choices is not None:  # by number, since a choice may be any value of a run file
-            made[name] = CategoricalDistribution(range(len(one.choices)))
-        elif one.integer:
-            made[name] = IntDistribution(int(one.limits[0]), int(one.limits[1]), log=log)
+    for name, span in space.items():
+        log = span.scale == "log"
+        if span.choices is not None:  # by number, since a choice may be any value of a run file
+            made[name] = CategoricalDistribution(range(len(span.choices)))
+        elif span.integer:
+            made[name] = IntDistribution(int(span.limits[0]), int(span.limits[1]), log=log)
         else:
-            made[name] = FloatDistribution(*one.limits, log=log)
+            made[name] = FloatDistribution(*span.limits, log=log)
     return made
 
 
-def _param(one: Range, value: Any) -> Any:
-    return value if one.choices is None else one.choices.index(value)
+def _param(span: Range, value: Any) -> Any:
+    return value if span.choices is None else span.choices.index(value)
 
 
-def _value(one: Range, param: Any) -> Any:
-    return one.rounded(param) if one.choices is None else one.choices[param]
+def _value(span: Range, param: Any) -> Any:
+    return span.rounded(param) if span.choices is None else span.choices[param]

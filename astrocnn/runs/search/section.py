@@ -156,14 +156,14 @@ class Range(BaseModel):
         return self.low, self.high
 
     def ends(self) -> list[Any]:
-        """The values to try first when it is asked what a run accepts."""
+        """Extreme values, for validation."""
         if self.choices is not None:
             return list(self.choices)
         return [self.rounded(end) for end in self.limits]
 
     @property
     def size(self) -> float:
-        """How many values there are; infinite for an interval of real numbers."""
+        """Number of values; infinite for an interval of real numbers."""
         if self.choices is not None:
             return len(self.choices)
         low, high = self.limits
@@ -205,7 +205,7 @@ class SearchSection(Section):
 
     @property
     def count(self) -> int:
-        """How many trials there are."""
+        """Number of trials."""
         if self.sampler == "grid":
             return math.prod(len(one.grid()) for one in self.space.values())
         return self.trials or 20
@@ -213,7 +213,7 @@ class SearchSection(Section):
     @field_validator("space", mode="before")
     @classmethod
     def _flat(cls, space: Any) -> Any:
-        """Paths may be written with or without quotation marks, as keys or as tables."""
+        """Flatten paths written as quoted keys, dotted keys or nested tables."""
         if not isinstance(space, dict):
             return space
         flat: dict[str, Any] = {}

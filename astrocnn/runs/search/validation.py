@@ -1,4 +1,4 @@
-"""What a search cannot be: all of it said at once, before any work."""
+"""Validation of a search: all errors reported at once, before any training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from astrocnn.targets import ClassFamily, Task
 
 __all__ = ["check"]
 
-# Building a network takes a moment, so a search of hundreds tries a part of them beforehand.
+# Building a network takes a moment, so a large search builds only some of them beforehand.
 _MOST_NETWORKS = 32
 _MOST_CORNERS = 256
 
@@ -32,10 +32,10 @@ Refusals = dict[str, list[str]]
 
 
 def check(folder: SearchFolder) -> None:
-    """Refuse a search with everything that is wrong with it.
+    """Validate a search and report all errors at once.
 
     First what is known from the run file alone, then what the catalogue, the images and the layers
-    of the networks have to say.
+    of the networks show.
 
     Raises
     ------
@@ -47,20 +47,20 @@ def check(folder: SearchFolder) -> None:
         If the catalogue or the images cannot be read.
     """
     config, search = folder.config, folder.search
-    asked = search.sampler == "tpe" or search.pruning
-    if asked and importlib.util.find_spec("optuna") is None:
-        what = "choose trials" if search.sampler == "tpe" else "stop trials early"
-        raise MissingDependency("optuna", "search", what)
-    mistakes = list(_of_the_run(config, search))
+    needs_optuna = search.sampler == "tpe" or search.pruning
+    if needs_optuna and importlib.util.find_spec("optuna") is None:
+        purpose = "choose trials" if search.sampler == "tpe" else "stop trials early"
+        raise MissingDependency("optuna", "search", purpose)
+    mistakes = list(_find_run_mistakes(config, search))
     check_runs(config)
     whole = Run(config)
     task = whole.task
-    mistakes += _of_the_objective(search, task)
+    mistakes += _find_objective_mistakes(search, task)
     refused: Refusals = {}
-    for name, one in search.space.items():
-        for value in one.ends():
-            label = _said({name: value})
-            _try(refused, label, partial(folder.config_of, {name: value}))
+    for name, span in search.space.items():
+        for value in span.ends():
+            label = _format_values({name: value})
+            _try(refused, label, partial(folder.build_config, {name: value}))
     runs = _Runs(folder, refused)
     runs.check(lambda run: Run(run).block_options)
     runs.check(lambda run: Run(run).optimizer, lambda run: run.training.model_dump(mode="json"))
@@ -69,11 +69,11 @@ def check(folder: SearchFolder) -> None:
     load_tensorflow()
     catalog = _try(refused, "all trials", lambda: _labelled(whole))
     if catalog is not None:
-        runs.check(lambda run: _build(run, whole), _seen, most=_MOST_NETWORKS)
+        runs.check(lambda run: _build(run, whole), _dump_network_sections, most=_MOST_NETWORKS)
     _refuse([], refused)
 
 
-def _of_the_run(config: RunConfig, search: SearchSection) -> Iterator[str]:
+def _find_run_mistakes(config: RunConfig, search: SearchSection) -> Iterator[str]:
     if config.model.method is not None:
         yield f"a search compares networks epoch by epoch, and '{config.model.method}' has none"
     if config.model.members > 1 or "model.members" in search.space:
@@ -85,16 +85,17 @@ def _of_the_run(config: RunConfig, search: SearchSection) -> Iterator[str]:
             yield f"{name} cannot be varied: a search compares networks"
     if search.sampler == "tpe" and search.startup and search.startup >= search.count:
         yield f"all {search.count} trials would be random with startup = {search.startup}"
-    most = max([config.training.epochs, *_ends(search, "training.epochs")])
-    if search.prune_after and search.prune_after >= most:
-        yield f"no trial is pruned after {search.prune_after} epochs when there are {most} at most"
+    epochs = max([config.training.epochs, *_ends(search, "training.epochs")])
+    if search.prune_after and search.prune_after >= epochs:
+        after = search.prune_after
+        yield f"no trial is pruned after {after} epochs when there are {epochs} at most"
 
 
 def _ends(search: SearchSection, name: str) -> list[Any]:
     return search.space[name].ends() if name in search.space else []
 
 
-def _of_the_objective(search: SearchSection, task: Task) -> Iterator[str]:
+def _find_objective_mistakes(search: SearchSection, task: Task) -> Iterator[str]:
     known = ["val_loss"]
     for target in task.targets:
         known += [f"val_{target.name}_loss"] if len(task.targets) > 1 else []
@@ -108,7 +109,7 @@ def _of_the_objective(search: SearchSection, task: Task) -> Iterator[str]:
 
 
 class _Runs:
-    """The runs whose values are known beforehand, and extreme ones in place of the others."""
+    """Runs whose values are known beforehand, and extreme values in place of the others."""
 
     def __init__(self, folder: SearchFolder, refused: Refusals) -> None:
         self.folder = folder
@@ -119,28 +120,28 @@ class _Runs:
             values = known_values(search, number)
             if values is None:
                 break
-            self._add(f"trial {number} ({_said(values)})", values)
+            self._add(f"trial {number} ({_format_values(values)})", values)
         else:
             return
-        corners = itertools.product(*(one.ends() for one in search.space.values()))
+        corners = itertools.product(*(span.ends() for span in search.space.values()))
         for corner in itertools.islice(corners, _MOST_CORNERS):
             values = dict(zip(search.space, corner, strict=True))
-            self._add(_said(values), values)
+            self._add(_format_values(values), values)
 
     def _add(self, label: str, values: Values) -> None:
         try:
-            self.runs.append((label, values, self.folder.config_of(values)))
+            self.runs.append((label, values, self.folder.build_config(values)))
         except ConfigError as error:
-            # One sentence on an interval is enough, not one for each value in it.
-            told = [
+            # Report an interval once, not once for each value in it.
+            refused_names = [
                 name for name in values if any(f"{name} = " in x[0] for x in self.refused.values())
             ]
-            if not any(self._refuses(name, values[name]) for name in told):
+            if not any(self._refuses(name, values[name]) for name in refused_names):
                 self.refused.setdefault(str(error), []).append(label)
 
     def _refuses(self, name: str, value: Any) -> bool:
         try:
-            self.folder.config_of({name: value})
+            self.folder.build_config({name: value})
         except ConfigError:
             return True
         return False
@@ -151,7 +152,7 @@ class _Runs:
         part: Callable[[RunConfig], Any] = lambda run: run.model_dump(mode="json"),
         most: int | None = None,
     ) -> None:
-        """Try something with one run for each value of a part, `most` of them at most."""
+        """Call `do` with one run for each distinct `part`, at most `most` of them."""
         unlike: dict[str, tuple[str, Values, RunConfig]] = {}
         for label, values, run in self.runs:
             unlike.setdefault(json.dumps(part(run), sort_keys=True), (label, values, run))
@@ -165,28 +166,28 @@ class _Runs:
             )
 
     def _do_with(self, do: Callable[[RunConfig], Any], values: Values) -> Any:
-        return do(self.folder.config_of(values))
+        return do(self.folder.build_config(values))
 
     def _culprit(self, do: Callable[[RunConfig], Any], values: Values, reason: str) -> str | None:
-        """The one value that alone is refused for the same reason."""
+        """Find the single value that raises the same error alone."""
         for name, value in values.items():
-            alone: Refusals = {}
-            _try(alone, "", partial(self._do_with, do, {name: value}))
-            if reason in alone:
-                return _said({name: value})
+            single: Refusals = {}
+            _try(single, "", partial(self._do_with, do, {name: value}))
+            if reason in single:
+                return _format_values({name: value})
         return None
 
 
-def _said(values: Values) -> str:
+def _format_values(values: Values) -> str:
     return ", ".join(f"{name} = {value!r}" for name, value in values.items())
 
 
-def _seen(run: RunConfig) -> Any:
+def _dump_network_sections(run: RunConfig) -> Any:
     return run.model_dump(mode="json", include={"model", "inputs", "augmentation"})
 
 
 def _labelled(run: Run) -> Catalog:
-    """The catalogue, whose labels are good."""
+    """The catalogue, with validated labels."""
     catalog = run.catalog
     run.task.encode({name: catalog.column(name) for name in run.task.label_columns})
     run.check_columns(catalog.table)
@@ -194,7 +195,7 @@ def _labelled(run: Run) -> Catalog:
 
 
 def _build(config: RunConfig, whole: Run) -> None:
-    """What training would find out about inputs and layers."""
+    """Build inputs and layers, as training would."""
     run = Run(config)
     # Catalogue and task are the same in all trials.
     run.catalog, run.task = whole.catalog, whole.task
@@ -210,7 +211,7 @@ def _try(
     do: Callable[[], Any],
     culprit: Callable[[str], str | None] = lambda reason: None,
 ) -> Any:
-    """What `do` gives; None if it is refused, which is then remembered by its reason."""
+    """Return the result of `do`, or None after recording its error."""
     try:
         return do()
     except AstrocnnError as error:
@@ -223,12 +224,16 @@ def _try(
 
 
 def _refuse(mistakes: list[str], refused: Refusals) -> None:
-    said = list(mistakes)
+    messages = list(mistakes)
     for reason, labels in refused.items():
-        alike = len(labels) > 1 and labels[0].startswith("trial")
-        more = f" and {len(labels) - 1} more" if alike else ""
-        said.append(f"{labels[0]}{more}: {reason.removeprefix('One mistake in the run:').strip()}")
-    if said:
-        listed = "\n".join(f"{i}. {text}".replace("\n", "\n   ") for i, text in enumerate(said, 1))
-        count = "One thing" if len(said) == 1 else f"{len(said)} things"
+        is_trial = len(labels) > 1 and labels[0].startswith("trial")
+        others = f" and {len(labels) - 1} more" if is_trial else ""
+        messages.append(
+            f"{labels[0]}{others}: {reason.removeprefix('One mistake in the run:').strip()}"
+        )
+    if messages:
+        listed = "\n".join(
+            f"{i}. {text}".replace("\n", "\n   ") for i, text in enumerate(messages, 1)
+        )
+        count = "One thing" if len(messages) == 1 else f"{len(messages)} things"
         raise ConfigError(f"{count} in this search cannot be; nothing was begun.\n{listed}")

@@ -30,23 +30,23 @@ _LOOK_EVERY = 0.3
 
 
 def prepare(folder: SearchFolder, trial: TrialFolder) -> None:
-    """Decide what a trial tries and write its run file, if that is not done yet.
+    """Choose the values of a trial and write its run file, unless it exists.
 
-    A run that cannot be is an outcome, too.
+    An invalid run is an outcome, too.
     """
     if trial.made:
         return
     values = known_values(folder.search, trial.number)
     if values is None:
         values = suggest(folder, trial.number)
-    trial.make(values, folder.config_of(values, trial.number))
+    trial.make(values, folder.build_config(values, trial.number))
 
 
 def cut(folder: SearchFolder, config: RunConfig) -> Shards:
-    """The shards of a trial, cut now if no other trial has the same inputs."""
+    """Return the shards of a trial; write them if no other trial has the same inputs."""
     home = folder.cutouts(config)
-    with folder.alone():
-        # Shards that are whole stay as they are: others may be reading them.
+    with folder.exclusive():
+        # Complete shards are never rewritten: other processes may be reading them.
         if not (home.shards / MANIFEST).is_file():
             write_cutouts(Run(config, home))
     return Shards.open(home.shards)
@@ -70,8 +70,8 @@ def work(folder: SearchFolder, watch: Callable[[Any], None] | None = None) -> It
         hours = folder.search.hours
         if hours is not None and time.monotonic() - started > 3600 * hours:
             return
-        with trial.claimed() as mine:
-            if not mine or trial.done:
+        with trial.claimed() as claimed:
+            if not claimed or trial.done:
                 continue
             prepare(folder, trial)
             trial.end(_train(folder, trial, watch))
@@ -100,7 +100,7 @@ def _train(
 
 
 def _forget() -> None:
-    """Give back what Keras keeps of a network that is no longer needed."""
+    """Release the memory that Keras holds for a network that is no longer needed."""
 
     keras.utils.clear_session(free_memory=False)
     gc.collect()
@@ -128,15 +128,15 @@ def in_processes(folder: SearchFolder, n: int) -> Iterator[TrialFolder]:
     """
     context = multiprocessing.get_context("spawn")
     open_ones = [t for t in map(folder.trial, range(folder.search.count)) if not t.done]
-    processes, ears = [], []
+    processes, receivers = [], []
     try:
         for _ in range(n):
-            ear, mouth = context.Pipe(duplex=False)
-            process = context.Process(target=_main, args=(str(folder.path), n, mouth))
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=_main, args=(str(folder.path), n, sender))
             process.start()
-            mouth.close()
+            sender.close()
             processes.append(process)
-            ears.append(ear)
+            receivers.append(receiver)
         alive = True
         while alive:
             alive = any(process.is_alive() for process in processes)
@@ -148,25 +148,25 @@ def in_processes(folder: SearchFolder, n: int) -> Iterator[TrialFolder]:
         for process in processes:
             process.terminate()
             process.join()
-    for process, ear in zip(processes, ears, strict=True):
+    for process, receiver in zip(processes, receivers, strict=True):
         if process.exitcode:
             raise AstrocnnError(
                 "A process of the search could not go on.",
-                received=_last_words(ear) or f"exit code {process.exitcode}",
+                received=_receive_error(receiver) or f"exit code {process.exitcode}",
                 hint="give the same command again: what is finished is kept"
                 + ("; with fewer --workers if memory was short" if process.exitcode < 0 else ""),
             )
 
 
-def _last_words(ear: Any) -> str:
+def _receive_error(receiver: Any) -> str:
     with contextlib.suppress(EOFError, OSError):
-        if ear.poll():
-            return str(ear.recv())
+        if receiver.poll():
+            return str(receiver.recv())
     return ""
 
 
-def _main(path: str, n: int, mouth: Any) -> None:
-    """One process: as many threads as its share, and silent but for its last words."""
+def _main(path: str, n: int, sender: Any) -> None:
+    """Run one process with its share of threads; send only a final error to the parent."""
     share = str(max(1, cpu_count() // n))
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, share)
@@ -177,8 +177,8 @@ def _main(path: str, n: int, mouth: Any) -> None:
         if parent is not None and not parent.is_alive():
             raise KeyboardInterrupt
 
-    with open(os.devnull, "w") as nowhere:
-        sys.stderr = nowhere
+    with open(os.devnull, "w") as devnull:
+        sys.stderr = devnull
         try:
             load_tensorflow()
             config = load_run(Path(path) / "search.toml")
@@ -187,5 +187,5 @@ def _main(path: str, n: int, mouth: Any) -> None:
         except KeyboardInterrupt:
             sys.exit(130)
         except Exception as error:
-            mouth.send(f"{type(error).__name__}: {error}")
+            sender.send(f"{type(error).__name__}: {error}")
             sys.exit(1)

@@ -1,1 +1,1 @@
-"""One file a verb of the command line: ``run(...)`` does it and returns what to show."""
+"""Commands of the command line, one module each: ``run(...)`` yields the lines to print."""

@@ -27,7 +27,7 @@ __all__ = ["run"]
 def run(folder: Path) -> Iterator[Table | str]:
     """Fit a calibration on the validation split; 'predict' and 'evaluate' apply it from then on.
 
-    The test split is never looked at.
+    The test split is never used.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def run(folder: Path) -> Iterator[Table | str]:
     model = home.require(home.model, "train")
 
     load_tensorflow()
-    # The estimator alone: a calibration that is there already is fitted anew.
+    # Sample the bare estimator: an existing calibration is replaced.
     estimator, task = estimators.load_estimator(model), current.task
     rows = current.rows["validation"]
     if not len(rows):
@@ -65,8 +65,8 @@ def run(folder: Path) -> Iterator[Table | str]:
         by_values=None if section.by is None else current.read_numbers(section.by, rows),
         seed=config.seed,
     )
-    aim = config.selection
-    if aim.completeness is not None or aim.purity is not None:
+    options = config.selection
+    if options.completeness is not None or options.purity is not None:
         calibrated = {
             t.name: made.remaps[t.name].apply(t.family, samples[t.name])
             if t.name in made.remaps
@@ -78,9 +78,9 @@ def run(folder: Path) -> Iterator[Table | str]:
             encoded,
             weights,
             calibrated,
-            completeness=aim.completeness,
-            purity=aim.purity,
-            prior=aim.prior,
+            completeness=options.completeness,
+            purity=options.purity,
+            prior=options.prior,
         )
         made = replace(made, extras=(*made.extras, selection))
         yield selection.summary

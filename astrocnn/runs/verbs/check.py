@@ -1,4 +1,4 @@
-"""``astrocnn check``: a dry run that finds what would go wrong before hours are spent."""
+"""``astrocnn check``: a dry run that reports problems before training."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _SHOWN = 5
 
 
 def run(config: RunConfig) -> tuple[Table, bool]:
-    """Look at everything a run needs, without writing anything.
+    """Check everything a run needs, without writing anything.
 
     Returns
     -------
     findings : rich Table
-        One line for each thing looked at.
+        One line for each check.
     good : bool
         Whether the run can start.
     """
@@ -77,23 +77,23 @@ def _findings(run: Run) -> Iterator[Finding]:
         yield _attempt("start", lambda: _start(run))[1]
 
 
-def _attempt(what: str, do: Callable[[], tuple[Any, str]]) -> tuple[Any, Finding]:
+def _attempt(name: str, do: Callable[[], tuple[Any, str]]) -> tuple[Any, Finding]:
     try:
-        value, said = do()
+        value, summary = do()
     except AstrocnnError as error:
-        return None, Finding(what, False, str(error))
-    return value, Finding(what, True, said)
+        return None, Finding(name, False, str(error))
+    return value, Finding(name, True, summary)
 
 
 def _catalog(run: Run) -> tuple[Catalog, str]:
     catalog = run.catalog
     roles = catalog.roles
-    where = f"positions '{roles.ra}', '{roles.dec}'" if roles.ra else "no positions"
-    said = f"{len(catalog)} rows, identifier '{roles.id}', {where}"
+    positions = f"positions '{roles.ra}', '{roles.dec}'" if roles.ra else "no positions"
+    summary = f"{len(catalog)} rows, identifier '{roles.id}', {positions}"
     for name in run.config.inputs.scalars:
         catalog.numbers(name)
     bad = int(np.count_nonzero(catalog.flags & int(Flag.BAD_COORDINATES)))
-    return catalog, said + (f"; {bad} with bad coordinates" if bad else "")
+    return catalog, summary + (f"; {bad} with bad coordinates" if bad else "")
 
 
 def _task(run: Run) -> tuple[Task, str]:
@@ -107,8 +107,8 @@ def _source(run: Run) -> tuple[Source, str]:
     if survey is None:
         return source, "none: the catalogue alone"
     scale = "scale unknown" if source.pixel_scale is None else f"{source.pixel_scale:.4g} arcsec"
-    said = f"{survey.name}: {', '.join(source.bands)}; {scale}, unit {source.unit or 'unknown'}"
-    return source, said
+    summary = f"{survey.name}: {', '.join(source.bands)}; {scale}, unit {source.unit or 'unknown'}"
+    return source, summary
 
 
 def _labels(run: Run) -> tuple[None, str]:
@@ -159,15 +159,15 @@ def _images(catalog: Catalog, source: Source) -> Iterator[Finding]:
 
 def _network(run: Run) -> tuple[Any, str]:
     model, inputs = run.network, run.inputs
-    seen = [" x ".join(map(str, inputs.shape))] if inputs.bands else []
-    seen += [f"{len(inputs.scalars)} scalars"] if inputs.scalars else []
-    said = f"{model.name}: {' and '.join(seen)}, "
-    return model, said + f"{model.count_params():,} parameters"
+    shapes = [" x ".join(map(str, inputs.shape))] if inputs.bands else []
+    shapes += [f"{len(inputs.scalars)} scalars"] if inputs.scalars else []
+    summary = f"{model.name}: {' and '.join(shapes)}, "
+    return model, summary + f"{model.count_params():,} parameters"
 
 
 def _method(run: Run) -> tuple[None, str]:
     facts = run.untrained.facts
-    return None, "; ".join(f"{name.lower()}: {said}" for name, said in facts.items())
+    return None, "; ".join(f"{name.lower()}: {value}" for name, value in facts.items())
 
 
 def _start(run: Run) -> tuple[None, str]:
@@ -178,8 +178,8 @@ def _start(run: Run) -> tuple[None, str]:
 def _draws(run: Run) -> tuple[None, str]:
     run.check_draws()
     section = run.config.prediction
-    how = f"{section.draws}" if section.draws else "none: one deterministic pass"
-    return None, f"{how}; views: {section.views}"
+    draws = f"{section.draws}" if section.draws else "none: one deterministic pass"
+    return None, f"{draws}; views: {section.views}"
 
 
 def _time(config: RunConfig, model: Any, n_rows: int) -> Finding:
@@ -191,12 +191,12 @@ def _time(config: RunConfig, model: Any, n_rows: int) -> Finding:
         model.predict_on_batch(batch)
     per_object = (time.perf_counter() - start) / (3 * _TRIED)
     epoch = 3 * per_object * n_rows * config.split.fractions[0]
-    said = (
+    summary = (
         f"about {_duration(epoch)} an epoch, {_duration(epoch * config.training.epochs)} for all; "
         f"{_duration(per_object * n_rows)} for one deterministic pass over the catalogue "
         "(this machine, float32)"
     )
-    return Finding("time", True, said)
+    return Finding("time", True, summary)
 
 
 def _duration(seconds: float) -> str:

@@ -19,7 +19,7 @@ __all__ = ["run"]
 def run(folders: Sequence[Path]) -> Iterator[Table | str]:
     """Compare the headline score of each run over the objects that all of them tested.
 
-    Reads the predictions that 'evaluate' kept; nothing is predicted anew.
+    Reads the predictions saved by 'evaluate'; nothing is predicted again.
 
     Raises
     ------

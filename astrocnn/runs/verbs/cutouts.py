@@ -21,7 +21,7 @@ _SHOWN = 5
 
 
 def run(config: RunConfig, out: Path) -> Iterator[str]:
-    """Write the shards of a run and say what was found."""
+    """Write the shards of a run and report their contents."""
     current = Run(config, RunDirectory.create(out, config))
     problems = write_cutouts(current)
     yield f"{len(current.shards)} objects in {current.directory.shards}"
@@ -30,7 +30,7 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
 
 
 def write_cutouts(run: Run) -> list[str]:
-    """Cut what is not cut yet; `Run.shards` are then open.
+    """Write missing shards, and open them as `Run.shards`.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def write_cutouts(run: Run) -> list[str]:
 
 
 def _explain_misses(run: Run) -> str | None:
-    """Whether the positions would lie on the images if they were read in another way."""
+    """Explain missing images by a wrong unit or order of the coordinates, if that fits."""
     survey, catalog = run.survey, run.catalog
     if survey is None or survey.kind != "tiles":
         return None
@@ -67,7 +67,7 @@ def _explain_misses(run: Run) -> str | None:
         return None
     rows = np.unique(np.linspace(0, len(catalog) - 1, 1000).astype(int))
     ra, dec = (catalog.numbers(name)[rows] for name in (catalog.roles.ra, catalog.roles.dec))
-    for x, y, what in (
+    for x, y, reading in (
         (np.degrees(ra), np.degrees(dec), "as radians (give the columns the unit rad)"),
         (15 * ra, dec, "with RA in hours (give its column the unit hourangle)"),
         (dec, ra, "with RA and Dec exchanged (name them in [catalog])"),
@@ -78,12 +78,12 @@ def _explain_misses(run: Run) -> str | None:
         source = open_source(survey, ra=x[good], dec=y[good], size=run.config.inputs.size)
         inside = source.read(np.arange(len(source))).flags & int(UNUSABLE) == 0
         if inside.any():
-            return f"read {what}, {inside.sum()} of {len(rows)} positions tried have an image"
+            return f"read {reading}, {inside.sum()} of {len(rows)} positions tried have an image"
     return None
 
 
 def tally_flags(shards: Shards) -> list[str]:
-    """How many rows carry each flag."""
+    """Count the rows with each flag."""
     return [
         f"{count:>9d}  {flag.sentence}"
         for flag in Flag

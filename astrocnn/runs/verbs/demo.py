@@ -35,7 +35,7 @@ def run(
     Parameters
     ----------
     out : Path
-        Folder to write; what is there already is not made again.
+        Folder to write; existing results are kept.
     task : {"morphology", "photoz", "quality"}
         Which demo.
     seed : int
@@ -82,7 +82,7 @@ def run(
 
 
 def _calibrate(folder: Path) -> Iterator[Any]:
-    """Calibrate where there are objects enough; the demo goes on without."""
+    """Calibrate if there are enough objects; otherwise continue without."""
     try:
         yield from calibrate.run(folder)
     except AstrocnnError as error:

@@ -1,4 +1,4 @@
-"""``astrocnn detect``: a catalogue for a survey that has none."""
+"""``astrocnn detect``: detect sources to make a catalogue."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from astrocnn.runs.run import load_survey
 __all__ = ["run"]
 
 FORMATS = (".fits", ".ecsv", ".csv", ".parquet")
-_SAME_SOURCE = 0.5  # arcsec: the same object on two overlapping tiles
+_SAME_SOURCE = 0.5  # arcsec; matching radius for duplicates on overlapping tiles
 
 
 def run(
@@ -52,17 +52,17 @@ def run(
         raise ConfigError(
             f"'{out}' exists: a catalogue is not replaced.", hint="write to another --out"
         )
-    found = load_survey(survey)
-    if found.kind != "tiles":
+    definition = load_survey(survey)
+    if definition.kind != "tiles":
         raise ConfigError("Sources are detected on tiles; this survey is made of stamps.")
-    name = band or found.band_names[found.reference_index]
-    if name not in found.band_names:
+    name = band or definition.band_names[definition.reference_index]
+    if name not in definition.band_names:
         raise ConfigError(
             f"The survey has no band '{name}'.",
-            allowed=found.band_names,
-            hint=nearest(name, found.band_names),
+            allowed=definition.band_names,
+            hint=nearest(name, definition.band_names),
         )
-    tiles = open_band(found.bands[found.band_names.index(name)])
+    tiles = open_band(definition.bands[definition.band_names.index(name)])
     numbers = range(len(tiles.grids))
     tables = [
         _on_tile(tiles, number, threshold, min_pixels) for number in track(numbers, "detecting")
@@ -79,7 +79,7 @@ def run(
 
 
 def _on_tile(tiles: BandTiles, number: int, threshold: float, min_pixels: int) -> Table:
-    planes = {role: found[number] for role, found in tiles.planes.items()}
+    planes = {role: paths[number] for role, paths in tiles.planes.items()}
     image = _values(planes["image"], tiles.band.valid_range).astype(np.float64)
     bad = np.zeros(image.shape, bool)
     for role in ("weight", "mask"):
@@ -104,7 +104,7 @@ def _values(plane: Plane, valid_range: tuple[float, float] | None = None) -> np.
 
 
 def _once(table: Table) -> Table:
-    """Sources seen on two tiles are kept from the brighter measurement."""
+    """Keep the brighter measurement of sources detected on two tiles."""
     table.sort("flux", reverse=True)
     if len(table) > 1:
         sky = SkyCoord(table["ra"], table["dec"], unit="deg")

@@ -38,7 +38,7 @@ _EXAMPLES = 20
 
 
 def run(config: RunConfig, out: Path) -> tuple[Table, bool, Path | None]:
-    """Ask everything about labels, inputs and the untrained network; nothing is trained for good.
+    """Check labels, inputs and the untrained network; no trained weights are kept.
 
     Returns
     -------
@@ -95,11 +95,11 @@ def _labels(current: Run) -> Iterator[Finding]:
 def _batch(current: Run, size: int) -> Any:
     """The first batch of training objects in a shuffled order, not augmented."""
     rows = current.rows["train"]
-    how = {"batch_size": size, "shuffle": True, "seed": current.config.seed}
+    options = {"batch_size": size, "shuffle": True, "seed": current.config.seed}
     return next(
         iter(
             datasets.build_dataset(
-                current.shards, rows, current.task, current.untrained.inputs, **how
+                current.shards, rows, current.task, current.untrained.inputs, **options
             )
         )
     )
@@ -124,7 +124,7 @@ def _network(
 def _trained(
     batch: Any, current: Run, first: list[LayerStatistics]
 ) -> dict[str, list[LayerStatistics]]:
-    """Statistics of the trained network, if it is of the same layers."""
+    """Statistics of the trained network, if it has the same layers."""
     model = getattr(estimators.load_estimator(current.directory.model), "model_", None)
     if model is None or model.input_shape != current.network.input_shape:
         return {}

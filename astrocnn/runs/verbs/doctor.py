@@ -61,11 +61,11 @@ def _machine_table() -> Table:
 def _extras_table() -> Table:
     table = _table("optional")
     for package, (extra, purpose) in _EXTRAS.items():
-        found = importlib.util.find_spec(package) is not None
-        table.add_row(package, purpose, "yes" if found else f"pip install 'astrocnn[{extra}]'")
+        installed = importlib.util.find_spec(package) is not None
+        table.add_row(package, purpose, "yes" if installed else f"pip install 'astrocnn[{extra}]'")
     for program in ("fitsverify", "stilts"):
-        found = shutil.which(program) is not None
-        table.add_row(program, "checks of FITS tables", "yes" if found else "not found")
+        installed = shutil.which(program) is not None
+        table.add_row(program, "checks of FITS tables", "yes" if installed else "not found")
     return table
 
 

@@ -1,4 +1,4 @@
-"""``astrocnn evaluate``: score the test split, beside the baselines, and count that it was done."""
+"""``astrocnn evaluate``: score the test split and the baselines, and count the scoring."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["run"]
 
 
 def run(folder: Path) -> Iterator[Table | str]:
-    """Sample the test split once, keep the samples, write ``scores.json``.
+    """Sample the test split once, save the samples and write ``scores.json``.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def run(folder: Path) -> Iterator[Table | str]:
     current.check_columns(shards.objects)
 
     load_tensorflow()
-    # Its families know the calibration, if there is one.
+    # The families of its task include the calibration, if there is one.
     estimator, task = current.estimator, current.estimator.task
     rows = current.require_rows("test")
     test = rows["test"]

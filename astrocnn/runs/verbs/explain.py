@@ -1,4 +1,4 @@
-"""``astrocnn explain``: attribution maps, their checks, and the network as a whole."""
+"""``astrocnn explain``: attribution maps, their checks, and model inspection."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run(
     uncertainty: bool = False,
     checks: bool = True,
 ) -> Iterator[str]:
-    """Explain the network of a run; write ``explanations/``, figures, and the report anew.
+    """Explain the network of a run; write ``explanations/``, figures and the report.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def run(
     Raises
     ------
     ConfigError
-        If there is no such method or target, objects are chosen in two ways, or one number is to be
+        If there is no such method or target, objects are selected twice, or one number is to be
         explained of several targets.
     ModelError
         If there is no network, no such number, or the square is larger than the image.
@@ -157,13 +157,15 @@ def run(
     )
     attributions: list[Attribution] = []
     steps: list[Iterator[str]] = []
-    # An uncertainty needs draws also where the predictions of the run have none.
+    # Uncertainty needs draws even if the predictions of the run have none.
     draws = config.prediction.draws or 20
     sampler = partial(build_sampler, draws=draws, seed=config.seed)
     for uncertain in (False, True) if uncertainty else (False,):
         for name in names if mapping else ():
-            found = predictions.of_target(name, rows)
-            default = found.explain_target(explained[name]) if number is None else number
+            target_predictions = predictions.of_target(name, rows)
+            default = (
+                target_predictions.explain_target(explained[name]) if number is None else number
+            )
             one, work = compute_attribution(
                 network.model,
                 images,
@@ -175,9 +177,9 @@ def run(
                 square=square,
             )
             one.objects, one.name = shown, name
-            one.truths, one.predictions = predictions.labels(name, rows), found.texts
-            if not (uncertain or found.classes):
-                one.along = (f"predicted {name}", found.value)
+            one.truths, one.predictions = predictions.labels(name, rows), target_predictions.texts
+            if not (uncertain or target_predictions.classes):
+                one.along = (f"predicted {name}", target_predictions.value)
             attributions.append(one)
             steps.append(work)
     inspection = Inspection(
@@ -190,7 +192,7 @@ def run(
     for _ in track(chain(*steps), "explaining", total=count):
         pass
     for left_out in (*(one.skipped for one in attributions), skipped):
-        yield from (f"without {name}: {why}" for name, why in left_out.items())
+        yield from (f"without {name}: {reason}" for name, reason in left_out.items())
     attributions = [one for one in attributions if one.maps]
     if not attributions and not inspections:
         raise PredictionError(
@@ -201,7 +203,7 @@ def run(
 
 
 def _kept_samples(current: Run) -> Any:
-    """Rows and draws of the last evaluation, if it was of this very model."""
+    """Rows and draws of the last evaluation, if it used this model."""
     home, estimator = current.directory, current.estimator
     if not ((home.evaluation / "samples.npz").is_file() and home.scores.is_file()):
         return None
@@ -220,7 +222,7 @@ def _select(
     most_uncertain: int | None,
     per_class: int | None,
 ) -> tuple[Rows, str]:
-    """Rows to explain, and how they were chosen."""
+    """Rows to explain, and a description of how they were selected."""
     shards = network.shards
     if objects:
         rows = select_by_id(shards.catalog, objects)
@@ -235,30 +237,32 @@ def _select(
         raise PredictionError(
             "The test split has no labelled object to choose from.", hint="name some: --objects"
         )
-    found = predictions.of_target(target, test)
+    target_predictions = predictions.of_target(target, test)
     if most_uncertain is not None:
-        chosen = select_most_uncertain(found, most_uncertain)
+        chosen = select_most_uncertain(target_predictions, most_uncertain)
         return test[chosen], "the most uncertain of the test split"
     count = PER_CLASS if per_class is None else per_class
-    each = "predicted class" if found.classes else "fifth of the predicted values"
-    return test[select_per_class(found, count)], f"{count} of each {each} in the test split"
+    each = "predicted class" if target_predictions.classes else "fifth of the predicted values"
+    return test[
+        select_per_class(target_predictions, count)
+    ], f"{count} of each {each} in the test split"
 
 
 def _inspect(
     inspection: Inspection,
     methods: dict[str, InspectionMethod],
-    found: dict[str, Sequence[Any]],
+    results: dict[str, Sequence[Any]],
     skipped: dict[str, str],
 ) -> Iterator[str]:
     for name, method in methods.items():
         made = inspection.run(name, method, skipped)
         if made:
-            found[name] = made
+            results[name] = made
         yield name
 
 
 def _cutout_wcs(current: Run, rows: Rows) -> tuple[list[Any], str]:
-    """WCS of the cutouts, and why there is none."""
+    """WCS of the cutouts, and the reason if there is none."""
     none = [None] * len(rows)
     try:
         survey, shards = current.survey, current.shards
@@ -275,7 +279,7 @@ def _cutout_wcs(current: Run, rows: Rows) -> tuple[list[Any], str]:
         return none, f"without WCS: {getattr(error, 'what', error)}"
 
 
-def _write(current: Run, network: ExplainedNetwork, found: Explanation) -> Iterator[str]:
+def _write(current: Run, network: ExplainedNetwork, explanation: Explanation) -> Iterator[str]:
     """Write files, figures and report."""
     home, fingerprint = current.directory, network.estimator.fingerprint
     cards: list[tuple[str, Any, str]] = [
@@ -286,7 +290,7 @@ def _write(current: Run, network: ExplainedNetwork, found: Explanation) -> Itera
         ("NETSHA", fingerprint, "digest of the network explained"),
     ]
     with replacing_folder(home.explanations) as fresh:
-        write_explanation(fresh, found, cards)
+        write_explanation(fresh, explanation, cards)
     chapters = report.inside_chapters(home, network.shards, fingerprint) or []
     n = _save_figures(home.figures, chapters)
     yield f"explanations: {home.explanations}"
@@ -298,7 +302,7 @@ def _write(current: Run, network: ExplainedNetwork, found: Explanation) -> Itera
 
 
 def _save_figures(folder: Path, chapters: Sequence[Chapter]) -> int:
-    """Write the figures of chapters as PNG, in place of those of last time."""
+    """Write the figures of chapters as PNG, replacing earlier ones."""
     old = set(folder.glob("explain_*.png"))
     n = 0
     for chapter in chapters:

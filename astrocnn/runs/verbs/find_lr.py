@@ -15,15 +15,15 @@ from astrocnn.runs.verbs.cutouts import write_cutouts
 
 __all__ = ["prepare", "run", "save_figure"]
 
-# Small batches are noisy: the more of them, so that the average always sees as many objects.
+# Small batches are noisy: use more of them, so that the average covers as many objects.
 _STEPS = 120
 _OBJECTS = 2000
 
 
 def prepare(config: RunConfig, out: Path) -> Run:
-    """A run as it stands before the first update; its folder is not bound to the run file.
+    """A run before the first update; its folder may hold another run file.
 
-    The cutouts are written and what the training rows say of images and scalars is measured.
+    The cutouts are written and the normalization is measured on the training rows.
 
     Raises
     ------
@@ -50,13 +50,13 @@ def prepare(config: RunConfig, out: Path) -> Run:
 def save_figure(figure: Any, path: Path) -> list[Path]:
     """Write a figure as PNG and SVG; returns the two files."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = []
+    files = []
     for suffix in ("png", "svg"):
         file = path.with_suffix(f".{suffix}")
         with replacing(file) as temporary:
             figure.savefig(temporary, format=suffix, dpi=200)
-        written.append(file)
-    return written
+        files.append(file)
+    return files
 
 
 def run(config: RunConfig, out: Path) -> Iterator[str]:
@@ -77,7 +77,7 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
         shuffle=True,
         seed=config.seed,
     )
-    found = training.find_learning_rate(
+    result = training.find_learning_rate(
         current.network,
         data,
         training.Objective(
@@ -86,12 +86,12 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
         optimizer=current.optimizer,
         steps=max(_STEPS, _OBJECTS // config.training.batch_size),
     )
-    picture, _ = save_figure(found.figure(), current.directory.figures / "learning_rate.png")
-    end = "the loss ran away" if found.diverged else "the loss had not run away"
-    yield f"{found.rates[0]:.1e} to {found.rates[-1]:.1e} in {len(found)} updates; {end}"
-    if found.suggestion is not None:
+    picture, _ = save_figure(result.figure(), current.directory.figures / "learning_rate.png")
+    end = "the loss ran away" if result.diverged else "the loss had not run away"
+    yield f"{result.rates[0]:.1e} to {result.rates[-1]:.1e} in {len(result)} updates; {end}"
+    if result.suggestion is not None:
         yield (
-            f"suggestion: training.learning_rate = {found.suggestion:.1e}, a decade below the "
+            f"suggestion: training.learning_rate = {result.suggestion:.1e}, a decade below the "
             f"lowest loss (the run has {config.training.learning_rate:.1e})"
         )
     else:

@@ -1,4 +1,4 @@
-"""``astrocnn list``: what can be named in a run file."""
+"""``astrocnn list``: the names allowed in a run file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KINDS = {
 
 
 def run(kind: str | None = None) -> Iterator[Table]:
-    """Tables of names, with the first sentence of what each says of itself."""
+    """Tables of names, each with the first sentence of its docstring."""
     others = {
         "options": _options,
         "optimizers": _optimizers,
@@ -43,9 +43,9 @@ def run(kind: str | None = None) -> Iterator[Table]:
         raise ConfigError(
             f"There is no list of '{kind}'.", allowed=known, hint=nearest(kind, known)
         )
-    for wanted in known if kind is None else [kind]:
-        table = Table(title=wanted, title_justify="left", title_style="bold", show_header=False)
-        for row in others[wanted]() if wanted in others else _components(KINDS[wanted]):
+    for section in known if kind is None else [kind]:
+        table = Table(title=section, title_justify="left", title_style="bold", show_header=False)
+        for row in others[section]() if section in others else _components(KINDS[section]):
             table.add_row(*row)
         yield table
 
@@ -60,15 +60,17 @@ def _components(package: str) -> Iterator[tuple[str, ...]]:
 
 
 def _options() -> Iterator[tuple[str, ...]]:
-    """Those of ``[model.options]``, from where they are documented."""
-    told = re.findall(r"^(\w+) : .*\n((?: .*\n)+)", inspect.cleandoc(Options.__doc__ or ""), re.M)
-    for name, text in told:
+    """Options of ``[model.options]``, from their docstring."""
+    descriptions = re.findall(
+        r"^(\w+) : .*\n((?: .*\n)+)", inspect.cleandoc(Options.__doc__ or ""), re.M
+    )
+    for name, text in descriptions:
         sentence = re.sub(r" \[\d\]_", "", " ".join(text.split())).replace("`", "")
         yield name, ", ".join(ALLOWED.get(name, ())), sentence
 
 
 def _optimizers() -> Iterator[tuple[str, ...]]:
-    """With their parameters in ``[training.parameters]``."""
+    """Entries with their parameters in ``[training.parameters]``."""
     return ((name, ", ".join(PARAMETERS[name])) for name in OPTIMIZERS)
 
 

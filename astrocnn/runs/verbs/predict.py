@@ -1,4 +1,4 @@
-"""``astrocnn predict``: a catalogue in, a table with uncertainty out."""
+"""``astrocnn predict``: predict a catalogue and write a table with uncertainties."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(
     share = parse_worker(worker)
     pdf = pdf or config.prediction.pdf
     if out.suffix == ".hdf5" and pdf == "none":
-        pdf = "float32"  # an ensemble of densities needs them
+        pdf = "float32"  # qp needs densities
     home.require(home.model, "train")
     whole = out.with_suffix(".fits")
     for path in {out, whole}:

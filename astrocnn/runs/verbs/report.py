@@ -1,4 +1,4 @@
-"""``astrocnn report``: one page about a run, from what its directory holds."""
+"""``astrocnn report``: an HTML report from the files of a run directory."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = ["inside_chapters", "run", "write"]
 
 
 def run(folder: Path) -> Iterator[str]:
-    """Write ``report.html`` of a run directory; nothing is scored anew.
+    """Write ``report.html`` of a run directory without scoring again.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def run(folder: Path) -> Iterator[str]:
 
 
 def write(current: Run, *, inside: Sequence[Chapter] | None = None) -> Iterator[str]:
-    """Write ``report.html``; nothing is scored anew.
+    """Write ``report.html`` without scoring again.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def write(current: Run, *, inside: Sequence[Chapter] | None = None) -> Iterator[
     provenance = _provenance(home, about)
     encoded, weights = read_labels(shards, task, test)
     selections = [extra for extra in extras if isinstance(extra, Selection)]
-    thresholds = {found.target: found.threshold for found in selections}
+    thresholds = {selection.target: selection.threshold for selection in selections}
     evaluations = evaluate(task, encoded, weights, samples, thresholds=thresholds)
     chapters = [
         scores_chapter(
@@ -95,7 +95,10 @@ def write(current: Run, *, inside: Sequence[Chapter] | None = None) -> Iterator[
             descriptions=about["baseline_descriptions"],
             times_scored=about["times_scored"],
         ),
-        *(selection_chapter(found, task, encoded, weights, samples) for found in selections),
+        *(
+            selection_chapter(selection, task, encoded, weights, samples)
+            for selection in selections
+        ),
         *figure_chapters(task, evaluations, by=_by(current, test)),
         gallery_chapter(
             task,
@@ -123,27 +126,27 @@ def write(current: Run, *, inside: Sequence[Chapter] | None = None) -> Iterator[
 
 
 def inside_chapters(home: RunDirectory, shards: Shards, network: str) -> list[Chapter] | None:
-    """What 'explain' found out about a network, by its fingerprint; None if it was another one."""
+    """Chapters of the last 'explain', or None if it was of another network."""
     if not home.explanations.is_dir():
         return []
     with home.reading(home.explanations, "explain") as path:
-        found = read_explanation(
+        explanation = read_explanation(
             path,
             pixel_scale=shards.pixel_scale,
             images=shards.images if shards.bands else None,
         )
-    return build_chapters(found) if found.cards.get("NETSHA") == network else None
+    return build_chapters(explanation) if explanation.cards.get("NETSHA") == network else None
 
 
 def _by(current: Run, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Columns along which errors are shown, by label of their axis; NaN where missing."""
-    found = {}
+    values = {}
     shards = current.shards
     for name in current.config.evaluation.by:
         unit = shards.objects[name].unit
         label = f"{name} [{unit}]" if unit else name
-        found[label] = current.read_numbers(name, rows)
-    return found
+        values[label] = current.read_numbers(name, rows)
+    return values
 
 
 def _data(current: Run, task: Task) -> Chapter:
@@ -169,12 +172,12 @@ def _calibration(home: RunDirectory) -> Chapter | None:
         return None
     made = calibration.read(home.calibration)
     with home.reading(home.judged, "calibrate") as path, np.load(path) as kept:
-        found = {
+        tables = {
             name: (kept[f"before/{name}"], kept[f"after/{name}"])
             for name in (key.partition("/")[2] for key in kept.files if key.startswith("before/"))
         }
     summaries = [extra.summary for extra in made.extras if hasattr(extra, "summary")]
-    return calibration_chapter(made.table, found, "; ".join(summaries))
+    return calibration_chapter(made.table, tables, "; ".join(summaries))
 
 
 def _training(current: Run) -> Chapter | None:
@@ -210,9 +213,9 @@ def _model(estimator: Any) -> Chapter:
 
 
 def _network(estimator: Any) -> list[Any]:
-    """Layers of the network inside; none of other kinds."""
-    found = innermost(estimator)
-    return found.model_.layers if hasattr(found, "model_") else []
+    """Layers of the underlying network; empty for other estimators."""
+    model = innermost(estimator)
+    return model.model_.layers if hasattr(model, "model_") else []
 
 
 def _shape(layer: Any) -> str:

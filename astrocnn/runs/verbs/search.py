@@ -14,12 +14,12 @@ from astrocnn.runs.config import RunConfig
 from astrocnn.runs.run import Run
 from astrocnn.runs.search.folder import SearchFolder, is_loss
 from astrocnn.runs.search.results import (
-    Found,
-    gather,
-    line_of,
+    TrialResult,
+    build_table,
+    format_result,
+    read_results,
     save_best,
     save_table,
-    shown_table,
 )
 from astrocnn.runs.search.sampling import known_values, save_study
 from astrocnn.runs.search.validation import check
@@ -34,7 +34,7 @@ def run(config: RunConfig, out: Path, *, workers: int = 1) -> Iterator[Table | s
 
     The test split plays no part.  Given again after an interruption it continues: finished trials
     are not trained again, an unfinished one goes on at its last epoch.  Given with more trials it
-    adds to those that are there.  The same command elsewhere, on the same folder, helps.
+    adds to the existing ones.  The same command elsewhere, on the same folder, helps.
 
     Parameters
     ----------
@@ -68,54 +68,54 @@ def run(config: RunConfig, out: Path, *, workers: int = 1) -> Iterator[Table | s
         yield f"{done} of {config.search.count} trials are there already"
     several = min(workers, config.search.count - done)
     for trial in in_processes(folder, several) if several > 1 else work(folder):
-        yield line_of(folder, trial)
-    yield from _tell(folder)
+        yield format_result(folder, trial)
+    yield from _write_results(folder)
 
 
 def _decide(folder: SearchFolder) -> None:
-    """Write the run files of all trials that depend on no other."""
+    """Write the run files of all trials that are independent of other trials."""
     for number in range(folder.search.count):
         if known_values(folder.search, number) is not None:
             prepare(folder, folder.trial(number))
 
 
 def _cut(folder: SearchFolder) -> None:
-    """Cut the objects once for each kind of inputs, and see that there are some to learn from."""
+    """Write the shards once for each set of inputs, and check that there are training objects."""
     runs = [trial.config() for trial in folder.trials()]
     for config in {folder.cutouts(run).path: run for run in runs}.values():
         cut(folder, config)
         Run(config, folder.cutouts(config)).require_rows("train", "validation")
 
 
-def _tell(folder: SearchFolder) -> Iterator[Table | str]:
-    found = gather(folder)
-    save_table(folder, found)
-    save_best(folder, found)
+def _write_results(folder: SearchFolder) -> Iterator[Table | str]:
+    results = read_results(folder)
+    save_table(folder, results)
+    save_best(folder, results)
     if folder.search.sampler == "tpe" or folder.search.pruning:
         save_study(folder, folder.trials(), folder.study)
-    counts = Counter(one.state for one in found)
-    if counts["failed"] == len(found):
-        raise TrainingError("Not one of the trials could be trained.", received=found[0].said)
-    yield shown_table(folder, found)
+    counts = Counter(result.state for result in results)
+    if counts["failed"] == len(results):
+        raise TrainingError("Not one of the trials could be trained.", received=results[0].error)
+    yield build_table(folder, results)
     yield ", ".join(f"{n} {state}" for state, n in counts.items())
     yield f"table: {folder.table}"
     if counts["complete"]:
         yield f"best run: {folder.best}"
-    if any(one.epoch for one in found):
-        yield f"figure: {_draw(folder, found)}"
+    if any(result.epoch for result in results):
+        yield f"figure: {_plot(folder, results)}"
 
 
-def _draw(folder: SearchFolder, found: list[Found]) -> Path:
-    shown = [one for one in found if one.epoch]
+def _plot(folder: SearchFolder, results: list[TrialResult]) -> Path:
+    shown = [result for result in results if result.epoch]
     figure = plot_parallel_coordinates(
-        {name: [one.values[name] for one in shown] for name in folder.search.space},
-        [one.objective for one in shown],
+        {name: [result.values[name] for result in shown] for name in folder.search.space},
+        [result.objective for result in shown],
         objective_name=folder.search.objective,
         lowest=is_loss(folder.search.objective),
-        log=[name for name, one in folder.search.space.items() if one.scale == "log"],
+        log=[name for name, span in folder.search.space.items() if span.scale == "log"],
         limits={
-            name: one.limits for name, one in folder.search.space.items() if one.choices is None
+            name: span.limits for name, span in folder.search.space.items() if span.choices is None
         },
-        incomplete=[one.state != "complete" for one in shown],
+        incomplete=[result.state != "complete" for result in shown],
     )
     return save_figure(figure, folder.figures / "parallel_coordinates.png")[0]

@@ -15,7 +15,7 @@ from astrocnn.prediction.selection import select_objects, write_selected
 __all__ = ["run"]
 
 MOST = 15
-"""Reasons, and combinations of them, that are told one by one."""
+"""Maximum number of rejection reasons (or combinations) reported separately."""
 
 
 def run(predictions: Path, *, catalog: Path, out: Path) -> Iterator[Table | str]:

@@ -1,4 +1,4 @@
-"""``astrocnn show``: look at what a network would see, before training one."""
+"""``astrocnn show``: plot the network inputs before training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMATS = (".png", ".pdf", ".svg", ".jpg")
 def run(
     survey: Path, *, catalog: Path, out: Path, size: int = 64, objects: int = 8
 ) -> Iterator[str]:
-    """Draw the band stacks of the first objects of a catalogue that have an image.
+    """Plot the band stacks of the first objects of a catalogue that have an image.
 
     Raises
     ------
@@ -35,9 +35,9 @@ def run(
         raise ConfigError(
             "The picture to write has an unknown format.", received=str(out), allowed=FORMATS
         )
-    found = load_survey(survey)
+    definition = load_survey(survey)
     table = read_catalog(catalog)
-    source = open_images(found, table, size)
+    source = open_images(definition, table, size)
     cutouts = source.read(np.arange(min(len(table), max(1000, objects))))
     good = np.flatnonzero((cutouts.flags & int(UNUSABLE)) == 0)[:objects]
     if not len(good):

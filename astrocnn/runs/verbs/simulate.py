@@ -1,4 +1,4 @@
-"""``astrocnn simulate``: a survey with known truth."""
+"""``astrocnn simulate``: simulate a survey with known truth."""
 
 from __future__ import annotations
 

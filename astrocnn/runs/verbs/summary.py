@@ -52,8 +52,10 @@ def run(config: RunConfig) -> Iterator[Table | str]:
             f"{layer.memory / 1000:,.1f}",
         )
     yield table
-    adds, memory = (sum(getattr(layer, f) for layer in layers) for f in ("multiply_adds", "memory"))
-    yield f"{_millions(adds)} million multiply-adds and {_millions(memory)} MB an object"
+    multiply_adds, memory = (
+        sum(getattr(layer, f) for layer in layers) for f in ("multiply_adds", "memory")
+    )
+    yield f"{_millions(multiply_adds)} million multiply-adds and {_millions(memory)} MB an object"
 
 
 def _millions(value: int) -> str:

@@ -41,7 +41,7 @@ def run(
     out : Path
         The run directory.
     cut : bool
-        Whether to write the cutouts; otherwise they must be there.
+        Whether to write the cutouts; otherwise they must exist.
     callbacks : sequence of callable
         Called with the history after each epoch of a network.
 
@@ -58,20 +58,20 @@ def run(
     _check_catalog(current)
     load_tensorflow()
     # Other workers can only be joined before TensorFlow is used.
-    where = get_strategy(config.training.strategy)
-    chief = is_chief(where)
+    strategy = get_strategy(config.training.strategy)
+    chief = is_chief(strategy)
     if cut and not current.directory.model.exists():
         _check_network(current)
     if chief:
         RunDirectory.create(out, config)
-    wait_for_all(where)
+    wait_for_all(strategy)
     folder = RunDirectory.open(out)
     if folder.model.exists():
         yield f"{folder.model} is trained already; remove it to train anew"
         return
     if cut and chief:
         write_cutouts(current)
-    wait_for_all(where)
+    wait_for_all(strategy)
     current.check_draws()
     rows = current.require_rows("train", "validation")
     yield ", ".join(f"{len(rows[name])} {name}" for name in SPLITS) + " objects with labels"
@@ -82,7 +82,7 @@ def run(
     options = current.fit_options
     if current.has_network:
         options |= {
-            "strategy": where,
+            "strategy": strategy,
             "backup": folder.backup,
             "history_file": folder.history,
             "callbacks": callbacks,
@@ -95,12 +95,12 @@ def run(
         yield f"began with {config.transfer.start}: {estimator.facts['Weights']}"
     if chief:
         estimator.save(folder.model)
-    wait_for_all(where)
+    wait_for_all(strategy)
     yield f"trained: {folder.model}"
 
 
 def _check_catalog(current: Run) -> None:
-    """What is wrong with labels, columns and options is known before TensorFlow is loaded."""
+    """Validate labels, columns and options before TensorFlow is loaded."""
     check_runs(current.config)
     task, catalog = current.task, current.catalog
     task.encode({name: catalog.column(name) for name in task.label_columns})
@@ -113,7 +113,7 @@ def _check_catalog(current: Run) -> None:
 
 
 def _check_network(current: Run) -> None:
-    """What layers cannot do is known before hours of cutting, and leaves no folder."""
+    """Build the network before the cutouts are written: errors appear early and leave no folder."""
     _ = current.source, current.start, current.untrained, current.fit_options
     if current.has_network:
         current.optimizer.build()
@@ -124,26 +124,26 @@ def _check_network(current: Run) -> None:
 def _check_labels(
     task: Task, encoded: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray]
 ) -> Iterator[str]:
-    """Warnings about labels of the training objects that a network cannot learn from.
+    """Warn of labels in the training set that a network cannot learn from.
 
     Raises
     ------
     TrainingError
         If there is no other label.
     """
-    alike = {}
+    constant = {}
     for name, counts in task.tally(encoded, weights).items():
         labels = encoded[name][weights[name] > 0]
         absent = [kind for kind, n in counts.items() if not n]
         if not len(labels) or not np.any(labels != labels[0]):
-            alike[name] = " or ".join(k for k, n in counts.items() if n) or "missing"
+            constant[name] = " or ".join(k for k, n in counts.items() if n) or "missing"
         elif absent and len(counts) > 2:
             yield f"no training object of {name} is {' or '.join(absent)}: it cannot be learned"
-    if len(alike) == len(task.targets):
+    if len(constant) == len(task.targets):
         raise TrainingError(
             "The labels of the training objects are all alike: there is nothing to tell apart.",
-            received="; ".join(f"{name}: all {label}" for name, label in alike.items()),
+            received="; ".join(f"{name}: all {label}" for name, label in constant.items()),
             hint="check the label column and the map of the task",
         )
-    for name, label in alike.items():
+    for name, label in constant.items():
         yield f"all training labels of {name} are {label}: it cannot be learned"
