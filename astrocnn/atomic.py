@@ -1,4 +1,4 @@
-"""Files and folders that exist whole or not at all, and the folder of what can be made again.
+"""Atomic writing of files and folders, and the cache folder.
 
 Write to a temporary name in the same folder, fsync, rename, fsync the folder: a reader never sees
 half a file and a crash leaves at most a temporary one, whose name begins with ``.tmp-``.
@@ -34,7 +34,7 @@ _EXCHANGE = 2
 
 
 def cache_folder() -> Path:
-    """Where is kept what can be made again: ``$XDG_CACHE_HOME/astrocnn``, or under ``~/.cache``."""
+    """Path of the cache: ``$XDG_CACHE_HOME/astrocnn``, or ``~/.cache/astrocnn``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "astrocnn"
 
 
@@ -51,6 +51,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         _fsync(temporary)
+        # mkstemp makes files for the owner alone; the user's umask shall apply instead.
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         _fsync(path.parent)
@@ -177,6 +178,7 @@ def _lock(handle: int) -> None:
 
 
 def _umask() -> int:
+    # The umask can only be read by setting it.
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -24,7 +24,7 @@ if "keras" not in sys.modules:
 
 
 class _LazyModule(ModuleType):
-    """A module that is imported when one of its names is first asked for."""
+    """A module that is imported when one of its attributes is first used."""
 
     def __getattr__(self, name: str) -> Any:
         # Inspection (doctest, copy) asks for dunders of whatever it meets: no reason to load.
@@ -60,22 +60,22 @@ def load_tensorflow() -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
-    # The lines come from C++ before any logging level is heeded: only the file descriptor can
-    # hold them back. They are shown if the import fails.
-    kept = os.dup(2)
+    # The lines come from C++ before logging levels apply: only redirecting the file descriptor
+    # suppresses them. They are shown if the import fails.
+    stderr_copy = os.dup(2)
     with tempfile.TemporaryFile() as printed:
         os.dup2(printed.fileno(), 2)
         try:
             importlib.import_module("keras")
             importlib.import_module("tensorflow")
         except Exception:
-            os.dup2(kept, 2)
+            os.dup2(stderr_copy, 2)
             printed.seek(0)
             sys.stderr.write(printed.read().decode(errors="replace"))
             raise
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr_copy, 2)
+            os.close(stderr_copy)
     _require_tensorflow_backend()
 
 

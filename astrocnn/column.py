@@ -1,7 +1,7 @@
 """One column of a FITS table: its declaration, and its values as FITS stores them and back.
 
 FITS has no masked booleans, no text beyond ASCII, no trailing blanks, no 8-bit signed integers and
-no unsigned ones without an offset; this is the one place that knows what stands for them.
+no unsigned ones without an offset; this module alone defines how they are represented.
 """
 
 from __future__ import annotations
@@ -55,11 +55,12 @@ class Column:
     nullable : bool
         Whether values may be missing.  Missing floats are NaN, missing text is empty.
     null : int, optional
-        The integer that stands for a missing one, and cannot be a value; by default the smallest
-        of its type (255 for uint8 and bool).  One outside of the type widens what is stored.
+        The integer that represents a missing value (TNULL), and cannot be a value itself;
+        by default the smallest of its type (255 for uint8 and bool).  One outside of the type
+        widens what is stored.
     escaped : bool
         Whether text is stored with the escapes of a Python string, backslashes and blanks at its
-        end included, so that any text can be told from any other.
+        end included, so that different texts stay different.
     title : str
         Name in the catalogue, where that is another.
 
@@ -111,7 +112,7 @@ class Column:
     def like(
         cls, name: str, column: Any, ucd: str = "", *, title: str = "", exact: bool = False
     ) -> Column:
-        """The declaration under which the values of a catalogue's column come out unchanged.
+        """Declare a column that stores the values of a catalogue column unchanged.
 
         Parameters
         ----------
@@ -214,6 +215,7 @@ class Column:
         if data.dtype.kind not in ("fiub" if kind.kind == "f" else "iub"):
             raise self._refused(f"values of type {data.dtype}")
         if self._is_unsigned:
+            # FITS stores unsigned integers less 2^63, which inverts their sign bit.
             return (data.astype(np.uint64) ^ np.uint64(SIGN_BIT)).view(np.int64)
         if kind.kind in "iu":
             return self._encode_integers(data, mask)
@@ -226,9 +228,9 @@ class Column:
     def _encode_integers(self, data: np.ndarray, mask: Any) -> np.ndarray:
         kind, null = self.stored.base, self.null
         limits = np.iinfo(kind)
-        known = data if mask is np.ma.nomask else data[~mask]
-        if known.size and data.dtype.kind != "b":
-            low, high = int(known.min()), int(known.max())
+        present = data if mask is np.ma.nomask else data[~mask]
+        if present.size and data.dtype.kind != "b":
+            low, high = int(present.min()), int(present.max())
             if low < limits.min or high > limits.max:
                 raise self._refused(f"integers from {low} to {high}")
             if null is not None and null in (low, high):

@@ -1,7 +1,7 @@
 """The exceptions of astrocnn.
 
 Every error a user can meet is an `AstrocnnError` that says, in this order, what is
-wrong, what was received, what is allowed and what to try next.  Trouble with a single
+wrong, what was received, what is allowed and what to try next.  A problem with a single
 object is not an exception but a bit in its flags (see `astrocnn.flags`).
 """
 

@@ -118,17 +118,17 @@ class Catalog:
 
     def __getitem__(self, rows: slice | np.ndarray | list[int] | int) -> Catalog:
         """Select rows, in the given order; they are not checked again."""
-        where = rows if isinstance(rows, slice) else np.atleast_1d(np.asarray(rows))
+        index = rows if isinstance(rows, slice) else np.atleast_1d(np.asarray(rows))
         # numpy makes an empty list a float array, which is no index.
-        if isinstance(where, np.ndarray) and not where.size:
-            where = where.astype(np.int64)
+        if isinstance(index, np.ndarray) and not index.size:
+            index = index.astype(np.int64)
         return Catalog(
-            table=self.table[where],
+            table=self.table[index],
             roles=self.roles,
-            ids=self.ids[where],
-            ra=None if self.ra is None else self.ra[where],
-            dec=None if self.dec is None else self.dec[where],
-            flags=self.flags[where],
+            ids=self.ids[index],
+            ra=None if self.ra is None else self.ra[index],
+            dec=None if self.dec is None else self.dec[index],
+            flags=self.flags[index],
             missing=self.missing,
         )
 
@@ -216,14 +216,14 @@ class Catalog:
         if self.missing is not None:
             return
         columns = [term for name in names for term in split_difference(name, self.table.colnames)]
-        found = {name: find_sentinels(self.numbers(name)) for name in dict.fromkeys(columns)}
-        if any(found.values()):
-            values = sorted({value for counts in found.values() for value in counts})
+        sentinels = {name: find_sentinels(self.numbers(name)) for name in dict.fromkeys(columns)}
+        if any(sentinels.values()):
+            values = sorted({value for counts in sentinels.values() for value in counts})
             raise CatalogError(
                 "Columns of numbers hold values that usually mean 'not measured'.",
                 received="; ".join(
                     f"{name}: " + ", ".join(f"{n} x {value:g}" for value, n in counts.items())
-                    for name, counts in found.items()
+                    for name, counts in sentinels.items()
                     if counts
                 ),
                 hint=f"declare them, missing = {values} under [catalog] in a run file or in "

@@ -102,6 +102,7 @@ def read_blocks(
 
 def _is_raw(unit: Any, column: Any) -> bool:
     """Whether the bytes of the record are the values, up to order and scale."""
+    # Not X (packed bits), nor P and Q (descriptors of arrays in the heap).
     letters = column.format.lstrip("0123456789")
     return isinstance(unit, fits.BinTableHDU) and letters[:1] in "LBIJKEDACM"
 
@@ -207,6 +208,7 @@ def _native(values: np.ndarray) -> np.ndarray:
 
 
 def _room(rows: int, field: np.dtype) -> np.ndarray:
+    # Native byte order: assigning the big-endian records converts them while it copies.
     base, shape = field.subdtype or (field, ())
     return np.empty((rows, *shape), dtype=base.newbyteorder("="))
 
@@ -263,4 +265,5 @@ def _text(values: np.ndarray) -> np.ndarray:
     try:
         return np.strings.decode(data, "utf-8")
     except UnicodeDecodeError:
+        # All bytes are valid latin-1, so this decoding cannot fail.
         return np.strings.decode(data, "latin-1")

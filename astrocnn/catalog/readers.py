@@ -79,8 +79,8 @@ def read_catalog(
         roles = choose_roles(list(names), id=id, ra=ra, dec=dec)
         if columns is None:
             return list(names), roles.id
-        wanted = [roles.id, roles.ra, roles.dec, *(resolve_column(c, names) for c in columns)]
-        return list(dict.fromkeys(name for name in wanted if name is not None)), roles.id
+        selected = [roles.id, roles.ra, roles.dec, *(resolve_column(c, names) for c in columns)]
+        return list(dict.fromkeys(name for name in selected if name is not None)), roles.id
 
     kind, opener = detect_format(path)
     if hdu is not None and kind != "FITS":
@@ -195,6 +195,6 @@ def _read_votable(opener: Callable[[], BinaryIO], choose: Choose) -> Table:
 
 def _read_parquet(path: Path, choose: Choose) -> Table:
     with pq.ParquetFile(path) as file:
-        wanted, _ = choose(file.schema_arrow.names)
-        data = file.read(columns=wanted, use_threads=True)
-    return Table({name: convert_arrow_column(data.column(name), name) for name in wanted})
+        selected, _ = choose(file.schema_arrow.names)
+        data = file.read(columns=selected, use_threads=True)
+    return Table({name: convert_arrow_column(data.column(name), name) for name in selected})

@@ -136,9 +136,9 @@ def resolve_column(name: str, names: Sequence[str], what: str = "column") -> str
     same = [n for n in names if n.lower() == name.lower()]
     if len(same) == 1:
         return same[0]
-    known = find_column(name.lower(), names)
-    if known is not None:
-        return known
+    match = find_column(name.lower(), names)
+    if match is not None:
+        return match
     raise CatalogError(
         f"The catalogue has no {what} '{name}'.",
         allowed=names,
@@ -179,9 +179,9 @@ def choose_roles(
         )
     if ra is None and dec is None:
         for pair in POSITIONS:
-            found = [next((n for n in names if n.lower() == alias), None) for alias in pair]
-            if None not in found:
-                return Roles(chosen, *found)
+            matches = [next((n for n in names if n.lower() == alias), None) for alias in pair]
+            if None not in matches:
+                return Roles(chosen, *matches)
         if find_column("ra", names) is None and find_column("dec", names) is None:
             return Roles(chosen)
         if find_column("ra", names) is not None and find_column("dec", names) is not None:

@@ -142,10 +142,12 @@ def group_duplicates(keys: np.ndarray, contents: np.ndarray) -> np.ndarray:
         )
     unique, key_code = np.unique(keys, return_inverse=True)
     _, content_code = np.unique(contents, return_inverse=True)
-    known = contents != "" if contents.dtype.kind in "US" else np.ones(len(contents), dtype=bool)
+    has_content = (
+        contents != "" if contents.dtype.kind in "US" else np.ones(len(contents), dtype=bool)
+    )
     size = len(unique) + int(content_code.max(initial=-1)) + 1
-    edges = (key_code[known], len(unique) + content_code[known])
-    graph = coo_array((np.ones(known.sum(), dtype=np.int8), edges), shape=(size, size))
+    edges = (key_code[has_content], len(unique) + content_code[has_content])
+    graph = coo_array((np.ones(has_content.sum(), dtype=np.int8), edges), shape=(size, size))
     _, component = connected_components(graph, directed=False)
     # np.unique sorts, so the first key code met in a component is its smallest key.
     first = np.full(size, len(unique), dtype=np.int64)

@@ -97,10 +97,10 @@ def read_text_table(path: Path, opener: Callable[[], BinaryIO], choose: Choose) 
     if described is not None:
         return _read_described(path, opener, choose, described)
     layout = _sextractor_layout(head) or _find_layout(head, path)
-    wanted, identifier = choose(layout.names)
-    rows = _read_rows(path, opener, layout, wanted)
+    selected, identifier = choose(layout.names)
+    rows = _read_rows(path, opener, layout, selected)
     table = Table()
-    for name in wanted:
+    for name in selected:
         values = _typed(rows.column(name), is_identifier=name == identifier)
         if name.startswith("unnamed_") and np.ma.getmaskarray(values).all():
             continue  # a separator at the end of each line makes a column without name or value
@@ -153,17 +153,17 @@ def _read_described(
         )
     try:
         with warnings.catch_warnings():
-            # Units that astropy does not know stay as they are.
+            # Units that astropy cannot parse stay as they are.
             warnings.simplefilter("ignore")
             table = ascii.read(lines, format=described, guess=False)
-    except Exception as error:  # each reader has its own kinds of complaint
+    except Exception as error:  # every reader raises its own types
         reason = str(error).strip().splitlines()
         raise CatalogError(
             f"'{path}' cannot be read as {described.upper()}: {reason[0] if reason else error!r}",
             hint="the file may be damaged or cut short",
         ) from error
-    wanted, _ = choose(table.colnames)
-    return table[wanted]
+    selected, _ = choose(table.colnames)
+    return table[selected]
 
 
 def _sextractor_layout(head: list[str]) -> _Layout | None:
@@ -260,7 +260,7 @@ def _is_number(value: str) -> bool:
 
 
 def _read_rows(
-    path: Path, opener: Callable[[], BinaryIO], layout: _Layout, wanted: list[str]
+    path: Path, opener: Callable[[], BinaryIO], layout: _Layout, selected: list[str]
 ) -> pa.Table:
     """The chosen columns as text."""
     by_blanks = layout.separator is None or len(layout.names) == 1
@@ -293,7 +293,7 @@ def _read_rows(
                 ),
                 convert_options=arrow_csv.ConvertOptions(
                     column_types=dict.fromkeys(layout.names, pa.string()),
-                    include_columns=wanted,
+                    include_columns=selected,
                     strings_can_be_null=False,
                 ),
             )
@@ -361,11 +361,12 @@ class _BlankSeparated:
             yield block.encode()
 
     def _warn_of_rows(self, comments: list[str]) -> None:
-        alike = [line for line in comments if len(line.split()) == self._width]
-        if alike:
+        data_like = [line for line in comments if len(line.split()) == self._width]
+        if data_like:
             warnings.warn(
-                f"{len(alike)} lines beginning with '#' have as many values as there are columns; "
-                f"they are taken as comments, not as rows: '{alike[0][:60]}'. Put the text in "
+                f"{len(data_like)} lines beginning with '#' have as many values as there are "
+                "columns; "
+                f"they are taken as comments, not as rows: '{data_like[0][:60]}'. Put the text in "
                 "quotes if they are rows.",
                 CatalogWarning,
                 stacklevel=2,
@@ -375,21 +376,21 @@ class _BlankSeparated:
 def _typed(column: pa.ChunkedArray, *, is_identifier: bool) -> np.ndarray | MaskedColumn:
     """The column with the type its values allow."""
     text = pc.utf8_trim_whitespace(column)
-    gone = pc.is_in(text, value_set=pa.array(NO_VALUE))
-    missing = gone.to_numpy()
+    is_missing = pc.is_in(text, value_set=pa.array(NO_VALUE))
+    missing = is_missing.to_numpy()
     if missing.all():
         return MaskedColumn(np.full(len(text), np.nan), mask=missing)
-    numbers = _integers(text, gone)
+    numbers = _integers(text, is_missing)
     if numbers is not None:
         return _masked(numbers, missing)
-    known = text.filter(pc.invert(gone)) if missing.any() else text
-    if is_identifier or _all_match(known, DIGITS):
+    present = text.filter(pc.invert(is_missing)) if missing.any() else text
+    if is_identifier or _all_match(present, DIGITS):
         return convert_text(text, None)
-    numbers = _floats(text, gone)
+    numbers = _floats(text, is_missing)
     if numbers is not None:
         return _masked(numbers, missing)
     truth = pa.array(["true", "false"])
-    if all(pc.all(pc.is_in(pc.utf8_lower(c), value_set=truth)).as_py() for c in known.chunks):
+    if all(pc.all(pc.is_in(pc.utf8_lower(c), value_set=truth)).as_py() for c in present.chunks):
         return _masked(pc.equal(pc.utf8_lower(text), "true").to_numpy(), missing)
     return convert_text(text, None)
 

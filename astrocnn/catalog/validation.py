@@ -1,4 +1,4 @@
-"""Checks of a table: identifiers, positions, and numbers that stand for "no value"."""
+"""Checks of a table: identifiers, positions, and sentinel numbers that mean "no value"."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def validate_identifiers(table: Table, name: str) -> np.ndarray:
     Raises
     ------
     CatalogError
-        If an identifier is missing, repeated, or was rounded by a float on the way.
+        If an identifier is missing, repeated, or may have been rounded by a float type.
         Rows are counted from 0.
     """
     column = table[name]
@@ -80,8 +80,8 @@ def _exact(column: Column, name: str) -> np.ndarray:
         return values.astype(str)
     if kind == "f":
         limit = EXACT_BELOW.get(values.dtype.itemsize, 2**53)
-        known = values[~np.ma.getmaskarray(column)]
-        if np.all(np.isfinite(known)) and np.all((np.abs(known) < limit) & (known % 1 == 0)):
+        present = values[~np.ma.getmaskarray(column)]
+        if np.all(np.isfinite(present)) and np.all((np.abs(present) < limit) & (present % 1 == 0)):
             return np.where(np.isfinite(values), values, 0).astype(np.int64)
         raise CatalogError(
             f"The identifier column '{name}' is stored as {values.dtype} and may be rounded: "
@@ -143,7 +143,7 @@ def _listed(rows: Sequence[int] | np.ndarray) -> str:
 
 
 class CatalogWarning(AstrocnnWarning):
-    """A catalogue can be read but something in it is probably not what its owner means."""
+    """A catalogue can be read but something in it is probably not as intended."""
 
 
 def validate_positions(
@@ -151,7 +151,7 @@ def validate_positions(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Validate positions and convert them to degrees.
 
-    A unit stored with the column (radian, hour angle ...) is obeyed.  A right ascension between
+    A unit stored with the column (radian, hour angle ...) is applied.  A right ascension between
     -180 and 360 is wrapped into [0, 360).
 
     Parameters
@@ -194,18 +194,18 @@ def _convert_to_icrs(
     system, equinox = frame or ("ICRS", None)
     if system == "ICRS" or (system, equinox) == ("eq_FK5", "J2000"):
         return ra, dec
-    known = {"eq_FK4": ("fk4", "B1950"), "eq_FK5": ("fk5", "J2000")}
-    if system not in known:
+    frames = {"eq_FK4": ("fk4", "B1950"), "eq_FK5": ("fk5", "J2000")}
+    if system not in frames:
         raise CatalogError(
             "The coordinates of the VOTable are in a system that is not equatorial.",
             received=system,
-            allowed=["ICRS", *known],
+            allowed=["ICRS", *frames],
         )
-    name, standard = known[system]
+    name, standard = frames[system]
     good = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
-    given = SkyCoord(ra[good], dec[good], unit="deg", frame=name, equinox=equinox or standard)
+    coordinates = SkyCoord(ra[good], dec[good], unit="deg", frame=name, equinox=equinox or standard)
     ra, dec = ra.copy(), dec.copy()
-    ra[good], dec[good] = given.icrs.ra.deg, given.icrs.dec.deg
+    ra[good], dec[good] = coordinates.icrs.ra.deg, coordinates.icrs.dec.deg
     return ra, dec
 
 
@@ -259,9 +259,9 @@ def _angle(unit: object, name: str) -> units.UnitBase | None:
         return None
     text = str(unit).strip().lower()
     # Surveys write "degrees", "deg(J2000)", "Radian", which astropy does not parse.
-    for prefix, known in (("deg", units.deg), ("rad", units.rad), ("hour", units.hourangle)):
+    for prefix, angle_unit in (("deg", units.deg), ("rad", units.rad), ("hour", units.hourangle)):
         if text.startswith(prefix):
-            return known
+            return angle_unit
     try:
         parsed = units.Unit(str(unit))
         parsed.to(units.deg)
@@ -282,12 +282,12 @@ def _warn_radians(ra: np.ndarray, dec: np.ndarray, ra_name: str, dec_name: str) 
     south, north = dec[good].min(), dec[good].max()
     if max(abs(low), abs(high)) > 2 * np.pi or max(abs(south), abs(north)) > np.pi / 2:
         return
-    named = any(
+    has_radian_name = any(
         n.lower().startswith("coord_") or n.lower().endswith("_rad") for n in (ra_name, dec_name)
     )
     # A small field near RA 0, Dec 0 is innocent; one that fills the range of radians is not.
     fills = high - low > 4.0 and north - south > 1.0
-    if named or fills:
+    if has_radian_name or fills:
         warnings.warn(
             f"The columns '{ra_name}' and '{dec_name}' look like radians but have no unit: "
             f"RA from {low:.4g} to {high:.4g}, Dec from {south:.4g} to {north:.4g}. "
@@ -358,9 +358,9 @@ def mask_missing(table: Table, missing: tuple[float, ...], keep: Iterable[str | 
         if name in set(keep) or not isinstance(column, Column) or column.dtype.kind not in "iuf":
             continue
         values = np.ma.getdata(column)
-        gone = _equal_any(np.asarray(values), missing)
-        if gone.any():
-            mask = gone | np.ma.getmaskarray(column)
+        is_missing = _equal_any(np.asarray(values), missing)
+        if is_missing.any():
+            mask = is_missing | np.ma.getmaskarray(column)
             about = {"unit": column.unit, "description": column.description, "meta": column.meta}
             table.replace_column(name, MaskedColumn(values, name=name, mask=mask, **about))
 
@@ -379,24 +379,25 @@ def find_sentinels(values: np.ndarray) -> dict[float, int]:
         Those that stand alone: no other number is within a tenth of them, as 99.2 would be
         in a column of percentages.
     """
-    known = values[np.isfinite(values)]
-    is_sentinel = _equal_any(known, SENTINELS)
+    finite = values[np.isfinite(values)]
+    is_sentinel = _equal_any(finite, SENTINELS)
     if not is_sentinel.any():
         return {}
-    found, counts = np.unique(known[is_sentinel], return_counts=True)
-    others = known[~is_sentinel]
+    sentinels, counts = np.unique(finite[is_sentinel], return_counts=True)
+    others = finite[~is_sentinel]
     return {
         float(s): int(n)
-        for s, n in zip(found, counts, strict=True)
+        for s, n in zip(sentinels, counts, strict=True)
         if not (np.abs(others - s) < _GAP * abs(s)).any()
     }
 
 
-def _equal_any(values: np.ndarray, wanted: tuple[float, ...]) -> np.ndarray:
+def _equal_any(values: np.ndarray, sentinels: tuple[float, ...]) -> np.ndarray:
     result = np.zeros(values.shape, bool)
-    for value in wanted:
+    for value in sentinels:
         if values.dtype.kind == "f":
             with np.errstate(over="ignore"):
+                # In the precision of the column: 99.99 in float32 differs from 99.99 in float64.
                 result |= values == values.dtype.type(value)
         elif value.is_integer() and (value >= 0 or values.dtype.kind == "i"):
             result |= values == int(value)

@@ -112,20 +112,20 @@ def build_step(leaf: str | Callable[..., Any], value: Any = True, *, trusted: bo
     >>> build_step("shift", 2.0)
     Shift(edges='reflect', pixels=2.0)
     """
-    found = plugins.load("augmentations", leaf, trusted=trusted)
+    factory = plugins.load("augmentations", leaf, trusted=trusted)
     options = dict(value) if isinstance(value, Mapping) else {}
-    if not isinstance(found, type):
+    if not isinstance(factory, type):
         if not options:
-            return found
-        step: Any = update_wrapper(partial(found, **options), found)
+            return factory
+        step: Any = update_wrapper(partial(factory, **options), factory)
         return step
     try:
-        if hasattr(found, "from_option") and not options:
-            return found.from_option(value)
-        return found(**options) if options or value is True else found(value)
+        if hasattr(factory, "from_option") and not options:
+            return factory.from_option(value)
+        return factory(**options) if options or value is True else factory(value)
     except TypeError as error:
         raise ConfigError(
-            f"The augmentation '{found.__name__}' does not accept these options.",
+            f"The augmentation '{factory.__name__}' does not accept these options.",
             received=repr(value),
             hint=str(error),
         ) from error
@@ -175,10 +175,10 @@ def _check_declaration(step: Step) -> None:
 def _check_labels(steps: Iterable[Step], task: Task) -> None:
     for step in steps:
         if broken := step.breaks & task.sensitive_to:
-            what = ", ".join(sorted(broken))
+            properties = ", ".join(sorted(broken))
             names = [target.name for target in task.targets if not target.symmetric]
             raise ConfigError(
-                f"The augmentation {_get_name(step)} destroys the {what} of an object, "
+                f"The augmentation {_get_name(step)} destroys the {properties} of an object, "
                 f"on which the labels of {', '.join(names)} depend.",
                 received=repr(step),
                 hint='rotations only: D4(reflections=False), in a run file d4 = "rotations"',

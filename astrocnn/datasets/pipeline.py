@@ -76,7 +76,7 @@ BLOCK_BYTES = 1 << 23
 def _build_loader(
     shards: Shards, rows: np.ndarray, inputs: Inputs, extras: list[np.ndarray], normalize: bool
 ) -> Callable[[np.ndarray, np.ndarray], list[np.ndarray]]:
-    """Images of some of the rows with what goes along, gathered block by block."""
+    """Build the function that loads images, labels and weights of some rows, block by block."""
     # A block fits the cache of a core, so that each pixel is loaded from memory once.
     block = _block(inputs)
     # Known from the table: complete images need no search for NaN.
@@ -84,18 +84,18 @@ def _build_loader(
     raw_shape = (inputs.size, inputs.size, inputs.n_bands)
 
     def load(chosen: np.ndarray, elements: np.ndarray) -> list[np.ndarray]:
-        turns = elements if len(elements) else None
-        wanted = rows[chosen]
+        symmetries = elements if len(elements) else None
+        catalog_rows = rows[chosen]
         out = _aligned((len(chosen), *(inputs.shape if normalize else raw_shape)))
         if not normalize:
-            shards.images(wanted, out, turns)
+            shards.images(catalog_rows, out, symmetries)
         for start in range(0, len(chosen) if normalize else 0, block):
             part = slice(start, start + block)
             target = out[part]
-            # Mask channels need room that the raw pixels do not have.
+            # With mask channels the output has another shape than the raw pixels: no shared buffer.
             raw = np.empty((len(target), *raw_shape), np.float32) if inputs.mask_channel else target
-            shards.images(wanted[part], raw, None if turns is None else turns[part])
-            _normalize(inputs, raw, target, complete=not holes[wanted[part]].any())
+            shards.images(catalog_rows[part], raw, None if symmetries is None else symmetries[part])
+            _normalize(inputs, raw, target, complete=not holes[catalog_rows[part]].any())
         return [out, *(extra[chosen] for extra in extras)]
 
     return load
@@ -233,7 +233,7 @@ def build_dataset(
         elements = tf.zeros((0,), tf.int32)
         if turn is not None:
             elements = turn.elements(tf.shape(chosen)[0], plan.fold_seed(0, seed))
-        # Labels and weights travel as float32 like the images, so one signature serves all.
+        # Labels and weights are float32 like the images, so that one signature covers all of them.
         kinds = [tf.float32] * (1 + len(names))
         images, *others = tf.numpy_function(load, [chosen, elements], kinds)
         if not at_once:
@@ -257,7 +257,7 @@ def _batches_of_indices(
 ) -> tf.data.Dataset:
     """Indices into the rows and a seed, batch by batch, new in every iteration."""
     n_batches = -(-n // batch_size)
-    # Counted in Python: tf.data does not tell a pipeline how often it was iterated.
+    # Counted in Python: tf.data does not expose how often a pipeline has been iterated.
     epochs = iter(range(first_epoch, 2**31 - 1))
 
     def next_epoch() -> np.ndarray:
@@ -305,7 +305,7 @@ def _extras(
     inputs: Inputs,
     factors: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """What goes along with the images: scalars, encoded labels and weights, row for row."""
+    """Scalars, encoded labels and weights that accompany the images, row for row."""
     extras: dict[str, np.ndarray] = {}
     if inputs.scalars:
         extras["scalars"] = inputs.standardize(shards.scalars(inputs.scalars)[rows])

@@ -32,7 +32,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @dataclass(frozen=True)
 class ShardHeader:
-    """Facts of a shard: rows, where the pixels begin [byte], and its fingerprint."""
+    """Header of a shard: rows, offset of the pixels [byte], file size [byte] and fingerprint."""
 
     rows: int
     offset: int
@@ -109,6 +109,7 @@ def write_shard(
         if column.name in comments:
             table.header[f"TCOMM{number}"] = comments[column.name]
     try:
+        # A shard under its final name is always complete: resuming relies on it.
         with atomic.replacing(path) as temporary, open(temporary, "wb") as stream:
             # Not by astropy, whose errors do not distinguish a full disk from another failure.
             pixels = images.data if images.size else b""
@@ -118,7 +119,7 @@ def write_shard(
                 stream.write(bytes(-stream.tell() % BLOCK))
             stream.flush()
     except OSError as error:
-        # A full disk is the one failure here that the user can mend; others keep their own words.
+        # A full disk is the one failure here that the user can fix; others are raised unchanged.
         if error.errno not in FULL:
             raise
         raise AstrocnnError(
@@ -149,7 +150,7 @@ def read_header(path: Path, keys: Sequence[str]) -> ShardHeader | None:
         Cards that make the fingerprint.
     """
     try:
-        # What astropy warns of in half a file is just what is looked for here.
+        # astropy warns about truncated files, which are expected here and lead to None.
         with warnings.catch_warnings(action="ignore"), fits.open(path, memmap=True) as file:
             image, table = file["IMAGE"], file["OBJECTS"]
             # The table is written last, so a file that ends after it is whole.
@@ -170,6 +171,7 @@ def read_header(path: Path, keys: Sequence[str]) -> ShardHeader | None:
 def read_table(path: Path) -> np.ndarray:
     """The raw table of a shard: a structured array, big-endian, text as bytes."""
     try:
+        # Not mapped, since the table is used after the file is closed.
         with fits.open(path, memmap=False) as file:
             return np.array(np.asarray(file["OBJECTS"].data))
     except (OSError, KeyError, ValueError) as error:

@@ -268,16 +268,16 @@ class Shards:
         places = zip(shards.tolist(), within.tolist(), strict=True)
         if elements is None:
             elements = np.zeros(len(positions), np.int32)
-        # A pixel with all its bands moves as one lump of bytes, and is converted afterwards.
-        lump = np.dtype((np.void, 4 * len(self.bands)))
-        moved = np.empty(self.size**2, lump)
+        # All bands of a pixel are moved as one opaque item; the byte order is converted afterwards.
+        pixel_type = np.dtype((np.void, 4 * len(self.bands)))
+        moved = np.empty(self.size**2, pixel_type)
         as_image = moved.view(">f4").reshape(out.shape[1:])
         for i, ((shard, row), element) in enumerate(zip(places, elements.tolist(), strict=True)):
             image = self._map(shard)[row]
             if element == UPSIDE_DOWN:
                 image = image[::-1]  # whole rows: needs no table
             elif element:
-                pixels = image.reshape(-1).view(lump)
+                pixels = image.reshape(-1).view(pixel_type)
                 # The indices are known to be inside; mode "clip" spares numpy the buffer of its
                 # check.
                 np.take(pixels, self._tables[element], out=moved, mode="clip")

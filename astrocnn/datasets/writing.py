@@ -51,12 +51,12 @@ def compute_fingerprint(
         The identifier and the coordinates first, then the columns kept beside the images.
     """
     # Separate digests, so that a refusal names what changed since the shards were written.
-    own = [pair for pair in columns if pair[0].name in ("id", "ra", "dec")]
-    kept = [pair for pair in columns if pair[0].name not in ("id", "ra", "dec")]
+    object_columns = [pair for pair in columns if pair[0].name in ("id", "ra", "dec")]
+    catalog_columns = [pair for pair in columns if pair[0].name not in ("id", "ra", "dec")]
     return {
         "FP_INPUT": _digest(inputs.bands, inputs.size, inputs.pixel_scale, inputs.unit),
-        "FP_ROWS": _digest(*(part for pair in own for part in pair), catalog.flags),
-        "FP_TABLE": _digest(*(part for pair in kept for part in pair), inputs.scalars),
+        "FP_ROWS": _digest(*(part for pair in object_columns for part in pair), catalog.flags),
+        "FP_TABLE": _digest(*(part for pair in catalog_columns for part in pair), inputs.scalars),
         "FP_IMAGE": _digest(source.fingerprint),
         "FP_PLAN": _digest(order, rows_per_shard),
     }
@@ -76,6 +76,7 @@ def _digest(*parts: Any) -> str:
 
 MOST_ROWS = 4096
 MOST_BYTES = 128 << 20
+# Shards hold linear fluxes; a normalization is fitted to a training split later.
 _UNFITTED = {"normalization": None, "scalar_location": (), "scalar_scale": ()}
 OWN = {
     "id": "identifier, as given",
@@ -170,30 +171,31 @@ def write_shards(
     done = _finished(directory, fingerprint)
     # Hashing reads every byte, so checksums of untouched shards are taken over.
     hashed = _hashed(directory, fingerprint)
-    # While shards are being replaced there must be no manifest that vouches for them.
+    # While shards are being replaced there must be no manifest that declares them complete.
     (directory / MANIFEST).unlink(missing_ok=True)
     starts = range(0, len(order), rows_per_shard)
     entries: list[dict[str, Any]] = []
     for number, start in track(enumerate(starts), "cutting", total=len(starts)):
         rows = order[start : start + rows_per_shard]
         path = directory / shard_file.format_name(number)
-        found = done.get(path.name)
-        if found is None or found.rows != len(rows):
+        header = done.get(path.name)
+        if header is None or header.rows != len(rows):
             images, fresh = _cut(source, inputs, rows, flags)
-            kept = [(s, v[rows]) for s, v in zip(stored, values, strict=True)]
-            kept = [*((s, v[rows]) for s, v in own), *fresh, *kept]
-            table = [s.fits_column(v) for s, v in kept]
+            row_columns = [(s, v[rows]) for s, v in zip(stored, values, strict=True)]
+            row_columns = [*((s, v[rows]) for s, v in own), *fresh, *row_columns]
+            table = [s.fits_column(v) for s, v in row_columns]
             shard_file.write_shard(path, images, table, inputs, fingerprint, OWN)
-            found = shard_file.read_header(path, list(CARDS))
+            header = shard_file.read_header(path, list(CARDS))
+            # The old checksum belongs to the file that was replaced.
             hashed.pop(path.name, None)
-        assert found is not None
-        entry = {"rows": found.rows, "offset": found.offset, "bytes": found.bytes}
+        assert header is not None
+        entry = {"rows": header.rows, "offset": header.offset, "bytes": header.bytes}
         sha = hashed.get(path.name) or atomic.sha256(path)
         entries.append({"file": path.name, **entry, "sha256": sha})
     # Shards of an earlier run with more rows would be taken for part of this one.
-    named = {entry["file"] for entry in entries}
+    listed = {entry["file"] for entry in entries}
     for path in directory.glob("shard-*.fits"):
-        if path.name not in named:
+        if path.name not in listed:
             path.unlink()
     manifest = {
         "format": 1,
@@ -219,8 +221,8 @@ def own_columns(catalog: Catalog) -> list[tuple[Column, np.ndarray]]:
     result = [encode("id", "id", catalog.ids)]
     if catalog.ra is not None and catalog.dec is not None:
         for name, column in (("ra", catalog.ra), ("dec", catalog.dec)):
-            facts, values = encode(name, name, column)
-            result.append((replace(facts, unit="deg"), values))
+            declaration, values = encode(name, name, column)
+            result.append((replace(declaration, unit="deg"), values))
     return result
 
 
@@ -282,7 +284,7 @@ def _missing_scalars(catalog: Catalog, inputs: Inputs) -> np.ndarray:
 
 
 def _hashed(directory: Path, fingerprint: dict[str, str]) -> dict[str, str]:
-    """Checksums a finished manifest of this very work holds, so that none is computed twice."""
+    """Checksums from a finished manifest with this fingerprint, so that none is computed twice."""
     try:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -294,18 +296,18 @@ def _hashed(directory: Path, fingerprint: dict[str, str]) -> dict[str, str]:
 
 
 def _finished(directory: Path, fingerprint: dict[str, str]) -> dict[str, shard_file.ShardHeader]:
-    """Whole shards of this very work by file name; shards of other work are refused."""
+    """Complete shards with this fingerprint by file name; shards of other data are refused."""
     finished = {}
     for path in sorted(directory.glob("shard-*.fits")):
-        found = shard_file.read_header(path, list(CARDS))
-        if found is None:
+        header = shard_file.read_header(path, list(CARDS))
+        if header is None:
             continue
-        other = [CARDS[key] for key in CARDS if found.fingerprint[key] != fingerprint[key]]
+        other = [CARDS[key] for key in CARDS if header.fingerprint[key] != fingerprint[key]]
         if other:
             raise InputsError(
                 f"The folder '{directory}' holds shards of other data.",
                 received="other " + "; other ".join(other),
                 hint="choose another folder, or remove this one (in Python: resume=False)",
             )
-        finished[path.name] = found
+        finished[path.name] = header
     return finished

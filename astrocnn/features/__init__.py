@@ -63,14 +63,14 @@ def fit(
         return {}
     for module in fitting.values():
         module.names(*images.shape[2:])
-    known = [np.asarray(image, np.float64) for image in images if np.isfinite(image).any()]
-    if not known:
+    usable = [np.asarray(image, np.float64) for image in images if np.isfinite(image).any()]
+    if not usable:
         raise ConfigError(
             "Features cannot be fitted: no image has data.",
             received=f"{len(images)} images",
             hint=f"{', '.join(fitting)} need training images",
         )
-    return {name: module.fit(known, seed) for name, module in fitting.items()}
+    return {name: module.fit(usable, seed) for name, module in fitting.items()}
 
 
 def compute(
@@ -118,8 +118,8 @@ def compute(
     images, modules = _square(images), _modules(families)
     states = {name: _state(name, module, fitted or {}) for name, module in modules.items()}
     size, n_bands = images.shape[2:]
-    named = [module.names(size, n_bands) for module in modules.values()]
-    names = tuple(name for part in named for name in part)
+    family_names = [module.names(size, n_bands) for module in modules.values()]
+    names = tuple(name for part in family_names for name in part)
     values = np.full((len(images), len(names)), np.nan, np.float32)
     for row, image in zip(values, images, strict=True):
         exact = np.asarray(image, np.float64)
@@ -131,8 +131,8 @@ def compute(
 
 
 def _modules(families: str | Sequence[str]) -> dict[str, ModuleType]:
-    wanted = [families] if isinstance(families, str) else families
-    return {name: plugins.load_module(FEATURES, name) for name in wanted}
+    names = [families] if isinstance(families, str) else families
+    return {name: plugins.load_module(FEATURES, name) for name in names}
 
 
 def _square(images: NDArray[np.floating]) -> NDArray[np.floating]:

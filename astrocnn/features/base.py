@@ -43,10 +43,10 @@ def estimate_sky(image: NDArray[np.float64]) -> tuple[float, float]:
 
 def average_bands(image: NDArray[np.float64]) -> NDArray[np.float64]:
     """Average the bands that have data in each pixel, NaN where none has; (size, size)."""
-    known = np.isfinite(image)
-    count = known.sum(axis=-1)
+    valid = np.isfinite(image)
+    count = valid.sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(count, np.where(known, image, 0.0).sum(axis=-1) / count, np.nan)
+        return np.where(count, np.where(valid, image, 0.0).sum(axis=-1) / count, np.nan)
 
 
 _SOFT = 3.0
@@ -70,15 +70,15 @@ def stretch_image(image: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     out = np.zeros(image.shape)
     for band in range(image.shape[-1]):
-        one = image[..., band]
-        known = np.isfinite(one)
-        if not known.any():
+        plane = image[..., band]
+        valid = np.isfinite(plane)
+        if not valid.any():
             continue
-        sky, noise = estimate_sky(one)
-        # A simulated border may have no noise: then a hundredth of the range takes its place.
-        soft = _SOFT * noise if noise > 0 else float(np.ptp(one[known])) / 100
+        sky, noise = estimate_sky(plane)
+        # The border of a simulated image may have no noise; a hundredth of the range replaces it.
+        soft = _SOFT * noise if noise > 0 else float(np.ptp(plane[valid])) / 100
         if soft > 0:
-            z = np.arcsinh((np.where(known, one, sky) - sky) / soft)
+            z = np.arcsinh((np.where(valid, plane, sky) - sky) / soft)
             out[..., band] = (z - z.min()) / np.ptp(z)
     return out
 
@@ -115,7 +115,7 @@ class Shape:
 
     @property
     def outer(self) -> float:
-        """Radius of the aperture of everything [pixel]: 1.5 Petrosian radii, inside the stamp."""
+        """Radius of the total aperture [pixel]: 1.5 Petrosian radii, limited to the stamp."""
         return min(_OUT * self.petrosian, _largest(self.areas))
 
     @property
@@ -169,19 +169,19 @@ def _least_asymmetric(
 ) -> tuple[int, int]:
     """Move the center by half pixels until no neighbor is less asymmetric."""
 
-    def ratio(place: tuple[int, int]) -> float:
-        difference, total, _ = compute_asymmetry(light, place, radius)
+    def ratio(position: tuple[int, int]) -> float:
+        difference, total, _ = compute_asymmetry(light, position, radius)
         return difference / total if total > 0 else np.inf
 
-    here, least = start, ratio(start)
+    center, lowest = start, ratio(start)
     for _ in range(max(2, steps)):
-        around = [(here[0] + i, here[1] + j) for i, j in _NEIGHBORS]
-        found = [ratio(place) for place in around]
-        best = int(np.argmin(found))
-        if not found[best] < least:
+        neighbors = [(center[0] + i, center[1] + j) for i, j in _NEIGHBORS]
+        ratios = [ratio(position) for position in neighbors]
+        best = int(np.argmin(ratios))
+        if not ratios[best] < lowest:
             break
-        here, least = around[best], found[best]
-    return here
+        center, lowest = neighbors[best], ratios[best]
+    return center
 
 
 def _growth(
@@ -207,9 +207,9 @@ def _petrosian(areas: NDArray[np.float64], fluxes: NDArray[np.float64]) -> float
     largest = _largest(areas)
     radii = np.arange(1.0, largest / 1.25 + 1e-9, 0.25)
     inner, outer = 0.8 * radii, 1.25 * radii
-    held, low, high = (np.interp(np.pi * r**2, areas, fluxes) for r in (radii, inner, outer))
+    enclosed, low, high = (np.interp(np.pi * r**2, areas, fluxes) for r in (radii, inner, outer))
     with np.errstate(invalid="ignore", divide="ignore"):
-        eta = (high - low) / (1.25**2 - 0.8**2) / held
+        eta = (high - low) / (1.25**2 - 0.8**2) / enclosed
     below = np.flatnonzero(eta < _ETA)
     if not below.size:
         return largest
@@ -223,9 +223,9 @@ def _largest(areas: NDArray[np.float64]) -> float:
     return float(np.sqrt(areas[-1] / np.pi))
 
 
-def _first_above(areas: NDArray[np.float64], fluxes: NDArray[np.float64], wanted: float) -> float:
-    k = int(np.argmax(fluxes >= wanted))
-    area = np.interp(wanted, fluxes[k - 1 : k + 1], areas[k - 1 : k + 1])
+def _first_above(areas: NDArray[np.float64], fluxes: NDArray[np.float64], target: float) -> float:
+    k = int(np.argmax(fluxes >= target))
+    area = np.interp(target, fluxes[k - 1 : k + 1], areas[k - 1 : k + 1])
     return float(np.sqrt(area / np.pi))
 
 

@@ -54,11 +54,11 @@ def _asymmetry(shape: Shape) -> float:
 
 def _smoothness(shape: Shape) -> float:
     width = 2 * max(1, round((_WIDTH * shape.petrosian - 1) / 2)) + 1  # odd: a middle pixel
-    known = np.isfinite(shape.light)
-    light = np.where(known, shape.light, 0.0)
+    valid = np.isfinite(shape.light)
+    light = np.where(valid, shape.light, 0.0)
     rough = np.maximum(light - uniform_filter(light, width, mode="nearest"), 0.0)
     distance = shape.distance
-    used = known & (distance <= shape.outer)
+    used = valid & (distance <= shape.outer)
     total = light[used].sum()
     used &= distance > width / 2
     # Half of a Gaussian: sigma / sqrt(2 pi) per pixel; the filter has 1 / width^2 of the pixel.

@@ -50,12 +50,12 @@ def measure(image: NDArray[np.float64], pixel_scale: float | None = None) -> NDA
 
 
 def _magnitude(light: NDArray[np.float64], noise: float) -> float:
-    known = light[np.isfinite(light)]
-    if not known.size:
+    finite = light[np.isfinite(light)]
+    if not finite.size:
         return np.nan
-    least = _EXACT * float(np.abs(known).max()) + np.finfo(np.float32).tiny
-    soft = max(noise, least) * np.sqrt(known.size)
-    return float(-2.5 / np.log(10) * (np.arcsinh(known.sum() / (2 * soft)) + np.log(soft)))
+    least = _EXACT * float(np.abs(finite).max()) + np.finfo(np.float32).tiny
+    soft = max(noise, least) * np.sqrt(finite.size)
+    return float(-2.5 / np.log(10) * (np.arcsinh(finite.sum() / (2 * soft)) + np.log(soft)))
 
 
 def _hues(a: NDArray[np.float64], b: NDArray[np.float64], noise: float) -> NDArray[np.float64]:
@@ -65,5 +65,5 @@ def _hues(a: NDArray[np.float64], b: NDArray[np.float64], noise: float) -> NDArr
     if not bright.any():
         return np.zeros(_BINS)
     share = np.clip(a[bright] / both[bright], 0.0, 1.0)
-    found, _ = np.histogram(share, bins=_BINS, range=(0.0, 1.0), weights=both[bright])
-    return found / found.sum()
+    histogram, _ = np.histogram(share, bins=_BINS, range=(0.0, 1.0), weights=both[bright])
+    return histogram / histogram.sum()

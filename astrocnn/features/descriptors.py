@@ -4,8 +4,8 @@ Around the points of a dense grid the gradients are described by the histograms 
 orientations at the point and at 6 places on each of 2 rings), on the mean of the stretched bands.
 Only points where the light around exceeds the sky by 1.5 noise are taken, all where none does.
 `fit` sorts the descriptors of the training images into 64 clusters, the vocabulary; ``word_<k>`` is
-the share of the descriptors of an image that lie nearest to word k [dimensionless].  Places in
-the image do not count.  Descriptors turn with the image: the shares are not invariant under
+the fraction of the descriptors of an image that lie nearest to word k [dimensionless].  Places in
+the image do not count.  Descriptors turn with the image: the fractions are not invariant under
 rotations.  Pixels without data take the level of the sky.
 
 References
@@ -39,7 +39,7 @@ _MOST = 50_000
 
 
 def names(size: int, n_bands: int) -> tuple[str, ...]:
-    """Sixty-four words.
+    """Names of the frequencies of the 64 visual words.
 
     Raises
     ------
@@ -63,14 +63,14 @@ def fit(images: Sequence[NDArray[np.float64]], seed: int = 0) -> dict[str, NDArr
     dict of str to ndarray
         ``words`` of shape (k, 104), where k is less than 64 only if there are fewer descriptors.
     """
-    found = np.concatenate([_described(image) for image in images])
+    descriptors = np.concatenate([_compute_descriptors(image) for image in images])
     rng = np.random.default_rng(seed)
-    found = found[np.sort(rng.permutation(len(found))[:_MOST])]
-    k = min(_WORDS, len(np.unique(found, axis=0)))
+    descriptors = descriptors[np.sort(rng.permutation(len(descriptors))[:_MOST])]
+    k = min(_WORDS, len(np.unique(descriptors, axis=0)))
     clusters = MiniBatchKMeans(k, random_state=seed, n_init=3, batch_size=1024)
     # The order of sums, and so the vocabulary, would depend on the number of threads.
     with threadpool_limits(1):
-        return {"words": clusters.fit(found).cluster_centers_.astype(np.float32)}
+        return {"words": clusters.fit(descriptors).cluster_centers_.astype(np.float32)}
 
 
 def measure(
@@ -81,13 +81,13 @@ def measure(
     """Measure one image of shape (size, size, n_bands) with the result of `fit`."""
     assert state is not None
     words = np.asarray(state["words"], np.float64)
-    found = _described(image)
-    distance = (words**2).sum(axis=1) - 2 * found @ words.T
-    return np.bincount(distance.argmin(axis=1), minlength=_WORDS) / len(found)
+    descriptors = _compute_descriptors(image)
+    distance = (words**2).sum(axis=1) - 2 * descriptors @ words.T
+    return np.bincount(distance.argmin(axis=1), minlength=_WORDS) / len(descriptors)
 
 
-def _described(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Descriptors of the points of the grid that have light, of shape (m, 104)."""
+def _compute_descriptors(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the descriptors of the grid points with significant light, of shape (m, 104)."""
     size = len(image)
     radius, step = max(3, size // 9), max(1, size // 20)
     gray = stretch_image(image).mean(axis=-1)

@@ -61,22 +61,24 @@ def m20(flux: NDArray[np.floating], y: NDArray[np.number], x: NDArray[np.number]
         return np.nan
     moment = f * ((y - f @ y / total) ** 2 + (x - f @ x / total) ** 2)
     _, group = np.unique(-f, return_inverse=True)  # from the brightest
-    held = np.concatenate([[0.0], np.cumsum(np.bincount(group, f))])
+    fluxes = np.concatenate([[0.0], np.cumsum(np.bincount(group, f))])
     moments = np.concatenate([[0.0], np.cumsum(np.bincount(group, moment))])
-    last = int(np.argmax(held >= _BRIGHTEST * total))
+    last = int(np.argmax(fluxes >= _BRIGHTEST * total))
     brightest = np.interp(
-        _BRIGHTEST * total, held[last - 1 : last + 1], moments[last - 1 : last + 1]
+        _BRIGHTEST * total, fluxes[last - 1 : last + 1], moments[last - 1 : last + 1]
     )
-    whole = float(moment.sum())
-    return float(np.log10(brightest / whole)) if brightest > 0 and whole > 0 else np.nan
+    total_moment = float(moment.sum())
+    return (
+        float(np.log10(brightest / total_moment)) if brightest > 0 and total_moment > 0 else np.nan
+    )
 
 
 def _pixels(shape: Shape) -> NDArray[np.bool_]:
-    known = np.isfinite(shape.light)
-    light = np.where(known, shape.light, 0.0)
+    valid = np.isfinite(shape.light)
+    light = np.where(valid, shape.light, 0.0)
     smooth = gaussian_filter(light, _SMOOTHING * shape.petrosian, mode="nearest")
     distance = shape.distance
-    ring = known & (np.abs(distance - shape.petrosian) <= 1)
+    ring = valid & (np.abs(distance - shape.petrosian) <= 1)
     if not ring.any():
-        ring = known & (distance >= distance[known].max() - 1)
-    return known & (smooth >= smooth[ring].mean()) & (distance <= shape.outer)
+        ring = valid & (distance >= distance[valid].max() - 1)
+    return valid & (smooth >= smooth[ring].mean()) & (distance <= shape.outer)

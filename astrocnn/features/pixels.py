@@ -89,11 +89,11 @@ def _vector(image: NDArray[np.float64], softening: NDArray[np.floating]) -> NDAr
     """Pixels of all bands, stretched, of shape (p,)."""
     out = np.zeros(image.shape)
     for band in range(image.shape[-1]):
-        one = image[..., band]
-        known = np.isfinite(one)
-        if known.any():
-            sky = estimate_sky(one)[0]
-            out[known, band] = np.arcsinh((one[known] - sky) / (_SOFT * softening[band]))
+        plane = image[..., band]
+        valid = np.isfinite(plane)
+        if valid.any():
+            sky = estimate_sky(plane)[0]
+            out[valid, band] = np.arcsinh((plane[valid] - sky) / (_SOFT * softening[band]))
     return out.ravel()
 
 

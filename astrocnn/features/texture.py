@@ -32,7 +32,7 @@ _PROPERTIES = ("contrast", "homogeneity", "energy", "correlation")
 def names(size: int, n_bands: int) -> tuple[str, ...]:
     """Twenty shares of patterns and eight properties of the co-occurrence."""
     patterns = [f"lbp_{radius}_{k}" for radius in _RADII for k in range(_POINTS + 2)]
-    return (*patterns, *(f"glcm_{what}_{d}" for what in _PROPERTIES for d in _DISTANCES))
+    return (*patterns, *(f"glcm_{prop}_{d}" for prop in _PROPERTIES for d in _DISTANCES))
 
 
 def measure(image: NDArray[np.float64], pixel_scale: float | None = None) -> NDArray[np.float64]:
@@ -40,11 +40,11 @@ def measure(image: NDArray[np.float64], pixel_scale: float | None = None) -> NDA
     gray = np.round(255 * stretch_image(image).mean(axis=-1)).astype(np.uint8)
     parts = []
     for radius in _RADII:
-        found = local_binary_pattern(gray, _POINTS, radius, method="uniform").astype(np.intp)
-        parts.append(np.bincount(found.ravel(), minlength=_POINTS + 2) / found.size)
+        codes = local_binary_pattern(gray, _POINTS, radius, method="uniform").astype(np.intp)
+        parts.append(np.bincount(codes.ravel(), minlength=_POINTS + 2) / codes.size)
     angles = np.arange(4) * np.pi / 4
     counts = graycomatrix(gray // (256 // _LEVELS), _DISTANCES, angles, _LEVELS, symmetric=True)
     together = counts.sum(axis=3, keepdims=True).astype(np.float64)
     together /= together.sum(axis=(0, 1), keepdims=True)
-    parts += [graycoprops(together, what)[:, 0] for what in _PROPERTIES]
+    parts += [graycoprops(together, prop)[:, 0] for prop in _PROPERTIES]
     return np.concatenate(parts)

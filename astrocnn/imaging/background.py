@@ -43,7 +43,7 @@ def estimate_background(
     edges = [
         np.linspace(0, side, n + 1).astype(int) for side, n in zip(image.shape, grid, strict=True)
     ]
-    # A box with few pixels left says nothing and takes the median of the others.
+    # A box with few valid pixels has no reliable estimate and takes the median of the others.
     level, noise = np.full(grid, np.nan), np.full(grid, np.nan)
     for row, column in np.ndindex(*grid):
         part = np.s_[edges[0][row] : edges[0][row + 1], edges[1][column] : edges[1][column + 1]]
@@ -58,10 +58,10 @@ def estimate_background(
 def _clipped(values: np.ndarray) -> tuple[float, float]:
     for _ in range(ROUNDS):
         middle, sigma = np.median(values), np.std(values)
-        kept = values[np.abs(values - middle) <= CLIP * sigma]
-        if kept.size == values.size or not sigma > 0:
+        clipped = values[np.abs(values - middle) <= CLIP * sigma]
+        if clipped.size == values.size or not sigma > 0:
             break
-        values = kept
+        values = clipped
     mean, median, sigma = np.mean(values), np.median(values), np.std(values)
     # Where the mean is far from the median, faint objects fill the box and the mode estimate fails.
     crowded = abs(mean - median) > 0.3 * sigma

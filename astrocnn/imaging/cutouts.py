@@ -76,9 +76,9 @@ def compute_corners(position: np.ndarray, size: int) -> np.ndarray:
     """Compute the first pixel of a window of `size` pixels around a position along one axis.
 
     The rounding is that of `astropy.nddata.Cutout2D`: ceil(position - size / 2).  NaN gives a
-    corner far off any image.
+    corner far outside any image.
     """
-    # Far off, but small enough that adding a size does not overflow.
+    # Far outside any image, but small enough that adding a size does not overflow.
     first = np.ceil(np.nan_to_num(position - size / 2, nan=-1e9, posinf=1e9, neginf=-1e9))
     return np.clip(first, -1e9, 1e9).astype(np.int64)
 
@@ -86,6 +86,7 @@ def compute_corners(position: np.ndarray, size: int) -> np.ndarray:
 def count_overlap(first: np.ndarray, size: int, length: int) -> np.ndarray:
     """Count how many of `size` pixels from `first` on lie within an axis of `length` pixels."""
     inside = np.minimum(first + size, length) - np.maximum(first, 0)
+    # Negative for a window entirely beside the axis.
     return np.maximum(inside, 0)
 
 
@@ -229,13 +230,14 @@ def compute_flags(
         covered = np.ones(no_data.shape, bool)
     flags = np.zeros(len(no_data), np.int32)
     flags |= np.where(covered.any(axis=1), 0, Flag.NO_COVERAGE).astype(np.int32)
-    for flag, where in (
+    for flag, affected in (
         (Flag.PARTLY_OUTSIDE, covered & (outside > 0)),
+        # Pixels outside the image have no data either; only those beyond their number are holes.
         (Flag.NO_DATA_PIXELS, covered & (no_data > outside)),
         (Flag.BAND_MISSING, no_data >= n_pixels),
         (Flag.BAND_PARTIAL, (2 * no_data > n_pixels) & (no_data < n_pixels)),
     ):
-        flags[where.any(axis=1)] |= flag.value
+        flags[affected.any(axis=1)] |= flag.value
     return flags
 
 
@@ -266,6 +268,7 @@ def find_bad_pixels(role: str, values: np.ndarray, band: Band) -> np.ndarray:
         return ~((values > 0) & (values < NO_DATA_RMS))
     # Some pipelines write masks as floats.
     if values.dtype.kind == "f":
+        # NaN becomes -1, which is not 0 and has all bits set: bad by either of these tests.
         values = np.nan_to_num(values, nan=-1).astype(np.int64)
     if band.bad_bits is None and not band.bad_values:
         return values != 0

@@ -88,18 +88,19 @@ def find_files(patterns: str | tuple[str, ...], what: str) -> list[tuple[Path, i
     ImageError
         If a pattern names no file.
     """
-    found: list[tuple[Path, int | str | None]] = []
+    files: list[tuple[Path, int | str | None]] = []
     for pattern in (patterns,) if isinstance(patterns, str) else patterns:
         path, hdu = split_hdu(pattern)
         if os.path.exists(path):
-            found.append((Path(path), hdu))
+            files.append((Path(path), hdu))
             continue
         folder, name = _split_existing(path)
+        # Sorted, because the order of glob depends on the file system.
         names = sorted(glob.glob(os.path.join(glob.escape(folder), name), recursive=True))
         if not names:
             raise ImageError(f"There is no file for {what}.", received=path)
-        found += [(Path(name), hdu) for name in names]
-    return found
+        files += [(Path(name), hdu) for name in names]
+    return files
 
 
 def _split_existing(path: str) -> tuple[str, str]:
@@ -138,12 +139,12 @@ class FileTemplate:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.folder, rest = _split_existing(text)
+        self.folder, pattern = _split_existing(text)
         # Not str.format, which reaches attributes and elements of what it is given.
         self._parts: list[str | tuple[str, str]] = []
         end = 0
-        for match in _FIELD.finditer(rest):
-            self._parts.append(rest[end : match.start()])
+        for match in _FIELD.finditer(pattern):
+            self._parts.append(pattern[end : match.start()])
             end = match.end()
             if match.group(1) is not None:
                 self._parts.append((match.group(1), match.group(2) or ""))
@@ -153,7 +154,7 @@ class FileTemplate:
                 raise ConfigError(
                     "The file template is not valid: a brace is not closed.", received=text
                 )
-        self._parts.append(rest[end:])
+        self._parts.append(pattern[end:])
         fields = (part[0] for part in self._parts if not isinstance(part, str))
         self.names = tuple(dict.fromkeys(fields))
 
@@ -204,16 +205,18 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
     """
     archive, folder = Path(archive), Path(folder)
     try:
-        facts = archive.stat()
+        status = archive.stat()
     except OSError as error:
         raise ImageError(f"The archive {archive} cannot be read: {error.strerror}.") from error
     done = folder / f".{archive.name}.unpacked"
-    mark = f"{facts.st_size} {facts.st_mtime_ns}\n"
+    # A changed archive has another size or time, and is unpacked again.
+    mark = f"{status.st_size} {status.st_mtime_ns}\n"
     if done.exists() and done.read_text() == mark:
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive) as tar:
+            # The filter refuses members that would land outside the folder.
             tar.extractall(folder, filter="data")
     except tarfile.FilterError as error:
         raise ImageError(f"The archive {archive} holds a member that is not safe: {error}.") from (
@@ -221,6 +224,7 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
         )
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ImageError(f"The archive {archive} cannot be unpacked ({error}).") from error
+    # Written last, so that an interrupted extraction is repeated.
     write_text(done, mark)
     return folder
 
@@ -252,6 +256,7 @@ def compute_digest(description: Any, files: Iterable[str | os.PathLike[str]] = (
     total = hashlib.blake2b(repr(description).encode(), digest_size=16)
     for name in files:
         path = Path(name)
+        # The name without its folder: moving a survey does not change the digest.
         total.update(f"\0{path.name}\0".encode())
         try:
             with path.open("rb") as stream:

@@ -1,10 +1,10 @@
 """The header units of a FITS file, found without reading the data.
 
 A FITS file is a sequence of header-data units, each filled up to blocks of 2880 bytes; a header is
-a sequence of cards of 80 bytes up to the card END.  `scan_headers` walks from header to header: it
-parses only the cards that say where and what the data are, which makes opening a small stamp an
-order of magnitude cheaper than a general reader.  Everything unusual (compressed images, headers
-for the WCS) is left to astropy.
+a sequence of cards of 80 bytes up to the card END.  `scan_headers` reads one header after another:
+it parses only the cards that define where and what the data are, which makes opening a small stamp
+an order of magnitude cheaper than a general reader.  Everything unusual (compressed images,
+headers for the WCS) is left to astropy.
 
 References
 ----------
@@ -150,28 +150,28 @@ def select_unit(
     """
     if hdu is None:
         return _first_image(units, path)
-    seen = []
-    found = []
+    scanned = []
+    matching = []
     matches = _build_test(hdu)
     for unit in units:
-        seen.append(unit)
+        scanned.append(unit)
         if matches(unit):
-            found.append(unit)
+            matching.append(unit)
             if not isinstance(hdu, Mapping):
                 break  # of units with one name the first is meant
-    if len(found) == 1:
-        return found[0]
+    if len(matching) == 1:
+        return matching[0]
     received = dict(hdu) if isinstance(hdu, Mapping) else hdu
-    if found:
+    if matching:
         raise ImageError(
             f"Several HDUs of {path} have these header cards: "
-            f"{', '.join(unit.title for unit in found)}.",
+            f"{', '.join(unit.title for unit in matching)}.",
             received=received,
         )
     raise ImageError(
         f"The file {path} has no such HDU.",
         received=received,
-        allowed=[f"{unit.title}, {_describe(unit)}" for unit in seen],
+        allowed=[f"{unit.title}, {_describe(unit)}" for unit in scanned],
     )
 
 
@@ -217,7 +217,7 @@ def _read_header(
         blocks.append(block)
         offset += BLOCK
         at = block.find(b"END     ")
-        # "END" may stand in a comment, too: it counts at the start of a card that is else empty.
+        # "END" may also occur in a comment; it counts only at the start of an otherwise empty card.
         while at >= 0:
             if at % CARD == 0 and not block[at + 3 : at + CARD].strip():
                 return b"".join(blocks) if len(blocks) > 1 else block, offset
@@ -250,6 +250,7 @@ def _parse_layout(text: bytes, primary: bool) -> tuple[str, int, tuple[int, ...]
         pcount, gcount = int(value("PCOUNT") or 0), int(value("GCOUNT") or 1)
     if groups:
         kind, axes = "other", axes[1:]
+    # Size of the data by equation 2 of the FITS standard.
     length = abs(bitpix) // 8 * gcount * (pcount + _product(axes)) if axes else 0
     # A tile-compressed image is a table whose Z cards describe the image.
     if kind == "table" and value("ZIMAGE") is True:
@@ -257,6 +258,7 @@ def _parse_layout(text: bytes, primary: bool) -> tuple[str, int, tuple[int, ...]
         axes = [int(value(f"ZNAXIS{i + 1}")) for i in range(int(value("ZNAXIS")))]
     # FITS counts the fastest axis first, numpy last.
     shape = tuple(reversed(axes)) if kind in ("image", "compressed") else ()
+    # In capitals, since names of extensions are compared without regard to case.
     name = value("EXTNAME")
     name = "" if name is None else str(name).strip().upper()
     return kind, bitpix, shape, length, cards, name
@@ -270,42 +272,43 @@ def _product(numbers: Iterable[int]) -> int:
 
 
 def _next_block(stop: int) -> int:
+    # Rounded up: the floor of a negative quotient.
     return -(-stop // BLOCK) * BLOCK
 
 
 def _first_image(units: Iterator[HeaderUnit], path: Path) -> HeaderUnit:
-    seen = []
+    scanned = []
     for unit in units:
         if unit.kind in ("image", "compressed") and len(unit.shape) >= 2 and 0 not in unit.shape:
             return unit
-        seen.append(unit)
-    kinds = [f"{unit.title}, {_describe(unit)}" for unit in seen]
-    if any(unit.kind == "table" for unit in seen):
+        scanned.append(unit)
+    kinds = [f"{unit.title}, {_describe(unit)}" for unit in scanned]
+    if any(unit.kind == "table" for unit in scanned):
         raise ImageError(f"The file {path} holds a table and no image.", received=kinds)
     raise ImageError(f"The file {path} holds no image.", received=kinds)
 
 
 def _build_test(hdu: int | str | Mapping[str, Any]) -> Callable[[HeaderUnit], bool]:
     if isinstance(hdu, Mapping):
-        wanted = {str(key).upper(): value for key, value in hdu.items()}
-        return lambda unit: all(_equal(unit.value(key), v) for key, v in wanted.items())
+        expected = {str(key).upper(): value for key, value in hdu.items()}
+        return lambda unit: all(_equal(unit.value(key), v) for key, v in expected.items())
     if isinstance(hdu, int):
         return lambda unit: unit.index == hdu
     name, _, version = hdu.upper().partition(",")
     number = int(version) if version.strip().isdigit() else None
 
-    def named(unit: HeaderUnit) -> bool:
+    def has_name(unit: HeaderUnit) -> bool:
         if unit.name != name.strip() and not (name == "PRIMARY" and unit.index == 0):
             return False
         return number is None or int(unit.value("EXTVER") or 1) == number
 
-    return named
+    return has_name
 
 
-def _equal(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, str):
-        return value is not None and str(value).strip().lower() == wanted.strip().lower()
-    return bool(value == wanted)
+def _equal(value: Any, expected: Any) -> bool:
+    if isinstance(expected, str):
+        return value is not None and str(value).strip().lower() == expected.strip().lower()
+    return bool(value == expected)
 
 
 def _describe(unit: HeaderUnit) -> str:
@@ -319,12 +322,13 @@ def _parse_value(field: bytes) -> Any:
     """The value in columns 11 to 80 of a card."""
     text = field.lstrip()
     if text.startswith(b"'"):
-        # Two quotes in a string stand for one.
+        # FITS escapes a quote in a string by doubling it.
         string = text[1:].replace(b"''", b"\0").partition(b"'")[0].replace(b"\0", b"'")
         return string.rstrip().decode("ascii", "replace")
     text = text.partition(b"/")[0].rstrip()
     if text in (b"T", b"F"):
         return text == b"T"
+    # Integers first: a float would lose digits of large ones.
     for convert in (int, float):
         try:
             return convert(text)

@@ -162,7 +162,7 @@ class Inputs:
 
     @property
     def n_channels(self) -> int:
-        """Channels of the normalized image: the bands, and their masks when asked for."""
+        """Channels of the normalized image: the bands, and their masks if `mask_channel` is set."""
         return self.n_bands * (2 if self.mask_channel else 1)
 
     @property
@@ -199,12 +199,12 @@ class Inputs:
             If a column has no finite value.
         """
         values = np.asarray(scalars, np.float64)
-        known = np.isfinite(values)
-        if not known.any(axis=0).all():
-            empty = [name for name, k in zip(self.scalars, known.T, strict=True) if not k.any()]
+        finite = np.isfinite(values)
+        if not finite.any(axis=0).all():
+            empty = [name for name, k in zip(self.scalars, finite.T, strict=True) if not k.any()]
             raise InputsError("A scalar has no value in any row of the training.", received=empty)
-        location = np.mean(values, axis=0, where=known)
-        scale = np.std(values, axis=0, where=known)
+        location = np.mean(values, axis=0, where=finite)
+        scale = np.std(values, axis=0, where=finite)
         # What rounding alone leaves of a constant is not a spread.
         constant = scale <= 1e-6 * np.abs(location)
         scale = np.where(constant, 1.0, scale)
@@ -234,7 +234,7 @@ class Inputs:
         ----------
         other : Source, Shards or Inputs
             Anything with ``bands``; ``size``, ``pixel_scale``, ``unit`` and ``scalars`` are
-            compared where both sides know them.  Inputs without bands accept any images.
+            compared where both are known.  Inputs without bands accept any images.
 
         Raises
         ------
@@ -259,12 +259,12 @@ class Inputs:
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> Inputs:
         """The inverse of `to_dict`."""
-        known = {field.name for field in fields(cls)}
-        if unknown := set(mapping) - known:
+        names = {field.name for field in fields(cls)}
+        if unknown := set(mapping) - names:
             raise ConfigError(
                 "Stored inputs have entries this version does not know.",
                 received=sorted(unknown),
-                allowed=sorted(known),
+                allowed=sorted(names),
             )
         values = dict(mapping)
         if values.get("normalization") is not None:
@@ -286,7 +286,7 @@ SCALE_TOLERANCE = 0.01
 
 
 def find_image_differences(expected: Any, got: Any) -> list[str]:
-    """List the differences, a sentence each; what one side does not know is not compared.
+    """List the differences, one sentence each; a value unknown on either side is not compared.
 
     Parameters
     ----------
@@ -295,22 +295,22 @@ def find_image_differences(expected: Any, got: Any) -> list[str]:
     got : Source, Shards or Inputs
         Anything with ``bands``.
     """
-    found = _band_differences(expected.bands, tuple(got.bands))
+    differences = _band_differences(expected.bands, tuple(got.bands))
     size = getattr(got, "size", None)
     if size is not None and int(size) != expected.size:
-        found.append(f"size: the images have {size} pixels a side, expected {expected.size}")
+        differences.append(f"size: the images have {size} pixels a side, expected {expected.size}")
     scale = getattr(got, "pixel_scale", None)
-    known = scale is not None and expected.pixel_scale is not None
-    ratio = float(scale) / expected.pixel_scale if known else 1.0  # type: ignore[arg-type]
+    both_scales_known = scale is not None and expected.pixel_scale is not None
+    ratio = float(scale) / expected.pixel_scale if both_scales_known else 1.0  # type: ignore[arg-type]
     if abs(ratio - 1) > SCALE_TOLERANCE:
-        found.append(
+        differences.append(
             f"pixel scale: {scale:.6g} arcsec/pixel, expected {expected.pixel_scale:.6g} "
             f"(within {SCALE_TOLERANCE:.0%})"
         )
     unit = getattr(got, "unit", None)
     if expected.unit is not None and unit is not None and not _same_unit(expected.unit, str(unit)):
-        found.append(f"unit: the images are in '{unit}', expected '{expected.unit}'")
-    return found
+        differences.append(f"unit: the images are in '{unit}', expected '{expected.unit}'")
+    return differences
 
 
 def _band_differences(expected: tuple[str, ...], got: tuple[str, ...]) -> list[str]:

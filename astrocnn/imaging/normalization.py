@@ -3,7 +3,7 @@
 The order is always the same: the stretch of each band, ``(value - location) / scale``, pixels
 without data replaced by ``fill`` (0, the band mean), the whitening over bands, and the mask
 channels.  `Normalization` holds numbers only, so that it is stored as JSON beside a model and
-applied in the same way in numpy, in a tf.data graph and by any Keras backend.
+applied identically in numpy, in a tf.data graph and by any Keras backend.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Normalization:
                 hint=nearest(str(self.stretch), STRETCHES),
             )
         n = len(self.location)
-        set_ = object.__setattr__  # a frozen dataclass has no other way to fill its defaults
+        set_ = object.__setattr__  # the only assignment that a frozen dataclass allows
         for name, default in (("softening", 1.0), ("fill", 0.0)):
             set_(self, name, tuple(getattr(self, name)) or (default,) * n)
         for name in ("location", "scale", "softening", "fill", "noise"):
@@ -136,12 +136,12 @@ class Normalization:
 
     @property
     def n_bands(self) -> int:
-        """Bands going in."""
+        """Number of input bands."""
         return len(self.location)
 
     @property
     def n_channels(self) -> int:
-        """Channels coming out: the bands, and their masks when asked for."""
+        """Number of output channels: the bands, and their masks if `mask_channel` is set."""
         return self.n_bands * (2 if self.mask_channel else 1)
 
     def apply(self, images: Any, xp: ModuleType = np, *, complete: bool = False) -> Any:
@@ -169,8 +169,8 @@ class Normalization:
         shape = tuple(images.shape)
         self._check_last_axis(shape, self.n_bands)
         # Columns and bands as one axis: along one of 5 bands arithmetic is several times slower.
-        known = len(shape) > 1 and None not in shape[1:]
-        width = shape[-2] if known else 1
+        has_fixed_shape = len(shape) > 1 and None not in shape[1:]
+        width = shape[-2] if has_fixed_shape else 1
         # Where the library can, without a copy: nothing below writes into its argument.
         x = getattr(xp, "asarray", xp.array)(images, dtype="float32")
         if width > 1:
@@ -191,11 +191,11 @@ class Normalization:
             matrix = xp.array(np.asarray(self.whitening, np.float32).T)
             z = xp.matmul(xp.reshape(z, (-1, self.n_bands)), matrix)
         if width > 1 or self.whitening is not None:
-            z = xp.reshape(z, (-1, *shape[1:]) if known else xp.shape(x))
+            z = xp.reshape(z, (-1, *shape[1:]) if has_fixed_shape else xp.shape(x))
         if self.mask_channel:
             masks = xp.ones_like(z)
             if valid is not None:
-                valid = xp.reshape(valid, (-1, *shape[1:]) if known else xp.shape(x))
+                valid = xp.reshape(valid, (-1, *shape[1:]) if has_fixed_shape else xp.shape(x))
                 masks = xp.where(valid, masks, xp.zeros_like(z))
             z = xp.concatenate([z, masks], axis=-1)
         return z
@@ -236,12 +236,12 @@ class Normalization:
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> Normalization:
         """The inverse of `to_dict`."""
-        known = {field.name for field in fields(cls)}
-        if unknown := set(mapping) - known:
+        names = {field.name for field in fields(cls)}
+        if unknown := set(mapping) - names:
             raise ConfigError(
                 "A stored normalization has entries this version does not know.",
                 received=sorted(unknown),
-                allowed=sorted(known),
+                allowed=sorted(names),
             )
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in mapping.items()

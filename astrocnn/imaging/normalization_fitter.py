@@ -79,12 +79,17 @@ class NormalizationFitter:
             )
         self.stretch, self.robust, self.whiten = stretch, robust, whiten
         self.mask_channel, self.bands = mask_channel, tuple(bands)
-        self._given = None if softening is None else np.atleast_1d(np.asarray(softening, float))
-        if self._given is not None and not (np.isfinite(self._given) & (self._given > 0)).all():
+        self._fixed_softening = (
+            None if softening is None else np.atleast_1d(np.asarray(softening, float))
+        )
+        if (
+            self._fixed_softening is not None
+            and not (np.isfinite(self._fixed_softening) & (self._fixed_softening > 0)).all()
+        ):
             raise ConfigError("The softening must be positive.", received=softening)
         self._sample = PixelSample(SAMPLE_PIXELS, seed)
-        self._held: list[np.ndarray] = []
-        self._noises: list[np.ndarray] = []
+        self._first_images: list[np.ndarray] = []
+        self._first_noises: list[np.ndarray] = []
         self._softening: np.ndarray | None = None
         self._moments: Moments | None = None
         self._warm_up = 0
@@ -109,12 +114,12 @@ class NormalizationFitter:
                 allowed=len(self._moments.mean),
             )
         if self._softening is None:
-            room = self._warm_up - sum(map(len, self._held))
-            self._held.append(np.array(images[:room], np.float32))
-            self._noises.append(estimate_sky_noise(self._held[-1]))
-            images = images[room:]
-            if sum(map(len, self._held)) == self._warm_up:
-                self._settle()
+            n_free = self._warm_up - sum(map(len, self._first_images))
+            self._first_images.append(np.array(images[:n_free], np.float32))
+            self._first_noises.append(estimate_sky_noise(self._first_images[-1]))
+            images = images[n_free:]
+            if sum(map(len, self._first_images)) == self._warm_up:
+                self._fix_softening()
         if len(images):
             self._add(images)
         return self
@@ -131,7 +136,7 @@ class NormalizationFitter:
         if self._moments is None:
             raise InputsError("No images to fit a normalization on.")
         if self._softening is None:
-            self._settle()
+            self._fix_softening()
         assert self._softening is not None
         moments = self._moments
         self._refuse(moments.count == 0, "has no data in any training image")
@@ -159,33 +164,35 @@ class NormalizationFitter:
 
     def _start(self, images: np.ndarray) -> None:
         n_bands = images.shape[3]
-        if self._given is not None and len(self._given) not in (1, n_bands):
+        if self._fixed_softening is not None and len(self._fixed_softening) not in (1, n_bands):
             raise ConfigError(
                 "Softening: one number, or one per band.",
-                received=f"{len(self._given)} numbers",
+                received=f"{len(self._fixed_softening)} numbers",
                 allowed=f"{n_bands} bands",
             )
         self._moments = Moments(n_bands, complete=self.whiten)
         self._warm_up = min(WARM_UP_IMAGES, max(1, WARM_UP_BYTES // (4 * images[0].size)))
 
-    def _settle(self) -> None:
+    def _fix_softening(self) -> None:
         """Measure noise and softening on the first images, and sum these."""
         assert self._moments is not None
         n_bands = len(self._moments.mean)
-        held = np.concatenate(self._held)
-        self._held = []
-        self._noise = np.array([_typical_noise(band) for band in np.concatenate(self._noises).T])
+        first_images = np.concatenate(self._first_images)
+        self._first_images = []
+        self._noise = np.array(
+            [_typical_noise(band) for band in np.concatenate(self._first_noises).T]
+        )
         # Simulated stamps may have a border of zeros: then the objects set the scale.
         for band in np.flatnonzero(self._noise == 0):
-            self._noise[band] = _spread(held[..., band])
+            self._noise[band] = _spread(first_images[..., band])
         if self.stretch not in ("asinh", "log"):
             self._softening = np.ones(n_bands)
-        elif self._given is not None:
-            self._softening = np.broadcast_to(self._given, (n_bands,)).copy()
+        elif self._fixed_softening is not None:
+            self._softening = np.broadcast_to(self._fixed_softening, (n_bands,)).copy()
         else:
             # A band without any spread is refused in finish(), with its name.
             self._softening = np.where(self._noise > 0, self._noise, 1.0)
-        self._add(held)
+        self._add(first_images)
 
     def _add(self, images: np.ndarray) -> None:
         assert self._moments is not None and self._softening is not None
@@ -239,8 +246,8 @@ class NormalizationFitter:
 
 
 def _typical_noise(per_image: np.ndarray) -> float:
-    known = per_image[np.isfinite(per_image)]
-    return float(np.median(known)) if len(known) else 0.0
+    finite = per_image[np.isfinite(per_image)]
+    return float(np.median(finite)) if len(finite) else 0.0
 
 
 def _mad(values: np.ndarray) -> float:
@@ -249,10 +256,10 @@ def _mad(values: np.ndarray) -> float:
 
 def _spread(values: np.ndarray) -> float:
     """A scale for bands whose border is flat: MAD, else standard deviation, else 0."""
-    known = values[np.isfinite(values)].astype(np.float64)
-    if len(known) == 0:
+    finite = values[np.isfinite(values)].astype(np.float64)
+    if len(finite) == 0:
         return 0.0
-    return _mad(known) or float(known.std())
+    return _mad(finite) or float(finite.std())
 
 
 class Moments:
@@ -326,22 +333,24 @@ class PixelSample:
     def __init__(self, size: int, seed: int = 0) -> None:
         self.size = size
         self._salt = _mix(np.array([seed % 2**63], np.uint64))
-        self._seen = 0
+        self._n_seen = 0
         self._limit = np.iinfo(np.uint64).max
         self._hashes: list[np.ndarray] = []
         self._pixels: list[np.ndarray] = []
-        self._held = 0
+        self._n_kept = 0
 
     def update(self, pixels: np.ndarray) -> None:
         """Add the next pixels, an array of shape (n, n_bands)."""
-        ordinals = np.arange(self._seen, self._seen + len(pixels), dtype=np.uint64)
-        self._seen += len(pixels)
+        ordinals = np.arange(self._n_seen, self._n_seen + len(pixels), dtype=np.uint64)
+        self._n_seen += len(pixels)
         hashes = _mix(ordinals + self._salt)
+        # Once the sample is full, only smaller hashes than its largest can enter.
         chosen = np.flatnonzero(hashes <= self._limit)
         self._hashes.append(hashes[chosen])
         self._pixels.append(pixels[chosen])
-        self._held += len(chosen)
-        if self._held > 2 * self.size:
+        self._n_kept += len(chosen)
+        # Sorting only at twice the size keeps the cost per pixel constant.
+        if self._n_kept > 2 * self.size:
             self._shrink()
 
     def values(self) -> np.ndarray:
@@ -353,8 +362,8 @@ class PixelSample:
         hashes, pixels = np.concatenate(self._hashes), np.concatenate(self._pixels)
         order = np.argsort(hashes)[: self.size]
         self._hashes, self._pixels = [hashes[order]], [pixels[order]]
-        self._held = len(order)
-        if self._held == self.size:
+        self._n_kept = len(order)
+        if self._n_kept == self.size:
             self._limit = hashes[order[-1]]
 
 

@@ -109,14 +109,14 @@ def is_surface_brightness(unit: str | None) -> bool:
 @lru_cache(maxsize=64)
 def _conversion(source: str | None, target: str) -> tuple[float, bool]:
     """Factor between units, and whether it is per steradian of a pixel; None is AB magnitude 0."""
-    wanted = parse_unit(target)
+    target_unit = parse_unit(target)
     unit = None if source is None else parse_unit(source)
-    if unit == wanted:
+    if unit == target_unit:
         return 1.0, False
     # MJy/sr to nJy needs the area of the pixel, MJy/sr to nJy/arcsec2 does not.
-    needs_area = unit is not None and _per_angle(unit) and not _per_angle(wanted)
+    needs_area = unit is not None and _per_angle(unit) and not _per_angle(target_unit)
     value = _AB_ZERO if unit is None else 1 * unit * (u.sr if needs_area else 1)
-    return float(value.to_value(wanted, u.zero_point_flux(_AB_ZERO))), needs_area
+    return float(value.to_value(target_unit, u.zero_point_flux(_AB_ZERO))), needs_area
 
 
 def _per_angle(unit: u.UnitBase) -> bool:

@@ -36,6 +36,7 @@ __all__ = [
 
 _FIRST = "name another hdu, or none to take the first image of the file"
 _ALL = (slice(None), slice(None))
+# FITS is big-endian, and bytes are its only unsigned integers.
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -123,8 +124,10 @@ class Plane:
     @cached_property
     def shape(self) -> tuple[int, int]:
         """Number of rows and columns."""
-        kept = [n for n, t in zip(self.unit.shape, self.take, strict=True) if isinstance(t, slice)]
-        return kept[0], kept[1]
+        lengths = [
+            n for n, t in zip(self.unit.shape, self.take, strict=True) if isinstance(t, slice)
+        ]
+        return lengths[0], lengths[1]
 
     @cached_property
     def scaling(self) -> Scaling | None:
@@ -136,6 +139,7 @@ class Plane:
         """Memory that the loaded plane occupies; 0 when it is mapped."""
         if not self.whole and self.unit.kind == "image":
             return 0
+        # At least 4 bytes: scaled integers of 8 and 16 bits are decoded to float32.
         return self.shape[0] * self.shape[1] * max(abs(self.unit.bitpix) // 8, 4)
 
     @cached_property
@@ -205,6 +209,7 @@ def view_stored(buffer: Any, unit: HeaderUnit, path: Path) -> np.ndarray:
             f"The file {path} is truncated: {unit.title} needs {unit.stop} bytes and the file"
             f" has {len(buffer)}."
         )
+    # A view: nothing is copied, and of a mapped file nothing is read before pixels are cut.
     dtype = np.dtype(_DTYPES[unit.bitpix])
     count = (unit.stop - unit.start) // dtype.itemsize
     return np.frombuffer(buffer, dtype, count, unit.start).reshape(unit.shape)
@@ -240,6 +245,7 @@ def find_plane(
     except OSError as error:
         raise ImageError(f"The file {path} cannot be read: {error.strerror}.") from error
     with stream:
+        # Compression is recognized by the first bytes, since names are not reliable.
         whole = stream.read(2) in (b"\x1f\x8b", b"BZ", b"\xfd7")
         if whole:
             data = read_decompressed(path)
@@ -256,7 +262,7 @@ def find_plane(
             f"The file {path} is truncated: {unit.title} needs {unit.stop} bytes and the file"
             f" has {size}."
         )
-    return _plane(path, unit, plane, whole, units.seen[0].cards)
+    return _plane(path, unit, plane, whole, units.scanned[0].cards)
 
 
 def find_extensions(path: str | Path, pattern: str, plane: int | None = None) -> list[Plane]:
@@ -294,16 +300,16 @@ def find_extensions(path: str | Path, pattern: str, plane: int | None = None) ->
 def find_planes(
     data: bytes,
     path: Path,
-    wanted: list[tuple[int | str | Mapping[str, Any] | None, int | None]],
+    requests: list[tuple[int | str | Mapping[str, Any] | None, int | None]],
     whole: bool = False,
 ) -> list[Plane]:
     """Find several planes, each an (hdu, plane) pair, in the bytes of one file."""
     units = _LazyUnits(scan_headers(lambda at, n: data[at : at + n], len(data), path))
-    found = []
-    for hdu, plane in wanted:
+    planes = []
+    for hdu, plane in requests:
         unit = select_unit(iter(units), hdu, path)
-        found.append(_plane(path, unit, plane, whole, units.seen[0].cards))
-    return found
+        planes.append(_plane(path, unit, plane, whole, units.scanned[0].cards))
+    return planes
 
 
 def read_scaling(unit: HeaderUnit) -> Scaling | None:
@@ -332,61 +338,64 @@ class _LazyUnits:
 
     def __init__(self, units: Iterator[HeaderUnit]) -> None:
         self.units = units
-        self.seen: list[HeaderUnit] = []
+        self.scanned: list[HeaderUnit] = []
 
     def __iter__(self) -> Iterator[HeaderUnit]:
         at = 0
         while True:
-            if at == len(self.seen):
+            if at == len(self.scanned):
                 unit = next(self.units, None)
                 if unit is None:
                     return
-                self.seen.append(unit)
-            yield self.seen[at]
+                self.scanned.append(unit)
+            yield self.scanned[at]
             at += 1
 
 
 def _plane(path: Path, unit: HeaderUnit, plane: int | None, whole: bool, first: Cards) -> Plane:
     shape = unit.shape
-    # Almost every image takes this way; the others need more words.
+    # Almost all images pass here; the checks below only explain why the others cannot be used.
     if len(shape) == 2 and plane in (None, 0) and 0 not in shape and unit.bitpix in _DTYPES:
         return Plane(path, unit, _ALL, (1, 2), whole, first)
-    where = f"{path}, {unit.title}"
+    location = f"{path}, {unit.title}"
     if unit.kind not in ("image", "compressed"):
-        raise ImageError(f"There is a {unit.kind} and no image in {where}.", hint=_FIRST)
+        raise ImageError(f"There is a {unit.kind} and no image in {location}.", hint=_FIRST)
     if not shape or 0 in shape:
-        raise ImageError(f"There are no data in {where}.", hint=_FIRST)
+        raise ImageError(f"There are no data in {location}.", hint=_FIRST)
     if unit.bitpix not in _DTYPES:
-        raise ImageError(f"The pixel type BITPIX = {unit.bitpix} of {where} is not FITS.")
+        raise ImageError(f"The pixel type BITPIX = {unit.bitpix} of {location} is not FITS.")
     if len(shape) < 2:
-        raise ImageError(f"The data in {where} have one axis: a spectrum or list, not an image.")
-    kept, fixed = _image_axes(shape, plane, where)
-    take = tuple(slice(None) if a in kept else fixed.get(a, 0) for a in range(len(shape)))
-    return Plane(path, unit, take, (len(shape) - kept[1], len(shape) - kept[0]), whole, first)
+        raise ImageError(f"The data in {location} have one axis: a spectrum or list, not an image.")
+    image_axes, fixed = _image_axes(shape, plane, location)
+    take = tuple(slice(None) if a in image_axes else fixed.get(a, 0) for a in range(len(shape)))
+    return Plane(
+        path, unit, take, (len(shape) - image_axes[1], len(shape) - image_axes[0]), whole, first
+    )
 
 
 def _image_axes(
-    shape: tuple[int, ...], plane: int | None, where: str
+    shape: tuple[int, ...], plane: int | None, location: str
 ) -> tuple[list[int], dict[int, int]]:
     """The two axes of the image, and where to cut the axis of the bands."""
     # Axes of length 1 (frequency, Stokes) are common in radio images and mean nothing here.
     long = [axis for axis, n in enumerate(shape) if n > 1]
     if len(long) > 3:
-        raise ImageError(f"The image in {where} has {len(long)} axes longer than one.")
+        raise ImageError(f"The image in {location} has {len(long)} axes longer than one.")
     if len(long) < 3:
         if plane not in (None, 0):
-            raise ImageError(f"The image in {where} has no plane {plane}.", allowed="0")
+            raise ImageError(f"The image in {location} has no plane {plane}.", allowed="0")
+        # An image of one row or column has fewer long axes; x and y are then the last two.
         return long if len(long) == 2 else list(range(len(shape)))[-2:], {}
     # There are fewer bands than pixels a side, wherever the axis stands.
     bands = min(long, key=lambda axis: shape[axis])
     if plane is None:
         raise ImageError(
-            f"The image in {where} is a cube of {shape[bands]} planes.",
+            f"The image in {location} is a cube of {shape[bands]} planes.",
             allowed=f"'plane' from 0 to {shape[bands] - 1} for the band",
         )
     if not 0 <= plane < shape[bands]:
         raise ImageError(
-            f"The image in {where} has no plane {plane}.", allowed=f"0 to {shape[bands] - 1}"
+            f"The image in {location} has no plane {plane}.", allowed=f"0 to {shape[bands] - 1}"
         )
     return [axis for axis in long if axis != bands], {bands: plane}
 
@@ -423,6 +432,7 @@ class PlaneCache:
         # Decoding takes long and happens outside of the lock, which other planes need.
         with loading:
             with self._lock:
+                # Another thread may have loaded the plane while this one waited.
                 if key in self._planes:
                     return self._planes[key]
             array = plane.load()
@@ -434,6 +444,7 @@ class PlaneCache:
             return array
 
     def _shrink(self) -> None:
+        # The last plane stays even if it exceeds the limit by itself: it is in use.
         while len(self._planes) > 1 and (
             len(self._planes) > self.max_planes or sum(self._sizes.values()) > self.max_bytes
         ):

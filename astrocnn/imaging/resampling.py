@@ -138,6 +138,7 @@ def resample(
         count = valid.sum(axis=(2, 4))
         total = np.where(valid, values, 0).sum(axis=(2, 4))
         with np.errstate(invalid="ignore", divide="ignore"):
+            # As in the interpolation, half of a target pixel must have data.
             values = np.where(2 * count >= steps * steps, total / count, np.nan)
     if conserve:
         values = values * grid_map.area_ratio()
@@ -193,6 +194,7 @@ def _lanczos_kernel(t: np.ndarray) -> np.ndarray:
 def _take(windows: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     n, height, width = windows.shape
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    # Indices outside are replaced by 0 before indexing, and their values by NaN afterwards.
     flat = np.arange(n)[:, None, None] * (height * width) + y * width + x
     return np.where(inside, windows.reshape(-1)[np.where(inside, flat, 0)], np.nan)
 
@@ -202,6 +204,7 @@ def _floor(value: np.ndarray) -> np.ndarray:
 
 
 def _chebyshev(size: int) -> np.ndarray:
+    # On the interval from -0.5 to size - 0.5: the nodes span whole pixels, not only their centers.
     k = np.arange(N_NODES)
     return (size - 1) / 2 - size / 2 * np.cos(np.pi * (2 * k + 1) / (2 * N_NODES))
 
@@ -248,15 +251,17 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     if not missing.any():
         return _both_axes(weights, image)
     total = _both_axes(weights, np.where(missing, 0, image))
-    share = _both_axes(weights, (~missing).astype(float))
+    fraction = _both_axes(weights, (~missing).astype(float))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(share >= 0.5 - 1e-9, total / share, np.nan)
+        # The tolerance allows for rounding in the sums of the weights.
+        return np.where(fraction >= 0.5 - 1e-9, total / fraction, np.nan)
 
 
 def _both_axes(weights: csr_array, image: np.ndarray) -> np.ndarray:
     return (weights @ (weights @ image).T).T
 
 
+# The matrix depends on the two sizes only, and is the same for most objects of a survey.
 @lru_cache(maxsize=16)
 def _weights(side: int, size: int) -> csr_array:
     """Matrix (size, side) whose rows sum to one; a few pixels in each, so it is kept sparse."""

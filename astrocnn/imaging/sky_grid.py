@@ -75,9 +75,11 @@ class SkyGrid:
         self.wcs = wcs
         self.shape = shape
         self.title = title
+        # Declination may be the first axis; this is the index of the longitude.
         self._lon = int(wcs.wcs.lng)
         self._lock = threading.Lock()
         frame = wcs_to_celestial_frame(wcs)
+        # None means ICRS, the frame of the catalogue, which needs no transformation.
         self._frame = None if frame.name == "icrs" else frame
         self._measure()
         self.uses_tables = _uses_tables(wcs)
@@ -104,6 +106,8 @@ class SkyGrid:
                         hint="images without coordinates are read as stamps, one per object",
                     )
                 if wcs.naxis > 2:
+                    # A cube has further axes (frequency, Stokes), which do not move a pixel on the
+                    # sky.
                     wcs = wcs.sub(list(plane.axes))
                 if not wcs.has_celestial:
                     raise ImageError(
@@ -113,7 +117,7 @@ class SkyGrid:
                 return cls(wcs, plane.shape, plane.title)
             except ImageError:
                 raise
-            except Exception as error:  # wcslib has a dozen kinds of complaint
+            except Exception as error:  # wcslib raises many different types
                 raise ImageError(
                     f"The WCS of {plane.title} cannot be used: {str(error).strip()}"
                 ) from error
@@ -157,6 +161,7 @@ class SkyGrid:
     def edge_distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Compute the distance to the nearest edge of the image [pixel]; negative outside."""
         height, width = self.shape
+        # Pixel centers are whole numbers, so the edges lie at -0.5 and size - 0.5.
         across = np.minimum(x + 0.5, width - 0.5 - x)
         return np.minimum(across, np.minimum(y + 0.5, height - 0.5 - y))
 
@@ -175,6 +180,7 @@ class SkyGrid:
             try:
                 pixel = self.wcs.all_world2pix(world, 0, tolerance=1e-5, maxiter=50)
             except NoConvergence as error:
+                # One position that does not converge must not lose the others.
                 pixel = np.array(error.best_solution)
                 for lost in (error.divergent, error.slow_conv):
                     if lost is not None:
@@ -187,6 +193,7 @@ class SkyGrid:
             compute_unit_vectors(world[:, self._lon], world[:, 1 - self._lon]),
         )
         tolerance = ROUND_TRIP * np.radians(self.pixel_scale / 3600)
+        # Negated, so that NaN separations count as failures as well.
         pixel[~(off <= tolerance)] = np.nan
         return pixel
 
@@ -199,6 +206,7 @@ class SkyGrid:
         step = np.array([[0, 0], [0.5, 0], [-0.5, 0], [0, 0.5], [0, -0.5]])
         vectors = compute_unit_vectors(*self.to_sky(*(middle + step).T))
         self.center = vectors[0]
+        # A cross product of vectors, because differences of right ascension fail at a pole.
         area = np.linalg.norm(np.cross(vectors[1] - vectors[2], vectors[3] - vectors[4]))
         if not (np.isfinite(area) and area > 0):
             raise ImageError(f"The WCS of {self.title} does not reach the middle of the image.")
@@ -212,6 +220,7 @@ class SkyGrid:
         rim = compute_unit_vectors(*self.to_sky(*(middle + border * [width, height]).T))
         angles = compute_separation(rim, self.center)
         radius = float(np.max(angles)) if np.isfinite(angles).all() else np.pi
+        # Beyond a hemisphere a cap around the center does not bound the image.
         self.radius = np.pi if radius > np.pi / 2 else radius
 
 
@@ -240,6 +249,7 @@ def read_pixel_scale(card: Callable[[str], object]) -> float | None:
 
     if not str(card("CTYPE1") or "").startswith(("RA", "DEC", "GLON", "GLAT", "ELON", "ELAT")):
         return None
+    # Absent CD cards are 0, absent PC cards those of the identity matrix.
     area = abs(np.linalg.det(matrix("CD", 0.0)))
     steps = [card("CDELT1"), card("CDELT2")]
     if not area and all(isinstance(step, (int, float)) for step in steps):
@@ -255,6 +265,7 @@ def compute_unit_vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
 
 def compute_separation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Compute the angle between unit vectors [rad], accurate for the smallest ones."""
+    # By the chord: the arc cosine of a scalar product loses the digits of small angles.
     return 2 * np.arcsin(np.clip(np.linalg.norm(a - b, axis=-1) / 2, 0, 1))
 
 
@@ -397,6 +408,7 @@ def build_window_wcs(grid: SkyGrid, x0: int, y0: int, size: int, step: float = 1
     """
     if grid.uses_tables:
         return _local(grid, x0, y0, size, step)
+    # A copy, because all cutouts of a tile share its grid.
     wcs = grid.wcs.deepcopy()
     # Pixel p of the cutout, counted from 1, has its middle at first + (p - 1/2) step - 1/2.
     first = np.array([x0, y0], float) + 0.5
@@ -439,6 +451,7 @@ def build_tangent_wcs(matrix: np.ndarray, ra: float, dec: float, size: int) -> W
     wcs.wcs.cunit = ["deg", "deg"]
     wcs.wcs.radesys = "ICRS"
     wcs.wcs.crval = [ra, dec]
+    # CRPIX counts pixels from 1.
     wcs.wcs.crpix = [(size + 1) / 2] * 2
     wcs.wcs.cd = np.asarray(matrix, float) / 3600
     wcs.array_shape = (size, size)

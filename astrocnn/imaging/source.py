@@ -24,8 +24,8 @@ __all__ = ["ArraySource", "NoImages", "Source", "get_cutout_wcs", "open_source"]
 class Source(Protocol):
     """Anything that gives cutouts by row number.
 
-    A source gives one cutout for each row that is asked for, whatever happens: what is wrong with
-    an object is a flag (`astrocnn.flags.Flag`) and NaN where there are no pixels, never an
+    A source returns one cutout for each requested row in every case: a problem with an object is a
+    flag (`astrocnn.flags.Flag`) and NaN where there are no pixels, never an
     exception.  Cutouts depend on the row alone, not on the rows beside it.  `read` may be called
     from several threads and processes.
 
@@ -197,15 +197,15 @@ def get_cutout_wcs(source: Source, row: int) -> WCS | None:
     Parameters
     ----------
     source : Source
-        Where the cutouts come from; one without a method ``wcs`` knows no places on the sky.
+        Where the cutouts come from; one without a method ``wcs`` has no coordinates.
     row : int
         Which one.
 
     Returns
     -------
     astropy.wcs.WCS or None
-        That of the reference band; None where the place on the sky is not known: pictures, arrays,
-        files without coordinates, objects that no tile covers.
+        That of the reference band; None where the position on the sky is unknown: pictures,
+        arrays, files without coordinates, objects that no tile covers.
     """
     wcs: Callable[[int], WCS | None] | None = getattr(source, "wcs", None)
     return None if wcs is None else wcs(int(row))
@@ -250,13 +250,13 @@ def open_source(
     """
     if isinstance(size, bool) or not isinstance(size, Real) or int(size) != size or size < 1:
         raise ConfigError("The size of the cutouts is a whole number of pixels.", received=size)
-    leaf = plugins.load("sources", survey.kind if source is None else source, trusted=trusted)
-    found = leaf(survey, ra=ra, dec=dec, columns=columns or {}, size=int(size), **options)
-    if not isinstance(found, Source):
+    factory = plugins.load("sources", survey.kind if source is None else source, trusted=trusted)
+    opened = factory(survey, ra=ra, dec=dec, columns=columns or {}, size=int(size), **options)
+    if not isinstance(opened, Source):
         raise ConfigError(
             f"The survey '{survey.name}' names something that is no source of images.",
-            received=f"{survey.kind}: {type(found).__name__}",
+            received=f"{survey.kind}: {type(opened).__name__}",
             allowed="an object with bands, size, pixel_scale, unit, fingerprint, len(), order() "
             "and read()",
         )
-    return found
+    return opened

@@ -187,8 +187,8 @@ class Survey:
         if self.unit is not None:
             photometry.parse_unit(self.unit)
             if any(b.zero_point is not None or b.unit is not None for b in self.bands):
-                found = (_unit_problem(band, self.unit) for band in self.bands)
-                problems += [sentence for sentence in found if sentence]
+                sentences = (_unit_problem(band, self.unit) for band in self.bands)
+                problems += [sentence for sentence in sentences if sentence]
         if problems:
             raise ConfigError(f"The survey '{self.name}' is not usable: {'; '.join(problems)}.")
 
@@ -329,6 +329,6 @@ def _resolved(table: dict[str, Any], root: Path) -> dict[str, Any]:
     return table
 
 
-def _unknown(key: str, where: str, known: set[str]) -> str:
-    hint = nearest(key, known)
-    return f"{where} has an unknown key '{key}'" + (f" ({hint})" if hint else "")
+def _unknown(key: str, location: str, allowed: set[str]) -> str:
+    hint = nearest(key, allowed)
+    return f"{location} has an unknown key '{key}'" + (f" ({hint})" if hint else "")

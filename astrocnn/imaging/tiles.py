@@ -57,11 +57,11 @@ def open_band(band: Band) -> BandTiles:
     """
     planes: dict[str, list[Plane]] = {}
     for role, (patterns, hdu) in band.planes().items():
-        found = find_files(patterns, f"the {role} of band '{band.name}'")
+        files = find_files(patterns, f"the {role} of band '{band.name}'")
         plane = band.plane if role == "image" else None
         planes[role] = []
-        for path, named in found:
-            chosen = named if hdu is None else hdu
+        for path, file_hdu in files:
+            chosen = file_hdu if hdu is None else hdu
             for one in chosen if isinstance(chosen, (list, tuple)) else (chosen,):
                 if isinstance(one, str) and "*" in one:
                     planes[role] += find_extensions(path, one, plane)
@@ -84,9 +84,9 @@ def _pair_planes(
             received=[plane.path.name for plane in others],
             allowed="one for each image",
         )
-    of_path = {plane.path: plane for plane in others}
-    if len(of_path) == len(others) and all(image.path in of_path for image in images):
-        return [_same_shape(role, image, of_path[image.path]) for image in images]
+    by_path = {plane.path: plane for plane in others}
+    if len(by_path) == len(others) and all(image.path in by_path for image in images):
+        return [_same_shape(role, image, by_path[image.path]) for image in images]
     if len(images) == 1:
         _same_shape(role, images[0], others[0])
     other_grids = [_grid_if_any(plane) for plane in others]
@@ -96,25 +96,25 @@ def _pair_planes(
     for image, grid in zip(images, grids, strict=True):
         # Most of a survey is elsewhere; pixel by pixel only what has the same center is compared.
         near = compute_separation(centers, grid.center) < np.radians(grid.pixel_scale / 3600)
-        fitting = []
+        candidates = []
         for k in sorted(free):
             other = other_grids[k]
             if other is not None and near[k] and same_grid(grid, other) == (0, 0):
-                fitting.append(k)
-        if not fitting:
-            # A file without coordinates can be told from others by its name alone.
-            fitting = [k for k in sorted(free) if other_grids[k] is None]
-        best = _best_by_name(image, [others[k] for k in fitting])
+                candidates.append(k)
+        if not candidates:
+            # Files without coordinates can only be paired by their names.
+            candidates = [k for k in sorted(free) if other_grids[k] is None]
+        best = _best_by_name(image, [others[k] for k in candidates])
         if best is None:
             raise ImageError(
                 f"No {role} file of band '{band}' lies on the pixel grid of {image.title}."
-                if not fitting
+                if not candidates
                 else f"Several {role} files of band '{band}' fit the image {image.title}.",
-                received=[others[k].path.name for k in (fitting or sorted(free))],
+                received=[others[k].path.name for k in (candidates or sorted(free))],
                 allowed="a file on the same grid, or with the same numbers in its name",
             )
-        free.remove(fitting[best])
-        paired.append(_same_shape(role, image, others[fitting[best]]))
+        free.remove(candidates[best])
+        paired.append(_same_shape(role, image, others[candidates[best]]))
     return paired
 
 
@@ -140,8 +140,8 @@ def _best_by_name(image: Plane, others: list[Plane]) -> int | None:
     if len(others) == 1:
         return 0
     numbers = _numbers_in(image.path.name)
-    alike = [k for k, plane in enumerate(others) if _numbers_in(plane.path.name) == numbers]
-    return alike[0] if len(alike) == 1 else None
+    matching = [k for k, plane in enumerate(others) if _numbers_in(plane.path.name) == numbers]
+    return matching[0] if len(matching) == 1 else None
 
 
 def _numbers_in(name: str) -> list[int]:
@@ -221,8 +221,8 @@ def _candidates(
         # Rows whose list of neighbors is full may have more of them.
         full = np.isfinite(distance[:, -1]) & (near < n_tiles)
         done = np.isfinite(distance) & ~full[:, None]
-        which, column = np.nonzero(done)
-        pairs.append((rows[which], tile[which, column]))
+        pair_row, column = np.nonzero(done)
+        pairs.append((rows[pair_row], tile[pair_row, column]))
         rows, near = rows[full], min(4 * near, n_tiles)
     row = np.concatenate([p[0] for p in pairs])
     tiles = np.concatenate([p[1] for p in pairs])

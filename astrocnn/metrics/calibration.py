@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 NLL_FLOOR: float = 2.0**-24
-"""Probabilities below this count as this in `log_loss`: float32 cannot tell 1 - p from 1."""
+"""Probabilities below this count as this in `log_loss`: float32 cannot distinguish 1 - p from 1."""
 
 Binning = Literal["width", "count"]
 
@@ -146,8 +146,8 @@ def classwise_ece(
     Kull et al. (2019), NeurIPS, equation 3 (before the mean over classes).
     """
     p, y = validate_finite(probabilities, "probabilities", 2), validate_finite(truth, "labels", 2)
-    each = [ece(p[:, k], y[:, k], weights, n_bins=n_bins) for k in range(p.shape[1])]
-    return np.stack(each, axis=-1)
+    errors = [ece(p[:, k], y[:, k], weights, n_bins=n_bins) for k in range(p.shape[1])]
+    return np.stack(errors, axis=-1)
 
 
 def brier(
@@ -188,8 +188,8 @@ def log_loss(
     """
     p, y = validate_finite(probabilities, "probabilities", 2), validate_finite(truth, "labels", 2)
     w = validate_weights(weights, len(p))
-    each = -(y * np.log(np.maximum(p, NLL_FLOOR))).sum(axis=1)
-    return ratio(w @ each, w.sum(axis=-1))
+    losses = -(y * np.log(np.maximum(p, NLL_FLOOR))).sum(axis=1)
+    return ratio(w @ losses, w.sum(axis=-1))
 
 
 def _binned(

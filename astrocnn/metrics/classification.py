@@ -123,16 +123,16 @@ def f1(matrix: ArrayLike) -> NDArray[np.float64]:
 
 
 def macro_f1(matrix: ArrayLike) -> NDArray[np.float64]:
-    """Mean F1 over the classes that are present or predicted, each counting alike.
+    """Mean F1 over the classes that are present or predicted, with equal weights.
 
     Parameters
     ----------
     matrix : array_like of shape (..., n_classes, n_classes)
         From `confusion_matrix`.
     """
-    each = f1(matrix)
-    known = np.isfinite(each)
-    return ratio(np.where(known, each, 0).sum(axis=-1), known.sum(axis=-1))
+    scores = f1(matrix)
+    defined = np.isfinite(scores)
+    return ratio(np.where(defined, scores, 0).sum(axis=-1), defined.sum(axis=-1))
 
 
 def majority_fraction(

@@ -233,16 +233,16 @@ class Densities:
         row, h = np.arange(len(x)), self.widths
         left = np.concatenate([np.zeros((len(x), 1)), np.cumsum(m, axis=1)], axis=1)
         left[:, -1] = 1.0
-        squares = h * _square(left[:, :-1], left[:, 1:])
-        rest = h * _square(1 - left[:, :-1], 1 - left[:, 1:])
+        lower_squares = h * _square(left[:, :-1], left[:, 1:])
+        upper_squares = h * _square(1 - left[:, :-1], 1 - left[:, 1:])
         number = np.arange(len(h))
-        out = np.where(number < bins[:, None], squares, 0.0).sum(axis=1)
-        out += np.where(number > bins[:, None], rest, 0.0).sum(axis=1)
-        share = np.clip((x - self.edges[bins]) / h[bins], 0.0, 1.0)
+        out = np.where(number < bins[:, None], lower_squares, 0.0).sum(axis=1)
+        out += np.where(number > bins[:, None], upper_squares, 0.0).sum(axis=1)
+        fraction = np.clip((x - self.edges[bins]) / h[bins], 0.0, 1.0)
         a, b = left[row, bins], left[row, bins + 1]
-        middle = a + share * (b - a)
-        out += share * h[bins] * _square(a, middle)
-        out += (1 - share) * h[bins] * _square(1 - middle, 1 - b)
+        middle = a + fraction * (b - a)
+        out += fraction * h[bins] * _square(a, middle)
+        out += (1 - fraction) * h[bins] * _square(1 - middle, 1 - b)
         return out + np.abs(x - np.clip(x, self.edges[0], self.edges[-1]))
 
 
@@ -300,7 +300,7 @@ def _square(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float6
 
 
 PIT_FLOOR: float = 2.0**-24
-"""Nearer to 0 or 1 than this counts as this in `pit_ad`: float32 cannot tell 1 - p from 1."""
+"""Smallest distance from 0 and 1 in `pit_ad`: float32 cannot distinguish 1 - p from 1."""
 
 
 def pit(cumulative: ArrayLike) -> NDArray[np.float64]:

@@ -46,7 +46,7 @@ class Score:
     target : str
         The predicted quantity, empty for a score over several.
     note : str
-        What the reader must know to read the number.
+        Remark for the reader of the number.
     level : float
         Coverage of the interval.
     """
@@ -94,8 +94,9 @@ def resamples(n: int, count: int, seed: int = 0) -> Iterator[NDArray[np.float64]
     step = max(1, _ELEMENTS_AT_ONCE // max(n, 1))
     for start in range(0, count, step):
         k = min(step, count - start)
-        drawn = rng.integers(0, n, (k, n)) + n * np.arange(k)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=k * n).reshape(k, n).astype(np.float64)
+        # Each resample has its own range of n numbers, so that one bincount counts all of them.
+        indices = rng.integers(0, n, (k, n)) + n * np.arange(k)[:, None]
+        yield np.bincount(indices.ravel(), minlength=k * n).reshape(k, n).astype(np.float64)
 
 
 def bootstrap(
@@ -147,15 +148,15 @@ def bootstrap(
         }
     ones = np.ones((1, n))
     values = {name: float(np.asarray(f(ones))[0]) for name, f in statistics.items()}
-    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in statistics}
+    resampled: dict[str, list[NDArray[np.float64]]] = {name: [] for name in statistics}
     for weights in resamples(n, n_resamples, seed):
         for name, f in statistics.items():
-            drawn[name].append(np.asarray(f(weights), np.float64))
+            resampled[name].append(np.asarray(f(weights), np.float64))
     tail = 50 * (1 - level)
     scores = {}
     for name, value in values.items():
         score = Score(name, value, math.nan, math.nan, n, level=level)
-        replicas = np.concatenate(drawn[name]) if drawn[name] else np.zeros(0)
+        replicas = np.concatenate(resampled[name]) if resampled[name] else np.zeros(0)
         finite = replicas[np.isfinite(replicas)]
         if math.isfinite(value) and len(finite) > n_resamples / 2:
             low, high = np.percentile(finite, [tail, 100 - tail])

@@ -244,8 +244,8 @@ def trend(
             "A trend needs one value of the column per deviation, and a bin.",
             received=f"{along.shape} for {x.shape}, {n_bins} bins",
         )
-    known = np.isfinite(along)
-    x, along = x[known], along[known]
+    finite = np.isfinite(along)
+    x, along = x[finite], along[finite]
     n_bins = min(n_bins, max(1, len(x) // 10))
     edges = np.unique(np.quantile(along, np.linspace(0, 1, n_bins + 1))) if len(x) else np.zeros(1)
     if len(edges) == 1:
@@ -274,5 +274,5 @@ def trend(
         values["sigma"][:, 0],
         values["bias"][:, 1:].T,
         values["sigma"][:, 1:].T,
-        int((~known).sum()),
+        int((~finite).sum()),
     )

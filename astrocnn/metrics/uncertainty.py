@@ -115,9 +115,9 @@ def risk_coverage(
         empty = np.zeros((*w.shape[:-1], 0))
         return empty, empty
     starts = np.flatnonzero(np.r_[True, np.diff(u[order]) > 0])
-    kept = np.add.reduceat(w, starts, axis=-1).cumsum(axis=-1)
+    kept_weight = np.add.reduceat(w, starts, axis=-1).cumsum(axis=-1)
     wrong = np.add.reduceat(w * e[order], starts, axis=-1).cumsum(axis=-1)
-    return ratio(kept, kept[..., -1:]), ratio(wrong, kept)
+    return ratio(kept_weight, kept_weight[..., -1:]), ratio(wrong, kept_weight)
 
 
 def risk_coverage_area(

@@ -58,8 +58,8 @@ def dirichlet_multinomial_nll(votes: ArrayLike, concentrations: ArrayLike) -> ND
     k, a = _checked(votes, concentrations)
     total, mass = k.sum(axis=-1), a.sum(axis=-1)
     coefficient = gammaln(total + 1) - gammaln(k + 1).sum(axis=-1)
-    each = gammaln(mass) - gammaln(mass + total) + (gammaln(k + a) - gammaln(a)).sum(axis=-1)
-    return -(coefficient + logsumexp(each, axis=0) - np.log(len(a)))
+    log_terms = gammaln(mass) - gammaln(mass + total) + (gammaln(k + a) - gammaln(a)).sum(axis=-1)
+    return -(coefficient + logsumexp(log_terms, axis=0) - np.log(len(a)))
 
 
 def votes_credible(
@@ -88,13 +88,13 @@ def votes_credible(
     before, within = np.zeros(k.shape), np.zeros(k.shape)
     for n in np.unique(total).astype(int):
         rows = np.flatnonzero(total == n)
-        could = np.arange(n + 1.0)
-        choose = gammaln(n + 1) - gammaln(could + 1) - gammaln(n - could + 1)
+        counts = np.arange(n + 1.0)
+        choose = gammaln(n + 1) - gammaln(counts + 1) - gammaln(n - counts + 1)
         # One object at a time keeps (draws, answers, n + 1) small.
         for row in rows:
-            mine = a[:, row, :, None]
-            other = mine.sum(axis=1, keepdims=True) - mine
-            log_p = choose + betaln(could + mine, n - could + other) - betaln(mine, other)
+            alpha = a[:, row, :, None]
+            other = alpha.sum(axis=1, keepdims=True) - alpha
+            log_p = choose + betaln(counts + alpha, n - counts + other) - betaln(alpha, other)
             p = np.exp(log_p).mean(axis=0)
             seen = np.take_along_axis(p, whole[row].astype(int)[:, None], axis=1)
             denser = p > seen * (1 + 1e-9)

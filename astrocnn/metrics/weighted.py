@@ -155,7 +155,7 @@ def _radius(
     x: NDArray[np.float64],
     below: NDArray[np.float64],
     center: NDArray[np.float64],
-    wanted: NDArray[np.float64],
+    target_weight: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Smallest radius around each center that holds at least the weight that is wanted."""
     center = np.nan_to_num(center)
@@ -166,7 +166,7 @@ def _radius(
         middle = (low + high) / 2
         right = np.searchsorted(x, center + middle, side="right")
         left = np.searchsorted(x, center - middle, side="left")
-        enough = below[row, right] - below[row, left] >= wanted
+        enough = below[row, right] - below[row, left] >= target_weight
         high = np.where(enough, middle, high)
         low = np.where(enough, low, middle)
     return np.maximum(high, 0.0)

@@ -1,7 +1,7 @@
 """Networks written in backend-neutral Keras.
 
 An architecture is a file in ``architectures/`` that turns an image into features through a
-`Block`, and knows no task.  `build_model` puts the heads of a task on it, `FamilyLoss` is the loss
+`Block`, independent of the task.  `build_model` adds the heads of a task, `FamilyLoss` is the loss
 of a head for ``model.compile``, `transfer_weights` starts from the weights of a trained network,
 and `MonteCarloDropout` samples from it by consistent Monte-Carlo dropout.
 

@@ -71,8 +71,8 @@ class Block:
     def errors(self) -> list[ConfigError]:
         """What the options request and the layers made so far cannot do."""
         return [
-            ConfigError(f"{what}.", received=", ".join(where))
-            for what, where in self._impossible.items()
+            ConfigError(f"{problem}.", received=", ".join(layer_names))
+            for problem, layer_names in self._impossible.items()
         ]
 
     def conv(
@@ -322,12 +322,12 @@ class Block:
         if self.options.head_dropout is not None:
             rate = self.options.head_dropout
         x = self.dropout(x, rate) if rate > 0 else x
-        given = self.options.dropout
-        if isinstance(given, tuple) and len(given) != self._rates_used:
+        dropout = self.options.dropout
+        if isinstance(dropout, tuple) and len(dropout) != self._rates_used:
             raise ModelError(
-                f"The option 'dropout' gives {len(given)} rates, and the network has "
+                f"The option 'dropout' gives {len(dropout)} rates, and the network has "
                 f"{self._rates_used} dropout layers.",
-                received=given,
+                received=dropout,
                 allowed="one rate for each dropout layer, or one number that scales them all",
             )
         return x
@@ -371,8 +371,8 @@ class Block:
     def _join(self, x: Tensor, scalars: Tensor) -> Tensor:
         return x if scalars is None else self.concatenate(x, scalars)
 
-    def _note_impossible(self, what: str, where: str) -> None:
-        self._impossible.setdefault(what, []).append(where)
+    def _note_impossible(self, problem: str, layer_name: str) -> None:
+        self._impossible.setdefault(problem, []).append(layer_name)
 
     def _name(self, kind: str) -> str:
         self._count[kind] += 1

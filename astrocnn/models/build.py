@@ -218,12 +218,14 @@ def _check_image(leaf: Callable[..., Any], n_channels: int, n_scalars: int) -> N
 def _check(
     size: int, n_channels: int, n_scalars: int, heads: dict[str, int], names: list[str]
 ) -> None:
-    for what, value, least in (
+    for quantity, value, minimum in (
         ("size", size, min(n_channels, 1)), ("n_channels", n_channels, 0),
         ("n_scalars", n_scalars, 0),
     ):  # fmt: skip
-        if value < least:
-            raise ModelError(f"A network cannot have {what} = {value}.", allowed=f"{least} or more")
+        if value < minimum:
+            raise ModelError(
+                f"A network cannot have {quantity} = {value}.", allowed=f"{minimum} or more"
+            )
     if not names:
         raise ModelError("The task has no targets, so the network would have no head.")
     if len(heads) != len(names):

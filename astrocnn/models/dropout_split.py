@@ -2,7 +2,7 @@
 
 The two parts share the weights of the network and leave it unchanged.  In the second part each
 dropout layer is a multiplication by a mask, and the mask is an input like any other: nothing is
-stored, nothing is random, and batch normalization has no training mode to fall into.
+stored, nothing is random, and batch normalization is never in training mode.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def holds_dropout(operation: Any) -> bool:
     """
     if not isinstance(operation, layers.Layer):
         return False
-    # A layer may wrap others (Bidirectional, TimeDistributed), which drop units unseen.
+    # A wrapper (Bidirectional, TimeDistributed) hides layers with dropout of their own.
     inside = list(operation._flatten_layers())
     for layer in inside:
         if isinstance(layer, _UNSUPPORTED) and layer.rate > 0:
@@ -117,7 +117,7 @@ class DropoutSplit(NamedTuple):
 
 
 class _Mask(layers.Layer):
-    """Multiplication by a mask, standing where a dropout layer stood."""
+    """Multiplication by a mask, in place of a dropout layer."""
 
     def __init__(self, divide: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -141,7 +141,7 @@ def split_at_dropout(model: keras.Model) -> DropoutSplit:
 
     Returns
     -------
-    Split
+    DropoutSplit
         Both parts share the weights of `model`.
 
     Raises
@@ -157,8 +157,8 @@ def split_at_dropout(model: keras.Model) -> DropoutSplit:
     outputs = _as_dict(cut.run(graph, inputs), model)
     # Computed once with the first part, and repeated for the draws at the end.
     constant = {name: t for name, t in outputs.items() if id(t) not in cut.random}
-    drawn = {name: t for name, t in outputs.items() if name not in constant}
-    if not drawn:
+    stochastic = {name: t for name, t in outputs.items() if name not in constant}
+    if not stochastic:
         raise ModelError(
             "Monte-Carlo dropout needs a network with dropout layers.",
             received=f"{len(graph.layers)} layers, none of them dropout at a rate above 0",
@@ -170,7 +170,7 @@ def split_at_dropout(model: keras.Model) -> DropoutSplit:
     return DropoutSplit(
         prefix=keras.Model(_packed(model, inputs), [*fixed, *constant.values()]),
         fixed=len(fixed),
-        suffix=keras.Model([*placeholders, *masks], drawn),
+        suffix=keras.Model([*placeholders, *masks], stochastic),
         sites=tuple(site for site, _ in cut.sites.values()),
         constant=tuple(constant),
     )

@@ -49,14 +49,14 @@ def convolutions(model: keras.Model) -> list[Any]:
     ModelError
         If there is none.
     """
-    found = [
+    candidates = [
         layer
         for layer in model.layers
         if len(getattr(getattr(layer, "kernel", None), "shape", ())) == 4
     ]
-    if not found:
+    if not candidates:
         raise _build_no_maps_error(model)
-    return found
+    return candidates
 
 
 def last_maps(model: keras.Model, *, oriented: bool = False) -> str:

@@ -15,8 +15,8 @@ __all__ = ["FamilyLoss"]
 class FamilyLoss(keras.losses.Loss):
     """Weighted mean over the objects of a family's loss.
 
-    The mean divides by the sum of the weights.  Keras divides by the number of objects unless
-    told otherwise, so that objects without a label (weight 0) would dilute the loss.
+    The mean divides by the sum of the weights.  By default Keras divides by the number of
+    objects, so that objects without a label (weight 0) would dilute the loss.
 
     Parameters
     ----------

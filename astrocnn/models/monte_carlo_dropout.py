@@ -66,6 +66,8 @@ def compute_mask(
     n = math.prod(shape)
     # Raw bits, since numpy may change how its distributions use them between versions.
     bits = generator.random_raw((n + 1) // 2).astype("<u8", copy=False).view("<u4")[:n]
+    # A unit is dropped if its 32 bits lie below rate x 2^32, which does not fit uint32 at a rate of
+    # 1.
     return (bits >= np.uint32(min(round(rate * 2**32), 2**32 - 1))).reshape(shape)
 
 
@@ -157,6 +159,8 @@ class MonteCarloDropout:
         dict of str to tensor of shape (n_draws, n, units)
             Raw outputs of the network by output name, float32 where its heads are.
         """
+        # Inference mode: batch normalization uses its running statistics, and all randomness comes
+        # from the masks.
         once = self.prefix(x, training=False)
         return self.after(list(once) if isinstance(once, (list, tuple)) else [once])
 
@@ -177,12 +181,13 @@ class MonteCarloDropout:
         # The number of objects is known only at run time; one graph serves any batch.
         n = ops.shape(once[0])[0]
         if g > 1:
+            # The draws of a group are stacked along the batch axis, one after another.
             fixed = [ops.tile(tensor, (g, 1)) for tensor in fixed]
 
         def draw(carry: Any, group: Any) -> tuple[Any, Any]:
             masks = []
-            for site, kept in zip(parts.sites, self._masks, strict=True):
-                mask = ops.cast(ops.take(kept, group, axis=0), site.dtype)
+            for site, site_masks in zip(parts.sites, self._masks, strict=True):
+                mask = ops.cast(ops.take(site_masks, group, axis=0), site.dtype)
                 mask = mask if site.gain == 1 else mask * site.gain
                 masks.append(mask if g == 1 else ops.repeat(mask, n, axis=0))
             outputs = parts.suffix([*fixed, *masks], training=False)
@@ -197,6 +202,7 @@ class MonteCarloDropout:
         }
         # A loop inside the graph: memory for one group of draws, whatever their number.
         _, outputs = ops.scan(draw, start, ops.convert_to_tensor(self._groups))
+        # The last group may hold more draws than were requested.
         samples = {
             key: ops.reshape(value, (-1, n, *value.shape[3:]))[: self.draws]
             for key, value in outputs.items()

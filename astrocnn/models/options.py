@@ -162,8 +162,8 @@ class Options:
     @property
     def chosen(self) -> dict[str, Any]:
         """Those that differ from the paper, by name: options added later do not change it."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {k: v for k, v in found.items() if v != getattr(type(self), k)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {k: v for k, v in values.items() if v != getattr(type(self), k)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Options:
@@ -174,14 +174,14 @@ class Options:
         ConfigError
             If a key is not an option (with the nearest known one), or a value is not allowed.
         """
-        known = [field.name for field in fields(cls)]
+        names = [field.name for field in fields(cls)]
         raise_errors(
             [
                 ConfigError(
-                    f"The network has no option '{key}'.", allowed=known, hint=nearest(key, known)
+                    f"The network has no option '{key}'.", allowed=names, hint=nearest(key, names)
                 )
                 for key in values
-                if key not in known
+                if key not in names
             ]
         )
         return cls(**values)

@@ -48,7 +48,7 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
             config["dtype"] = _POLICIES[precision]
         return type(layer).from_config(config)
 
-    twin = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
     # Cloning initializes weights anew.
-    twin.set_weights(model.get_weights())
-    return twin
+    copy.set_weights(model.get_weights())
+    return copy

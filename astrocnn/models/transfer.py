@@ -238,12 +238,12 @@ def _of_bands(
     # A band that was never seen looks most like the average of those that were.
     mean = kernel.mean(axis=-2)
     chosen = [kernel[..., old.index(b), :] if b in old else mean for b in new]
-    found = np.stack(chosen, axis=-2)
+    adapted = np.stack(chosen, axis=-2)
     if set(old) == set(new):
-        return found
+        return adapted
     # The sum over the bands keeps its size, and with it the activations of the next layer.
-    found *= len(old) / len(new)
-    return found + (mean * len(old) - found.sum(axis=-2))[..., None, :] / len(new)
+    adapted *= len(old) / len(new)
+    return adapted + (mean * len(old) - adapted.sum(axis=-2))[..., None, :] / len(new)
 
 
 def _for_scalars(

@@ -141,6 +141,7 @@ class Canvas:
 
     def image(self, brightness: np.ndarray) -> np.ndarray:
         """A component given by its surface brightness on the cells, shape (cells, cells)."""
+        # The transform expects the center of the object in the first cell.
         light = np.fft.ifftshift(brightness.astype(np.float32))
         return scipy.fft.rfft2(light / light.sum(dtype=np.float64).astype(np.float32))
 
@@ -221,6 +222,7 @@ class Canvas:
         mixed *= along_y[:, None]
         mixed *= along_x * np.float32(self.oversampling**2)
         fine = scipy.fft.irfft2(mixed, s=(self.cells, self.cells), overwrite_x=True)
+        # The response includes the pixel, so one cell per pixel already holds its whole flux.
         return fine[:, :: self.oversampling, :: self.oversampling]
 
 

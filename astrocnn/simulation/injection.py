@@ -106,6 +106,7 @@ def inject(
     severities = np.full((len(images), len(ARTEFACTS)), np.nan)
     for index, image in enumerate(out):
         rng = make_rng(seed, "artefacts", first + index)
+        # In the order of their stages, from the sky to the readout, not in that of the sample.
         for artefact in sorted(
             map(get_artefact, _sample_kinds(rng, tuple(kinds), fraction)), key=lambda a: a.order
         ):
@@ -116,6 +117,7 @@ def inject(
             for name, (mask, severity) in {**own, **result.secondary}.items():
                 bit = ARTEFACTS.index(name)
                 masks[index] |= np.where(mask, np.uint16(1 << bit), np.uint16(0))
+                # fmax ignores NaN, which marks an artefact that has not occurred.
                 severities[index, bit] = np.fmax(severities[index, bit], severity)
     return Injection(out, masks, _truth_table(severities))
 

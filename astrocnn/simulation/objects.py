@@ -47,6 +47,8 @@ def make_rng(seed: int, stream: str, *numbers: int) -> np.random.Generator:
     """A generator that depends on the seed, its purpose and the numbers, and nothing else."""
     if seed < 0:
         raise ConfigError("`seed` must be an integer >= 0.", received=seed)
+    # numpy pads short seeds with zeros: without a last entry above 0, (1,) and (1, 0) would give
+    # the same stream.
     return np.random.default_rng([seed, STREAMS[stream], *numbers, len(numbers) + 1])
 
 

@@ -103,13 +103,13 @@ def as_numbers(
         return np.where(none, np.nan, data.astype(np.float64)), none
     text, none = as_text(values, missing)
     unique, inverse = np.unique(text, return_inverse=True)
-    parsed = np.array([_parse_number(str(word)) for word in unique], np.float64)
+    parsed = np.array([_parse_number(str(label)) for label in unique], np.float64)
     numbers = parsed[inverse] if len(text) else np.zeros(0)
     bad = np.isnan(numbers) & ~none
     if bad.any():
         raise CatalogError(
             f"{int(bad.sum())} labels of a quantity are not numbers.",
-            received=[f"'{word}'" for word in np.unique(text[bad])],
+            received=[f"'{label}'" for label in np.unique(text[bad])],
             allowed="numbers, or an empty value for a missing label",
             hint='map the value to a number, or to "" for "no label"',
         )

@@ -49,8 +49,8 @@ class Task:
             raise ConfigError(f"The task '{self.name}' has no target.")
         names = [t.prefix.lower() for t in self.targets]
         columns = [c.name.lower() for c in self.columns()]
-        for kind, found in (("target", names), ("column", columns)):
-            repeated = sorted({n for n in found if found.count(n) > 1})
+        for kind, items in (("target", names), ("column", columns)):
+            repeated = sorted({n for n in items if items.count(n) > 1})
             if repeated:
                 raise ConfigError(
                     f"The task '{self.name}' has the same {kind} twice (case is ignored in FITS).",
@@ -225,15 +225,15 @@ def _ancestors(targets: Sequence[Target], target: Target) -> list[tuple[str, Dis
     Empty where the question depends on none, or on one that is not among the targets.
     """
     by_name = {other.name: other for other in targets}
-    found: list[tuple[str, DiscreteFamily, int]] = []
+    path: list[tuple[str, DiscreteFamily, int]] = []
     while target.depends_on is not None:
         name, _, answer = target.depends_on.partition(".")
-        if name not in by_name or len(found) == len(by_name):
+        if name not in by_name or len(path) == len(by_name):
             return []
         target = by_name[name]
         assert isinstance(target.family, DiscreteFamily)
-        found.append((name, target.family, target.family.classes.index(answer)))
-    return found
+        path.append((name, target.family, target.family.classes.index(answer)))
+    return path
 
 
 def _relevance(
@@ -258,10 +258,10 @@ def _stack(
     names: Sequence[str], pairs: Sequence[tuple[ArrayLike, ArrayLike | None]]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Columns of numbers as one array of shape (n, k), and where they are missing."""
-    found = []
+    parsed = []
     for name, (values, missing) in zip(names, pairs, strict=True):
         try:
-            found.append(as_numbers(values, missing))
+            parsed.append(as_numbers(values, missing))
         except CatalogError as error:
             raise CatalogError(
                 f"Column '{name}': {error.what}",
@@ -269,5 +269,5 @@ def _stack(
                 allowed=error.allowed,
                 hint=error.hint,
             ) from error
-    numbers, none = zip(*found, strict=True)
+    numbers, none = zip(*parsed, strict=True)
     return np.stack(numbers, axis=1), np.stack(none, axis=1)

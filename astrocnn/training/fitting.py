@@ -119,7 +119,7 @@ def fit(
     """
     if epochs < 1:
         raise TrainingError(f"`epochs` must be at least 1; got {epochs}.")
-    where = get_strategy(strategy) if isinstance(strategy, str) else strategy
+    resolved = get_strategy(strategy) if isinstance(strategy, str) else strategy
     precision = resolve_precision(precision)
     method = Optimizer(optimizer) if isinstance(optimizer, str) else optimizer
     if not isinstance(objective, Objective):
@@ -130,21 +130,23 @@ def fit(
     best = BestEpoch(early_stopping, "loss" if validation is None else "val_loss")
 
     # A strategy needs variables made in its scope, and another precision needs other layers.
-    copied = where is not tf.distribute.get_strategy() or precision != "float32"
-    with where.scope():
+    copied = resolved is not tf.distribute.get_strategy() or precision != "float32"
+    with resolved.scope():
         trained = with_precision(model, precision) if copied else model
         optimizers = LayerOptimizers(method, trained, layer_rates or LayerRates())
+    # Before `resume`, which replaces these states by those of the backup.
     seed_dropout(trained, seed)
-    copy_first_replica(trained, where)
+    copy_first_replica(trained, resolved)
 
-    training = _Training(trained, optimizers, method, objective, where, best, epochs)
-    training.history = History(precision=precision, replicas=where.num_replicas_in_sync)
-    training.records = _Records(backup, history_file, is_chief(where))
+    training = _Training(trained, optimizers, method, objective, resolved, best, epochs)
+    training.history = History(precision=precision, replicas=resolved.num_replicas_in_sync)
+    training.records = _Records(backup, history_file, is_chief(resolved))
     training.resume({"optimizer": repr(method), "seed": seed, "precision": precision})
-    check_agreement(where, len(training.history))
+    check_agreement(resolved, len(training.history))
     try:
         training.run(train, validation, callbacks)
     finally:
+        # Also after an error: the caller's network must not stay frozen.
         optimizers.release()
     training.use_best_weights()
     if copied:
@@ -161,7 +163,7 @@ class _Training:
         optimizers: LayerOptimizers,
         method: Optimizer,
         objective: Objective,
-        where: tf.distribute.Strategy,
+        strategy: tf.distribute.Strategy,
         best: BestEpoch,
         epochs: int,
     ) -> None:
@@ -169,7 +171,7 @@ class _Training:
         self.optimizers = optimizers
         self.method = method
         self.objective = objective
-        self.where = where
+        self.strategy = strategy
         self.best = best
         self.epochs = epochs
         self.history = History()
@@ -242,17 +244,17 @@ class _Training:
                 hint="train into another folder, or delete the backup to train from the beginning",
             )
         self.n_batches = counted
-        self.batches = distribute_batches(data, self.where)
+        self.batches = distribute_batches(data, self.strategy)
         if not callable(train):
             # Shuffling draws its seed when an iteration begins, so begin as many as there were.
             for _ in range(start):
                 next(iter(self.batches), None)
         self._build_update(start)
         if validation is not None:
-            self.validation_batches = distribute_batches(validation, self.where)
+            self.validation_batches = distribute_batches(validation, self.strategy)
             spec = self.validation_batches.element_spec
             objective = self.objective.without_auxiliary
-            self.evaluate = build_evaluation_step(self.model, objective, self.where, spec)
+            self.evaluate = build_evaluation_step(self.model, objective, self.strategy, spec)
         self.opened_at = start
 
     def _build_update(self, epoch: int) -> None:
@@ -263,7 +265,7 @@ class _Training:
         self.optimizers.freeze(epoch)
         spec = self.batches.element_spec
         self.update = build_training_step(
-            self.model, self.optimizers, self.objective, self.where, spec, self.method.clip_norm
+            self.model, self.optimizers, self.objective, self.strategy, spec, self.method.clip_norm
         )
 
     def _count(self, data: tf.data.Dataset) -> int | None:
@@ -287,19 +289,20 @@ class _Training:
         started = time.perf_counter()
         if number > self.opened_at:
             if callable(train):
-                self.batches = distribute_batches(train(number), self.where)
+                self.batches = distribute_batches(train(number), self.strategy)
             if number == self.optimizers.frozen_epochs:
                 self._build_update(number)
         self.hooks("on_epoch_begin", number)
         row: dict[str, float] = {"epoch": number + 1}
         row |= self._train_epoch(number).compute_means()
-        average_statistics(self.model, self.where)
+        average_statistics(self.model, self.strategy)
         current = self._take_averaged_weights()
         if self.validation_batches is not None:
             row |= self._validate(number)
         row["learning_rate"] = self.optimizers.learning_rate
         row["seconds"] = time.perf_counter() - started
         self.best.update(row, self.model)
+        # The averages are validated and kept as best weights; training continues without them.
         for variable, value in current:
             variable.assign(value)
         self.history.rows.append(row)
@@ -390,6 +393,7 @@ class _Training:
     def get_state(self) -> State:
         """Everything that determines the rest of the training."""
         arrays = {
+            # `variables` holds the random states of dropout too, which `weights` does not.
             "model": [v.numpy() for v in self.model.variables],
             "optimizer": [v.numpy() for v in self.optimizers.variables],
             "best": self.best.weights,
@@ -459,7 +463,7 @@ class _Hooks:
         for callback in self.callbacks:
             callback.set_params({"epochs": training.epochs, "steps": training.n_batches})
             callback.set_model(self.model)
-        # Logs of a batch wait for the device, so they are made only for those who want them.
+        # Logs of a batch wait for the device: they are computed only for callbacks that use them.
         self.batch_logs = any(
             getattr(type(callback), name) is not getattr(base, name)
             for callback in self.callbacks

@@ -27,7 +27,7 @@ class LayerRates:
         freezes a layer: its weights and the statistics of its normalization stay as they are.
     frozen_epochs : int
         Epochs during which all layers named in `rates` are frozen.  The patience of early stopping
-        counts from their release.
+        counts from the epoch in which they are unfrozen.
     """
 
     rates: Mapping[str, float] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class LayerOptimizers:
     normalization stay as they are, to the last bit, and batch normalization works as in a
     prediction.  After `frozen_epochs` they learn at their share of the learning rate; a share of 0
     keeps them frozen.  Each group has its own momenta and counts its own updates, so that those
-    of a released layer begin with its release.
+    of an unfrozen layer begin when it is unfrozen.
 
     Parameters
     ----------
@@ -124,11 +124,11 @@ class LayerOptimizers:
     def apply(self, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
         """Update variables, each by the optimizer of its group."""
         # Gradients come for the variables trained now; those of frozen groups are absent.
-        given = {id(v): g for v, g in zip(variables, gradients, strict=True)}
+        by_variable = {id(v): g for v, g in zip(variables, gradients, strict=True)}
         for group in self.groups:
-            own = [v for v in group.variables if id(v) in given]
+            own = [v for v in group.variables if id(v) in by_variable]
             if own:
-                group.optimizer.apply([given[id(v)] for v in own], own)
+                group.optimizer.apply([by_variable[id(v)] for v in own], own)
 
     def get_averages(self) -> Iterator[tuple[Any, Any]]:
         """Each variable that has been updated, with its moving average."""
@@ -140,7 +140,7 @@ class LayerOptimizers:
                 )
 
     def freeze(self, epoch: int) -> None:
-        """Freeze or release the layers that are named, as it should be in an epoch (from 0)."""
+        """Freeze or unfreeze the named layers for an epoch (from 0)."""
         for layer in self._layers:
             layer.trainable = epoch >= self.frozen_epochs and self.layer_rates.rates[layer.name] > 0
 
@@ -151,13 +151,13 @@ class LayerOptimizers:
 
 
 def _check(model: Any, rates: Mapping[str, float], frozen_epochs: int) -> None:
-    known = [layer.name for layer in model.layers if layer.weights]
+    names = [layer.name for layer in model.layers if layer.weights]
     for name, rate in rates.items():
-        if name not in known:
+        if name not in names:
             raise TrainingError(
                 f"The network has no layer '{name}', for which a learning rate is given.",
-                allowed=known,
-                hint=nearest(name, known),
+                allowed=names,
+                hint=nearest(name, names),
             )
         if not 0 <= rate < np.inf:
             raise TrainingError(

@@ -53,8 +53,8 @@ class LearningRates:
     @cached_property
     def smoothed(self) -> NDArray[np.float64]:
         """Exponential moving average of the losses without the bias of its beginning."""
-        kept = self.memory ** np.arange(1, len(self) + 1)
-        return np.asarray(lfilter([1 - self.memory], [1, -self.memory], self.losses)) / (1 - kept)
+        decay = self.memory ** np.arange(1, len(self) + 1)
+        return np.asarray(lfilter([1 - self.memory], [1, -self.memory], self.losses)) / (1 - decay)
 
     @property
     def suggestion(self) -> float | None:
@@ -181,27 +181,27 @@ def find_learning_rate(
     saved = [np.array(variable.numpy()) for variable in model.variables]
     # Equal steps in the logarithm: the useful range spans several decades.
     rates = np.geomspace(low, high, steps)
-    found = LearningRates(rates[:0], np.empty(0), max(0.0, 1 - _MEMORY / steps))
+    result = LearningRates(rates[:0], np.empty(0), max(0.0, 1 - _MEMORY / steps))
     try:
         sweep = _sweep(model, data, objective, method, rates)
         for loss in track(sweep, "learning rates", steps):
             if not np.isfinite(loss):
-                found = replace(found, diverged=True)
+                result = replace(result, diverged=True)
                 break
-            measured = np.append(found.losses, loss)
-            found = replace(found, rates=rates[: len(measured)], losses=measured)
-            if found.has_diverged:
-                found = replace(found, diverged=True)
+            measured = np.append(result.losses, loss)
+            result = replace(result, rates=rates[: len(measured)], losses=measured)
+            if result.has_diverged:
+                result = replace(result, diverged=True)
                 break
     finally:
         for variable, value in zip(model.variables, saved, strict=True):
             variable.assign(value)
-    if len(found) < found._first:
+    if len(result) < result._first:
         raise TrainingError(
-            f"The loss of batch {len(found) + 1} is not finite, at the lowest learning rates.",
+            f"The loss of batch {len(result) + 1} is not finite, at the lowest learning rates.",
             hint="'astrocnn diagnose' names the first layer with non-finite outputs",
         )
-    return found
+    return result
 
 
 def _sweep(
@@ -215,9 +215,9 @@ def _sweep(
     objective.check(model.output if isinstance(model.output, dict) else ())
     optimizer = method.build()
     optimizer.build(model.trainable_variables)
-    where = tf.distribute.get_strategy()
+    strategy = tf.distribute.get_strategy()
     update = build_training_step(
-        model, optimizer, objective, where, data.element_spec, method.clip_norm
+        model, optimizer, objective, strategy, data.element_spec, method.clip_norm
     )
     for rate, batch in zip(rates, data.repeat(), strict=False):
         optimizer.learning_rate = rate

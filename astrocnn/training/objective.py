@@ -107,6 +107,7 @@ class Objective:
             if training and target in self.class_weights:
                 # Only in training: scores of validation must not depend on the balance of classes.
                 weight *= _object_weights(encoded, self.class_weights[target])
+            # Losses are computed in float32, whatever the precision of the network.
             output = tf.cast(raw[name], tf.float32)
             values[name, "loss"] = tf.reduce_sum(weight * self.losses[target](encoded, output))
             for quantity, metric in self.metrics.get(name, {}).items():
@@ -151,7 +152,7 @@ class EpochSums:
             self.total, self.steps = self.total + np.asarray(vector), 1
 
     def add(self, vector: Any) -> None:
-        """Take the result of one step; it is not waited for."""
+        """Append the result of one step without waiting for the device."""
         self.pending.append(vector)
 
     def fetch(self) -> tuple[int, np.ndarray] | None:

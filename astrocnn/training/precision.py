@@ -59,13 +59,13 @@ def bfloat16_works() -> bool:
     """
     if not _has_usable_tiles():
         return True
-    known = _get_trial_file()
-    if known.is_file():
-        return known.read_text(encoding="ascii") == "works"
+    trial_file = _get_trial_file()
+    if trial_file.is_file():
+        return trial_file.read_text(encoding="ascii") == "works"
     works = _try_product()
     # Where nothing can be kept, the next process tries again.
     with contextlib.suppress(OSError):
-        atomic.write_text(known, "works" if works else "crashes")
+        atomic.write_text(trial_file, "works" if works else "crashes")
     return works
 
 

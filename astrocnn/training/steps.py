@@ -10,8 +10,7 @@ import numpy as np
 from astrocnn.backend import keras, tf
 from astrocnn.models import with_precision
 from astrocnn.training.objective import Objective, mask_labels
-from astrocnn.training.strategies import distribute_batches
-from astrocnn.training.strategies import get_strategy as strategy_of
+from astrocnn.training.strategies import distribute_batches, get_strategy
 
 __all__ = ["build_evaluation_step", "build_training_step", "predict"]
 
@@ -20,12 +19,12 @@ def build_training_step(
     model: Any,
     optimizer: Any,
     objective: Objective,
-    where: tf.distribute.Strategy,
+    strategy: tf.distribute.Strategy,
     spec: Any,
     clip_norm: float | None,
 ) -> Callable[[Any], Any]:
     """A function of one fed batch that updates the weights and returns a vector for `Sums`."""
-    replicas = where.num_replicas_in_sync
+    replicas = strategy.num_replicas_in_sync
     importance = [float(objective.loss_weights.get(name, 1.0)) for name in objective.outputs]
 
     def on_replica(batch: Any) -> Any:
@@ -55,11 +54,11 @@ def build_training_step(
         penalty = penalty / replicas
         return tf.concat([weighted, totals, [penalty], _count_bad_values(batch, objective)], 0)
 
-    return _on_all(on_replica, where, spec)
+    return _on_all(on_replica, strategy, spec)
 
 
 def build_evaluation_step(
-    model: Any, objective: Objective, where: tf.distribute.Strategy, spec: Any
+    model: Any, objective: Objective, strategy: tf.distribute.Strategy, spec: Any
 ) -> Callable[[Any], Any]:
     """A function of one fed batch that returns a vector for `Sums`; nothing is changed."""
 
@@ -68,27 +67,27 @@ def build_evaluation_step(
         # Batch normalization uses its running statistics here, and dropout is off.
         raw = model(x, training=False)
         weighted, totals = objective.sums(y, weights, raw, training=False)
-        penalty = _penalty(model) / where.num_replicas_in_sync
+        penalty = _penalty(model) / strategy.num_replicas_in_sync
         return tf.concat([weighted, totals, [penalty], _count_bad_values(batch, objective)], 0)
 
-    return _on_all(on_replica, where, spec)
+    return _on_all(on_replica, strategy, spec)
 
 
 def _penalty(model: Any) -> Any:
-    # Keras leaves out those of frozen weights, and the loss would jump when they are released.
+    # Keras leaves out the penalties of frozen weights: the loss would jump when they are unfrozen.
     frozen = [v.regularizer(v) for v in model.weights if v.regularizer and not v.trainable]
     losses = [*model.losses, *frozen]
     return tf.cast(tf.add_n(losses), tf.float32) if losses else tf.constant(0.0)
 
 
-def _on_all(on_replica: Any, where: tf.distribute.Strategy, spec: Any) -> Callable[[Any], Any]:
+def _on_all(on_replica: Any, strategy: tf.distribute.Strategy, spec: Any) -> Callable[[Any], Any]:
     # One signature with an open batch size: the ragged last batch does not trace a second graph.
     @tf.function(input_signature=[spec], autograph=False)
     def step(batch: Any) -> Any:
-        result = where.run(on_replica, args=(batch,))
-        if where.num_replicas_in_sync == 1:
+        result = strategy.run(on_replica, args=(batch,))
+        if strategy.num_replicas_in_sync == 1:
             return result
-        return where.reduce(tf.distribute.ReduceOp.SUM, result, axis=None)
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, result, axis=None)
 
     return step
 
@@ -120,8 +119,8 @@ def predict(
 ) -> dict[str, np.ndarray]:
     """Deterministic raw output of a network.
 
-    Each row travels with its number, and the rows are put in order by it, so the order does not
-    depend on how the replicas take turns.
+    The rows are sorted by their number in the data set, so that the order does not depend on the
+    replicas.
 
     Parameters
     ----------
@@ -137,21 +136,21 @@ def predict(
     dict of str to ndarray of shape (n, units)
         Raw parameters by target.
     """
-    where = strategy if isinstance(strategy, tf.distribute.Strategy) else strategy_of(strategy)
-    replicas = where.num_replicas_in_sync
+    resolved = strategy if isinstance(strategy, tf.distribute.Strategy) else get_strategy(strategy)
+    replicas = resolved.num_replicas_in_sync
     if replicas > 1:
-        with where.scope():
+        with resolved.scope():
             # Variables must be made inside the scope of the strategy, so the network is copied.
             model = with_precision(model, "float32")
 
     def numbered(start: Any, batch: Any) -> Any:
         x = batch[0] if isinstance(batch, tuple) else batch
         n = tf.shape(tf.nest.flatten(x)[0])[0]
-        # Replicas take turns in no fixed order, so each row carries its number.
+        # Replicas return rows in no fixed order, so each row carries its number.
         rows = start + tf.range(n, dtype=tf.int64)
         return start + tf.cast(n, tf.int64), (x, {"row": rows}, {"real": tf.ones([n])})
 
-    fed = distribute_batches(data.scan(tf.constant(0, tf.int64), numbered), where)
+    fed = distribute_batches(data.scan(tf.constant(0, tf.int64), numbered), resolved)
 
     @tf.function(input_signature=[fed.element_spec], autograph=False)
     def step(batch: Any) -> Any:
@@ -159,12 +158,12 @@ def predict(
             x, y, weights = batch
             return model(x, training=False) | {_ROW: y["row"], _REAL: weights["real"]}
 
-        return where.run(on_replica, args=(batch,))
+        return resolved.run(on_replica, args=(batch,))
 
     def whole(value: Any) -> np.ndarray:
-        if where.cluster_resolver is not None and replicas > 1:
-            value = where.gather(value, axis=0)
-        return np.concatenate([part.numpy() for part in where.experimental_local_results(value)])
+        if resolved.cluster_resolver is not None and replicas > 1:
+            value = resolved.gather(value, axis=0)
+        return np.concatenate([part.numpy() for part in resolved.experimental_local_results(value)])
 
     batches = [{name: whole(value) for name, value in step(batch).items()} for batch in fed]
     columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}

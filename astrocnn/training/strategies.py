@@ -66,8 +66,8 @@ def get_strategy(name: str = "auto") -> tf.distribute.Strategy:
     return _multiworker() if name == "multiworker" else _mirrored()
 
 
-# Two strategies of one process would number their collective operations alike, and wait for each
-# other's: there is one of each.
+# Cached: two strategies of one process would give their collective operations the same numbers and
+# block each other.
 @functools.cache
 def _mirrored() -> tf.distribute.Strategy:
 
@@ -89,12 +89,12 @@ def _multiworker() -> tf.distribute.Strategy:
         ) from error
 
 
-def is_chief(where: tf.distribute.Strategy) -> bool:
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes files.
 
     True everywhere but on the workers of a "multiworker" strategy other than the first.
     """
-    resolver = where.cluster_resolver
+    resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type is None:
         return True
     if resolver.task_type == "chief":
@@ -117,8 +117,8 @@ def _check_tf_config() -> None:
             hint=_EXAMPLE,
         )
 
-    def build_error(what: str) -> TrainingError:
-        return TrainingError(f"TF_CONFIG {what}.", received=text, hint=_EXAMPLE)
+    def build_error(problem: str) -> TrainingError:
+        return TrainingError(f"TF_CONFIG {problem}.", received=text, hint=_EXAMPLE)
 
     try:
         config = json.loads(text)
@@ -147,7 +147,7 @@ def seed_dropout(model: Any, seed: int) -> None:
         state.assign(np.random.SeedSequence([seed, number]).generate_state(2, np.uint32))
 
 
-def copy_first_replica(model: Any, where: tf.distribute.Strategy) -> None:
+def copy_first_replica(model: Any, strategy: tf.distribute.Strategy) -> None:
     """Give all replicas the values that the network has on the first worker.
 
     Each worker built its own network, perhaps from another random seed.
@@ -158,42 +158,42 @@ def copy_first_replica(model: Any, where: tf.distribute.Strategy) -> None:
         first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
         return tf.where(first, value, tf.zeros_like(value))
 
-    _assign_sums(model.weights, part, where)
+    _assign_sums(model.weights, part, strategy)
 
 
-def average_statistics(model: Any, where: tf.distribute.Strategy) -> None:
+def average_statistics(model: Any, strategy: tf.distribute.Strategy) -> None:
     """Give all replicas the mean of the running statistics of batch normalization.
 
     Each replica has seen its own part of the batches only.  Those of frozen layers have not moved.
     """
     # Replicas see different objects, and must still validate with one network.
     statistics = [w for x in model.layers if x.trainable for w in x.non_trainable_weights]
-    replicas = where.num_replicas_in_sync
-    _assign_sums(statistics, lambda value: value / tf.cast(replicas, value.dtype), where)
+    replicas = strategy.num_replicas_in_sync
+    _assign_sums(statistics, lambda value: value / tf.cast(replicas, value.dtype), strategy)
 
 
 def _assign_sums(
-    variables: list[Any], part: Callable[[Any], Any], where: tf.distribute.Strategy
+    variables: list[Any], part: Callable[[Any], Any], strategy: tf.distribute.Strategy
 ) -> None:
-    if where.num_replicas_in_sync == 1 or not variables:
+    if strategy.num_replicas_in_sync == 1 or not variables:
         return
 
     @tf.function(autograph=False)
     def sums() -> Any:
-        parts = where.run(lambda: [part(variable.value) for variable in variables])
-        return [where.reduce("SUM", value, axis=None) for value in parts]
+        parts = strategy.run(lambda: [part(variable.value) for variable in variables])
+        return [strategy.reduce("SUM", value, axis=None) for value in parts]
 
     for variable, value in zip(variables, sums(), strict=True):
         variable.assign(value.numpy())
 
 
-def wait_for_all(where: tf.distribute.Strategy) -> None:
-    """Return when every worker has come this far; at once when there is only one."""
-    if where.num_replicas_in_sync > 1:
-        where.reduce("SUM", where.run(lambda: tf.constant(1.0)), axis=None)
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Wait until all workers reach this call; return at once with a single one."""
+    if strategy.num_replicas_in_sync > 1:
+        strategy.reduce("SUM", strategy.run(lambda: tf.constant(1.0)), axis=None)
 
 
-def check_agreement(where: tf.distribute.Strategy, epoch: int) -> None:
+def check_agreement(strategy: tf.distribute.Strategy, epoch: int) -> None:
     """Make sure that all workers continue from the same epoch.
 
     Raises
@@ -201,16 +201,17 @@ def check_agreement(where: tf.distribute.Strategy, epoch: int) -> None:
     TrainingError
         If they do not, as when each has a backup folder of its own.
     """
-    replicas = where.num_replicas_in_sync
+    replicas = strategy.num_replicas_in_sync
     if replicas == 1:
         return
 
     def on_replica() -> Any:
         return tf.constant(float(epoch)), tf.constant(float(epoch) ** 2)
 
-    # Two sums tell whether all numbers are equal, without gathering them.
+    # The sums of the numbers and of their squares show whether all are equal, without a gather.
     mean, square = (
-        float(where.reduce("SUM", value, axis=None)) / replicas for value in where.run(on_replica)
+        float(strategy.reduce("SUM", value, axis=None)) / replicas
+        for value in strategy.run(on_replica)
     )
     if abs(square - mean**2) > 1e-6:
         raise TrainingError(
@@ -220,7 +221,7 @@ def check_agreement(where: tf.distribute.Strategy, epoch: int) -> None:
         )
 
 
-def distribute_batches(data: tf.data.Dataset, where: tf.distribute.Strategy) -> Any:
+def distribute_batches(data: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
     """Batches split over the replicas of a strategy.
 
     Replica r of R receives the rows from ``r m`` to ``(r + 1) m`` of each batch of n rows, with
@@ -235,7 +236,7 @@ def distribute_batches(data: tf.data.Dataset, where: tf.distribute.Strategy) -> 
     ----------
     data : tf.data.Dataset
         Of ``(x, y, weights)``, dicts of tensors whose first axis is the batch.
-    where : tf.distribute.Strategy
+    strategy : tf.distribute.Strategy
         The strategy.
 
     Returns
@@ -243,7 +244,7 @@ def distribute_batches(data: tf.data.Dataset, where: tf.distribute.Strategy) -> 
     iterable
         With one replica the data set itself, else one that yields values per replica.
     """
-    replicas = where.num_replicas_in_sync
+    replicas = strategy.num_replicas_in_sync
     if replicas == 1:
         return data
 
@@ -270,4 +271,4 @@ def distribute_batches(data: tf.data.Dataset, where: tf.distribute.Strategy) -> 
 
         return data.map(split).unbatch().prefetch(2 * local)
 
-    return where.distribute_datasets_from_function(for_worker)
+    return strategy.distribute_datasets_from_function(for_worker)

@@ -102,7 +102,7 @@ def resample(images: tf.Tensor, placement: Placement, edges: Edges = "reflect") 
 
     def with_holes() -> tf.Tensor:
         stack = [tf.where(valid, images, 0.0), tf.cast(valid, tf.float32)]
-        # Values and their validity are interpolated alike, and divided: a normalized convolution.
+        # Normalized convolution: values and validity are interpolated equally, and divided.
         moved = move(tf.concat(stack, axis=-1))
         value, weight = moved[..., :n_bands], moved[..., n_bands:]
         # Just below one half, since the weights of four equal neighbours add up with rounding.

@@ -45,7 +45,8 @@ class D4:
         if size != images.shape[2]:
             raise InputsError("D4 needs square images.", received=f"shape {images.shape}")
         n = tf.shape(images)[0]
-        # RandomFlip tosses one coin for both axes; tables reach all eight elements equally often.
+        # Keras' RandomFlip uses one random number for both axes; tables make all eight elements
+        # equally likely.
         places = tf.gather(tf.constant(d4_tables(size)), self.elements(n, seed))
         places += tf.range(n)[:, None] * size**2
         moved = tf.gather(tf.reshape(images, (-1, n_bands)), tf.reshape(places, (-1,)))

@@ -126,18 +126,18 @@ def _bytes(path: str) -> bytes:
 
 
 def _read_fits(
-    data: bytes, path: Path, wanted: list[PlaneRequest]
+    data: bytes, path: Path, requests: list[PlaneRequest]
 ) -> dict[tuple[int, str], StampPlane]:
     plain = decompress(data, path)
-    whole = plain is not data
-    found = find_planes(plain, path, [(w.hdu, w.plane) for w in wanted], whole)
+    is_compressed = plain is not data
+    planes = find_planes(plain, path, [(w.hdu, w.plane) for w in requests], is_compressed)
     result = {}
-    for one, plane in zip(wanted, found, strict=True):
+    for request, plane in zip(requests, planes, strict=True):
         if plane.unit.kind == "compressed":
             array = plane.load()
         else:
             array = view_stored(plain, plane.unit, path)[plane.take]
-        result[one.key] = StampPlane(array, plane.scaling, plane.title, plane.card)
+        result[request.key] = StampPlane(array, plane.scaling, plane.title, plane.card)
     return result
 
 
@@ -146,6 +146,7 @@ def _pixels(picture: Image.Image) -> np.ndarray:
     transparent = None
     if "A" in picture.getbands() or "transparency" in picture.info:
         transparent = np.asarray(picture.convert("RGBA"))[..., 3] == 0
+    # Palettes and other color spaces become RGB; gray images keep their type, 16 bits included.
     if picture.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBA", "LA", "1"):
         pixels = np.asarray(picture.convert("L" if picture.mode in ("LA", "1") else "RGB"))
     else:
@@ -158,10 +159,11 @@ def _pixels(picture: Image.Image) -> np.ndarray:
 
 
 def _read_picture(
-    data: bytes, path: str, wanted: list[PlaneRequest]
+    data: bytes, path: str, requests: list[PlaneRequest]
 ) -> dict[tuple[int, str], StampPlane]:
+    # Bytes 24 and 25 of a PNG are the bit depth and the color type, with 2 for color.
     if data.startswith(_PNG) and data[24] == 16 and data[25] & 2:
-        # The decoder keeps the upper 8 bits without a word.
+        # Pillow keeps only the upper 8 bits of 16-bit color and gives no warning.
         raise ImageError(
             f"The picture {path} has 16 bits a color, of which 8 would be lost.",
             allowed="PNG of 8 bits a color, gray PNG of 16 bits, or FITS",
@@ -169,16 +171,16 @@ def _read_picture(
     try:
         with Image.open(io.BytesIO(data)) as picture:
             pixels = _pixels(picture)
-    except Exception as error:  # the decoders raise a score of different kinds
+    except Exception as error:  # every decoder raises its own types
         raise ImageError(f"The picture {path} is truncated or damaged ({error}).") from error
     channels = pixels.shape[2]
-    images = [w for w in wanted if w.key[1] == "image"]
+    images = [w for w in requests if w.key[1] == "image"]
     result = {}
-    for one in wanted:
-        plane = one.plane
+    for request in requests:
+        plane = request.plane
         if plane is None:
             # Bands that share a picture and name no channel are its channels in order.
-            plane = images.index(one) if one in images and len(images) == channels else 0
+            plane = images.index(request) if request in images and len(images) == channels else 0
             if channels > 1 and len(images) != channels:
                 raise ImageError(
                     f"The picture {path} has {channels} color channels.",
@@ -190,7 +192,7 @@ def _read_picture(
             raise ImageError(
                 f"The picture {path} has no channel {plane}.", allowed=f"0 to {channels - 1}"
             )
-        result[one.key] = StampPlane(pixels[..., plane], None, path, lambda key: None, True)
+        result[request.key] = StampPlane(pixels[..., plane], None, path, lambda key: None, True)
     return result
 
 
@@ -234,7 +236,7 @@ class StampSource:
     Attributes
     ----------
     problems : list of str
-        The first sentences on files that could not be read.
+        Messages on the first files that could not be read, at most 20.
 
     Raises
     ------
@@ -326,7 +328,7 @@ class StampSource:
             for i in range(start, min(start + BLOCK, len(rows))):
                 flags[i], covered[i] = self._row(int(rows[i]), images[i], outside[i])
 
-        # Threads pay: opening files waits for the disk, and decoders release the lock.
+        # Threads are faster here: opening files waits for the disk, and decoders release the GIL.
         starts = range(0, len(rows), BLOCK)
         if self.workers == 1 or len(rows) <= BLOCK:
             for start in starts:
@@ -337,6 +339,7 @@ class StampSource:
         counts = drop_infinite(images)
         # A pixel that has no data and is not a hole lies outside the file.
         outside = np.where(outside < 0, counts, np.minimum(outside, counts))
+        # Images that are absent altogether were flagged as missing or unreadable files in `_row`.
         derived = compute_flags(counts, outside, size * size, covered)
         flags |= derived & ~np.int32(Flag.NO_COVERAGE.value)
         return Cutouts(images, flags, (counts / size**2).astype(np.float32))
@@ -348,11 +351,15 @@ class StampSource:
     def wcs(self, row: int) -> WCS | None:
         """Celestial WCS of the cutout of a row, by its file; None where the file has none."""
         key = (self.survey.reference_index, "image")
-        file, wanted = next(
-            (file, one) for file, found in self._files.items() for one in found if one.key == key
+        template, request = next(
+            (template, request)
+            for template, requests in self._files.items()
+            for request in requests
+            if request.key == key
         )
         try:
-            plane = find_stamp_plane(file.fill(self._values(row)), wanted.hdu, wanted.plane)
+            path = template.fill(self._values(row))
+            plane = find_stamp_plane(path, request.hdu, request.plane)
             if plane is None:
                 return None
             grid = SkyGrid.from_plane(plane)
@@ -372,10 +379,10 @@ class StampSource:
         flags = 0
         planes: dict[tuple[int, str], StampPlane] = {}
         missing = unreadable = 0
-        for template, wanted in self._files.items():
+        for template, requests in self._files.items():
             path = template.fill(values)
             try:
-                planes.update(read_stamp(path, wanted))
+                planes.update(read_stamp(path, requests))
             except FileNotFoundError:
                 missing += 1
                 self._note(f"The file {path} does not exist.")
@@ -408,6 +415,7 @@ class StampSource:
         self._validate_scale(main)
         height, width = main.array.shape
         side, size = self._side, self.size
+        # The central pixels; negative where the file is smaller, which pads it with NaN.
         x0, y0 = (width - side) // 2, (height - side) // 2
         first = (np.array([x0]), np.array([y0]))
         factor = self._factor(b, main)
@@ -431,6 +439,7 @@ class StampSource:
                 )
             values = file.array if file.scaling is None else file.scaling(file.array)
             bad = np.zeros((1, side, side), bool)
+            # Nothing is marked outside the file, where pixels are NaN already.
             copy_windows(find_bad_pixels(role, values, band), *first, bad, fill=0)
             window[bad] = np.nan
         padded = x0 < 0 or y0 < 0
@@ -442,6 +451,7 @@ class StampSource:
             values = resize(np.where(np.isfinite(window[0]), window[0], np.nan), size)
             # Pictures hold brightness for the eye, FITS pixels hold flux.
             conserve = self._conserve[b] and not main.is_picture
+            # `resize` averages, so the sum needs the number of old pixels in a new one.
             out[...] = values * (side / size) ** 2 if conserve else values
         other_size = (height, width) != (side, side) if self.survey.crop is None else padded
         return Flag.SIZE_MISMATCH.value if other_size else 0
@@ -461,13 +471,13 @@ class StampSource:
 
     def _validate_scale(self, file: StampPlane) -> None:
         """Refuse a file whose header states another pixel scale than the survey."""
-        expected, found = self.survey.pixel_scale, None
+        expected, stated = self.survey.pixel_scale, None
         if expected is not None and not file.is_picture:
-            found = read_pixel_scale(file.card)
-        if expected is not None and found is not None and abs(found / expected - 1) > 0.02:
+            stated = read_pixel_scale(file.card)
+        if expected is not None and stated is not None and abs(stated / expected - 1) > 0.02:
             raise ImageError(
                 f"The pixels of {file.title} have another size than those of the survey.",
-                received=f"{found:.4g} arcsec",
+                received=f"{stated:.4g} arcsec",
                 allowed=f"{expected:.4g} arcsec, the pixel_scale of '{self.survey.name}'",
             )
 
@@ -487,9 +497,9 @@ def _requests(survey: Survey) -> dict[FileTemplate, list[PlaneRequest]]:
                     f"Band '{band.name}' of stamps needs one file template for its {role}.",
                     received=template,
                 )
-            path, named = split_hdu(template)
+            path, file_hdu = split_hdu(template)
             plane = band.plane if role == "image" else None
-            chosen = _one_hdu(named if hdu is None else hdu, band.name)
+            chosen = _one_hdu(file_hdu if hdu is None else hdu, band.name)
             files.setdefault(path, []).append(PlaneRequest((b, role), chosen, plane))
     return {FileTemplate(path): requests for path, requests in files.items()}
 
@@ -520,6 +530,6 @@ def _used_columns(
 
 
 def _plain(value: np.generic | object) -> object:
-    """A Python object, which formats like one: numpy's do not know ``05d``."""
+    """Convert a numpy scalar to a Python object, which accepts formats like ``05d``."""
     value = value.item() if isinstance(value, np.generic) else value
     return value.decode() if isinstance(value, bytes) else value

@@ -168,7 +168,7 @@ class TileSource:
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the survey and of samples of its files."""
-        planes = [p for t in self._tiles for found in t.planes.values() for p in found]
+        planes = [p for t in self._tiles for group in t.planes.values() for p in group]
         return compute_digest(self.survey, dict.fromkeys(plane.path for plane in planes))
 
     def order(self) -> np.ndarray:
@@ -198,7 +198,7 @@ class TileSource:
             for group in self._groups(rows):
                 self._cut(pool, group, stack)
         flags = compute_flags(stack.no_data, stack.outside, self.size**2, stack.covered)
-        # Without a position, "no coverage" would blame the survey.
+        # An object without a valid position is a fault of the catalogue, not missing coverage.
         good = _valid(self.ra[rows], self.dec[rows])
         flags[~good] = (flags[~good] | Flag.BAD_COORDINATES.value) & ~Flag.NO_COVERAGE.value
         no_data = (stack.no_data / self.size**2).astype(np.float32)
@@ -206,7 +206,7 @@ class TileSource:
 
     def wcs(self, row: int) -> WCS | None:
         """Celestial WCS of the cutout of a row; None where no tile covers it."""
-        tiles = [int(found[row]) for found in self.assigned]
+        tiles = [int(assigned[row]) for assigned in self.assigned]
         if max(tiles) < 0:
             return None
         ra, dec = float(self.ra[row]), float(self.dec[row])
@@ -226,6 +226,8 @@ class TileSource:
             tile = np.full_like(tile, -1)
         # By declination within a tile: neighbors on the sky share pages of the mapped file.
         order = np.lexsort((np.nan_to_num(self.dec[rows]), tile))
+        # -2 differs from every tile number, and from -1 for no tile, so the first group begins at
+        # 0.
         starts = np.flatnonzero(np.diff(tile[order], prepend=-2))
         for into in np.split(order, starts[1:]):
             if len(into):
@@ -242,9 +244,9 @@ class TileSource:
         sky: tuple[np.ndarray, np.ndarray] | None = None
         jobs = []
         for b, tiles in enumerate(self._tiles):
-            mine = self.assigned[b][rows]
-            for t in np.unique(mine).tolist():  # -1, no tile, comes first
-                at = np.flatnonzero(mine == t)
+            assigned = self.assigned[b][rows]
+            for t in np.unique(assigned).tolist():  # -1, no tile, comes first
+                at = np.flatnonzero(assigned == t)
                 job = Job(
                     b, tiles.band, {r: p[t] for r, p in tiles.planes.items()} if t >= 0 else {}, at
                 )
@@ -300,6 +302,7 @@ class TileSource:
             starts = range(0, len(group.into), BLOCK)
             # Copying takes a few microseconds a window: threads would only wait for each other.
             run = map if all(job.is_slice for job in jobs) else pool.map
+            # All blocks are done before the loop variables change, so the closure is safe.
             list(run(lambda at: _block(at, jobs, group.into, stack, is_last), starts))  # noqa: B023
             for job in jobs:
                 job.count(group.into, stack)
@@ -432,11 +435,11 @@ class Job:
         size = stack.images.shape[1]
         steps = max(1, int(np.ceil(self.grid_map.ratio)))
         at_once = max(1, SAMPLES // (size * steps) ** 2)
-        whole = self.grid_map[part]
+        full_map = self.grid_map[part]
         # A target pixel is sampled `steps` x `steps` times, so that many fewer fit in memory.
         for k in range(0, len(rows), at_once):
             some = slice(k, k + at_once)
-            values, outside, covered = self._resampled(whole[some], size)
+            values, outside, covered = self._resampled(full_map[some], size)
             with np.errstate(over="ignore"):
                 for row, image in zip(rows[some].tolist(), values, strict=True):
                     stack.images[row, :, :, self.channel] = image
@@ -512,11 +515,11 @@ def _phases(jobs: list[Job], max_bytes: int) -> list[list[Job]]:
 def _choose_target(survey: Survey, grids: list[SkyGrid]) -> tuple[float, TangentGrid | None]:
     """Pixel scale of the cutouts, and their own grid when it is not that of the tiles."""
     scales = np.array([grid.pixel_scale for grid in grids])
-    wanted = survey.pixel_scale
-    if wanted is not None and np.any(np.abs(scales / wanted - 1) > SCALE_TOLERANCE):
-        return wanted, TangentGrid.north_up(wanted)
-    # Within one image of a wide field the scale varies by some percent; between the tiles of a
-    # survey it does so, too.
+    requested = survey.pixel_scale
+    if requested is not None and np.any(np.abs(scales / requested - 1) > SCALE_TOLERANCE):
+        return requested, TangentGrid.north_up(requested)
+    # The scale varies by some percent within one wide-field image, and between the tiles of a
+    # survey, so that small differences are not an error.
     if scales.max() / scales.min() - 1 > 5 * SCALE_TOLERANCE:
         raise ImageError(
             f"The tiles of the reference band '{survey.bands[survey.reference_index].name}'"
@@ -524,7 +527,7 @@ def _choose_target(survey: Survey, grids: list[SkyGrid]) -> tuple[float, Tangent
             received=f"{scales.min():.4g} to {scales.max():.4g} arcsec",
             hint="give the survey a pixel_scale to resample all bands to",
         )
-    return (float(np.median(scales)) if wanted is None else wanted), None
+    return (float(np.median(scales)) if requested is None else requested), None
 
 
 def _zero_point(band: Band, plane: Plane) -> float | None:

@@ -16,11 +16,11 @@ without biases, slopes and head.  With the biases (2,628 and 2,192), the slopes 
 of 180 (197,460) there are 27,596,372.
 
 Not taken from the original: weights begin at random by He et al. (2015), and biases at 0, not by
-Glorot & Bengio (2010) and at 0.1.  With those, what the maps tell of an object is a hundredth of
-what colors beside them tell, and the dense layers learn to do without images: on simulated galaxies
+Glorot & Bengio (2010) and at 0.1.  With those, the features from the maps are a hundredth of the
+colors beside them in size, and the dense layers learn to ignore the images: on simulated galaxies
 pixels then lowered the negative log likelihood by 0.03, and by 0.09 as it is here
 (``pipelines/simulated_redshifts.py``).  Images are stretched and scaled by the normalization of
-astrocnn; the redshift is a probability for each bin as there, unless the task says otherwise.  Not
+astrocnn; the redshift is a probability for each bin as there, unless the task sets another.  Not
 known from paper or published network: whether dropout was used in training, and at which rate.
 Here it is 0.5 after each dense layer, as in most networks with layers of this kind (Krizhevsky et
 al. 2012, section 4.2); all that comes before is computed once for all draws.

@@ -46,6 +46,7 @@ def _add_track(
     charge: np.ndarray, start: np.ndarray, thickness: float, rng: np.random.Generator
 ) -> None:
     """Add the electrons of one track to a map."""
+    # Below 1, since a track parallel to the detector would never end.
     sine2 = rng.uniform(0, 0.999)
     tangent = np.sqrt(sine2 / (1 - sine2))
     path = thickness * np.hypot(1.0, tangent)
@@ -63,6 +64,7 @@ def _add_track(
     loss = density * PER_PIXEL * path / steps * np.maximum(1 + 0.2 * (moyal - 1.27), 0.2)
     i, j = np.floor(rows).astype(int), np.floor(columns).astype(int)
     hit = (i >= 0) & (i < charge.shape[0]) & (j >= 0) & (j < charge.shape[1])
+    # A track crosses a pixel in several steps, of which plain indexing would add one only.
     np.add.at(charge, (i[hit], j[hit]), loss[hit])
 
 

@@ -329,8 +329,9 @@ class QuantityFamily(Family):
         out = np.empty((*samples.shape[:2], self.n_bins))
         for t, draw in enumerate(samples):
             cdf = self.cdf(draw, np.broadcast_to(edges, (len(draw), len(edges))))
-            known = ~np.isnan(cdf[:, 0])
-            cdf[known, 0], cdf[known, -1] = 0.0, 1.0
+            finite = ~np.isnan(cdf[:, 0])
+            # Probability beyond the range counts as lying at its ends, so that the bins sum to 1.
+            cdf[finite, 0], cdf[finite, -1] = 0.0, 1.0
             out[t] = np.maximum(np.diff(cdf, axis=1), 0.0)
         return out
 
@@ -376,11 +377,11 @@ class QuantityFamily(Family):
         out: dict[str, NDArray[np.generic]] = {n_: np.full(n, np.nan, np.float32) for n_ in names}
         for start in range(0, n, _ROWS):
             part = samples[:, start : start + _ROWS]
-            known = np.flatnonzero(np.isfinite(part).all(axis=(0, 2)))
-            if len(known):
-                found = self._summary(np.ascontiguousarray(part[:, known], np.float64))
+            finite = np.flatnonzero(np.isfinite(part).all(axis=(0, 2)))
+            if len(finite):
+                summary = self._summary(np.ascontiguousarray(part[:, finite], np.float64))
                 for name in names:
-                    out[name][start + known] = found[name]
+                    out[name][start + finite] = summary[name]
         return out
 
     def _summary(self, samples: Array) -> dict[str, Array]:
@@ -401,38 +402,38 @@ class QuantityFamily(Family):
         cdf = np.maximum.accumulate(cdf, axis=1)
         levels = np.broadcast_to(_QUANTILES, (len(first), len(_QUANTILES)))
         quantiles = self.quantiles(samples, grid, cdf, levels)
-        found = {_quantile_name(q): quantiles[:, i] for i, q in enumerate(_QUANTILES)}
-        found["mean"] = first + shift
-        found["mode"] = peak = density_grid.mode(grid, cdf)
-        found["std"] = np.sqrt(within + between)
-        found["std_aleatoric"], found["std_epistemic"] = np.sqrt(within), np.sqrt(between)
+        statistics = {_quantile_name(q): quantiles[:, i] for i, q in enumerate(_QUANTILES)}
+        statistics["mean"] = first + shift
+        statistics["mode"] = peak = density_grid.mode(grid, cdf)
+        statistics["std"] = np.sqrt(within + between)
+        statistics["std_aleatoric"], statistics["std_epistemic"] = np.sqrt(within), np.sqrt(between)
         for mass in _INTERVALS:
             ends = density_grid.shortest_interval(grid, cdf, mass)
-            found.update(zip(_interval_names(mass), ends, strict=True))
+            statistics.update(zip(_interval_names(mass), ends, strict=True))
         if self.relative_errors:
             reach = _ODDS_REACH * (1 + peak)
             above, below = (density_grid.cdf_at(grid, cdf, peak + s) for s in (reach, -reach))
-            found["odds"] = above - below
-        return found
+            statistics["odds"] = above - below
+        return statistics
 
     def columns(self) -> tuple[Column, ...]:
         """Declarations of what `summarize` returns."""
-        word = self.ucd or "stat.value"
+        base_ucd = self.ucd or "stat.value"
         spread = f"stat.stdev;{self.ucd}" if self.ucd else "stat.stdev"
         median, *others = _QUANTILES
         rows = [
-            ("mean", f"{word};stat.mean", "Mean of the predictive density"),
-            (_quantile_name(median), f"{word};stat.median", "Median of the predictive density"),
-            ("mode", word, "Highest point of the predictive density"),
+            ("mean", f"{base_ucd};stat.mean", "Mean of the predictive density"),
+            (_quantile_name(median), f"{base_ucd};stat.median", "Median of the predictive density"),
+            ("mode", base_ucd, "Highest point of the predictive density"),
             ("std", spread, "Standard deviation of the predictive density"),
         ]
         for level in others:
             text = f"{100 * level:.0f} % quantile of the predictive density"
-            rows.append((_quantile_name(level), f"{word};stat.percentile", text))
+            rows.append((_quantile_name(level), f"{base_ucd};stat.percentile", text))
         for mass in _INTERVALS:
             for name, end in zip(_interval_names(mass), ("Low", "High"), strict=True):
                 text = f"{end} end of the shortest interval of {100 * mass:.0f} % probability"
-                rows.append((name, f"{word};stat.{'min' if end == 'Low' else 'max'}", text))
+                rows.append((name, f"{base_ucd};stat.{'min' if end == 'Low' else 'max'}", text))
         if self.relative_errors:
             text = f"Probability within {_ODDS_REACH} (1+z) of the mode"
             rows.append(("odds", "stat.probability", text))

@@ -60,8 +60,8 @@ class Bernoulli(ClassFamily):
             self._validate_fractions(answer)
         else:
             text, none = as_text(values, missing)
-            words, inverse = np.unique(text, return_inverse=True)
-            answers = np.array([_parse_answer(str(word)) for word in words], np.float64)
+            labels, inverse = np.unique(text, return_inverse=True)
+            answers = np.array([_parse_answer(str(label)) for label in labels], np.float64)
             answer = answers[inverse] if len(text) else np.zeros(0)
             unknown = np.isnan(answer) & ~none
             if unknown.any():
@@ -133,12 +133,12 @@ class Bernoulli(ClassFamily):
         return logit if scale == "logit" else ops.sigmoid(logit)
 
 
-def _parse_answer(word: str) -> float:
+def _parse_answer(label: str) -> float:
     """0 for no, 1 for yes, a fraction as it is, NaN for anything else."""
-    if word.lower() in _NO + _YES:
-        return float(word.lower() in _YES)
+    if label.lower() in _NO + _YES:
+        return float(label.lower() in _YES)
     try:
-        fraction = float(word)
+        fraction = float(label)
     except ValueError:
         return math.nan
     return fraction if 0.0 <= fraction <= 1.0 else math.nan

@@ -92,10 +92,10 @@ class Categorical(ClassFamily):
             out[f"p_{column_name(name)}"] = m.mean[:, k].astype(np.float32)
         for k, name in enumerate(self.classes):
             out[f"p_{column_name(name)}_std"] = m.std[:, k].astype(np.float32)
-        known = np.all(np.isfinite(m.mean), axis=1)
-        best = np.argmax(np.where(np.expand_dims(known, 1), m.mean, 0.0), axis=1)
+        finite = np.all(np.isfinite(m.mean), axis=1)
+        best = np.argmax(np.where(np.expand_dims(finite, 1), m.mean, 0.0), axis=1)
         names = np.array(self.classes)
-        out["class"] = np.where(known, names[best], np.array("", names.dtype)).astype(names.dtype)
+        out["class"] = np.where(finite, names[best], np.array("", names.dtype)).astype(names.dtype)
         out["entropy"] = m.entropy.astype(np.float32)
         out["mutual_info"] = m.mutual_info.astype(np.float32)
         return out

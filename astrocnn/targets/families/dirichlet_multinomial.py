@@ -99,12 +99,12 @@ class DirichletMultinomial(DiscreteFamily):
                 received=f"an array of shape {data.shape}",
                 allowed=f"an array of shape (n, {self.units})",
             )
-        given = np.zeros(data.shape, bool)
+        is_masked = np.zeros(data.shape, bool)
         if missing is not None:
-            given[:] = np.asarray(missing, bool).reshape(len(data), -1)
-        found = [as_numbers(data[:, k], given[:, k]) for k in range(self.units)]
-        votes = np.stack([numbers for numbers, _ in found], axis=1)
-        none = np.stack([lacking for _, lacking in found], axis=1)
+            is_masked[:] = np.asarray(missing, bool).reshape(len(data), -1)
+        parsed = [as_numbers(data[:, k], is_masked[:, k]) for k in range(self.units)]
+        votes = np.stack([numbers for numbers, _ in parsed], axis=1)
+        none = np.stack([is_missing for _, is_missing in parsed], axis=1)
         lost = none.any(axis=1)
         bad = ~none & ~((votes >= 0) & (votes == np.round(votes)) & np.isfinite(votes))
         if bad.any():
@@ -127,19 +127,19 @@ class DirichletMultinomial(DiscreteFamily):
         votes = ops.cast(encoded, "float32")
         alpha = self.activate(raw)
         n, total = ops.sum(votes, axis=-1), ops.sum(alpha, axis=-1)
-        ways = log_gamma(n + 1.0) - ops.sum(log_gamma(votes + 1.0), axis=-1)
-        each = ops.sum(log_gamma(alpha + votes) - log_gamma(alpha), axis=-1)
-        return log_gamma(total + n) - log_gamma(total) - each - ways
+        coefficient = log_gamma(n + 1.0) - ops.sum(log_gamma(votes + 1.0), axis=-1)
+        ratios = ops.sum(log_gamma(alpha + votes) - log_gamma(alpha), axis=-1)
+        return log_gamma(total + n) - log_gamma(total) - ratios - coefficient
 
     def summarize(self, samples: NDArray[np.floating]) -> dict[str, NDArray[np.generic]]:
         """Expected fraction of each answer with its credible interval, and entropies."""
         m = moments(samples)
-        known = np.flatnonzero(np.isfinite(m.mean).all(axis=1))
+        finite = np.flatnonzero(np.isfinite(m.mean).all(axis=1))
         ends = {suffix: np.full(m.mean.shape, np.nan) for suffix, _, _ in _ENDS}
-        if len(known):
-            alpha = np.ascontiguousarray(samples[:, known], np.float64)
+        if len(finite):
+            alpha = np.ascontiguousarray(samples[:, finite], np.float64)
             for suffix, level, _ in _ENDS:
-                ends[suffix][known] = mixture_quantile(alpha, level)
+                ends[suffix][finite] = mixture_quantile(alpha, level)
         names = [f"{column_name(answer)}_fraction" for answer in self.classes]
         out = {name: m.mean[:, k] for k, name in enumerate(names)}
         for k, name in enumerate(names):

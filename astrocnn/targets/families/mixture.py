@@ -164,9 +164,9 @@ class NormalMixture(QuantityFamily):
             under, over = np.where(below, value, under), np.where(below, over, value)
         rise = over - under
         fraction = np.where(rise > 0, (levels - under) / np.where(rise > 0, rise, 1.0), 0.5)
-        found = start + np.clip(fraction, 0.0, 1.0) * (end - start)
-        found = np.where(levels <= cdf[:, :1], grid[:, :1], found)
-        return np.where(levels > cdf[:, -1:], grid[:, -1:], found)
+        inverse = start + np.clip(fraction, 0.0, 1.0) * (end - start)
+        inverse = np.where(levels <= cdf[:, :1], grid[:, :1], inverse)
+        return np.where(levels > cdf[:, -1:], grid[:, -1:], inverse)
 
     @property
     def smallest_std(self) -> float:

@@ -163,8 +163,8 @@ def build_quantity(name: str, options: Mapping[str, Any], **defaults: Any) -> Ta
     fields = _get_family_options(kind)
     unknown = [key for key in options if key not in (*_QUANTITY_OPTIONS, *fields)]
     for key in unknown:
-        known = _get_quantity_families().items()
-        others = [other for other, cls in known if key in _get_family_options(cls)]
+        quantity_families = _get_quantity_families().items()
+        others = [other for other, cls in quantity_families if key in _get_family_options(cls)]
         if others:
             raise ConfigError(
                 f"The family '{family_name}' has no option '{key}'.",

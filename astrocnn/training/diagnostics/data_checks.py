@@ -56,8 +56,8 @@ def check_inputs(x: Mapping[str, Any]) -> Finding:
         mean, std = table.mean(axis=0), table.std(axis=0)
         passed &= bool(np.isfinite(mean).all() and (np.abs(mean) < _OFF_CENTER).all())
         passed &= bool(((std > _SPREAD[0]) & (std < _SPREAD[1])).all())
-        each = ", ".join(f"{m:.2f} +- {s:.2f}" for m, s in zip(mean, std, strict=True))
-        lines.append(f"{name}: {each}")
+        statistics = ", ".join(f"{m:.2f} +- {s:.2f}" for m, s in zip(mean, std, strict=True))
+        lines.append(f"{name}: {statistics}")
     if not passed:
         lines.append(
             "a channel is far from 0 +- 1 or constant: look at the stretch (inputs.stretch) and at "
@@ -100,7 +100,7 @@ def check_contradictions(
 
 
 def check_balance(tally: Mapping[str, int]) -> Finding:
-    """The commonest class against the rarest.
+    """Compare the numbers of objects in the largest and the smallest class.
 
     Parameters
     ----------
@@ -112,14 +112,14 @@ def check_balance(tally: Mapping[str, int]) -> Finding:
     Finding
     """
     message = ", ".join(f"{name} {n}" for name, n in tally.items())
-    rarest, commonest = min(tally.values()), max(tally.values())
-    if not rarest:
+    smallest, largest = min(tally.values()), max(tally.values())
+    if not smallest:
         message += (
             f"; nothing is {next(k for k, n in tally.items() if not n)}: leave it out, or add"
         )
-    elif commonest > _UNEVEN * rarest:
-        message += f"; 1 : {commonest / rarest:.0f}: set training.class_weights = true for classes"
-    return Finding("balance", rarest * _UNEVEN >= commonest > 0, message)
+    elif largest > _UNEVEN * smallest:
+        message += f"; 1 : {largest / smallest:.0f}: set training.class_weights = true for classes"
+    return Finding("balance", smallest * _UNEVEN >= largest > 0, message)
 
 
 def check_leakage(
@@ -146,19 +146,22 @@ def check_leakage(
     -------
     Finding
     """
-    known = content != ""
+    has_pixels = content != ""
     pairs = np.unique(
-        np.stack([np.unique(content[known], return_inverse=True)[1], split[known]], axis=1), axis=0
+        np.stack(
+            [np.unique(content[has_pixels], return_inverse=True)[1], split[has_pixels]], axis=1
+        ),
+        axis=0,
     )
-    alike = int((np.bincount(pairs[:, 0], minlength=1) > 1).sum())
-    message = [f"{alike} images in more than one split"]
+    repeated = int((np.bincount(pairs[:, 0], minlength=1) > 1).sum())
+    message = [f"{repeated} images in more than one split"]
     near = 0
     if ra is not None and dec is not None:
         near = _neighbors(split, np.asarray(ra, float), np.asarray(dec, float), radius)
         message.append(f"{near} pairs within {radius:g} arcsec in different splits")
-    if alike or near:
+    if repeated or near:
         message.append("remove the duplicates, or set split.by = 'sky'")
-    return Finding("leakage", not (alike or near), "; ".join(message))
+    return Finding("leakage", not (repeated or near), "; ".join(message))
 
 
 def _neighbors(

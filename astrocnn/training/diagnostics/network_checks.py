@@ -44,7 +44,7 @@ def check_initial_loss(model: Any, batch: Any, families: Mapping[str, Family]) -
     """
     x, y, weights = batch
     raw = model(x, training=False)
-    found = []
+    findings = []
     for name, family in families.items():
         weight, encoded = mask_labels(y, weights, name)
         loss = np.asarray(family.loss(encoded, raw[name]), np.float64)
@@ -56,8 +56,8 @@ def check_initial_loss(model: Any, batch: Any, families: Mapping[str, Family]) -
         message = f"{name}: {mean:.3f}, expected {expected:.3f}"
         if not passed:
             message += ": look at the range of the inputs, the labels and the initializer"
-        found.append(Finding("initial loss", passed, message))
-    return found
+        findings.append(Finding("initial loss", passed, message))
+    return findings
 
 
 def check_symmetry(model: Any, batch: Any, losses: Mapping[str, PerObject]) -> Finding:
@@ -198,7 +198,7 @@ def compute_layer_statistics(
     by_variable = {
         id(v): g.numpy() for v, g in zip(model.trainable_variables, gradients, strict=True)
     }
-    found = []
+    rows = []
     for layer, value in zip(layers, values, strict=True):
         units = value.reshape(-1, value.shape[-1])
         own = [
@@ -207,8 +207,8 @@ def compute_layer_statistics(
         gradient = np.sqrt(np.mean(np.concatenate(own) ** 2.0)) if own else np.nan
         # Zero for every object and place: a unit that is zero for some is selective, not dead.
         dead = float(np.mean(np.all(units == 0, axis=0)))
-        found.append(LayerStatistics(layer.name, value.mean(), value.std(), dead, float(gradient)))
-    return found
+        rows.append(LayerStatistics(layer.name, value.mean(), value.std(), dead, float(gradient)))
+    return rows
 
 
 def check_layers(statistics: Sequence[LayerStatistics]) -> list[Finding]:
