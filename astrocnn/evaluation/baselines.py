@@ -133,15 +133,15 @@ class Neighbors:
     def sample(self, values: ArrayLike) -> NDArray[np.floating]:
         """Samples of shape (1, n, units); NaN where the value is not finite."""
         x = np.asarray(values, np.float64)
-        known = np.isfinite(x)
+        finite = np.isfinite(x)
         # The nearest are consecutive: a run starts where both of its ends are equally far.
         last = len(self.sorted_column) - self.count
         middles = self.sorted_column[:last] + self.sorted_column[self.count :]
-        start = np.searchsorted(middles, 2 * x[known], side="left")
+        start = np.searchsorted(middles, 2 * x[finite], side="left")
         nearest = self.values[start[:, None] + np.arange(self.count)]
         out = np.full((1, len(x), self.family.units), np.nan, np.float32)
-        if known.any():
-            out[0, known] = self.family.from_values(nearest)
+        if finite.any():
+            out[0, finite] = self.family.from_values(nearest)
         return out
 
 

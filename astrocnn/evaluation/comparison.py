@@ -63,13 +63,13 @@ class Contestant:
 
     def get_statistic(self) -> Statistic:
         """The score as a function of bootstrap weights."""
-        known = self.evaluation.statistics()
-        if self.score not in known:
+        statistics = self.evaluation.statistics()
+        if self.score not in statistics:
             raise ConfigError(
                 f"The score '{self.score}' has no bootstrap, so it cannot be compared.",
-                allowed=list(known),
+                allowed=list(statistics),
             )
-        return known[self.score]
+        return statistics[self.score]
 
 
 def compare_models(contestants: Sequence[Contestant]) -> tuple[list[Table], str]:

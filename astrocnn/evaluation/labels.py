@@ -34,8 +34,8 @@ def get_label(name: str) -> str:
     kind, class_name = split_class_score(name)
     if kind:
         return f"{get_class_labels()[kind].label} of {class_name}"
-    found = _get_labels().get(name)
-    return found.label if found else name.replace("_", " ")
+    label = _get_labels().get(name)
+    return label.label if label else name.replace("_", " ")
 
 
 def split_class_score(name: str) -> tuple[str, str]:
@@ -112,8 +112,8 @@ def _get_labels() -> dict[str, ScoreLabel]:
 
 def _is_percent(score: Score) -> bool:
     kind, _ = split_class_score(score.name)
-    found = get_class_labels().get(kind) or _get_labels().get(score.name)
-    return found is not None and found.percent
+    label = get_class_labels().get(kind) or _get_labels().get(score.name)
+    return label is not None and label.percent
 
 
 def _format_number(score: Score, value: float) -> str:

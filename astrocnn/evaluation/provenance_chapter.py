@@ -73,18 +73,20 @@ def training_chapter(
     loss = columns["val_loss"] if "val_loss" in columns else columns["loss"]
     epoch = columns.get("epoch", np.arange(1, len(loss) + 1))
     best = int(epoch[np.nanargmin(loss)])
-    found: dict[str, object] = {"Epochs": len(loss)}
+    summary: dict[str, object] = {"Epochs": len(loss)}
     if "seconds" in columns:
-        found["Time"] = f"{columns['seconds'].sum():.0f} s"
+        summary["Time"] = f"{columns['seconds'].sum():.0f} s"
     if "learning_rate" in columns:
-        found["Highest learning rate"] = f"{columns['learning_rate'].max():.3g}"
+        summary["Highest learning rate"] = f"{columns['learning_rate'].max():.3g}"
     curves = {k: v for k, v in columns.items() if k not in ("seconds", "learning_rate")}
     caption = (
         "Learning curves of the training and validation splits. The weights of epoch "
         f"{best} were kept."
     )
     picture = Picture(figures.plot_learning_curve(curves, best), caption)
-    return Chapter("Training", figures=[picture], tables=[_facts_table({**found, **(facts or {})})])
+    return Chapter(
+        "Training", figures=[picture], tables=[_facts_table({**summary, **(facts or {})})]
+    )
 
 
 def model_chapter(

@@ -58,10 +58,10 @@ def make_headline(
 ) -> Headline:
     """The headline score of a task with that of each baseline."""
     first = find_headline(task, scores)
-    others = [
+    alternatives = [
         (name, format_value(s), format_interval(s))
-        for name, found in (baselines or {}).items()
-        for s in found
+        for name, baseline_scores in (baselines or {}).items()
+        for s in baseline_scores
         if (s.target, s.name) == (first.target, first.name)
     ]
     excluded = f"; {first.n_excluded:,} excluded ({first.reason})" if first.n_excluded else ""
@@ -71,7 +71,7 @@ def make_headline(
         f"{get_label(first.name)}, {first.target}",
         format_value(first),
         f"{100 * first.level:g} % interval {interval}" if interval else "",
-        others,
+        alternatives,
         f"On {first.n_used:,} objects of the test split{excluded}{note}.",
     )
 
@@ -119,40 +119,40 @@ def score_tables(
                     _grouped_table(task, scores, format_value if compact else format_score)
                 )
             continue
-        found = [s for s in scores if s.target == name]
-        if not found:
+        target_scores = [s for s in scores if s.target == name]
+        if not target_scores:
             continue
-        others = {
-            label: {s.name: s for s in known if s.target == name}
-            for label, known in (baselines or {}).items()
-            if any(s.target == name for s in known)
+        others_by_score = {
+            label: {s.name: s for s in scored if s.target == name}
+            for label, scored in (baselines or {}).items()
+            if any(s.target == name for s in scored)
         }
         explained = get_kind(task.target(name)).get_shared_notes(task.target(name)) if name else {}
         # The intervals of several baselines would crowd the page.
-        show_other = format_score if len(others) < 2 and not compact else format_value
+        show_other = format_score if len(others_by_score) < 2 and not compact else format_value
         rows = [
             [
                 get_label(s.name) if compact else _add_note(s, explained),
                 format_score(s),
-                *(show_other(o[s.name]) if s.name in o else "–" for o in others.values()),
+                *(show_other(o[s.name]) if s.name in o else "–" for o in others_by_score.values()),
             ]
-            for s in found
+            for s in target_scores
             if not split_class_score(s.name)[0]
         ]
-        first = found[0]
+        first = target_scores[0]
         excluded = f", {first.n_excluded:,} excluded: {first.reason}" if first.n_excluded else ""
         caption = f"{name or 'All targets together'}: {first.n_used:,} objects{excluded}"
-        tables.append(Table(["Score", "Model", *others], rows, caption, numeric=True))
-        tables += [] if compact else _class_tables(name, found)
+        tables.append(Table(["Score", "Model", *others_by_score], rows, caption, numeric=True))
+        tables += [] if compact else _class_tables(name, target_scores)
     return tables
 
 
 def _grouped_table(task: Task, scores: Sequence[Score], show: Callable[[Score], str]) -> Table:
     names = list_grouped_targets(task)
     columns = get_kind(task.target(names[0])).GROUP_SCORES
-    found = {(s.target, s.name): s for s in scores}
+    by_name = {(s.target, s.name): s for s in scores}
     rows = [
-        [name, *(show(found[name, c]) if (name, c) in found else "–" for c in columns)]
+        [name, *(show(by_name[name, c]) if (name, c) in by_name else "–" for c in columns)]
         for name in names
     ]
     least = min((s.n_used for s in scores if s.target in names), default=0)
@@ -161,17 +161,17 @@ def _grouped_table(task: Task, scores: Sequence[Score], show: Callable[[Score], 
 
 
 def _class_tables(target: str, scores: Sequence[Score]) -> list[Table]:
-    found = {split_class_score(s.name): s for s in scores if split_class_score(s.name)[0]}
-    if not found:
+    by_class = {split_class_score(s.name): s for s in scores if split_class_score(s.name)[0]}
+    if not by_class:
         return []
-    kinds = list(dict.fromkeys(kind for kind, _ in found))
+    kinds = list(dict.fromkeys(kind for kind, _ in by_class))
     notes: dict[str, str] = {}
-    for (_, name), s in found.items():
+    for (_, name), s in by_class.items():
         notes[name] = notes.get(name) or s.note
     rows = [
         [
             f"{name}\n{note}" if note else name,
-            *(format_score(found[k, name]) if (k, name) in found else "–" for k in kinds),
+            *(format_score(by_class[k, name]) if (k, name) in by_class else "–" for k in kinds),
         ]
         for name, note in notes.items()
     ]
@@ -483,7 +483,7 @@ def selection_chapter(
     ]
     columns = ["", "validation split", "test split"]
     tables = [Table(columns, rows, "Selected objects", numeric=True)]
-    reasons = _reason_rows(selection, task, encoded, weights, samples)
+    reasons = _build_reason_rows(selection, task, encoded, weights, samples)
     if reasons:
         columns = ["Reason", "rejected", "correctly rejected", "selected in spite of it"]
         caption = "Rejected objects of the test split, by reason"
@@ -507,7 +507,7 @@ def _format_rate(rate: tuple[float, float, float]) -> str:
     return f"{value}\u00a0% [{low},\u00a0{high}]"
 
 
-def _reason_rows(
+def _build_reason_rows(
     selection: Selection,
     task: Task,
     encoded: Mapping[str, Any],
@@ -529,8 +529,8 @@ def _reason_rows(
         name = names[prefix]
         rejected = ~selected & reaches(prefix, threshold)
         unexplained &= ~rejected
-        known = np.asarray(weights[name])[predicted] > 0
-        true = known & (np.asarray(encoded[name])[predicted, 0] >= 0.5)
+        labelled = np.asarray(weights[name])[predicted] > 0
+        true = labelled & (np.asarray(encoded[name])[predicted, 0] >= 0.5)
         in_spite = f"{int((selected & true).sum())} of {int(true.sum())}"
         rows.append([prefix, str(rejected.sum()), str((rejected & true).sum()), in_spite])
     rows.append([f"{selection.prefix} probability low", str(unexplained.sum()), "–", "–"])

@@ -165,8 +165,8 @@ def baseline_scores(
     def add(target: str, baseline: Baseline | None, inputs: ArrayLike | int) -> None:
         if baseline is not None:
             samples.setdefault(baseline.name, {})[target] = np.asarray(baseline.sample(inputs))
-            known = descriptions.setdefault(baseline.name, [])
-            known += [baseline.description] if baseline.description not in known else []
+            texts = descriptions.setdefault(baseline.name, [])
+            texts += [baseline.description] if baseline.description not in texts else []
 
     for target in task.targets:
         kind = get_kind(target)
@@ -178,12 +178,12 @@ def baseline_scores(
             fitted = kind.fit_column_baseline(target, name, train_values, *labels)
             add(target.name, fitted, test_values)
     scores = {}
-    for name, found in samples.items():
+    for name, baseline_samples in samples.items():
         # A baseline applies to some targets only; the headline of the rest would be missing.
-        targets = tuple(target for target in task.targets if target.name in found)
+        targets = tuple(target for target in task.targets if target.name in baseline_samples)
         part = replace(task, targets=targets, headline=f"{targets[0].name}.")
-        scores[name] = score(part, *test, found, n_resamples=n_resamples, seed=seed)
-    return scores, {name: "; ".join(known) for name, known in descriptions.items()}
+        scores[name] = score(part, *test, baseline_samples, n_resamples=n_resamples, seed=seed)
+    return scores, {name: "; ".join(texts) for name, texts in descriptions.items()}
 
 
 def find_headline(task: Task, scores: Sequence[Score]) -> Score:
@@ -206,14 +206,14 @@ def find_headline(task: Task, scores: Sequence[Score]) -> Score:
         If the task names a score that was not computed.
     """
     target, _, name = task.headline.partition(".")
-    for found in scores:
-        if (found.target, found.name) == (target, name):
-            return found
-    known = [f"{s.target}.{s.name}" for s in scores if s.target]
+    for score in scores:
+        if (score.target, score.name) == (target, name):
+            return score
+    names = [f"{s.target}.{s.name}" for s in scores if s.target]
     raise ConfigError(
         f"The headline '{task.headline}' is not among the scores.",
-        allowed=known,
-        hint=plugins.nearest(task.headline, known),
+        allowed=names,
+        hint=plugins.nearest(task.headline, names),
     )
 
 
@@ -281,7 +281,7 @@ def _to_json(score: Score) -> dict[str, Any]:
 
 def _from_json(content: Mapping[str, Any]) -> Score:
     numbers = ("value", "low", "high")
-    known: dict[str, Any] = {
+    fields: dict[str, Any] = {
         k: math.nan if k in numbers and v is None else v for k, v in content.items()
     }
-    return Score(**known)
+    return Score(**fields)

@@ -194,8 +194,8 @@ class Attribution:
 
     def check(self, name: str) -> dict[str, Any]:
         """One check of all methods for which it was made."""
-        found = {method: getattr(checks, name) for method, checks in self.checks.items()}
-        return {method: value for method, value in found.items() if value is not None}
+        values = {method: getattr(checks, name) for method, checks in self.checks.items()}
+        return {method: value for method, value in values.items() if value is not None}
 
     @property
     def captions(self) -> list[str]:
@@ -286,12 +286,12 @@ def compute_attribution(
         labels=target.labels(len(images)),
         scores=compute_scores(network, images, target, scalars=scalars),
     )
-    work = _Work(attribution, model, network, images, target, scalars, sampler, square)
+    work = _Computation(attribution, model, network, images, target, scalars, sampler, square)
     return attribution, work.steps(methods, checks)
 
 
 @dataclass(eq=False)
-class _Work:
+class _Computation:
     """The arrays that maps and checks share."""
 
     attribution: Attribution
@@ -313,39 +313,39 @@ class _Work:
             if method.square and self.square is not None:
                 options[method.square] = self.square
             compute = partial(method, **options)
-            self._map(name, partial(method.compute, **options))
+            self._compute_map(name, partial(method.compute, **options))
             yield name
             for check in checks:
                 if name in self.attribution.maps:
-                    made = self.attribution.checks[name]
-                    getattr(self, f"_{check}")(made, compute, self.attribution.maps[name])
+                    map_checks = self.attribution.checks[name]
+                    getattr(self, f"_{check}")(map_checks, compute, self.attribution.maps[name])
                 yield f"{name}: {check}"
 
     @property
     def is_strip(self) -> bool:
         return bool(self.images.shape[1] == 1)
 
-    def _map(self, name: str, compute: Callable[..., Any]) -> None:
+    def _compute_map(self, name: str, compute: Callable[..., Any]) -> None:
         try:
-            found = compute(self.network, self.images, self.target, scalars=self.scalars)
+            result = compute(self.network, self.images, self.target, scalars=self.scalars)
         except ModelError as error:
             self.attribution.skipped[name] = error.what
             return
-        made = np.asarray(getattr(found, "attribution", found))
-        if made.shape[:3] != self.images.shape[:3]:
-            self.attribution.skipped[name] = f"Its maps have the shape {made.shape}."
+        maps = np.asarray(getattr(result, "attribution", result))
+        if maps.shape[:3] != self.images.shape[:3]:
+            self.attribution.skipped[name] = f"Its maps have the shape {maps.shape}."
             return
         # Scalars are to the target what bands are.
-        by_band = made.reshape(len(made), 1, 1, -1) if self.is_strip else made
-        self.attribution.maps[name] = made
+        by_band = maps.reshape(len(maps), 1, 1, -1) if self.is_strip else maps
+        self.attribution.maps[name] = maps
         self.attribution.checks[name] = MapChecks(
-            residual=getattr(found, "residual", None),
+            residual=getattr(result, "residual", None),
             fractions=band_fractions(by_band) if by_band.ndim == 4 else None,
         )
 
-    def _deletion(self, made: MapChecks, _: Any, maps: Array) -> None:
+    def _deletion(self, checks: MapChecks, _: Any, maps: Array) -> None:
         n_pixels = self.images.shape[1] * self.images.shape[2]
-        made.curves = check_deletion(
+        checks.curves = check_deletion(
             self.network,
             self.images,
             self.target,
@@ -355,10 +355,10 @@ class _Work:
             draws=_ORDERS,
         )
 
-    def _shift(self, made: MapChecks, compute: Callable[..., Array], maps: Array) -> None:
+    def _shift(self, checks: MapChecks, compute: Callable[..., Array], maps: Array) -> None:
         if min(self.images.shape[1:3]) < _SMALLEST_SHIFTED:
             return
-        made.shift = check_shift(
+        checks.shift = check_shift(
             compute,
             self.network,
             self.images,
@@ -368,20 +368,20 @@ class _Work:
             moves=((1, 1),),
         ).mean(axis=1)
 
-    def _randomization(self, made: MapChecks, compute: Callable[..., Array], maps: Array) -> None:
+    def _randomization(self, checks: MapChecks, compute: Callable[..., Array], maps: Array) -> None:
         n = len(self.images)
         # Scalars have few values to be ranked, and are soon computed.
         count = min(n, (8 if self.is_strip else 1) * N_RANDOMIZED)
         rows = np.unique(np.linspace(0, n - 1, count).round().astype(int))
-        target = few = self.target.take(rows)
+        target = subset = self.target.take(rows)
         if self.sampler is not None:
             # Layers behind the draws can be randomized, those of the draws cannot.
-            method, sampler, target = compute, self.sampler, few.one_draw
+            method, sampler, target = compute, self.sampler, subset.one_draw
 
             def compute(model: keras.Model, images: Any, _: Any, **options: Any) -> Array:
-                return method(sampler(model), images, few, **options)
+                return method(sampler(model), images, subset, **options)
 
-        found = check_randomization(
+        result = check_randomization(
             compute,
             self.model,
             self.images[rows],
@@ -390,6 +390,6 @@ class _Work:
             maps=maps[rows],
             stages=_STAGES,
         )
-        self.attribution.stages = found.stages
-        made.randomization = np.full((n, len(found.stages)), np.nan)
-        made.randomization[rows] = found.correlation
+        self.attribution.stages = result.stages
+        checks.randomization = np.full((n, len(result.stages)), np.nan)
+        checks.randomization[rows] = result.correlation

@@ -19,7 +19,7 @@ from astrocnn.report.page import Chapter, Picture, Table
 
 __all__ = ["build_chapters"]
 
-_OBJECTS, _SHEETS, _BY_BAND = 6, 4, 2
+_OBJECTS, _MAX_FIGURES, _BY_BAND = 6, 4, 2
 """Objects on a sheet, sheets, and objects that are shown band by band."""
 _BARS, _SPECTRA = 45, 3
 """Bars of a method, and spectra, on a sheet."""
@@ -47,13 +47,13 @@ _CHECKS = {
     "Inside": "fraction of the attribution inside the region that is known to be the cause; beside "
     "it the expected fraction of a uniform map, and how often the peak is inside.",
 }
-_IMAGE_WORDS = {
+_IMAGE_TERMS = {
     "pixels": "pixels",
     "filled": "filled with sky noise",
     "empty": "empty sky",
     "image": "image",
 }
-_SCALAR_WORDS = {
+_SCALAR_TERMS = {
     "pixels": "inputs",
     "filled": "set to their means in the training set",
     "empty": "the mean object",
@@ -61,18 +61,18 @@ _SCALAR_WORDS = {
 }
 
 
-def build_chapters(found: Explanation) -> list[Chapter]:
+def build_chapters(explanation: Explanation) -> list[Chapter]:
     """Those of the three chapters for which there is something to show."""
-    made = [
-        _attribution_chapter(found) if found.attributions else None,
-        _checks_chapter(found),
-        _inspection_chapter(found),
+    chapters = [
+        _build_attribution_chapter(explanation) if explanation.attributions else None,
+        _build_checks_chapter(explanation),
+        _build_inspection_chapter(explanation),
     ]
-    return [chapter for chapter in made if chapter is not None]
+    return [chapter for chapter in chapters if chapter is not None]
 
 
-def _attribution_chapter(found: Explanation) -> Chapter:
-    scalars = found.objects.scalars
+def _build_attribution_chapter(explanation: Explanation) -> Chapter:
+    scalars = explanation.objects.scalars
     if scalars is not None:
         text = [
             "How much each input contributes to the number explained, compared with the mean "
@@ -92,30 +92,30 @@ def _attribution_chapter(found: Explanation) -> Chapter:
             "of the map of one method.",
             "Methods answer different questions, and a convincing map may still be wrong: see the "
             "checks that follow.",
-            *filter(None, map(_pixel_effect, found.attributions)),
+            *filter(None, map(_format_pixel_effect, explanation.attributions)),
         ]
         columns = ["Method", "Meaning of a map"]
-    methods = dict.fromkeys(name for one in found.attributions for name in one.maps)
+    methods = dict.fromkeys(name for one in explanation.attributions for name in one.maps)
     rows = [
         [get_title(name), meaning]
         for name in methods
-        if (meaning := _declared(name, "scalars_meaning" if scalars else "meaning"))
+        if (meaning := _get_declared(name, "scalars_meaning" if scalars else "meaning"))
     ]
     tables = [Table(columns, rows)] if rows else []
     pictures = []
-    for one in found.attributions:
+    for one in explanation.attributions:
         if scalars is None:
-            names = found.objects.channel_names(_n_fractions(one))
-            pictures += [*_map_sheets(found, one), *_by_band(found, one)]
-            pictures += _fraction_pictures(one, names, "band", _BAND_NOTE)
+            names = explanation.objects.channel_names(_count_channels(one))
+            pictures += [*_plot_maps(explanation, one), *_plot_by_band(explanation, one)]
+            pictures += _plot_fractions(one, names, "band", _BAND_NOTE)
         elif len(scalars.names) <= MAX_NAMED_SCALARS:
-            pictures += _input_pictures(one, scalars)
+            pictures += _plot_inputs(one, scalars)
         else:
-            pictures += _spectrum_pictures(one, scalars)
+            pictures += _plot_spectra(one, scalars)
     return Chapter("Attribution", text, pictures, tables)
 
 
-def _declared(name: str, attribute: str) -> Any:
+def _get_declared(name: str, attribute: str) -> Any:
     """What a method declares; None where it is not known here."""
     try:
         return getattr(get_method(name), attribute, None)
@@ -123,7 +123,7 @@ def _declared(name: str, attribute: str) -> Any:
         return None
 
 
-def _pixel_effect(one: Attribution) -> str:
+def _format_pixel_effect(one: Attribution) -> str:
     """By how much all pixels together change the number, where it was measured."""
     curves = one.check("curves")
     if not curves:
@@ -145,30 +145,32 @@ def _pixel_effect(one: Attribution) -> str:
     return text
 
 
-def _parts(one: Attribution, step: int) -> list[slice]:
-    count = min(len(one.truths), step * _SHEETS)
+def _split_objects(one: Attribution, step: int) -> list[slice]:
+    count = min(len(one.truths), step * _MAX_FIGURES)
     return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 
 
-def _sheet(one: Attribution, part: slice, figure: Any, text: str, *, raster: bool) -> Picture:
+def _build_picture(
+    one: Attribution, part: slice, figure: Any, text: str, *, raster: bool
+) -> Picture:
     """A picture of some objects, which its alternative text names."""
     caption = f"{one.label}: {text}"
-    names = "; ".join(_one_line(label) for label in one.captions[part])
+    names = "; ".join(_join_lines(label) for label in one.captions[part])
     return Picture(figure, caption, f"{caption} {names}", raster=raster)
 
 
-def _one_line(label: str) -> str:
+def _join_lines(label: str) -> str:
     return label.replace("\n", ", ")
 
 
-def _map_sheets(found: Explanation, one: Attribution) -> list[Picture]:
-    objects = found.objects
+def _plot_maps(explanation: Explanation, one: Attribution) -> list[Picture]:
+    objects = explanation.objects
     if not one.maps:
         return []
     # The outline is that of a method whose map adds up to something.
     first = "integrated_gradients" if "integrated_gradients" in one.maps else next(iter(one.maps))
     pictures = []
-    for part in _parts(one, _OBJECTS):
+    for part in _split_objects(one, _OBJECTS):
         figure = figures.plot_attribution(
             np.asarray(objects.images)[part],
             {get_title(name): np.asarray(values)[part] for name, values in one.maps.items()},
@@ -178,16 +180,16 @@ def _map_sheets(found: Explanation, one: Attribution) -> list[Picture]:
             contour=get_title(first),
             foot="; ".join(text for text in (one.label, objects.orientation) if text),
         )
-        pictures.append(_sheet(one, part, figure, "maps of each method.", raster=True))
+        pictures.append(_build_picture(one, part, figure, "maps of each method.", raster=True))
     return pictures
 
 
-def _by_band(found: Explanation, one: Attribution) -> list[Picture]:
-    objects = found.objects
+def _plot_by_band(explanation: Explanation, one: Attribution) -> list[Picture]:
+    objects = explanation.objects
     maps = {get_title(m): v for m, v in one.maps.items() if v.ndim == 4 and v.shape[-1] > 1}
     pictures = []
     for i in range(min(len(one.truths), _BY_BAND) if maps else 0):
-        label = _one_line(one.captions[i])
+        label = _join_lines(one.captions[i])
         figure = figures.plot_attribution_by_band(
             np.asarray(objects.images)[i],
             {name: values[i] for name, values in maps.items()},
@@ -201,12 +203,12 @@ def _by_band(found: Explanation, one: Attribution) -> list[Picture]:
     return pictures
 
 
-def _n_fractions(one: Attribution) -> int:
-    found = one.check("fractions")
-    return np.shape(next(iter(found.values())))[-1] if found else 0
+def _count_channels(one: Attribution) -> int:
+    fractions = one.check("fractions")
+    return np.shape(next(iter(fractions.values())))[-1] if fractions else 0
 
 
-def _fraction_pictures(
+def _plot_fractions(
     one: Attribution, names: Sequence[str], noun: str, note: str = "", *, along: bool = True
 ) -> list[Picture]:
     """Fractions over all objects, and along a column where there are enough objects."""
@@ -225,21 +227,21 @@ def _fraction_pictures(
     return pictures
 
 
-def _by_method(one: Attribution) -> dict[str, NDArray[Any]]:
+def _group_by_method(one: Attribution) -> dict[str, NDArray[Any]]:
     """Attributions of scalars, of shape (n, n_scalars), and their unit where it is not that of
     the number explained."""
-    found = {}
+    contributions = {}
     for name, values in one.maps.items():
-        unit = ", per $\\sigma$" if _declared(name, "is_gradient") else ""
-        found[get_title(name) + unit] = np.asarray(values, float).reshape(len(values), -1)
-    return found
+        unit = ", per $\\sigma$" if _get_declared(name, "is_gradient") else ""
+        contributions[get_title(name) + unit] = np.asarray(values, float).reshape(len(values), -1)
+    return contributions
 
 
-def _input_pictures(one: Attribution, scalars: Scalars) -> list[Picture]:
+def _plot_inputs(one: Attribution, scalars: Scalars) -> list[Picture]:
     """Bars of single objects, and all objects together."""
     pictures = []
-    added = _by_method(one)
-    names = _with_minus(scalars.names)
+    added = _group_by_method(one)
+    names = _replace_minus(scalars.names)
     if "integrated_gradients" in one.maps:
         figure = figures.plot_input_summary(
             added[get_title("integrated_gradients")],
@@ -253,31 +255,34 @@ def _input_pictures(one: Attribution, scalars: Scalars) -> list[Picture]:
             "each object, colored by the value of the input."
         )
         pictures.append(Picture(figure, caption))
-    pictures += _fraction_pictures(one, names, "input", along=len(names) <= _LINES)
+    pictures += _plot_fractions(one, names, "input", along=len(names) <= _LINES)
     texts = np.array(
         [
-            _with_minus(
+            _replace_minus(
                 f"{name} = {value:.4g} {unit}".rstrip()
                 for name, value, unit in zip(scalars.names, row, scalars.units, strict=True)
             )
             for row in scalars.values
         ]
     )
-    for part in _parts(one, min(max(1, _BARS // len(names)), _OBJECTS)):
+    for part in _split_objects(one, min(max(1, _BARS // len(names)), _OBJECTS)):
         figure = figures.plot_input_bars(
             {method: values[part] for method, values in added.items()},
             names=texts[part],
-            labels=[_one_line(label) for label in one.captions[part]],
+            labels=[_join_lines(label) for label in one.captions[part]],
             foot=one.label,
         )
-        pictures.append(_sheet(one, part, figure, "values of each method.", raster=False))
+        pictures.append(_build_picture(one, part, figure, "values of each method.", raster=False))
     return pictures
 
 
-def _spectrum_pictures(one: Attribution, scalars: Scalars) -> list[Picture]:
+def _plot_spectra(one: Attribution, scalars: Scalars) -> list[Picture]:
     """Lines along the inputs of single objects, and all objects together."""
-    added = _by_method(one)
-    options: dict[str, Any] = {"names": scalars.names, "ylabel": _axis_label(set(scalars.units))}
+    added = _group_by_method(one)
+    options: dict[str, Any] = {
+        "names": scalars.names,
+        "ylabel": _format_axis_label(set(scalars.units)),
+    }
     figure = figures.plot_spectrum_summary(scalars.values, added, **options)
     caption = (
         f"{one.label}: above, the median of the {len(one.truths)} objects with the range from "
@@ -285,11 +290,11 @@ def _spectrum_pictures(one: Attribution, scalars: Scalars) -> list[Picture]:
         "mean over the objects."
     )
     pictures = [Picture(figure, caption)]
-    for part in _parts(one, _SPECTRA):
+    for part in _split_objects(one, _SPECTRA):
         figure = figures.plot_spectra(
             scalars.values[part],
             {method: values[part] for method, values in added.items()},
-            labels=[_one_line(label) for label in one.captions[part]],
+            labels=[_join_lines(label) for label in one.captions[part]],
             foot=one.label,
             **options,
         )
@@ -297,11 +302,11 @@ def _spectrum_pictures(one: Attribution, scalars: Scalars) -> list[Picture]:
             f"each object on the colors of {next(iter(added))}, and below it all methods, divided "
             "by the number in the legend."
         )
-        pictures.append(_sheet(one, part, figure, text, raster=False))
+        pictures.append(_build_picture(one, part, figure, text, raster=False))
     return pictures
 
 
-def _axis_label(units: set[str]) -> str:
+def _format_axis_label(units: set[str]) -> str:
     """Label for values of one unit, or of none."""
     (unit,) = units if len(units) == 1 else ("",)
     try:
@@ -311,73 +316,73 @@ def _axis_label(units: set[str]) -> str:
     return f"value [{text}]" if unit else "value"
 
 
-def _with_minus(names: Any) -> list[str]:
+def _replace_minus(names: Any) -> list[str]:
     """Names with a minus sign as wide as a plus."""
     return [name.replace(" - ", " \u2212 ").replace("= -", "= \u2212") for name in names]
 
 
-def _checks_chapter(found: Explanation) -> Chapter | None:
+def _build_checks_chapter(explanation: Explanation) -> Chapter | None:
     """Maps while pixels are removed, weights randomized, images moved."""
-    words = _IMAGE_WORDS if found.objects.scalars is None else _SCALAR_WORDS
+    terms = _IMAGE_TERMS if explanation.objects.scalars is None else _SCALAR_TERMS
     pictures: list[Picture] = []
     tables: list[Table] = []
-    for one in found.attributions:
-        start = f"{one.label}: " if len(found.attributions) > 1 else ""
-        tables += _checks_table(one)
-        pictures += _curve_picture(one, start, words)
-        pictures += _randomization_picture(one, start, words)
+    for one in explanation.attributions:
+        start = f"{one.label}: " if len(explanation.attributions) > 1 else ""
+        tables += _build_checks_table(one)
+        pictures += _plot_curves(one, start, terms)
+        pictures += _plot_randomization(one, start, terms)
     if not (pictures or tables):
         return None
     text = [
         "A check can show a map to be wrong, but not to be right. It is over the objects above."
     ]
     columns = {column for table in tables for column in table.columns}
-    text += [f"{name}: {t.format_map(words)}" for name, t in _CHECKS.items() if name in columns]
+    text += [f"{name}: {t.format_map(terms)}" for name, t in _CHECKS.items() if name in columns]
     return Chapter("Checks of the attribution", text, pictures, tables)
 
 
-def _curve_picture(one: Attribution, start: str, words: Mapping[str, str]) -> list[Picture]:
+def _plot_curves(one: Attribution, start: str, terms: Mapping[str, str]) -> list[Picture]:
     curves = {get_title(name): curve for name, curve in one.check("curves").items()}
     if not curves:
         return []
-    curves, reversed_ = _aligned(curves)
-    ylabel = f"{one.label}, minus that of {words['empty']}" if reversed_ else one.label
+    curves, reversed_ = _align_curves(curves)
+    ylabel = f"{one.label}, minus that of {terms['empty']}" if reversed_ else one.label
     figure = figures.plot_deletion_insertion(curves, ylabel=ylabel)
     caption = (
-        f"{start}mean over objects while {words['pixels']} are {words['filled']} in the order "
+        f"{start}mean over objects while {terms['pixels']} are {terms['filled']} in the order "
         "of a map (left), or brought back in it (right). With a map of what matters the number of "
-        f"{words['empty']}, and again that of the {words['image']}, is reached sooner than in "
+        f"{terms['empty']}, and again that of the {terms['image']}, is reached sooner than in "
         "random order (gray: the spread of single random orders)."
     )
     if reversed_:
         caption += (
-            f" Of {reversed_} of {len(one.truths)} objects {words['empty']} changes the number in "
+            f" Of {reversed_} of {len(one.truths)} objects {terms['empty']} changes the number in "
             "the other direction; they count with the other sign."
         )
     return [Picture(figure, caption)]
 
 
-def _randomization_picture(one: Attribution, start: str, words: Mapping[str, str]) -> list[Picture]:
+def _plot_randomization(one: Attribution, start: str, terms: Mapping[str, str]) -> list[Picture]:
     values = {get_title(name): v for name, v in one.check("randomization").items()}
     if not values:
         return []
     figure = figures.plot_randomization(one.stages, values)
-    known = max(np.isfinite(np.asarray(v)).any(axis=1).sum() for v in values.values())
+    count = max(np.isfinite(np.asarray(v)).any(axis=1).sum() for v in values.values())
     caption = (
         f"{start}rank correlation of maps under weight randomization (Adebayo et al. 2018), from "
-        f"the output down. Medians of at most {known} objects, with the range from 16 % to 84 % of "
-        f"them. A map that does not change shows the {words['image']}, not the network."
+        f"the output down. Medians of at most {count} objects, with the range from 16 % to 84 % of "
+        f"them. A map that does not change shows the {terms['image']}, not the network."
     )
     return [Picture(figure, caption)]
 
 
-def _direction(curve: DeletionInsertion) -> Any:
+def _compute_direction(curve: DeletionInsertion) -> Any:
     """Whether the number of empty sky is larger than that of the image (1), or smaller (-1)."""
     values = np.asarray(curve.deletion, float)
     return np.sign(values[:, -1] - values[:, 0])
 
 
-def _aligned(
+def _align_curves(
     curves: Mapping[str, DeletionInsertion],
 ) -> tuple[dict[str, DeletionInsertion], int]:
     """Curves all in one direction, and how many had to be reversed.
@@ -385,17 +390,17 @@ def _aligned(
     The mean of a curve that falls and of one that rises would show neither; where there are both,
     curves count from their ends.
     """
-    direction = _direction(next(iter(curves.values())))
+    direction = _compute_direction(next(iter(curves.values())))
     sign = np.where(direction == -np.sign(direction.sum() or -1), -1.0, 1.0)[:, None]
-    made = {}
+    aligned = {}
     for method, curve in curves.items():
         end = np.asarray(curve.deletion, float)[:, -1:] if (sign < 0).any() else 0.0
-        turned = {name: sign * (np.asarray(getattr(curve, name), float) - end) for name in CURVES}
-        made[method] = curve._replace(**turned)
-    return made, int((sign < 0).sum())
+        values = {name: sign * (np.asarray(getattr(curve, name), float) - end) for name in CURVES}
+        aligned[method] = curve._replace(**values)
+    return aligned, int((sign < 0).sum())
 
 
-def _checks_table(one: Attribution) -> list[Table]:
+def _build_checks_table(one: Attribution) -> list[Table]:
     """One row a method, one column a check that was made."""
     columns: dict[str, dict[str, str]] = {}
 
@@ -404,20 +409,20 @@ def _checks_table(one: Attribution) -> list[Table]:
 
     for name, curve in one.check("curves").items():
         # Of some numbers, such as an uncertainty, empty sky has more than an object.
-        areas, direction = curve.areas, _direction(curve)
+        areas, direction = curve.areas, _compute_direction(curve)
         for kind, sign in (("deletion", 1), ("insertion", -1)):
             gain = sign * direction * (areas[kind] - areas[f"random_{kind}"])
             better = int(np.sum(gain > 0))
             put(kind.capitalize(), name, f"{np.mean(gain):.3g} ({better} of {len(gain)})")
     for name, values in one.check("randomization").items():
-        put("Random weights", name, _median(values[:, -1]))
+        put("Random weights", name, _format_median(values[:, -1]))
     for name, values in one.check("shift").items():
-        put("Image shifted", name, _median(values))
+        put("Image shifted", name, _format_median(values))
     for name, hits in one.check("pointing").items():
-        put("Inside", name, _percent(hits.inside))
-        put("Expected", name, _percent(hits.expected))
-        known = _finite(hits.hit)
-        put("Peak inside", name, f"{known.sum():.3g} of {len(known)}")
+        put("Inside", name, _format_percent(hits.inside))
+        put("Expected", name, _format_percent(hits.expected))
+        hit = _select_finite(hits.hit)
+        put("Peak inside", name, f"{hit.sum():.3g} of {len(hit)}")
     methods = dict.fromkeys(name for cells in columns.values() for name in cells)
     if not methods:
         return []
@@ -428,29 +433,29 @@ def _checks_table(one: Attribution) -> list[Table]:
     return [Table(["Method", *columns], rows, f"{one.label}: checks of the maps", numeric=True)]
 
 
-def _finite(values: Any) -> NDArray[np.float64]:
-    known = np.asarray(values, float)
-    return known[np.isfinite(known)]
+def _select_finite(values: Any) -> NDArray[np.float64]:
+    array = np.asarray(values, float)
+    return array[np.isfinite(array)]
 
 
-def _median(values: Any) -> str:
-    known = _finite(values)
-    return f"{np.median(known):.2f}" if known.size else "\u2013"
+def _format_median(values: Any) -> str:
+    finite = _select_finite(values)
+    return f"{np.median(finite):.2f}" if finite.size else "\u2013"
 
 
-def _percent(values: Any) -> str:
-    known = _finite(values)
-    return f"{100 * known.mean():.0f}\u00a0%" if known.size else "\u2013"
+def _format_percent(values: Any) -> str:
+    finite = _select_finite(values)
+    return f"{100 * finite.mean():.0f}\u00a0%" if finite.size else "\u2013"
 
 
-def _inspection_chapter(found: Explanation) -> Chapter | None:
+def _build_inspection_chapter(explanation: Explanation) -> Chapter | None:
     pictures: list[Picture] = []
-    for name, hdus in found.inspections.items():
+    for name, hdus in explanation.inspections.items():
         try:
             method: AttributionMethod | InspectionMethod | None = get_method(name)
         except ConfigError:
             method = None
         if isinstance(method, InspectionMethod):
-            pictures += method.plot(hdus, found)
+            pictures += method.plot(hdus, explanation)
     text = ["Filters and layers of the network as a whole, whatever the single object."]
     return Chapter("Inside the network", text, pictures) if pictures else None

@@ -55,15 +55,15 @@ class ExplainedNetwork:
             remarks.append(
                 f"the first of {len(bare.members)} members is explained: each has its own filters"
             )
-        found = innermost(estimator)
-        if not isinstance(found, KerasEstimator):
+        network = innermost(estimator)
+        if not isinstance(network, KerasEstimator):
             raise ModelError(
                 "This run has no network to explain.",
-                received=found.facts.get("Method", type(found).__name__),
+                received=network.facts.get("Method", type(network).__name__),
                 allowed="a run with model.architecture",
                 hint="'astrocnn report' shows feature importances of classical methods",
             )
-        return cls(found, shards, tuple(remarks))
+        return cls(network, shards, tuple(remarks))
 
     @cached_property
     def model(self) -> keras.Model:
@@ -120,15 +120,15 @@ class ExplainedNetwork:
     def _unit(self, name: str) -> str:
         """Unit of a column, or of a difference of two that have the same."""
         table = self.shards.catalog.table
-        known = [term for term in split_difference(name, table.colnames) if term in table.colnames]
-        units = {str(table[term].unit or "") for term in known}
+        terms = [term for term in split_difference(name, table.colnames) if term in table.colnames]
+        units = {str(table[term].unit or "") for term in terms}
         return units.pop() if len(units) == 1 else ""
 
     def to_flux(self, normalized: Any) -> NDArray[np.float32]:
         """Images in flux from normalized ones."""
         assert self.inputs.normalization is not None
-        found = np.asarray(normalized)[..., : self.inputs.n_bands]
-        return np.asarray(self.inputs.normalization.invert(found), np.float32)
+        bands = np.asarray(normalized)[..., : self.inputs.n_bands]
+        return np.asarray(self.inputs.normalization.invert(bands), np.float32)
 
 
 def innermost(estimator: Any) -> Any:

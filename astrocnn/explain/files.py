@@ -82,7 +82,7 @@ _DIAGNOSTICS = {
 Columns = dict[str, tuple[Any, str, str]]
 
 
-def write_explanation(folder: Path, found: Explanation, cards: Sequence[Card]) -> None:
+def write_explanation(folder: Path, explanation: Explanation, cards: Sequence[Card]) -> None:
     """Write all files of an explanation into an empty folder.
 
     Parameters
@@ -94,23 +94,23 @@ def write_explanation(folder: Path, found: Explanation, cards: Sequence[Card]) -
     cards : sequence of Card
         Provenance, for the primary header of each file.
     """
-    objects = found.objects
+    objects = explanation.objects
     (folder / _OBJECTS).mkdir(parents=True)
     names = [file_name(identifier) for identifier in objects.ids]
     for k, name in enumerate(names):
         write = _scalar_hdus if objects.scalars is not None else _image_hdus
-        hdus = list(write(objects, k, found.attributions))
+        hdus = list(write(objects, k, explanation.attributions))
         write_hdus(folder / _OBJECTS / name, [*cards, *_object_cards(objects, k)], hdus)
-    if found.attributions:
-        table, *others = _diagnostics(objects, found.attributions, names)
-        write_hdus(folder / _TABLE, cards, [table, *others])
+    if explanation.attributions:
+        table, *extensions = _diagnostics(objects, explanation.attributions, names)
+        write_hdus(folder / _TABLE, cards, [table, *extensions])
         _write_csv(folder / "diagnostics.csv", table)
-    if found.inspections:
+    if explanation.inspections:
         hdus = []
-        for name, made in found.inspections.items():
-            for hdu in made:
+        for name, method_hdus in explanation.inspections.items():
+            for hdu in method_hdus:
                 hdu.header["INSPECT"] = (name, "method that made this")
-            hdus += made
+            hdus += method_hdus
         write_hdus(folder / _NETWORK, [*cards, *band_cards(objects.bands)], hdus)
 
 
@@ -133,12 +133,12 @@ def file_name(identifier: Any) -> str:
 
 
 def _object_cards(objects: ExplainedObjects, k: int) -> list[Card]:
-    found: list[Card] = [("OBJID", str(objects.ids[k]), "identifier of the object")]
+    cards: list[Card] = [("OBJID", str(objects.ids[k]), "identifier of the object")]
     if objects.ra is not None:
-        found.append(("RA_OBJ", float(objects.ra[k]), "[deg] right ascension"))
-        found.append(("DEC_OBJ", float(objects.dec[k]), "[deg] declination"))
-    found.append(("CATROW", int(objects.rows[k]), "row of the catalogue, from 0"))
-    return found
+        cards.append(("RA_OBJ", float(objects.ra[k]), "[deg] right ascension"))
+        cards.append(("DEC_OBJ", float(objects.dec[k]), "[deg] declination"))
+    cards.append(("CATROW", int(objects.rows[k]), "row of the catalogue, from 0"))
+    return cards
 
 
 def _target_cards(one: Attribution, k: int) -> list[Card]:
@@ -151,13 +151,13 @@ def _target_cards(one: Attribution, k: int) -> list[Card]:
     ]
 
 
-def _declared(method: str) -> AttributionMethod:
+def _get_declared(method: str) -> AttributionMethod:
     """What a method says of itself; nothing where it is not known."""
     try:
-        found = get_method(method)
+        declared = get_method(method)
     except ConfigError:
-        found = None
-    return found if isinstance(found, AttributionMethod) else AttributionMethod(np.asarray)
+        declared = None
+    return declared if isinstance(declared, AttributionMethod) else AttributionMethod(np.asarray)
 
 
 def _image_hdus(
@@ -176,7 +176,7 @@ def _image_hdus(
             if values.ndim == 3:
                 values = np.moveaxis(values, -1, 0)
                 cards += band_cards(objects.channels)
-            unit_text = _declared(method).unit
+            unit_text = _get_declared(method).unit
             comments = [*([unit_text] if unit_text else []), *without]
             yield image_hdu(method, values, cards, wcs=wcs, number=number, comments=comments)
 
@@ -198,7 +198,7 @@ def _scalar_hdus(
     comments = ["Mean and standard deviation of an input are those of the training set."]
     for number, one in enumerate(attributions, start=1):
         maps: Columns = {
-            method: (np.asarray(v[k], np.float32).ravel(), "", _declared(method).scalars_unit)
+            method: (np.asarray(v[k], np.float32).ravel(), "", _get_declared(method).scalars_unit)
             for method, v in one.maps.items()
         }
         cards = _target_cards(one, k)
@@ -224,17 +224,17 @@ def _diagnostics(
         cards.append((f"LAYER{p}", one.layer or None, "the layer it explains"))
         if one.along is not None:
             cards.append((f"ALONG{p}", one.along[0], "what the column along holds"))
-    found = [table_hdu("DIAGNOSTICS", _stacked(rows, n, _DIAGNOSTICS | channels), cards)]
-    known = [c for _, one, m in blocks if (c := one.checks[m].curves) is not None]
-    if known:
-        blank = np.full((n, len(known[0].fraction)), np.nan, np.float32)
+    hdus = [table_hdu("DIAGNOSTICS", _stack_rows(rows, n, _DIAGNOSTICS | channels), cards)]
+    measured = [c for _, one, m in blocks if (c := one.checks[m].curves) is not None]
+    if measured:
+        blank = np.full((n, len(measured[0].fraction)), np.nan, np.float32)
         curves = [_curve_rows(one.checks[m].curves, blank) for _, one, m in blocks]
         meanings = {name: f"{name}, along fraction" for name in _ALL_CURVES}
         meanings["fraction"] = "fraction of the pixels removed or brought back"
-        fraction = np.broadcast_to(known[0].fraction.astype(np.float32), blank.shape)
-        columns = _stacked([{**row, "fraction": fraction} for row in curves], n, meanings)
-        found.append(table_hdu("CURVES", columns, comments=["Rows are those of DIAGNOSTICS."]))
-    return [*found, *_randomization_hdus(blocks, n)]
+        fraction = np.broadcast_to(measured[0].fraction.astype(np.float32), blank.shape)
+        columns = _stack_rows([{**row, "fraction": fraction} for row in curves], n, meanings)
+        hdus.append(table_hdu("CURVES", columns, comments=["Rows are those of DIAGNOSTICS."]))
+    return [*hdus, *_randomization_hdus(blocks, n)]
 
 
 def _diagnostics_rows(
@@ -276,7 +276,7 @@ def _curve_rows(curves: DeletionInsertion | None, blank: Any) -> dict[str, Any]:
     }
 
 
-def _stacked(rows: Sequence[dict[str, Any]], n: int, meanings: dict[str, str]) -> Columns:
+def _stack_rows(rows: Sequence[dict[str, Any]], n: int, meanings: dict[str, str]) -> Columns:
     """Columns in the order of their meanings; NaN where a block has no value."""
     columns: Columns = {}
     for name, meaning in meanings.items():
@@ -298,14 +298,14 @@ def _randomization_hdus(blocks: Sequence[tuple[int, Attribution, str]], n: int) 
                 parts += [(p, method, stage, s, k, float(values[k, s])) for k in range(n)]
     if not parts:
         return []
-    found = [np.array(column) for column in zip(*parts, strict=True)]
+    arrays = [np.array(column) for column in zip(*parts, strict=True)]
     columns: Columns = {
-        "part": (found[0].astype(np.int16), "", "as in DIAGNOSTICS"),
-        "method": (found[1], "", "how the maps were made"),
-        "stage": (found[2], "", "the layer from which on weights are random"),
-        "step": (found[3].astype(np.int16), "", "number of the stage, from 0"),
-        "object": (found[4].astype(np.int32), "", "number of the object, from 0"),
-        "correlation": (found[5].astype(np.float32), "", "rank correlation of absolute maps"),
+        "part": (arrays[0].astype(np.int16), "", "as in DIAGNOSTICS"),
+        "method": (arrays[1], "", "how the maps were made"),
+        "stage": (arrays[2], "", "the layer from which on weights are random"),
+        "step": (arrays[3].astype(np.int16), "", "number of the stage, from 0"),
+        "object": (arrays[4].astype(np.int32), "", "number of the object, from 0"),
+        "correlation": (arrays[5].astype(np.float32), "", "rank correlation of absolute maps"),
     }
     return [table_hdu("RANDOMIZATION", columns)]
 
@@ -417,8 +417,8 @@ def _read_scalars(files: Sequence[Any], ids: Any, rows: Any) -> tuple[ExplainedO
         np.stack(values), np.stack(standardized),
     )  # fmt: skip
     maps = {
-        key: np.stack(found)[:, None]
-        for key, found in parts.items()
+        key: np.stack(arrays)[:, None]
+        for key, arrays in parts.items()
         if key[0] not in ("input", "value", "unit", "standardized")
     }
     return ExplainedObjects(ids, rows, channels=scalars.names, scalars=scalars), maps
@@ -450,9 +450,9 @@ def _read_attributions(
     fractions = [name for name in table if name.startswith(_FRACTION)]
     attributions = []
     for part in np.unique(table["part"]).tolist():
-        mine = table["part"] == part
-        methods = list(dict.fromkeys(table["method"][mine].tolist()))
-        first = np.flatnonzero(mine & (table["method"] == methods[0]))
+        in_part = table["part"] == part
+        methods = list(dict.fromkeys(table["method"][in_part].tolist()))
+        first = np.flatnonzero(in_part & (table["method"] == methods[0]))
         along = header.get(f"ALONG{part}")
         one = Attribution(
             header[f"OUTPUT{part}"],
@@ -466,13 +466,16 @@ def _read_attributions(
             along=None if along is None else (along, table["along"][first]),
         )
         for method in methods:
-            rows = np.flatnonzero(mine & (table["method"] == method))
+            rows = np.flatnonzero(in_part & (table["method"] == method))
             one.maps[method] = maps[method, part]
             checks = one.checks[method] = MapChecks(
-                residual=_known(table["residual"][rows]), shift=_known(table["shift"][rows])
+                residual=_none_if_empty(table["residual"][rows]),
+                shift=_none_if_empty(table["shift"][rows]),
             )
             if fractions:
-                checks.fractions = _known(np.stack([table[c][rows] for c in fractions], axis=1))
+                checks.fractions = _none_if_empty(
+                    np.stack([table[c][rows] for c in fractions], axis=1)
+                )
             if curves is not None and np.isfinite(curves["deletion"][rows]).any():
                 checks.curves = DeletionInsertion(
                     curves["fraction"][rows[0]].astype(float),
@@ -481,16 +484,16 @@ def _read_attributions(
             if random is not None:
                 used = (random["part"] == part) & (random["method"] == method)
                 if used.any():
-                    one.stages, checks.randomization = _stages(random, used, len(rows))
+                    one.stages, checks.randomization = _read_stages(random, used, len(rows))
         attributions.append(one)
     return attributions
 
 
-def _known(values: Any) -> Any:
+def _none_if_empty(values: Any) -> Any:
     return values if values.size and np.isfinite(values).any() else None
 
 
-def _stages(table: dict[str, Any], used: Any, n: int) -> tuple[list[str], Any]:
+def _read_stages(table: dict[str, Any], used: Any, n: int) -> tuple[list[str], Any]:
     """Names of the stages, and correlations of shape (n, n_stages)."""
     steps, objects = table["step"][used], table["object"][used]
     values = np.full((n, int(steps.max()) + 1), np.nan)

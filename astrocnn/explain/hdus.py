@@ -38,10 +38,10 @@ def band_cards(names: Sequence[str]) -> list[Card]:
 
 def read_bands(header: Any) -> tuple[str, ...]:
     """The inverse of `band_cards`."""
-    found: list[str] = []
-    while (key := f"BAND{len(found) + 1}") in header:
-        found.append(header[key])
-    return tuple(found)
+    names: list[str] = []
+    while (key := f"BAND{len(names) + 1}") in header:
+        names.append(header[key])
+    return tuple(names)
 
 
 def image_hdu(
@@ -99,17 +99,17 @@ def table_hdu(
     cards, number, comments
         As for `image_hdu`.
     """
-    made = []
+    fits_columns = []
     for key, (values, unit, _) in columns.items():
         array = np.asarray(values)
         declared = Column.like(key, array)
         stored = np.empty(len(array), dtype=declared.stored)
         stored[...] = declared.encode(array, len(array))
         column = declared.fits_column()
-        made.append(
+        fits_columns.append(
             fits.Column(column.name, column.format, unit or None, dim=column.dim, array=stored)
         )
-    hdu = fits.BinTableHDU.from_columns(made, name=name.upper())
+    hdu = fits.BinTableHDU.from_columns(fits_columns, name=name.upper())
     for k, (_, _, description) in enumerate(columns.values(), start=1):
         if description:
             hdu.header.set(f"TCOMM{k}", _ascii(description)[:68], after=f"TFORM{k}")
@@ -123,14 +123,14 @@ def write_hdus(path: Path, cards: Sequence[Card], hdus: Sequence[Any]) -> None:
     """Write a FITS file of an empty primary HDU and extensions, atomically, with checksums."""
     first = fits.PrimaryHDU()
     _add_cards(first.header, cards, ())
-    whole = fits.HDUList([first, *hdus])
-    whole.update_extend()
-    for hdu in whole:
+    hdu_list = fits.HDUList([first, *hdus])
+    hdu_list.update_extend()
+    for hdu in hdu_list:
         # Not astropy's own comments: they hold the time of day.
         hdu.add_datasum(when="checksum of the data")
         hdu.add_checksum(when="checksum of this HDU", override_datasum=True)
     with replacing(path) as temporary:
-        whole.writeto(temporary, overwrite=True)
+        hdu_list.writeto(temporary, overwrite=True)
 
 
 def read_hdus(path: Path) -> list[Any]:
@@ -158,10 +158,10 @@ def _add_cards(header: fits.Header, cards: Sequence[Card], comments: Sequence[st
     for keyword, value, comment in cards:
         if value is None or (isinstance(value, float) and not np.isfinite(value)):
             continue
-        kept = _ascii(value) if isinstance(value, str) else value
+        stored = _ascii(value) if isinstance(value, str) else value
         # No comment is better than half of one.
-        taken = len(str(fits.Card(keyword, kept)).rstrip()) + len(" / ")
-        header[keyword] = (kept, comment if taken + len(comment) <= fits.Card.length else "")
+        length = len(str(fits.Card(keyword, stored)).rstrip()) + len(" / ")
+        header[keyword] = (stored, comment if length + len(comment) <= fits.Card.length else "")
     if any(len(str(value)) > 66 for value in header.values()) and "LONGSTRN" not in header:
         header["LONGSTRN"] = ("OGIP 1.0", "long strings are continued")
     for sentence in comments:

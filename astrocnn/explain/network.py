@@ -18,6 +18,8 @@ __all__ = [
     "band_mask",
     "build_arrays",
     "build_scorer",
+    "compute_image_gradient",
+    "compute_layer_gradient",
     "compute_scores",
     "gradients_of_variations",
     "image_shape",
@@ -36,8 +38,8 @@ Vary = Callable[[Tensors, Any], Any]
 def as_strip(model: keras.Model) -> keras.Model:
     """A network of scalars as one of images one pixel high, with a pixel for each scalar.
 
-    Methods and checks of images then explain scalars as well.  In place of the sky stands zero:
-    of standardized scalars, the mean of the training set.
+    Methods and checks of images then explain scalars as well.  The empty sky is zero,
+    the mean of the training set of standardized scalars.
 
     Parameters
     ----------
@@ -116,18 +118,18 @@ def build_arrays(
         If the network takes no image.
     """
     shape = image_shape(model)
-    found: Arrays = {"image": np.asarray(images, np.float32)}
+    arrays: Arrays = {"image": np.asarray(images, np.float32)}
     expected: dict[str, tuple[int, ...]] = {"image": shape}
     if "scalars" in model.input:
         expected["scalars"] = tuple(model.input["scalars"].shape[1:])
     if scalars is not None:
-        found["scalars"] = np.asarray(scalars, np.float32)
+        arrays["scalars"] = np.asarray(scalars, np.float32)
     choice = None if target is None else target.choice
     if choice is not None:
-        found["choice"], expected["choice"] = choice, choice.shape[1:]
-    n = len(found["image"]) if found["image"].ndim else 0
-    for name in {**expected, **found}:
-        received = found[name].shape if name in found else None
+        arrays["choice"], expected["choice"] = choice, choice.shape[1:]
+    n = len(arrays["image"]) if arrays["image"].ndim else 0
+    for name in {**expected, **arrays}:
+        received = arrays[name].shape if name in arrays else None
         allowed = (n, *expected[name]) if name in expected else None
         if received != allowed or not n:
             raise InputsError(
@@ -137,21 +139,21 @@ def build_arrays(
                 if allowed is None
                 else f"shape (n, {str(expected[name])[1:]}, n > 0",
             )
-        if not np.isfinite(found[name]).all():
+        if not np.isfinite(arrays[name]).all():
             raise InputsError(
                 f"`{name}` has values that are not finite.",
                 hint="give normalized images; Normalization fills pixels without data",
             )
-    return found
+    return arrays
 
 
 def validate_counts(**counts: int) -> None:
-    """Refuse numbers of draws, steps, pixels and objects below one.
+    """Validate numbers of draws, steps, pixels and objects.
 
     Raises
     ------
     ModelError
-        If one is.
+        If one is below 1.
     """
     for name, count in counts.items():
         if count < 1:
@@ -159,7 +161,7 @@ def validate_counts(**counts: int) -> None:
 
 
 def validate_square(size: int | None, height: int, width: int) -> None:
-    """Refuse a square that is larger than the image; of an image one pixel high its width counts.
+    """Validate the side of a square; only the width counts if the image is one pixel high.
 
     Raises
     ------
@@ -205,6 +207,31 @@ def build_scorer(model: keras.Model, target: ExplainTarget) -> Score:
     return score
 
 
+def compute_image_gradient(score: Score, x: Tensors) -> Any:
+    """Gradient of `score` with respect to ``x["image"]``, of its shape."""
+    return gradient(lambda image: (score({**x, "image": image}), image), x["image"])[2]
+
+
+def compute_layer_gradient(
+    model: keras.Model, maps: Any, target: ExplainTarget
+) -> Callable[[Tensors], tuple[Any, Any]]:
+    """The function from arrays by name to the activations of a layer and the target's gradient.
+
+    `maps` is the symbolic output of the layer, from which the target must be computed.
+    """
+    cut = keras.Model(model.input, [maps, target.tensor(model)])
+
+    def compute(x: Tensors) -> tuple[Any, Any]:
+        def score(image: Any) -> tuple[Any, Any]:
+            inputs = {name: x[name] for name in model.input} | {"image": image}
+            activations, values = cut(inputs, training=False)
+            return target.value(values, x.get("choice")), activations
+
+        return gradient(score, x["image"])[1:]
+
+    return compute
+
+
 def compute_scores(
     model: keras.Model,
     images: Any,
@@ -240,14 +267,14 @@ def compute_scores(
         If the network takes no image or does not have the target.
     """
     arrays = build_arrays(model, images, scalars, target)
-    found: NDArray[np.float32] = in_blocks(
+    scores: NDArray[np.float32] = in_blocks(
         compiled(build_scorer(model, target)), arrays, batch_size
     )[0]
-    return found
+    return scores
 
 
 def _block_size(n: int, batch_size: int) -> int:
-    """The size of as few blocks as possible, so that the last one is nearly full."""
+    """Size of a block such that there are as few as possible, all nearly full."""
     validate_counts(batch_size=batch_size)
     return -(-n // -(-n // batch_size))
 
@@ -255,16 +282,16 @@ def _block_size(n: int, batch_size: int) -> int:
 def in_blocks(
     step: Callable[[Tensors], Any], arrays: Arrays, batch_size: int
 ) -> tuple[NDArray[Any], ...]:
-    """What `step` returns for all rows, computed a block at a time, so that memory is bounded."""
+    """Apply `step` to all rows, a block at a time, so that memory is bounded."""
     n = len(next(iter(arrays.values())))
     size = _block_size(n, batch_size)
     parts = []
     for start in range(0, n, size):
         # The last block is filled up with its last row: a compiled function sees one shape.
         rows = np.minimum(np.arange(start, start + size), n - 1)
-        made = step({name: a[rows] for name, a in arrays.items()})
-        made = made if isinstance(made, (tuple, list)) else (made,)
-        parts.append([ops.convert_to_numpy(m)[: n - start] for m in made])
+        outputs = step({name: a[rows] for name, a in arrays.items()})
+        outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+        parts.append([ops.convert_to_numpy(m)[: n - start] for m in outputs])
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
@@ -286,17 +313,17 @@ def scores_of_variations(
     batch_size : int
         Images at once.
     """
-    take = _pair_taker(arrays, variations)
+    take = _build_pair_getter(arrays, variations)
 
     def compute(i: Any, j: Any) -> Any:
         x = take(i, j)
         return score({**x, "image": vary(x, x["variation"])})
 
     step = compiled(compute)
-    found = np.empty((len(arrays["image"]), len(variations)), np.float32)
-    for i, j, kept in _pairs(*found.shape, batch_size):
-        found[i[:kept], j[:kept]] = ops.convert_to_numpy(step(i, j))[:kept]
-    return found
+    scores = np.empty((len(arrays["image"]), len(variations)), np.float32)
+    for i, j, kept in _iterate_pairs(*scores.shape, batch_size):
+        scores[i[:kept], j[:kept]] = ops.convert_to_numpy(step(i, j))[:kept]
+    return scores
 
 
 def gradients_of_variations(
@@ -311,27 +338,23 @@ def gradients_of_variations(
 
     `weights` has the shape (m,); all else is as for `scores_of_variations`.
     """
-    take = _pair_taker(arrays, variations)
+    take = _build_pair_getter(arrays, variations)
 
     def compute(i: Any, j: Any) -> Any:
         x = take(i, j)
-
-        def at(image: Any) -> tuple[Any, Any]:
-            return score({**x, "image": image}), image
-
-        return gradient(at, vary(x, x["variation"]))[2]
+        return compute_image_gradient(score, {**x, "image": vary(x, x["variation"])})
 
     step = compiled(compute)
     total = np.zeros(arrays["image"].shape, np.float64)
     factors = weights.astype(np.float64)[:, None, None, None]
-    for i, j, kept in _pairs(len(total), len(variations), batch_size):
-        made = ops.convert_to_numpy(step(i, j))[:kept] * factors[j[:kept]]
+    for i, j, kept in _iterate_pairs(len(total), len(variations), batch_size):
+        weighted = ops.convert_to_numpy(step(i, j))[:kept] * factors[j[:kept]]
         first = np.flatnonzero(np.diff(i[:kept], prepend=-1))
-        total[i[first]] += np.add.reduceat(made, first)
+        total[i[first]] += np.add.reduceat(weighted, first)
     return total.astype(np.float32)
 
 
-def _pairs(
+def _iterate_pairs(
     n: int, m: int, batch_size: int
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32], int]]:
     """Blocks of pairs of an object and a variation, and how many of a block count."""
@@ -342,14 +365,14 @@ def _pairs(
         yield i.astype(np.int32), j.astype(np.int32), min(size, n * m - start)
 
 
-def _pair_taker(arrays: Arrays, variations: NDArray[Any]) -> Callable[[Any, Any], Tensors]:
+def _build_pair_getter(arrays: Arrays, variations: NDArray[Any]) -> Callable[[Any, Any], Tensors]:
     """The arrays of k objects with a variation for each, taken inside of the graph."""
     # Held once as tensors: copying every variation from numpy costs more than the small networks.
-    held = {name: ops.convert_to_tensor(a) for name, a in arrays.items()}
+    tensors = {name: ops.convert_to_tensor(a) for name, a in arrays.items()}
     varied = ops.convert_to_tensor(variations)
 
     def take(i: Any, j: Any) -> Tensors:
-        own = {name: ops.take(a, i, axis=0) for name, a in held.items()}
-        return own | {"variation": ops.take(varied, j, axis=0)}
+        selected = {name: ops.take(a, i, axis=0) for name, a in tensors.items()}
+        return selected | {"variation": ops.take(varied, j, axis=0)}
 
     return take

@@ -118,9 +118,11 @@ class RunPredictions:
         """Activated parameters of some rows."""
         if self._kept is not None:
             # Rows in any order are found by bisection, since the kept ones are sorted.
-            known, values = self._kept
-            place = np.searchsorted(known, rows)
-            if len(known) and np.array_equal(known[np.minimum(place, len(known) - 1)], rows):
+            kept_rows, values = self._kept
+            place = np.searchsorted(kept_rows, rows)
+            if len(kept_rows) and np.array_equal(
+                kept_rows[np.minimum(place, len(kept_rows) - 1)], rows
+            ):
                 return {name: v[:, place] for name, v in values.items()}
         return self._sample(rows)
 
@@ -137,23 +139,23 @@ class RunPredictions:
 
     def colors(self, name: str, rows: Any) -> dict[str, Any]:
         """Values by which objects may be colored: label, prediction, uncertainty, a column."""
-        found = self.of_target(name, rows)
+        predictions = self.of_target(name, rows)
         encoded, known = self._labels(name, rows)
         family: Any = self.estimator.task.target(name).family
         if isinstance(family, DiscreteFamily):
-            made: dict[str, Any] = {f"label of {name}": np.array(self.labels(name, rows))}
+            colors: dict[str, Any] = {f"label of {name}": np.array(self.labels(name, rows))}
         else:
-            made = {
+            colors = {
                 f"label of {name}": np.where(known, family.to_values(encoded), np.nan),
-                f"predicted {name}": found.value,
+                f"predicted {name}": predictions.value,
             }
-        made[f"{found.measure} of {name}"] = found.uncertainty
+        colors[f"{predictions.measure} of {name}"] = predictions.uncertainty
         for column in self.columns:
             if column in self.shards.catalog.table.colnames:
                 values, missing = self.shards.column(column)
-                made[column] = np.where(missing, np.nan, values)[np.asarray(rows)]
+                colors[column] = np.where(missing, np.nan, values)[np.asarray(rows)]
                 break
-        return made
+        return colors
 
     def _labels(self, name: str, rows: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         encoded, weights = read_labels(self.shards, self.estimator.task, np.asarray(rows))
@@ -170,55 +172,55 @@ def select_by_id(catalog: Catalog, ids: Sequence[str]) -> Rows:
     """
     rows = []
     for text in ids:
-        known: Any = text
+        identifier: Any = text
         if catalog.ids.dtype.kind == "i":
             try:
-                known = int(text)
+                identifier = int(text)
             except ValueError:
                 raise CatalogError(
                     "The identifiers of this catalogue are integers.", received=text
                 ) from None
-        found = np.flatnonzero(catalog.ids == known)
-        if not len(found):
+        matches = np.flatnonzero(catalog.ids == identifier)
+        if not len(matches):
             few = ", ".join(str(i) for i in catalog.ids[:3])
             raise CatalogError(
                 "This object is not in the catalogue.",
                 received=text,
                 allowed=f"{len(catalog.ids)} identifiers such as {few}",
-                hint=_nearest(known, catalog.ids),
+                hint=_format_nearest(identifier, catalog.ids),
             )
-        rows.append(int(found[0]))
+        rows.append(int(matches[0]))
     return np.array(list(dict.fromkeys(rows)), np.int64)
 
 
-def select_most_uncertain(found: TargetPredictions, count: int) -> NDArray[np.intp]:
+def select_most_uncertain(predictions: TargetPredictions, count: int) -> NDArray[np.intp]:
     """Indices of the objects with the most uncertain predictions, the most uncertain first."""
-    order = np.argsort(-np.nan_to_num(found.uncertainty, nan=-np.inf), kind="stable")
+    order = np.argsort(-np.nan_to_num(predictions.uncertainty, nan=-np.inf), kind="stable")
     return order[:count]
 
 
-def select_per_class(found: TargetPredictions, count: int) -> NDArray[np.intp]:
+def select_per_class(predictions: TargetPredictions, count: int) -> NDArray[np.intp]:
     """Indices of `count` objects of each predicted class, evenly spaced in confidence.
 
     Of a quantity `count` in each fifth of the objects ordered by the predicted value.
     """
-    if not found.classes:
-        order = np.argsort(found.value, kind="stable")
-        return order[_evenly(len(order), _FIFTHS * count)]
+    if not predictions.classes:
+        order = np.argsort(predictions.value, kind="stable")
+        return order[_select_evenly(len(order), _FIFTHS * count)]
     parts = []
-    for k in range(len(found.classes)):
-        mine = np.flatnonzero(found.best == k)
-        mine = mine[np.argsort(-found.confidence[mine], kind="stable")]
-        parts.append(mine[_evenly(len(mine), count)])
+    for k in range(len(predictions.classes)):
+        members = np.flatnonzero(predictions.best == k)
+        members = members[np.argsort(-predictions.confidence[members], kind="stable")]
+        parts.append(members[_select_evenly(len(members), count)])
     return np.concatenate(parts)
 
 
-def _evenly(n: int, count: int) -> NDArray[np.intp]:
+def _select_evenly(n: int, count: int) -> NDArray[np.intp]:
     count = min(n, count)
     return ((np.arange(count) + 0.5) * n / max(count, 1)).astype(np.intp)
 
 
-def _nearest(name: Any, ids: NDArray[Any]) -> str | None:
+def _format_nearest(name: Any, ids: NDArray[Any]) -> str | None:
     if isinstance(name, str):
         return nearest(name, ids.tolist())
     # As Python integers: differences of 64-bit ones may overflow.

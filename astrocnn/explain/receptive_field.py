@@ -39,9 +39,9 @@ class _Side:
     size: int = 1
     step: int = 1
 
-    def through(self, window: int, step: int, dilation: int, before: int) -> _Side:
+    def through(self, window: int, step: int, dilation: int, padding: int) -> _Side:
         size = self.size + (window - 1) * dilation * self.step
-        return _Side(self.start - before * self.step, size, self.step * step)
+        return _Side(self.start - padding * self.step, size, self.step * step)
 
 
 @dataclass(frozen=True)
@@ -91,45 +91,45 @@ def compute_receptive_field(model: keras.Model, layer: str) -> ReceptiveField:
         If the model takes no image or is not a graph of layers, or the layer sees no image.
     """
     height, width, _ = image_shape(model)
-    whole = (_Side(0, height, 0), _Side(0, width, 0))
-    seen: dict[int, tuple[_Side, _Side] | None] = {id(model.input["image"]): (_Side(), _Side())}
+    full = (_Side(0, height, 0), _Side(0, width, 0))
+    fields: dict[int, tuple[_Side, _Side] | None] = {id(model.input["image"]): (_Side(), _Side())}
     graph = get_graph(model)
     for depth in sorted(graph._nodes_by_depth, reverse=True):
         for node in graph._nodes_by_depth[depth]:
             if not node.is_input:
-                seen.update(dict.fromkeys(map(id, node.outputs), _after(node, seen, whole)))
-            found = seen.get(id(node.outputs[0]))
-            if node.operation.name == layer and found is not None:
-                return ReceptiveField(*found)
+                fields.update(dict.fromkeys(map(id, node.outputs), _propagate(node, fields, full)))
+            sides = fields.get(id(node.outputs[0]))
+            if node.operation.name == layer and sides is not None:
+                return ReceptiveField(*sides)
     raise ModelError(f"The layer '{layer}' sees nothing of the image.")
 
 
-def _after(
-    node: Any, seen: dict[int, Any], whole: tuple[_Side, _Side]
+def _propagate(
+    node: Any, fields: dict[int, Any], full: tuple[_Side, _Side]
 ) -> tuple[_Side, _Side] | None:
     layer, after = node.operation, node.outputs[0].shape
-    before = [t for t in node.input_tensors if seen.get(id(t)) is not None]
-    if not before:
+    inputs = [t for t in node.input_tensors if fields.get(id(t)) is not None]
+    if not inputs:
         return None
     # They keep height and width, and yet a number does not come from those in its place.
     mixing = (
         layers.Attention, layers.AdditiveAttention, layers.Conv2DTranspose,
         layers.MultiHeadAttention, layers.Permute, keras.Model,
     )  # fmt: skip
-    if len(after) < 4 or any(len(t.shape) < 4 for t in before) or isinstance(layer, mixing):
-        return whole
+    if len(after) < 4 or any(len(t.shape) < 4 for t in inputs) or isinstance(layer, mixing):
+        return full
     sides = []
     for axis in (0, 1):
-        lengths = {t.shape[1 + axis] for t in before}
-        side = _joined({seen[id(t)][axis] for t in before}) if len(lengths) == 1 else None
-        side = side and _windowed(layer, axis, side, lengths.pop(), after[1 + axis])
+        lengths = {t.shape[1 + axis] for t in inputs}
+        side = _merge_branches({fields[id(t)][axis] for t in inputs}) if len(lengths) == 1 else None
+        side = side and _apply_window(layer, axis, side, lengths.pop(), after[1 + axis])
         if side is None:
-            return whole
+            return full
         sides.append(side)
     return sides[0], sides[1]
 
 
-def _joined(sides: set[_Side]) -> _Side | None:
+def _merge_branches(sides: set[_Side]) -> _Side | None:
     """What branches have seen together, where they agree on the pixel of a number."""
     if len({side.step for side in sides}) > 1:
         return None
@@ -138,22 +138,22 @@ def _joined(sides: set[_Side]) -> _Side | None:
     return _Side(start, max(side.start + side.size for side in sides) - start, step)
 
 
-def _windowed(layer: Any, axis: int, side: _Side, length: int, after: int) -> _Side | None:
+def _apply_window(layer: Any, axis: int, side: _Side, length: int, after: int) -> _Side | None:
     """What a window over numbers sees; None where the layer is no window."""
     size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
-    window = _along(size or 1, axis)
-    step = _along(getattr(layer, "strides", None) or 1, axis) if size else 1
-    dilation = _along(getattr(layer, "dilation_rate", 1), axis)
+    window = _get_axis(size or 1, axis)
+    step = _get_axis(getattr(layer, "strides", None) or 1, axis) if size else 1
+    dilation = _get_axis(getattr(layer, "dilation_rate", 1), axis)
     reach = (window - 1) * dilation + 1
     if getattr(layer, "padding", "valid") == "same":
         count = -(-length // step)
-        before = max((count - 1) * step + reach - length, 0) // 2
+        padding = max((count - 1) * step + reach - length, 0) // 2
     else:
-        count, before = (length - reach) // step + 1, 0
-    return side.through(window, step, dilation, before) if count == after else None
+        count, padding = (length - reach) // step + 1, 0
+    return side.through(window, step, dilation, padding) if count == after else None
 
 
-def _along(value: Any, axis: int) -> int:
+def _get_axis(value: Any, axis: int) -> int:
     return int(value[axis]) if isinstance(value, (tuple, list)) else int(value)
 
 
@@ -165,12 +165,12 @@ def validate_channels(model: keras.Model, layer: str, channels: Any) -> NDArray[
     ModelError
         If the layer has no such channels.
     """
-    found = np.asarray(channels)
-    if found.dtype.kind not in "iu":
+    values = np.asarray(channels)
+    if values.dtype.kind not in "iu":
         raise ModelError("Channels must be integers.", received=channels)
-    for channel in np.unique(found):
+    for channel in np.unique(values):
         ExplainTarget(layer=layer, channel=int(channel)).tensor(model)
-    return found.astype(np.int32)
+    return values.astype(np.int32)
 
 
 def validate_places(maps: Any, places: Any, n: int) -> NDArray[np.int32]:
@@ -181,15 +181,15 @@ def validate_places(maps: Any, places: Any, n: int) -> NDArray[np.int32]:
     ModelError
         If they are not on the maps.
     """
-    found, side = np.asarray(places), map_shape(maps)
-    whole = found.dtype.kind in "iu"
-    if not whole or found.shape != (n, 2) or (found < 0).any() or (found >= side).any():
+    values, side = np.asarray(places), map_shape(maps)
+    is_integer = values.dtype.kind in "iu"
+    if not is_integer or values.shape != (n, 2) or (values < 0).any() or (values >= side).any():
         raise ModelError(
             "Places must be pixels (y, x) of the maps.",
-            received=f"shape {found.shape}, {found.min(initial=0)} to {found.max(initial=0)}",
+            received=f"shape {values.shape}, {values.min(initial=0)} to {values.max(initial=0)}",
             allowed=f"integers of shape ({n}, 2), on {side[0]} x {side[1]} pixels",
         )
-    return found.astype(np.int32)
+    return values.astype(np.int32)
 
 
 def map_shape(maps: Any) -> tuple[int, int]:
@@ -206,5 +206,5 @@ def flatten_maps(maps: Any) -> Any:
 def to_pixels(maps: Any, flat: Any) -> NDArray[np.int64]:
     """Pixels (y, x), of shape (..., 2), of places as `flatten_maps` counts them."""
     height, width = map_shape(maps)
-    beside = math.prod(maps.shape[1:-1]) // (height * width)
-    return np.stack(np.divmod(np.asarray(flat, np.int64) // beside, width), axis=-1)
+    n_orientations = math.prod(maps.shape[1:-1]) // (height * width)
+    return np.stack(np.divmod(np.asarray(flat, np.int64) // n_orientations, width), axis=-1)

@@ -150,13 +150,13 @@ class SourceModel(NamedTuple):
 
     def spread(self, light: NDArray[np.float64]) -> NDArray[np.float64]:
         """Put light, of shape (height, width, n_channels), where it is and in its colors."""
-        found: NDArray[np.float64] = self.place * (light @ self.color.T)
-        return found
+        image: NDArray[np.float64] = self.place * (light @ self.color.T)
+        return image
 
     def gather(self, slope: NDArray[np.float64]) -> NDArray[np.float64]:
         """The transpose of `spread`."""
-        found: NDArray[np.float64] = (self.place * slope) @ self.color
-        return found
+        light: NDArray[np.float64] = (self.place * slope) @ self.color
+        return light
 
 
 class Blur:
@@ -194,8 +194,8 @@ class Blur:
     ) -> NDArray[np.float64]:
         if self._none:
             return np.asarray(light, np.float64)
-        found: NDArray[np.float64] = np.einsum("ij,...jkc,lk->...ilc", y, light, x, optimize=True)
-        return found
+        blurred: NDArray[np.float64] = np.einsum("ij,...jkc,lk->...ilc", y, light, x, optimize=True)
+        return blurred
 
 
 def _blur_matrix(length: int, sigma: float) -> NDArray[np.float64]:
@@ -204,5 +204,5 @@ def _blur_matrix(length: int, sigma: float) -> NDArray[np.float64]:
         return np.eye(length)
     place = np.arange(length)
     weights = np.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
-    found: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
-    return found
+    matrix: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return matrix

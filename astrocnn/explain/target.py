@@ -150,7 +150,7 @@ class ExplainTarget:
         return "" if self.target is None else self.target.name
 
     @property
-    def _names(self) -> tuple[str, ...]:
+    def _class_names(self) -> tuple[str, ...]:
         """Classes of the target; none for a quantity."""
         return getattr(self._family, "classes", ())
 
@@ -161,7 +161,7 @@ class ExplainTarget:
             channel = "" if self.channel is None else f", channel {self.channel}"
             return f"mean activation of {self.layer}{channel}"
         if self.uncertainty:
-            if self._names:
+            if self._class_names:
                 return f"mutual information of {self.name} [nat]"
             return f"variance over draws of the {self.one_draw.label}"
         if self.classes is None:
@@ -185,7 +185,7 @@ class ExplainTarget:
     @property
     def one_draw(self) -> ExplainTarget:
         """Of an uncertainty: an output of one draw, to which the same layers lead."""
-        return ExplainTarget(self.target, self._names[0] if self._names else None)
+        return ExplainTarget(self.target, self._class_names[0] if self._class_names else None)
 
     @property
     def choice(self) -> NDArray[np.float32] | None:
@@ -196,8 +196,8 @@ class ExplainTarget:
         """
         if self.classes is None:
             return None
-        place = [self._names.index(one) for one in self.classes]
-        return np.eye(len(self._names), dtype=np.float32)[place]
+        indices = [self._class_names.index(one) for one in self.classes]
+        return np.eye(len(self._class_names), dtype=np.float32)[indices]
 
     def tensor(self, model: keras.Model) -> Any:
         """The symbolic tensor of the network from which the number is computed.
@@ -211,38 +211,38 @@ class ExplainTarget:
         if self.layer is not None:
             return self._layer_tensor(model, self.layer)
         outputs = model.output
-        known = tuple(outputs) if isinstance(outputs, dict) else ()
-        if self.name not in known:
+        names = tuple(outputs) if isinstance(outputs, dict) else ()
+        if self.name not in names:
             raise ModelError(
                 f"The network does not predict '{self.name}'.",
-                allowed=known or "a network whose outputs have the names of targets",
-                hint=nearest(self.name, known),
+                allowed=names or "a network whose outputs have the names of targets",
+                hint=nearest(self.name, names),
             )
-        found = outputs[self.name]
-        if found.shape[-1] != self._family.units:
+        output = outputs[self.name]
+        if output.shape[-1] != self._family.units:
             raise ModelError(
                 f"The width of the network's output '{self.name}' does not fit its family.",
-                received=f"{found.shape[-1]} numbers",
+                received=f"{output.shape[-1]} numbers",
                 allowed=f"{self._family.units} numbers",
             )
-        if self.uncertainty and len(found.shape) != 3:
+        if self.uncertainty and len(output.shape) != 3:
             raise ModelError(
                 "An epistemic uncertainty needs a network that returns draws.",
-                received=f"shape (n, {str(tuple(found.shape[1:]))[1:]}",
+                received=f"shape (n, {str(tuple(output.shape[1:]))[1:]}",
                 allowed="shape (n, draws, units)",
                 hint="explain estimator.drawing(draws=20), a network that returns its draws",
             )
-        return found
+        return output
 
     def _layer_tensor(self, model: keras.Model, layer: str) -> Any:
-        found = layer_output(model, layer)
-        if self.channel is not None and not 0 <= self.channel < found.shape[-1]:
+        tensor = layer_output(model, layer)
+        if self.channel is not None and not 0 <= self.channel < tensor.shape[-1]:
             raise ModelError(
                 f"The layer '{layer}' has no such channel.",
                 received=self.channel,
-                allowed=f"0 to {found.shape[-1] - 1}",
+                allowed=f"0 to {tensor.shape[-1] - 1}",
             )
-        return found
+        return tensor
 
     def value(self, values: Any, choice: Any = None) -> Any:
         """The number of each object from the values of `tensor`.
@@ -260,29 +260,31 @@ class ExplainTarget:
         """
         values = ops.cast(values, "float32")
         if self.layer is not None:
-            return self._activation(values)
+            return self._compute_mean_activation(values)
         if self.uncertainty:
-            return self._disagreement(values)
+            return self._compute_disagreement(values)
         if choice is not None:
-            return ops.sum(self._of_classes(values, "logit") * choice, axis=-1)
-        found = self._family.explained(values, self.output, self.scale)
-        return ops.mean(found, axis=1) if len(found.shape) == 2 else found
+            return ops.sum(self._compute_class_values(values, "logit") * choice, axis=-1)
+        scores = self._family.explained(values, self.output, self.scale)
+        return ops.mean(scores, axis=1) if len(scores.shape) == 2 else scores
 
-    def _activation(self, values: Any) -> Any:
+    def _compute_mean_activation(self, values: Any) -> Any:
         if self.channel is not None:
             values = values[..., self.channel]
         axes = tuple(range(1, len(values.shape)))
         return ops.mean(values, axis=axes) if axes else values
 
-    def _of_classes(self, raw: Any, scale: str) -> Any:
+    def _compute_class_values(self, raw: Any, scale: str) -> Any:
         """Numbers of all classes, of shape (..., n_classes)."""
-        return ops.stack([self._family.explained(raw, name, scale) for name in self._names], -1)
+        return ops.stack(
+            [self._family.explained(raw, name, scale) for name in self._class_names], -1
+        )
 
-    def _disagreement(self, raw: Any) -> Any:
+    def _compute_disagreement(self, raw: Any) -> Any:
         """Variance or mutual information over draws, from raw outputs (n, draws, units)."""
-        if not self._names:
+        if not self._class_names:
             return ops.var(self._family.explained(raw), axis=1)
-        p = self._of_classes(raw, "probability")
+        p = self._compute_class_values(raw, "probability")
         # In differences, so that equal draws give exactly zero: the mean over draws of
         # p log(p/m) - p + m, of which the last two terms cancel in the sum.
         mean = p[:, :1] + ops.mean(p - p[:, :1], axis=1, keepdims=True)

@@ -116,7 +116,7 @@ def plot_gallery(
         )
         if labels is not None:
             axes.set_title(labels[i], fontsize=6, pad=2)
-        axes.set_xlabel(_caption(stamp), fontsize=7, labelpad=2, linespacing=1.15)
+        axes.set_xlabel(_format_caption(stamp), fontsize=7, labelpad=2, linespacing=1.15)
         axes.xaxis.label.set_color(COLORS[1] if stamp.is_error else "0.1")
         if pixel_scale and i == 0:
             add_scale_bar(axes, cutouts.shape[2], pixel_scale)
@@ -196,8 +196,8 @@ def compute_band_levels(images: ArrayLike) -> NDArray[np.float64]:
     -------
     levels : ndarray of shape (n_bands,)
     """
-    x, empty = _above_background(np.asarray(images, np.float64))
-    return np.array([_brightest(x[..., b][~empty[..., b]]) for b in range(x.shape[-1])])
+    x, empty = _subtract_background(np.asarray(images, np.float64))
+    return np.array([_compute_white_level(x[..., b][~empty[..., b]]) for b in range(x.shape[-1])])
 
 
 def make_rgb(
@@ -241,7 +241,7 @@ def make_rgb(
             "`bands` must be one or three band indices.", received=bands, allowed=range(n_bands)
         )
     white = np.asarray(compute_band_levels(cutouts) if levels is None else levels)[list(bands)]
-    x, empty = _above_background(cutouts[..., list(bands)])
+    x, empty = _subtract_background(cutouts[..., list(bands)])
     # A band that is missing altogether does not hide the others.
     absent = empty.all(axis=(1, 2), keepdims=True)
     lost = np.asarray((empty & ~absent).any(axis=-1) | empty.all(axis=-1))
@@ -251,7 +251,7 @@ def make_rgb(
     out = np.empty((*cutouts.shape[:3], 3))
     for i, light in enumerate(intensity):
         good = light[~lost[i]]
-        top = _brightest(good)
+        top = _compute_white_level(good)
         noise = 1.4826 * float(np.median(np.abs(good - np.median(good)))) if good.size else 0.0
         soft = min(max(4 * noise / top, 0.08), 1.0)
         stretched = np.arcsinh(np.maximum(light, -noise) / top / soft) / np.arcsinh(1 / soft)
@@ -268,7 +268,7 @@ def make_rgb(
     return out
 
 
-def _above_background(
+def _subtract_background(
     images: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     empty = ~np.isfinite(images)
@@ -277,13 +277,13 @@ def _above_background(
     return np.where(empty, 0.0, images - background), empty
 
 
-def _brightest(values: NDArray[np.float64]) -> float:
+def _compute_white_level(values: NDArray[np.float64]) -> float:
     # Not the maximum: a cosmic ray would darken everything else.
     top = float(np.quantile(values, 0.997)) if values.size else 1.0
     return top if top > 0 else max(float(np.abs(values).max(initial=0)), 1e-30)
 
 
-def _caption(stamp: Stamp) -> str:
+def _format_caption(stamp: Stamp) -> str:
     title = stamp.title
     if len(title) > 22:
         title = title.replace(" \u2192 ", "\n\u2192 ")

@@ -241,15 +241,15 @@ def plot_densities(
         if i >= n:
             axes.set_visible(False)
             continue
-        low, high = _window(mean[i], edges, None if true is None else float(true[i]))
-        shown = slice(
+        low, high = _compute_window(mean[i], edges, None if true is None else float(true[i]))
+        visible = slice(
             int(np.searchsorted(edges, low, side="right")) - 1, int(np.searchsorted(edges, high))
         )
-        x = np.repeat(edges[shown.start : shown.stop + 1], 2)[1:-1]
+        x = np.repeat(edges[visible.start : visible.stop + 1], 2)[1:-1]
         if len(p) > 1:
-            steps = np.repeat(p[:_MAX_DRAWS, i, shown], 2, axis=1)
+            steps = np.repeat(p[:_MAX_DRAWS, i, visible], 2, axis=1)
             axes.plot(x, steps.T, color=COLORS[5], lw=0.5, alpha=0.5)
-        axes.plot(x, np.repeat(mean[i, shown], 2), color=COLORS[0], lw=1.3)
+        axes.plot(x, np.repeat(mean[i, visible], 2), color=COLORS[0], lw=1.3)
         if true is not None and np.isfinite(true[i]):
             axes.axvline(float(true[i]), color=COLORS[1], lw=1.3)
         top = float(p[:_MAX_DRAWS, i].max())
@@ -262,12 +262,12 @@ def plot_densities(
     return figure
 
 
-def _window(
+def _compute_window(
     density: NDArray[np.float64], edges: NDArray[np.float64], truth: float | None
 ) -> tuple[float, float]:
     """Part of the axis to show: where the density exceeds 1 % of its peak, and the true value."""
-    shown = np.flatnonzero(density > 0.01 * density.max())
-    low, high = edges[shown[0]], edges[shown[-1] + 1]
+    indices = np.flatnonzero(density > 0.01 * density.max())
+    low, high = edges[indices[0]], edges[indices[-1] + 1]
     if truth is not None and np.isfinite(truth):
         low, high = min(low, truth), max(high, truth)
     margin = 0.15 * (high - low) + edges[1] - edges[0]

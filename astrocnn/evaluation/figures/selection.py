@@ -49,7 +49,7 @@ def plot_precision_recall(ranking: Ranking, threshold: float | None = None) -> F
     )
     floor = min(base_rate, float(np.min(low[complete >= 0.2], initial=base_rate)))
     if threshold is not None:
-        at = _index_at(ranking, threshold)
+        at = _find_index(ranking, threshold)
         axes.errorbar(
             complete[at],
             pure[at],
@@ -85,19 +85,19 @@ def plot_completeness_fpr(ranking: Ranking, threshold: float | None = None) -> F
     least = 1 / max(negatives, 1)
     figure, axes = new_figure()
     # A logarithmic axis has no zero: it ends at half an object.
-    shown = np.maximum(fpr, 0.5 * least)
-    axes.step(shown, tpr, where="post", color=COLORS[0])
+    clipped = np.maximum(fpr, 0.5 * least)
+    axes.step(clipped, tpr, where="post", color=COLORS[0])
     for level, color in ((0.95, COLORS[2]), (0.99, COLORS[4])):
         rate = float(ranking.fpr_at_tpr(level))
         low, high = (float(v) for v in metrics.wilson(rate * negatives, negatives))
         at = max(rate, 0.5 * least)
         bars = [[at - max(low, 0.5 * least)], [high - at]]
-        label = f"FPR {_rate(rate)} at {100 * level:.0f} %"
+        label = f"FPR {_format_rate(rate)} at {100 * level:.0f} %"
         axes.errorbar(at, level, xerr=bars, fmt="s", ms=4, capsize=2, color=color, label=label)
     if threshold is not None:
-        index = _index_at(ranking, threshold) + 1
-        label = f"$p \\geq {threshold:.3g}$: FPR {_rate(fpr[index])}"
-        axes.plot(shown[index], tpr[index], "o", ms=5, color=COLORS[1], label=label)
+        index = _find_index(ranking, threshold) + 1
+        label = f"$p \\geq {threshold:.3g}$: FPR {_format_rate(fpr[index])}"
+        axes.plot(clipped[index], tpr[index], "o", ms=5, color=COLORS[1], label=label)
     axes.axvline(least, ls=":", color="0.6", lw=0.9)
     axes.text(
         least, 0.02, " one object", fontsize=7, color="0.4", transform=axes.get_xaxis_transform()
@@ -125,18 +125,18 @@ def plot_roc_areas(rankings: Mapping[str, Ranking], *, n_resamples: int = 400) -
     PredictionError
         If none is left.
     """
-    found = {}
+    results = {}
     for name, ranking in rankings.items():
         score = metrics.bootstrap(
             {"auc": ranking.auc}, len(ranking.positive), n_resamples=n_resamples
         )["auc"]
         if np.isfinite(score.value):
-            found[name] = (score, int(ranking.positive.sum()))
-    if not found:
+            results[name] = (score, int(ranking.positive.sum()))
+    if not results:
         raise PredictionError("No ranking has both positive and negative objects.")
-    names = sorted(found, key=lambda n: found[n][0].value)
-    values = np.array([found[n][0].value for n in names])
-    ends = np.array([(found[n][0].low, found[n][0].high) for n in names])
+    names = sorted(results, key=lambda n: results[n][0].value)
+    values = np.array([results[n][0].value for n in names])
+    ends = np.array([(results[n][0].low, results[n][0].high) for n in names])
     ends = np.where(np.isfinite(ends), ends, values[:, None])
     start = min(0.5, float(ends.min()) - 0.02)
     figure, axes = new_figure(COLUMN, 0.55 + 0.24 * len(names))
@@ -145,7 +145,7 @@ def plot_roc_areas(rankings: Mapping[str, Ranking], *, n_resamples: int = 400) -
     errors = np.abs(ends.T - values)
     axes.errorbar(values, at, xerr=errors, fmt="none", ecolor="0.25", lw=1, capsize=2)
     for y, name in enumerate(names):
-        value, count = found[name][0].value, found[name][1]
+        value, count = results[name][0].value, results[name][1]
         axes.text(
             start + 0.012 * (1 - start), y, f"{value:.3f}  ({count})", va="center", fontsize=7.5
         )
@@ -243,20 +243,22 @@ def _plot_trend(
         if x[0] >= 0.01 and x[-1] < 1e4:
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         narrow = x[-1] < 50 * x[0] and x[-1] < 1e4
-        axes.xaxis.set_minor_formatter(FuncFormatter(_two_or_five) if narrow else NullFormatter())
+        axes.xaxis.set_minor_formatter(
+            FuncFormatter(_round_down_step) if narrow else NullFormatter()
+        )
     axes.tick_params(which="both", labelsize=7.5)
 
 
-def _two_or_five(value: float, _: object = None) -> str:
+def _round_down_step(value: float, _: object = None) -> str:
     """Labels between the powers of ten."""
     first = round(value / 10 ** np.floor(np.log10(value)), 6)
     return f"{value:g}" if first in (2, 5) else ""
 
 
-def _index_at(ranking: Ranking, threshold: float) -> int:
+def _find_index(ranking: Ranking, threshold: float) -> int:
     """Index of the smallest threshold of the ranking that is not below `threshold`."""
     return max(int((ranking.thresholds >= threshold).sum()) - 1, 0)
 
 
-def _rate(value: float) -> str:
+def _format_rate(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 or value == 0 else f"{value:.1e}"

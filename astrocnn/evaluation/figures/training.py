@@ -116,13 +116,13 @@ def plot_parallel_coordinates(
     rank[order] = np.arange(len(order))
 
     axis_by_name = {
-        _short(name, values): _axis(
+        _shorten_name(name, values): _build_axis(
             [given[int(row)] for row in rows], rank, name in log, (limits or {}).get(name)
         )
         for name, given in values.items()
     }
     spans = score.min() > 0 and score.max() > _LOG_ABOVE * score.min()
-    axis_by_name[objective_name.replace("_", " ")] = _numbers(score, spans)
+    axis_by_name[objective_name.replace("_", " ")] = _build_numeric_axis(score, spans)
 
     width = max(COLUMN, 1.05 * len(axis_by_name) + 0.6)
     figure = Figure(figsize=(width, COLUMN * 0.9), layout="constrained")
@@ -132,7 +132,7 @@ def plot_parallel_coordinates(
         best = k == order[0] and not broken[k]
         fraction = 1 - rank[k] / max(len(order) - 1, 1)
         axes.plot(
-            *_curve(points[:, k]),
+            *_interpolate_line(points[:, k]),
             color=COLORS[1] if best else _RANKS(fraction),
             lw=2.2 if best else 1.0,
             ls=(0, (3, 2)) if broken[k] else "-",
@@ -168,7 +168,7 @@ def _plot_axis(axes: Axes, x: float, name: str, axis: _Axis, *, right: bool) -> 
         )
 
 
-def _short(name: str, names: Mapping[str, Any]) -> str:
+def _shorten_name(name: str, names: Mapping[str, Any]) -> str:
     """Last part of a dotted path, or all of it where two would coincide; on two lines."""
     last = name.rpartition(".")[2]
     if sum(other.rpartition(".")[2] == last for other in names) > 1:
@@ -176,23 +176,23 @@ def _short(name: str, names: Mapping[str, Any]) -> str:
     return "\n".join(last.replace("_", " ").replace(".", " ").rsplit(" ", 1))
 
 
-def _axis(
-    given: Sequence[Any], rank: NDArray[np.intp], log: bool, limits: tuple[float, float] | None
+def _build_axis(
+    values: Sequence[Any], rank: NDArray[np.intp], log: bool, limits: tuple[float, float] | None
 ) -> _Axis:
-    numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in given)
-    if numbers and (limits or len(set(given)) > 5):
-        return _numbers(np.asarray(given, float), log, limits)
-    return _choices(given, rank)
+    numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+    if numbers and (limits or len(set(values)) > 5):
+        return _build_numeric_axis(np.asarray(values, float), log, limits)
+    return _build_choice_axis(values, rank)
 
 
-def _numbers(
+def _build_numeric_axis(
     value: NDArray[np.float64], log: bool, limits: tuple[float, float] | None = None
 ) -> _Axis:
     low, high = limits or (float(value.min()), float(value.max()))
     if low == high:
         return _Axis(np.full(len(value), 0.5), [(0.5, f"{low:.4g}")])
     if log:
-        marks = _log_marks(low, high)
+        marks = _compute_log_ticks(low, high)
         scaled, ends = np.log(value), (math.log(low), math.log(high))
         places = [math.log(m) for m in marks]
     else:
@@ -201,12 +201,13 @@ def _numbers(
         scaled, ends, places = value, (low, high), marks
     at = (scaled - ends[0]) / (ends[1] - ends[0])
     ticks = [
-        ((p - ends[0]) / (ends[1] - ends[0]), _label(m)) for p, m in zip(places, marks, strict=True)
+        ((p - ends[0]) / (ends[1] - ends[0]), _format_tick(m))
+        for p, m in zip(places, marks, strict=True)
     ]
     return _Axis(at, ticks)
 
 
-def _log_marks(low: float, high: float) -> list[float]:
+def _compute_log_ticks(low: float, high: float) -> list[float]:
     """Round numbers between two ends, fewer per decade where there are many decades."""
     decades = math.log10(high / low)
     steps = (1,) if decades > 2 else (1, 3) if decades > 1.2 else (1, 2, 5)
@@ -216,7 +217,7 @@ def _log_marks(low: float, high: float) -> list[float]:
     return marks if len(marks) > 1 else [low, high]
 
 
-def _label(value: float) -> str:
+def _format_tick(value: float) -> str:
     if value and not 1e-3 <= abs(value) < 1e5:
         mantissa, _, power = f"{value:.2g}".partition("e")
         if power:
@@ -225,30 +226,30 @@ def _label(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _choices(given: Sequence[Any], rank: NDArray[np.intp]) -> _Axis:
-    labels = [v if isinstance(v, str) else json.dumps(v) for v in given]
+def _build_choice_axis(values: Sequence[Any], rank: NDArray[np.intp]) -> _Axis:
+    labels = [v if isinstance(v, str) else json.dumps(v) for v in values]
     try:
-        known = [v if isinstance(v, str) else json.dumps(v) for v in sorted(set(given))]
+        choices = [v if isinstance(v, str) else json.dumps(v) for v in sorted(set(values))]
     except TypeError:  # of mixed types, or not hashable
-        known = sorted(set(labels))
-    place = {v: (i + 0.5) / len(known) for i, v in enumerate(known)}
+        choices = sorted(set(labels))
+    place = {v: (i + 0.5) / len(choices) for i, v in enumerate(choices)}
     at = np.array([place[v] for v in labels])
     for height in set(at.tolist()):
         # The best runs of a choice are lowest, as on the axis of a loss.
         group = np.flatnonzero(at == height)
         group = group[np.argsort(rank[group])]
         at[group] += (
-            min(_SPREAD, 0.6 / len(known))
+            min(_SPREAD, 0.6 / len(choices))
             * (np.arange(len(group)) - (len(group) - 1) / 2)
             / max(len(group) - 1, 4)
         )
-    return _Axis(at, [(place[v], v) for v in known])
+    return _Axis(at, [(place[v], v) for v in choices])
 
 
-def _curve(y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _interpolate_line(y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Horizontal at each point, so that lines can be followed across an axis."""
     t = np.linspace(0, 1, 24, endpoint=False)
     ease = t * t * (3 - 2 * t)
     x = (np.arange(len(y) - 1)[:, None] + t).ravel()
-    through = (y[:-1, None] + np.diff(y)[:, None] * ease).ravel()
-    return np.r_[x, len(y) - 1], np.r_[through, y[-1]]
+    heights = (y[:-1, None] + np.diff(y)[:, None] * ease).ravel()
+    return np.r_[x, len(y) - 1], np.r_[heights, y[-1]]

@@ -199,14 +199,16 @@ class TargetEvaluation(ABC):
         seed : int
             Seed of the bootstrap.
         """
-        found = metrics.bootstrap(self.statistics(), len(self), n_resamples=n_resamples, seed=seed)
+        results = metrics.bootstrap(
+            self.statistics(), len(self), n_resamples=n_resamples, seed=seed
+        )
         if n_resamples:
             # The bootstrap gives an event that never happened no uncertainty; Wilson's does.
             for name, trials in self.get_binomial_trials().items():
-                score = found[name]
+                score = results[name]
                 if np.isfinite(score.value):
                     low, high = metrics.wilson(score.value * trials, trials, score.level)
-                    found[name] = replace(score, low=float(low), high=float(high))
+                    results[name] = replace(score, low=float(low), high=float(high))
         notes = self.get_score_notes()
         return [
             replace(
@@ -216,7 +218,7 @@ class TargetEvaluation(ABC):
                 reason=self.reason,
                 note=join_notes(notes.get(score.name, ""), score.note),
             )
-            for score in [*found.values(), *self.extra_scores()]
+            for score in [*results.values(), *self.extra_scores()]
         ]
 
     # Report
@@ -271,8 +273,8 @@ class TargetEvaluation(ABC):
             if np.isfinite(column).any():
                 columns[name] = column
         specs = {**self.get_figure_specs(), **self.get_column_specs(columns)}
-        made = ((name, spec, spec.plot(self)) for name, spec in specs.items())
-        return {name: (spec, figure) for name, spec, figure in made if figure is not None}
+        plotted = ((name, spec, spec.plot(self)) for name, spec in specs.items())
+        return {name: (spec, figure) for name, spec, figure in plotted if figure is not None}
 
     def figures(self, by: Mapping[str, ArrayLike] | None = None) -> dict[str, Figure]:
         """All figures of the target by name; see `plot_figures`."""

@@ -108,8 +108,8 @@ class ClassEvaluation(TargetEvaluation):
     def rankings(self) -> dict[str, Ranking]:
         """Ranking by the probability of each class; of two classes, of the second alone."""
         # Of two classes the curves of both are mirror images of one another.
-        shown = range(len(self.classes)) if len(self.classes) > 2 else (1,)
-        return {self.classes[k]: Ranking(self.label == k, self.mean[:, k]) for k in shown}
+        indices = range(len(self.classes)) if len(self.classes) > 2 else (1,)
+        return {self.classes[k]: Ranking(self.label == k, self.mean[:, k]) for k in indices}
 
     # Scores
 
@@ -261,11 +261,11 @@ class ClassEvaluation(TargetEvaluation):
         """Column and probability of yes; objects that are yes and no apart where they suffice."""
         panels = {}
         for name, x in columns.items():
-            shown = np.isfinite(x) & ((x > 0) | (not log))
+            finite = np.isfinite(x) & ((x > 0) | (not log))
             rows_by_answer = {
                 answer: rows
                 for k, answer in ((1, "yes"), (0, "no"))
-                if (rows := shown & (self.label == k)).sum() >= _MIN_OBJECTS_PER_PANEL
+                if (rows := finite & (self.label == k)).sum() >= _MIN_OBJECTS_PER_PANEL
             }
             for answer, rows in rows_by_answer.items():
                 title = f"{name}, {answer}" if len(rows_by_answer) > 1 else name
@@ -352,13 +352,13 @@ class ClassEvaluation(TargetEvaluation):
             return []
         # An object without an answer to one question would count with fewer terms than others.
         weight = np.min([e.weight for e in questions], axis=0)
-        found = [cls(e.target, e.encoded, weight, e.samples) for e in questions]
-        rows = found[0].rows
-        for e in found[1:]:
+        complete = [cls(e.target, e.encoded, weight, e.samples) for e in questions]
+        rows = complete[0].rows
+        for e in complete[1:]:
             rows = np.intersect1d(rows, e.rows)
-        keep = [np.searchsorted(e.rows, rows) for e in found]
-        predicted = np.stack([e.mean[k, 1] for e, k in zip(found, keep, strict=True)], axis=1)
-        truth = np.stack([e.truth[k, 1] for e, k in zip(found, keep, strict=True)], axis=1)
+        keep = [np.searchsorted(e.rows, rows) for e in complete]
+        predicted = np.stack([e.mean[k, 1] for e, k in zip(complete, keep, strict=True)], axis=1)
+        truth = np.stack([e.truth[k, 1] for e, k in zip(complete, keep, strict=True)], axis=1)
         statistics = {"questions_rmse": lambda w: metrics.rmse(predicted, truth, w)}
         score = metrics.bootstrap(statistics, len(rows), n_resamples=n_resamples, seed=seed)
         excluded = len(weight) - len(rows)
@@ -387,8 +387,8 @@ class ClassEvaluation(TargetEvaluation):
         }
         if len(questions) < 2 or not rankings:
             return {}
-        made = ((name, spec, spec.plot(rankings)) for name, spec in _JOINT_FIGURES.items())
-        return {name: (spec, figure) for name, spec, figure in made if figure is not None}
+        plotted = ((name, spec, spec.plot(rankings)) for name, spec in _JOINT_FIGURES.items())
+        return {name: (spec, figure) for name, spec, figure in plotted if figure is not None}
 
 
 def _take(statistic: Statistic, k: int) -> Statistic:

@@ -106,7 +106,7 @@ class DensityEvaluation(TargetEvaluation):
         self.stacked: Array = np.zeros((len(self.samples), n_bins))
         self.columns: dict[str, Array] = {c.name: np.empty(n) for c in family.columns()}
         # A few objects at a time: all draws of all bins would not fit into memory.
-        for part in _chunks(n, len(self.samples) * len(edges)):
+        for part in _split_chunks(n, len(self.samples) * len(edges)):
             chosen = self.samples[:, self.rows[part]]
             draws = family.masses(chosen)
             masses[part] = draws.mean(axis=0)
@@ -240,7 +240,7 @@ class DensityEvaluation(TargetEvaluation):
     def get_sections(cls, target: Target) -> dict[str, tuple[str, ...]]:
         """Chapters of the report with their paragraphs."""
         return {
-            _section(target): (),
+            _get_section(target): (),
             "Uncertainty": (
                 "The density of an object is the mean over the draws. A flat PIT histogram alone "
                 "proves little: the prior, which assigns the same density to every object, has "
@@ -279,7 +279,7 @@ class DensityEvaluation(TargetEvaluation):
 
     def get_figure_specs(self) -> Mapping[str, FigureSpec]:
         """Figures by name, in the order of the report."""
-        section = _section(self.target)
+        section = _get_section(self.target)
         if self.is_relative:
             predicted, true, symbol = "photometric redshift", "true redshift", "dz"
             lines = (
@@ -323,7 +323,7 @@ class DensityEvaluation(TargetEvaluation):
         """Bias and scatter along a column."""
         symbol = "dz" if self.is_relative else "the error"
         return FigureSpec(
-            _section(self.target),
+            _get_section(self.target),
             f"Bias and scatter of {symbol} in bins of {name} with equal numbers of objects.",
             lambda e: e.plot_errors(column, name),
         )
@@ -404,11 +404,11 @@ def _is_relative(target: Target) -> bool:
     return isinstance(target.family, QuantityFamily) and target.family.relative_errors
 
 
-def _section(target: Target) -> str:
+def _get_section(target: Target) -> str:
     return "Redshifts" if _is_relative(target) else "Values"
 
 
-def _chunks(n: int, size: int) -> Iterator[slice]:
+def _split_chunks(n: int, size: int) -> Iterator[slice]:
     step = max(1, _ELEMENTS_AT_ONCE // size)
     return (slice(start, start + step) for start in range(0, n, step))
 
@@ -438,18 +438,18 @@ def _plot_against_truth(e: DensityEvaluation) -> Figure:
 
 def _plot_examples(e: DensityEvaluation) -> Figure:
     scored = set(e.rows.tolist())
-    shown = [
+    examples = [
         (kind, stamp.row)
         for kind, stamps in e.stamps(_EXAMPLES).items()
         for stamp in stamps
         if stamp.row in scored
     ]
-    rows = np.array([row for _, row in shown], np.intp)
+    rows = np.array([row for _, row in examples], np.intp)
     return figures.plot_densities(
         e.family.masses(e.samples[:, rows]),
         e.densities.edges,
         e.truth[np.searchsorted(e.rows, rows)],
-        labels=[kind for kind, _ in shown],
+        labels=[kind for kind, _ in examples],
         xlabel=e.symbol,
     )
 

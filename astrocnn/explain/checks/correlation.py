@@ -28,19 +28,19 @@ def validate_maps(maps: Any, shape: tuple[int, ...] | None = None) -> NDArray[np
     InputsError
         If they have another shape, or a value is not finite.
     """
-    found = np.asarray(maps, np.float64)
-    same = shape is None or found.shape[:3] == tuple(shape)
-    if found.ndim not in (3, 4) or not found.size or not same:
+    values = np.asarray(maps, np.float64)
+    same = shape is None or values.shape[:3] == tuple(shape)
+    if values.ndim not in (3, 4) or not values.size or not same:
         n, height, width = ("n", "height", "width") if shape is None else shape
         raise InputsError(
             "The maps do not lie on the pixels of the images.",
-            received=f"shape {found.shape}",
+            received=f"shape {values.shape}",
             allowed=f"({n}, {height}, {width}) or ({n}, {height}, {width}, n_channels)",
             hint="take a method whose result lies on the pixels",
         )
-    if not np.isfinite(found).all():
+    if not np.isfinite(values).all():
         raise InputsError("The maps have values that are not finite.")
-    return found
+    return values
 
 
 def sum_bands(maps: NDArray[np.float64], *, signed: bool = False) -> NDArray[np.float64]:
@@ -63,8 +63,8 @@ def pearson(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     a, b = (x / np.maximum(np.abs(x).max(axis=1, keepdims=True), 1e-300) for x in (a, b))
     a, b = (x - x.mean(axis=1, keepdims=True) for x in (a, b))
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = (a * b).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
-    return np.where(flat, np.nan, np.clip(found, -1.0, 1.0))
+        correlation = (a * b).sum(axis=1) / np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    return np.where(flat, np.nan, np.clip(correlation, -1.0, 1.0))
 
 
 def spearman(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:

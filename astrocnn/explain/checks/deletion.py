@@ -125,18 +125,18 @@ def deletion(
     rng = np.random.default_rng(seed)
     orders = np.stack([rng.permutation(n_pixels) for _ in range(draws)]).astype(np.int32)
     importance = sum_bands(validate_maps(maps, (n, height, width)), signed=order == "signed")
-    arrays["rank"] = _ranks(importance.reshape(n, -1), rng).reshape(n, height, width)
+    arrays["rank"] = _compute_ranks(importance.reshape(n, -1), rng).reshape(n, height, width)
     arrays["fill"] = fill_pixels(arrays["image"], fill, seed)
     random = orders.reshape(draws, height, width)
     fraction = np.linspace(0, 1, steps + 1)
     counts = (fraction * n_pixels).round().astype(np.int32)
 
-    def hidden(x: dict[str, Any], state: Any) -> Any:
+    def hide(x: dict[str, Any], state: Any) -> Any:
         at_random = ops.take(random, ops.maximum(state[:, 0] - 1, 0), axis=0)
         rank = ops.where(state[:, 0, None, None] == 0, x["rank"], at_random)
         first, last = state[:, 1, None, None], state[:, 2, None, None]
-        away = ops.logical_and(rank >= first, rank < last)
-        return ops.where(away[..., None], x["fill"], x["image"])
+        is_hidden = ops.logical_and(rank >= first, rank < last)
+        return ops.where(is_hidden[..., None], x["fill"], x["image"])
 
     inner = counts[1:-1]
     # Which order, and the ranks from and up to which pixels are hidden; ends are common to all.
@@ -144,7 +144,7 @@ def deletion(
     states += [(0, 0, k) for k in inner] + [(0, k, n_pixels) for k in inner]
     states += [(draw + 1, 0, k) for draw in range(draws) for k in inner]
     scores = scores_of_variations(
-        build_scorer(model, target), hidden, arrays, np.array(states, np.int32), batch_size
+        build_scorer(model, target), hide, arrays, np.array(states, np.int32), batch_size
     ).astype(np.float64)
     ends = np.repeat(scores[:, None, :2], draws + 2, axis=1)
     ends[:, 1] = scores[:, 1::-1]  # insertion begins with the empty image
@@ -164,7 +164,7 @@ def deletion(
     )
 
 
-def _ranks(importance: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int32]:
+def _compute_ranks(importance: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int32]:
     """Rank of each pixel, 0 for the most important one, of shape (n, n_pixels)."""
     tie_breaker = rng.permutation(importance.shape[1])
     order = np.stack([np.lexsort((tie_breaker, -row)) for row in importance])

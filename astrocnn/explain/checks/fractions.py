@@ -51,18 +51,18 @@ def band_fractions(maps: Any) -> NDArray[np.float64]:
     >>> band_fractions(maps)
     array([[0.75, 0.25]])
     """
-    found = validate_maps(maps)
-    if found.ndim == 3:
+    values = validate_maps(maps)
+    if values.ndim == 3:
         raise InputsError(
             "These maps do not tell bands apart.",
-            received=f"shape {found.shape}",
+            received=f"shape {values.shape}",
             allowed="(n, height, width, n_channels)",
             hint="saliency, smooth_grad and integrated_gradients do",
         )
-    total = np.abs(found).sum(axis=(1, 2))
-    whole = total.sum(axis=1, keepdims=True)
+    total = np.abs(values).sum(axis=(1, 2))
+    norm = total.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):
-        return np.where(whole > 0, total / whole, np.nan)
+        return np.where(norm > 0, total / norm, np.nan)
 
 
 class Pointing(NamedTuple):
@@ -96,7 +96,7 @@ class Pointing(NamedTuple):
         """
         used = np.isfinite(self.inside)
         inside, expected, hit = (values[used] for values in self)
-        found = metrics.bootstrap(
+        scores = metrics.bootstrap(
             {
                 "inside": lambda w: metrics.average(inside, w),
                 "expected": lambda w: metrics.average(expected, w),
@@ -107,9 +107,11 @@ class Pointing(NamedTuple):
             n_resamples=n_resamples,
             seed=seed,
         )
-        left = int((~used).sum())
-        reason = "no attribution or no mask" if left else ""
-        return {name: replace(s, n_excluded=left, reason=reason) for name, s in found.items()}
+        n_excluded = int((~used).sum())
+        reason = "no attribution or no mask" if n_excluded else ""
+        return {
+            name: replace(s, n_excluded=n_excluded, reason=reason) for name, s in scores.items()
+        }
 
 
 def pointing(maps: Any, masks: Any, *, margin: int = 0) -> Pointing:
@@ -144,21 +146,21 @@ def pointing(maps: Any, masks: Any, *, margin: int = 0) -> Pointing:
     >>> found.inside, found.expected, found.hit
     (array([0.75]), array([0.25]), array([1.]))
     """
-    found = sum_bands(validate_maps(maps))
+    attribution = sum_bands(validate_maps(maps))
     inside = np.asarray(masks) != 0
-    if inside.shape != found.shape:
+    if inside.shape != attribution.shape:
         raise InputsError(
             "There must be a mask for each map, on the same pixels.",
             received=f"shape {inside.shape}",
-            allowed=f"shape {found.shape}",
+            allowed=f"shape {attribution.shape}",
         )
     if margin < 0:
         raise ModelError("`margin` must be >= 0.", received=margin)
     if margin:
         inside = binary_dilation(inside, np.ones((1, 3, 3), bool), iterations=margin)
-    total, known = found.sum(axis=(1, 2)), inside.any(axis=(1, 2))
-    top = found == found.max(axis=(1, 2), keepdims=True)
+    total, has_cause = attribution.sum(axis=(1, 2)), inside.any(axis=(1, 2))
+    top = attribution == attribution.max(axis=(1, 2), keepdims=True)
     with np.errstate(invalid="ignore"):
-        fraction = np.where(inside, found, 0.0).sum(axis=(1, 2)) / total
+        fraction = np.where(inside, attribution, 0.0).sum(axis=(1, 2)) / total
     results = (fraction, inside.mean(axis=(1, 2)), (top & inside).sum((1, 2)) / top.sum((1, 2)))
-    return Pointing(*(np.where(known & (total > 0), values, np.nan) for values in results))
+    return Pointing(*(np.where(has_cause & (total > 0), values, np.nan) for values in results))

@@ -84,14 +84,14 @@ def randomization(
     """
     arrays = build_arrays(model, images, scalars, target)
     shape = arrays["image"].shape[:3]
-    steps = _stages(model, target)
+    steps = _list_stages(model, target)
     count = len(steps) if stages is None else stages
     validate_counts(stages=count)
     compared = np.unique(np.linspace(len(steps) - 1, 0, min(count, len(steps))).round())
 
     def explain(network: keras.Model) -> NDArray[np.float64]:
-        made = method(network, images, target, scalars=scalars, batch_size=batch_size)
-        return validate_maps(made, shape)
+        result = method(network, images, target, scalars=scalars, batch_size=batch_size)
+        return validate_maps(result, shape)
 
     try:
         randomized = keras.models.clone_model(model)
@@ -113,7 +113,7 @@ def randomization(
     return Randomization(tuple(names), np.stack(columns, axis=1))
 
 
-def _stages(model: keras.Model, target: ExplainTarget) -> list[list[str]]:
+def _list_stages(model: keras.Model, target: ExplainTarget) -> list[list[str]]:
     """Names of the layers of each stage, from the output, the one with the kernel last."""
     path = keras.Model(model.input, target.tensor(model)).layers
     steps: list[list[str]] = []
@@ -135,18 +135,18 @@ def _stages(model: keras.Model, target: ExplainTarget) -> list[list[str]]:
 
 def _randomize(layer: Any, rng: np.random.Generator) -> None:
     """Give a layer the weights it would have had before training, from other random numbers."""
-    new = type(layer).from_config(_reseeded(layer.get_config(), rng))
+    new = type(layer).from_config(_replace_seeds(layer.get_config(), rng))
     new.build_from_config(layer.get_build_config())
     layer.set_weights(new.get_weights())
 
 
-def _reseeded(config: Any, rng: np.random.Generator) -> Any:
+def _replace_seeds(config: Any, rng: np.random.Generator) -> Any:
     """A configuration with new seeds, those of initializers among them."""
     if isinstance(config, dict):
         return {
-            key: int(rng.integers(2**31)) if key == "seed" else _reseeded(value, rng)
+            key: int(rng.integers(2**31)) if key == "seed" else _replace_seeds(value, rng)
             for key, value in config.items()
         }
     if isinstance(config, (list, tuple)):
-        return type(config)(_reseeded(value, rng) for value in config)
+        return type(config)(_replace_seeds(value, rng) for value in config)
     return config

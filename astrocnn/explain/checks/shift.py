@@ -65,32 +65,32 @@ def shift(
     arrays = build_arrays(model, images, scalars, target)
     image = arrays["image"]
     n, height, width = image.shape[:3]
-    far = max((abs(by) for move in moves for by in move), default=0)
-    rim = max(far, min(height, width) // 8) if margin is None else margin
-    if not moves or not 0 < far <= rim or 2 * rim + 1 >= min(height, width):
+    largest = max((abs(by) for move in moves for by in move), default=0)
+    rim = max(largest, min(height, width) // 8) if margin is None else margin
+    if not moves or not 0 < largest <= rim or 2 * rim + 1 >= min(height, width):
         raise ModelError(
             "`moves` and `margin` leave no pixels to compare.",
             received=f"moves {tuple(moves)}, a rim of {rim} pixels",
             allowed="one move or more, a rim as wide as the moves, and pixels within it",
         )
-    kept = (slice(None), slice(rim, height - rim), slice(rim, width - rim))
+    inner = (slice(None), slice(rim, height - rim), slice(rim, width - rim))
 
     def explain(x: NDArray[np.float32]) -> NDArray[np.float64]:
-        made = method(model, x, target, scalars=scalars, batch_size=batch_size)
-        return validate_maps(made, image.shape[:3])
+        result = method(model, x, target, scalars=scalars, batch_size=batch_size)
+        return validate_maps(result, image.shape[:3])
 
-    still = explain(image) if maps is None else validate_maps(maps, image.shape[:3])
+    reference = explain(image) if maps is None else validate_maps(maps, image.shape[:3])
     columns = [
         pearson(
-            _moved(still, move)[kept].reshape(n, -1),
-            explain(_moved(image, move))[kept].reshape(n, -1),
+            _translate(reference, move)[inner].reshape(n, -1),
+            explain(_translate(image, move))[inner].reshape(n, -1),
         )
         for move in moves
     ]
     return np.stack(columns, axis=1)
 
 
-def _moved(a: NDArray[Any], by: tuple[int, int]) -> NDArray[Any]:
+def _translate(a: NDArray[Any], by: tuple[int, int]) -> NDArray[Any]:
     """An array of shape (n, height, width, ...) moved along y and x, its border repeated."""
     rows, columns = (
         np.clip(np.arange(length) - step, 0, length - 1)

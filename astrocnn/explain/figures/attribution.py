@@ -77,7 +77,7 @@ def plot_attribution(
         If the shapes do not belong together, or there is no such method or scale.
     """
     images = _validate_images(images, band_names)
-    sums = {name: _summed(name, values, images) for name, values in maps.items()}
+    sums = {name: _sum_maps(name, values, images) for name, values in maps.items()}
     contour = next(iter(sums), "") if contour is None else contour
     require(
         len(labels) == len(images) and contour in sums and scale in ("object", "method"),
@@ -105,11 +105,11 @@ def plot_attribution(
             plot_outline(cell, *light, colors=_ISOPHOTES[signed], linewidths=0.5)
             if scale == "object":
                 sign = "\u00b1" if signed else ""
-                known = np.nan_to_num(values[i]).any()
-                text = f"{sign}{short(top)}" if known else "0 everywhere"
+                nonzero = np.nan_to_num(values[i]).any()
+                text = f"{sign}{short(top)}" if nonzero else "0 everywhere"
                 cell.set_xlabel(text, fontsize=7, labelpad=1.5)
     for cell, title in zip(axes[0], ("image", f"outline: {contour}", *sums), strict=True):
-        cell.set_title(_two_lines(title, side), fontsize=8, pad=3)
+        cell.set_title(_wrap_title(title, side), fontsize=8, pad=3)
     for column, values in zip(axes.T[2:], sums.values(), strict=True):
         top, pad = (1.0, 0.18) if scale == "object" else (full_scale(values), 0.06)
         add_colorbar(column[-1], top, is_signed(values), below=True, pad=pad)
@@ -154,16 +154,16 @@ def plot_attribution_by_band(
         If the shapes do not belong together, or there is no map.
     """
     images = _validate_images(np.asarray(image)[None], band_names)
-    found = {name: np.asarray(values, np.float64) for name, values in maps.items()}
-    shapes = {name: values.shape for name, values in found.items()}
+    arrays = {name: np.asarray(values, np.float64) for name, values in maps.items()}
+    shapes = {name: values.shape for name, values in arrays.items()}
     names = list(band_names if channel_names is None else channel_names)
     require(
-        found and all(len(s) == 3 and s[-1] == len(names) for s in shapes.values()),
+        arrays and all(len(s) == 3 and s[-1] == len(names) for s in shapes.values()),
         "`plot_attribution_by_band` needs maps with one name for each of their bands.",
         shapes,
         f"(height, width, {len(names)})",
     )
-    columns, rows = len(names), len(found) + 1
+    columns, rows = len(names), len(arrays) + 1
     side = min(1.35, 6.2 / columns)
     size = side * columns + 0.9, side * rows + 0.25 + 0.2 * len(title.splitlines())
     figure, axes = image_grid(rows, columns, size)
@@ -176,12 +176,12 @@ def plot_attribution_by_band(
             bare(cell)
             cell.set_box_aspect(1)
             cell.spines[:].set_visible(False)
-    for row, (name, values) in zip(axes[1:], found.items(), strict=True):
+    for row, (name, values) in zip(axes[1:], arrays.items(), strict=True):
         top, signed = full_scale(values), is_signed(values)
         for j, cell in enumerate(row):
             plot_map(cell, values[..., j], top, signed, images.shape[1:3])
             plot_outline(cell, *light, colors=_ISOPHOTES[signed], linewidths=0.5)
-        row[0].set_ylabel(_two_lines(name, side), fontsize=8)
+        row[0].set_ylabel(_wrap_title(name, side), fontsize=8)
         add_colorbar(row[-1], top, signed)
     axes[0, 0].set_ylabel("image", fontsize=8)
     if pixel_scale and names[0] in band_names:
@@ -201,7 +201,7 @@ def _validate_images(images: Any, band_names: Sequence[str]) -> NDArray[np.float
     return images
 
 
-def _summed(name: str, values: Any, images: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sum_maps(name: str, values: Any, images: NDArray[np.float64]) -> NDArray[np.float64]:
     values = np.asarray(values, np.float64)
     n = len(images)
     require(
@@ -213,7 +213,7 @@ def _summed(name: str, values: Any, images: NDArray[np.float64]) -> NDArray[np.f
     return sum_bands(values) if values.ndim == 4 else values
 
 
-def _two_lines(text: str, side: float) -> str:
+def _wrap_title(text: str, side: float) -> str:
     """A title in two lines where one would be wider than its image."""
     if len(text) < 14 * side or " " not in text:
         return text

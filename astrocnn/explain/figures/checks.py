@@ -39,20 +39,20 @@ def plot_deletion_insertion(
     PredictionError
         If there is no curve.
     """
-    _validate_some(curves)
+    _validate_not_empty(curves)
     figure = Figure(figsize=(COLUMN * 2.05, COLUMN * 0.92), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     verbs = {"deletion": "removed", "insertion": "brought back"}
     for axes, (kind, done) in zip(panels, verbs.items(), strict=True):
         first = next(iter(curves.values()))
         x = 100 * np.asarray(first.fraction, float)
-        random = _mean([getattr(c, f"random_{kind}") for c in curves.values()])
+        random = _compute_mean([getattr(c, f"random_{kind}") for c in curves.values()])
         axes.plot(x, random, "--", color=_RANDOM, lw=1.3, label="random order", zorder=1.5)
         squares = [getattr(c, f"random_{kind}_std") ** 2 for c in curves.values()]
-        spread = np.sqrt(_mean(squares))
+        spread = np.sqrt(_compute_mean(squares))
         axes.fill_between(x, random - spread, random + spread, color="0.82", lw=0, zorder=1)
-        for i, (name, found) in enumerate(curves.items()):
-            y = _mean([getattr(found, kind)])
+        for i, (name, curve) in enumerate(curves.items()):
+            y = _compute_mean([getattr(curve, kind)])
             style = {"color": COLORS[i % len(COLORS)], "marker": _MARKERS[i % len(_MARKERS)]}
             axes.plot(x, y, ms=3.2, markevery=max(1, len(x) // 10), label=name, **style)
         axes.set(xlabel=f"{done}, most important first [%]", xlim=(0, 100))
@@ -81,21 +81,21 @@ def plot_randomization(stages: Sequence[str], correlations: Mapping[str, Any]) -
     PredictionError
         If there is no method, or not a correlation for each stage.
     """
-    _validate_some(correlations)
-    found = {name: np.asarray(c, float) for name, c in correlations.items()}
+    _validate_not_empty(correlations)
+    arrays = {name: np.asarray(c, float) for name, c in correlations.items()}
     require(
-        all(c.ndim == 2 and c.shape[1] == len(stages) for c in found.values()),
+        all(c.ndim == 2 and c.shape[1] == len(stages) for c in arrays.values()),
         "There must be one correlation for each object and stage.",
-        {name: c.shape for name, c in found.items()},
+        {name: c.shape for name, c in arrays.items()},
         f"(n, {len(stages)})",
     )
     width = min(2.05 * COLUMN, max(COLUMN * 1.1, 0.42 * len(stages) + 0.9))
     figure, axes = new_figure(width, COLUMN * 0.95)
     x = np.arange(len(stages) + 1)
     axes.axhline(0, color="0.5", ls=":", lw=0.9)
-    for i, (name, values) in enumerate(found.items()):
-        middle, low, high = _quantiles(np.c_[np.ones(len(values)), values])
-        shift = 0.07 * (i - (len(found) - 1) / 2)
+    for i, (name, values) in enumerate(arrays.items()):
+        middle, low, high = _compute_quantiles(np.c_[np.ones(len(values)), values])
+        shift = 0.07 * (i - (len(arrays) - 1) / 2)
         axes.errorbar(
             x + shift,
             middle,
@@ -143,17 +143,17 @@ def plot_band_fractions(
     PredictionError
         If there is no method, or the shapes do not belong together.
     """
-    _validate_some(fractions)
-    found = {name: np.asarray(s, float) for name, s in fractions.items()}
-    n = len(next(iter(found.values())))
+    _validate_not_empty(fractions)
+    arrays = {name: np.asarray(s, float) for name, s in fractions.items()}
+    n = len(next(iter(arrays.values())))
     require(
-        n and all(s.shape == (n, len(band_names)) for s in found.values()),
+        n and all(s.shape == (n, len(band_names)) for s in arrays.values()),
         "There must be one fraction for each object and band.",
-        {name: s.shape for name, s in found.items()},
+        {name: s.shape for name, s in arrays.items()},
         f"(n, {len(band_names)})",
     )
     if along is None:
-        return _over_all(found, band_names)
+        return _plot_medians(arrays, band_names)
     label, values = along[0], np.asarray(along[1], float)
     require(
         values.shape == (n,),
@@ -161,17 +161,17 @@ def plot_band_fractions(
         values.shape,
         (n,),
     )
-    return _along(found, band_names, label, values, n_bins)
+    return _plot_along(arrays, band_names, label, values, n_bins)
 
 
-def _over_all(found: Mapping[str, Any], band_names: Sequence[str]) -> Figure:
-    width = min(2.05 * COLUMN, max(COLUMN, 0.16 * len(band_names) * (len(found) + 1) + 1.0))
+def _plot_medians(fractions: Mapping[str, Any], band_names: Sequence[str]) -> Figure:
+    width = min(2.05 * COLUMN, max(COLUMN, 0.16 * len(band_names) * (len(fractions) + 1) + 1.0))
     figure, axes = new_figure(width, COLUMN * 0.8)
-    each = 0.8 / len(found)
+    each = 0.8 / len(fractions)
     x = np.arange(len(band_names))
-    for i, (name, values) in enumerate(found.items()):
-        middle, low, high = _quantiles(100 * values)
-        place = x + each * (i - (len(found) - 1) / 2)
+    for i, (name, values) in enumerate(fractions.items()):
+        middle, low, high = _compute_quantiles(100 * values)
+        place = x + each * (i - (len(fractions) - 1) / 2)
         color = COLORS[i % len(COLORS)]
         axes.bar(place, middle, 0.9 * each, color=color, alpha=0.75, lw=0, label=name)
         error = [middle - low, high - middle]
@@ -187,24 +187,24 @@ def _over_all(found: Mapping[str, Any], band_names: Sequence[str]) -> Figure:
     return figure
 
 
-def _along(
-    found: Mapping[str, Any], band_names: Sequence[str], label: str, values: Any, n_bins: int
+def _plot_along(
+    fractions: Mapping[str, Any], band_names: Sequence[str], label: str, values: Any, n_bins: int
 ) -> Figure:
-    columns = min(2, len(found))
-    rows = -(-len(found) // columns)
+    columns = min(2, len(fractions))
+    rows = -(-len(fractions) // columns)
     figure = Figure(
         figsize=(COLUMN * 1.03 * columns + 0.2, COLUMN * 0.8 * rows + 0.3), layout="constrained"
     )
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    known = np.isfinite(values)
-    count = int(np.clip(known.sum() // 8, 1, n_bins))
-    groups = np.array_split(np.argsort(values[known], kind="stable"), count)
+    finite = np.isfinite(values)
+    count = int(np.clip(finite.sum() // 8, 1, n_bins))
+    groups = np.array_split(np.argsort(values[finite], kind="stable"), count)
     # Bands in the order of the spectrum, from dark to bright.
     shades = colormaps["viridis"](np.linspace(0, 0.88, len(band_names)))
-    for axes, (name, shares) in zip(panels.flat, found.items(), strict=False):
-        _lines(axes, values[known], 100 * shares[known], groups, shades, band_names)
+    for axes, (name, attribution) in zip(panels.flat, fractions.items(), strict=False):
+        _plot_lines(axes, values[finite], 100 * attribution[finite], groups, shades, band_names)
         axes.set_title(name, fontsize=8.5)
-    for axes in panels.flat[len(found) :]:
+    for axes in panels.flat[len(fractions) :]:
         axes.set_visible(False)
     panels[0, 0].set_ylim(0, None)
     figure.supxlabel(label, fontsize=9.5)
@@ -216,39 +216,39 @@ def _along(
     return figure
 
 
-def _lines(
-    axes: Any, values: Any, shares: Any, groups: Any, shades: Any, band_names: Sequence[str]
+def _plot_lines(
+    axes: Any, values: Any, attribution: Any, groups: Any, shades: Any, band_names: Sequence[str]
 ) -> None:
     groups = [group for group in groups if len(group)]
     center = np.array([np.median(values[group]) for group in groups])
     for b, band in enumerate(band_names):
         if groups:
             middle, low, high = np.stack(
-                [_quantiles(shares[group, b : b + 1])[:, 0] for group in groups]
+                [_compute_quantiles(attribution[group, b : b + 1])[:, 0] for group in groups]
             ).T
             axes.fill_between(center, low, high, color=shades[b], alpha=0.13, lw=0)
             marker = _MARKERS[b % len(_MARKERS)]
             axes.plot(center, middle, marker=marker, ms=4, color=shades[b], label=band)
 
 
-def _quantiles(values: Any) -> Any:
+def _compute_quantiles(values: Any) -> Any:
     """Median, 16 % and 84 % over the first axis, of shape (3, k); NaN where nothing is known."""
     out = np.full((3, values.shape[1]), np.nan)
     for k in range(values.shape[1]):
-        known = values[np.isfinite(values[:, k]), k]
-        if known.size:
-            out[:, k] = np.quantile(known, [0.5, 0.16, 0.84])
+        finite = values[np.isfinite(values[:, k]), k]
+        if finite.size:
+            out[:, k] = np.quantile(finite, [0.5, 0.16, 0.84])
     return out
 
 
-def _mean(parts: Sequence[Any]) -> Any:
+def _compute_mean(parts: Sequence[Any]) -> Any:
     """Over objects and methods, of what is known."""
     values = np.concatenate([np.asarray(part, float) for part in parts])
-    known = np.isfinite(values)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    count = known.sum(axis=0)
+    finite = np.isfinite(values)
+    total = np.where(finite, values, 0.0).sum(axis=0)
+    count = finite.sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _validate_some(found: Mapping[str, Any]) -> None:
-    require(found, "There is no method to plot.", "none", "one entry for each method")
+def _validate_not_empty(arrays: Mapping[str, Any]) -> None:
+    require(arrays, "There is no method to plot.", "none", "one entry for each method")

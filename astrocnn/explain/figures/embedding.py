@@ -53,14 +53,14 @@ def plot_embedding(
         If there are no points, or not one color and image for each.
     """
     points = np.asarray(points, np.float64)
-    others = [np.asarray(x) for x in (colors, thumbnails) if x is not None]
-    known = np.isfinite(points).all(axis=-1) if points.ndim == 2 else np.zeros(0, bool)
+    extra = [np.asarray(x) for x in (colors, thumbnails) if x is not None]
+    finite = np.isfinite(points).all(axis=-1) if points.ndim == 2 else np.zeros(0, bool)
     require(
-        points.shape[1:] == (2,) and known.any() and all(len(x) == len(points) for x in others),
+        points.shape[1:] == (2,) and finite.any() and all(len(x) == len(points) for x in extra),
         "`plot_embedding` needs points in a plane, with one color and one image for each.",
-        f"points of shape {points.shape}, others of {[len(x) for x in others]}",
+        f"points of shape {points.shape}, others of {[len(x) for x in extra]}",
     )
-    points = points[known]
+    points = points[finite]
     columns = 1 if thumbnails is None else 2
     figure = Figure(figsize=(COLUMN * 1.03 * columns, COLUMN * 1.06), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)[0]
@@ -73,31 +73,31 @@ def plot_embedding(
         panel.set_box_aspect(1)
         if not any(names):
             bare(panel)
-    given = np.full(len(points), np.nan) if colors is None else np.asarray(colors)[known]
+    given = np.full(len(points), np.nan) if colors is None else np.asarray(colors)[finite]
     shades = _scatter(figure, axes[0], points, given, color_label)
     if thumbnails is not None:
-        pictures = np.asarray(thumbnails)[known]
-        _images(axes[1], points, pictures, shades, size)
+        pictures = np.asarray(thumbnails)[finite]
+        _plot_images(axes[1], points, pictures, shades, size)
         axes[1].set_ylabel("")
         axes[1].tick_params(labelleft=False)
     return figure
 
 
 def _scatter(
-    figure: Figure, axes: Axes, points: NDArray[np.float64], given: Any, label: str
+    figure: Figure, axes: Axes, points: NDArray[np.float64], colors: Any, label: str
 ) -> list[Any]:
     """Plot the points; the color of each."""
     dot = float(np.clip(900 / len(points), 3, 22))
-    if given.dtype.kind in "fiub":
-        values = np.ma.masked_invalid(given.astype(np.float64))
+    if colors.dtype.kind in "fiub":
+        values = np.ma.masked_invalid(colors.astype(np.float64))
         shades: list[Any] = [_UNKNOWN] * len(points)
-        lost = np.ma.getmaskarray(values)
-        _dots(axes, points[lost], s=dot, c=_UNKNOWN)
-        if not lost.all():
+        missing = np.ma.getmaskarray(values)
+        _plot_dots(axes, points[missing], s=dot, c=_UNKNOWN)
+        if not missing.all():
             ends = np.quantile(values.compressed(), [0.01, 0.99])
             ends = ends if ends[1] > ends[0] else np.add(ends, (-0.5, 0.5))
-            order = np.flatnonzero(~lost)
-            shown = _dots(
+            order = np.flatnonzero(~missing)
+            artist = _plot_dots(
                 axes,
                 points[order],
                 s=dot,
@@ -106,27 +106,29 @@ def _scatter(
                 vmin=ends[0],
                 vmax=ends[1],
             )
-            room = axes.inset_axes((0.0, 1.04, 1.0, 0.035))
-            figure.colorbar(shown, cax=room, orientation="horizontal", extend="both", label=label)
-            room.xaxis.set_ticks_position("top")
-            room.xaxis.set_label_position("top")
-            for row, color in zip(order, shown.to_rgba(values[order]), strict=True):
+            bar_axes = axes.inset_axes((0.0, 1.04, 1.0, 0.035))
+            figure.colorbar(
+                artist, cax=bar_axes, orientation="horizontal", extend="both", label=label
+            )
+            bar_axes.xaxis.set_ticks_position("top")
+            bar_axes.xaxis.set_label_position("top")
+            for row, color in zip(order, artist.to_rgba(values[order]), strict=True):
                 shades[row] = color
         return shades
-    text = given.astype(str)
-    found = [name for name in dict.fromkeys(sorted(text.tolist())) if name]
+    text = colors.astype(str)
+    categories = [name for name in dict.fromkeys(sorted(text.tolist())) if name]
     shades = [_UNKNOWN] * len(points)
-    _dots(axes, points[text == ""], s=dot, c=_UNKNOWN)
-    for i, name in enumerate(found):
+    _plot_dots(axes, points[text == ""], s=dot, c=_UNKNOWN)
+    for i, name in enumerate(categories):
         color, marker = COLORS[i % len(COLORS)], _MARKERS[(i + i // len(COLORS)) % len(_MARKERS)]
-        mine = text == name
-        _dots(axes, points[mine], s=dot, c=color, marker=marker, alpha=0.8, label=name)
-        for row in np.flatnonzero(mine):
+        members = text == name
+        _plot_dots(axes, points[members], s=dot, c=color, marker=marker, alpha=0.8, label=name)
+        for row in np.flatnonzero(members):
             shades[row] = color
-    if found:
+    if categories:
         figure.legend(
             loc="outside upper center",
-            ncols=min(len(found), 5),
+            ncols=min(len(categories), 5),
             title=label or None,
             handletextpad=0.1,
             columnspacing=1.2,
@@ -135,11 +137,11 @@ def _scatter(
     return shades
 
 
-def _dots(axes: Axes, points: NDArray[np.float64], **options: Any) -> Any:
+def _plot_dots(axes: Axes, points: NDArray[np.float64], **options: Any) -> Any:
     return axes.scatter(points[:, 0], points[:, 1], lw=0, rasterized=True, **options)
 
 
-def _images(
+def _plot_images(
     axes: Axes, points: NDArray[np.float64], images: Any, shades: Sequence[Any], size: float
 ) -> None:
     low = np.array([axes.get_xlim()[0], axes.get_ylim()[0]])
@@ -179,14 +181,14 @@ def place_thumbnails(
     chosen: list[int] = []
     # The largest of both differences to the nearest image placed so far.
     distance = np.full(len(points), np.inf)
-    following = int(np.argmin(np.abs(points - 0.5).max(axis=1)))
-    while distance[following] >= gap:
-        chosen.append(following)
-        apart = np.abs(corners - corners[following]).max(axis=1)
-        distance = np.minimum(distance, apart)
+    candidate = int(np.argmin(np.abs(points - 0.5).max(axis=1)))
+    while distance[candidate] >= gap:
+        chosen.append(candidate)
+        separation = np.abs(corners - corners[candidate]).max(axis=1)
+        distance = np.minimum(distance, separation)
         # The nearest that has room packs them closely.
         room = np.where(distance >= gap, distance, np.inf)
-        following = int(np.argmin(room))
-        if not np.isfinite(room[following]):
+        candidate = int(np.argmin(room))
+        if not np.isfinite(room[candidate]):
             break
     return np.array(chosen, np.intp), corners[chosen]

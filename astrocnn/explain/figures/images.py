@@ -56,10 +56,10 @@ def plot_class_images(
     ----------
     Simonyan, Vedaldi & Zisserman 2014, ICLR workshop (arXiv:1312.6034), figure 1.
     """
-    found = {name: np.asarray(image, np.float64) for name, image in images.items()}
-    shapes = {name: image.shape for name, image in found.items()}
+    arrays = {name: np.asarray(image, np.float64) for name, image in images.items()}
+    shapes = {name: image.shape for name, image in arrays.items()}
     require(
-        found and all(len(s) == 3 and s[-1] == len(band_names) for s in shapes.values()),
+        arrays and all(len(s) == 3 and s[-1] == len(band_names) for s in shapes.values()),
         "`plot_class_images` needs an image of each class, with one name for each band.",
         shapes,
         f"(height, width, {len(band_names)})",
@@ -67,9 +67,9 @@ def plot_class_images(
     colored = len(band_names) >= 3
     columns = len(band_names) + colored
     side = min(1.3, 6.1 / columns)
-    size = side * columns + 0.95, side * len(found) + 0.25 + 0.15 * bool(unit)
-    figure, axes = image_grid(len(found), columns, size)
-    for row, (name, image) in zip(axes, found.items(), strict=True):
+    size = side * columns + 0.95, side * len(arrays) + 0.25 + 0.15 * bool(unit)
+    figure, axes = image_grid(len(arrays), columns, size)
+    for row, (name, image) in zip(axes, arrays.items(), strict=True):
         top = full_scale(image)
         if colored:
             show(row[0], np.nan_to_num(signed_rgb(image, top)))
@@ -80,7 +80,7 @@ def plot_class_images(
     for cell, title in zip(axes[0], [*(["color"] * colored), *band_names], strict=True):
         cell.set_title(title, pad=3)
     if pixel_scale:
-        add_scale_bar(axes[0, 0], next(iter(found.values())).shape[1], pixel_scale)
+        add_scale_bar(axes[0, 0], next(iter(arrays.values())).shape[1], pixel_scale)
     if unit:
         figure.supxlabel(f"flux [{unit}]", fontsize=7.5)
     return figure

@@ -56,9 +56,9 @@ def plot_kernels(kernels: Any, *, band_names: Sequence[str], most: int = 64) -> 
     )
     count = kernels.shape[-1]
     norm = np.sqrt((kernels**2).sum(axis=(0, 1, 2)))
-    shown = np.sort(np.argsort(-norm, kind="stable")[:most])
-    top = full_scale(kernels[..., shown])
-    blocks = np.array_split(shown, -(-len(shown) // _KERNELS_IN_A_ROW))
+    selected = np.sort(np.argsort(-norm, kind="stable")[:most])
+    top = full_scale(kernels[..., selected])
+    blocks = np.array_split(selected, -(-len(selected) // _KERNELS_IN_A_ROW))
     columns = len(blocks[0])
     cell = min(0.42, 6.3 / columns, 8.0 / (len(blocks) * n_bands))
     size = max(cell * columns, 1.6) + 0.95, len(blocks) * (cell * n_bands + 0.24) + 0.3
@@ -70,16 +70,16 @@ def plot_kernels(kernels: Any, *, band_names: Sequence[str], most: int = 64) -> 
             row = [colored(kernels[:, :, b, f], top, True) for f in block]
             # A short last row keeps the width of the others.
             pictures += [*row, *[np.ones_like(row[0])] * (columns - len(block))]
-        whole, corners = tiles(pictures, columns, side=36, gap=5)
-        show(panel, whole, frame=False)
-        step = corners[1, 0] - corners[0, 0] if columns > 1 else whole.shape[1]
-        rise = corners[0, 1] - corners[columns, 1] if n_bands > 1 else whole.shape[0]
+        mosaic, corners = tiles(pictures, columns, side=36, gap=5)
+        show(panel, mosaic, frame=False)
+        step = corners[1, 0] - corners[0, 0] if columns > 1 else mosaic.shape[1]
+        rise = corners[0, 1] - corners[columns, 1] if n_bands > 1 else mosaic.shape[0]
         panel.set_xticks(corners[: len(block), 0] + step / 2, [str(f) for f in block])
         panel.set_yticks(corners[::columns, 1] - rise / 2, band_names)
         panel.tick_params(length=0, pad=2, labelsize=7.5, labelbottom=False, labeltop=True)
     wide = cell * columns
     add_colorbar(axes[0], top, True, pad=0.06 / wide, thick=0.09 / wide)
-    title = f"filter; {len(shown)} of {count} by norm" if len(shown) < count else "filter"
+    title = f"filter; {len(selected)} of {count} by norm" if len(selected) < count else "filter"
     axes[0].set_title(title, fontsize=8.5)
     return figure
 
@@ -117,27 +117,27 @@ def plot_feature_maps(
     )
     count = maps.shape[-1]
     spread = np.nan_to_num(maps).std(axis=(0, 1))
-    shown = np.sort(np.argsort(-spread, kind="stable")[:most])
+    selected = np.sort(np.argsort(-spread, kind="stable")[:most])
     signed = is_signed(maps)
-    tops = [full_scale(maps if shared_scale else maps[..., f]) for f in shown]
-    columns = min(8, len(shown))
-    rows = -(-len(shown) // columns)
+    tops = [full_scale(maps if shared_scale else maps[..., f]) for f in selected]
+    columns = min(8, len(selected))
+    rows = -(-len(selected) // columns)
     side = 0.66 if columns > 2 else 1.6
     size = side * columns + 2.2 + 0.4 * shared_scale, max(side * rows, 1.6) + 0.3
     figure = Figure(figsize=size, layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.6, side * columns))
     show(left, make_rgb(image[None])[0])
     left.set_title("image", fontsize=8.5, pad=3)
-    pictures = [colored(maps[..., f], top, signed) for f, top in zip(shown, tops, strict=True)]
-    whole, corners = tiles(pictures, columns, side=96, gap=4)
-    show(right, whole, frame=False)
+    pictures = [colored(maps[..., f], top, signed) for f, top in zip(selected, tops, strict=True)]
+    mosaic, corners = tiles(pictures, columns, side=96, gap=4)
+    show(right, mosaic, frame=False)
     left.set_anchor("N")
     right.set_anchor("N")
-    for (x, y), f, top in zip(corners, shown, tops, strict=True):
+    for (x, y), f, top in zip(corners, selected, tops, strict=True):
         text = str(f) if shared_scale else f"{f}: {short(top)}"
         box = {"boxstyle": "square,pad=0.15", "fc": (0, 0, 0, 0.6), "lw": 0}
         right.text(x + 3, y - 4, text, fontsize=7, va="top", color="white", bbox=box)
-    part = f"{len(shown)} of {count} maps" if len(shown) < count else f"{count} maps"
+    part = f"{len(selected)} of {count} maps" if len(selected) < count else f"{count} maps"
     pixels = f"{maps.shape[0]} \u00d7 {maps.shape[1]} pixels"
     right.set_title(f"{layer}: {part}, {pixels}", fontsize=8.5, pad=3)
     if shared_scale:
@@ -185,11 +185,11 @@ def plot_top_activations(
     """
     values = np.asarray(values, np.float64)
     counts = [len(row) for row in patches]
-    beside = [len(r) for r in (patches if reconstructions is None else reconstructions)]
+    n_reconstructions = [len(r) for r in (patches if reconstructions is None else reconstructions)]
     require(
-        counts and 0 not in counts and beside == counts and len(values) == len(counts),
+        counts and 0 not in counts and n_reconstructions == counts and len(values) == len(counts),
         "`plot_top_activations` needs patches, as many reconstructions, and values.",
-        f"{counts} patches, {beside} reconstructions, values of {len(values)} filters",
+        f"{counts} patches, {n_reconstructions} reconstructions, values of {len(values)} filters",
     )
     numbers = range(len(counts)) if channels is None else channels
     columns = min(_FILTERS_IN_A_ROW, len(counts))
@@ -203,31 +203,31 @@ def plot_top_activations(
     for i, row in enumerate(patches):
         parts = [shared_rgb(row)]
         if reconstructions is not None:
-            found = [np.asarray(r, np.float64) for r in reconstructions[i]]
-            top = full_scale(np.concatenate([r.ravel() for r in found]))
-            parts.append([signed_rgb(r, top) for r in found])
+            arrays = [np.asarray(r, np.float64) for r in reconstructions[i]]
+            top = full_scale(np.concatenate([r.ravel() for r in arrays]))
+            parts.append([signed_rgb(r, top) for r in arrays])
         # Places in inches: a layout engine would take seconds for what is a plain grid.
         left = wide * (i % columns) + 0.05
         bottom = size[1] - 0.22 - high * (i // columns + 1) + 0.02
         for j, pictures in enumerate(parts):
             place = left + j * (side + 0.04), bottom, side, side
             axes = figure.add_axes(np.divide(place, [*size, *size]).tolist())
-            across = int(np.ceil(counts[i] ** 0.5))
-            show(axes, tiles(_padded(pictures), across, side=72, gap=3)[0], frame=False)
-        known = values[i][np.isfinite(values[i])]
-        text = f"{short(known.max())} to {short(known.min())}" if known.size else "no activation"
+            n_columns = int(np.ceil(counts[i] ** 0.5))
+            show(axes, tiles(_pad_to_box(pictures), n_columns, side=72, gap=3)[0], frame=False)
+        finite = values[i][np.isfinite(values[i])]
+        text = f"{short(finite.max())} to {short(finite.min())}" if finite.size else "no activation"
         middle = (left + 0.5 * (wide - 0.1)) / size[0], (bottom + side + 0.03) / size[1]
         figure.text(*middle, f"filter {numbers[i]}: {text}", fontsize=8, ha="center")
     return figure
 
 
-def _padded(pictures: Sequence[Any]) -> list[Any]:
+def _pad_to_box(pictures: Sequence[Any]) -> list[Any]:
     """All of the size of the largest, padded with NaN, the outside of the image."""
     height, width = (max(p.shape[k] for p in pictures) for k in (0, 1))
-    out = []
+    results = []
     for picture in pictures:
         y, x = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
-        whole = np.full((height, width, 3), np.nan)
-        whole[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
-        out.append(whole)
-    return out
+        padded = np.full((height, width, 3), np.nan)
+        padded[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+        results.append(padded)
+    return results

@@ -100,9 +100,9 @@ def is_signed(values: Any) -> bool:
 def sum_bands(values: Any) -> NDArray[np.float64]:
     """Sum over the last axis of maps per band, NaN where all bands are."""
     values = np.asarray(values, np.float64)
-    known = np.isfinite(values)
-    total = np.where(known, values, 0.0).sum(axis=-1)
-    return np.where(known.any(axis=-1), total, np.nan)
+    finite = np.isfinite(values)
+    total = np.where(finite, values, 0.0).sum(axis=-1)
+    return np.where(finite.any(axis=-1), total, np.nan)
 
 
 def plot_map(
@@ -147,14 +147,14 @@ def add_colorbar(
         Normalize(-top if signed else 0.0, top), _SIGNED if signed else _POSITIVE
     )
     figure = beside.figure
-    drawn = figure.colorbar(shades, cax=axes, orientation="horizontal" if below else "vertical")
-    drawn.set_ticks([-top, 0, top] if signed else [0, top])
+    colorbar = figure.colorbar(shades, cax=axes, orientation="horizontal" if below else "vertical")
+    colorbar.set_ticks([-top, 0, top] if signed else [0, top])
     ends = [f"\u2212{short(top)}", "0", short(top)]
-    drawn.set_ticklabels(ends if signed else ends[1:], fontsize=7)
-    drawn.outline.set_linewidth(0.5)  # type: ignore[operator, union-attr]
+    colorbar.set_ticklabels(ends if signed else ends[1:], fontsize=7)
+    colorbar.outline.set_linewidth(0.5)  # type: ignore[operator, union-attr]
     axes.tick_params(length=2, width=0.5, pad=2)
-    words = axes.get_xticklabels() if below else axes.get_yticklabels()
-    for text, side in ((words[0], 0), (words[-1], 1)):
+    tick_labels = axes.get_xticklabels() if below else axes.get_yticklabels()
+    for text, side in ((tick_labels[0], 0), (tick_labels[-1], 1)):
         if below:
             text.set_horizontalalignment(("left", "right")[side])
         else:
@@ -169,10 +169,10 @@ def plot_outline(axes: Axes, values: Any, level: float | None, **options: Any) -
     values = np.asarray(values, np.float64)
     height, width = values.shape
     # One pixel of background around, so that lines close at the border.
-    around = np.pad(values, 1, constant_values=float(np.nanmin(values)))
+    padded = np.pad(values, 1, constant_values=float(np.nanmin(values)))
     if np.nanmin(values) < level < np.nanmax(values):
         x, y = np.arange(-1, width + 1), np.arange(-1, height + 1)
-        axes.contour(x, y, around, [level], **options)
+        axes.contour(x, y, padded, [level], **options)
         axes.set(xlim=(-0.5, width - 0.5), ylim=(-0.5, height - 0.5))
 
 
@@ -194,7 +194,7 @@ def compute_isophote(image: Any) -> tuple[NDArray[np.float64], float | None]:
     The image has the shape (height, width, n_bands); there is no level for one without noise.
     """
     image = np.asarray(image, np.float64)
-    known = np.isfinite(image)
+    finite = np.isfinite(image)
     height, width = image.shape[:2]
     # The border, an eighth of the image wide: what is in the middle is the object.
     rim = np.ones((height, width), bool)
@@ -202,16 +202,16 @@ def compute_isophote(image: Any) -> tuple[NDArray[np.float64], float | None]:
     rim[edge_y : height - edge_y, edge_x : width - edge_x] = False
     light, count = np.zeros((height, width)), 0
     for b in range(image.shape[-1]):
-        level, noise = _level_and_noise(image[..., b][known[..., b] & rim])
+        level, noise = _measure_level_and_noise(image[..., b][finite[..., b] & rim])
         if noise > 0:
-            light += np.where(known[..., b], image[..., b] - level, 0.0) / noise
+            light += np.where(finite[..., b], image[..., b] - level, 0.0) / noise
             count += 1
     light = gaussian_filter(light / max(count, 1), 1.0)
-    level, noise = _level_and_noise(light[rim])
+    level, noise = _measure_level_and_noise(light[rim])
     return light, level + 5 * noise if noise > 0 else None
 
 
-def _level_and_noise(values: NDArray[np.float64]) -> tuple[float, float]:
+def _measure_level_and_noise(values: NDArray[np.float64]) -> tuple[float, float]:
     if not values.size:
         return 0.0, 0.0
     level = float(np.median(values))
@@ -257,7 +257,7 @@ def tiles(
     k = max(1, -(-side // max(height, width)))
     step_y, step_x = k * height + gap, k * width + gap
     rows = -(-len(pictures) // columns)
-    whole = np.ones((rows * step_y - gap, columns * step_x - gap, 3))
+    mosaic = np.ones((rows * step_y - gap, columns * step_x - gap, 3))
     corners = np.empty((len(pictures), 2))
     y, x = np.indices((k * height, k * width))
     stripes = np.where((x + y) % max(6, side // 4) < max(2, side // 12), *_OUTSIDE[::-1])
@@ -266,9 +266,9 @@ def tiles(
         large = np.where(np.isfinite(large), large, stripes[..., None])
         row, column = divmod(i, columns)
         bottom, left = (rows - 1 - row) * step_y, column * step_x
-        whole[bottom : bottom + k * height, left : left + k * width] = large
+        mosaic[bottom : bottom + k * height, left : left + k * width] = large
         corners[i] = left - 0.5, bottom + k * height - 0.5
-    return whole, corners
+    return mosaic, corners
 
 
 def shared_rgb(

@@ -37,14 +37,14 @@ Array = NDArray[np.float64]
 
 def _validate(added: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Array]:
     """Attributions by method, one for each object and input."""
-    found = {name: np.asarray(values, np.float64) for name, values in added.items()}
+    arrays = {name: np.asarray(values, np.float64) for name, values in added.items()}
     require(
-        found and all(values.shape == shape for values in found.values()) and all(shape),
+        arrays and all(values.shape == shape for values in arrays.values()) and all(shape),
         "There must be a number for each object and input, of one method or more.",
-        {name: values.shape for name, values in found.items()},
+        {name: values.shape for name, values in arrays.items()},
         shape,
     )
-    return found
+    return arrays
 
 
 @styled
@@ -72,15 +72,15 @@ def plot_input_bars(
         If there is no method, or the shapes do not belong together.
     """
     names = np.asarray(names)
-    found = _validate(added, (len(labels), names.shape[-1]))
+    arrays = _validate(added, (len(labels), names.shape[-1]))
     n, count = names.shape
     high = (_ROW * count + 0.3) * n + 0.45 + 0.15 * bool(foot)
     figure = Figure(figsize=(_WIDE, high), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02, hspace=0.01)  # type: ignore[union-attr, call-arg]
-    panels = figure.subplots(n, len(found), squeeze=False, sharex="col", sharey="row")
+    panels = figure.subplots(n, len(arrays), squeeze=False, sharex="col", sharey="row")
     place = np.arange(count)
     for i, row in enumerate(panels):
-        for axes, values in zip(row, found.values(), strict=True):
+        for axes, values in zip(row, arrays.values(), strict=True):
             colors = np.where(values[i] < 0, NEGATIVE, POSITIVE)
             axes.barh(place, values[i], 0.72, color=colors, lw=0)
             axes.axvline(0, color="0.3", lw=0.6)
@@ -88,7 +88,7 @@ def plot_input_bars(
         row[0].set_yticks(place, names[i], fontsize=7)
         row[0].set_ylim(count - 0.4, -0.6)
         row[0].set_title(labels[i], fontsize=7.5, loc="left", pad=2.5)
-    for axes, method in zip(panels[-1], found, strict=True):
+    for axes, method in zip(panels[-1], arrays, strict=True):
         axes.set_xlabel(method, fontsize=8)
         axes.tick_params(axis="x", labelsize=7)
         axes.locator_params(axis="x", nbins=4)
@@ -122,8 +122,8 @@ def plot_input_summary(
         If the shapes do not belong together.
     """
     values = np.asarray(standardized, np.float64)
-    made = _validate({"": added}, (len(values), len(names)))[""]
-    mean = np.abs(made).mean(axis=0)
+    array = _validate({"": added}, (len(values), len(names)))[""]
+    mean = np.abs(array).mean(axis=0)
     order = np.argsort(-mean, kind="stable")
     place = np.arange(len(names))
     size = 2.05 * COLUMN, max(0.2 * len(names), 0.6) + 0.75
@@ -134,12 +134,12 @@ def plot_input_summary(
     left.set_yticks(place, [names[k] for k in order], fontsize=8.5)
     left.set_ylim(len(names) - 0.4, -0.6)
     right.axvline(0, color="0.5", lw=0.8)
-    apart = 0.28 * np.linspace(-1, 1, len(made))[np.random.default_rng(0).permutation(len(made))]
-    dot = float(np.clip(900 / len(made), 4, 26))
+    jitter = 0.28 * np.linspace(-1, 1, len(array))[np.random.default_rng(0).permutation(len(array))]
+    dot = float(np.clip(900 / len(array), 4, 26))
     color: dict[str, Any] = {"cmap": "viridis", "vmin": -_EXTREME, "vmax": _EXTREME}
     edge: dict[str, Any] = {"edgecolors": "0.3", "linewidths": 0.3}
     for y, k in zip(place, order, strict=True):
-        points = right.scatter(made[:, k], y + apart, s=dot, c=values[:, k], **color, **edge)
+        points = right.scatter(array[:, k], y + jitter, s=dot, c=values[:, k], **color, **edge)
     right.set_xlabel(f"added to the {output}")
     for axes in (left, right):
         axes.tick_params(axis="y", length=0)
@@ -185,7 +185,7 @@ def plot_spectra(
         If there is no method, or the shapes do not belong together.
     """
     values = np.asarray(values, np.float64)
-    found = _validate(added, values.shape)
+    arrays = _validate(added, values.shape)
     require(
         values.shape == (len(labels), len(names)),
         "There must be a label for each spectrum and a name for each of its values.",
@@ -200,16 +200,16 @@ def plot_spectra(
     panels = figure.subplots(2 * n, 1, sharex=True, squeeze=False, height_ratios=(1.15, 1) * n)
     for i in range(n):
         above, below = panels[2 * i : 2 * i + 2, 0]
-        _plot_colored_line(above, x, values[i], next(iter(found.values()))[i])
+        _plot_colored_line(above, x, values[i], next(iter(arrays.values()))[i])
         above.set_title(labels[i], fontsize=7.5, loc="left", pad=2.5)
         below.axhline(0, color="0.5", lw=0.6)
-        for color, (method, lines) in zip(COLORS, found.items(), strict=False):
-            top = _largest(lines[i])
+        for color, (method, lines) in zip(COLORS, arrays.items(), strict=False):
+            top = _get_largest(lines[i])
             label = f"{method} / {short(top)}"
             below.plot(x, lines[i] / top, color=color, lw=0.8, label=label, drawstyle="steps-mid")
         # Room for the legend below the lines.
         below.set(ylim=(-1.95, 1.2), yticks=(-1, 0, 1))
-        below.legend(loc="lower left", fontsize=7, ncols=len(found), borderaxespad=0.1)
+        below.legend(loc="lower left", fontsize=7, ncols=len(arrays), borderaxespad=0.1)
     panels[-1, 0].set(xlim=(x[0], x[-1]), xlabel=xlabel)
     for axes in panels[:, 0]:
         axes.tick_params(labelsize=7.5)
@@ -236,7 +236,7 @@ def plot_spectrum_summary(
         If there is no method, or the shapes do not belong together.
     """
     values = np.asarray(values, np.float64)
-    found = _validate(added, (len(values), len(names)))
+    arrays = _validate(added, (len(values), len(names)))
     x, xlabel = parse_names(names)
     figure = Figure(figsize=(_WIDE, 3.3), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
@@ -244,7 +244,7 @@ def plot_spectrum_summary(
     above.fill_between(x, low, high, color="0.82", lw=0)
     above.plot(x, middle, color="0.15", lw=0.9)
     above.set_ylabel(ylabel, fontsize=8)
-    for color, (method, lines) in zip(COLORS, found.items(), strict=False):
+    for color, (method, lines) in zip(COLORS, arrays.items(), strict=False):
         part = np.abs(lines) / np.maximum(np.abs(lines).sum(axis=1, keepdims=True), 1e-300)
         mean = 100 * part.mean(axis=0)
         below.plot(x, mean, color=color, lw=0.9, label=method, drawstyle="steps-mid")
@@ -280,13 +280,13 @@ def _plot_colored_line(axes: Any, x: Array, values: Array, added: Array) -> None
     margin = 0.06 * (high - low) or 1.0
     ends = low - margin, high + margin
     edges = np.r_[x[0], 0.5 * (x[1:] + x[:-1]), x[-1]]
-    top = _largest(added)
+    top = _get_largest(added)
     color: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -top, "vmax": top, "alpha": 0.7}
     axes.pcolormesh(edges, ends, added[None], rasterized=True, **color)
     axes.plot(x, values, color="0.1", lw=0.7)
     axes.set_ylim(*ends)
 
 
-def _largest(values: Array) -> float:
+def _get_largest(values: Array) -> float:
     """The largest absolute value, or one where there is none."""
     return float(np.abs(values).max()) or 1.0

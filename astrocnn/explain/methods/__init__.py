@@ -60,10 +60,10 @@ def get_method(name: str, *, trusted: bool = False) -> AttributionMethod | Inspe
     """
     if name in _outside:
         return _outside[name]
-    found: Any = plugins.load("explain", name, trusted=trusted)
-    if isinstance(found, (AttributionMethod, InspectionMethod)):
-        return found
-    return AttributionMethod(found)
+    method: Any = plugins.load("explain", name, trusted=trusted)
+    if isinstance(method, (AttributionMethod, InspectionMethod)):
+        return method
+    return AttributionMethod(method)
 
 
 def get_title(name: str) -> str:
@@ -80,10 +80,10 @@ def get_title(name: str) -> str:
         For a method that is unknown or has no title its name, with spaces in place of underscores.
     """
     try:
-        found = get_method(name)
+        method = get_method(name)
     except ConfigError:
-        found = None
-    return getattr(found, "title", "") or name.replace("_", " ")
+        method = None
+    return getattr(method, "title", "") or name.replace("_", " ")
 
 
 def select_methods(
@@ -109,20 +109,22 @@ def select_methods(
     ConfigError
         If there is no such method; the message holds the nearest name.
     """
-    found = {}
+    methods = {}
     for name in named or plugins.names("explain"):
         method = get_method(name, trusted=bool(named))
         if named or method.default:
-            found[_short(name)] = method
+            methods[_get_short_name(name)] = method
     # Later look-ups in this process, by the report for instance, find it by its short name.
-    _outside.update({_short(n): found[_short(n)] for n in named if plugins.is_outside(n)})
+    _outside.update(
+        {_get_short_name(n): methods[_get_short_name(n)] for n in named if plugins.is_outside(n)}
+    )
     return (
-        {name: m for name, m in found.items() if isinstance(m, AttributionMethod)},
-        {name: m for name, m in found.items() if isinstance(m, InspectionMethod)},
+        {name: m for name, m in methods.items() if isinstance(m, AttributionMethod)},
+        {name: m for name, m in methods.items() if isinstance(m, InspectionMethod)},
     )
 
 
-def _short(name: str) -> str:
+def _get_short_name(name: str) -> str:
     """Name of a method in files and figures: that of its attribute, or else of its file."""
     place, _, attribute = name.rpartition(":")
     return attribute if place and attribute != "METHOD" else Path(place or name).stem

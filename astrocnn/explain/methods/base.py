@@ -65,8 +65,8 @@ class AttributionMethod:
 
     def __call__(self, model: Any, images: Any, target: Any, **options: Any) -> Array:
         """The maps alone."""
-        found = self.compute(model, images, target, **options)
-        return np.asarray(getattr(found, "attribution", found))
+        result = self.compute(model, images, target, **options)
+        return np.asarray(getattr(result, "attribution", result))
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 from astrocnn.explain.attribution import Explanation
 from astrocnn.explain.figures import plot_class_images
-from astrocnn.explain.gradients import compiled, gradient
+from astrocnn.explain.gradients import compiled
 from astrocnn.explain.hdus import Card, image_hdu
 from astrocnn.explain.inspection import Inspection, find_hdus
 from astrocnn.explain.methods.base import InspectionMethod
@@ -26,6 +26,7 @@ from astrocnn.explain.network import (
     band_mask,
     build_arrays,
     build_scorer,
+    compute_image_gradient,
     image_shape,
     validate_counts,
 )
@@ -57,10 +58,9 @@ def class_image(
 ) -> NDArray[np.float32]:
     """Find the image with the largest target, S(I) - l2 |I|^2, on an empty sky.
 
-    The image is kept from high-frequency patterns by what holds for images of the sky.  Light
-    only adds to the sky.  It is blurred: nothing is sharper than ``seeing``.  It lies where the
-    images it should be ``like`` have theirs, in colors like theirs.  And the target is a mean over
-    draws of sky noise, in which what is fainter than the noise is lost.
+    Four constraints of astronomical images suppress high-frequency patterns: light is positive,
+    blurred by ``seeing``, has the places and colors of the light in ``like``, and the target is
+    averaged over draws of sky noise, which hide what is fainter.
 
     Parameters
     ----------
@@ -90,9 +90,8 @@ def class_image(
     draws : int
         Of the noise, new ones in each step.
     steps : int
-        Of the ascent.  Each goes to the image that would be best if the slope stayed as it is,
-        by a share of the way that falls with the number of steps done: there is no
-        learning rate.
+        Of the ascent (conditional gradients).  Each moves toward the best image for the current
+        slope, by a fraction that falls with the number of steps: there is no learning rate.
     seed : int
         Of the noise.
 
@@ -117,46 +116,37 @@ def class_image(
     validate_counts(draws=draws, steps=steps)
     if l2 is not None and not (np.isfinite(l2) and l2 > 0):
         raise ModelError("`l2` must be > 0.", received=l2, hint="l2=None chooses one")
-    blur, mine = Blur(*shape[:2], seeing), band_mask(bands, shape[-1])
+    blur, mask = Blur(*shape[:2], seeing), band_mask(bands, shape[-1])
     light_model = (
-        SourceModel.uninformed(shape) if like is None else SourceModel.measure(_images(model, like))
+        SourceModel.uninformed(shape)
+        if like is None
+        else SourceModel.measure(build_arrays(model, like, _zeros(model, len(like)))["image"])
     )
     sky = np.broadcast_to(light_model.level, shape).astype(np.float32)
-    arrays = build_arrays(model, sky[None], _row(model, scalars))
+    row = _zeros(model, 1) if scalars is None else np.asarray(scalars, np.float32)[None]
+    arrays = build_arrays(model, sky[None], row)
     views = {name: np.repeat(a, draws, axis=0) for name, a in arrays.items()}
     score = build_scorer(model, target)
-
-    def slope(x: dict[str, Any]) -> Any:
-        rise = gradient(lambda image: (score({**x, "image": image}), image), x["image"])[2]
-        return -rise if lowest else rise
-
-    step = compiled(slope)
+    sign = -1 if lowest else 1
+    step = compiled(lambda x: sign * compute_image_gradient(score, x))
     rng = np.random.default_rng(seed)
-    drawn = np.zeros(shape, np.float64)
+    added = np.zeros(shape, np.float64)
     for k in range(steps):
         noise = light_model.noise * rng.standard_normal((draws, *shape), np.float32)
-        views["image"] = (sky + noise + drawn).astype(np.float32)
+        views["image"] = (sky + noise + added).astype(np.float32)
         rise = keras.ops.convert_to_numpy(step(views)).mean(axis=0, dtype=np.float64)
-        light = light_model.gather(blur.transpose(rise * mine))
-        rise = blur(light_model.spread(np.maximum(light, 0) if adds else light)) * mine
+        light = light_model.gather(blur.transpose(rise * mask))
+        rise = blur(light_model.spread(np.maximum(light, 0) if adds else light)) * mask
         size = float(np.sqrt(np.mean(rise**2)))
         # With a given brightness it is the penalty that follows from the slope.
         weight = 2.0 * l2 if l2 is not None else max(size, 1e-30) / light_model.brightness
-        drawn += 2.0 / (k + 2) * (rise / weight - drawn)
-    return (sky + drawn).astype(np.float32)
-
-
-def _images(model: keras.Model, like: Any) -> NDArray[np.float32]:
-    return build_arrays(model, like, _zeros(model, len(like)))["image"]
-
-
-def _row(model: keras.Model, scalars: Any) -> Any:
-    return _zeros(model, 1) if scalars is None else np.asarray(scalars, np.float32)[None]
+        added += 2.0 / (k + 2) * (rise / weight - added)
+    return (sky + added).astype(np.float32)
 
 
 def _zeros(model: keras.Model, n: int) -> Any:
-    wanted = model.input.get("scalars")
-    return None if wanted is None else np.zeros((n, *wanted.shape[1:]), np.float32)
+    tensor = model.input.get("scalars")
+    return None if tensor is None else np.zeros((n, *tensor.shape[1:]), np.float32)
 
 
 def _inspect(inspection: Inspection) -> list[Any]:
@@ -167,7 +157,7 @@ def _inspect(inspection: Inspection) -> list[Any]:
     target = network.task.target(inspection.target)
     like, scalars = network.arrays(inspection.rows[:_LIKE])
     names = getattr(target.family, "classes", (None,))
-    found = [
+    images = [
         class_image(
             inspection.model,
             ExplainTarget(target, name),
@@ -181,7 +171,7 @@ def _inspect(inspection: Inspection) -> list[Any]:
     ]
     titles = [f"large {target.name}" if name is None else name for name in names]
     cards: list[Card] = [(f"CLASS{k}", title, "") for k, title in enumerate(titles, start=1)]
-    values = np.moveaxis(network.to_flux(np.stack(found)), -1, 1)
+    values = np.moveaxis(network.to_flux(np.stack(images)), -1, 1)
     comments = ["The image with the largest output of each class: class, band, y, x."]
     return [image_hdu("CLASS_IMAGES", values, [*inspection.flux_cards, *cards], comments=comments)]
 

@@ -1,4 +1,4 @@
-"""DeconvNet: the activation of a filter sent back to the pixels.
+"""DeconvNet: the activation of a filter projected back to the pixels.
 
 References
 ----------
@@ -9,6 +9,7 @@ Springenberg et al. 2015, ICLR workshop (arXiv:1412.6806), section 3.4 (guided b
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,14 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
-from astrocnn.explain.gradients import compiled, gradient, with_rule
+from astrocnn.explain.gradients import compiled, with_rule
 from astrocnn.explain.methods.base import AttributionMethod
-from astrocnn.explain.network import build_arrays, in_blocks
+from astrocnn.explain.network import (
+    build_arrays,
+    compute_image_gradient,
+    compute_layer_gradient,
+    in_blocks,
+)
 from astrocnn.explain.receptive_field import (
     compute_receptive_field,
     flatten_maps,
@@ -46,7 +52,7 @@ def deconvnet(
     rule: str = "deconvnet",
     batch_size: int = 64,
 ) -> NDArray[np.float32]:
-    """Send the activation of one channel of a layer back to the pixels.
+    """Project the activation of one channel of a layer back to the pixels.
 
     All else in the layer is set to zero.  The activation then passes each layer in reverse:
     filters transposed, pooling undone with the places where the maxima were, rectification of the
@@ -87,14 +93,14 @@ def deconvnet(
     n = len(arrays["image"])
     maps = layer_output(model, layer)
     compute_receptive_field(model, layer)
-    given = -1 if channel is None else validate_channels(model, layer, channel)
-    if np.ndim(given) and np.shape(given) != (n,):
+    channels = -1 if channel is None else validate_channels(model, layer, channel)
+    if np.ndim(channels) and np.shape(channels) != (n,):
         raise ModelError(
             "`channel` must be one integer, or one for each image.",
-            received=f"shape {np.shape(given)}",
+            received=f"shape {np.shape(channels)}",
             allowed=f"an integer, or shape ({n},)",
         )
-    arrays["channel"] = np.broadcast_to(np.asarray(given, np.int32), (n,))
+    arrays["channel"] = np.broadcast_to(np.asarray(channels, np.int32), (n,))
     if isinstance(place, str):
         if place not in _PLACES:
             raise ModelError("Unknown `place`.", received=repr(place), allowed=_PLACES)
@@ -102,20 +108,18 @@ def deconvnet(
     else:
         arrays["place"] = validate_places(maps, place, n)
     run = with_rule(keras.Model(model.input, maps), rule)
-    select = _selection(maps, whole=isinstance(place, str) and place == "all")
+    select = _build_selector(maps, whole=isinstance(place, str) and place == "all")
 
-    def project(x: dict[str, Any]) -> Any:
-        def responses(image: Any) -> tuple[Any, Any]:
-            found = flatten_maps(run({**x, "image": image}))
-            seed = ops.stop_gradient(select(found, x["channel"], x["place"]))
-            return ops.sum(found * seed, axis=(1, 2)), image
+    def response(x: dict[str, Any]) -> Any:
+        activations = flatten_maps(run(x))
+        seed = ops.stop_gradient(select(activations, x["channel"], x["place"]))
+        return ops.sum(activations * seed, axis=(1, 2))
 
-        return gradient(responses, x["image"])[2]
-
-    return in_blocks(compiled(project), arrays, batch_size)[0]
+    project = compiled(partial(compute_image_gradient, response))
+    return in_blocks(project, arrays, batch_size)[0]
 
 
-def _of_target(
+def _explain_target(
     model: keras.Model,
     images: Any,
     target: ExplainTarget,
@@ -123,60 +127,51 @@ def _of_target(
     scalars: Any = None,
     batch_size: int = 64,
 ) -> NDArray[np.float32]:
-    """The strongest place of the channel of the last maps that raises the target most.
-
-    The contribution of a channel is the sum over its map of activation times gradient.  Of a
-    layer as target it is that layer and that channel.  Shape (n, height, width, n_channels).
-    """
+    """DeconvNet for the channel of the last maps with the largest activation times gradient."""
     options: dict[str, Any] = {"scalars": scalars, "batch_size": batch_size}
     if target.layer is not None:
         return deconvnet(model, images, target.layer, target.channel, **options)
-    tensor = target.tensor(model)
+    target.tensor(model)  # an unknown output is reported before a network without maps
     layer = last_maps(model, oriented=True)
     arrays = build_arrays(model, images, scalars, target)
-    both = keras.Model(model.input, [layer_output(model, layer), tensor])
+    layer_gradient = compute_layer_gradient(model, layer_output(model, layer), target)
 
     def most_relevant(x: dict[str, Any]) -> Any:
-        def scores(image: Any) -> tuple[Any, Any]:
-            inputs = {name: x[name] for name in model.input} | {"image": image}
-            made, values = both(inputs, training=False)
-            return target.value(values, x.get("choice")), made
-
-        _, made, slope = gradient(scores, x["image"])
-        made = flatten_maps(made)
-        contribution = ops.sum(made * flatten_maps(slope), axis=1)
+        maps, slope = layer_gradient(x)
+        maps = flatten_maps(maps)
+        contribution = ops.sum(maps * flatten_maps(slope), axis=1)
         # A channel that is zero everywhere contributes nothing, but would win over all others
         # where those lower the target.
-        active = ops.any(made != 0, axis=1)
+        active = ops.any(maps != 0, axis=1)
         return ops.argmax(ops.where(active, contribution, -np.inf), axis=-1)
 
     channel = in_blocks(compiled(most_relevant), arrays, batch_size)[0]
     return deconvnet(model, images, layer, channel, **options)
 
 
-def _selection(maps: Any, whole: bool) -> Callable[[Any, Any, Any], Any]:
+def _build_selector(maps: Any, whole: bool) -> Callable[[Any, Any, Any], Any]:
     """The function that keeps one channel of activations (n, places, channels), in one place."""
     _, width = map_shape(maps)
     count = int(np.prod(maps.shape[1:-1]))
     pixels = (to_pixels(maps, np.arange(count)) @ (width, 1)).astype(np.int32)
 
-    def select(found: Any, channel: Any, place: Any) -> Any:
-        wanted = place[:, :1] * width + place[:, 1:]
-        allowed = ops.logical_or(wanted < 0, wanted == pixels[None])
-        there = ops.where(allowed[:, :, None], found, -np.inf)
-        strongest = ops.argmax(ops.max(there, axis=1), axis=-1)
+    def select(activations: Any, channel: Any, place: Any) -> Any:
+        index = place[:, :1] * width + place[:, 1:]
+        allowed = ops.logical_or(index < 0, index == pixels[None])
+        candidates = ops.where(allowed[:, :, None], activations, -np.inf)
+        strongest = ops.argmax(ops.max(candidates, axis=1), axis=-1)
         channel = ops.where(channel < 0, ops.cast(strongest, "int32"), channel)
-        one = ops.one_hot(channel, found.shape[-1])[:, None]
+        one = ops.one_hot(channel, activations.shape[-1])[:, None]
         if whole:
-            return found * one
-        response = ops.sum(ops.where(one > 0, there, 0), axis=-1)
-        return found * one * ops.one_hot(ops.argmax(response, axis=-1), count)[:, :, None]
+            return activations * one
+        response = ops.sum(ops.where(one > 0, candidates, 0), axis=-1)
+        return activations * one * ops.one_hot(ops.argmax(response, axis=-1), count)[:, :, None]
 
     return select
 
 
 METHOD = AttributionMethod(
-    _of_target,
+    _explain_target,
     title="DeconvNet",
     meaning="The filter of the last maps that raises the number most, sent back from its strongest "
     "place to the pixels: light (red) and darkness (blue) that activate it, in proportion to its "

@@ -10,6 +10,7 @@ Yosinski et al. 2015, arXiv:1506.06579, section 3 (blur as a regularizer).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,17 @@ from astrocnn.backend import keras, layers, ops
 from astrocnn.errors import ModelError
 from astrocnn.explain.attribution import Explanation
 from astrocnn.explain.figures import plot_deep_dream
-from astrocnn.explain.gradients import compiled, gradient
+from astrocnn.explain.gradients import compiled
 from astrocnn.explain.hdus import image_hdu
 from astrocnn.explain.inspection import Inspection, find_hdus, select_layers
 from astrocnn.explain.methods.base import InspectionMethod
-from astrocnn.explain.network import band_mask, build_arrays, in_blocks, validate_counts
+from astrocnn.explain.network import (
+    band_mask,
+    build_arrays,
+    compute_image_gradient,
+    in_blocks,
+    validate_counts,
+)
 from astrocnn.explain.sky import Blur
 from astrocnn.explain.target import ExplainTarget
 from astrocnn.report.page import Picture
@@ -96,14 +103,14 @@ def deep_dream(
     validate_counts(octaves=octaves, steps=steps)
     height, width, channels = arrays["image"].shape[1:]
     _validate(ratio, rate, jitter)
-    mine = band_mask(bands, channels)
+    mask = band_mask(bands, channels)
     sizes = [
         (max(1, round(height / ratio**k)), max(1, round(width / ratio**k)))
         for k in reversed(range(octaves))
     ]
     cut = keras.Model(model.input, target.tensor(model))
     slopes = [
-        _slope(cut if size == (height, width) else resize_network(cut, *size), target)
+        _build_slope(cut if size == (height, width) else resize_network(cut, *size), target)
         for size in sizes
     ]
     blurs = [Blur(*size, seeing) for size in sizes]
@@ -113,39 +120,36 @@ def deep_dream(
         added = np.zeros_like(x["image"])
         for size, slope, blur, moves in zip(sizes, slopes, blurs, shifts, strict=True):
             base = _resize(x["image"], size)
-            seen = base + _resize(added, size)
+            current = base + _resize(added, size)
             for move in moves:
-                there = np.roll(seen, move, axis=(1, 2))
-                rise = ops.convert_to_numpy(slope({**x, "image": there}))
-                rise = blur(blur.transpose(np.roll(rise * mine, -move, axis=(1, 2))))
+                shifted = np.roll(current, move, axis=(1, 2))
+                rise = ops.convert_to_numpy(slope({**x, "image": shifted}))
+                rise = blur(blur.transpose(np.roll(rise * mask, -move, axis=(1, 2))))
                 typical = np.sqrt(np.mean(rise**2, axis=(1, 2, 3), keepdims=True))
                 # Bounded: most of a slope is in few pixels, which would soon outshine all else.
                 step = rise / (np.abs(rise) + np.maximum(typical, 1e-30))
-                seen = seen + (rate * step).astype(np.float32)
-            added = seen - base
+                current = current + (rate * step).astype(np.float32)
+            added = current - base
         return x["image"] + added
 
     return in_blocks(dream, arrays, batch_size)[0]
 
 
-def _slope(cut: keras.Model, target: ExplainTarget) -> Callable[[dict[str, Any]], Any]:
-    whole = target.layer is not None and target.channel is None
+def _build_slope(cut: keras.Model, target: ExplainTarget) -> Callable[[dict[str, Any]], Any]:
+    all_channels = target.layer is not None and target.channel is None
 
     def score(x: dict[str, Any]) -> Any:
         values = cut({name: x[name] for name in cut.input}, training=False)
-        return target.value(ops.square(values) if whole else values)
+        return target.value(ops.square(values) if all_channels else values)
 
-    def slope(x: dict[str, Any]) -> Any:
-        return gradient(lambda image: (score({**x, "image": image}), image), x["image"])[2]
-
-    return compiled(slope)
+    return compiled(partial(compute_image_gradient, score))
 
 
 def _resize(images: Images, size: tuple[int, int]) -> NDArray[np.float32]:
     if images.shape[1:3] == size:
         return np.asarray(images, np.float32)
-    made = ops.image.resize(images, size, interpolation="bilinear", antialias=True)
-    return np.asarray(ops.convert_to_numpy(made), np.float32)
+    resized = ops.image.resize(images, size, interpolation="bilinear", antialias=True)
+    return np.asarray(ops.convert_to_numpy(resized), np.float32)
 
 
 def _validate(ratio: float, rate: float, jitter: int) -> None:
@@ -183,7 +187,7 @@ def resize_network(cut: Any, height: int, width: int) -> keras.Model:
         for x in cut.inputs
     ]
     try:
-        made = cut._run_through_graph(
+        outputs = cut._run_through_graph(
             inputs,
             operation_fn=lambda operation: operation,
             call_fn=lambda operation, *args, **kwargs: operation(*args, **kwargs),
@@ -195,14 +199,14 @@ def resize_network(cut: Any, height: int, width: int) -> keras.Model:
             allowed=f"{image.shape[1]} x {image.shape[2]} pixels, for what follows a flattening",
             hint="fewer octaves, or a layer with maps",
         ) from error
-    return keras.Model(keras.tree.pack_sequence_as(cut._inputs_struct, inputs), made)
+    return keras.Model(keras.tree.pack_sequence_as(cut._inputs_struct, inputs), outputs)
 
 
 def _inspect(inspection: Inspection) -> list[Any]:
     network = inspection.network
     images, scalars = network.arrays([inspection.example])
     (layer,) = select_layers(inspection.model, 1.0)
-    made = deep_dream(
+    after = deep_dream(
         inspection.model,
         images,
         ExplainTarget(layer=layer),
@@ -210,7 +214,7 @@ def _inspect(inspection: Inspection) -> list[Any]:
         bands=inspection.n_bands,
         seed=inspection.seed,
     )
-    both = np.stack([network.to_flux(images), network.to_flux(made)])
+    both = np.stack([network.to_flux(images), network.to_flux(after)])
     comments = ["Images before and after: which, object, band, y, x."]
     values = np.moveaxis(both, -1, 2)
     return [image_hdu("DREAMS", values, inspection.flux_cards, comments=comments)]

@@ -159,12 +159,12 @@ def embed(vectors: Any, *, method: str = "pca", seed: int = 0) -> Embedding:
             received=f"shape {x.shape}",
             allowed="shape (n, d), all numbers finite",
         )
-    axes, explained = _principal(x)
+    axes, explained = _compute_principal_axes(x)
     x = (x - x.mean(axis=0)) @ axes[: 2 if method == "pca" else _COMPONENTS].T
     if method == "pca":
         points = np.pad(x, ((0, 0), (0, 2 - x.shape[1])))
         return Embedding(points.astype(np.float32), method, np.pad(explained, (0, 2))[:2])
-    points = (_tsne if method == "tsne" else _umap)(x, seed)
+    points = (_fit_tsne if method == "tsne" else _fit_umap)(x, seed)
     return Embedding(np.asarray(points, np.float32), method, np.full(2, np.nan))
 
 
@@ -184,7 +184,9 @@ def _validate(method: str, n: int) -> None:
         )
 
 
-def _principal(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _compute_principal_axes(
+    x: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Directions of largest variance, as rows, and the fraction of the variance along each."""
     # The triangle of a QR decomposition has the singular values of the tall matrix, and is small.
     _, s, axes = np.linalg.svd(np.linalg.qr(x - x.mean(axis=0), mode="r"), full_matrices=False)
@@ -194,7 +196,7 @@ def _principal(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
     return np.where(largest < 0, -axes, axes), s**2 / total if total > 0 else np.zeros_like(s)
 
 
-def _tsne(x: NDArray[np.float64], seed: int) -> Any:
+def _fit_tsne(x: NDArray[np.float64], seed: int) -> Any:
     from sklearn.manifold import TSNE
 
     # Three neighbors must exist for each unit of perplexity.
@@ -204,7 +206,7 @@ def _tsne(x: NDArray[np.float64], seed: int) -> Any:
     return TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(x)
 
 
-def _umap(x: NDArray[np.float64], seed: int) -> Any:
+def _fit_umap(x: NDArray[np.float64], seed: int) -> Any:
     try:
         from umap import UMAP
     except ImportError as error:
@@ -218,9 +220,9 @@ def _inspect(inspection: Inspection) -> list[Any]:
     """The table EMBEDDING: where each object lies, and what it may be colored by."""
     rows = inspection.rows
     images, scalars = inspection.network.arrays(rows)
-    found = embedding(inspection.model, images, scalars=scalars, seed=inspection.seed)
-    variance = 100 * float(np.sum(found.explained))
-    points = found.points.astype(np.float64)
+    result = embedding(inspection.model, images, scalars=scalars, seed=inspection.seed)
+    variance = 100 * float(np.sum(result.explained))
+    points = result.points.astype(np.float64)
     columns: dict[str, tuple[Any, str, str]] = {
         "id": (inspection.network.shards.ids[rows], "", "identifier"),
         "row": (np.asarray(rows, np.int64), "", "row of the catalogue, from 0"),

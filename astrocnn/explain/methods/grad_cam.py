@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
-from astrocnn.explain.gradients import compiled, gradient
+from astrocnn.explain.gradients import compiled
 from astrocnn.explain.methods.base import AttributionMethod
-from astrocnn.explain.network import build_arrays, in_blocks
+from astrocnn.explain.network import build_arrays, compute_layer_gradient, in_blocks
 from astrocnn.explain.target import ExplainTarget
 from astrocnn.models.layer_access import last_maps, layer_output
 
@@ -61,32 +61,27 @@ def grad_cam(
             received=f"shape {tuple(maps.shape[1:])}",
             allowed="a layer of shape (height, width, filters)",
         )
-    both = keras.Model(model.input, [maps, target.tensor(model)])
+    layer_gradient = compute_layer_gradient(model, maps, target)
 
     def weighted(x: dict[str, Any]) -> Any:
-        def scores(image: Any) -> tuple[Any, Any]:
-            inputs = {name: x[name] for name in model.input} | {"image": image}
-            made, values = both(inputs, training=False)
-            return target.value(values, x.get("choice")), made
-
-        _, made, slope = gradient(scores, x["image"])
+        activations, slope = layer_gradient(x)
         importance = ops.mean(ops.cast(slope, "float32"), axis=(1, 2), keepdims=True)
-        return ops.relu(ops.sum(importance * ops.cast(made, "float32"), axis=-1))
+        return ops.relu(ops.sum(importance * ops.cast(activations, "float32"), axis=-1))
 
     return in_blocks(compiled(weighted), arrays, batch_size)[0]
 
 
-def _enlarged(
+def _resize_to_image(
     model: keras.Model, images: Any, target: ExplainTarget, **options: Any
 ) -> NDArray[np.float32]:
     """Enlarged to the pixels of the image (bilinear), of shape (n, height, width)."""
-    found = grad_cam(model, images, target, **options)
-    large = ops.image.resize(found[..., None], np.shape(images)[1:3], interpolation="bilinear")
-    return np.asarray(ops.convert_to_numpy(large)[..., 0], np.float32)
+    maps = grad_cam(model, images, target, **options)
+    resized = ops.image.resize(maps[..., None], np.shape(images)[1:3], interpolation="bilinear")
+    return np.asarray(ops.convert_to_numpy(resized)[..., 0], np.float32)
 
 
 METHOD = AttributionMethod(
-    _enlarged,
+    _resize_to_image,
     title="Grad-CAM",
     meaning="The last feature maps, weighted by their gradient: coarse, and only what raises the "
     "number. It may be zero everywhere.",

@@ -109,8 +109,8 @@ def integrated_gradients(
         batch_size,
     )
     added = (paths["image"] - start) * slope.astype(np.float64)
-    everything = {k: np.concatenate([arrays[k], a]) for k, a in (paths | {"image": start}).items()}
-    scores = in_blocks(compiled(score), everything, batch_size)[0]
+    stacked = {k: np.concatenate([arrays[k], a]) for k, a in (paths | {"image": start}).items()}
+    scores = in_blocks(compiled(score), stacked, batch_size)[0]
     return IntegratedGradients(
         added.reshape(empty.shape).mean(axis=1).astype(np.float32),
         scores[:n],

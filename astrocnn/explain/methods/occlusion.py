@@ -101,12 +101,12 @@ def occlusion(
     validate_counts(stride=stride)
     validate_square(size, height, width)
     arrays["fill"] = fill_pixels(arrays["image"], fill, seed)
-    top, left = (_places(length, size, stride) for length in (height, width))
+    top, left = (_get_offsets(length, size, stride) for length in (height, width))
     # The first variation is the image itself: a square beyond its border.
     corners = np.stack(np.meshgrid(top, left, indexing="ij"), axis=-1).reshape(-1, 2)
     corners = np.concatenate([np.full((1, 2), max(height, width), np.int32), corners])
 
-    def hidden(x: dict[str, Any], corner: Any) -> Any:
+    def hide(x: dict[str, Any], corner: Any) -> Any:
         y, x0 = corner[:, 0, None], corner[:, 1, None]
         rows, columns = ops.arange(height)[None], ops.arange(width)[None]
         in_y = ops.logical_and(rows >= y, rows < y + size)
@@ -114,9 +114,9 @@ def occlusion(
         inside = ops.logical_and(in_y[:, :, None], in_x[:, None, :])[..., None]
         return ops.where(inside, x["fill"], x["image"])
 
-    found = scores_of_variations(build_scorer(model, target), hidden, arrays, corners, batch_size)
-    drop = (found[:, :1] - found[:, 1:]).reshape(-1, len(top), len(left))
-    return Occlusion(drop, found[:, 0], top, left, size)
+    scores = scores_of_variations(build_scorer(model, target), hide, arrays, corners, batch_size)
+    drop = (scores[:, :1] - scores[:, 1:]).reshape(-1, len(top), len(left))
+    return Occlusion(drop, scores[:, 0], top, left, size)
 
 
 def _on_pixels(
@@ -126,7 +126,7 @@ def _on_pixels(
     return occlusion(model, images, target, **options).on_pixels(*np.shape(images)[1:3])
 
 
-def _places(length: int, size: int, stride: int) -> NDArray[np.int32]:
+def _get_offsets(length: int, size: int, stride: int) -> NDArray[np.int32]:
     last = max(length - size, 0)
     return np.unique(np.append(np.arange(0, last + 1, stride), last)).astype(np.int32)
 

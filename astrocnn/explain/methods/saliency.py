@@ -7,15 +7,21 @@ Simonyan, Vedaldi & Zisserman 2014, ICLR workshop (arXiv:1312.6034), section 3.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.backend import keras
-from astrocnn.explain.gradients import compiled, gradient
+from astrocnn.explain.gradients import compiled
 from astrocnn.explain.methods.base import AttributionMethod
-from astrocnn.explain.network import build_arrays, build_scorer, in_blocks
+from astrocnn.explain.network import (
+    build_arrays,
+    build_scorer,
+    compute_image_gradient,
+    in_blocks,
+)
 from astrocnn.explain.target import ExplainTarget
 
 __all__ = ["METHOD", "saliency"]
@@ -42,11 +48,7 @@ def saliency(
         With its sign, per unit of the normalized image; papers show the absolute value.
     """
     arrays = build_arrays(model, images, scalars, target)
-    score = build_scorer(model, target)
-
-    def slope(x: dict[str, Any]) -> Any:
-        return gradient(lambda image: (score({**x, "image": image}), image), x["image"])[2]
-
+    slope = partial(compute_image_gradient, build_scorer(model, target))
     return in_blocks(compiled(slope), arrays, batch_size)[0]
 
 

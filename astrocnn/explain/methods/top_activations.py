@@ -105,10 +105,10 @@ def top_activations(
     validate_counts(count=count, batch_size=batch_size)
     maps = layer_output(model, layer)
     field = compute_receptive_field(model, layer)
-    wanted = validate_channels(
+    selected = validate_channels(
         model, layer, np.arange(maps.shape[-1]) if channels is None else channels
     )
-    if wanted.ndim != 1 or not len(wanted):
+    if selected.ndim != 1 or not len(selected):
         raise ModelError(
             "`channels` must be a list of channels.", received=channels, allowed="shape (f,), f > 0"
         )
@@ -116,22 +116,24 @@ def top_activations(
 
     def peaks(x: dict[str, Any]) -> tuple[Any, Any]:
         # Of all filters, which costs less than to take those that are wanted from the maps.
-        found = flatten_maps(cut(x, training=False))
-        return ops.max(found, axis=1), ops.argmax(found, axis=1)
+        activations = flatten_maps(cut(x, training=False))
+        return ops.max(activations, axis=1), ops.argmax(activations, axis=1)
 
     step = compiled(peaks)
     best: list[NDArray[Any]] = []
-    seen = 0
-    for block, kept in _of_one_size(model, batches, batch_size):
-        value, place = (ops.convert_to_numpy(made)[:kept, wanted] for made in step(block))
-        row = np.broadcast_to(np.arange(seen, seen + kept)[:, None], value.shape)
-        best = _best(best, [value, row, place], count)
-        seen += kept
+    n_images = 0
+    for block, n_new in _rebatch(model, batches, batch_size):
+        value, place = (ops.convert_to_numpy(array)[:n_new, selected] for array in step(block))
+        row = np.broadcast_to(np.arange(n_images, n_images + n_new)[:, None], value.shape)
+        best = _merge_top(best, [value, row, place], count)
+        n_images += n_new
     if not best:
         raise InputsError("`batches` holds no images.", received="no blocks")
     values, rows, flat = (np.ascontiguousarray(a.T) for a in best)
     places = to_pixels(maps, flat)
-    return TopActivations(layer, wanted.astype(np.int64), values, rows, places, field.boxes(places))
+    return TopActivations(
+        layer, selected.astype(np.int64), values, rows, places, field.boxes(places)
+    )
 
 
 def patches(images: Any, boxes: Any) -> NDArray[np.float32]:
@@ -173,18 +175,18 @@ def patches(images: Any, boxes: Any) -> NDArray[np.float32]:
             "All boxes must have one size.",
             received=f"{len(np.unique(size, axis=0))} sizes, the smallest side {size.min()}",
         )
-    made = np.full((*images.shape[:-3], *size[0], images.shape[-1]), np.nan, np.float32)
+    result = np.full((*images.shape[:-3], *size[0], images.shape[-1]), np.nan, np.float32)
     for place in np.ndindex(images.shape[:-3]):
         y, x = (np.arange(*boxes[place][2 * side : 2 * side + 2]) for side in (0, 1))
         inside = [
             (at >= 0) & (at < length)
             for at, length in zip((y, x), images.shape[-3:-1], strict=True)
         ]
-        made[place][np.ix_(*inside)] = images[place][np.ix_(y[inside[0]], x[inside[1]])]
-    return made
+        result[place][np.ix_(*inside)] = images[place][np.ix_(y[inside[0]], x[inside[1]])]
+    return result
 
 
-def _best(old: list[NDArray[Any]], new: list[NDArray[Any]], count: int) -> list[NDArray[Any]]:
+def _merge_top(old: list[NDArray[Any]], new: list[NDArray[Any]], count: int) -> list[NDArray[Any]]:
     """The largest of both for each filter; arrays of shape (k, f), the values first."""
     both = [np.concatenate(pair) for pair in zip(old, new, strict=True)] if old else new
     # A stable order leaves the earlier of equals before the later.
@@ -192,29 +194,29 @@ def _best(old: list[NDArray[Any]], new: list[NDArray[Any]], count: int) -> list[
     return [np.take_along_axis(a, order, axis=0) for a in both]
 
 
-def _of_one_size(
-    model: keras.Model, batches: Iterable[Any], size: int
-) -> Iterator[tuple[Arrays, int]]:
+def _rebatch(model: keras.Model, batches: Iterable[Any], size: int) -> Iterator[tuple[Arrays, int]]:
     """Blocks of `size` rows whatever their sizes were, and how many rows of each are new.
 
     The last is filled up with its last row: the network computes the same for a row wherever the
     blocks were cut, and is traced once.
     """
-    rest: Arrays = {}
-    for given in batches:
-        block = build_arrays(model, *(given if isinstance(given, tuple) else (given,)))
-        if rest:
-            block = {name: np.concatenate([rest[name], a]) for name, a in block.items()}
+    remainder: Arrays = {}
+    for batch in batches:
+        block = build_arrays(model, *(batch if isinstance(batch, tuple) else (batch,)))
+        if remainder:
+            block = {name: np.concatenate([remainder[name], a]) for name, a in block.items()}
         n = len(block["image"])
         for start in range(0, n - size + 1, size):
             yield {name: a[start : start + size].copy() for name, a in block.items()}, size
         # Copies, so that the block itself is free before the next one is made.
-        rest = {name: a[n - n % size :].copy() for name, a in block.items()} if n % size else {}
-        del given, block
-    if rest:
-        kept = len(rest["image"])
-        filled = np.minimum(np.arange(size), kept - 1)
-        yield {name: a[filled] for name, a in rest.items()}, kept
+        remainder = (
+            {name: a[n - n % size :].copy() for name, a in block.items()} if n % size else {}
+        )
+        del batch, block
+    if remainder:
+        n_new = len(remainder["image"])
+        filled = np.minimum(np.arange(size), n_new - 1)
+        yield {name: a[filled] for name, a in remainder.items()}, n_new
 
 
 def _inspect(inspection: Inspection) -> list[Any]:
@@ -234,26 +236,26 @@ def _inspect(inspection: Inspection) -> list[Any]:
 
 def _patch_hdus(inspection: Inspection, top: TopActivations, number: int) -> list[Any]:
     """Some filters with their patches, activations, and the reconstructions by a deconvnet."""
-    kept = select_distinct(top.values[:, 0], top.rows)
-    rows = inspection.rows[top.rows[kept]]
+    selected = select_distinct(top.values[:, 0], top.rows)
+    rows = inspection.rows[top.rows[selected]]
     flat = rows.reshape(-1)
     images, scalars = inspection.network.arrays(flat)
     back = deconvnet(
         inspection.model,
         images,
         top.layer,
-        np.repeat(top.channels[kept], rows.shape[1]),
+        np.repeat(top.channels[selected], rows.shape[1]),
         scalars=scalars,
-        place=top.places[kept].reshape(-1, 2),
+        place=top.places[selected].reshape(-1, 2),
     )
-    boxes = _within(top.boxes[kept].reshape(-1, 4), images.shape[1:3])
+    boxes = _clip_boxes(top.boxes[selected].reshape(-1, 4), images.shape[1:3])
 
-    def stacked(found: Any) -> Any:
-        made = np.moveaxis(patches(found, boxes), -1, 1)
-        return made.reshape(*rows.shape, *made.shape[1:])
+    def stacked(arrays: Any) -> Any:
+        cut = np.moveaxis(patches(arrays, boxes), -1, 1)
+        return cut.reshape(*rows.shape, *cut.shape[1:])
 
     cards: list[Card] = [*inspection.flux_cards, ("LAYER", top.layer, "name of the layer")]
-    cards += [(f"FILTER{k}", int(c), "") for k, c in enumerate(top.channels[kept], start=1)]
+    cards += [(f"FILTER{k}", int(c), "") for k, c in enumerate(top.channels[selected], start=1)]
     return [
         image_hdu(name, values, more, number=number, comments=[comment])
         for name, values, more, comment in (
@@ -263,7 +265,7 @@ def _patch_hdus(inspection: Inspection, top: TopActivations, number: int) -> lis
                 cards,
                 "Top activations of filters: filter, rank, band, y, x; NaN outside of the image.",
             ),
-            ("ACTIVATIONS", top.values[kept], [NO_UNIT], "Filter, rank."),
+            ("ACTIVATIONS", top.values[selected], [NO_UNIT], "Filter, rank."),
             (
                 "RECONSTRUCTIONS",
                 stacked(back[..., : inspection.n_bands]),
@@ -277,36 +279,36 @@ def _patch_hdus(inspection: Inspection, top: TopActivations, number: int) -> lis
 def select_distinct(strength: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.intp]:
     """The strongest filters, of which each has mostly other images than those before it."""
     order = np.argsort(-strength, kind="stable")
-    kept: list[int] = []
+    selected: list[int] = []
     for most in (rows.shape[1] // 3, rows.shape[1]):
         for k in order.tolist():
-            shared = max((len(np.intersect1d(rows[k], rows[j])) for j in kept), default=0)
-            if len(kept) < _FILTERS and k not in kept and shared <= most:
-                kept.append(k)
-    return np.sort(kept)
+            shared = max((len(np.intersect1d(rows[k], rows[j])) for j in selected), default=0)
+            if len(selected) < _FILTERS and k not in selected and shared <= most:
+                selected.append(k)
+    return np.sort(selected)
 
 
-def _within(boxes: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+def _clip_boxes(boxes: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """Boxes no larger than the image: a field that sees all of it shows all of it."""
-    found = boxes.copy()
+    clipped = boxes.copy()
     for first, length in ((0, shape[0]), (2, shape[1])):
         if (boxes[:, first + 1] - boxes[:, first] >= length).all():
-            found[:, first], found[:, first + 1] = 0, length
-    return found
+            clipped[:, first], clipped[:, first + 1] = 0, length
+    return clipped
 
 
 def _plot(hdus: Sequence[Any], explanation: Explanation) -> list[Picture]:
-    values, made = find_hdus(hdus, "ACTIVATIONS"), find_hdus(hdus, "RECONSTRUCTIONS")
+    values, reconstructions = find_hdus(hdus, "ACTIVATIONS"), find_hdus(hdus, "RECONSTRUCTIONS")
     headers = {hdu.ver: hdu.header for hdu in hdus if hdu.name == "PATCHES"}
     pictures = []
-    for number, found in list(find_hdus(hdus, "PATCHES").items())[:_LAYERS]:
+    for number, images in list(find_hdus(hdus, "PATCHES").items())[:_LAYERS]:
         layer = headers[number]["LAYER"]
         figure = plot_top_activations(
-            list(np.moveaxis(found, 2, -1)),
-            list(np.moveaxis(made[number], 2, -1)),
+            list(np.moveaxis(images, 2, -1)),
+            list(np.moveaxis(reconstructions[number], 2, -1)),
             values[number],
             layer=layer,
-            channels=[headers[number][f"FILTER{k}"] for k in range(1, len(found) + 1)],
+            channels=[headers[number][f"FILTER{k}"] for k in range(1, len(images) + 1)],
         )
         caption = (
             f"Image patches with the top activations of filters of {layer}, and their values. "

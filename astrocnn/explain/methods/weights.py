@@ -46,15 +46,15 @@ def weights(model: keras.Model, layer: str | None = None) -> NDArray[np.float32]
     ModelError
         If there is no such layer, or it has no kernels over pixels.
     """
-    known = convolutions(model)
-    found = known[0] if layer is None else find_layer(model, layer)
-    if not any(found is one for one in known):
+    candidates = convolutions(model)
+    convolution = candidates[0] if layer is None else find_layer(model, layer)
+    if not any(convolution is one for one in candidates):
         raise ModelError(
             f"The layer '{layer}' has no kernels over pixels.",
-            received=type(found).__name__,
-            allowed=[one.name for one in known],
+            received=type(convolution).__name__,
+            allowed=[one.name for one in candidates],
         )
-    kernel = np.asarray(keras.ops.convert_to_numpy(found.kernel), np.float32)
+    kernel = np.asarray(keras.ops.convert_to_numpy(convolution.kernel), np.float32)
     return np.ascontiguousarray(kernel.transpose(2, 3, 0, 1))
 
 
