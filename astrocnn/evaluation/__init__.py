@@ -1,7 +1,7 @@
 """Scores, baselines, figures and the report of a trained model.
 
 Takes plain arrays: labels as `Task.encode` gives them and samples of shape (n_draws, n, units).
-How one kind of quantity is scored and shown is a file in ``kinds/``.
+Each kind of evaluation is a file in ``kinds/``.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class Cut:
 
     @property
     def description(self) -> str:
-        """What it predicts."""
+        """Description of the prediction."""
         low, high = (self.family.classes[int(self.steps[end].argmax())] for end in (0, -1))
         if low == high:
             return f"always '{low}': no cut on {self.column} is better on the training split"
@@ -90,9 +90,9 @@ class Cut:
     def sample(self, values: ArrayLike) -> NDArray[np.floating]:
         """Samples of shape (1, n, units); NaN where the value is not finite."""
         x = np.asarray(values, np.float64)
-        known = np.isfinite(x)
-        place = np.searchsorted(self.edges, np.where(known, x, 0.0), side="right")
-        p = np.where(known[:, None], self.steps[place], np.nan)[None]
+        finite = np.isfinite(x)
+        place = np.searchsorted(self.edges, np.where(finite, x, 0.0), side="right")
+        p = np.where(finite[:, None], self.steps[place], np.nan)[None]
         return np.asarray(self.family.from_probabilities(p))
 
 
@@ -127,7 +127,7 @@ class Neighbors:
 
     @property
     def description(self) -> str:
-        """What it predicts."""
+        """Description of the prediction."""
         return f"true values of the {self.count} training objects nearest in {self.column}"
 
     def sample(self, values: ArrayLike) -> NDArray[np.floating]:
@@ -202,11 +202,11 @@ def fit_cut(
     threshold at once.
     """
     # Counts of each class below and above every possible cut, by cumulative sums.
-    given = np.asarray(values, np.float64)
-    used = (np.asarray(weight) > 0) & np.isfinite(given)
+    column_values = np.asarray(values, np.float64)
+    used = (np.asarray(weight) > 0) & np.isfinite(column_values)
     truth = _get_truth(target, encoded, used)
-    order = np.argsort(given[used], kind="stable")
-    x, starts = np.unique(given[used][order], return_index=True)
+    order = np.argsort(column_values[used], kind="stable")
+    x, starts = np.unique(column_values[used][order], return_index=True)
     counts = np.add.reduceat(truth[order], starts, axis=0)
     below = np.concatenate([np.zeros((1, counts.shape[1])), counts.cumsum(axis=0)])
     above = below[-1] - below
@@ -229,8 +229,8 @@ def fit_cut(
 def fit_prior(target: Target, encoded: ArrayLike, weight: ArrayLike) -> ConstantBaseline:
     """The distribution of the training labels for every object: p(z) = n(z).
 
-    Its PIT is flat, for it is calibrated and knows nothing of single objects: only the CRPS and
-    the CDE loss tell it from a prediction.
+    It is calibrated but the same for all objects, so that its PIT is flat: only the CRPS and the
+    CDE loss distinguish it from a prediction.
 
     Parameters
     ----------
@@ -314,7 +314,7 @@ def fit_votes(target: Target, encoded: ArrayLike, weight: ArrayLike) -> Constant
         If no object has votes.
     """
     votes = np.asarray(encoded, np.float64)[_find_labelled(target, np.asarray(weight) > 0)]
-    # Half a vote for each answer: one that was never given stays possible.
+    # Half a vote for each answer, so that an answer without votes stays possible.
     fractions = (votes.sum(axis=0) + 0.5) / (votes.sum() + 0.5 * votes.shape[1])
 
     def loss(log_total: float) -> float:
@@ -342,7 +342,7 @@ def compute_peak_brightness(images: ArrayLike) -> NDArray[np.float64]:
     mean = np.asarray(images, np.float64).mean(axis=-1)
     out = np.full(len(mean), np.nan)
     for i, pixels in enumerate(mean.reshape(len(mean), -1)):
-        # Median and maximum of the pixels with data: NaN marks the others.
+        # Median and maximum of the pixels with data.
         finite = pixels[np.isfinite(pixels)]
         if finite.size:
             out[i] = finite.max() - np.median(finite)

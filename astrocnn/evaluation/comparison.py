@@ -56,7 +56,7 @@ class Contestant:
         return replace(self, ids=ids, evaluation=chosen)
 
     def describe(self) -> str:
-        """What is compared: score, target, and kind with its classes."""
+        """Describe score, target, and kind with its classes."""
         e = self.evaluation
         classes = f" ({', '.join(e.classes)})" if isinstance(e, ClassEvaluation) else ""
         return f"{self.score} of {e.target.name}, {type(e).__name__}{classes}"
@@ -85,7 +85,7 @@ def compare_models(contestants: Sequence[Contestant]) -> tuple[list[Table], str]
     tables : list of Table
         The score of each model, and the differences of all pairs.
     note : str
-        The sample behind them.
+        Description of the sample.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def compare_models(contestants: Sequence[Contestant]) -> tuple[list[Table], str]
     """
     if len(contestants) < 2:
         raise ConfigError("A comparison needs at least two models.", received=len(contestants))
-    # Pairs of the same objects: what makes an object hard cancels in the difference.
+    # Paired by object: the difficulty of an object cancels in the difference.
     ids = reduce(np.intersect1d, [c.usable_ids for c in contestants])
     _validate_same_quantity(contestants, len(ids))
     chosen = [c.select(ids) for c in contestants]

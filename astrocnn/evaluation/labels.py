@@ -94,7 +94,7 @@ def format_score(score: Score) -> str:
     Returns
     -------
     str
-        What `format_value` and `format_interval` return, with a space between.
+        Results of `format_value` and `format_interval`, separated by a space.
     """
     return f"{format_value(score)} {format_interval(score)}".rstrip()
 
@@ -119,7 +119,7 @@ def _is_percent(score: Score) -> bool:
 def _format_number(score: Score, value: float) -> str:
     """A number with the digits that suit the score, so that its interval has the same."""
     if _is_percent(score):
-        # Rates close to 0 or 100 % deserve one digit more.
+        # One digit more for rates close to 0 or 100 %.
         rare = min(score.value, 1 - score.value) or score.high - score.low
         return f"{100 * value:z.{2 if 0 < rare < 0.01 else 1}f}"
     return f"{value:z.{_count_decimals(score)}f}"

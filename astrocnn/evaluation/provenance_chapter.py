@@ -1,4 +1,4 @@
-"""Chapters of a report on how the model was made: data, training, model and provenance."""
+"""Chapters of a report on the data, the training, the model and its provenance."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def data_chapter(
     """
     tables = [_facts_table(facts)] if facts else []
     body = [["All rows", *(f"{rows.get(split, 0):,}" for split in splits)]]
-    for name in dict.fromkeys(name for found in splits.values() for name in found):
-        for kind in dict.fromkeys(k for f in splits.values() for k in f.get(name, {})):
-            counts = (f"{found.get(name, {}).get(kind, 0):,}" for found in splits.values())
+    for name in dict.fromkeys(name for tally in splits.values() for name in tally):
+        for kind in dict.fromkeys(k for tally in splits.values() for k in tally.get(name, {})):
+            counts = (f"{tally.get(name, {}).get(kind, 0):,}" for tally in splits.values())
             body.append([f"{name}: {kind}", *counts])
     tables.append(Table(["Objects", *splits], body, "Labelled objects by split", numeric=True))
     if flags is not None:

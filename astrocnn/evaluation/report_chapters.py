@@ -34,7 +34,7 @@ from astrocnn.evaluation.scores import find_headline
 from astrocnn.metrics import Score
 from astrocnn.report.gallery import compute_band_levels, plot_gallery
 from astrocnn.report.page import Chapter, Headline, Picture, Table
-from astrocnn.targets import Target, Task
+from astrocnn.targets import Task
 
 __all__ = [
     "calibration_chapter",
@@ -82,12 +82,8 @@ def list_grouped_targets(task: Task) -> list[str]:
     The target of the headline is never among them.
     """
     headline = task.headline.partition(".")[0]
-    groupable = [t.name for t in task.targets if t.name != headline and _is_groupable(t)]
+    groupable = [t.name for t in task.targets if t.name != headline and get_kind(t).is_groupable(t)]
     return groupable if len(groupable) > _MAX_SEPARATE else []
-
-
-def _is_groupable(target: Target) -> bool:
-    return get_kind(target).is_groupable(target)
 
 
 def score_tables(
@@ -102,7 +98,7 @@ def score_tables(
     Parameters
     ----------
     task : Task
-        What was predicted.
+        The task of the model.
     scores : sequence of Score
         Scores of the model.
     baselines : mapping of str to sequence of Score, optional
@@ -122,19 +118,24 @@ def score_tables(
         target_scores = [s for s in scores if s.target == name]
         if not target_scores:
             continue
-        others_by_score = {
+        scores_by_baseline = {
             label: {s.name: s for s in scored if s.target == name}
             for label, scored in (baselines or {}).items()
             if any(s.target == name for s in scored)
         }
         explained = get_kind(task.target(name)).get_shared_notes(task.target(name)) if name else {}
-        # The intervals of several baselines would crowd the page.
-        show_other = format_score if len(others_by_score) < 2 and not compact else format_value
+        # Intervals of several baselines do not fit on the page.
+        format_baseline = (
+            format_score if len(scores_by_baseline) < 2 and not compact else format_value
+        )
         rows = [
             [
                 get_label(s.name) if compact else _add_note(s, explained),
                 format_score(s),
-                *(show_other(o[s.name]) if s.name in o else "–" for o in others_by_score.values()),
+                *(
+                    format_baseline(o[s.name]) if s.name in o else "–"
+                    for o in scores_by_baseline.values()
+                ),
             ]
             for s in target_scores
             if not split_class_score(s.name)[0]
@@ -142,7 +143,7 @@ def score_tables(
         first = target_scores[0]
         excluded = f", {first.n_excluded:,} excluded: {first.reason}" if first.n_excluded else ""
         caption = f"{name or 'All targets together'}: {first.n_used:,} objects{excluded}"
-        tables.append(Table(["Score", "Model", *others_by_score], rows, caption, numeric=True))
+        tables.append(Table(["Score", "Model", *scores_by_baseline], rows, caption, numeric=True))
         tables += [] if compact else _class_tables(name, target_scores)
     return tables
 
@@ -200,9 +201,9 @@ def scores_chapter(
     task, scores, baselines
         As for `score_tables`.
     descriptions : mapping of str to str, optional
-        What each baseline predicts.
+        Description of each baseline.
     times_scored : int, optional
-        How often this test split has been scored, as the run directory counts.
+        Number of times this test split has been scored, as recorded in the run directory.
     """
     text = [
         "Brackets hold 95 % intervals: percentiles of bootstrap resamples of the objects, unless "
@@ -233,7 +234,7 @@ def figure_chapters(
     Parameters
     ----------
     task : Task
-        What was predicted.
+        The task of the model.
     evaluations : sequence of TargetEvaluation
         As `astrocnn.evaluation.evaluate` returns them.
     by : mapping of str to array_like of shape (n,), optional
@@ -250,8 +251,8 @@ def figure_chapters(
             for name, (spec, figure) in e.plot_figures(by).items():
                 pictures[spec.section].append(_make_picture(e.target.name, name, spec, figure))
     for kind in dict.fromkeys(type(e) for e in evaluations):
-        alike = [e for e in evaluations if type(e) is kind]
-        for name, (spec, figure) in kind.plot_joint_figures(alike).items():
+        group = [e for e in evaluations if type(e) is kind]
+        for name, (spec, figure) in kind.plot_joint_figures(group).items():
             pictures[spec.section].append(_make_picture("all questions", name, spec, figure))
     n_draws = max((len(e.samples) for e in evaluations), default=0)
     text.setdefault("Uncertainty", []).append(
@@ -259,7 +260,7 @@ def figure_chapters(
         if n_draws == 1
         else f"Predicted with {n_draws} draws, from Monte-Carlo dropout, an ensemble, or both."
     )
-    # Chapters that several kinds share come after those of one kind.
+    # Chapters shared by several kinds follow those of one kind.
     order = sorted(text, key=lambda section: section in ("Uncertainty", "Objects"))
     return [
         Chapter(section, list(dict.fromkeys(text[section])), pictures.get(section, []))
@@ -311,16 +312,16 @@ def gallery_chapter(
     for e in evaluations:
         if e.target.name in grouped:
             continue
-        picked = {kind: stamps for kind, stamps in e.stamps(count).items() if stamps}
+        stamps_by_kind = {kind: stamps for kind, stamps in e.stamps(count).items() if stamps}
         images = {
             kind: np.asarray(read_images(np.array([s.row for s in stamps])))
-            for kind, stamps in picked.items()
+            for kind, stamps in stamps_by_kind.items()
         }
-        if not any(found.size for found in images.values()):
+        if not any(array.size for array in images.values()):
             continue
         text.append(e.get_gallery_text(e.target))
         levels = compute_band_levels(np.concatenate(list(images.values()))).tolist()
-        for kind, stamps in picked.items():
+        for kind, stamps in stamps_by_kind.items():
             figure = plot_gallery(
                 images[kind],
                 stamps,
@@ -354,7 +355,7 @@ def compare_calibration(
     Parameters
     ----------
     task : Task
-        What was predicted.
+        The task of the model.
     remaps : mapping of str to Remap
         Fitted remap of each calibrated target.
     encoded, weights, samples : mapping of str to ndarray
@@ -423,7 +424,7 @@ def calibration_chapter(
     compared : mapping of str to pair of ndarray
         `TargetEvaluation.calibration_data` before and after, of the same objects, by target.
     note : str
-        What else was fitted on these objects, a selection for instance.
+        Other fits on these objects, a selection for instance.
     """
     text = [
         "Cross-fitted: fitted on one half of the validation split, scored on the other; the "
@@ -445,11 +446,11 @@ def calibration_chapter(
             )
         else:
             values = {"before": before[0], "after": after[0]}
-            for figure, what in (
+            for figure, label in (
                 (figures.plot_pit_histogram(values), "histogram of the PIT"),
                 (figures.plot_qq(values), "Q-Q plot of the PIT"),
             ):
-                caption = f"{name}: {what} before and after recalibration. Gray: expected scatter "
+                caption = f"{name}: {label} before and after recalibration. Gray: expected scatter "
                 pictures.append(Picture(figure, f"{caption}of a calibrated model."))
     return Chapter("Calibration", text, pictures, [calibration_table(rows)] if rows else [])
 
@@ -471,7 +472,7 @@ def selection_chapter(
     selection : Selection
         Fitted on the validation split.
     task : Task
-        What was predicted.
+        The task of the model.
     encoded, weights, samples : mapping of str to ndarray
         Those of the test split, as for `astrocnn.evaluation.score`.
     """

@@ -47,7 +47,7 @@ def evaluate(
     Parameters
     ----------
     task : Task
-        What was predicted.
+        The task of the model.
     encoded, weights : mapping of str to ndarray
         Labels by target, as `Task.encode` gives them.
     samples : mapping of str to ndarray of shape (n_draws, n, units)
@@ -89,7 +89,7 @@ def score(
     task, encoded, weights, samples
         As for `evaluate`.
     n_resamples : int
-        Bootstrap resamples behind each 95 % interval; 0 for none.
+        Bootstrap resamples of each 95 % interval; 0 for none.
     seed : int
         Seed of the bootstrap.
 
@@ -112,7 +112,7 @@ def score_evaluations(
     evaluations : sequence of TargetEvaluation
         One a target, as `evaluate` returns them.
     n_resamples : int
-        Bootstrap resamples behind each 95 % interval; 0 for none.
+        Bootstrap resamples of each 95 % interval; 0 for none.
     seed : int
         Seed of the bootstrap.
 
@@ -122,8 +122,8 @@ def score_evaluations(
     """
     out = [s for e in evaluations for s in e.scores(n_resamples=n_resamples, seed=seed)]
     for kind in KINDS.values():
-        alike = [e for e in evaluations if isinstance(e, kind)]
-        out += kind.joint_scores(alike, n_resamples=n_resamples, seed=seed) if alike else []
+        group = [e for e in evaluations if isinstance(e, kind)]
+        out += kind.joint_scores(group, n_resamples=n_resamples, seed=seed) if group else []
     return out
 
 
@@ -141,13 +141,13 @@ def baseline_scores(
     Parameters
     ----------
     task : Task
-        What is predicted.
+        The task of the model.
     train, test : (mapping, mapping)
         Encoded labels and weights by target, as `Task.encode` gives them.
     column : (str, array_like, array_like), optional
-        Name of a column, its training and its test values, for baselines that know it.
+        Name of a column, its training and its test values, for baselines that use it.
     n_resamples : int
-        Bootstrap resamples behind each interval.
+        Bootstrap resamples of each interval.
     seed : int
         Seed of the bootstrap.
 
@@ -156,7 +156,7 @@ def baseline_scores(
     scores : dict of str to list of Score
         By name of the baseline, which scores the targets it applies to.
     descriptions : dict of str to str
-        What each baseline predicts.
+        Description of each baseline.
     """
     n = len(next(iter(test[1].values())))
     samples: dict[str, dict[str, NDArray[Any]]] = {}
@@ -241,7 +241,7 @@ def write_scores(
         **about,
         "scores": [_to_json(s) for s in scores],
         "baselines": {
-            name: [_to_json(s) for s in found] for name, found in (baselines or {}).items()
+            name: [_to_json(s) for s in group] for name, group in (baselines or {}).items()
         },
     }
     atomic.write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
@@ -267,7 +267,7 @@ def read_scores(
     content = json.loads(Path(path).read_text(encoding="utf-8"))
     scores = [_from_json(s) for s in content.pop("scores")]
     baselines = {
-        name: [_from_json(s) for s in found] for name, found in content.pop("baselines").items()
+        name: [_from_json(s) for s in group] for name, group in content.pop("baselines").items()
     }
     return scores, baselines, content
 

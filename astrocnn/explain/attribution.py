@@ -1,4 +1,4 @@
-"""Attribution maps of some objects with their checks: what is computed, written and shown."""
+"""Attribution maps with their checks, as they are computed, written and plotted."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Scalars:
     Parameters
     ----------
     names, units : sequence of str of length n_scalars
-        Of each scalar; an empty unit where there is none.
+        Name and unit of each scalar; the unit may be empty.
     values : ndarray of shape (n, n_scalars)
         As in the catalogue.
     standardized : ndarray of shape (n, n_scalars)
@@ -88,13 +88,13 @@ class ExplainedObjects:
         Names along the last axis of a map: the bands, and masks or mixtures of them if the
         network takes such; or the scalars, if few.
     unit : str
-        Of the images.
+        Unit of the images.
     scalars : Scalars, optional
         If the network takes them and no image.
     pixel_scale : float, optional
         [arcsec/pixel]
     orientation : str
-        Of all images, if they are alike: "N up, E left".
+        Common orientation of all images, if there is one: "N up, E left".
     """
 
     ids: Any
@@ -111,7 +111,7 @@ class ExplainedObjects:
     orientation: str = ""
 
     def channel_names(self, count: int) -> Sequence[str]:
-        """Names of channels or bands, or their numbers if there are others than known."""
+        """Names of the channels or bands, or their numbers if `count` fits neither."""
         for names in (self.channels, self.bands):
             if len(names) == count:
                 return names
@@ -125,7 +125,7 @@ class MapChecks:
     Parameters
     ----------
     residual : ndarray of shape (n,)
-        By how much the sum of attributions misses the change of the target.
+        Change of the target minus the sum of the attributions.
     curves : DeletionInsertion
         See `astrocnn.explain.checks.deletion`.
     shift : ndarray of shape (n,)
@@ -161,7 +161,7 @@ class Attribution:
     labels : sequence of str of length n
         The number explained of each object.
     scores : ndarray of shape (n,)
-        Its values.
+        Value of the number for each object.
     truths, predictions : sequence of str of length n
         Label, empty where unknown, and prediction of each object, in words.
     maps : dict of str to ndarray of shape (n, height, width) or (n, height, width, n_channels)
@@ -199,7 +199,7 @@ class Attribution:
 
     @property
     def captions(self) -> list[str]:
-        """What stands beside each object: identifier, label and prediction, a line each."""
+        """Identifier, label and prediction of each object, on a line each."""
         ids = [""] * len(self.truths) if self.objects is None else self.objects.ids
         return [_caption(*one) for one in zip(ids, self.truths, self.predictions, strict=True)]
 
@@ -214,7 +214,7 @@ def _caption(identifier: Any, truth: str, prediction: str) -> str:
 
 @dataclass(eq=False)
 class Explanation:
-    """All that is known of the decisions of a network: what is written, and what is shown.
+    """Attributions and inspections of a network, as written to disk and plotted.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ class Explanation:
     attributions : sequence of Attribution
         One for each number explained.
     inspections : mapping of str to sequence of HDU
-        Of the network as a whole, by method.
+        Inspections of the whole network, by method.
     cards : mapping of str to object
         Provenance: values of the primary header.
     images : callable, optional
@@ -292,7 +292,7 @@ def compute_attribution(
 
 @dataclass(eq=False)
 class _Computation:
-    """The arrays that maps and checks share."""
+    """Arrays shared by the maps and their checks."""
 
     attribution: Attribution
     model: keras.Model
@@ -335,7 +335,7 @@ class _Computation:
         if maps.shape[:3] != self.images.shape[:3]:
             self.attribution.skipped[name] = f"Its maps have the shape {maps.shape}."
             return
-        # Scalars are to the target what bands are.
+        # Each scalar counts as a band.
         by_band = maps.reshape(len(maps), 1, 1, -1) if self.is_strip else maps
         self.attribution.maps[name] = maps
         self.attribution.checks[name] = MapChecks(
@@ -370,12 +370,12 @@ class _Computation:
 
     def _randomization(self, checks: MapChecks, compute: Callable[..., Array], maps: Array) -> None:
         n = len(self.images)
-        # Scalars have few values to be ranked, and are soon computed.
+        # Rank correlations of few scalars are noisy, and their maps are cheap: use more objects.
         count = min(n, (8 if self.is_strip else 1) * N_RANDOMIZED)
         rows = np.unique(np.linspace(0, n - 1, count).round().astype(int))
         target = subset = self.target.take(rows)
         if self.sampler is not None:
-            # Layers behind the draws can be randomized, those of the draws cannot.
+            # Only the wrapped model can be cloned, not the layers that draw.
             method, sampler, target = compute, self.sampler, subset.one_draw
 
             def compute(model: keras.Model, images: Any, _: Any, **options: Any) -> Array:

@@ -62,7 +62,7 @@ _SCALAR_TERMS = {
 
 
 def build_chapters(explanation: Explanation) -> list[Chapter]:
-    """Those of the three chapters for which there is something to show."""
+    """Build the chapters on attribution, its checks and the network; empty ones are left out."""
     chapters = [
         _build_attribution_chapter(explanation) if explanation.attributions else None,
         _build_checks_chapter(explanation),
@@ -116,7 +116,7 @@ def _build_attribution_chapter(explanation: Explanation) -> Chapter:
 
 
 def _get_declared(name: str, attribute: str) -> Any:
-    """What a method declares; None where it is not known here."""
+    """An attribute of a method; None for an unknown method."""
     try:
         return getattr(get_method(name), attribute, None)
     except ConfigError:
@@ -124,16 +124,16 @@ def _get_declared(name: str, attribute: str) -> Any:
 
 
 def _format_pixel_effect(one: Attribution) -> str:
-    """By how much all pixels together change the number, where it was measured."""
+    """Sentence on the change of the number by all pixels; empty if it was not measured."""
     curves = one.check("curves")
     if not curves:
         return ""
     curve = np.asarray(next(iter(curves.values())).deletion, float)
-    whole, empty = curve[:, 0], curve[:, -1]
-    change, spread = float(np.median(np.abs(whole - empty))), float(np.std(whole))
+    full, empty = curve[:, 0], curve[:, -1]
+    change, spread = float(np.median(np.abs(full - empty))), float(np.std(full))
     text = (
         f"All pixels together: filled with sky noise they change the {one.label} by {change:.2g} "
-        f"in the median of these objects; of the images it is {np.median(whole):.3g}, of empty sky "
+        f"in the median of these objects; of the images it is {np.median(full):.3g}, of empty sky "
         f"{np.median(empty):.3g}."
     )
     if change < _LITTLE * spread:
@@ -153,7 +153,7 @@ def _split_objects(one: Attribution, step: int) -> list[slice]:
 def _build_picture(
     one: Attribution, part: slice, figure: Any, text: str, *, raster: bool
 ) -> Picture:
-    """A picture of some objects, which its alternative text names."""
+    """A picture whose alternative text names its objects."""
     caption = f"{one.label}: {text}"
     names = "; ".join(_join_lines(label) for label in one.captions[part])
     return Picture(figure, caption, f"{caption} {names}", raster=raster)
@@ -167,7 +167,7 @@ def _plot_maps(explanation: Explanation, one: Attribution) -> list[Picture]:
     objects = explanation.objects
     if not one.maps:
         return []
-    # The outline is that of a method whose map adds up to something.
+    # Outline a map that adds up to the change of the number, if there is one.
     first = "integrated_gradients" if "integrated_gradients" in one.maps else next(iter(one.maps))
     pictures = []
     for part in _split_objects(one, _OBJECTS):
@@ -228,8 +228,7 @@ def _plot_fractions(
 
 
 def _group_by_method(one: Attribution) -> dict[str, NDArray[Any]]:
-    """Attributions of scalars, of shape (n, n_scalars), and their unit where it is not that of
-    the number explained."""
+    """Attributions of shape (n, n_scalars), by title and unit of the method."""
     contributions = {}
     for name, values in one.maps.items():
         unit = ", per $\\sigma$" if _get_declared(name, "is_gradient") else ""
@@ -322,7 +321,7 @@ def _replace_minus(names: Any) -> list[str]:
 
 
 def _build_checks_chapter(explanation: Explanation) -> Chapter | None:
-    """Maps while pixels are removed, weights randomized, images moved."""
+    """Chapter on the checks; None if no check was made."""
     terms = _IMAGE_TERMS if explanation.objects.scalars is None else _SCALAR_TERMS
     pictures: list[Picture] = []
     tables: list[Table] = []
@@ -377,7 +376,7 @@ def _plot_randomization(one: Attribution, start: str, terms: Mapping[str, str]) 
 
 
 def _compute_direction(curve: DeletionInsertion) -> Any:
-    """Whether the number of empty sky is larger than that of the image (1), or smaller (-1)."""
+    """Sign of the change of the number from the image to empty sky."""
     values = np.asarray(curve.deletion, float)
     return np.sign(values[:, -1] - values[:, 0])
 
@@ -385,10 +384,10 @@ def _compute_direction(curve: DeletionInsertion) -> Any:
 def _align_curves(
     curves: Mapping[str, DeletionInsertion],
 ) -> tuple[dict[str, DeletionInsertion], int]:
-    """Curves all in one direction, and how many had to be reversed.
+    """Reverse curves to a common direction, and count them.
 
-    The mean of a curve that falls and of one that rises would show neither; where there are both,
-    curves count from their ends.
+    Falling and rising curves would cancel in the mean; where there are both, curves are relative
+    to their ends.
     """
     direction = _compute_direction(next(iter(curves.values())))
     sign = np.where(direction == -np.sign(direction.sum() or -1), -1.0, 1.0)[:, None]
@@ -408,7 +407,7 @@ def _build_checks_table(one: Attribution) -> list[Table]:
         columns.setdefault(column, {})[method] = text
 
     for name, curve in one.check("curves").items():
-        # Of some numbers, such as an uncertainty, empty sky has more than an object.
+        # Some numbers, such as an uncertainty, are larger for empty sky than for an object.
         areas, direction = curve.areas, _compute_direction(curve)
         for kind, sign in (("deletion", 1), ("insertion", -1)):
             gain = sign * direction * (areas[kind] - areas[f"random_{kind}"])

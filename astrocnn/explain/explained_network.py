@@ -29,11 +29,11 @@ class ExplainedNetwork:
     Parameters
     ----------
     estimator : KerasEstimator
-        Its model returns raw outputs by target.
+        Estimator whose model returns raw outputs by target.
     shards : Shards
         Images and scalars of all rows.
     remarks : tuple of str
-        What a reader should know of the choice of the network.
+        Notes on the choice of the network.
     """
 
     estimator: KerasEstimator
@@ -76,12 +76,12 @@ class ExplainedNetwork:
 
     @property
     def task(self) -> Task:
-        """What the network itself predicts, before any calibration."""
+        """Task of the network, before any calibration."""
         return self.estimator.task
 
     @property
     def inputs(self) -> Inputs:
-        """What goes in."""
+        """Images and scalars that the network takes."""
         return self.estimator.inputs
 
     @property

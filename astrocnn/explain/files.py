@@ -1,9 +1,9 @@
-"""Explanations on disk: a FITS file per object, one of numbers, one of the network.
+"""Explanations on disk: FITS files of objects, of diagnostics and of the network.
 
 ==========================  =========================================================
 ``objects/<id>.fits``       IMAGE and a map of each method, with the WCS of the cutout; of a
                             network of scalars alone the table INPUTS
-``diagnostics.fits``        a row for each object, target and method; the curves behind it
+``diagnostics.fits``        a row for each object, target and method; its curves
 ``diagnostics.csv``         the same rows as text
 ``network.fits``            the network as a whole
 ==========================  =========================================================
@@ -88,9 +88,9 @@ def write_explanation(folder: Path, explanation: Explanation, cards: Sequence[Ca
     Parameters
     ----------
     folder : Path
-        Where to.
-    found : Explanation
-        What is written.
+        Empty folder to write to.
+    explanation : Explanation
+        The explanation.
     cards : sequence of Card
         Provenance, for the primary header of each file.
     """
@@ -152,7 +152,7 @@ def _target_cards(one: Attribution, k: int) -> list[Card]:
 
 
 def _get_declared(method: str) -> AttributionMethod:
-    """What a method says of itself; nothing where it is not known."""
+    """A method by name, or one without texts if it is unknown."""
     try:
         declared = get_method(method)
     except ConfigError:
@@ -164,11 +164,11 @@ def _image_hdus(
     objects: ExplainedObjects, k: int, attributions: Sequence[Attribution]
 ) -> Iterator[Any]:
     wcs = objects.wcs[k] if len(objects.wcs) else None
-    without = [_NO_WCS] if wcs is None else []
+    wcs_comments = [_NO_WCS] if wcs is None else []
     unit: list[Card] = [("BUNIT", objects.unit, "unit of the pixels")] if objects.unit else []
     image = np.moveaxis(objects.images[k], -1, 0)
     cards = [*unit, *band_cards(objects.bands)]
-    yield image_hdu("IMAGE", image, cards, wcs=wcs, comments=without)
+    yield image_hdu("IMAGE", image, cards, wcs=wcs, comments=wcs_comments)
     for number, one in enumerate(attributions, start=1):
         for method, maps in one.maps.items():
             values = np.asarray(maps[k])
@@ -177,7 +177,7 @@ def _image_hdus(
                 values = np.moveaxis(values, -1, 0)
                 cards += band_cards(objects.channels)
             unit_text = _get_declared(method).unit
-            comments = [*([unit_text] if unit_text else []), *without]
+            comments = [*([unit_text] if unit_text else []), *wcs_comments]
             yield image_hdu(method, values, cards, wcs=wcs, number=number, comments=comments)
 
 
@@ -210,7 +210,7 @@ def _scalar_hdus(
 def _diagnostics(
     objects: ExplainedObjects, attributions: Sequence[Attribution], files: Sequence[str]
 ) -> list[Any]:
-    """DIAGNOSTICS, n rows for each attribution and method, and what is behind them, row by row."""
+    """DIAGNOSTICS, with n rows for each attribution and method, CURVES and RANDOMIZATION."""
     n = len(objects.ids)
     blocks = [(p, one, m) for p, one in enumerate(attributions, start=1) for m in one.maps]
     rows = [_diagnostics_rows(objects, files, *block) for block in blocks]
@@ -312,7 +312,7 @@ def _randomization_hdus(blocks: Sequence[tuple[int, Attribution, str]], n: int) 
 
 def _write_csv(path: Path, hdu: Any) -> None:
     table = Table(hdu.data)
-    # Bytes would be written as b'...'.
+    # Decode: bytes would be written as b'...'.
     for name in table.colnames:
         if table[name].dtype.kind == "S":
             table[name] = np.char.decode(np.asarray(table[name]), "ascii")
@@ -326,12 +326,12 @@ def read_explanation(
     pixel_scale: float | None = None,
     images: Callable[[Any], Any] | None = None,
 ) -> Explanation:
-    """The inverse of `write_explanation`.
+    """Read an explanation.
 
     Parameters
     ----------
     folder : Path
-        What was written.
+        As written by `write_explanation`.
     pixel_scale : float, optional
         [arcsec/pixel]
     images : callable, optional

@@ -1,13 +1,13 @@
 """Gradients, and the modified backward passes of DeconvNet and guided backpropagation.
 
-The only file of this folder that names a backend.  A modified pass leaves the forward pass as it
-is.  Whatever is linear sends a signal back through its transpose, as a derivative does: a
+The only file of this folder that depends on TensorFlow.  A modified pass keeps the forward pass.
+Whatever is linear sends a signal back through its transpose, as a derivative does: a
 convolution through its filters, a batch normalization through its scales, a sum to each branch.
 Pooling by the maximum, and maxout, send it to where the maximum was (the switches).  Three kinds
 of layers have rules of their own:
 
 - An activation that is nowhere much below zero (ReLU and its relatives) lets the positive part of
-  the signal pass, whatever its own input was.
+  the signal pass, independent of its own input.
 - Layer, group and instance normalization count as the linear maps they are once mean and variance
   of the image are given; otherwise a signal would end on the whole image.
 - Any other activation (tanh, sigmoid, softmax) keeps its derivative, since its maps are not
@@ -34,7 +34,7 @@ __all__ = ["RULES", "compiled", "get_graph", "gradient", "with_backward", "with_
 RULES = ("deconvnet", "guided")
 """Backward rules of activations, by name."""
 
-# Names of functions and classes, in small letters and without underscores.
+# Names of functions and classes, in lower case and without underscores.
 _RECTIFIERS = (
     "relu", "relu6", "leakyrelu", "prelu", "elu", "celu", "selu", "gelu", "silu", "swish",
     "hardsilu", "hardswish", "softplus", "mish", "squareplus", "thresholdedrelu",
@@ -44,7 +44,7 @@ _RECTIFIERS = (
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as a graph, traced again for arrays of new shapes."""
     _require_tensorflow()
-    # A partial object has no code by which TensorFlow would count tracings of many networks.
+    # A partial object has no code, by which TensorFlow would warn of retracing for many networks.
     return tf.function(functools.partial(function), autograph=False)
 
 
@@ -80,7 +80,7 @@ def with_backward(value: Any, x: Any, backward: Callable[[Any], Any]) -> Any:
     Parameters
     ----------
     value : tensor
-        Of the forward pass.
+        Value of the forward pass.
     x : tensor
         Where the backward pass ends.
     backward : callable
@@ -91,7 +91,7 @@ def with_backward(value: Any, x: Any, backward: Callable[[Any], Any]) -> Any:
 
     @tf.custom_gradient
     def linked(_: Any) -> tuple[Any, Callable[[Any], Any]]:
-        # A layer may compute in a shorter type than that of its input.
+        # A layer may compute in a lower precision than that of its input.
         return tf.identity(value), lambda signal: tf.cast(backward(signal), x.dtype)
 
     return linked(x)
@@ -149,7 +149,7 @@ def with_rule(model: keras.Model, rule: str) -> Callable[[dict[str, Any]], Any]:
         own = getattr(operation, "activation", None)
         if own is None:
             return rectified(operation, *args, **kwargs)
-        # The layer computes the same with it, and gets its own back before anyone else uses it.
+        # Same forward pass, other gradient; restored at once, since the layer is shared.
         vars(operation)["activation"] = lambda x: rectified(own, x)
         try:
             return operation(*args, **kwargs)

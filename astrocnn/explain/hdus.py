@@ -28,7 +28,7 @@ __all__ = [
 Card = tuple[str, Any, str]
 """Keyword, value, comment."""
 NO_UNIT: Card = ("BUNIT", "", "none: the pixels have no dimension")
-"""Of logits, probabilities, redshifts and activations; FITS knows neither "1" nor "nat" as unit."""
+"""For logits, probabilities, redshifts and activations; FITS has neither "1" nor "nat" as unit."""
 
 
 def band_cards(names: Sequence[str]) -> list[Card]:
@@ -62,9 +62,9 @@ def image_hdu(
     values : array_like of shape (..., y, x)
         The pixels.
     cards : sequence of Card
-        Of its header.
+        Cards of its header.
     wcs : astropy.wcs.WCS, optional
-        Of the last two axes; a third one counts planes.
+        WCS of the last two axes; a third one counts planes.
     number : int
         EXTVER.
     comments : sequence of str
@@ -126,7 +126,7 @@ def write_hdus(path: Path, cards: Sequence[Card], hdus: Sequence[Any]) -> None:
     hdu_list = fits.HDUList([first, *hdus])
     hdu_list.update_extend()
     for hdu in hdu_list:
-        # Not astropy's own comments: they hold the time of day.
+        # astropy's default comments contain the time, which would change the bytes.
         hdu.add_datasum(when="checksum of the data")
         hdu.add_checksum(when="checksum of this HDU", override_datasum=True)
     with replacing(path) as temporary:
@@ -159,7 +159,7 @@ def _add_cards(header: fits.Header, cards: Sequence[Card], comments: Sequence[st
         if value is None or (isinstance(value, float) and not np.isfinite(value)):
             continue
         stored = _ascii(value) if isinstance(value, str) else value
-        # No comment is better than half of one.
+        # Drop a comment that would be truncated.
         length = len(str(fits.Card(keyword, stored)).rstrip()) + len(" / ")
         header[keyword] = (stored, comment if length + len(comment) <= fits.Card.length else "")
     if any(len(str(value)) > 66 for value in header.values()) and "LONGSTRN" not in header:

@@ -1,4 +1,4 @@
-"""Inspection of a network as a whole: what its methods look at."""
+"""Inputs of the inspection methods: a network and the objects by which it is inspected."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Inspection:
     example : int
         Row of the object whose feature maps are shown.
     seed : int
-        Of what is random.
+        Seed of the random numbers.
     """
 
     network: ExplainedNetwork
@@ -47,8 +47,8 @@ class Inspection:
     seed: int = 0
 
     def run(self, name: str, method: InspectionMethod, skipped: dict[str, str]) -> Sequence[Any]:
-        """Extensions of a FITS file; none where the method cannot be used, and why."""
-        # One method that cannot be used must not cost the results of the others.
+        """Run a method; without extensions, and with the reason in `skipped`, where it fails."""
+        # A method that fails must not discard the results of the others.
         if not len(self.rows) and method.needs_objects:
             skipped[name] = "The test split has no labelled object."
             return ()

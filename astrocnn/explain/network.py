@@ -287,7 +287,7 @@ def in_blocks(
     size = _block_size(n, batch_size)
     parts = []
     for start in range(0, n, size):
-        # The last block is filled up with its last row: a compiled function sees one shape.
+        # Pad the last block, so that the compiled function is traced for one shape only.
         rows = np.minimum(np.arange(start, start + size), n - 1)
         outputs = step({name: a[rows] for name, a in arrays.items()})
         outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
@@ -321,8 +321,8 @@ def scores_of_variations(
 
     step = compiled(compute)
     scores = np.empty((len(arrays["image"]), len(variations)), np.float32)
-    for i, j, kept in _iterate_pairs(*scores.shape, batch_size):
-        scores[i[:kept], j[:kept]] = ops.convert_to_numpy(step(i, j))[:kept]
+    for i, j, n_new in _iterate_pairs(*scores.shape, batch_size):
+        scores[i[:n_new], j[:n_new]] = ops.convert_to_numpy(step(i, j))[:n_new]
     return scores
 
 
@@ -347,9 +347,9 @@ def gradients_of_variations(
     step = compiled(compute)
     total = np.zeros(arrays["image"].shape, np.float64)
     factors = weights.astype(np.float64)[:, None, None, None]
-    for i, j, kept in _iterate_pairs(len(total), len(variations), batch_size):
-        weighted = ops.convert_to_numpy(step(i, j))[:kept] * factors[j[:kept]]
-        first = np.flatnonzero(np.diff(i[:kept], prepend=-1))
+    for i, j, n_new in _iterate_pairs(len(total), len(variations), batch_size):
+        weighted = ops.convert_to_numpy(step(i, j))[:n_new] * factors[j[:n_new]]
+        first = np.flatnonzero(np.diff(i[:n_new], prepend=-1))
         total[i[first]] += np.add.reduceat(weighted, first)
     return total.astype(np.float32)
 
@@ -360,14 +360,14 @@ def _iterate_pairs(
     """Blocks of pairs of an object and a variation, and how many of a block count."""
     size = _block_size(n * m, batch_size)
     for start in range(0, n * m, size):
-        # The last block is filled up, so that the step is traced once.
+        # Pad the last block, so that the step is traced once.
         i, j = np.divmod(np.minimum(np.arange(start, start + size), n * m - 1), m)
         yield i.astype(np.int32), j.astype(np.int32), min(size, n * m - start)
 
 
 def _build_pair_getter(arrays: Arrays, variations: NDArray[Any]) -> Callable[[Any, Any], Tensors]:
-    """The arrays of k objects with a variation for each, taken inside of the graph."""
-    # Held once as tensors: copying every variation from numpy costs more than the small networks.
+    """The function that gathers arrays of k objects with a variation for each, in the graph."""
+    # Converted once: copying every variation from numpy costs more than a small network.
     tensors = {name: ops.convert_to_tensor(a) for name, a in arrays.items()}
     varied = ops.convert_to_tensor(variations)
 

@@ -1,7 +1,7 @@
 """Predictions and labels of a run, and the objects chosen from them.
 
-Objects are chosen by identifier, by uncertainty or by predicted class.  No label is looked at, so
-that nothing is learned about the score of the test split.
+Objects are selected by identifier, by uncertainty or by predicted class.  Labels are not used, so
+the selection is independent of the score on the test split.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class RunPredictions:
     Parameters
     ----------
     estimator : Estimator
-        As the run predicts, calibrated if it is.
+        Estimator of the run, calibrated if the run is.
     shards : Shards
         The cutouts of the run.
     sample : callable
@@ -95,7 +95,7 @@ class RunPredictions:
     kept : (ndarray of int, mapping of str to ndarray), optional
         Sorted rows and their samples that need not be computed again, of this very estimator.
     columns : sequence of str
-        Of the catalogue; by the first of them that exists an embedding is colored as well.
+        Columns of the catalogue; the first one that exists colors an embedding as well.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class RunPredictions:
     def samples(self, rows: Rows) -> Samples:
         """Activated parameters of some rows."""
         if self._kept is not None:
-            # Rows in any order are found by bisection, since the kept ones are sorted.
+            # The kept rows are sorted, so that rows in any order are found by bisection.
             kept_rows, values = self._kept
             place = np.searchsorted(kept_rows, rows)
             if len(kept_rows) and np.array_equal(
@@ -128,25 +128,25 @@ class RunPredictions:
 
     def labels(self, name: str, rows: Any) -> list[str]:
         """The label of each row in words, empty where there is none."""
-        encoded, known = self._labels(name, rows)
+        encoded, labelled = self._labels(name, rows)
         family: Any = self.estimator.task.target(name).family
         if isinstance(family, DiscreteFamily):
             best = np.argmax(family.to_truth(encoded), axis=1)
             texts = [family.classes[k] for k in best]
         else:
             texts = [f"{value:.3g}" for value in family.to_values(encoded)]
-        return [text if k else "" for text, k in zip(texts, known, strict=True)]
+        return [text if k else "" for text, k in zip(texts, labelled, strict=True)]
 
     def colors(self, name: str, rows: Any) -> dict[str, Any]:
         """Values by which objects may be colored: label, prediction, uncertainty, a column."""
         predictions = self.of_target(name, rows)
-        encoded, known = self._labels(name, rows)
+        encoded, labelled = self._labels(name, rows)
         family: Any = self.estimator.task.target(name).family
         if isinstance(family, DiscreteFamily):
             colors: dict[str, Any] = {f"label of {name}": np.array(self.labels(name, rows))}
         else:
             colors = {
-                f"label of {name}": np.where(known, family.to_values(encoded), np.nan),
+                f"label of {name}": np.where(labelled, family.to_values(encoded), np.nan),
                 f"predicted {name}": predictions.value,
             }
         colors[f"{predictions.measure} of {name}"] = predictions.uncertainty
@@ -182,11 +182,11 @@ def select_by_id(catalog: Catalog, ids: Sequence[str]) -> Rows:
                 ) from None
         matches = np.flatnonzero(catalog.ids == identifier)
         if not len(matches):
-            few = ", ".join(str(i) for i in catalog.ids[:3])
+            first = ", ".join(str(i) for i in catalog.ids[:3])
             raise CatalogError(
                 "This object is not in the catalogue.",
                 received=text,
-                allowed=f"{len(catalog.ids)} identifiers such as {few}",
+                allowed=f"{len(catalog.ids)} identifiers such as {first}",
                 hint=_format_nearest(identifier, catalog.ids),
             )
         rows.append(int(matches[0]))
@@ -202,7 +202,7 @@ def select_most_uncertain(predictions: TargetPredictions, count: int) -> NDArray
 def select_per_class(predictions: TargetPredictions, count: int) -> NDArray[np.intp]:
     """Indices of `count` objects of each predicted class, evenly spaced in confidence.
 
-    Of a quantity `count` in each fifth of the objects ordered by the predicted value.
+    For a quantity, `count` objects of each fifth ordered by the predicted value.
     """
     if not predictions.classes:
         order = np.argsort(predictions.value, kind="stable")

@@ -1,4 +1,4 @@
-"""Places on the maps of a layer, and the pixels of the image that each has seen.
+"""Receptive fields: the pixels of the image on which each place of a layer depends.
 
 References
 ----------
@@ -33,7 +33,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class _Side:
-    """Pixels along one side of the image that number i sees: `size` from ``start + i * step``."""
+    """Receptive field of number i along one axis: `size` pixels from ``start + i * step``."""
 
     start: int = 0
     size: int = 1
@@ -46,7 +46,7 @@ class _Side:
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Pixels seen by the numbers of a layer."""
+    """Pixels on which the numbers of a layer depend."""
 
     y: _Side
     x: _Side
@@ -73,7 +73,7 @@ class ReceptiveField:
 
 
 def compute_receptive_field(model: keras.Model, layer: str) -> ReceptiveField:
-    """Pixels that each number of a layer has seen, by the arithmetic of windows.
+    """Receptive field of each number of a layer, from the sizes and strides of its windows.
 
     The box is the whole image for vectors, and for maps whose pixels no longer are pixels of the
     image.  Mean and variance of a normalization are taken as given, and not counted.
@@ -111,7 +111,7 @@ def _propagate(
     inputs = [t for t in node.input_tensors if fields.get(id(t)) is not None]
     if not inputs:
         return None
-    # They keep height and width, and yet a number does not come from those in its place.
+    # These keep height and width, but their outputs depend on other places of the input.
     mixing = (
         layers.Attention, layers.AdditiveAttention, layers.Conv2DTranspose,
         layers.MultiHeadAttention, layers.Permute, keras.Model,
@@ -130,7 +130,7 @@ def _propagate(
 
 
 def _merge_branches(sides: set[_Side]) -> _Side | None:
-    """What branches have seen together, where they agree on the pixel of a number."""
+    """Union of the fields of branches with the same step; None otherwise."""
     if len({side.step for side in sides}) > 1:
         return None
     start = min(side.start for side in sides)
@@ -139,7 +139,7 @@ def _merge_branches(sides: set[_Side]) -> _Side | None:
 
 
 def _apply_window(layer: Any, axis: int, side: _Side, length: int, after: int) -> _Side | None:
-    """What a window over numbers sees; None where the layer is no window."""
+    """Receptive field after a window; None where the layer is no window."""
     size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
     window = _get_axis(size or 1, axis)
     step = _get_axis(getattr(layer, "strides", None) or 1, axis) if size else 1

@@ -1,4 +1,4 @@
-"""The empty sky that replaces an object, and the light and blur of objects painted on it."""
+"""Models of the empty sky, of the light of objects on it, and of the seeing."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from astrocnn.imaging.background import estimate_sky_noise
 __all__ = ["BASELINES", "FILLS", "Blur", "SourceModel", "baselines", "fill_pixels", "sky"]
 
 FILLS = ("sky", "mean", "zero")
-"""What replaces hidden pixels: noise as in the border of the image, the mean of each band, zero."""
+"""Fills of hidden pixels: noise as in the border of the image, the mean of each band, zero."""
 BASELINES = ("sky", "blurred", "zero")
 """Images without an object: sky noise, the image smoothed by an eighth of its size, zero."""
 
 _FAINTEST = 1e-3
-"""Least variance of a pixel, in units of the mean: no place is without any light."""
+"""Least variance of a pixel, in units of the mean, so that light is possible everywhere."""
 
 
 def sky(images: NDArray[np.float32], draws: int, seed: int) -> NDArray[np.float32]:
@@ -34,9 +34,9 @@ def sky(images: NDArray[np.float32], draws: int, seed: int) -> NDArray[np.float3
     images : ndarray of shape (n, height, width, n_channels)
         Normalized.
     draws : int
-        How many for each image.
+        Number for each image.
     seed : int
-        Of the patterns.
+        Seed of the patterns.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def _sky_level(images: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def fill_pixels(images: NDArray[np.float32], fill: str, seed: int) -> NDArray[np.float32]:
-    """What replaces hidden pixels, of the shape of the images.
+    """Fill of hidden pixels, of the shape of the images.
 
     Raises
     ------
@@ -100,13 +100,13 @@ class SourceModel(NamedTuple):
     """Sky, and the second moments of the light of objects on it, in normalized units."""
 
     level: NDArray[np.float32]
-    """Of the sky, of shape (n_channels,)."""
+    """Median of the sky, of shape (n_channels,)."""
     noise: NDArray[np.float32]
-    """Of the sky, of shape (n_channels,)."""
+    """Standard deviation of the sky, of shape (n_channels,)."""
     place: NDArray[np.float64]
     """Root mean square of light by pixel, of shape (height, width, 1), 1 in the mean square."""
     color: NDArray[np.float64]
-    """What each channel gets of light of each color, of shape (n_channels, n_channels)."""
+    """Response of each channel to light of each color, of shape (n_channels, n_channels)."""
     brightness: float
     """Root mean square of light over pixels and channels."""
 
@@ -114,7 +114,7 @@ class SourceModel(NamedTuple):
     def uninformed(cls, shape: tuple[int, int, int]) -> SourceModel:
         """Light anywhere and of any color, on a sky of 0 with a little noise."""
         height, width, channels = shape
-        # On a perfectly even sky, a network may have no gradient at all.
+        # Without noise, a network may have no gradient at all.
         noise = np.full(channels, 0.1, np.float32)
         place, color = np.ones((height, width, 1)), np.eye(channels)
         return cls(np.zeros(channels, np.float32), noise, place, color, 1.0)
@@ -142,14 +142,14 @@ class SourceModel(NamedTuple):
         power = np.maximum(power / mean, _FAINTEST)
         flat = light.reshape(-1, channels)
         values, axes = np.linalg.eigh(flat.T @ flat / len(flat) - np.diag(noise.astype(float) ** 2))
-        # Light of one color never takes away from another channel.
+        # Light is positive in all channels.
         root = np.maximum((axes * np.sqrt(np.maximum(values, 0))) @ axes.T, 0)
         root /= max(np.sqrt(np.mean(np.sum(root**2, axis=1))), 1e-12)
         place = np.sqrt(power / power.mean())[..., None]
         return cls(level, noise.astype(np.float32), place, root, float(np.sqrt(mean)))
 
     def spread(self, light: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Put light, of shape (height, width, n_channels), where it is and in its colors."""
+        """Scale light, of shape (height, width, n_channels), by place and mix its colors."""
         image: NDArray[np.float64] = self.place * (light @ self.color.T)
         return image
 
@@ -165,7 +165,7 @@ class Blur:
     Parameters
     ----------
     height, width : int
-        Of the images.
+        Size of the images [pixel].
     sigma : float
         Standard deviation of the seeing [pixel]; 0 for none.
 
@@ -199,7 +199,7 @@ class Blur:
 
 
 def _blur_matrix(length: int, sigma: float) -> NDArray[np.float64]:
-    """Weight of each pixel of a line in each blurred one; rows add up to 1, to the very ends."""
+    """Matrix that blurs a line of pixels; its rows add up to 1."""
     if sigma == 0:
         return np.eye(length)
     place = np.arange(length)

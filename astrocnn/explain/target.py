@@ -1,4 +1,4 @@
-"""What is explained: one number per object that a network computes.
+"""The target of an explanation: one number per object that a network computes.
 
 References
 ----------
@@ -36,8 +36,8 @@ class ExplainTarget:
     Parameters
     ----------
     target : Target, optional
-        A predicted quantity: its name is that of an output of the network, and its family says
-        what the raw output means.
+        A predicted quantity: its name is that of an output of the network, and its family
+        declares the meaning of the raw output.
     output : str or tuple of float, optional
         A part of the prediction that the family declares: the name of a class (``"yes"`` by
         default for yes/no); of a quantity the two ends of an interval, for the probability in it,
@@ -93,7 +93,7 @@ class ExplainTarget:
 
     @classmethod
     def parse(cls, text: str, target: Target | None = None) -> ExplainTarget:
-        """The number that a text names.
+        """Parse the name of a class, an interval or a layer.
 
         Parameters
         ----------
@@ -156,7 +156,7 @@ class ExplainTarget:
 
     @property
     def label(self) -> str:
-        """What it is, for the axis of a figure."""
+        """Label for the axis of a figure."""
         if self.layer is not None:
             channel = "" if self.channel is None else f", channel {self.channel}"
             return f"mean activation of {self.layer}{channel}"
@@ -177,14 +177,14 @@ class ExplainTarget:
         return [self._family.part_label(self.name, one) for one in self.classes]
 
     def take(self, rows: Any) -> ExplainTarget:
-        """The same for some of the objects."""
+        """The target of some of the objects."""
         if self.classes is None:
             return self
         return replace(self, classes=[self.classes[k] for k in np.asarray(rows).tolist()])
 
     @property
     def one_draw(self) -> ExplainTarget:
-        """Of an uncertainty: an output of one draw, to which the same layers lead."""
+        """For an uncertainty, an output of one draw, computed by the same layers."""
         return ExplainTarget(self.target, self._class_names[0] if self._class_names else None)
 
     @property

@@ -242,20 +242,20 @@ def make_rgb(
         )
     white = np.asarray(compute_band_levels(cutouts) if levels is None else levels)[list(bands)]
     x, empty = _subtract_background(cutouts[..., list(bands)])
-    # A band that is missing altogether does not hide the others.
+    # Bands missing altogether do not blank an image.
     absent = empty.all(axis=(1, 2), keepdims=True)
-    lost = np.asarray((empty & ~absent).any(axis=-1) | empty.all(axis=-1))
-    # Bands of different depth would tint every image; after this a typical object is white.
+    no_data = np.asarray((empty & ~absent).any(axis=-1) | empty.all(axis=-1))
+    # Scale bands of different depth, so that a typical object is white.
     x = x * (white.mean() / white)
     intensity = x.mean(axis=-1)
     out = np.empty((*cutouts.shape[:3], 3))
     for i, light in enumerate(intensity):
-        good = light[~lost[i]]
+        good = light[~no_data[i]]
         top = _compute_white_level(good)
         noise = 1.4826 * float(np.median(np.abs(good - np.median(good)))) if good.size else 0.0
         soft = min(max(4 * noise / top, 0.08), 1.0)
         stretched = np.arcsinh(np.maximum(light, -noise) / top / soft) / np.arcsinh(1 / soft)
-        # Lifts the sky above black, so that its noise and structure stay visible.
+        # Raise the sky above black, so that its noise and structure stay visible.
         pedestal = 0.06
         with np.errstate(divide="ignore", invalid="ignore"):
             factor = np.where(np.abs(light) > 1e-12 * top, stretched / light, 0.0)
@@ -263,7 +263,7 @@ def make_rgb(
         # Scale all bands of a saturated pixel, which keeps its hue.
         color /= np.maximum(color.max(axis=-1, keepdims=True), 1.0)
         color = np.broadcast_to(np.clip(color, 0, 1), (*light.shape, 3)).copy()
-        color[lost[i]] = NO_DATA
+        color[no_data[i]] = NO_DATA
         out[i] = color
     return out
 
@@ -278,7 +278,7 @@ def _subtract_background(
 
 
 def _compute_white_level(values: NDArray[np.float64]) -> float:
-    # Not the maximum: a cosmic ray would darken everything else.
+    # A high quantile, not the maximum, which may be a cosmic ray.
     top = float(np.quantile(values, 0.997)) if values.size else 1.0
     return top if top > 0 else max(float(np.abs(values).max(initial=0)), 1e-30)
 

@@ -146,7 +146,7 @@ class Headline:
     baselines : sequence of (str, str, str)
         Name, value and interval of each baseline.
     sentence : str
-        The sample behind the score.
+        Description of the sample of the score.
     """
 
     name: str

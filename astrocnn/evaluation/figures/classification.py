@@ -63,7 +63,7 @@ def plot_confusion_matrix(matrix: ArrayLike, classes: tuple[str, ...]) -> Figure
             axes.text(*at, text, ha="center", va="center", fontsize=small, color="#0072B2")
     axes.set_xlim(-0.5, k + 0.4)
     axes.set_ylim(k + 0.3, -0.5)
-    # The class names stand above the matrix, so that the purities below belong to their columns.
+    # Class names above the matrix, so that the purities below line up with their columns.
     long = max(map(len, classes)) > 8
     rotation: dict[str, Any] = {"rotation": 35, "ha": "left", "rotation_mode": "anchor"}
     axes.set_xticks([*range(k), k - 0.05], [*classes, "completeness"], **(rotation if long else {}))

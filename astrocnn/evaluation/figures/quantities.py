@@ -48,7 +48,7 @@ def plot_against_truth(
         Printed in the corner, scores for instance.
     """
     y, x = np.asarray(predicted, float), np.asarray(truth, float)
-    # Single catastrophic outliers must not squeeze all others into a corner.
+    # Limits by quantiles, so that single catastrophic outliers do not set the scale.
     ends = np.quantile(np.r_[x, y], [0.0005, 0.9995])
     margin = 0.04 * max(float(np.ptp(ends)), 1e-9)
     low, high = float(ends[0] - margin), float(ends[1] + margin)

@@ -244,13 +244,13 @@ def _plot_trend(
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         narrow = x[-1] < 50 * x[0] and x[-1] < 1e4
         axes.xaxis.set_minor_formatter(
-            FuncFormatter(_round_down_step) if narrow else NullFormatter()
+            FuncFormatter(_format_minor_tick) if narrow else NullFormatter()
         )
     axes.tick_params(which="both", labelsize=7.5)
 
 
-def _round_down_step(value: float, _: object = None) -> str:
-    """Labels between the powers of ten."""
+def _format_minor_tick(value: float, _: object = None) -> str:
+    """Label 2 and 5 times a power of ten."""
     first = round(value / 10 ** np.floor(np.log10(value)), 6)
     return f"{value:g}" if first in (2, 5) else ""
 

@@ -117,9 +117,9 @@ def plot_parallel_coordinates(
 
     axis_by_name = {
         _shorten_name(name, values): _build_axis(
-            [given[int(row)] for row in rows], rank, name in log, (limits or {}).get(name)
+            [choices[int(row)] for row in rows], rank, name in log, (limits or {}).get(name)
         )
-        for name, given in values.items()
+        for name, choices in values.items()
     }
     spans = score.min() > 0 and score.max() > _LOG_ABOVE * score.min()
     axis_by_name[objective_name.replace("_", " ")] = _build_numeric_axis(score, spans)

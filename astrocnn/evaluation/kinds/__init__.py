@@ -1,4 +1,4 @@
-"""How one kind of quantity is scored and shown: one kind a file, chosen by `Family.kind`."""
+"""Kinds of evaluation, one a file, selected by `Family.kind`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def get_kind(target: Target) -> type[TargetEvaluation]:
     Parameters
     ----------
     target : Target
-        Its family names the kind.
+        Target whose family declares the kind.
 
     Returns
     -------

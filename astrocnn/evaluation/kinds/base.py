@@ -1,4 +1,4 @@
-"""What every kind of evaluation offers: scores, figures, galleries and baselines of one target."""
+"""Base class of evaluations: scores, figures, galleries and baselines of one target."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Array: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ScoreLabel:
-    """How a score is shown.
+    """Label and format of a score.
 
     Parameters
     ----------
     label : str
-        Its name in tables.
+        Name in tables.
     percent : bool
         Whether its value is shown in percent.
     """
@@ -67,7 +67,7 @@ class Baseline(Protocol):
 
     @property
     def description(self) -> str:
-        """What it predicts, in one sentence."""
+        """Description of the prediction, in one sentence."""
 
     def sample(self, inputs: Any) -> NDArray[np.floating]:
         """Samples of shape (1, n, units), as an estimator returns them."""
@@ -76,8 +76,8 @@ class Baseline(Protocol):
 class TargetEvaluation(ABC):
     """Predictions of one target beside their labels.
 
-    A subclass is one kind of quantity, chosen by `Family.kind`.  It declares how its scores are
-    called, what the report says about it and which figures it has.
+    A subclass is one kind of quantity, chosen by `Family.kind`.  It declares the names of
+    its scores, its text in the report and its figures.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ class TargetEvaluation(ABC):
 
     @abstractmethod
     def get_score_notes(self) -> dict[str, str]:
-        """What the reader must know, by name of the score."""
+        """Notes on scores, by name of the score."""
 
     def get_binomial_trials(self) -> dict[str, int]:
         """Number of trials of the scores that are fractions with a Wilson interval."""
@@ -203,7 +203,7 @@ class TargetEvaluation(ABC):
             self.statistics(), len(self), n_resamples=n_resamples, seed=seed
         )
         if n_resamples:
-            # The bootstrap gives an event that never happened no uncertainty; Wilson's does.
+            # The bootstrap interval of a rate of zero has no width; that of Wilson does.
             for name, trials in self.get_binomial_trials().items():
                 score = results[name]
                 if np.isfinite(score.value):
@@ -236,7 +236,7 @@ class TargetEvaluation(ABC):
     @classmethod
     @abstractmethod
     def get_gallery_text(cls, target: Target) -> str:
-        """How to read a gallery."""
+        """Explanation of a gallery, for the report."""
 
     @abstractmethod
     def get_figure_specs(self) -> Mapping[str, FigureSpec]:
@@ -293,7 +293,7 @@ class TargetEvaluation(ABC):
         """
 
     def calibration_data(self) -> Array | None:
-        """What a calibration figure is made from; None for kinds without one."""
+        """Data of a calibration figure; None for kinds without one."""
         return None
 
     # Baselines
@@ -303,20 +303,20 @@ class TargetEvaluation(ABC):
     def fit_baselines(
         cls, target: Target, encoded: ArrayLike, weight: ArrayLike
     ) -> tuple[Baseline, ...]:
-        """Baselines that know the labels of the training split alone."""
+        """Baselines fitted on the labels of the training split alone."""
 
     @classmethod
     def fit_column_baseline(
         cls, target: Target, name: str, values: ArrayLike, encoded: ArrayLike, weight: ArrayLike
     ) -> Baseline | None:
-        """A baseline that knows one column too; None for kinds without one."""
+        """A baseline fitted on one column as well; None for kinds without one."""
         return None
 
     # Several targets of this kind
 
     @classmethod
     def is_groupable(cls, target: Target) -> bool:
-        """Whether many such targets may share figures and one table."""
+        """Whether many such targets may be grouped in one table and joint figures."""
         return False
 
     @classmethod

@@ -107,7 +107,7 @@ class ClassEvaluation(TargetEvaluation):
     @cached_property
     def rankings(self) -> dict[str, Ranking]:
         """Ranking by the probability of each class; of two classes, of the second alone."""
-        # Of two classes the curves of both are mirror images of one another.
+        # The curves of two classes mirror each other.
         indices = range(len(self.classes)) if len(self.classes) > 2 else (1,)
         return {self.classes[k]: Ranking(self.label == k, self.mean[:, k]) for k in indices}
 
@@ -179,7 +179,7 @@ class ClassEvaluation(TargetEvaluation):
         return out
 
     def get_score_notes(self) -> dict[str, str]:
-        """What the reader must know, by name of the score."""
+        """Notes on scores, by name of the score."""
         counts = np.bincount(self.label, minlength=len(self.classes))
         notes = dict.fromkeys(("ece", "ece_equal_count"), "interval biased high by resampling")
         for name, count in zip(self.classes, counts, strict=True):
@@ -201,7 +201,7 @@ class ClassEvaluation(TargetEvaluation):
         return notes
 
     def get_binomial_trials(self) -> dict[str, int]:
-        """Number of negative objects behind each false positive rate."""
+        """Number of negative objects of each false positive rate."""
         if len(self.classes) > 2:
             return {}
         return dict.fromkeys(("fpr_at_tpr95", "fpr_at_tpr99"), int((self.label == 0).sum()))
@@ -223,7 +223,7 @@ class ClassEvaluation(TargetEvaluation):
 
     @classmethod
     def get_gallery_text(cls, target: Target) -> str:
-        """How to read a gallery."""
+        """Explanation of a gallery, for the report."""
         return (
             "Below each stamp: true \u2192 predicted class where they differ (orange), otherwise "
             "the class; its probability and the standard deviation over draws. Pink pixels have "
@@ -293,25 +293,25 @@ class ClassEvaluation(TargetEvaluation):
 
         The latter are those whose true class got the smallest probability.
         """
-        every = self.with_unlabelled()
-        labelled = self.weight[every.rows] > 0
-        spread = every.draws.std(axis=0)
-        of_truth = np.take_along_axis(every.mean, every.label[:, None], axis=1)[:, 0]
-        is_error = labelled & ~every.correct
+        evaluation = self.with_unlabelled()
+        labelled = self.weight[evaluation.rows] > 0
+        spread = evaluation.draws.std(axis=0)
+        of_truth = np.take_along_axis(evaluation.mean, evaluation.label[:, None], axis=1)[:, 0]
+        is_error = labelled & ~evaluation.correct
         by_truth = np.argsort(of_truth, kind="stable")
         picks = {
-            "most certain": np.argsort(every.entropy, kind="stable")[:count],
-            "most uncertain": np.argsort(-every.entropy, kind="stable")[:count],
+            "most certain": np.argsort(evaluation.entropy, kind="stable")[:count],
+            "most uncertain": np.argsort(-evaluation.entropy, kind="stable")[:count],
             "most confident errors": by_truth[is_error[by_truth]][:count],
         }
 
         def stamp(i: int) -> Stamp:
-            k = every.predicted[i]
-            detail = f"p = {every.mean[i, k]:.2f}"
+            k = evaluation.predicted[i]
+            detail = f"p = {evaluation.mean[i, k]:.2f}"
             if spread[i, k] >= 0.005:
                 detail += f" \u00b1 {spread[i, k]:.2f}"
-            label = self.classes[every.label[i]] if labelled[i] else ""
-            return Stamp(int(every.rows[i]), label, self.classes[k], detail, bool(is_error[i]))
+            label = self.classes[evaluation.label[i]] if labelled[i] else ""
+            return Stamp(int(evaluation.rows[i]), label, self.classes[k], detail, bool(is_error[i]))
 
         return {kind: [stamp(i) for i in chosen] for kind, chosen in picks.items()}
 

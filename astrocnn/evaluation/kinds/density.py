@@ -202,7 +202,7 @@ class DensityEvaluation(TargetEvaluation):
         ]
 
     def get_score_notes(self) -> dict[str, str]:
-        """What the reader must know, by name of the score."""
+        """Notes on scores, by name of the score."""
         notes = dict.fromkeys(self._point_statistics(), self._point_note(self.target))
         for point in _OTHER_POINTS:
             del notes[f"{point}_bias"], notes[f"{point}_sigma_mad"]
@@ -224,7 +224,7 @@ class DensityEvaluation(TargetEvaluation):
         return notes
 
     def get_binomial_trials(self) -> dict[str, int]:
-        """Number of objects behind each fraction with a Wilson interval."""
+        """Number of objects of each fraction with a Wilson interval."""
         names = ["pit_outliers"]
         if self.is_relative:
             names += [f"eta_{round(100 * limit):03d}" for limit in OUTLIERS]
@@ -267,13 +267,13 @@ class DensityEvaluation(TargetEvaluation):
 
     @classmethod
     def get_gallery_text(cls, target: Target) -> str:
-        """How to read a gallery."""
+        """Explanation of a gallery, for the report."""
         if _is_relative(target):
-            what, limit = "photometric redshift", f"|dz| > {OUTLIERS[0]:g}"
+            noun, limit = "photometric redshift", f"|dz| > {OUTLIERS[0]:g}"
         else:
-            what, limit = "predicted value", "errors beyond three times the scatter"
+            noun, limit = "predicted value", "errors beyond three times the scatter"
         return (
-            f"Below each stamp: true \u2192 {what} and its standard deviation; orange for {limit}. "
+            f"Below each stamp: true \u2192 {noun} and its standard deviation; orange for {limit}. "
             "Pink pixels have no data."
         )
 
@@ -347,9 +347,13 @@ class DensityEvaluation(TargetEvaluation):
 
     def stamps(self, count: int = 12) -> dict[str, list[Stamp]]:
         """The narrowest densities, the widest, and the largest errors."""
-        every = self.with_unlabelled()
-        labelled = self.weight[every.rows] > 0
-        spread, mean, size = every.columns["std"], every.columns["mean"], np.abs(every.error)
+        evaluation = self.with_unlabelled()
+        labelled = self.weight[evaluation.rows] > 0
+        spread, mean, size = (
+            evaluation.columns["std"],
+            evaluation.columns["mean"],
+            np.abs(evaluation.error),
+        )
         limit = OUTLIERS[0]
         if not self.is_relative:
             # The median of |error| is that of a half normal distribution: 1.4826 of it is sigma.
@@ -365,9 +369,9 @@ class DensityEvaluation(TargetEvaluation):
         digits = int(np.clip(1 - np.floor(np.log10(max(typical, 1e-6))), 0, 6))
 
         def stamp(i: int) -> Stamp:
-            label = f"{every.truth[i]:.{digits}f}" if labelled[i] else ""
+            label = f"{evaluation.truth[i]:.{digits}f}" if labelled[i] else ""
             return Stamp(
-                int(every.rows[i]),
+                int(evaluation.rows[i]),
                 label,
                 f"{mean[i]:.{digits}f}",
                 f"\u00b1 {spread[i]:.{digits}f}",

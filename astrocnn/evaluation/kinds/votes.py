@@ -103,7 +103,7 @@ class VoteEvaluation(TargetEvaluation):
         return out
 
     def get_score_notes(self) -> dict[str, str]:
-        """What the reader must know, by name of the score."""
+        """Notes on scores, by name of the score."""
         noise = "includes the sampling noise of few votes"
         notes = {"rmse": noise, "mean_deviation": noise}
         for level in _LEVELS:
@@ -128,7 +128,7 @@ class VoteEvaluation(TargetEvaluation):
 
     @classmethod
     def get_gallery_text(cls, target: Target) -> str:
-        """How to read a gallery."""
+        """Explanation of a gallery, for the report."""
         return (
             "Below each stamp: majority answer of the volunteers \u2192 of the model, with its "
             "predicted fraction; orange where they differ. Pink pixels have no data."
@@ -169,27 +169,29 @@ class VoteEvaluation(TargetEvaluation):
 
     def stamps(self, count: int = 12) -> dict[str, list[Stamp]]:
         """The least and the most entropy, and the largest errors of a fraction."""
-        every = self.with_unlabelled()
-        voted = every.votes.sum(axis=1) > 0
-        entropy = metrics.predictive_entropy(every.draws) if len(every) else np.zeros(0)
-        error = np.abs(every.predicted - np.nan_to_num(every.observed)).max(axis=1, initial=0)
-        spread = every.draws.std(axis=0)
+        evaluation = self.with_unlabelled()
+        voted = evaluation.votes.sum(axis=1) > 0
+        entropy = metrics.predictive_entropy(evaluation.draws) if len(evaluation) else np.zeros(0)
+        error = np.abs(evaluation.predicted - np.nan_to_num(evaluation.observed)).max(
+            axis=1, initial=0
+        )
+        spread = evaluation.draws.std(axis=0)
         by_error = np.argsort(-error, kind="stable")
         picks = {
             "most certain": np.argsort(entropy, kind="stable")[:count],
             "most uncertain": np.argsort(-entropy, kind="stable")[:count],
             "largest errors": by_error[voted[by_error]][:count],
         }
-        majority, predicted = every.votes.argmax(axis=1), every.predicted.argmax(axis=1)
+        majority, predicted = evaluation.votes.argmax(axis=1), evaluation.predicted.argmax(axis=1)
 
         def stamp(i: int) -> Stamp:
             k = predicted[i]
-            detail = f"{every.predicted[i, k]:.2f} \u00b1 {spread[i, k]:.2f}"
+            detail = f"{evaluation.predicted[i, k]:.2f} \u00b1 {spread[i, k]:.2f}"
             if voted[i]:
-                detail += f" (votes {every.observed[i, k]:.2f})"
+                detail += f" (votes {evaluation.observed[i, k]:.2f})"
             label = self.answers[majority[i]] if voted[i] else ""
             is_error = bool(voted[i] and majority[i] != k)
-            return Stamp(int(every.rows[i]), label, self.answers[k], detail, is_error)
+            return Stamp(int(evaluation.rows[i]), label, self.answers[k], detail, is_error)
 
         return {kind: [stamp(i) for i in chosen] for kind, chosen in picks.items()}
 

@@ -1,9 +1,9 @@
 """Checks of attribution maps, one a file.
 
-A map may look right for the wrong reasons.  The checks ask whether it depends on the weights
-(`randomization`), whether the pixels it names matter to the target (`deletion`), whether it moves
-with the image (`shift`), and, where the cause is known, whether it points there (`pointing`).
-Where they take a ``method``, it is one of `astrocnn.explain.methods`.
+The checks measure whether a map depends on the weights (`randomization`), whether its most
+important pixels change the target (`deletion`), whether it moves with the image (`shift`), and,
+where the cause is known, whether it lies there (`pointing`).  Where they take a ``method``, it is
+one of `astrocnn.explain.methods`.
 """
 
 from __future__ import annotations

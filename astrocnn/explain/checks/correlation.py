@@ -1,4 +1,4 @@
-"""Maps as the checks compare them: finite, one number per pixel, by ranks."""
+"""Validation and correlation of maps, shared by the checks."""
 
 from __future__ import annotations
 

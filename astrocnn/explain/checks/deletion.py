@@ -1,4 +1,4 @@
-"""Deletion and insertion: the target while pixels are removed, and brought back, by a map.
+"""Deletion and insertion: the target while pixels are removed or restored in order of a map.
 
 References
 ----------
@@ -37,8 +37,8 @@ _ORDERS = ("absolute", "signed")
 class DeletionInsertion(NamedTuple):
     """Result of `deletion`.
 
-    A random order backwards is a random order, so that deletion by the ones is insertion by the
-    others: both have the same area.
+    A reversed random order is a random order, so that random deletion and insertion have the same
+    area.
     """
 
     fraction: NDArray[np.float64]
@@ -78,7 +78,7 @@ def deletion(
     seed: int = 0,
     batch_size: int = 64,
 ) -> DeletionInsertion:
-    """Remove pixels, and bring them back, in the order of a map and in random orders.
+    """Remove and restore pixels in the order of a map and in random orders.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def deletion(
     draws : int
         Random orders, the same for all images.
     seed : int
-        Of the orders and the noise.
+        Seed of the orders and the noise.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def deletion(
         return ops.where(is_hidden[..., None], x["fill"], x["image"])
 
     inner = counts[1:-1]
-    # Which order, and the ranks from and up to which pixels are hidden; ends are common to all.
+    # Number of the order, first hidden rank and the one after the last; all orders share the ends.
     states = [(0, 0, 0), (0, 0, n_pixels)]
     states += [(0, 0, k) for k in inner] + [(0, k, n_pixels) for k in inner]
     states += [(draw + 1, 0, k) for draw in range(draws) for k in inner]

@@ -32,7 +32,7 @@ def band_fractions(maps: Any) -> NDArray[np.float64]:
     Parameters
     ----------
     maps : array_like of shape (n, height, width, n_channels)
-        Of a method that tells bands apart.
+        Of a method with one value per band.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def band_fractions(maps: Any) -> NDArray[np.float64]:
     Raises
     ------
     InputsError
-        If the maps do not tell bands apart.
+        If the maps have no axis of bands.
 
     Examples
     --------
@@ -86,7 +86,7 @@ class Pointing(NamedTuple):
         n_resamples : int
             Resamples of the objects.
         seed : int
-            Of the resamples.
+            Seed of the resamples.
 
         Returns
         -------
@@ -142,8 +142,8 @@ def pointing(maps: Any, masks: Any, *, margin: int = 0) -> Pointing:
     --------
     >>> maps, masks = np.zeros((1, 4, 4)), np.zeros((1, 4, 4), bool)
     >>> maps[0, 1, 1], maps[0, 3, 3], masks[0, :2, :2] = 3.0, -1.0, True
-    >>> found = pointing(maps, masks)
-    >>> found.inside, found.expected, found.hit
+    >>> result = pointing(maps, masks)
+    >>> result.inside, result.expected, result.hit
     (array([0.75]), array([0.25]), array([1.]))
     """
     attribution = sum_bands(validate_maps(maps))

@@ -1,4 +1,4 @@
-"""Weight randomization: a map must change when the network loses its weights.
+"""Weight randomization: a map must change when the weights are randomized.
 
 A map that stays the same shows the image (its edges, its brightness), not the network.
 
@@ -48,7 +48,7 @@ def randomization(
     seed: int = 0,
     batch_size: int = 64,
 ) -> Randomization:
-    """Give the layers new random weights, one after the other from the output, and compare maps.
+    """Randomize the layers one after the other from the output, and compare the maps.
 
     A stage is a layer with a kernel, and the normalization after it.  Weights are drawn by each
     layer's own initializer; statistics of a normalization are those before training.
@@ -61,12 +61,12 @@ def randomization(
         See `astrocnn.explain.methods`; the model is left as it is, and layers that do not
         contribute to the target are left out.
     maps : array_like, optional
-        Of the method for the trained network; computed by default.
+        Maps of the trained network; computed by default.
     stages : int, optional
-        At how many stages maps are compared, evenly spaced and the last one always among them;
+        Number of stages at which maps are compared, evenly spaced, including the last one;
         with 1 the whole network is randomized at once.  All by default.
     seed : int
-        Of the weights.
+        Seed of the weights.
 
     Returns
     -------
@@ -79,8 +79,8 @@ def randomization(
 
     Notes
     -----
-    Of a network that returns draws the one behind them is randomized: `model` and `target` are
-    its, and `method` explains ``drawing(model)`` of the network it is given.
+    For a network that returns draws, pass the wrapped model as `model` with its `target`, and a
+    `method` that explains ``drawing(model)``.
     """
     arrays = build_arrays(model, images, scalars, target)
     shape = arrays["image"].shape[:3]
@@ -134,7 +134,7 @@ def _list_stages(model: keras.Model, target: ExplainTarget) -> list[list[str]]:
 
 
 def _randomize(layer: Any, rng: np.random.Generator) -> None:
-    """Give a layer the weights it would have had before training, from other random numbers."""
+    """Initialize a layer again, from other random numbers."""
     new = type(layer).from_config(_replace_seeds(layer.get_config(), rng))
     new.build_from_config(layer.get_build_config())
     layer.set_weights(new.get_weights())

@@ -37,7 +37,7 @@ def shift(
 ) -> NDArray[np.float64]:
     """Correlation of the moved map of an image with the map of the moved image.
 
-    Pixels that come in at the border repeat those next to them; a rim is left out.
+    Pixels that enter at the border repeat those next to them; a rim is left out.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ def shift(
     model, images, target, scalars, batch_size
         See `astrocnn.explain.methods`.
     maps : array_like, optional
-        Of the method for these images; computed by default.
+        Maps of these images; computed by default.
     moves : sequence of tuple of int
-        By how many pixels along y and x; one upwards and one to the right by default.
+        Pixels along y and x; one to the right and one upwards by default.
     margin : int, optional
         Width of the rim [pixel]; an eighth of the image by default, at least the largest move.
 

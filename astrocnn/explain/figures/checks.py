@@ -42,8 +42,8 @@ def plot_deletion_insertion(
     _validate_not_empty(curves)
     figure = Figure(figsize=(COLUMN * 2.05, COLUMN * 0.92), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    verbs = {"deletion": "removed", "insertion": "brought back"}
-    for axes, (kind, done) in zip(panels, verbs.items(), strict=True):
+    actions = {"deletion": "removed", "insertion": "brought back"}
+    for axes, (kind, done) in zip(panels, actions.items(), strict=True):
         first = next(iter(curves.values()))
         x = 100 * np.asarray(first.fraction, float)
         random = _compute_mean([getattr(c, f"random_{kind}") for c in curves.values()])
@@ -210,7 +210,7 @@ def _plot_along(
     figure.supxlabel(label, fontsize=9.5)
     figure.supylabel("fraction of the attribution [%]", fontsize=9.5)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    # As many as have room beside one another, with their symbols.
+    # As many entries as fit beside one another.
     columns = int(np.clip(95 // (6 + max(map(len, labels), default=0)), 1, 7))
     figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), columns))
     return figure
@@ -232,7 +232,7 @@ def _plot_lines(
 
 
 def _compute_quantiles(values: Any) -> Any:
-    """Median, 16 % and 84 % over the first axis, of shape (3, k); NaN where nothing is known."""
+    """Median, 16 % and 84 % over the first axis, of shape (3, k); NaN without finite values."""
     out = np.full((3, values.shape[1]), np.nan)
     for k in range(values.shape[1]):
         finite = values[np.isfinite(values[:, k]), k]
@@ -242,7 +242,7 @@ def _compute_quantiles(values: Any) -> Any:
 
 
 def _compute_mean(parts: Sequence[Any]) -> Any:
-    """Over objects and methods, of what is known."""
+    """Mean of the finite values over objects and methods."""
     values = np.concatenate([np.asarray(part, float) for part in parts])
     finite = np.isfinite(values)
     total = np.where(finite, values, 0.0).sum(axis=0)

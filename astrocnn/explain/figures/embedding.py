@@ -39,11 +39,11 @@ def plot_embedding(
     colors : array_like of shape (n,), optional
         Text for classes, which have markers too, or numbers; NaN and empty text are gray.
     color_label : str
-        Of the colors.
+        Label of the colors.
     thumbnails : array_like of shape (n, height, width, n_bands), optional
         Images, of which as many are placed as have room without overlap, each where its point is.
     names : (str, str)
-        Of the axes.
+        Labels of the axes.
     size : float
         Side of an image, in widths of its panel.
 
@@ -65,7 +65,7 @@ def plot_embedding(
     figure = Figure(figsize=(COLUMN * 1.03 * columns, COLUMN * 1.06), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)[0]
     low, high = points.min(axis=0), points.max(axis=0)
-    # A cloud without extent still gets a frame.
+    # Points without extent need axes limits as well.
     margin = np.maximum(0.06 * (high - low), 1e-6 * (1 + np.abs(high)))
     for panel in axes:
         panel.set(xlim=(low[0] - margin[0], high[0] + margin[0]), xlabel=names[0])
@@ -73,8 +73,8 @@ def plot_embedding(
         panel.set_box_aspect(1)
         if not any(names):
             bare(panel)
-    given = np.full(len(points), np.nan) if colors is None else np.asarray(colors)[finite]
-    shades = _scatter(figure, axes[0], points, given, color_label)
+    color_values = np.full(len(points), np.nan) if colors is None else np.asarray(colors)[finite]
+    shades = _scatter(figure, axes[0], points, color_values, color_label)
     if thumbnails is not None:
         pictures = np.asarray(thumbnails)[finite]
         _plot_images(axes[1], points, pictures, shades, size)
@@ -86,7 +86,7 @@ def plot_embedding(
 def _scatter(
     figure: Figure, axes: Axes, points: NDArray[np.float64], colors: Any, label: str
 ) -> list[Any]:
-    """Plot the points; the color of each."""
+    """Plot the points, and return the color of each."""
     dot = float(np.clip(900 / len(points), 3, 22))
     if colors.dtype.kind in "fiub":
         values = np.ma.masked_invalid(colors.astype(np.float64))
@@ -179,16 +179,16 @@ def place_thumbnails(
     corners = np.clip(points - size / 2, 0.004, 0.996 - size)
     gap = size * 1.08
     chosen: list[int] = []
-    # The largest of both differences to the nearest image placed so far.
+    # Chebyshev distance to the nearest image placed so far.
     distance = np.full(len(points), np.inf)
     candidate = int(np.argmin(np.abs(points - 0.5).max(axis=1)))
     while distance[candidate] >= gap:
         chosen.append(candidate)
         separation = np.abs(corners - corners[candidate]).max(axis=1)
         distance = np.minimum(distance, separation)
-        # The nearest that has room packs them closely.
-        room = np.where(distance >= gap, distance, np.inf)
-        candidate = int(np.argmin(room))
-        if not np.isfinite(room[candidate]):
+        # Placing the nearest free point next packs the images closely.
+        free_distance = np.where(distance >= gap, distance, np.inf)
+        candidate = int(np.argmin(free_distance))
+        if not np.isfinite(free_distance[candidate]):
             break
     return np.array(chosen, np.intp), corners[chosen]

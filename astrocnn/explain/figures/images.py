@@ -45,7 +45,7 @@ def plot_class_images(
     pixel_scale : float, optional
         [arcsec/pixel]; gives a scale bar.
     unit : str
-        Of the images; stands below.
+        Unit of the images, plotted below.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What layers compute: kernels, feature maps, and the image patches with the top activations."""
+"""Figures of layers: kernels, feature maps and image patches with the top activations."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def plot_kernels(kernels: Any, *, band_names: Sequence[str], most: int = 64) -> 
         pictures = []
         for b in range(n_bands):
             row = [colored(kernels[:, :, b, f], top, True) for f in block]
-            # A short last row keeps the width of the others.
+            # Pad a short last row to the common width.
             pictures += [*row, *[np.ones_like(row[0])] * (columns - len(block))]
         mosaic, corners = tiles(pictures, columns, side=36, gap=5)
         show(panel, mosaic, frame=False)
@@ -97,7 +97,7 @@ def plot_feature_maps(
     maps : array_like of shape (map_height, map_width, n_filters)
         Output of the layer.
     layer : str
-        Its name.
+        Name of the layer.
     shared_scale : bool
         One scale for all maps; else each has its own, and its number is what full color means.
     most : int
@@ -170,7 +170,7 @@ def plot_top_activations(
     values : array_like of shape (n_filters, count)
         The activations.
     layer : str
-        Its name.
+        Name of the layer.
     channels : sequence of int, optional
         Number of each filter; counted from zero by default.
 
@@ -206,7 +206,7 @@ def plot_top_activations(
             arrays = [np.asarray(r, np.float64) for r in reconstructions[i]]
             top = full_scale(np.concatenate([r.ravel() for r in arrays]))
             parts.append([signed_rgb(r, top) for r in arrays])
-        # Places in inches: a layout engine would take seconds for what is a plain grid.
+        # Manual layout in inches: a layout engine takes seconds for this grid.
         left = wide * (i % columns) + 0.05
         bottom = size[1] - 0.22 - high * (i // columns + 1) + 0.02
         for j, pictures in enumerate(parts):

@@ -1,4 +1,4 @@
-"""How maps over pixels are plotted: colors, limits, outlines, many small images as one."""
+"""Plots of maps over pixels: colors, limits, outlines, mosaics."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SIGNED, _POSITIVE = "RdBu_r", "viridis"
 _OUTSIDE = 0.88, 0.66  # gray of the ground and of the stripes
 
 
-def require(condition: Any, what: str, received: Any, allowed: Any = None) -> None:
+def require(condition: Any, message: str, received: Any, allowed: Any = None) -> None:
     """Refuse arrays that do not belong together.
 
     Raises
@@ -50,7 +50,7 @@ def require(condition: Any, what: str, received: Any, allowed: Any = None) -> No
         If the condition does not hold.
     """
     if not condition:
-        raise PredictionError(what, received=received, allowed=allowed)
+        raise PredictionError(message, received=received, allowed=allowed)
 
 
 def image_grid(
@@ -91,10 +91,10 @@ def short(value: float) -> str:
 
 
 def is_signed(values: Any) -> bool:
-    """Whether anything but rounding is below zero, which is then the middle of the colors."""
-    found = np.asarray(values, np.float64)
-    found = found[np.isfinite(found)]
-    return bool(found.size and found.min() < -1e-5 * np.abs(found).max())
+    """Whether values are negative by more than rounding, so that colors diverge from zero."""
+    values = np.asarray(values, np.float64)
+    values = values[np.isfinite(values)]
+    return bool(values.size and values.min() < -1e-5 * np.abs(values).max())
 
 
 def sum_bands(values: Any) -> NDArray[np.float64]:
@@ -196,7 +196,7 @@ def compute_isophote(image: Any) -> tuple[NDArray[np.float64], float | None]:
     image = np.asarray(image, np.float64)
     finite = np.isfinite(image)
     height, width = image.shape[:2]
-    # The border, an eighth of the image wide: what is in the middle is the object.
+    # Sky level and noise come from a border an eighth of the image wide.
     rim = np.ones((height, width), bool)
     edge_y, edge_x = max(1, height // 8), max(1, width // 8)
     rim[edge_y : height - edge_y, edge_x : width - edge_x] = False
@@ -248,7 +248,7 @@ def tiles(
 
     Returns
     -------
-    whole : ndarray of shape (rows, columns, 3)
+    mosaic : ndarray of shape (rows, columns, 3)
         To be shown with the origin below.
     corners : ndarray of shape (n, 2)
         x and y of the upper left corner of each.

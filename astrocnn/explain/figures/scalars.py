@@ -108,11 +108,11 @@ def plot_input_summary(
     Parameters
     ----------
     added : array_like of shape (n, n_inputs)
-        What each input adds to the number explained.
+        Contribution of each input to the number explained.
     standardized : array_like of shape (n, n_inputs)
         Its value, minus the mean of the training set and in its standard deviations: the color.
     names : sequence of str
-        Of the inputs.
+        Names of the inputs.
     output : str
         The number explained.
 
@@ -171,11 +171,11 @@ def plot_spectra(
     added : mapping of str to array_like of shape (n, n_inputs)
         By method.
     names : sequence of str
-        Of the inputs; numbers at their ends that rise are their places.
+        Names of the inputs; increasing numbers at their ends are their positions.
     labels : sequence of str
         Above each object.
     ylabel : str
-        What the values are.
+        Label of the values.
     foot : str
         A line below: the number explained.
 

@@ -13,7 +13,7 @@ Every method of attribution takes
 `batch_size`   int, images at once; without influence on the result
 =============  ====================================================================================
 
-and raises `ModelError` if the network has not what it needs.
+and raises `ModelError` if the network lacks what it needs.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def get_method(name: str, *, trusted: bool = False) -> AttributionMethod | Inspe
         Of a file of this folder or an entry point, or ``module:attribute`` or
         ``path/to/file.py:attribute``.
     trusted : bool
-        Whether the user named it here and now, so that it may be imported.
+        Whether the name comes from the user, so that it may be imported.
 
     Raises
     ------
@@ -94,8 +94,8 @@ def select_methods(
     Parameters
     ----------
     named : sequence of str
-        Names as for `get_method`, which the user gave here and now, so that the files and modules
-        they name may be imported; empty for the default methods.
+        Names as for `get_method`, given by the user, so that their files and modules may be
+        imported; empty for the default methods.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def select_methods(
         method = get_method(name, trusted=bool(named))
         if named or method.default:
             methods[_get_short_name(name)] = method
-    # Later look-ups in this process, by the report for instance, find it by its short name.
+    # Later look-ups in this process, for instance by the report, use the short name.
     _outside.update(
         {_get_short_name(n): methods[_get_short_name(n)] for n in named if plugins.is_outside(n)}
     )

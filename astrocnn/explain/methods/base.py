@@ -1,4 +1,4 @@
-"""What a method declares of itself."""
+"""Declarations of explanation methods."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class AttributionMethod:
         with such an array as ``attribution`` and with ``residual``, of shape (n,): by how much the
         sum of the attributions misses the change of the target.
     title : str
-        What stands in figures and tables; by default the name of the method in words.
+        Title in figures and tables; by default the name of the method with spaces.
     meaning : str
-        What its map says of an image, for the report.
+        Meaning of its map of an image, for the report.
     scalars_meaning : str
-        What its number says of an input, for the report; empty if it does not explain scalars.
+        Meaning of its value of a scalar, for the report; empty if it does not explain scalars.
     unit, scalars_unit : str
-        What a value means, for the header of a FITS file: of a pixel, and of an input.
+        Meaning of the value of a pixel and of a scalar, for the header of a FITS file.
 
     Other Parameters
     ----------------
@@ -60,7 +60,7 @@ class AttributionMethod:
     square: str = ""
 
     def __post_init__(self) -> None:
-        # `astrocnn.plugins` looks there for the name of a leaf: the file, not that of this class.
+        # `astrocnn.plugins` names a method by its module: the file of the method, not this one.
         object.__setattr__(self, "__module__", self.compute.__module__)
 
     def __call__(self, model: Any, images: Any, target: Any, **options: Any) -> Array:
@@ -71,7 +71,7 @@ class AttributionMethod:
 
 @dataclass(frozen=True, eq=False)
 class InspectionMethod:
-    """A method that looks at the network as a whole.
+    """A method that inspects the whole network.
 
     Parameters
     ----------

@@ -70,7 +70,7 @@ def class_image(
         The number to be raised; for a class the logit, for a quantity the mean, since a probability
         has no gradient where it is near 0 or 1.
     lowest : bool
-        Whether to find the image with the smallest target instead: that of small redshift, say.
+        Whether to find the image with the smallest target instead, for instance of small redshift.
     like : array_like of shape (n, height, width, n_channels), optional
         Normalized images of objects, a hundred or more, from which level and noise of the sky
         are measured, and the brightness of light by place and by band.  Without them the sky is 0
@@ -85,15 +85,15 @@ def class_image(
     adds : bool
         Whether light can only add to the sky; otherwise there are holes in it as well.
     bands : int, optional
-        How many of the first channels are changed; the others, masks for instance, stay at the
+        Number of leading channels that are changed; the others, masks for instance, stay at the
         level of the sky.  All by default.
     draws : int
-        Of the noise, new ones in each step.
+        Draws of the noise, new ones in each step.
     steps : int
         Of the ascent (conditional gradients).  Each moves toward the best image for the current
         slope, by a fraction that falls with the number of steps: there is no learning rate.
     seed : int
-        Of the noise.
+        Seed of the noise.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def class_image(
         light = light_model.gather(blur.transpose(rise * mask))
         rise = blur(light_model.spread(np.maximum(light, 0) if adds else light)) * mask
         size = float(np.sqrt(np.mean(rise**2)))
-        # With a given brightness it is the penalty that follows from the slope.
+        # Without `l2`, the penalty follows from the brightness.
         weight = 2.0 * l2 if l2 is not None else max(size, 1e-30) / light_model.brightness
         added += 2.0 / (k + 2) * (rise / weight - added)
     return (sky + added).astype(np.float32)

@@ -108,7 +108,7 @@ def deconvnet(
     else:
         arrays["place"] = validate_places(maps, place, n)
     run = with_rule(keras.Model(model.input, maps), rule)
-    select = _build_selector(maps, whole=isinstance(place, str) and place == "all")
+    select = _build_selector(maps, whole_map=isinstance(place, str) and place == "all")
 
     def response(x: dict[str, Any]) -> Any:
         activations = flatten_maps(run(x))
@@ -140,8 +140,8 @@ def _explain_target(
         maps, slope = layer_gradient(x)
         maps = flatten_maps(maps)
         contribution = ops.sum(maps * flatten_maps(slope), axis=1)
-        # A channel that is zero everywhere contributes nothing, but would win over all others
-        # where those lower the target.
+        # Exclude inactive channels: their contribution of zero is the maximum where all others
+        # lower the target.
         active = ops.any(maps != 0, axis=1)
         return ops.argmax(ops.where(active, contribution, -np.inf), axis=-1)
 
@@ -149,7 +149,7 @@ def _explain_target(
     return deconvnet(model, images, layer, channel, **options)
 
 
-def _build_selector(maps: Any, whole: bool) -> Callable[[Any, Any, Any], Any]:
+def _build_selector(maps: Any, whole_map: bool) -> Callable[[Any, Any, Any], Any]:
     """The function that keeps one channel of activations (n, places, channels), in one place."""
     _, width = map_shape(maps)
     count = int(np.prod(maps.shape[1:-1]))
@@ -162,7 +162,7 @@ def _build_selector(maps: Any, whole: bool) -> Callable[[Any, Any, Any], Any]:
         strongest = ops.argmax(ops.max(candidates, axis=1), axis=-1)
         channel = ops.where(channel < 0, ops.cast(strongest, "int32"), channel)
         one = ops.one_hot(channel, activations.shape[-1])[:, None]
-        if whole:
+        if whole_map:
             return activations * one
         response = ops.sum(ops.where(one > 0, candidates, 0), axis=-1)
         return activations * one * ops.one_hot(ops.argmax(response, axis=-1), count)[:, :, None]

@@ -70,9 +70,9 @@ def deep_dream(
         a channel its mean; of an output the number itself.
     octaves : int
         Sizes of the image, the last of which is its own; 1 for what follows a flattening, which
-        knows one size only.
+        fixes the size.
     ratio : float
-        Of the size of each octave to that of the one before.
+        Ratio of the sizes of consecutive octaves.
     steps : int
         In each octave.
     rate : float
@@ -83,10 +83,10 @@ def deep_dream(
     jitter : int
         Most pixels by which the image is shifted before a step, at random, and back after it.
     bands : int, optional
-        How many of the first channels are changed; the others, masks for instance, stay.
+        Number of leading channels that are changed; the others, masks for instance, stay.
         All by default.
     seed : int
-        Of the shifts, which are the same for all images.
+        Seed of the shifts, which are the same for all images.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def deep_dream(
                 rise = ops.convert_to_numpy(slope({**x, "image": shifted}))
                 rise = blur(blur.transpose(np.roll(rise * mask, -move, axis=(1, 2))))
                 typical = np.sqrt(np.mean(rise**2, axis=(1, 2, 3), keepdims=True))
-                # Bounded: most of a slope is in few pixels, which would soon outshine all else.
+                # Bounded: a gradient is concentrated in few pixels, which would dominate.
                 step = rise / (np.abs(rise) + np.maximum(typical, 1e-30))
                 current = current + (rate * step).astype(np.float32)
             added = current - base

@@ -123,7 +123,7 @@ def layer_vectors(
 
 
 def embed(vectors: Any, *, method: str = "pca", seed: int = 0) -> Embedding:
-    """Embed vectors that are known already, such as ``estimator.features(images)``.
+    """Embed given vectors, such as ``estimator.features(images)``.
 
     Parameters
     ----------
@@ -147,8 +147,8 @@ def embed(vectors: Any, *, method: str = "pca", seed: int = 0) -> Embedding:
 
     Examples
     --------
-    >>> found = embed([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0], [2.0, 1.0]])
-    >>> found.points[:, 0].tolist(), found.explained.tolist()
+    >>> result = embed([[0.0, 0.0], [2.0, 0.0], [0.0, 1.0], [2.0, 1.0]])
+    >>> result.points[:, 0].tolist(), result.explained.tolist()
     ([-1.0, 1.0, -1.0, 1.0], [0.8, 0.2])
     """
     x = np.asarray(vectors, np.float64)
@@ -188,9 +188,9 @@ def _compute_principal_axes(
     x: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Directions of largest variance, as rows, and the fraction of the variance along each."""
-    # The triangle of a QR decomposition has the singular values of the tall matrix, and is small.
+    # R of a QR decomposition has the singular values of the tall matrix, and is small.
     _, s, axes = np.linalg.svd(np.linalg.qr(x - x.mean(axis=0), mode="r"), full_matrices=False)
-    # By the largest component, not by the objects, so that their order does not decide the sign.
+    # Fix the sign by the largest component, so that it does not depend on the order of objects.
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
     total = float(np.sum(s**2))
     return np.where(largest < 0, -axes, axes), s**2 / total if total > 0 else np.zeros_like(s)
@@ -212,12 +212,12 @@ def _fit_umap(x: NDArray[np.float64], seed: int) -> Any:
     except ImportError as error:
         raise MissingDependency("umap", "umap", "embed objects by UMAP") from error
     neighbors = min(_NEIGHBORS, len(x) - 1)
-    # One thread, without which a seed decides nothing.
+    # UMAP is reproducible with one thread only.
     return UMAP(n_neighbors=neighbors, random_state=seed, n_jobs=1).fit_transform(x)
 
 
 def _inspect(inspection: Inspection) -> list[Any]:
-    """The table EMBEDDING: where each object lies, and what it may be colored by."""
+    """The table EMBEDDING: coordinates of each object, and values for its color."""
     rows = inspection.rows
     images, scalars = inspection.network.arrays(rows)
     result = embedding(inspection.model, images, scalars=scalars, seed=inspection.seed)
@@ -251,7 +251,7 @@ def _plot(hdus: Sequence[Any], explanation: Explanation) -> list[Picture]:
             colors=values,
             color_label=label,
             names=("first component", "second component"),
-            # Once is enough to see which objects lie where.
+            # Thumbnails on the first figure only: the points are the same on all.
             thumbnails=None if i or images is None else images(native(table["row"])),
         )
         by = f", colored by {label}" if label else ""

@@ -44,7 +44,7 @@ def feature_maps(
     Returns
     -------
     ndarray of shape (n, map_height, map_width, n_filters)
-        Or whatever shape the layer has.
+        Or the shape of the output of the layer.
 
     Raises
     ------

@@ -34,7 +34,7 @@ class IntegratedGradients(NamedTuple):
     """Result of `integrated_gradients`."""
 
     attribution: NDArray[np.float32]
-    """What each pixel and band adds, of shape (n, height, width, n_channels)."""
+    """Contribution of each pixel and band, of shape (n, height, width, n_channels)."""
     score: NDArray[np.float32]
     """Target of the image, of shape (n,)."""
     baseline_score: NDArray[np.float32]
@@ -74,11 +74,11 @@ def integrated_gradients(
         draws of it (zero for strips of scalars); the image smoothed by an eighth of its size; or
         zero.
     draws : int
-        Of the noise; the other baselines have one.
+        Draws of the noise; the other baselines have one.
     steps : int
         Points on the path, those of Gauss-Legendre quadrature.
     seed : int
-        Of the noise.
+        Seed of the noise.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def integrated_gradients(
     along = (0.5 * (nodes + 1)).astype(np.float32)
     score = build_scorer(model, target)
     n, n_draws = empty.shape[:2]
-    # Each draw is an object of its own, so that all share their blocks.
+    # Each draw becomes an object, so that all draws share blocks.
     paths = {name: np.repeat(a, n_draws, axis=0) for name, a in arrays.items()}
     start = empty.reshape(-1, *image.shape[1:])
     slope = gradients_of_variations(
@@ -127,7 +127,7 @@ METHOD = AttributionMethod(
     unit="What each pixel adds to OUTPUT: in all SCORE less that of empty sky.",
     scalars_unit="what the input adds to OUTPUT, beside mean inputs",
     default=True,
-    # Scalars have no sky to draw, and are quick.
+    # Scalars need no draws of the sky and are cheap.
     report_options={"draws": 2, "steps": 24},
     report_options_scalars={"steps": 128},
 )

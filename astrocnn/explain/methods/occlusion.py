@@ -81,7 +81,7 @@ def occlusion(
         What is put in the square: noise as in the border of the image (zero for strips of
         scalars), the mean of each band, or zero.
     seed : int
-        Of the noise.
+        Seed of the noise.
 
     Returns
     -------

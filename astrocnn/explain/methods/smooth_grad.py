@@ -50,7 +50,7 @@ def smooth_grad(
         Photographs take 0.1 to 0.2; the range of a sky image is that of its bright cores, and so
         much noise drowns what is faint.
     seed : int
-        Of the noise.
+        Seed of the noise.
 
     Returns
     -------

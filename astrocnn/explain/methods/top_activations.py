@@ -47,9 +47,9 @@ class TopActivations(NamedTuple):
 
     layer: str
     channels: NDArray[np.int64]
-    """Of the layer, of shape (f,)."""
+    """Channels of the layer, of shape (f,)."""
     values: NDArray[np.float32]
-    """Largest activation of the map, of shape (f, count)."""
+    """Maximum of the map, of shape (f, count)."""
     rows: NDArray[np.int64]
     """Which image, counted from 0 over all blocks, of shape (f, count)."""
     places: NDArray[np.int64]
@@ -68,7 +68,7 @@ def top_activations(
     channels: Any = None,
     batch_size: int = 64,
 ) -> TopActivations:
-    """Go once through a data set and keep the strongest images of each filter.
+    """Find the images of a data set with the largest activations of each filter, in one pass.
 
     No more than one block and `batch_size` images are held at once, and of their maps only the
     maxima.  An image counts once for a filter, with its largest activation; of equal ones the
@@ -85,7 +85,7 @@ def top_activations(
     layer : str
         Name of a layer; of a vector each number is a filter.
     count : int
-        How many images to keep; all where there are fewer.
+        Number of images to keep; all where there are fewer.
     channels : array_like of int of shape (f,), optional
         Filters of the layer; all by default.
     batch_size : int
@@ -115,7 +115,7 @@ def top_activations(
     cut = keras.Model(model.input, maps)
 
     def peaks(x: dict[str, Any]) -> tuple[Any, Any]:
-        # Of all filters, which costs less than to take those that are wanted from the maps.
+        # Reducing all filters costs less than gathering the selected ones from the maps.
         activations = flatten_maps(cut(x, training=False))
         return ops.max(activations, axis=1), ops.argmax(activations, axis=1)
 
@@ -187,19 +187,15 @@ def patches(images: Any, boxes: Any) -> NDArray[np.float32]:
 
 
 def _merge_top(old: list[NDArray[Any]], new: list[NDArray[Any]], count: int) -> list[NDArray[Any]]:
-    """The largest of both for each filter; arrays of shape (k, f), the values first."""
+    """Merge two lists of arrays of shape (k, f), the values first, by the largest values."""
     both = [np.concatenate(pair) for pair in zip(old, new, strict=True)] if old else new
-    # A stable order leaves the earlier of equals before the later.
+    # Stable: of equal values, the earlier image stays first.
     order = np.argsort(-both[0], axis=0, kind="stable")[:count]
     return [np.take_along_axis(a, order, axis=0) for a in both]
 
 
 def _rebatch(model: keras.Model, batches: Iterable[Any], size: int) -> Iterator[tuple[Arrays, int]]:
-    """Blocks of `size` rows whatever their sizes were, and how many rows of each are new.
-
-    The last is filled up with its last row: the network computes the same for a row wherever the
-    blocks were cut, and is traced once.
-    """
+    """Blocks of `size` rows, and how many rows of each count; the last one is padded."""
     remainder: Arrays = {}
     for batch in batches:
         block = build_arrays(model, *(batch if isinstance(batch, tuple) else (batch,)))
@@ -208,7 +204,7 @@ def _rebatch(model: keras.Model, batches: Iterable[Any], size: int) -> Iterator[
         n = len(block["image"])
         for start in range(0, n - size + 1, size):
             yield {name: a[start : start + size].copy() for name, a in block.items()}, size
-        # Copies, so that the block itself is free before the next one is made.
+        # A copy, so that the block is freed before the next one is built.
         remainder = (
             {name: a[n - n % size :].copy() for name, a in block.items()} if n % size else {}
         )
@@ -222,7 +218,7 @@ def _rebatch(model: keras.Model, batches: Iterable[Any], size: int) -> Iterator[
 def _inspect(inspection: Inspection) -> list[Any]:
     hdus = []
     rows = inspection.rows
-    # The first layer sees a few pixels, which its kernels show better.
+    # Not the first layer: its receptive field is a few pixels, and its kernels are plotted.
     layers = select_layers(inspection.model, 0.5, 1.0)
     for number, layer in enumerate(layers, start=1):
         blocks = (
@@ -235,7 +231,7 @@ def _inspect(inspection: Inspection) -> list[Any]:
 
 
 def _patch_hdus(inspection: Inspection, top: TopActivations, number: int) -> list[Any]:
-    """Some filters with their patches, activations, and the reconstructions by a deconvnet."""
+    """Patches, activations and deconvnet reconstructions of some filters."""
     selected = select_distinct(top.values[:, 0], top.rows)
     rows = inspection.rows[top.rows[selected]]
     flat = rows.reshape(-1)
@@ -277,7 +273,7 @@ def _patch_hdus(inspection: Inspection, top: TopActivations, number: int) -> lis
 
 
 def select_distinct(strength: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.intp]:
-    """The strongest filters, of which each has mostly other images than those before it."""
+    """Select the strongest filters whose top images mostly differ."""
     order = np.argsort(-strength, kind="stable")
     selected: list[int] = []
     for most in (rows.shape[1] // 3, rows.shape[1]):
@@ -289,7 +285,7 @@ def select_distinct(strength: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.in
 
 
 def _clip_boxes(boxes: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Boxes no larger than the image: a field that sees all of it shows all of it."""
+    """Clip boxes as large as the image to the image."""
     clipped = boxes.copy()
     for first, length in ((0, shape[0]), (2, shape[1])):
         if (boxes[:, first + 1] - boxes[:, first] >= length).all():

@@ -34,7 +34,7 @@ def weights(model: keras.Model, layer: str | None = None) -> NDArray[np.float32]
     model : keras.Model
         Any network with a two-dimensional convolution.
     layer : str, optional
-        Its name; the first convolution by default, of which the channels are bands.
+        Name of the layer; by default the first convolution, whose channels are bands.
 
     Returns
     -------
