@@ -9,7 +9,6 @@ Springenberg et al. 2015, ICLR workshop (arXiv:1412.6806), section 3.4 (guided b
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -115,7 +114,7 @@ def deconvnet(
         seed = ops.stop_gradient(select(activations, x["channel"], x["place"]))
         return ops.sum(activations * seed, axis=(1, 2))
 
-    project = compiled(partial(compute_image_gradient, response))
+    project = compiled(lambda x: compute_image_gradient(response, x))
     return in_blocks(project, arrays, batch_size)[0]
 
 

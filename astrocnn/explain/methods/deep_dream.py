@@ -10,7 +10,6 @@ Yosinski et al. 2015, arXiv:1506.06579, section 3 (blur as a regularizer).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -142,7 +141,7 @@ def _build_slope(cut: keras.Model, target: ExplainTarget) -> Callable[[dict[str,
         values = cut({name: x[name] for name in cut.input}, training=False)
         return target.value(ops.square(values) if all_channels else values)
 
-    return compiled(partial(compute_image_gradient, score))
+    return compiled(lambda x: compute_image_gradient(score, x))
 
 
 def _resize(images: Images, size: tuple[int, int]) -> NDArray[np.float32]:

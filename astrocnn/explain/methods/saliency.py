@@ -7,7 +7,6 @@ Simonyan, Vedaldi & Zisserman 2014, ICLR workshop (arXiv:1312.6034), section 3.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,8 +47,9 @@ def saliency(
         With its sign, per unit of the normalized image; papers show the absolute value.
     """
     arrays = build_arrays(model, images, scalars, target)
-    slope = partial(compute_image_gradient, build_scorer(model, target))
-    return in_blocks(compiled(slope), arrays, batch_size)[0]
+    score = build_scorer(model, target)
+    step = compiled(lambda x: compute_image_gradient(score, x))
+    return in_blocks(step, arrays, batch_size)[0]
 
 
 METHOD = AttributionMethod(
