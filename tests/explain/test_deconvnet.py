@@ -329,10 +329,10 @@ def test_unknown_layers_channels_and_places_are_refused(images):
         deconvnet(model, images, "conv", [0, 1])
     with pytest.raises(ModelError, match="Unknown `place`"):
         deconvnet(model, images, "conv", 0, place="center")
-    with pytest.raises(ModelError, match="no places on the maps") as caught:
+    with pytest.raises(ModelError, match="must be pixels") as caught:
         deconvnet(model, images, "conv", 0, place=[[7, 0]] * 5)
     assert "7 x 7 pixels" in str(caught.value)
-    with pytest.raises(ModelError, match="no such rule"):
+    with pytest.raises(ModelError, match="Unknown backward rule"):
         deconvnet(model, images, "conv", 0, rule="lrp")
 
 

@@ -249,7 +249,7 @@ def test_the_network_behind_the_draws_is_randomized():
     keras.utils.set_random_seed(2)
     image = layers.Input((9, 9, 2), name="image")
     x = layers.Conv2D(4, 3, activation="softplus", name="conv")(image)
-    x = layers.Dropout(0.4)(layers.Flatten()(x))
+    x = layers.Dropout(0.4, name="drop")(layers.Flatten()(x))
     network = keras.Model({"image": image}, {"shape": layers.Dense(3, name="shape")(x)})
     images, output = make_images(2), ExplainTarget(TARGETS["shape"], uncertainty=True)
 
