@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from astrocnn.plugins import lazy
 
 if TYPE_CHECKING:
-    from astrocnn.runs.config import RunConfig, load_run, parse_run
+    from astrocnn.runs.config import load_run, parse_run
     from astrocnn.runs.directory import RunDirectory
+    from astrocnn.runs.sections import RunConfig
 
 __all__ = ["RunConfig", "RunDirectory", "load_run", "parse_run"]
 
 _HOME = {
-    "RunConfig": "config",
+    "RunConfig": "sections",
     "RunDirectory": "directory",
     "load_run": "config",
     "parse_run": "config",

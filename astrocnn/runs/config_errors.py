@@ -26,7 +26,9 @@ _DECLARED_OUTSIDE = {
 class Section(BaseModel):
     """A table of the run file: unknown keys raise, values are frozen."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
+    )
 
 
 def format_validation_error(error: ValidationError, run: type[BaseModel], where: str) -> str:

@@ -22,7 +22,8 @@ from astrocnn.atomic import write_bytes, write_text
 from astrocnn.backend import get_versions
 from astrocnn.calibration.base import StoredExtra
 from astrocnn.errors import AstrocnnError, ConfigError
-from astrocnn.runs.config import RunConfig, dump_portable, load_run
+from astrocnn.runs.config import dump_portable, load_run
+from astrocnn.runs.sections import RunConfig
 
 __all__ = ["RunDirectory", "differences"]
 

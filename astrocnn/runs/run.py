@@ -35,8 +35,9 @@ from astrocnn.imaging import Inputs, NoImages, Source, Survey, open_source, unpa
 from astrocnn.imaging.files import expand_path
 from astrocnn.models import Options
 from astrocnn.plugins import nearest
-from astrocnn.runs.config import RunConfig, read_survey_file
+from astrocnn.runs.config import read_survey_file
 from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.trained_runs import load_features, load_start
 from astrocnn.targets import Task, make
 

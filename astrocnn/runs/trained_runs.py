@@ -8,8 +8,8 @@ from astrocnn import estimators
 from astrocnn.errors import ConfigError
 from astrocnn.estimators.base import ABOUT
 from astrocnn.imaging.files import expand_path
-from astrocnn.runs.config import NETWORK, RunConfig
 from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.sections import NETWORK, RunConfig
 
 __all__ = ["check_runs", "load_features", "load_start"]
 

@@ -18,8 +18,9 @@ from typing import Any, TextIO
 
 from astrocnn.atomic import write_text
 from astrocnn.errors import ConfigError
-from astrocnn.runs.config import RunConfig, dump_run, load_run, parse_run
+from astrocnn.runs.config import dump_run, load_run, parse_run
 from astrocnn.runs.directory import RunDirectory, differences
+from astrocnn.runs.sections import RunConfig
 
 try:
     import fcntl

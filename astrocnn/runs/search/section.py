@@ -8,8 +8,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     FiniteFloat,
     ValidationInfo,
@@ -30,30 +28,21 @@ _POINTS = 3
 _DIGITS = 4
 
 
-class Range(BaseModel):
-    """An interval from `low` to `high`, both included, or some `choices`.
+class Range(Section):
+    """An interval from `low` to `high`, both included, or some `choices`."""
 
-    Parameters
-    ----------
-    low, high : float
-        The ends.
-    scale : {"linear", "log"}
-        Whether values, or their logarithms, are spread evenly.
-    integer : bool
-        Whether only whole numbers are meant.
-    choices : tuple
-        Any values of a run file, instead of an interval; all equally probable.
-    points : int
-        How many values of the interval a grid takes, the ends among them; 3 by default.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
     low: FiniteFloat | None = None
+    """Lower end."""
     high: FiniteFloat | None = None
+    """Upper end."""
     scale: Literal["linear", "log"] = "linear"
+    """Whether values, or their logarithms, are spread evenly."""
     integer: bool = False
+    """Only whole numbers."""
     choices: tuple[Any, ...] | None = None
+    """Any values of a run file in place of an interval; all equally probable."""
     points: int | None = Field(None, ge=2)
+    """Values of the interval that a grid takes, the ends among them; 3 by default."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Range:
@@ -194,14 +183,23 @@ class SearchSection(Section):
     """Which values of the run 'search' tries, and how it chooses them."""
 
     sampler: Literal["random", "grid", "tpe"] = "random"
+    """How values are chosen; ``tpe`` learns from the trials before."""
     trials: int | None = Field(None, ge=1, le=10000)
+    """Number of trials; 20 by default, all points for a grid."""
     seed: int = Field(0, ge=0, lt=2**63)
+    """Seed of the choices."""
     objective: str = "val_loss"
+    """What is minimized on the validation split."""
     startup: int | None = Field(None, ge=1)
+    """Random trials before ``tpe`` begins to choose."""
     pruning: bool = False
+    """Stop trials early that are worse than the median of the others."""
     prune_after: int | None = Field(None, ge=1)
+    """Epochs before a trial can be stopped."""
     hours: float | None = Field(None, gt=0)
+    """Time after which no new trial begins [h]."""
     space: dict[Annotated[str, AfterValidator(_check_path)], Range]
+    """Dotted keys of the run, such as ``training.learning_rate``, each with a range or choices."""
 
     @property
     def count(self) -> int:

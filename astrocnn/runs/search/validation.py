@@ -13,11 +13,11 @@ from astrocnn.backend import load_tensorflow
 from astrocnn.catalog import Catalog
 from astrocnn.errors import AstrocnnError, ConfigError, MissingDependency
 from astrocnn.plugins import nearest
-from astrocnn.runs.config import RunConfig
 from astrocnn.runs.run import Run
 from astrocnn.runs.search.folder import SearchFolder
 from astrocnn.runs.search.sampling import known_values
 from astrocnn.runs.search.section import SearchSection
+from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.trained_runs import check_runs
 from astrocnn.targets import ClassFamily, Task
 

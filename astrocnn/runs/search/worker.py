@@ -17,10 +17,11 @@ from joblib import cpu_count
 from astrocnn.backend import keras, load_tensorflow
 from astrocnn.datasets.shards import MANIFEST, Shards
 from astrocnn.errors import AstrocnnError, ConfigError, ModelError, TrainingError
-from astrocnn.runs.config import RunConfig, load_run
+from astrocnn.runs.config import load_run
 from astrocnn.runs.run import Run
 from astrocnn.runs.search.folder import Outcome, SearchFolder, TrialFolder
 from astrocnn.runs.search.sampling import Pruned, Pruning, known_values, suggest
+from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.verbs import train
 from astrocnn.runs.verbs.cutouts import write_cutouts
 

@@ -15,8 +15,8 @@ from astrocnn.catalog import SPLITS, Catalog
 from astrocnn.errors import AstrocnnError, ConfigError
 from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.imaging import Source
-from astrocnn.runs.config import RunConfig
 from astrocnn.runs.run import Run, get_members
+from astrocnn.runs.sections import RunConfig
 from astrocnn.targets import Task
 from astrocnn.training.diagnostics import Finding
 

@@ -11,9 +11,9 @@ from astrocnn.datasets import Shards, write_shards
 from astrocnn.errors import ImageError
 from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.imaging import open_source
-from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.run import Run
+from astrocnn.runs.sections import RunConfig
 
 __all__ = ["run", "write_cutouts"]
 

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from astrocnn import datasets, estimators
 from astrocnn.datasets import read_labels
-from astrocnn.runs.config import RunConfig
 from astrocnn.runs.run import Run
+from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.verbs.find_lr import prepare, save_figure
 from astrocnn.training.diagnostics import (
     Finding,

@@ -9,8 +9,8 @@ from typing import Any
 from astrocnn import datasets, training
 from astrocnn.atomic import replacing
 from astrocnn.backend import load_tensorflow
-from astrocnn.runs.config import RunConfig
 from astrocnn.runs.run import Run, get_members
+from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.verbs.cutouts import write_cutouts
 
 __all__ = ["prepare", "run", "save_figure"]

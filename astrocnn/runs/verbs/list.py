@@ -17,7 +17,7 @@ from astrocnn.models.options import ALLOWED, Options
 from astrocnn.plugins import folder, module_names, nearest
 from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES
 
-__all__ = ["KINDS", "run"]
+__all__ = ["KINDS", "describe", "run"]
 
 KINDS = {
     "tasks": "astrocnn.targets.tasks",
@@ -52,7 +52,7 @@ def run(kind: str | None = None) -> Iterator[Table]:
 
 def _components(package: str) -> Iterator[tuple[str, ...]]:
     for name in module_names(package):
-        yield name, _first_sentence(folder(package) / f"{name}.py")
+        yield name, describe(folder(package) / f"{name}.py")
     for kind, about in plugins.KINDS.items():
         if about.package == package:
             for name in plugins.names(kind)[len(module_names(package)) :]:
@@ -82,7 +82,7 @@ def _flags() -> Iterator[tuple[str, ...]]:
     return ((str(int(flag)), str(flag.name), flag.sentence) for flag in Flag)
 
 
-def _first_sentence(module: Path) -> str:
-    """Read from the source: listing imports nothing."""
+def describe(module: Path) -> str:
+    """The first paragraph of the docstring of a file, read without importing it."""
     text = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
     return " ".join(text.split("\n\n")[0].split())

@@ -11,8 +11,8 @@ from astrocnn.errors import ConfigError
 from astrocnn.imaging.files import expand_path
 from astrocnn.prediction import parse_worker, to_csv, to_parquet, to_qp
 from astrocnn.prediction import predict as predict_catalog
-from astrocnn.runs.config import RunConfig
 from astrocnn.runs.run import Run, load_survey, open_images, select_bands
+from astrocnn.runs.sections import RunConfig
 
 __all__ = ["run"]
 

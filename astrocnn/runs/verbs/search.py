@@ -10,7 +10,6 @@ from rich.table import Table
 
 from astrocnn.errors import ConfigError, TrainingError
 from astrocnn.evaluation.figures import plot_parallel_coordinates
-from astrocnn.runs.config import RunConfig
 from astrocnn.runs.run import Run
 from astrocnn.runs.search.folder import SearchFolder, is_loss
 from astrocnn.runs.search.results import (
@@ -24,6 +23,7 @@ from astrocnn.runs.search.results import (
 from astrocnn.runs.search.sampling import known_values, save_study
 from astrocnn.runs.search.validation import check
 from astrocnn.runs.search.worker import cut, in_processes, prepare, work
+from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.verbs.find_lr import save_figure
 
 __all__ = ["run"]

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from astrocnn import models
 from astrocnn.backend import load_tensorflow
-from astrocnn.runs.config import RunConfig
 from astrocnn.runs.run import Run
+from astrocnn.runs.sections import RunConfig
 
 __all__ = ["run"]
 

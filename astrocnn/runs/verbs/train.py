@@ -12,9 +12,9 @@ from astrocnn.backend import load_tensorflow
 from astrocnn.catalog import SPLITS
 from astrocnn.datasets import read_labels
 from astrocnn.errors import TrainingError
-from astrocnn.runs.config import RunConfig
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.run import Run
+from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.trained_runs import check_runs
 from astrocnn.runs.verbs.cutouts import write_cutouts
 from astrocnn.targets import Task

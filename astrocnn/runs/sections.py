@@ -1,0 +1,383 @@
+"""The tables of a run file as frozen, validated models, with the meaning of each key.
+
+This folder is the only code that ever sees a configuration: everything below takes plain
+arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from astrocnn import plugins
+from astrocnn.errors import ConfigError, TrainingError
+from astrocnn.models import Options
+from astrocnn.plugins import module_names, nearest
+from astrocnn.runs.config_errors import Section
+from astrocnn.runs.search.section import SearchSection
+from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
+
+__all__ = ["NETWORK", "RunConfig"]
+
+
+NETWORK = "cnn:"
+"""What goes in ``model.features`` before the run directory of a trained network."""
+
+
+def _choice(known: Callable[[], Sequence[str]], *, but: str | None = None) -> AfterValidator:
+    """Return a validator that accepts known names, and any name with the prefix `but`."""
+
+    def check(name: str) -> str:
+        if name not in known() and not (but and name.startswith(but)):
+            hint = nearest(name, known()) or f"known: {', '.join(known())}"
+            raise ValueError(f"there is no '{name}'; {hint}")
+        return name
+
+    return AfterValidator(check)
+
+
+def _component(package: str, **options: Any) -> AfterValidator:
+    return _choice(lambda: module_names(package), **options)
+
+
+def _check_leaf(kind: str, leaf: str) -> str:
+    try:
+        plugins.check(kind, leaf)
+    except ConfigError as error:
+        if plugins.is_outside(leaf):
+            raise ValueError(f"{error.what[0].lower()}{error.what[1:].rstrip('.')}") from None
+        known = plugins.names(kind)
+        hint = nearest(leaf, known) or f"known: {', '.join(known) or 'none'}"
+        raise ValueError(f"there is no '{leaf}'; {hint}") from None
+    return leaf
+
+
+def _leaf(kind: str) -> AfterValidator:
+    """Raise if a leaf does not exist, without importing it."""
+    return AfterValidator(lambda leaf: _check_leaf(kind, leaf))
+
+
+class CatalogSection(Section):
+    """The table of objects. Missing column roles are guessed from common names."""
+
+    file: str
+    """Table of objects; ``$NAME`` is expanded, and relative paths count from the run file."""
+    hdu: int | str | None = None
+    """HDU or table of the file, by number or name; by default the first table."""
+    id: str | None = None
+    """Column of the identifiers."""
+    ra: str | None = None
+    """Column of the right ascension."""
+    dec: str | None = None
+    """Column of the declination."""
+    missing: tuple[float, ...] | None = None
+    """Values of numeric columns that mean "no value", such as -99."""
+
+
+class InputsSection(Section):
+    """What the network sees of one object."""
+
+    bands: tuple[str, ...] | None = None
+    """Bands in the order of the channels; by default all bands of the survey."""
+    size: int = Field(64, ge=4, le=4096)
+    """Side of the square cutouts [pixel]."""
+    scalars: tuple[str, ...] = ()
+    """Columns, or differences of columns such as ``"mag_g - mag_r"``, given to the network as
+    numbers."""
+    stretch: Literal["none", "linear", "asinh", "log"] = "asinh"
+    """Compression of the pixel values; ``asinh`` for fluxes, ``linear`` for images stretched for
+    display."""
+    robust: bool = False
+    """Scale each band by the median and MAD of its pixels in place of the mean and standard
+    deviation."""
+    whiten: bool = False
+    """Remove the linear correlation of the bands (ZCA)."""
+    mask_channel: bool = False
+    """Add a channel for each band that marks pixels without data; objects with missing bands are
+    then predicted."""
+
+
+class SplitSection(Section):
+    """Train, validation and test fractions, by a hash of `by`: stable when rows are added."""
+
+    by: str = "id"
+    """``"id"``, ``"sky"`` (objects of one sky pixel stay together), or a column whose equal values
+    stay together."""
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    """Fractions of the training, validation and test split."""
+    seed: int = 0
+    """Seed of the hash."""
+    resolution: float = Field(0.25, gt=0)
+    """Size of the sky pixels of ``by = "sky"`` [deg]."""
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> SplitSection:
+        if min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6:
+            raise ValueError("the three fractions must be positive and sum to 1")
+        return self
+
+
+class TaskSection(BaseModel):
+    """The task's name; its other keys are the arguments of the task itself."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+    name: Annotated[str, _leaf("tasks")]
+    """Name of a task, or ``path/to/file.py:attribute``."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class ModelSection(Section):
+    """A network (an architecture and its block options), several, or a classical method."""
+
+    architecture: Annotated[str, _leaf("architectures")] | None = None
+    """Name of an architecture, or ``path/to/file.py:attribute``; ``plain8`` if there is no
+    `method`."""
+    members: int = Field(1, ge=1)
+    """Number of networks of a deep ensemble."""
+    method: Annotated[str, _component("astrocnn.estimators.methods")] | None = None
+    """Classical method in place of a network."""
+    features: tuple[Annotated[str, _component("astrocnn.features", but=NETWORK)], ...] = ()
+    """Hand-made features for the method, or ``"cnn:RUN_DIR"`` for those of a trained network."""
+    options: dict[str, Any] = Field({})
+    """Options of the layers, or of the method: see below."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_kind(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("method") is None:
+            if values.get("features"):
+                raise ValueError("features are for a method: a network finds its own")
+            return {"architecture": "plain8", **values}
+        if values.get("architecture") is not None:
+            raise ValueError("give either a method or an architecture")
+        if values.get("members", 1) != 1:
+            raise ValueError("members are for networks: a classical method has none")
+        return values
+
+    @field_validator("options")
+    @classmethod
+    def _each_by_itself(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """Validate each option alone; combinations are validated when the layers are built."""
+        wrong = []
+        for name, value in options.items():
+            try:
+                if info.data.get("method", "") is None and name != "groups":
+                    Options.from_dict({name: value})
+            except ConfigError as error:
+                detail = error.hint or f"allowed: {error.allowed}"
+                got = "" if error.received is None else f"received {error.received}; "
+                problem = error.what[0].lower() + error.what[1:].rstrip(".")
+                wrong.append(f"{problem} ({got}{detail})")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return options
+
+
+class AugmentationSection(Section):
+    """Random transformations of training images. Zero or false disables one.
+
+    `steps` are the user's own: leaves, or tables with the ``name`` of a leaf and its arguments.
+    """
+
+    d4: bool | Literal["rotations"] = True
+    """The eight symmetries of the square; ``"rotations"`` leaves out the mirror images."""
+    shift: float = Field(0.0, ge=0)
+    """Largest shift along each axis [pixel]."""
+    rotation: bool | float = False
+    """Rotation by any angle; a number is the largest angle [deg]."""
+    zoom: float = Field(0.0, ge=0, lt=1)
+    """Largest relative change of scale."""
+    gain: float = Field(0.0, ge=0)
+    """Standard deviation of the error of the zero point, for each band and object [mag]."""
+    noise: float = Field(0.0, ge=0)
+    """Standard deviation of added noise, in units of the sky noise of each band."""
+    band_dropout: float = Field(0.0, ge=0, lt=1)
+    """Probability of removing a band."""
+    steps: tuple[Annotated[str, _leaf("augmentations")] | dict[str, Any], ...] = ()
+    """Your own steps: leaves, or tables with the ``name`` of a leaf and its arguments."""
+
+    @field_validator("steps")
+    @classmethod
+    def _have_names(cls, steps: tuple[str | dict[str, Any], ...]) -> Any:
+        for step in steps:
+            if isinstance(step, dict):
+                if not isinstance(step.get("name"), str):
+                    raise ValueError('a step is a leaf or a table: { name = "my.py:Step" }')
+                _check_leaf("augmentations", step["name"])
+        return steps
+
+
+class TrainingSection(Section):
+    """Optimization of the weights.
+
+    `parameters` are those of the optimizer itself: ``{ momentum = 0.95 }``.
+    """
+
+    epochs: int = Field(40, ge=1)
+    """Largest number of passes over the training split."""
+    batch_size: int = Field(64, ge=1)
+    """Objects per step, over all devices."""
+    optimizer: Annotated[str, _choice(lambda: OPTIMIZERS)] = "adam"
+    """Name of the optimizer."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Learning rate at its highest."""
+    schedule: Annotated[str, _choice(lambda: SCHEDULES)] = "constant"
+    """Change of the learning rate with time."""
+    warmup: float = Field(0.0, ge=0)
+    """Epochs of linear increase at the beginning."""
+    floor: float = Field(0.01, ge=0, le=1)
+    """Lowest learning rate, as a fraction of `learning_rate`."""
+    average: float | None = Field(None, gt=0, lt=1)
+    """Decay of an exponential average of the weights, which is then the result; 0.999 for
+    instance."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Decoupled decay of the weights per step, times the learning rate."""
+    parameters: dict[str, bool | float] | None = None
+    """Parameters of the optimizer itself, such as ``{ momentum = 0.95 }``."""
+    clip_norm: float | None = Field(None, gt=0)
+    """Largest norm of the gradient."""
+    patience: int = Field(10, ge=0)
+    """Epochs without improvement of the validation loss before training stops; 0 never stops."""
+    class_weights: bool = False
+    """Weight classes in the loss by the inverse of their frequency."""
+    strategy: Literal["auto", "one", "mirrored", "multiworker"] = "auto"
+    """Distribution over devices; ``auto`` mirrors over all GPUs of a node."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Arithmetic; weights are float32 always. ``auto`` takes bfloat16 where the hardware has it."""
+
+    @field_validator("parameters")
+    @classmethod
+    def _of_the_optimizer(
+        cls, parameters: dict[str, bool | float] | None, info: ValidationInfo
+    ) -> dict[str, bool | float] | None:
+        if parameters and "optimizer" in info.data:
+            try:
+                Optimizer(info.data["optimizer"], options=parameters)
+            except TrainingError as error:
+                known = f"allowed: {', '.join(PARAMETERS[info.data['optimizer']])}"
+                raise ValueError(f"{error.what.rstrip('.')}; {error.hint or known}") from None
+        return parameters
+
+
+class TransferSection(Section):
+    """Initialization from a trained network, and fine-tuning.
+
+    `start` is its run directory, or the folder of an estimator.  After `frozen_epochs`, during
+    which only the heads learn, the other layers learn at `rate` times the learning rate, or at
+    the factor that `rates` has for a layer by name.
+    """
+
+    start: str
+    """Run directory, or folder of an estimator, whose weights are the initial ones."""
+    frozen_epochs: int = Field(5, ge=0)
+    """Epochs in which only the heads learn."""
+    rate: float = Field(0.1, ge=0)
+    """Learning rate of the other layers afterwards, as a fraction of `training.learning_rate`."""
+    rates: dict[str, Annotated[float, Field(ge=0)]] = Field({})
+    """The same for single layers, by name."""
+
+
+class PredictionSection(Section):
+    """Monte-Carlo draws and test-time views of predictions."""
+
+    draws: int = Field(50, ge=0)
+    """Monte-Carlo dropout draws per object; 0 for one deterministic pass."""
+    views: Literal["one", "d4"] = "one"
+    """``d4`` averages over the eight orientations."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of predictions."""
+    pdf: Literal["none", "float32", "int16", "quantiles"] = "none"
+    """Form in which the density of quantities is stored: not at all, in bins of 4 or 2 bytes, or
+    as quantiles."""
+
+
+class CalibrationSection(Section):
+    """Calibrations that 'calibrate' fits on the validation split and 'predict' writes."""
+
+    sets: float | None = Field(0.9, gt=0, lt=1)
+    """Coverage of conformal sets and intervals."""
+    by: str | None = None
+    """Column in whose bins the coverage shall hold."""
+    novelty: bool = True
+    """Fit the score of novelty as well."""
+
+
+class SelectionSection(Section):
+    """Selection of objects by a required completeness or purity."""
+
+    completeness: float | None = Field(None, gt=0, lt=1)
+    """Required fraction of the wanted objects that is kept."""
+    purity: float | None = Field(None, gt=0, lt=1)
+    """Required fraction of wanted objects among those kept."""
+    prior: float | None = Field(None, gt=0, lt=1)
+    """Fraction of wanted objects in the survey, if it differs from that of the labelled sample."""
+
+    @model_validator(mode="after")
+    def _one_aim(self) -> SelectionSection:
+        if self.completeness is not None and self.purity is not None:
+            raise ValueError("ask for a completeness or a purity, not for both")
+        return self
+
+
+class EvaluationSection(Section):
+    """Baselines and groupings of the evaluation.
+
+    `cut`, a column to cut on, is a baseline; `by` names columns to draw the errors along.
+    """
+
+    cut: str | None = None
+    """Column whose best single threshold is a baseline."""
+    by: tuple[str, ...] = ()
+    """Columns along which errors are plotted."""
+
+
+class RunConfig(Section):
+    """Configuration of one run."""
+
+    title: str = "astrocnn run"
+    """Title of reports and figures."""
+    seed: int = Field(0, ge=0, lt=2**32)
+    """Seed of initialization, order, dropout and augmentation."""
+    root: Path = Path(".")
+    """Folder from which relative paths count; by default that of the run file."""
+    catalog: CatalogSection
+    survey: dict[str, Any] | None = None
+    """Path of a survey file, or its content as a table; left out for runs without images."""
+    inputs: InputsSection = InputsSection()
+    split: SplitSection = SplitSection()
+    task: TaskSection
+    model: ModelSection = ModelSection()
+    augmentation: AugmentationSection = AugmentationSection()
+    training: TrainingSection = TrainingSection()
+    transfer: TransferSection | None = None
+    prediction: PredictionSection = PredictionSection()
+    calibration: CalibrationSection = CalibrationSection()
+    selection: SelectionSection = SelectionSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    search: SearchSection | None = None
+
+    @model_validator(mode="after")
+    def _sees_something(self) -> RunConfig:
+        if self.survey is None and not self.inputs.scalars:
+            raise ValueError("give a survey, or inputs.scalars for a run without images")
+        return self
+
+    @model_validator(mode="after")
+    def _a_network_begins(self) -> RunConfig:
+        if self.transfer is not None and self.model.method is not None:
+            raise ValueError("a classical method cannot begin with the weights of a network")
+        return self
