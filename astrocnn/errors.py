@@ -16,6 +16,7 @@ __all__ = [
     "ConfigError",
     "ImageError",
     "InputsError",
+    "MissingFileError",
     "MissingDependency",
     "ModelError",
     "PredictionError",
@@ -88,6 +89,10 @@ class CatalogError(AstrocnnError, ValueError):
 
 class ImageError(AstrocnnError, ValueError):
     """An image file cannot be read, or is not an image with celestial coordinates."""
+
+
+class MissingFileError(ImageError):
+    """An image file does not exist."""
 
 
 class InputsError(AstrocnnError, ValueError):

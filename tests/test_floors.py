@@ -13,7 +13,20 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "astrocnn"
 FLOORS = {
-    **dict.fromkeys(["errors", "plugins", "flags", "atomic", "progress", "column", "backend"], 0),
+    **dict.fromkeys(
+        [
+            "errors",
+            "plugins",
+            "flags",
+            "atomic",
+            "fits_file",
+            "header_units",
+            "progress",
+            "column",
+            "backend",
+        ],
+        0,
+    ),
     **dict.fromkeys(["catalog", "imaging", "metrics"], 1),
     **dict.fromkeys(["targets", "features", "report"], 2),
     **dict.fromkeys(["datasets", "models", "simulation"], 3),

@@ -6,11 +6,12 @@ order and scaled.  Compressed files (tile-compressed, gzip, bzip2, xz) are decod
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
-import io
+import math
 import mmap
+import os
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,16 +23,25 @@ import numpy as np
 from astropy.io import fits
 
 from astrocnn.errors import ImageError
-from astrocnn.imaging.hdus import Cards, HeaderUnit, read_decompressed, scan_headers, select_unit
+from astrocnn.fits_file import (
+    decompress,
+    is_compressed,
+    open_fits,
+    open_regular,
+    read_bytes,
+    truncation_error,
+    validate_compression,
+)
+from astrocnn.header_units import Cards, HeaderUnit, scan_bytes, scan_file, select_unit
 
 __all__ = [
-    "find_extensions",
     "Plane",
     "PlaneCache",
     "Scaling",
+    "find_extensions",
     "find_plane",
     "find_planes",
-    "read_scaling",
+    "view_stored",
 ]
 
 _FIRST = "name another hdu, or none to take the first image of the file"
@@ -146,7 +156,7 @@ class Plane:
     def header(self) -> Any:
         """The astropy header of the image."""
         if self.unit.kind == "compressed":
-            with self._astropy() as hdus:
+            with open_fits(self.path) as hdus:
                 return hdus[self.unit.index].header
         # Like astropy: a byte beyond ASCII (the name of an observer) spoils its own card only.
         text = self.unit.cards.text.decode("ascii", "replace").replace("\ufffd", "?")
@@ -166,34 +176,37 @@ class Plane:
             If the file ends before its data do, or cannot be decoded.
         """
         if self.unit.kind == "compressed":
-            return self._decompress()
+            with open_fits(self.path) as hdus:
+                values = np.asarray(hdus[self.unit.index].section[self.take])
+            if values.shape != self.shape:
+                raise ImageError(f"The compressed image in {self.title} is damaged.")
+            return values.astype(values.dtype.newbyteorder("="), copy=False)
         if self.whole:
-            buffer: Any = read_decompressed(self.path)
+            buffer: Any = decompress(read_bytes(self.path), self.path)
         else:
+            self.validate_length()
             # The map outlives the file handle, of which a process has about a thousand; pages that
             # are not cut are never read.
-            with open(self.path, "rb") as stream:
+            with open_regular(self.path) as stream:
                 buffer = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         return view_stored(buffer, self.unit, self.path)[self.take]
 
-    def _decompress(self) -> np.ndarray:
-        try:
-            with warnings.catch_warnings(), self._astropy() as hdus:
-                warnings.simplefilter("ignore")
-                values = hdus[self.unit.index].section[self.take]
-        except Exception as error:  # each decoder has its own kinds of error
-            raise ImageError(
-                f"The compressed image in {self.title} cannot be decoded: it is truncated or"
-                f" damaged ({error})."
-            ) from error
-        return np.asarray(values, dtype=values.dtype.newbyteorder("="))
+    def validate_length(self) -> None:
+        """Refuse a mapped file that has become shorter: reading beyond its end kills the process.
 
-    def _astropy(self) -> Any:
-        if self.whole:
-            return fits.open(io.BytesIO(read_decompressed(self.path)))
-        # A map of scaled pixels is refused by astropy, and there is nothing to map in a table of
-        # compressed tiles with BSCALE, BZERO or BLANK (unsigned integers among them).
-        return fits.open(self.path, memmap=read_scaling(self.unit) is None)
+        Raises
+        ------
+        ImageError
+            If its data end early, or the file cannot be found.
+        """
+        if self.decoded_bytes:
+            return
+        try:
+            size = os.stat(self.path).st_size
+        except OSError as error:
+            raise ImageError(f"The file {self.path} cannot be read: {error.strerror}.") from error
+        if size < self.unit.stop:
+            raise truncation_error(self.unit, self.path, size)
 
 
 def view_stored(buffer: Any, unit: HeaderUnit, path: Path) -> np.ndarray:
@@ -205,14 +218,10 @@ def view_stored(buffer: Any, unit: HeaderUnit, path: Path) -> np.ndarray:
         If the buffer ends before the data.
     """
     if unit.stop > len(buffer):
-        raise ImageError(
-            f"The file {path} is truncated: {unit.title} needs {unit.stop} bytes and the file"
-            f" has {len(buffer)}."
-        )
+        raise truncation_error(unit, path, len(buffer))
     # A view: nothing is copied, and of a mapped file nothing is read before pixels are cut.
     dtype = np.dtype(_DTYPES[unit.bitpix])
-    count = (unit.stop - unit.start) // dtype.itemsize
-    return np.frombuffer(buffer, dtype, count, unit.start).reshape(unit.shape)
+    return np.frombuffer(buffer, dtype, math.prod(unit.shape), unit.start).reshape(unit.shape)
 
 
 def find_plane(
@@ -236,33 +245,8 @@ def find_plane(
     ImageError
         Saying why the file holds no such image.
     """
-    path = Path(path)
-    try:
-        size = path.stat().st_size
-        stream = open(path, "rb")  # noqa: SIM115  closed below, after the except clauses
-    except FileNotFoundError:
-        raise ImageError(f"The file {path} does not exist.") from None
-    except OSError as error:
-        raise ImageError(f"The file {path} cannot be read: {error.strerror}.") from error
-    with stream:
-        # Compression is recognized by the first bytes, since names are not reliable.
-        whole = stream.read(2) in (b"\x1f\x8b", b"BZ", b"\xfd7")
-        if whole:
-            data = read_decompressed(path)
-            return find_planes(data, path, [(hdu, plane)], whole=True)[0]
-
-        def read(offset: int, length: int) -> bytes:
-            stream.seek(offset)
-            return stream.read(length)
-
-        units = _LazyUnits(scan_headers(read, size, path))
-        unit = select_unit(iter(units), hdu, path)
-    if unit.stop > size:
-        raise ImageError(
-            f"The file {path} is truncated: {unit.title} needs {unit.stop} bytes and the file"
-            f" has {size}."
-        )
-    return _plane(path, unit, plane, whole, units.scanned[0].cards)
+    with _open_headers(Path(path)) as file:
+        return file.select(hdu, plane)
 
 
 def find_extensions(path: str | Path, pattern: str, plane: int | None = None) -> list[Plane]:
@@ -282,19 +266,11 @@ def find_extensions(path: str | Path, pattern: str, plane: int | None = None) ->
     ImageError
         If no image fits, or one cannot be used.
     """
-    path = Path(path)
-    data = read_decompressed(path)
-    numbers = [
-        unit.index
-        for unit in scan_headers(lambda at, n: data[at : at + n], len(data), path)
-        if unit.kind in ("image", "compressed")
-        and len(unit.shape) >= 2
-        and 0 not in unit.shape
-        and fnmatch.fnmatch(unit.name, pattern.upper())
-    ]
-    if not numbers:
-        raise ImageError(f"The file {path} has no image with a name like '{pattern}'.")
-    return [find_plane(path, number, plane) for number in numbers]
+    with _open_headers(Path(path)) as file:
+        found = [u for u in file if u.is_image and fnmatch.fnmatch(u.name, pattern.upper())]
+        if not found:
+            raise ImageError(f"The file {path} has no image with a name like '{pattern}'.")
+        return [file.select(unit.index, plane) for unit in found]
 
 
 def find_planes(
@@ -303,13 +279,20 @@ def find_planes(
     requests: list[tuple[int | str | Mapping[str, Any] | None, int | None]],
     whole: bool = False,
 ) -> list[Plane]:
-    """Find several planes, each an (hdu, plane) pair, in the bytes of one file."""
-    units = _LazyUnits(scan_headers(lambda at, n: data[at : at + n], len(data), path))
-    planes = []
-    for hdu, plane in requests:
-        unit = select_unit(iter(units), hdu, path)
-        planes.append(_plane(path, unit, plane, whole, units.scanned[0].cards))
-    return planes
+    """Find several planes, each an (hdu, plane) pair, in the decompressed bytes of one file."""
+    file = _Headers(scan_bytes(data, path), len(data), path, whole)
+    return [file.select(hdu, plane) for hdu, plane in requests]
+
+
+@contextlib.contextmanager
+def _open_headers(path: Path) -> Iterator[_Headers]:
+    if is_compressed(path):
+        data = decompress(read_bytes(path), path)
+        yield _Headers(scan_bytes(data, path), len(data), path, True)
+    else:
+        with open_regular(path) as stream:
+            units, size = scan_file(stream, path)
+            yield _Headers(units, size, path, False)
 
 
 def read_scaling(unit: HeaderUnit) -> Scaling | None:
@@ -333,23 +316,32 @@ def read_scaling(unit: HeaderUnit) -> Scaling | None:
     return Scaling(unit.bitpix, scale, zero, blank)
 
 
-class _LazyUnits:
-    """Header units that are scanned once, and only as far as they are needed."""
+class _Headers:
+    """Header units of a file, which are scanned once, and only as far as they are needed."""
 
-    def __init__(self, units: Iterator[HeaderUnit]) -> None:
-        self.units = units
-        self.scanned: list[HeaderUnit] = []
+    def __init__(self, units: Iterator[HeaderUnit], size: int, path: Path, whole: bool) -> None:
+        self._units = units
+        self._scanned: list[HeaderUnit] = []
+        self.size, self.path, self.whole = size, path, whole
 
     def __iter__(self) -> Iterator[HeaderUnit]:
         at = 0
         while True:
-            if at == len(self.scanned):
-                unit = next(self.units, None)
+            if at == len(self._scanned):
+                unit = next(self._units, None)
                 if unit is None:
                     return
-                self.scanned.append(unit)
-            yield self.scanned[at]
+                self._scanned.append(unit)
+            yield self._scanned[at]
             at += 1
+
+    def select(self, hdu: int | str | Mapping[str, Any] | None, plane: int | None) -> Plane:
+        """The image plane of an HDU; by default of the first image."""
+        unit = select_unit(iter(self), hdu, self.path)
+        if unit.stop > self.size:
+            raise truncation_error(unit, self.path, self.size)
+        validate_compression(unit, self.path)
+        return _plane(self.path, unit, plane, self.whole, self._scanned[0].cards)
 
 
 def _plane(path: Path, unit: HeaderUnit, plane: int | None, whole: bool, first: Cards) -> Plane:
@@ -426,6 +418,8 @@ class PlaneCache:
         key = (plane.path, plane.unit.index, str(plane.take))
         with self._lock:
             if key in self._planes:
+                # Another program may have cut the file short since it was mapped.
+                plane.validate_length()
                 self._planes.move_to_end(key)
                 return self._planes[key]
             loading = self._loading.setdefault(key, threading.Lock())

@@ -11,7 +11,6 @@ Calabretta & Greisen 2002, A&A 395, 1077 (celestial WCS); Shupe et al. 2005, ASP
 from __future__ import annotations
 
 import hashlib
-import io
 import threading
 import warnings
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from astropy.wcs import WCS, NoConvergence, Sip
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from astrocnn.errors import ImageError
-from astrocnn.imaging.hdus import read_decompressed
+from astrocnn.fits_file import open_fits
 from astrocnn.imaging.planes import Plane
 
 __all__ = [
@@ -312,7 +311,7 @@ def _names_tables(header: fits.Header) -> bool:
 
 
 def _with_tables(plane: Plane) -> WCS:
-    with fits.open(io.BytesIO(read_decompressed(plane.path))) as hdus:
+    with open_fits(plane.path) as hdus:
         return WCS(plane.header, hdus)
 
 

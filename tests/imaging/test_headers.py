@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astrocnn.errors import ConfigError, ImageError
+from astrocnn.header_units import Cards, scan_headers, select_unit
 from astrocnn.imaging.files import FileTemplate, split_hdu
-from astrocnn.imaging.hdus import Cards, scan_headers, select_unit
 from astrocnn.imaging.planes import find_planes
 from astrocnn.imaging.sky_grid import SkyGrid, read_pixel_scale
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrocnn.errors import ImageError
-from astrocnn.imaging.hdus import scan_headers
+from astrocnn.header_units import scan_headers
 from astrocnn.imaging.planes import find_plane, find_planes
 
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ import numpy.typing as npt
 from astropy.wcs import WCS
 from PIL import Image
 
-from astrocnn.errors import CatalogError, ConfigError, ImageError
+from astrocnn.errors import CatalogError, ConfigError, ImageError, MissingFileError
+from astrocnn.fits_file import decompress, read_bytes
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
 from astrocnn.imaging.cutouts import (
@@ -31,7 +33,6 @@ from astrocnn.imaging.cutouts import (
     find_bad_pixels,
 )
 from astrocnn.imaging.files import FileTemplate, compute_digest, sample_rows, split_hdu
-from astrocnn.imaging.hdus import decompress
 from astrocnn.imaging.planes import Plane, Scaling, find_planes, view_stored
 from astrocnn.imaging.resampling import resize
 from astrocnn.imaging.sky_grid import SkyGrid, build_window_wcs, read_pixel_scale
@@ -39,6 +40,8 @@ from astrocnn.imaging.survey import Hdu, Survey
 
 __all__ = ["PlaneRequest", "StampPlane", "StampSource", "find_stamp_plane", "read_stamp", "source"]
 
+MAX_BYTES = 256 << 20
+"""Largest stamp, decompressed [byte]: threads read several at once, and each as a whole."""
 _PNG = b"\x89PNG"
 _PICTURES = (b"\xff\xd8\xff", _PNG)
 
@@ -82,10 +85,10 @@ def read_stamp(path: str, requests: list[PlaneRequest]) -> dict[tuple[int, str],
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         If there is no such file.
     ImageError
-        If it is no image, is damaged, or lacks a plane.
+        If it is no image, is too large, is damaged, or lacks a plane.
     """
     data = _bytes(path)
     if data.startswith(_PICTURES):
@@ -100,26 +103,18 @@ def find_stamp_plane(
 
     Raises
     ------
-    FileNotFoundError, ImageError
+    ImageError
         As for `read_stamp`.
     """
     data = _bytes(path)
     if data.startswith(_PICTURES):
         return None
-    plain = decompress(data, Path(path))
+    plain = decompress(data, Path(path), MAX_BYTES)
     return find_planes(plain, Path(path), [(hdu, number)], plain is not data)[0]
 
 
 def _bytes(path: str) -> bytes:
-    try:
-        with open(path, "rb") as stream:
-            data = stream.read()
-    except (IsADirectoryError, NotADirectoryError) as error:
-        raise FileNotFoundError(path) from error
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
-        raise ImageError(f"The file {path} cannot be read ({error}).") from error
+    data = read_bytes(path, MAX_BYTES)
     if not data:
         raise ImageError(f"The file {path} is empty.")
     return data
@@ -128,17 +123,27 @@ def _bytes(path: str) -> bytes:
 def _read_fits(
     data: bytes, path: Path, requests: list[PlaneRequest]
 ) -> dict[tuple[int, str], StampPlane]:
-    plain = decompress(data, path)
+    plain = decompress(data, path, MAX_BYTES)
     is_compressed = plain is not data
     planes = find_planes(plain, path, [(w.hdu, w.plane) for w in requests], is_compressed)
     result = {}
     for request, plane in zip(requests, planes, strict=True):
         if plane.unit.kind == "compressed":
+            _validate_size(plane.decoded_bytes, plane.title)
             array = plane.load()
         else:
             array = view_stored(plain, plane.unit, path)[plane.take]
         result[request.key] = StampPlane(array, plane.scaling, plane.title, plane.card)
     return result
+
+
+def _validate_size(n_bytes: int, title: str) -> None:
+    if n_bytes > MAX_BYTES:
+        raise ImageError(
+            f"The image in {title} is too large for a stamp.",
+            received=f"{n_bytes} bytes",
+            allowed=f"{MAX_BYTES} bytes",
+        )
 
 
 def _pixels(picture: Image.Image) -> np.ndarray:
@@ -162,15 +167,23 @@ def _read_picture(
     data: bytes, path: str, requests: list[PlaneRequest]
 ) -> dict[tuple[int, str], StampPlane]:
     # Bytes 24 and 25 of a PNG are the bit depth and the color type, with 2 for color.
-    if data.startswith(_PNG) and data[24] == 16 and data[25] & 2:
+    if data.startswith(_PNG) and data[24:25] == b"\x10" and data[25:26] in (b"\x02", b"\x06"):
         # Pillow keeps only the upper 8 bits of 16-bit color and gives no warning.
         raise ImageError(
             f"The picture {path} has 16 bits a color, of which 8 would be lost.",
             allowed="PNG of 8 bits a color, gray PNG of 16 bits, or FITS",
         )
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        # Only the two decoders by whose first bytes the file was recognized; the others are many.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture,
+        ):
+            # The size that the header states, before memory is taken for it.
+            _validate_size(4 * picture.width * picture.height, path)
             pixels = _pixels(picture)
+    except ImageError:
+        raise
     except Exception as error:  # every decoder raises its own types
         raise ImageError(f"The picture {path} is truncated or damaged ({error}).") from error
     channels = pixels.shape[2]
@@ -363,7 +376,7 @@ class StampSource:
             if plane is None:
                 return None
             grid = SkyGrid.from_plane(plane)
-        except (FileNotFoundError, ImageError):
+        except ImageError:
             return None
         height, width = grid.shape
         side = self._side
@@ -383,9 +396,9 @@ class StampSource:
             path = template.fill(values)
             try:
                 planes.update(read_stamp(path, requests))
-            except FileNotFoundError:
+            except MissingFileError as error:
                 missing += 1
-                self._note(f"The file {path} does not exist.")
+                self._note(str(error))
             except ImageError as error:
                 unreadable += 1
                 self._note(str(error))

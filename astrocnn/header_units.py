@@ -4,7 +4,7 @@ A FITS file is a sequence of header-data units, each filled up to blocks of 2880
 a sequence of cards of 80 bytes up to the card END.  `scan_headers` reads one header after another:
 it parses only the cards that define where and what the data are, which makes opening a small stamp
 an order of magnitude cheaper than a general reader.  Everything unusual (compressed images,
-headers for the WCS) is left to astropy.
+tables, headers for the WCS) is left to astropy, by `astrocnn.fits_file`.
 
 References
 ----------
@@ -14,23 +14,22 @@ data (eq. 2), BSCALE, BZERO and BLANK (section 4.4.2).
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from astrocnn.errors import ImageError
 
-__all__ = ["Cards", "HeaderUnit", "select_unit", "read_decompressed", "scan_headers", "decompress"]
+__all__ = ["Cards", "HeaderUnit", "scan_bytes", "scan_file", "scan_headers", "select_unit"]
 
 BLOCK = 2880
 CARD = 80
-_MAGIC = {b"\x1f\x8b": gzip.decompress, b"BZ": bz2.decompress, b"\xfd7": lzma.decompress}
+MAX_HEADER = 16 << 20
+MAX_UNITS = 10_000
 _KINDS = {"IMAGE": "image", "BINTABLE": "table", "TABLE": "table"}
 Read = Callable[[int, int], bytes]
 
@@ -102,6 +101,11 @@ class HeaderUnit:
         return self.cards.value(key)
 
     @property
+    def is_image(self) -> bool:
+        """Whether the data are an image, of two or more axes."""
+        return self.kind in ("image", "compressed") and len(self.shape) >= 2 and 0 not in self.shape
+
+    @property
     def title(self) -> str:
         """Number and name, for messages."""
         return f"HDU {self.index}" + (f" ('{self.name}')" if self.name else "")
@@ -130,12 +134,30 @@ def scan_headers(read: Read, size: int, path: Path) -> Iterator[HeaderUnit]:
         raise ImageError(f"The file {path} is not a FITS file.")
     offset, index = 0, 0
     while offset < size:
+        if index == MAX_UNITS:
+            raise ImageError(f"The file {path} has more than {MAX_UNITS} HDUs.")
         cards, offset = _read_header(read, offset, size, index, path)
         if cards is None:
             return
         unit, stop = _build_unit(cards, offset, index, path)
         yield unit
         offset, index = stop, index + 1
+
+
+def scan_bytes(data: bytes, path: Path) -> Iterator[HeaderUnit]:
+    """Yield the header units of a file whose bytes, decompressed, are in memory."""
+    return scan_headers(lambda at, n: bytes(data[at : at + n]), len(data), path)
+
+
+def scan_file(stream: BinaryIO, path: Path) -> tuple[Iterator[HeaderUnit], int]:
+    """The header units of an open file that is not compressed, and its size [byte]."""
+
+    def read(offset: int, length: int) -> bytes:
+        stream.seek(offset)
+        return stream.read(length)
+
+    size = os.fstat(stream.fileno()).st_size
+    return scan_headers(read, size, path), size
 
 
 def select_unit(
@@ -175,40 +197,12 @@ def select_unit(
     )
 
 
-def read_decompressed(path: Path) -> bytes:
-    """Read all bytes of a file, decompressed when it is gzip, bzip2 or xz.
-
-    Raises
-    ------
-    ImageError
-        If it does not exist, cannot be read, or the compressed stream is damaged.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ImageError(f"The file {path} does not exist.") from None
-    except OSError as error:
-        raise ImageError(f"The file {path} cannot be read: {error.strerror}.") from error
-    return decompress(data, path)
-
-
-def decompress(data: bytes, path: Path) -> bytes:
-    """Decompress bytes that are gzip, bzip2 or xz; others are returned as they are."""
-    method = _MAGIC.get(data[:2])
-    if method is None:
-        return data
-    try:
-        return method(data)
-    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
-        raise ImageError(f"The compressed file {path} is truncated or damaged.") from error
-
-
 def _read_header(
     read: Read, offset: int, size: int, index: int, path: Path
 ) -> tuple[bytes | None, int]:
     """The blocks of a header, and the offset after them; None after the last unit."""
     blocks: list[bytes] = []
-    while offset < size:
+    while offset < size and len(blocks) * BLOCK < MAX_HEADER:
         block = read(offset, BLOCK)
         if index and not blocks and not block.startswith(b"XTENSION"):
             return None, size  # special records or padding after the last unit
@@ -222,6 +216,8 @@ def _read_header(
             if at % CARD == 0 and not block[at + 3 : at + CARD].strip():
                 return b"".join(blocks) if len(blocks) > 1 else block, offset
             at = block.find(b"END     ", at + 1)
+    if len(blocks) * BLOCK >= MAX_HEADER:
+        raise ImageError(f"The header of HDU {index} of {path} has no end.")
     raise ImageError(f"The file {path} is truncated: it ends within the header of HDU {index}.")
 
 
@@ -229,8 +225,10 @@ def _build_unit(text: bytes, start: int, index: int, path: Path) -> tuple[Header
     """The unit of a header, and the offset of the next one."""
     try:
         kind, bitpix, shape, length, cards, name = _parse_layout(text, index == 0)
-    except (TypeError, ValueError) as error:
-        raise ImageError(f"The header of HDU {index} of {path} is not valid FITS.") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ImageError(
+            f"The header of HDU {index} of {path} is not valid FITS.", received=str(error)
+        ) from error
     stop = start + length
     return HeaderUnit(index, kind, bitpix, shape, start, stop, cards, name), _next_block(stop)
 
@@ -241,21 +239,24 @@ def _parse_layout(text: bytes, primary: bool) -> tuple[str, int, tuple[int, ...]
     cards = Cards(text)
     value = cards.value
     bitpix = int(value("BITPIX"))
-    axes = [int(value(f"NAXIS{i + 1}")) for i in range(int(value("NAXIS")))]
+    axes = _parse_axes(value, "NAXIS")
     kind = "image" if primary else _KINDS.get(str(value("XTENSION")), "other")
     # Random groups, an old form of radio data, have a first axis of length 0.
     groups = primary and axes[:1] == [0] and value("GROUPS") is True
     pcount, gcount = 0, 1
-    if not primary or groups:
+    # An image extension has neither heap nor groups, whatever its header says.
+    if groups or (not primary and kind != "image"):
         pcount, gcount = int(value("PCOUNT") or 0), int(value("GCOUNT") or 1)
+        if pcount < 0 or gcount < 0:
+            raise ValueError(f"PCOUNT = {pcount} and GCOUNT = {gcount}")
     if groups:
         kind, axes = "other", axes[1:]
     # Size of the data by equation 2 of the FITS standard.
-    length = abs(bitpix) // 8 * gcount * (pcount + _product(axes)) if axes else 0
+    length = abs(bitpix) // 8 * gcount * (pcount + math.prod(axes)) if axes else 0
     # A tile-compressed image is a table whose Z cards describe the image.
     if kind == "table" and value("ZIMAGE") is True:
         kind, bitpix = "compressed", int(value("ZBITPIX"))
-        axes = [int(value(f"ZNAXIS{i + 1}")) for i in range(int(value("ZNAXIS")))]
+        axes = _parse_axes(value, "ZNAXIS")
     # FITS counts the fastest axis first, numpy last.
     shape = tuple(reversed(axes)) if kind in ("image", "compressed") else ()
     # In capitals, since names of extensions are compared without regard to case.
@@ -264,11 +265,15 @@ def _parse_layout(text: bytes, primary: bool) -> tuple[str, int, tuple[int, ...]
     return kind, bitpix, shape, length, cards, name
 
 
-def _product(numbers: Iterable[int]) -> int:
-    total = 1
-    for number in numbers:
-        total *= number
-    return total
+def _parse_axes(value: Callable[[str], Any], key: str) -> list[int]:
+    n_axes = int(value(key))
+    if not 0 <= n_axes <= 999:
+        raise ValueError(f"{key} = {n_axes}")
+    axes = [int(value(f"{key}{i + 1}")) for i in range(n_axes)]
+    # A negative length would lead the search for the next header backwards, for ever.
+    if min(axes, default=0) < 0:
+        raise ValueError(f"{key}n = {axes}")
+    return axes
 
 
 def _next_block(stop: int) -> int:
@@ -279,7 +284,7 @@ def _next_block(stop: int) -> int:
 def _first_image(units: Iterator[HeaderUnit], path: Path) -> HeaderUnit:
     scanned = []
     for unit in units:
-        if unit.kind in ("image", "compressed") and len(unit.shape) >= 2 and 0 not in unit.shape:
+        if unit.is_image:
             return unit
         scanned.append(unit)
     kinds = [f"{unit.title}, {_describe(unit)}" for unit in scanned]

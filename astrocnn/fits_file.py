@@ -1,0 +1,262 @@
+"""Guarded opening of files of unknown origin: any bytes become a result or one `AstrocnnError`.
+
+Sizes that a header or a compressed stream only claims to have cost neither time nor memory: what
+does not fit into the file, or would expand beyond all measure, is refused before it is read.
+"""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import io
+import lzma
+import math
+import os
+import stat
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from astropy.io import fits
+
+from astrocnn.errors import AstrocnnError, ImageError, MissingFileError
+from astrocnn.header_units import HeaderUnit, scan_bytes, scan_file
+
+__all__ = [
+    "MAX_EXPANSION",
+    "MAX_MEMORY",
+    "decompress",
+    "is_compressed",
+    "open_fits",
+    "open_regular",
+    "read_bytes",
+    "truncation_error",
+    "validate_compression",
+]
+
+MAX_MEMORY = 1 << 30
+"""Memory that a compressed file may always take [byte]: what it expands to is read as a whole."""
+MAX_EXPANSION = 32
+"""And beyond that memory, this many times its size: more than images with noise ever reach."""
+# Of a Rice-compressed tile without any noise; descriptors of the tiles included.
+MAX_TILE_EXPANSION = 256
+_MAGIC: dict[bytes, Callable[[BinaryIO], Any]] = {
+    b"\x1f\x8b": lambda stream: gzip.GzipFile(fileobj=stream),
+    b"BZ": bz2.BZ2File,
+    b"\xfd7": lzma.LZMAFile,
+}
+
+
+@contextlib.contextmanager
+def open_fits(
+    source: str | os.PathLike[str] | bytes | bytearray,
+    *,
+    path: str | os.PathLike[str] | None = None,
+    error: type[AstrocnnError] = ImageError,
+    allow_truncated: bool = False,
+    **options: Any,
+) -> Iterator[fits.HDUList]:
+    """Open a FITS file with astropy, whatever its bytes are.
+
+    A plain, gzip, bzip2 or xz file is opened; its headers are checked before astropy reads them.
+    astropy reads headers and data when they are asked for: whatever it raises inside the block of
+    the ``with`` statement becomes one `error` as well, so the block should do nothing but read.
+
+    Parameters
+    ----------
+    source : path, or bytes
+        The file, or all its bytes.
+    path : path, optional
+        Of the file that bytes came from, for messages.
+    error : type
+        What to raise.
+    allow_truncated : bool
+        Whether data may end early, for readers that say themselves how much is missing.
+    **options
+        For `astropy.io.fits.open`; by default ``memmap=False``.
+
+    Yields
+    ------
+    astropy.io.fits.HDUList
+
+    Raises
+    ------
+    AstrocnnError
+        Of the type `error`, if the file cannot be read, is not FITS, is truncated or damaged, or
+        would need more than `MAX_MEMORY` to decompress.
+    """
+    is_data = isinstance(source, (bytes, bytearray))
+    where = Path(("FITS file" if is_data else source) if path is None else path)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings(action="ignore"))
+        try:
+            if not is_data and not is_compressed(source):
+                stream = stack.enter_context(open_regular(source))
+                units, size = scan_file(stream, where)
+            else:
+                data = source if is_data else read_bytes(source)
+                data = decompress(data, where)
+                units, size = scan_bytes(data, where), len(data)
+                stream = io.BytesIO(data)
+            for unit in units:
+                if unit.stop > size and not allow_truncated:
+                    raise truncation_error(unit, where, size)
+                validate_compression(unit, where)
+            stream.seek(0)
+            # A stream and not a name: astropy takes some names for addresses, and loads them.
+            hdus = stack.enter_context(fits.open(stream, **{"memmap": False, **options}))
+            yield hdus
+        except AstrocnnError as known:
+            if isinstance(known, error):
+                raise
+            raise error(
+                known.what, received=known.received, allowed=known.allowed, hint=known.hint
+            ) from known
+        except Exception as other:  # astropy and its decoders raise many different types
+            raise error(
+                f"The FITS file {where} is damaged.",
+                received=f"{type(other).__name__}: {other}"[:300],
+            ) from other
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open an ordinary file for reading in binary; no pipe or device, which may never end.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no file of the name.
+    ImageError
+        If it is something else, or cannot be read.
+    """
+    try:
+        # Opening a pipe waits for its writer.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISREG(mode):
+            return os.fdopen(handle, "rb")
+        os.close(handle)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingFileError(f"The file {path} does not exist.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"The file {os.fspath(path)!r} cannot be read: {reason}.") from error
+    if stat.S_ISDIR(mode):
+        raise MissingFileError(f"The file {path} cannot be read: it is a folder.")
+    raise ImageError(f"{path} is no ordinary file but a pipe, a socket or a device.")
+
+
+def read_bytes(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
+    """Read all bytes of an ordinary file.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no file of the name.
+    ImageError
+        If it cannot be read, or is larger than `limit`.
+    """
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if limit is not None and size > limit:
+            raise ImageError(
+                f"The file {path} is too large.",
+                received=f"{size} bytes",
+                allowed=f"{limit} bytes",
+            )
+        try:
+            return stream.read()
+        except OSError as error:
+            raise ImageError(f"The file {path} cannot be read: {error.strerror}.") from error
+
+
+def is_compressed(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is gzip, bzip2 or xz, by its first bytes: names are not reliable."""
+    with open_regular(path) as stream:
+        return stream.read(2) in _MAGIC
+
+
+def decompress(data: bytes, path: Path, limit: int | None = None) -> bytes:
+    """Decompress bytes that are gzip, bzip2 or xz; others are returned as they are.
+
+    Parameters
+    ----------
+    data : bytes
+        All bytes of the file.
+    path : Path
+        For messages.
+    limit : int, optional
+        Largest length of the result; by default `MAX_MEMORY` and `MAX_EXPANSION` times `data`.
+
+    Raises
+    ------
+    ImageError
+        If the compressed stream is damaged, or longer than `limit`.
+    """
+    opener = _MAGIC.get(bytes(data[:2]))
+    if opener is None:
+        return data
+    if limit is None:
+        limit = MAX_MEMORY + MAX_EXPANSION * len(data)
+    result = bytearray()
+    try:
+        with opener(io.BytesIO(data)) as stream:
+            # In pieces: what a stream expands to is known only when it has been decompressed.
+            while piece := stream.read(1 << 24):
+                result += piece
+                if len(result) > limit:
+                    raise ImageError(
+                        f"The compressed file {path} expands to more than {limit} bytes.",
+                        received=f"{len(data)} bytes of compressed data",
+                        hint="decompress it by hand if it is sound: plain FITS has no such limit",
+                    )
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        if isinstance(error, AstrocnnError):
+            raise
+        raise ImageError(f"The compressed file {path} is truncated or damaged.") from error
+    return bytes(result) if len(result) < 1 << 24 else result
+
+
+def truncation_error(unit: HeaderUnit, path: Path, size: int) -> ImageError:
+    """The error for a file that ends before the data of a unit do."""
+    return ImageError(
+        f"The file {path} is truncated: {unit.title} needs {unit.stop} bytes and the file"
+        f" has {size}."
+    )
+
+
+def validate_compression(unit: HeaderUnit, path: Path) -> None:
+    """Refuse a compressed image whose size does not follow from its tiles, or is out of bounds.
+
+    Raises
+    ------
+    ImageError
+        If so: decoding would take memory and time without limit.
+    """
+    if unit.kind != "compressed":
+        return
+    tiles = 1
+    for number, length in enumerate(reversed(unit.shape), start=1):
+        # By default a tile is a row of the image.
+        tile = unit.value(f"ZTILE{number}")
+        tile = (length if number == 1 else 1) if tile is None else tile
+        if not isinstance(tile, int) or tile < 1:
+            raise ImageError(f"The tiles of {path}, {unit.title}, have no valid size.")
+        tiles *= -(-length // tile)
+    if tiles != unit.value("NAXIS2"):
+        raise ImageError(
+            f"The compressed image in {path}, {unit.title}, is damaged.",
+            received=f"{unit.value('NAXIS2')} tiles",
+            allowed=f"{tiles} tiles, for its size",
+        )
+    decoded = math.prod(unit.shape) * max(abs(unit.bitpix) // 8, 4)
+    stored = unit.stop - unit.start
+    if decoded > max(MAX_MEMORY, MAX_TILE_EXPANSION * stored):
+        raise ImageError(
+            f"The compressed image in {path}, {unit.title}, expands to {decoded} bytes.",
+            received=f"{stored} bytes of compressed data",
+            hint="decompress it by hand if it is sound: plain FITS has no such limit",
+        )
