@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench fuzz clean
+N      ?= 20000
 
 demo: $(READY)
 	$(BIN)/astrocnn demo --out runs/demo
@@ -22,6 +23,10 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
+
+# Damaged files for every reader; N trials, each in a process that may hang or die.
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz $(N)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
