@@ -7,14 +7,14 @@ notebooks from the same code.  Everything is a pure function of a seed.  Require
 
 from __future__ import annotations
 
-from astrocnn.simulation.injection import inject
+from astrocnn.simulation.artefacts import inject
 from astrocnn.simulation.morphology import CLASSES
 from astrocnn.simulation.presets import PRESETS, Preset, get_preset
 from astrocnn.simulation.quality import QualitySimulation, simulate_quality
 from astrocnn.simulation.redshift import simulate_redshift, simulate_redshift_stamps
 from astrocnn.simulation.spectra import SimulatedBand
 from astrocnn.simulation.survey import simulate, simulate_stamps
-from astrocnn.simulation.survey_files import Simulation
+from astrocnn.simulation.tiles import Simulation
 
 __all__ = [
     "CLASSES",

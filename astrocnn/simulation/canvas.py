@@ -23,13 +23,7 @@ TRUNCATION = 6.0  # half-light radii at which Sersic profiles end
 
 
 def import_galsim() -> ModuleType:
-    """The module galsim.
-
-    Raises
-    ------
-    MissingDependency
-        If it is not installed.
-    """
+    """The module galsim; raises `MissingDependency` where it is not installed."""
     try:
         import galsim
     except ImportError:
@@ -84,12 +78,10 @@ class Canvas:
         position_angle: float,
         offset: tuple[float, float] = (0.0, 0.0),
     ) -> np.ndarray:
-        """A Sersic profile, cut off at six half-light radii.
+        """A Sersic profile of index n, cut off at six half-light radii.
 
         Parameters
         ----------
-        n : float
-            Sersic index.
         r_e : float
             Half-light radius along the major axis [arcsec].
         axis_ratio : float
@@ -148,15 +140,7 @@ class Canvas:
     def gaussians(
         self, x: np.ndarray, y: np.ndarray, sigma: np.ndarray, weight: np.ndarray
     ) -> np.ndarray:
-        """A sum of round Gaussians.
-
-        Parameters
-        ----------
-        x, y, sigma : ndarray of shape (n,)
-            Centers and widths [arcsec].
-        weight : ndarray of shape (n,)
-            Relative fluxes.
-        """
+        """A sum of n round Gaussians: centers and widths [arcsec], relative fluxes."""
         step = 2 * np.pi / (self.cells * self.cell)
         along_y = step * scipy.fft.fftfreq(self.cells, 1 / self.cells)[:, None]
         along_x = step * np.arange(self.cells // 2 + 1)[:, None]
@@ -190,7 +174,7 @@ class Canvas:
         bands: tuple[SimulatedBand, ...],
         shift: tuple[float, float] = (0.0, 0.0),
     ) -> np.ndarray:
-        """Images of an object in several bands.
+        """Flux of an object in each pixel, float32, of shape (n_bands, size, size).
 
         Parameters
         ----------
@@ -202,11 +186,6 @@ class Canvas:
             Bands, of the pixel size of this canvas.
         shift : tuple of float
             Offset (x, y) of the object from the center of pixel (size // 2, size // 2) [pixel].
-
-        Returns
-        -------
-        ndarray of shape (n_bands, size, size)
-            Flux in each pixel, float32.
         """
         frequency = scipy.fft.fftfreq(self.cells, 1 / self.cells) / self.size
         half = self.size // 2

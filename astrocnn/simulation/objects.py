@@ -58,10 +58,8 @@ class RenderedObject:
 
     Parameters
     ----------
-    seed, index : int
-        Seed of the simulation and number of the object.
-    shape : Shape
-        True shape.
+    seed, index, shape
+        As in `SkyObject`.
     fluxes : ndarray of shape (n_components, n_bands)
         Flux of each component in each band [nJy].
     margin : float
@@ -156,23 +154,10 @@ def render_objects(
     size: int,
     bands: tuple[SimulatedBand, ...],
 ) -> np.ndarray:
-    """Noiseless images of objects on one grid.
+    """Noiseless images of objects on one grid: flux [nJy], float32, (n_bands, size, size).
 
-    Parameters
-    ----------
-    objects : sequence of RenderedObject
-        Objects.
-    pixels : ndarray of shape (n_objects, 2)
-        Zero-based pixel coordinates (x, y); may lie outside the image.
-    size : int
-        Side of the image [pixel].
-    bands : tuple of SimulatedBand
-        Bands of equal pixel size.
-
-    Returns
-    -------
-    ndarray of shape (n_bands, size, size)
-        Flux [nJy], float32.
+    `pixels` are zero-based coordinates (x, y) of shape (n_objects, 2), which may lie outside the
+    image; the bands have equal pixel sizes.
     """
     image = np.zeros((len(bands), size, size), np.float32)
     fwhm = max(band.fwhm for band in bands)
@@ -195,23 +180,9 @@ def render_objects(
 def add_noise(
     image: np.ndarray, band: SimulatedBand, seed: int, numbers: Iterable[int]
 ) -> np.ndarray:
-    """Add the photon noise of sky and objects, in one band.
+    """Add the photon noise of sky and objects to a sky-subtracted image [nJy] of one band.
 
-    Parameters
-    ----------
-    image : ndarray of shape (height, width)
-        Flux above the sky [nJy].
-    band : SimulatedBand
-        Band, with the standard deviation of its sky and its gain.
-    seed : int
-        Seed of the simulation.
-    numbers : iterable of int
-        Identifies the image; the name of the band is added.
-
-    Returns
-    -------
-    ndarray of shape (height, width)
-        Sky-subtracted flux [nJy], float32.
+    The noise depends on the seed, the `numbers` that identify the image, and the name of the band.
     """
     rng = make_rng(seed, "noise", *numbers, zlib.crc32(band.name.encode()))
     if band.noise_correlation:

@@ -21,9 +21,7 @@ class Preset:
     Parameters
     ----------
     name : str
-        Name of the preset.
     bands : tuple of SimulatedBand
-        Bands.
     reference : str
         Band whose pixel grid is the reference grid.
     wavelength : float

@@ -12,21 +12,21 @@ from astropy.table import Table, hstack, vstack
 
 from astrocnn.errors import ConfigError
 from astrocnn.progress import track
-from astrocnn.simulation.artefacts import ARTEFACTS, Camera
+from astrocnn.simulation.artefacts import ARTEFACTS, Camera, inject
 from astrocnn.simulation.canvas import import_galsim
-from astrocnn.simulation.injection import inject
 from astrocnn.simulation.objects import add_noise, make_rng, render_objects, sample_object
 from astrocnn.simulation.presets import Preset, get_preset
 from astrocnn.simulation.survey import FIRST_NEIGHBOR, truth_table
-from astrocnn.simulation.survey_files import (
+from astrocnn.simulation.tiles import (
+    GAP,
     Simulation,
+    layout_tiles,
     validate_output_folder,
     write_catalog,
     write_fits,
     write_image,
     write_survey_file,
 )
-from astrocnn.simulation.tiles import GAP, layout_tiles
 
 __all__ = ["QualitySimulation", "simulate_quality"]
 
@@ -131,12 +131,8 @@ def simulate_quality(
         header = wcs.to_header()
         for bit, name in enumerate(ARTEFACTS):
             header[f"BIT{bit}"] = (name, f"artefact of bit {bit}, value {1 << bit}")
-        masks = fits.CompImageHDU(
-            _mosaic(result.masks.astype(np.int32), 0),
-            header,
-            name="TRUTH",
-            compression_type="GZIP_1",
-        )
+        pixels = _mosaic(result.masks.astype(np.int32), 0)
+        masks = fits.CompImageHDU(pixels, header, name="TRUTH", compression_type="GZIP_1")
         truths.append(write_fits(folder / "truth" / f"tile{tile.index:02d}_truth.fits", [masks]))
     catalog = write_catalog(
         vstack(tables, metadata_conflicts="silent"),

@@ -21,19 +21,18 @@ from astrocnn.simulation.objects import (
     sample_object,
 )
 from astrocnn.simulation.presets import Preset, get_preset
-from astrocnn.simulation.survey_files import (
+from astrocnn.simulation.tiles import (
     Simulation,
+    Tile,
+    layout_tiles,
+    make_table,
     run_jobs,
+    sample_position,
+    sample_uncovered_position,
     validate_output_folder,
     write_catalog,
     write_image,
     write_survey_file,
-)
-from astrocnn.simulation.tiles import (
-    Tile,
-    layout_tiles,
-    sample_position,
-    sample_uncovered_position,
 )
 
 __all__ = ["FIRST_NEIGHBOR", "simulate", "simulate_stamps", "truth_table"]
@@ -168,17 +167,9 @@ def simulate(
         positions.append(sample_uncovered_position(rng, tiles) if uncovered else (np.nan, np.nan))
     ra, dec = np.array(positions).T
     objects = [sample_object(seed, index, survey) for index in range(n_objects + invalid_rows)]
+    on_tiles = ra[:n_objects], dec[:n_objects]
     jobs = [
-        _TileJob(
-            folder=folder,
-            tile=tile,
-            preset=survey,
-            seed=seed,
-            ra=ra[:n_objects],
-            dec=dec[:n_objects],
-            masked=masked and tile.index == n_tiles - 1,
-            rms=rms,
-        )
+        _TileJob(folder, tile, survey, seed, *on_tiles, masked and tile is tiles[-1], rms)
         for tile in tiles
     ]
     images = tuple(path for paths in run_jobs(jobs, workers, _write_tile) for path in paths)
@@ -187,13 +178,7 @@ def simulate(
     comment = "Magnitudes are observed AB. Some rows lie outside all tiles or have no coordinates."
     catalog = write_catalog(truth_table(objects, survey, ra, dec)[order], folder, seed, comment)
     path = write_survey_file(
-        folder,
-        survey.name,
-        survey.bands,
-        n_tiles,
-        reference=survey.reference,
-        mask=True,
-        rms=rms,
+        folder, survey.name, survey.bands, n_tiles, reference=survey.reference, mask=True, rms=rms
     )
     return Simulation(catalog, path, images)
 
@@ -312,27 +297,11 @@ def truth_table(
     ra: np.ndarray | None = None,
     dec: np.ndarray | None = None,
 ) -> Table:
-    """Table of the true properties of objects.
+    """Table of the true properties of objects, with observed magnitudes ``mag_<band>``.
 
-    Parameters
-    ----------
-    objects : sequence of SkyObject
-        Objects.
-    preset : Preset
-        Survey; there is a column ``mag_<band>`` for each band, as observed.
-    ra, dec : ndarray of shape (n,), optional
-        Positions [deg]; without them the table has no such columns.
-
-    Returns
-    -------
-    Table
-        ``id`` (int64), ``ra``, ``dec``, ``morphology``, magnitudes, true shape and ``ebv``.
+    `ra` and `dec` are positions [deg] of shape (n,); without them the table has no such columns.
     """
-    table = Table()
-    table["id"] = np.array([item.id for item in objects], dtype=np.int64)
-    if ra is not None and dec is not None:
-        table["ra"], table["dec"] = np.asarray(ra, float), np.asarray(dec, float)
-        table["ra"].unit = table["dec"].unit = "deg"
+    table = make_table(np.array([item.id for item in objects]), ra, dec)
     magnitudes = np.array([item.magnitudes(preset) for item in objects], dtype=np.float32)
     for name, (dtype, unit, description) in COLUMNS.items():
         attribute = "label" if name == "morphology" else name

@@ -25,14 +25,9 @@ _ROUNDING = 1e-12
 
 
 def cell(cdf: Array, levels: Array) -> NDArray[np.intp]:
-    """Index i of the cell, between points i - 1 and i, in which the CDF reaches a level.
+    """Index i of the cell, between points i - 1 and i, in which the CDF reaches each level.
 
-    Parameters
-    ----------
-    cdf : ndarray of shape (n, m)
-        Never falling along a row.
-    levels : ndarray of shape (n, q)
-        Probabilities; q is small.  Where the CDF stays at a level, the first such point counts.
+    Where the CDF stays at a level, the first such point counts; `levels` has the shape (n, q).
     """
     below = [np.count_nonzero(cdf < level[:, None], axis=1) for level in levels.T]
     return np.clip(np.stack(below, axis=1), 1, cdf.shape[1] - 1)

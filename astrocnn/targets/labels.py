@@ -43,9 +43,8 @@ def as_text(
 
     Returns
     -------
-    text : ndarray of str of shape (n,)
-        Empty where there is no label.
-    missing : ndarray of bool of shape (n,)
+    text, missing : ndarray of shape (n,)
+        Empty text, and True, where there is no label.
 
     Raises
     ------
@@ -79,18 +78,10 @@ def as_numbers(
     Numbers, text that spells a number, objects and masked arrays are accepted.  None, NaN, masked
     and empty labels are missing; infinite ones are not.
 
-    Parameters
-    ----------
-    values : array_like of shape (n,)
-        Labels.
-    missing : array_like of bool of shape (n,), optional
-        True where there is no label.
-
     Returns
     -------
-    numbers : ndarray of shape (n,)
-        NaN where there is no label.
-    missing : ndarray of bool of shape (n,)
+    numbers, missing : ndarray of shape (n,)
+        NaN, and True, where there is no label.
 
     Raises
     ------
@@ -121,17 +112,8 @@ def encode_numbers(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Encode labels as (n, 1) numbers between `low` and `high`, with the weight of each.
 
-    A label outside the range, or infinite, has weight 0 and is counted in one warning.
-
-    Raises
-    ------
-    CatalogError
-        If a label is not a number.
-
-    Warns
-    -----
-    AstrocnnWarning
-        If a label lies outside the range.
+    A label outside the range, or infinite, has weight 0 and is counted in one `AstrocnnWarning`;
+    one that is not a number raises `CatalogError`.
     """
     numbers, none = as_numbers(values, missing)
     # As float32, in which the label is trained: 0.4 of a float32 column lies above 0.4.
@@ -178,22 +160,13 @@ def unknown_labels(
     )
 
 
-def validate_names(names: Iterable[str], kind: str, least: int = 2) -> tuple[str, ...]:
-    """Return the names of classes or answers as a tuple.
-
-    Parameters
-    ----------
-    names : iterable of str
-        Names as the user gives them.
-    kind : str
-        What is named, for the messages: ``"class"`` or ``"answer"``.
-    least : int
-        Smallest number of names.
+def validate_names(names: Iterable[str], kind: str) -> tuple[str, ...]:
+    """Return the names of classes or answers (`kind`, in the messages) as a tuple.
 
     Raises
     ------
     ConfigError
-        If it is not a list of at least `least` names, or a name cannot be that of a column.
+        If it is not a list of at least two names, or a name cannot be that of a column.
     """
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise ConfigError(
@@ -213,19 +186,13 @@ def validate_names(names: Iterable[str], kind: str, least: int = 2) -> tuple[str
                 received=name,
                 hint=f'another name, and map = {{ "{name}" = "..." }}',
             )
-    if len(names) < least:
-        raise ConfigError(f"`{_plural(kind)}` must hold at least {least} names.", received=names)
+    if len(names) < 2:
+        raise ConfigError(f"`{_plural(kind)}` must hold at least 2 names.", received=names)
     return names
 
 
 def validate_distinct(columns: Iterable[str], names: tuple[str, ...], kind: str) -> None:
-    """Refuse names of classes or answers from which the same column would be made twice.
-
-    Raises
-    ------
-    ConfigError
-        If two of the columns are the same but for case.
-    """
+    """Raise `ConfigError` for classes or answers whose columns are the same but for case."""
     lower = [column.lower() for column in columns]
     clash = sorted({s for s in lower if lower.count(s) > 1})
     if clash:

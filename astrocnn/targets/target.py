@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
 from collections.abc import Mapping
@@ -98,14 +99,7 @@ class Target:
     def encode(
         self, values: ArrayLike, missing: ArrayLike | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Encode the labels; see `astrocnn.targets.Family.encode`.
-
-        Parameters
-        ----------
-        values : array_like of shape (n,) or (n, k)
-            Labels; with several `label_columns`, one column for each.
-        missing : array_like of bool, optional
-            True where there is no label, in the shape of `values`.
+        """Encode labels of shape (n,), or (n, k) for k `label_columns`, as `Family.encode` does.
 
         Raises
         ------
@@ -126,12 +120,8 @@ class Target:
                 warnings.simplefilter("always", AstrocnnWarning)
                 encoded = self.family.encode(values, missing)
         except CatalogError as error:
-            raise CatalogError(
-                f"{self._columns_text}: {error.what}",
-                received=error.received,
-                allowed=error.allowed,
-                hint=error.hint,
-            ) from error
+            error.what = f"{self._columns_text}: {error.what}"
+            raise
         for warning in caught:
             warnings.warn(
                 f"{self._columns_text}: {warning.message}", warning.category, stacklevel=2
@@ -176,14 +166,12 @@ class Target:
         return mapped, none | (mapped == "")
 
     def _is_label(self, value: str) -> bool:
-        try:
-            with warnings.catch_warnings():
-                # What lies outside a range is counted where the whole column is read.
-                warnings.simplefilter("ignore", AstrocnnWarning)
-                self.family.encode([value])
-        except CatalogError:
-            return False
-        return True
+        # What lies outside a range is counted where the whole column is read.
+        with warnings.catch_warnings(), contextlib.suppress(CatalogError):
+            warnings.simplefilter("ignore", AstrocnnWarning)
+            self.family.encode([value])
+            return True
+        return False
 
 
 def _key(value: object) -> str:

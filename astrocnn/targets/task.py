@@ -182,13 +182,7 @@ class Task:
 
 
 def validate_tree(targets: Sequence[Target]) -> None:
-    """Refuse questions that depend on an answer that does not exist, or on each other in a circle.
-
-    Raises
-    ------
-    ConfigError
-        If the question or its answer does not exist, or a question depends on itself.
-    """
+    """Raise `ConfigError` for dependences on answers that do not exist, or in a circle."""
     by_name = {target.name: target for target in targets}
     for target in targets:
         if target.depends_on is None:
@@ -263,11 +257,7 @@ def _stack(
         try:
             parsed.append(as_numbers(values, missing))
         except CatalogError as error:
-            raise CatalogError(
-                f"Column '{name}': {error.what}",
-                received=error.received,
-                allowed=error.allowed,
-                hint=error.hint,
-            ) from error
+            error.what = f"Column '{name}': {error.what}"
+            raise
     numbers, none = zip(*parsed, strict=True)
     return np.stack(numbers, axis=1), np.stack(none, axis=1)

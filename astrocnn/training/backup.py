@@ -6,32 +6,19 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from astrocnn.atomic import replacing
 from astrocnn.errors import TrainingError
 
-__all__ = ["Backup", "State"]
+__all__ = ["Arrays", "Backup"]
 
 
-@dataclass
-class State:
-    """Everything that determines how a training goes on.
-
-    Attributes
-    ----------
-    arrays : dict of str to list of ndarray
-        Variables by owner: the model (with its random states), the optimizer, the best weights.
-    notes : dict
-        The rest, JSON.
-    """
-
-    arrays: dict[str, list[np.ndarray]]
-    notes: dict[str, Any]
+Arrays: TypeAlias = dict[str, list[np.ndarray]]
+"""Variables by owner: the model (with its random states), the optimizer, the best weights."""
 
 
 class Backup:
@@ -57,22 +44,22 @@ class Backup:
         """The same folder with more that must be the same."""
         return Backup(self.directory, {**self.fingerprint, **fingerprint})
 
-    def save(self, state: State) -> None:
-        """Replace the backup."""
+    def save(self, arrays: Arrays, notes: Mapping[str, Any]) -> None:
+        """Replace the backup by variables and notes (JSON)."""
         # One file, so that weights and history can never be of different epochs.
-        notes = json.dumps({"fingerprint": self.fingerprint, "notes": state.notes})
-        arrays = {
+        text = json.dumps({"fingerprint": self.fingerprint, "notes": notes})
+        stored = {
             f"{owner}/{i:05d}": array
-            for owner, group in state.arrays.items()
+            for owner, group in arrays.items()
             for i, array in enumerate(group)
         }
         # As bytes: a string array would need pickle to be read back.
-        arrays["notes"] = np.frombuffer(notes.encode(), dtype=np.uint8)
+        stored["notes"] = np.frombuffer(text.encode(), dtype=np.uint8)
         with replacing(self.path) as temporary, open(temporary, "wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
+            np.savez(stream, **stored)  # type: ignore[arg-type]
 
-    def load(self) -> State | None:
-        """The last saved state, or None when there is none.
+    def load(self) -> tuple[Arrays, dict[str, Any]] | None:
+        """Variables and notes of the last backup, or None when there is none.
 
         Raises
         ------
@@ -81,12 +68,9 @@ class Backup:
         """
         if not self.path.exists():
             return None
-        arrays: dict[str, list[np.ndarray]] = {}
+        arrays: Arrays = {}
         try:
-            with (
-                open(self.path, "rb") as stream,
-                np.load(stream, allow_pickle=False) as stored,
-            ):
+            with open(self.path, "rb") as stream, np.load(stream) as stored:
                 written = json.loads(stored["notes"].tobytes())
                 # The numbers are padded with zeros, so sorting restores the order.
                 for key in sorted(stored.files):
@@ -110,4 +94,4 @@ class Backup:
                 allowed="; ".join(f"{k} = {old.get(k)}" for k in changed),
                 hint="train into another folder, or delete this one to train from the beginning",
             )
-        return State(arrays, written["notes"])
+        return arrays, written["notes"]

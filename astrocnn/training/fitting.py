@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from astrocnn.backend import keras, tf
 from astrocnn.errors import TrainingError
 from astrocnn.models import with_precision
-from astrocnn.training.backup import Backup, State
+from astrocnn.training.backup import Arrays, Backup
 from astrocnn.training.history import BestEpoch, EarlyStopping, History, print_epoch
 from astrocnn.training.layer_rates import LayerOptimizers, LayerRates
 from astrocnn.training.objective import (
@@ -386,12 +386,12 @@ class _Training:
         self.records.backup = backup.extend(fingerprint | self.optimizers.layer_rates.describe())
         state = self.records.backup.load()
         if state is not None:
-            self.restore(state)
+            self.restore(*state)
             # An interruption may have come between the backup of an epoch and its line here.
             self.records.write_history(self.history)
 
-    def get_state(self) -> State:
-        """Everything that determines the rest of the training."""
+    def get_state(self) -> tuple[Arrays, dict[str, Any]]:
+        """Everything that determines the rest of the training: variables, and notes for JSON."""
         arrays = {
             # `variables` holds the random states of dropout too, which `weights` does not.
             "model": [v.numpy() for v in self.model.variables],
@@ -404,20 +404,20 @@ class _Training:
             "batches per epoch": self.n_batches,
             "stopped": self.stopped,
         }
-        return State(arrays, notes)
+        return arrays, notes
 
-    def restore(self, state: State) -> None:
+    def restore(self, arrays: Arrays, notes: dict[str, Any]) -> None:
         """The inverse of `get_state`."""
         for name, variables in (
             ("model", self.model.variables),
             ("optimizer", self.optimizers.variables),
         ):
-            for variable, value in zip(variables, state.arrays[name], strict=True):
+            for variable, value in zip(variables, arrays[name], strict=True):
                 variable.assign(value)
-        self.best.restore(state.notes["best"], state.arrays.get("best", []))
-        self.history = History.from_json(state.notes["history"])
-        self.n_batches = state.notes["batches per epoch"]
-        self.stopped = state.notes["stopped"]
+        self.best.restore(notes["best"], arrays.get("best", []))
+        self.history = History.from_json(notes["history"])
+        self.n_batches = notes["batches per epoch"]
+        self.stopped = notes["stopped"]
         # A training that ran out of patience continues when it is given more.
         self.history.stopped_early = self._exhausted
 
@@ -436,7 +436,7 @@ class _Records:
 
     def save(self, training: _Training) -> None:
         if self.chief and self.backup is not None:
-            self.backup.save(training.get_state())
+            self.backup.save(*training.get_state())
         self.write_history(training.history)
 
     def write_history(self, history: History) -> None:

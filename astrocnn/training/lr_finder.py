@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from astrocnn.backend import keras, tf
 from astrocnn.errors import TrainingError
@@ -54,7 +54,10 @@ class LearningRates:
     def smoothed(self) -> NDArray[np.float64]:
         """Exponential moving average of the losses without the bias of its beginning."""
         decay = self.memory ** np.arange(1, len(self) + 1)
-        return np.asarray(lfilter([1 - self.memory], [1, -self.memory], self.losses)) / (1 - decay)
+        return np.array(list(accumulate(self.losses, self._update, initial=0.0)))[1:] / (1 - decay)
+
+    def _update(self, average: float, loss: float) -> float:
+        return (1 - self.memory) * loss + self.memory * average
 
     @property
     def suggestion(self) -> float | None:
@@ -141,12 +144,8 @@ def find_learning_rate(
 
     Parameters
     ----------
-    model : keras.Model
-        As for `fit`.
-    data : tf.data.Dataset
-        Batches ``(x, y, weights)`` as for `fit`, begun again when they end.
-    objective : Objective, or mapping of target to function
-        As for `fit`.
+    model, data, objective
+        As for `fit`; the batches begin again when they end.
     optimizer : Optimizer or str
         The method, without its schedule.
     low, high : float

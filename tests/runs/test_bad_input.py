@@ -231,8 +231,8 @@ from astrocnn.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
 save = backup.Backup.save
 
-def save_and_press(self, state):
-    save(self, state)
+def save_and_press(self, *state):
+    save(self, *state)
     signal.raise_signal(signal.SIGINT)
 
 backup.Backup.save = save_and_press

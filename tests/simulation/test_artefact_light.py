@@ -8,9 +8,9 @@ from scipy import stats
 from scipy.integrate import quad
 
 from astrocnn.simulation import PRESETS, inject
-from astrocnn.simulation.artefacts import ARTEFACTS, Camera, get_artefact, light
+from astrocnn.simulation.artefacts import ARTEFACTS, COUNTS, Camera, get_artefact, optics, stars
+from astrocnn.simulation.artefacts.base import offsets
 from astrocnn.simulation.artefacts.stars import FAINTEST_SATURATED, SATURATED
-from astrocnn.simulation.injection import COUNTS
 
 CAMERA = Camera(sigma=1.0, fwhm=3.0, gain=1e6, full_well=1e5)
 SKY = np.zeros((120, 120), np.float32)
@@ -30,11 +30,11 @@ def test_camera_of_a_band_has_its_numbers_in_pixels():
 
 def test_halo_has_the_growth_curve_of_its_profile():
     """Flux within R of (1 + r^2 / a^2)^-beta is 1 - (1 + R^2 / a^2)^(1 - beta)."""
-    image = light.halo((401, 401), 200, 200, CAMERA)
-    r = np.hypot(*light.offsets(image.shape, 200, 200))
-    a = light.HALO_CORE * CAMERA.fwhm
+    image = stars.halo((401, 401), 200, 200, CAMERA)
+    r = np.hypot(*offsets(image.shape, 200, 200))
+    a = stars.HALO_CORE * CAMERA.fwhm
     for radius in (30, 80, 190):
-        expected = light.HALO_FRACTION * (1 - (1 + (radius / a) ** 2) ** (1 - light.HALO_BETA))
+        expected = stars.HALO_FRACTION * (1 - (1 + (radius / a) ** 2) ** (1 - stars.HALO_BETA))
         assert image[r < radius].sum() == pytest.approx(expected, rel=0.01)
 
 
@@ -42,17 +42,17 @@ def test_halo_has_the_growth_curve_of_its_profile():
 def test_spikes_have_their_share_of_the_light(vanes):
     """Along a spike the brightness is a Lorentzian: half of the light lies within its core."""
     camera = Camera(1.0, 3.0, 5.0, 4e4, vanes=vanes)
-    image = light.spikes((801, 801), 400, 400, 20.0, camera)
-    r = np.hypot(*light.offsets(image.shape, 400, 400))
-    core = light.SPIKE_CORE * camera.fwhm / 1.3
+    image = stars.spikes((801, 801), 400, 400, 20.0, camera)
+    r = np.hypot(*offsets(image.shape, 400, 400))
+    core = stars.SPIKE_CORE * camera.fwhm / 1.3
     for radius in (core, 5 * core, 20 * core):
-        expected = light.SPIKE_FRACTION * np.arctan(radius / core) / (np.pi / 2)
+        expected = stars.SPIKE_FRACTION * np.arctan(radius / core) / (np.pi / 2)
         assert image[r < radius].sum() == pytest.approx(expected, rel=0.06)
 
 
 def test_line_is_the_projection_of_the_star():
     """Across a line the profile is the integral of the Moffat profile, by numerical integration."""
-    narrow = light.line((41, 41), 20, 20, 0.0, 0.0, CAMERA)
+    narrow = optics.line((41, 41), 20, 20, 0.0, 0.0, CAMERA)
     a2 = (CAMERA.fwhm / 2) ** 2 / (2 ** (1 / 3.5) - 1)
 
     def star(x, y):
@@ -67,9 +67,9 @@ def test_line_is_the_projection_of_the_star():
 
 @pytest.mark.parametrize(("radius", "ratio"), [(6.0, 1.0), (10.0, 0.4)])
 def test_disk_has_unit_flux_and_half_of_it_within_its_radius(radius, ratio):
-    image = light.disk((301, 301), 150, 150, radius, ratio, 30.0, CAMERA)
+    image = stars.disk((301, 301), 150, 150, radius, ratio, 30.0, CAMERA)
     assert image.sum() == pytest.approx(1, abs=0.02)
-    dx, dy = light.offsets(image.shape, 150, 150)
+    dx, dy = offsets(image.shape, 150, 150)
     angle = np.radians(30)
     along = dx * np.cos(angle) + dy * np.sin(angle)
     across = dy * np.cos(angle) - dx * np.sin(angle)

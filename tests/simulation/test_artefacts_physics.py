@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from astrocnn.errors import ConfigError
-from astrocnn.simulation.artefacts import Camera, get_artefact, light
+from astrocnn.simulation.artefacts import Camera, get_artefact, optics, stars
+from astrocnn.simulation.artefacts.base import offsets
 from astrocnn.simulation.artefacts.detector import PER_PIXEL, _add_track
 from astrocnn.simulation.artefacts.stars import bleed
 
@@ -27,8 +28,8 @@ def lag(field: np.ndarray) -> float:
 
 @pytest.mark.parametrize("camera", [WHITE, SHARP])
 def test_a_point_has_the_growth_curve_of_moffat(camera):
-    image = light.star((121, 121), 60.3, 59.8, camera)
-    r = np.hypot(*light.offsets(image.shape, 60.3, 59.8))
+    image = stars.star((121, 121), 60.3, 59.8, camera)
+    r = np.hypot(*offsets(image.shape, 60.3, 59.8))
     a2 = (camera.fwhm / 2) ** 2 / (2 ** (1 / 3.5) - 1)
     # Averaging over pixels widens the profile by a twelfth in the variance, less than this.
     for radius in (12, 25, 50):
@@ -39,8 +40,8 @@ def test_a_point_has_the_growth_curve_of_moffat(camera):
 @settings(max_examples=15)
 @given(st.floats(0, 180), st.floats(0, 6))
 def test_a_line_has_unit_flux_per_length(angle, width):
-    image = light.line((151, 151), 75, 75, angle, width, WHITE)
-    r = np.hypot(*light.offsets(image.shape, 75, 75))
+    image = optics.line((151, 151), 75, 75, angle, width, WHITE)
+    r = np.hypot(*offsets(image.shape, 75, 75))
     inside = image[r < 60].sum()
     assert inside == pytest.approx(120, rel=0.03)
 
@@ -49,7 +50,7 @@ def test_a_line_has_unit_flux_per_length(angle, width):
 def test_each_vane_makes_two_spikes_and_opposite_vanes_share_them(vanes, spikes):
     camera = Camera(1.0, 2.0, 5.0, 4e4, vanes=vanes)
     assert camera.spikes == spikes
-    image = light.spikes((161, 161), 80, 80, 11.0, camera)
+    image = stars.spikes((161, 161), 80, 80, 11.0, camera)
     around = np.radians(np.arange(720) / 2)
     ring = image[
         np.rint(80 + 50 * np.sin(around)).astype(int),
@@ -165,7 +166,7 @@ def test_tracks_have_the_length_and_charge_of_particles_from_all_sides():
 
 
 def test_tracks_are_sharper_than_stars():
-    star = light.star((61, 61), 30, 30, WHITE).max()
+    star = stars.star((61, 61), 30, 30, WHITE).max()
     shares = []
     for seed in range(200):
         charge = np.zeros((300, 300))

@@ -19,8 +19,8 @@ from astrocnn.simulation.redshift import (
     sample_galaxies,
 )
 from astrocnn.simulation.redshift.galaxies import SPECTRAL_SCATTER, model_fluxes
+from astrocnn.simulation.redshift.population import BANDS
 from astrocnn.simulation.redshift.survey import redshift_table
-from astrocnn.simulation.redshift.templates import BANDS
 
 pytest.importorskip("galsim")
 

@@ -20,7 +20,6 @@ from astrocnn.simulation.redshift.galaxies import (
     flux_weights,
     model_fluxes,
 )
-from astrocnn.simulation.redshift.images import build_objects, morphology_label
 from astrocnn.simulation.redshift.population import (
     BULGE_SCATTER,
     LEAST_COSINE,
@@ -30,10 +29,11 @@ from astrocnn.simulation.redshift.population import (
     bulge_logit,
     dust_given_inclination,
     kiloparsec_per_arcsec,
+    load_templates,
     log_radius,
     sample_density,
 )
-from astrocnn.simulation.redshift.templates import load_templates
+from astrocnn.simulation.redshift.survey import build_objects, morphology_label
 
 galsim = pytest.importorskip("galsim")
 

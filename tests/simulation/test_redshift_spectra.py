@@ -7,21 +7,19 @@ import pytest
 from scipy.integrate import quad
 
 from astrocnn.simulation.redshift.population import (
+    BANDS,
     DUST_GRID,
     LEAST_COSINE,
     POPULATIONS,
+    TYPES,
+    band_mean,
     comoving_volume,
     distance_modulus,
     dust_density,
     kiloparsec_per_arcsec,
-    sample_dust,
-)
-from astrocnn.simulation.redshift.templates import (
-    BANDS,
-    TYPES,
-    band_mean,
     load_templates,
     reddening,
+    sample_dust,
 )
 
 galsim = pytest.importorskip("galsim")

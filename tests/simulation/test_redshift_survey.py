@@ -20,7 +20,7 @@ from astrocnn.simulation.redshift import (
     simulate_redshift_stamps,
 )
 from astrocnn.simulation.redshift.galaxies import REACH, flux_weights
-from astrocnn.simulation.redshift.images import build_objects
+from astrocnn.simulation.redshift.survey import build_objects
 
 pytest.importorskip("galsim")
 

@@ -12,15 +12,15 @@ from astropy.wcs import WCS
 
 from astrocnn.errors import ConfigError
 from astrocnn.simulation import PRESETS
-from astrocnn.simulation.survey_files import (
+from astrocnn.simulation.tiles import (
     NO_DATA_RMS,
+    Tile,
     run_jobs,
     validate_output_folder,
     write_catalog,
     write_image,
     write_survey_file,
 )
-from astrocnn.simulation.tiles import Tile
 
 BAND = PRESETS["ground"].band("r")
 TILE = Tile(3, 150.0, 2.0, 30 * BAND.pixel_scale)

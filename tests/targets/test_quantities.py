@@ -15,7 +15,7 @@ from scipy import integrate, interpolate, stats
 from astrocnn import plugins
 from astrocnn.errors import AstrocnnWarning, CatalogError, ConfigError
 from astrocnn.targets import Binned, Gaussian, Mixture, QuantityFamily, density_grid
-from astrocnn.targets.families import base
+from astrocnn.targets.families import _quantity as base
 
 NAMES = plugins.module_names("astrocnn.targets.families")
 FAMILIES = [

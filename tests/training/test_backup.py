@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from astrocnn.errors import TrainingError
-from astrocnn.training.backup import Backup, State
+from astrocnn.training.backup import Backup
 from astrocnn.training.history import BestEpoch, EarlyStopping
 
 
@@ -13,19 +13,19 @@ def test_a_state_comes_back_as_it_was(tmp_path):
         "model": [np.arange(6, dtype="f4").reshape(2, 3), np.array([1, 2], "u4")],
         "optimizer": [np.array(7, "i8")],
     }
-    Backup(tmp_path, {"seed": 1}).save(State(arrays, {"value": float("inf"), "epoch": None}))
-    state = Backup(tmp_path, {"seed": 1}).load()
-    assert state.notes == {"value": float("inf"), "epoch": None}
+    Backup(tmp_path, {"seed": 1}).save(arrays, {"value": float("inf"), "epoch": None})
+    restored, notes = Backup(tmp_path, {"seed": 1}).load()
+    assert notes == {"value": float("inf"), "epoch": None}
     for owner, group in arrays.items():
-        for old, new in zip(group, state.arrays[owner], strict=True):
+        for old, new in zip(group, restored[owner], strict=True):
             assert old.dtype == new.dtype
             np.testing.assert_array_equal(old, new)
     assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
 
 
 def test_more_than_ten_arrays_keep_their_order(tmp_path):
-    Backup(tmp_path, {}).save(State({"model": [np.array(i) for i in range(12)]}, {}))
-    assert [int(a) for a in Backup(tmp_path, {}).load().arrays["model"]] == list(range(12))
+    Backup(tmp_path, {}).save({"model": [np.array(i) for i in range(12)]}, {})
+    assert [int(a) for a in Backup(tmp_path, {}).load()[0]["model"]] == list(range(12))
 
 
 def test_no_backup_is_none(tmp_path):
@@ -33,14 +33,14 @@ def test_no_backup_is_none(tmp_path):
 
 
 def test_another_training_is_refused_with_what_differs(tmp_path):
-    Backup(tmp_path, {"seed": 1, "shape": [3, 4]}).save(State({}, {}))
+    Backup(tmp_path, {"seed": 1, "shape": [3, 4]}).save({}, {})
     with pytest.raises(TrainingError, match=r"seed changed since(.|\n)*seed = 2(.|\n)*seed = 1"):
         Backup(tmp_path, {"seed": 2, "shape": (3, 4)}).load()
 
 
 def test_a_damaged_file_is_named(tmp_path):
     keeper = Backup(tmp_path, {})
-    keeper.save(State({"model": [np.zeros(1000)]}, {}))
+    keeper.save({"model": [np.zeros(1000)]}, {})
     keeper.path.write_bytes(keeper.path.read_bytes()[:500])
     with pytest.raises(TrainingError, match=r"cannot be read.*state\.npz"):
         keeper.load()

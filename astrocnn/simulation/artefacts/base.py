@@ -20,7 +20,7 @@ import scipy.ndimage
 from astrocnn.errors import ConfigError
 from astrocnn.simulation.spectra import SimulatedBand
 
-__all__ = ["REGISTRY", "STAGES", "Artefact", "ArtefactResult", "Camera", "artefact"]
+__all__ = ["REGISTRY", "STAGES", "Artefact", "ArtefactResult", "Camera", "artefact", "offsets"]
 
 STAGES = ("sky", "optics", "well", "detector", "readout", "coverage")
 """The light path; an artefact of an earlier stage is applied before one of a later stage."""
@@ -138,9 +138,9 @@ class Camera:
         return VISIBLE * self.sigma
 
     def noise_transfer(self, shape: tuple[int, int]) -> np.ndarray:
-        """Amplitude of the noise's Fourier modes, shape (height, width // 2 + 1).
+        """Amplitude of the noise's Fourier modes relative to white noise of one sigma.
 
-        Relative to white noise of one sigma; the mean square over all modes is 1.
+        Of shape (height, width // 2 + 1); the mean square over all modes is 1.
         """
         if not self.correlation:
             return np.ones((shape[0], shape[1] // 2 + 1))
@@ -153,18 +153,7 @@ class Camera:
     ) -> np.ndarray:
         """A field of Gaussian noise of unit variance, correlated as in this camera's images.
 
-        Parameters
-        ----------
-        shape : tuple of int
-            Height and width [pixel].
-        rng : numpy.random.Generator
-            Source of the noise.
-        transfer : ndarray of shape (height, width // 2 + 1), optional
-            Another amplitude of the modes than `noise_transfer`.
-
-        Returns
-        -------
-        ndarray of shape (height, width)
+        `transfer` replaces the amplitude of the modes from `noise_transfer`.
         """
         white = rng.standard_normal(shape)
         if transfer is None:
@@ -179,10 +168,7 @@ class Camera:
         return size > min(VISIBLE * self.sigma, FAINT * float(size.max(initial=0.0)))
 
     def signal_to_noise(self, change: np.ndarray) -> float:
-        """Signal-to-noise ratio of a noise-free change in the sky noise, with the optimal filter.
-
-        The square root of the sum of (change / sigma)^2.
-        """
+        """S/N of a noise-free change with the optimal filter: |change| / sigma."""
         return float(np.sqrt(np.sum(np.square(change, dtype=np.float64))) / self.sigma)
 
     def add_light(
@@ -238,7 +224,7 @@ class Artefact:
     stage : str
         Where it enters the light path, one of `STAGES`.
     strengths : tuple of float
-        Range of strengths in a simulated survey, from barely visible to ruinous.
+        Range of strengths in a simulated survey, from barely visible to dominating the image.
     severity : str
         What its severity measures.
     """
@@ -251,7 +237,7 @@ class Artefact:
 
     @property
     def order(self) -> tuple[int, str]:
-        """Sorts artefacts along the light path: sky, optics, detector, read-out."""
+        """Sorting key along the light path."""
         return STAGES.index(self.stage), self.name
 
 
@@ -294,3 +280,8 @@ def _smoothing(length: int, sigma: float) -> np.ndarray:
     probe = np.zeros(length)
     probe[0] = 1
     return np.fft.fft(scipy.ndimage.gaussian_filter1d(probe, sigma, mode="wrap", truncate=5)).real
+
+
+def offsets(shape: tuple[int, int], x: float, y: float) -> tuple[np.ndarray, np.ndarray]:
+    """Distance of each pixel from a point, along x and along y [pixel]."""
+    return np.arange(shape[1]) - x, (np.arange(shape[0]) - y)[:, None]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from astrocnn.simulation.artefacts.base import ArtefactResult, Camera, artefact
-from astrocnn.simulation.artefacts.light import offsets
+from astrocnn.simulation.artefacts.base import ArtefactResult, Camera, artefact, offsets
 
 __all__ = ["background_step", "cosmic_ray", "edge", "hot_pixels"]
 

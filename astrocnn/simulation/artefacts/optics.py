@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import j1
+from scipy.special import gamma, j1
 
-from astrocnn.simulation.artefacts.base import ArtefactResult, Camera, artefact
-from astrocnn.simulation.artefacts.light import line, offsets
+from astrocnn.simulation.artefacts.base import ArtefactResult, Camera, artefact, offsets
+from astrocnn.simulation.spectra import MOFFAT_BETA
 
-__all__ = ["defocus", "ghost", "satellite_trail"]
+__all__ = ["defocus", "ghost", "line", "satellite_trail"]
 
 OBSCURATION = 0.38  # radius of the secondary mirror's shadow over that of the pupil
 TRAILED = 0.5  # fraction of blurred images that are trailed and not out of focus
@@ -115,3 +115,22 @@ def satellite_trail(
     wave = 2 * np.pi * along / (rng.uniform(0.7, 3.0) * max(image.shape))
     light *= 1 + rng.uniform(0, 0.3) * np.sin(wave + rng.uniform(0, 2 * np.pi))
     return camera.add_light(image, strength * PER_LENGTH * camera.sigma * light, rng)
+
+
+def line(
+    shape: tuple[int, int], x: float, y: float, angle: float, width: float, camera: Camera
+) -> np.ndarray:
+    """An infinite line through (x, y), of unit flux per pixel of length.
+
+    Its direction `angle` [deg] runs from +x towards +y; its `width` [pixel] is that before
+    smearing by the point spread function, whose projection is a Moffat profile too.
+    """
+    dx, dy = offsets(shape, x, y)
+    across = dy * np.cos(np.radians(angle)) - dx * np.sin(np.radians(angle))
+    a2 = (camera.fwhm / 2) ** 2 / (2 ** (1 / MOFFAT_BETA) - 1)
+    beta = MOFFAT_BETA - 0.5
+    ratio = float(gamma(MOFFAT_BETA - 0.5) / gamma(MOFFAT_BETA))
+    norm = (MOFFAT_BETA - 1) / (np.pi * a2) * np.sqrt(np.pi * a2) * ratio
+    # Pixels are about as wide as the line: average over the pixel and over the bar.
+    steps = (np.arange(9) - 4) / 9 * np.hypot(1.0, width)
+    return norm * np.mean([(1 + (across - s) ** 2 / a2) ** -beta for s in steps], axis=0)

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from astrocnn.simulation.artefacts.base import ArtefactResult, Camera, artefact
-from astrocnn.simulation.artefacts.light import disk, halo, offsets, spikes, star
+from astrocnn.simulation.artefacts.base import ArtefactResult, Camera, artefact, offsets
+from astrocnn.simulation.spectra import MOFFAT_BETA
 
-__all__ = ["blend", "bleed", "diffraction_spike", "saturated"]
+__all__ = [
+    "blend",
+    "bleed",
+    "diffraction_spike",
+    "disk",
+    "halo",
+    "saturated",
+    "spikes",
+    "star",
+]
 
 POINTS = 0.3  # fraction of blended sources that are stars
 OUTSIDE = 0.7  # fraction of stars with spikes that lie outside the image
 BRIGHT, UNSATURATED = 40.0, 3.0  # flux of a star outside, and largest of one inside [full well]
 FAINTEST_SATURATED, SATURATED = 8.0, 60.0  # flux at strength 0, and added at 1 [full well]
+FINE = 5  # cells per pixel side near the center of a point source
+CORE = 8  # half side of that region [pixel]
+HALO_FRACTION, HALO_CORE, HALO_BETA = 0.04, 4.0, 1.4
+SPIKE_FRACTION, SPIKE_CORE = 0.015, 8.0
 
 
 @artefact(stage="sky", strengths=(0.15, 3.0), severity="S/N of the second source")
@@ -117,18 +130,7 @@ def saturated(
 def bleed(image: np.ndarray, full_well: float) -> np.ndarray:
     """Charge above the full well spreads up and down its column, half each way.
 
-    Parameters
-    ----------
-    image : ndarray of shape (height, width)
-        Charge that falls on each pixel, in any unit; NaN takes none.
-    full_well : float
-        Most that a pixel holds, in the same unit.
-
-    Returns
-    -------
-    ndarray of shape (height, width)
-        No pixel above `full_well`; the sum of a column is kept, except for charge that runs off
-        its ends.
+    The sum of a column is kept, except for charge that runs off its ends; NaN takes none.
 
     Examples
     --------
@@ -152,3 +154,81 @@ def bleed(image: np.ndarray, full_well: float) -> np.ndarray:
                         left -= moved
                     at += step
     return out
+
+
+def star(shape: tuple[int, int], x: float, y: float, camera: Camera) -> np.ndarray:
+    """A star of unit flux, integrated over each pixel; it may lie outside."""
+    dx, dy = offsets(shape, x, y)
+    image = _moffat(dx, dy, camera)
+    # Only near the center is the profile curved within a pixel.
+    columns = slice(max(0, round(x) - CORE), max(0, round(x) + CORE + 1))
+    rows = slice(max(0, round(y) - CORE), max(0, round(y) + CORE + 1))
+    near_x, near_y = dx[columns], dy[rows]
+    if near_x.size and near_y.size:
+        fine = (np.arange(FINE) - (FINE - 1) / 2) / FINE
+        cells = _moffat(
+            (near_x[:, None] + fine).ravel(), (near_y + fine).reshape(-1)[:, None], camera
+        )
+        image[rows, columns] = cells.reshape(near_y.size, FINE, near_x.size, FINE).mean(axis=(1, 3))
+    return image
+
+
+def _moffat(dx: np.ndarray, dy: np.ndarray, camera: Camera) -> np.ndarray:
+    a2 = (camera.fwhm / 2) ** 2 / (2 ** (1 / MOFFAT_BETA) - 1)
+    return (MOFFAT_BETA - 1) / (np.pi * a2) * (1 + (dx**2 + dy**2) / a2) ** -MOFFAT_BETA
+
+
+def halo(shape: tuple[int, int], x: float, y: float, camera: Camera) -> np.ndarray:
+    """The wide wings of a bright star of unit flux: light scattered in the telescope."""
+    dx, dy = offsets(shape, x, y)
+    a2 = (HALO_CORE * camera.fwhm) ** 2
+    profile = (1 + (dx**2 + dy**2) / a2) ** -HALO_BETA
+    return HALO_FRACTION * (HALO_BETA - 1) / (np.pi * a2) * profile
+
+
+def spikes(shape: tuple[int, int], x: float, y: float, angle: float, camera: Camera) -> np.ndarray:
+    """Diffraction spikes of a star of unit flux, one of them in direction `angle` [deg].
+
+    Each vane scatters light into a bar across it.  Along the bar the brightness falls as the
+    inverse square of the distance, as that of a slit averaged over a wide band; across, it is
+    as narrow as the point spread function.
+    """
+    dx, dy = offsets(shape, x, y)
+    core = SPIKE_CORE * camera.fwhm / 1.3
+    width = max(camera.fwhm, 1.0) / 2.355
+    image = np.zeros(shape)
+    for number in range(camera.spikes):
+        direction = np.radians(angle + 360 * number / camera.spikes)
+        along = dx * np.cos(direction) + dy * np.sin(direction)
+        across = dy * np.cos(direction) - dx * np.sin(direction)
+        # The bar widens slowly: it is a spectrum, and long wavelengths lie farther out.
+        sigma = width * (1 + 0.01 * np.abs(along))
+        bar = np.exp(-0.5 * (across / sigma) ** 2) / (np.sqrt(2 * np.pi) * sigma)
+        image += np.where(along > 0, bar / (1 + (along / core) ** 2), 0) / (np.pi / 2 * core)
+    return image * SPIKE_FRACTION / camera.spikes
+
+
+def disk(
+    shape: tuple[int, int],
+    x: float,
+    y: float,
+    radius: float,
+    axis_ratio: float,
+    angle: float,
+    camera: Camera,
+) -> np.ndarray:
+    """An exponential disk of unit flux, with the seeing added in quadrature to its core.
+
+    `radius` is the half-light radius along the major axis [pixel], which runs from +x towards +y
+    by `angle` [deg].
+    """
+    dx, dy = offsets(shape, x, y)
+    cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    along, across = dx * cosine + dy * sine, dy * cosine - dx * sine
+    scale = radius / 1.678
+    # Softening by the point spread function keeps the cusp off single pixels.
+    core = 0.5 * camera.fwhm / scale
+    r = np.sqrt((along / scale) ** 2 + (across / (axis_ratio * scale)) ** 2 + core**2)
+    profile = np.exp(-r)
+    norm = 2 * np.pi * scale**2 * axis_ratio * (1 + core) * np.exp(-core)
+    return profile / norm

@@ -18,11 +18,11 @@ from astrocnn.simulation.redshift.population import (
     Structure,
     comoving_volume,
     distance_modulus,
+    load_templates,
     sample_density,
     sample_dust,
     sample_structure,
 )
-from astrocnn.simulation.redshift.templates import load_templates
 from astrocnn.simulation.spectra import ZERO_POINT, SimulatedBand
 
 __all__ = [
@@ -55,7 +55,7 @@ class RedshiftSurvey:
     Parameters
     ----------
     bands : tuple of SimulatedBand
-        Bands with the names of `templates.BANDS`, on one pixel grid.
+        Bands with the names of `population.BANDS`, on one pixel grid.
     limit : float
         Objects with a measured r magnitude brighter than this enter the catalogue.
     morphology : bool
@@ -96,15 +96,10 @@ class RedshiftSurvey:
 
 @functools.lru_cache(maxsize=32)
 def flux_weights(band: SimulatedBand) -> np.ndarray:
-    """Pixel weights with which fluxes are measured; 0 beyond `REACH` pixels.
+    """Pixel weights about an object, with which fluxes are measured; 0 beyond `REACH` pixels.
 
     The flux is the sum of pixels times weights.  They are optimal for a round exponential disk of
     typical size at this seeing, and the same for all objects, so that all have the same error.
-
-    Returns
-    -------
-    ndarray of shape (side, side)
-        Weights, the object in the central pixel.
     """
     canvas = get_canvas(64, band.pixel_scale, 2)
     disk = canvas.exponential(TYPICAL_RADIUS, 1.0, 0.0)
@@ -197,19 +192,9 @@ def model_fluxes(
     ebv: np.ndarray,
     bands: tuple[str, ...],
 ) -> np.ndarray:
-    """Fluxes of galaxies whose spectra are exactly templates.
+    """Fluxes [nJy] of shape (n, n_bands) of galaxies whose spectra are exactly templates.
 
-    Parameters
-    ----------
-    z, spectral_type, absolute_magnitude, dust, ebv : ndarray of shape (n,)
-        As in `Galaxies`.
-    bands : tuple of str
-        Names of the bands.
-
-    Returns
-    -------
-    ndarray of shape (n, n_bands)
-        Observed flux [nJy].
+    The arrays of shape (n,) are those of `Galaxies`.
     """
     spectra = load_templates(bands)
     apparent = absolute_magnitude + distance_modulus(z)
@@ -259,12 +244,8 @@ def sample_galaxies(
         blocks.append(block)
     names = [field.name for field in dataclasses.fields(Galaxies)][:-2]
     columns = {name: np.concatenate([getattr(b, name) for b in blocks]) for name in names}
-    structure = Structure(
-        *(
-            np.concatenate([getattr(block.structure, field.name) for block in blocks])
-            for field in dataclasses.fields(Structure)
-        )
-    )
+    structures = [dataclasses.astuple(block.structure) for block in blocks]
+    structure = Structure(*map(np.concatenate, zip(*structures, strict=True)))
     return Galaxies(**columns, flux_error=survey.flux_error, structure=structure)[:n]
 
 

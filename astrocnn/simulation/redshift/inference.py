@@ -18,6 +18,7 @@ from astropy.table import Table
 from astrocnn.errors import ConfigError
 from astrocnn.simulation.redshift.galaxies import SPECTRAL_SCATTER
 from astrocnn.simulation.redshift.population import (
+    BANDS,
     BULGE_SCATTER,
     POPULATIONS,
     RADIUS_SCATTER,
@@ -29,9 +30,9 @@ from astrocnn.simulation.redshift.population import (
     dust_density,
     dust_given_inclination,
     kiloparsec_per_arcsec,
+    load_templates,
     log_radius,
 )
-from astrocnn.simulation.redshift.templates import BANDS, load_templates
 from astrocnn.simulation.spectra import ZERO_POINT
 
 __all__ = ["catalog_posterior", "posterior"]

@@ -6,7 +6,8 @@ trained or applied.
 
 from __future__ import annotations
 
-from astrocnn.targets.families.base import ClassFamily, DiscreteFamily, Family, QuantityFamily
+from astrocnn.targets.families._quantity import QuantityFamily
+from astrocnn.targets.families.base import ClassFamily, DiscreteFamily, Family
 from astrocnn.targets.families.bernoulli import Bernoulli
 from astrocnn.targets.families.binned import Binned
 from astrocnn.targets.families.categorical import Categorical

@@ -11,7 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from astrocnn.backend import Tensor, ops
 from astrocnn.column import Column
 from astrocnn.errors import CatalogError
-from astrocnn.targets.families.base import ClassFamily, Encoded, Part, moments
+from astrocnn.targets.families.base import (
+    ENTROPY_ROWS,
+    ClassFamily,
+    Encoded,
+    Part,
+    build_columns,
+    moments,
+)
 from astrocnn.targets.labels import as_numbers, as_text, unknown_labels
 
 __all__ = ["Bernoulli", "examples"]
@@ -100,14 +107,11 @@ class Bernoulli(ClassFamily):
 
     def columns(self) -> tuple[Column, ...]:
         """Descriptions of what `summarize` returns."""
-        return (
-            Column("p", "f4", "", "stat.probability", "Probability of yes, mean over draws"),
-            Column("p_std", "f4", "", "stat.stdev;stat.probability", "Spread over draws of P(yes)"),
-            Column("entropy", "f4", "", "stat.value", "Predictive entropy H[mean p] in nat"),
-            Column(
-                "mutual_info", "f4", "", "stat.value", "H[mean p] - mean H[p] in nat (epistemic)"
-            ),
+        rows = (
+            ("p", "stat.probability", "Probability of yes, mean over draws"),
+            ("p_std", "stat.stdev;stat.probability", "Spread over draws of P(yes)"),
         )
+        return build_columns((*rows, *ENTROPY_ROWS))
 
     def tally(self, encoded: NDArray[np.floating], weight: NDArray[np.floating]) -> dict[str, int]:
         """Number of labelled objects with either answer (a fraction counts by its majority)."""

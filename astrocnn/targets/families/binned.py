@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from astrocnn.backend import Tensor, ops
 from astrocnn.errors import ConfigError
 from astrocnn.targets import density_grid
-from astrocnn.targets.families.base import QuantityFamily, mean_of_draws
+from astrocnn.targets.families._quantity import QuantityFamily, mean_of_draws
+from astrocnn.targets.families.base import Array
 
 __all__ = ["Binned", "examples"]
-
-Array = NDArray[np.float64]
 
 _LOSSES = ("nll", "crps")
 # What rounding to half precision may take from a sum of probabilities.

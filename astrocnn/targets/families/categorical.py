@@ -10,7 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.backend import Tensor, ops
 from astrocnn.column import Column
-from astrocnn.targets.families.base import ClassFamily, Encoded, moments
+from astrocnn.targets.families.base import (
+    ENTROPY_ROWS,
+    ClassFamily,
+    Encoded,
+    build_columns,
+    moments,
+)
 from astrocnn.targets.labels import (
     as_text,
     column_name,
@@ -87,40 +93,28 @@ class Categorical(ClassFamily):
     def summarize(self, samples: NDArray[np.floating]) -> dict[str, NDArray[np.generic]]:
         """Mean and spread of each probability, the most probable class, and entropies."""
         m = moments(samples)
-        out: dict[str, NDArray[np.generic]] = {}
-        for k, name in enumerate(self.classes):
-            out[f"p_{column_name(name)}"] = m.mean[:, k].astype(np.float32)
-        for k, name in enumerate(self.classes):
-            out[f"p_{column_name(name)}_std"] = m.std[:, k].astype(np.float32)
         finite = np.all(np.isfinite(m.mean), axis=1)
         best = np.argmax(np.where(np.expand_dims(finite, 1), m.mean, 0.0), axis=1)
         names = np.array(self.classes)
-        out["class"] = np.where(finite, names[best], np.array("", names.dtype)).astype(names.dtype)
-        out["entropy"] = m.entropy.astype(np.float32)
-        out["mutual_info"] = m.mutual_info.astype(np.float32)
-        return out
+        classes = np.where(finite, names[best], np.array("", names.dtype)).astype(names.dtype)
+        numbers = np.column_stack([m.mean, m.std]).astype(np.float32).T
+        entropies = (m.entropy.astype(np.float32), m.mutual_info.astype(np.float32))
+        columns = [column.name for column in self.columns()]
+        return dict(zip(columns, (*numbers, classes, *entropies), strict=True))
 
     def columns(self) -> tuple[Column, ...]:
         """Descriptions of what `summarize` returns."""
-        width = max(len(name) for name in self.classes)
-        p, std = "stat.probability", "stat.stdev;stat.probability"
-        return (
-            *(
-                Column(
-                    f"p_{column_name(c)}", "f4", "", p, f"Probability of class {c}, mean over draws"
-                )
-                for c in self.classes
-            ),
-            *(
-                Column(f"p_{column_name(c)}_std", "f4", "", std, f"Spread over draws of P({c})")
-                for c in self.classes
-            ),
-            Column("class", f"U{width}", "", "meta.code.class", "Most probable class"),
-            Column("entropy", "f4", "", "stat.value", "Predictive entropy H[mean p] in nat"),
-            Column(
-                "mutual_info", "f4", "", "stat.value", "H[mean p] - mean H[p] in nat (epistemic)"
-            ),
-        )
+        names = [(f"p_{column_name(c)}", c) for c in self.classes]
+        rows = [
+            (p, "stat.probability", f"Probability of class {c}, mean over draws") for p, c in names
+        ]
+        rows += [
+            (f"{p}_std", "stat.stdev;stat.probability", f"Spread over draws of P({c})")
+            for p, c in names
+        ]
+        width = max(map(len, self.classes))
+        best = Column("class", f"U{width}", "", "meta.code.class", "Most probable class")
+        return (*build_columns(rows), best, *build_columns(ENTROPY_ROWS))
 
     def tally(self, encoded: NDArray[np.floating], weight: NDArray[np.floating]) -> dict[str, int]:
         """Number of labelled objects of each class."""

@@ -13,7 +13,7 @@ from scipy.special import betainc, betaincinv, betaln
 from astrocnn.backend import Tensor, ops
 from astrocnn.column import Column
 from astrocnn.errors import CatalogError
-from astrocnn.targets.families.base import DiscreteFamily, Encoded, moments
+from astrocnn.targets.families.base import DiscreteFamily, Encoded, build_columns, moments
 from astrocnn.targets.labels import as_numbers, column_name, validate_distinct, validate_names
 
 __all__ = ["DirichletMultinomial", "examples"]
@@ -162,7 +162,7 @@ class DirichletMultinomial(DiscreteFamily):
             ("entropy", "stat.value", "Entropy of the expected fractions in nat"),
             ("mutual_info", "stat.value", "Entropy less its mean over draws in nat (epistemic)"),
         ]
-        return tuple(Column(name, "f4", "", ucd, text) for name, ucd, text in rows)
+        return build_columns(rows)
 
     def tally(self, encoded: NDArray[np.floating], weight: NDArray[np.floating]) -> dict[str, int]:
         """Number of objects with votes, by the answer with most of them."""
@@ -194,7 +194,7 @@ def log_gamma(x: Tensor) -> Tensor:
     """
     x = ops.cast(x, "float32")
     small = x < _STIRLING_FROM
-    # Bounded, so that the branch not taken has no overflow to spoil the gradient.
+    # Bounded, so that the branch not taken does not overflow, which would make the gradient NaN.
     low = ops.minimum(x, _STIRLING_FROM)
     product = low
     for i in range(1, _STIRLING_SHIFT):

@@ -13,11 +13,10 @@ from scipy.special import ndtr
 from astrocnn.backend import Tensor, ops
 from astrocnn.errors import ConfigError
 from astrocnn.targets import density_grid
-from astrocnn.targets.families.base import QuantityFamily, mean_of_draws
+from astrocnn.targets.families._quantity import QuantityFamily, mean_of_draws
+from astrocnn.targets.families.base import Array
 
 __all__ = ["Mixture", "NormalMixture", "examples"]
-
-Array = NDArray[np.float64]
 
 # The standard deviation stays within exp(-7) to exp(7) times its initial value.
 _LARGEST_LOG_VARIANCE = 14.0

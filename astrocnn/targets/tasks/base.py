@@ -39,29 +39,15 @@ CLASS_LISTS = {
 }
 """Lists of classes with an established name in the literature."""
 
-_QUESTION_OPTIONS = (
-    "column",
-    "classes",
-    "map",
-    "answers",
-    "total",
-    "depends_on",
-    "weight",
-    "symmetric",
-)
+_VOTE_OPTIONS = ("answers", "total", "depends_on")
+_QUESTION_OPTIONS = ("column", "classes", "map", *_VOTE_OPTIONS, "weight", "symmetric")
 _QUANTITY_OPTIONS = ("column", "range", "family", "map", "weight")
 # The range gives these fields of a family.
 _ENDS = ("low", "high")
 
 
 def get_classes(classes: Sequence[str] | str) -> Sequence[str]:
-    """The classes of a list by its name; a list is returned as it is.
-
-    Raises
-    ------
-    ConfigError
-        If there is no list of that name.
-    """
+    """The classes of a list by its name (else `ConfigError`); a list is returned as it is."""
     if not isinstance(classes, str):
         return classes
     if classes not in CLASS_LISTS:
@@ -74,15 +60,7 @@ def get_classes(classes: Sequence[str] | str) -> Sequence[str]:
 
 
 def build_question(name: str, options: str | Mapping[str, Any]) -> Target:
-    """Build a target of classes, yes or no, or votes.
-
-    Parameters
-    ----------
-    name : str
-        Of the target.
-    options : str or mapping
-        The name of its column, or ``column``, ``classes``, ``map``, ``answers``, ``total``,
-        ``depends_on``, ``weight``, ``symmetric``.
+    """Build a target of classes, yes or no, or votes from its options, or from its column.
 
     Raises
     ------
@@ -135,15 +113,8 @@ def build_question(name: str, options: str | Mapping[str, Any]) -> Target:
 def build_quantity(name: str, options: Mapping[str, Any], **defaults: Any) -> Target:
     """Build a target that is a number.
 
-    Parameters
-    ----------
-    name : str
-        Of the target.
-    options : mapping
-        ``column``, ``range`` (two numbers), ``family`` (``"gaussian"`` when left out), ``map``,
-        ``weight``, and the fields of the family.
-    **defaults
-        Fields of the family that options may override.
+    The options are ``column``, ``range`` (two numbers), ``family`` (``"gaussian"`` when left out),
+    ``map``, ``weight``, and the fields of the family, of which `defaults` are given.
 
     Raises
     ------

@@ -18,11 +18,11 @@ from astrocnn.training.diagnostics.network_checks import (
     check_finite,
     check_initial_loss,
     check_layers,
+    check_overfit,
     check_symmetry,
     compute_layer_statistics,
     plot_layers,
 )
-from astrocnn.training.diagnostics.overfit_check import check_overfit
 
 __all__ = [
     "Finding",

@@ -12,6 +12,10 @@ from scipy.spatial import cKDTree
 
 __all__ = ["Finding", "check_balance", "check_contradictions", "check_inputs", "check_leakage"]
 
+_OFF_CENTER = 3.0
+_SPREAD = (0.05, 20.0)
+_UNEVEN = 20
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -32,21 +36,10 @@ class Finding:
     message: str
 
 
-_OFF_CENTER = 3.0
-_SPREAD = (0.05, 20.0)
-
-
 def check_inputs(x: Mapping[str, Any]) -> Finding:
     """Mean and standard deviation of each channel after normalization: near 0 and 1.
 
-    Parameters
-    ----------
-    x : mapping of str to array of shape (n, ..., channels)
-        Inputs of one batch.
-
-    Returns
-    -------
-    Finding
+    `x` holds the inputs of one batch by name, of shape (n, ..., channels).
     """
     lines, passed = [], True
     for name, values in x.items():
@@ -66,9 +59,6 @@ def check_inputs(x: Mapping[str, Any]) -> Finding:
     return Finding("inputs", passed, "\n".join(lines))
 
 
-_UNEVEN = 20
-
-
 def check_contradictions(
     content: NDArray[np.str_], encoded: NDArray[np.floating], weight: NDArray[np.floating]
 ) -> Finding:
@@ -82,10 +72,6 @@ def check_contradictions(
         Labels.
     weight : ndarray of shape (n,)
         0 where there is no label.
-
-    Returns
-    -------
-    Finding
     """
     # Empty images have no hash, and would all count as one object.
     used = np.flatnonzero((weight > 0) & (content != ""))
@@ -100,17 +86,7 @@ def check_contradictions(
 
 
 def check_balance(tally: Mapping[str, int]) -> Finding:
-    """Compare the numbers of objects in the largest and the smallest class.
-
-    Parameters
-    ----------
-    tally : mapping of str to int
-        Labelled training objects by class, or by range of a number.
-
-    Returns
-    -------
-    Finding
-    """
+    """Compare the largest and the smallest class, or range of a number, of labelled objects."""
     message = ", ".join(f"{name} {n}" for name, n in tally.items())
     smallest, largest = min(tally.values()), max(tally.values())
     if not smallest:
@@ -141,10 +117,6 @@ def check_leakage(
         ICRS [deg].
     radius : float
         Nearer than this is the same place [arcsec].
-
-    Returns
-    -------
-    Finding
     """
     has_pixels = content != ""
     pairs = np.unique(

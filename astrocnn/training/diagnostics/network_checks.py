@@ -1,4 +1,9 @@
-"""Checks of a network on one batch: initial loss, units, finite outputs, activations, gradients."""
+"""Checks of a network on one batch: initial loss, units, finite outputs, gradients, overfitting.
+
+A batch is ``(x, y, weights)`` as for `astrocnn.training.fit`; networks are functional and, but for
+`check_finite` and `compute_layer_statistics`, untrained.  `losses` maps each target to the loss
+per object of (encoded, raw), as ``family.loss``.
+"""
 
 from __future__ import annotations
 
@@ -20,28 +25,21 @@ __all__ = [
     "check_finite",
     "check_initial_loss",
     "check_layers",
+    "check_overfit",
     "check_symmetry",
     "plot_layers",
     "compute_layer_statistics",
 ]
 
 
+_RANGE = 1e3  # between the layers with the largest and the smallest outputs or gradients
+_DEAD = 0.5
+_FITTED = 0.8  # of the way from the best constant output to free outputs ...
+_ENOUGH_FALL = 1.5  # ... or this fall of the loss
+
+
 def check_initial_loss(model: Any, batch: Any, families: Mapping[str, Family]) -> list[Finding]:
-    """Loss of each target before the first update against that of a head without information.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Untrained.
-    batch : tuple
-        ``(x, y, weights)``.
-    families : mapping of target to Family
-        Their `initial_loss` is expected: log K for K classes.
-
-    Returns
-    -------
-    list of Finding
-    """
+    """Loss of each target before the first update, against the `initial_loss` of its family."""
     x, y, weights = batch
     raw = model(x, training=False)
     findings = []
@@ -61,34 +59,12 @@ def check_initial_loss(model: Any, batch: Any, families: Mapping[str, Family]) -
 
 
 def check_symmetry(model: Any, batch: Any, losses: Mapping[str, PerObject]) -> Finding:
-    """Units of one layer with equal weights and equal gradients: they stay equal during training.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Untrained.
-    batch : tuple
-        ``(x, y, weights)``.
-    losses : mapping of target to function
-        Loss per object of (encoded, raw).
-
-    Returns
-    -------
-    Finding
-    """
-
-    x, y, weights = batch
-    with tf.GradientTape() as tape:
-        sums, totals = Objective(losses).sums(y, weights, model(x, training=False), training=False)
-        loss = tf.add_n([tf.math.divide_no_nan(s, t) for s, t in zip(sums, totals, strict=True)])
+    """Units of one layer with equal weights and gradients: they stay equal during training."""
     kernels = [v for v in model.trainable_variables if len(v.shape) > 1 and v.shape[-1] > 1]
-    gradients = tape.gradient(loss, [v.value for v in kernels], unconnected_gradients="zero")
     equal: list[str] = []
-    for variable, gradient in zip(kernels, gradients, strict=True):
+    for variable, gradient in zip(kernels, _gradients(model, batch, losses, kernels), strict=True):
         # Equal gradients as well: units with equal weights and different gradients separate.
-        columns = np.concatenate(
-            [_columns(variable.numpy()), _columns(np.asarray(gradient))], axis=0
-        )
+        columns = np.concatenate([_columns(variable.numpy()), _columns(gradient)], axis=0)
         units = columns.shape[1]
         different = len(np.unique(np.round(columns, 6), axis=1).T)
         if different < units:
@@ -109,20 +85,7 @@ def _columns(values: np.ndarray) -> np.ndarray:
 
 
 def check_finite(model: Any, x: Any) -> Finding:
-    """Follow a batch through the network; names the first input or layer that has a NaN.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Functional.
-    x : mapping of str to array
-        Inputs of one batch.
-
-    Returns
-    -------
-    Finding
-    """
-
+    """Follow a batch through the network; names the first input or layer that has a NaN."""
     for name, value in x.items():
         count = int(np.count_nonzero(~np.isfinite(value)))
         if count:
@@ -132,10 +95,9 @@ def check_finite(model: Any, x: Any) -> Finding:
                 f"input '{name}' holds {count} values that are NaN or infinite: look for infinite "
                 "pixels and missing scalars",
             )
-    layers = [v for v in model.layers if not isinstance(v, keras.layers.InputLayer)]
-    outputs = keras.Model(model.inputs, [layer.output for layer in layers])(x, training=False)
-    for layer, value in zip(layers, outputs, strict=True):
-        if np.isfinite(np.asarray(value)).all():
+    outputs = _layer_outputs(model, x)
+    for layer, value in outputs:
+        if np.isfinite(value).all():
             continue
         weights = all(np.isfinite(w).all() for w in layer.get_weights())
         cause = "its inputs and weights are finite" if weights else "its weights are not finite"
@@ -145,11 +107,109 @@ def check_finite(model: Any, x: Any) -> Finding:
             f"layer '{layer.name}' is the first to yield NaN or infinity; {cause}: "
             "a lower learning rate, clip_norm = 1, or precision float32",
         )
-    return Finding("finite", True, f"all outputs of {len(layers)} layers")
+    return Finding("finite", True, f"all outputs of {len(outputs)} layers")
 
 
-_RANGE = 1e3
-_DEAD = 0.5
+def _layer_outputs(model: Any, x: Any) -> list[tuple[Any, np.ndarray]]:
+    """Each layer but the inputs with its output, in the order of computation, without dropout."""
+    layers = [v for v in model.layers if not isinstance(v, keras.layers.InputLayer)]
+    outputs = keras.Model(model.inputs, [layer.output for layer in layers])(x, training=False)
+    return [(layer, np.asarray(value)) for layer, value in zip(layers, outputs, strict=True)]
+
+
+def _mean_loss(objective: Objective, y: Any, weights: Any, raw: Any) -> Any:
+    """Sum over targets of the mean loss of the labelled objects."""
+    sums, totals = objective.sums(y, weights, raw, training=False)
+    return tf.add_n([tf.math.divide_no_nan(s, t) for s, t in zip(sums, totals, strict=True)])
+
+
+def _gradients(
+    model: Any, batch: Any, losses: Mapping[str, PerObject], variables: list[Any]
+) -> list[np.ndarray]:
+    """Gradient of the mean loss by each variable, 0 where it has none."""
+    x, y, weights = batch
+    with tf.GradientTape() as tape:
+        loss = _mean_loss(Objective(losses), y, weights, model(x, training=False))
+    tensors = [v.value for v in variables]
+    gradients = tape.gradient(loss, tensors, unconnected_gradients="zero")
+    return [np.asarray(gradient) for gradient in gradients]
+
+
+def check_overfit(
+    model: Any, batch: Any, families: Mapping[str, Family], steps: int = 150, rate: float = 2e-3
+) -> Finding:
+    """Train on one small batch, without dropout, until the network overfits it.
+
+    The loss must fall from that of the best constant output by 80 per cent of the way to that of
+    free outputs for each object, or by 1.5.  The network is left as it was.
+
+    Parameters
+    ----------
+    model, batch
+        As for the other checks, with some 20 objects.
+    families : mapping of target to Family
+        Those of the targets.
+    steps : int
+        Updates, with Adam.
+    rate : float
+        Learning rate.
+    """
+    x, y, weights = batch
+    n = len(next(iter(x.values())))
+    objective = Objective({name: family.loss for name, family in families.items()})
+
+    def compute_loss(raw: Any) -> Any:
+        return _mean_loss(objective, y, weights, raw)
+
+    def minimize(variables: list[Any], loss: Any, updates: int, rate: float) -> float:
+        optimizer = keras.optimizers.Adam(rate)
+        optimizer.build(variables)
+
+        @tf.function(autograph=False)
+        def step() -> Any:
+            with tf.GradientTape() as tape:
+                value = loss()
+            tensors = [v.value for v in variables]
+            gradients = tape.gradient(value, tensors, unconnected_gradients="zero")
+            optimizer.apply(gradients, variables)
+            return value
+
+        for _ in range(updates):
+            step()
+        return float(loss())
+
+    def fit_outputs(rows: int) -> float:
+        raw = {k: keras.Variable(np.zeros((rows, f.units), "f4")) for k, f in families.items()}
+        ones = tf.ones((n, 1)) if rows == 1 else 1.0
+        return minimize(
+            list(raw.values()),
+            lambda: compute_loss({k: v.value * ones for k, v in raw.items()}),
+            100,
+            0.05,
+        )
+
+    # Both references are fitted, since a family's lowest loss may be negative or unknown.
+    constant, perfect = fit_outputs(1), fit_outputs(n)
+    saved = [np.array(v.numpy()) for v in model.variables]
+    try:
+        final = minimize(
+            model.trainable_variables, lambda: compute_loss(model(x, training=False)), steps, rate
+        )
+    finally:
+        for variable, value in zip(model.variables, saved, strict=True):
+            variable.assign(value)
+    message = f"{n} examples, {steps} updates: loss {final:.3f}; best constant {constant:.3f}"
+    # Densities have no lowest loss, so a fixed fall is enough there.
+    needed = min(_FITTED * (constant - perfect), _ENOUGH_FALL)
+    if constant - perfect < 1e-3:
+        return Finding("overfits", False, f"{message}: all labels are equal, look at the column")
+    passed = bool(constant - final >= needed)
+    if not passed:
+        message += (
+            f", free outputs {perfect:.3f}: the network cannot overfit them; look at the "
+            "findings above, then at the labels, or take a larger network"
+        )
+    return Finding("overfits", passed, message)
 
 
 class LayerStatistics(NamedTuple):
@@ -169,37 +229,13 @@ class LayerStatistics(NamedTuple):
 def compute_layer_statistics(
     model: Any, batch: Any, losses: Mapping[str, PerObject]
 ) -> list[LayerStatistics]:
-    """Outputs and gradients of each layer, without dropout, in the order of computation.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Functional.
-    batch : tuple
-        ``(x, y, weights)``.
-    losses : mapping of target to function
-        Loss per object of (encoded, raw).
-
-    Returns
-    -------
-    list of LayerStatistics
-        The inputs are left out.
-    """
-
-    x, y, weights = batch
-    layers = [v for v in model.layers if not isinstance(v, keras.layers.InputLayer)]
-    outputs = keras.Model(model.inputs, [layer.output for layer in layers])
-    values = [np.asarray(v, np.float64) for v in outputs(x, training=False)]
-    with tf.GradientTape() as tape:
-        sums, totals = Objective(losses).sums(y, weights, model(x, training=False), training=False)
-        loss = tf.add_n([tf.math.divide_no_nan(s, t) for s, t in zip(sums, totals, strict=True)])
-    variables = [v.value for v in model.trainable_variables]
-    gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
-    by_variable = {
-        id(v): g.numpy() for v, g in zip(model.trainable_variables, gradients, strict=True)
-    }
+    """Outputs and gradients of each layer but the inputs, without dropout, in order."""
+    variables = model.trainable_variables
+    gradients = _gradients(model, batch, losses, variables)
+    by_variable = {id(v): g for v, g in zip(variables, gradients, strict=True)}
     rows = []
-    for layer, value in zip(layers, values, strict=True):
+    for layer, single in _layer_outputs(model, batch[0]):
+        value = single.astype(np.float64)
         units = value.reshape(-1, value.shape[-1])
         own = [
             by_variable[id(v)].ravel() for v in layer.trainable_variables if id(v) in by_variable
@@ -212,18 +248,7 @@ def compute_layer_statistics(
 
 
 def check_layers(statistics: Sequence[LayerStatistics]) -> list[Finding]:
-    """Outputs and gradients that vanish or explode with depth, and dead units.
-
-    Parameters
-    ----------
-    statistics : sequence of LayerStatistics
-        From `compute_layer_statistics`.
-
-    Returns
-    -------
-    list of Finding
-        On activations, dead units and gradients.
-    """
+    """Outputs and gradients that vanish or explode with depth, and dead units."""
     spread = [s.std for s in statistics]
     worst = max(statistics, key=lambda s: s.dead)
     trained = [s for s in statistics if np.isfinite(s.gradient)]
@@ -253,17 +278,7 @@ def check_layers(statistics: Sequence[LayerStatistics]) -> list[Finding]:
 
 
 def plot_layers(stages: Mapping[str, Sequence[LayerStatistics]]) -> Figure:
-    """Spread of the outputs, dead units and gradients of each layer.
-
-    Parameters
-    ----------
-    stages : mapping of str to sequence of LayerStatistics
-        By stage, as "at the start" and "trained"; of one network.
-
-    Returns
-    -------
-    Figure
-    """
+    """Spread of the outputs, dead units and gradients of each layer of one network, by stage."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
 
