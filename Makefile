@@ -5,8 +5,10 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint bench fuzz clean
+
 N      ?= 20000
+
+.PHONY: demo test lint bench fuzz docs clean
 
 demo: $(READY)
 	$(BIN)/astrocnn demo --out runs/demo
@@ -28,6 +30,11 @@ bench: $(READY)
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz $(N)
 
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m sphinx -b html -W --keep-going docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "astrocnn needs Python 3.11 or newer; $$($(PYTHON) --version) was found. Try: make PYTHON=python3.12"; exit 1; }
@@ -36,4 +43,5 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) runs docs/_build docs/reference/generated docs/_static/figures docs/tutorials/*.ipynb
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -107,7 +107,7 @@ def bias_median(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.f
 
 
 def sigma_mad(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
-    """1.4826 median |dz - median(dz)|, also called sigma_NMAD: the sigma of a normal sample.
+    """1.4826 median(abs(dz - median(dz))), also called sigma_NMAD: the sigma of a normal sample.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def sigma_iqr(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.flo
 def outlier_fraction(
     dz: ArrayLike, limit: float, weights: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """Fraction of objects with |dz| above a limit, called eta.
+    """Fraction of objects with abs(dz) above a limit, called eta.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def outlier_fraction(
 
 
 def outliers_rail(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
-    """Fraction with |dz| > max(0.06, 3 sigma_IQR); the limit follows the weights.
+    """Fraction with abs(dz) > max(0.06, 3 sigma_IQR); the limit follows the weights.
 
     Parameters
     ----------

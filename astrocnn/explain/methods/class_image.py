@@ -56,7 +56,7 @@ def class_image(
     steps: int = 60,
     seed: int = 0,
 ) -> NDArray[np.float32]:
-    """Find the image with the largest target, S(I) - l2 |I|^2, on an empty sky.
+    """Find the image with the largest target, ``S(I) - l2 |I|^2``, on an empty sky.
 
     Four constraints of astronomical images suppress high-frequency patterns: light is positive,
     blurred by ``seeing``, has the places and colors of the light in ``like``, and the target is
