@@ -4,8 +4,6 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 READY  := $(VENV)/.ready
-
-
 N      ?= 20000
 
 .PHONY: demo test lint bench fuzz docs clean

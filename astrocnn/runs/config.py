@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from astrocnn import plugins
 from astrocnn.errors import ConfigError
+from astrocnn.imaging import Survey
 from astrocnn.runs.config_errors import format_validation_error
 from astrocnn.runs.sections import RunConfig
 
@@ -45,7 +46,7 @@ def load_run(
     ------
     ConfigError
         If the file is missing, is not TOML, or holds anything unknown or out of range: all
-        mistakes in one message.
+        mistakes, those of the survey file that it names included, in one message.
     """
     path = Path(path)
     if not path.is_file():
@@ -66,10 +67,23 @@ def load_run(
     for override in overrides:
         _override(raw, override)
     raw.setdefault("root", str(path.resolve().parent))
-    survey = raw.get("survey")
-    if isinstance(survey, str):
-        raw["survey"] = read_survey_file(Path(raw["root"]) / survey)
-    config = parse_run(raw, where=str(path), folder=path.resolve().parent)
+    mistakes: list[ConfigError] = []
+    if isinstance(survey := raw.get("survey"), str):
+        # A stand-in lets the rest of the run be checked beside a survey with mistakes.
+        raw["survey"] = {}
+        try:
+            raw["survey"] = read_survey_file(Path(raw["root"]) / survey)
+            _check_survey(raw["survey"])
+        except ConfigError as error:
+            mistakes.append(error)
+    try:
+        config = parse_run(raw, where=str(path), folder=path.resolve().parent)
+    except ConfigError as error:
+        mistakes.insert(0, error)
+    if len(mistakes) == 1:
+        raise mistakes[0]
+    if mistakes:
+        raise ConfigError("\n".join(str(mistake) for mistake in mistakes))
     if trusted:
         for _, leaf in list_leaves(config):
             plugins.trust(leaf)
@@ -209,6 +223,11 @@ def read_survey_file(path: Path) -> dict[str, Any]:
     if isinstance(survey.get("kind"), str):
         survey["kind"] = plugins.resolve(survey["kind"], folder)
     return {"root": str(folder), **survey}
+
+
+def _check_survey(mapping: dict[str, Any]) -> None:
+    values = {key: value for key, value in mapping.items() if key not in ("root", "archive")}
+    Survey.from_dict(values, mapping["root"])
 
 
 def _override(raw: dict[str, Any], text: str) -> None:

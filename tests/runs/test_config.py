@@ -82,14 +82,42 @@ def test_overrides_are_toml_values(tmp_path):
 
 def test_survey_file_is_taken_in_with_its_own_root(tmp_path):
     (tmp_path / "surveys").mkdir()
-    write(tmp_path / "surveys", 'name = "sky"\n', "sky.toml")
+    survey = 'name = "sky"\nimage = "*_{band}.fits"\nbands = ["r"]\n'
+    write(tmp_path / "surveys", survey, "sky.toml")
     run = write(
         tmp_path,
         'survey = "surveys/sky.toml"\n[catalog]\nfile = "c.csv"\n[task]\nname = "morphology"\n',
     )
     config = load_run(run)
-    assert config.survey == {"name": "sky", "root": str(tmp_path / "surveys")}
+    assert config.survey == {
+        "name": "sky",
+        "image": "*_{band}.fits",
+        "bands": ["r"],
+        "root": str(tmp_path / "surveys"),
+    }
     assert config.root == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("survey", "message"),
+    [
+        (None, "survey file does not exist"),
+        ('name = "s"\nkindd = "tiles"\nbands = ["r"]\n', "unknown key 'kindd'"),
+        ('name = "s"\nimage = "i"\nreference = "u"\nbands = ["r"]\n', "reference = 'u'"),
+    ],
+)
+def test_mistakes_of_run_and_survey_file_come_in_one_message(tmp_path, survey, message):
+    if survey is not None:
+        write(tmp_path, survey, "survey.toml")
+    path = write(
+        tmp_path,
+        'survey = "survey.toml"\n[catalog]\nfile = "c.csv"\n[task]\nname = "morphology"\n'
+        "[training]\nepoch = 3\n",
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_run(path)
+    assert message in str(caught.value)
+    assert "training.epoch" in str(caught.value)
 
 
 @pytest.mark.parametrize(
