@@ -52,9 +52,8 @@ _MAGIC: dict[bytes, Callable[[BinaryIO], Any]] = {
 
 @contextlib.contextmanager
 def open_fits(
-    source: str | os.PathLike[str] | bytes | bytearray,
+    path: str | os.PathLike[str],
     *,
-    path: str | os.PathLike[str] | None = None,
     error: type[AstrocnnError] = ImageError,
     allow_truncated: bool = False,
     **options: Any,
@@ -67,10 +66,8 @@ def open_fits(
 
     Parameters
     ----------
-    source : path, or bytes
-        The file, or all its bytes.
-    path : path, optional
-        Of the file that bytes came from, for messages.
+    path : path
+        The file.
     error : type
         What to raise.
     allow_truncated : bool
@@ -88,23 +85,22 @@ def open_fits(
         Of the type `error`, if the file cannot be read, is not FITS, is truncated or damaged, or
         would need more than `MAX_MEMORY` to decompress.
     """
-    is_data = isinstance(source, (bytes, bytearray))
-    where = Path(("FITS file" if is_data else source) if path is None else path)
+    path = Path(path)
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         try:
-            if not is_data and not is_compressed(source):
-                stream = stack.enter_context(open_regular(source))
-                units, size = scan_file(stream, where)
-            else:
-                data = source if is_data else read_bytes(source)
-                data = decompress(data, where)
-                units, size = scan_bytes(data, where), len(data)
+            stream: BinaryIO
+            if is_compressed(path):
+                data = decompress(read_bytes(path), path)
+                units, size = scan_bytes(data, path), len(data)
                 stream = io.BytesIO(data)
+            else:
+                stream = stack.enter_context(open_regular(path))
+                units, size = scan_file(stream, path)
             for unit in units:
                 if unit.stop > size and not allow_truncated:
-                    raise truncation_error(unit, where, size)
-                validate_compression(unit, where)
+                    raise truncation_error(unit, path, size)
+                validate_compression(unit, path)
             stream.seek(0)
             # A stream and not a name: astropy takes some names for addresses, and loads them.
             hdus = stack.enter_context(fits.open(stream, **{"memmap": False, **options}))
@@ -117,7 +113,7 @@ def open_fits(
             ) from known
         except Exception as other:  # astropy and its decoders raise many different types
             raise error(
-                f"The FITS file {where} is damaged.",
+                f"The FITS file {path} is damaged.",
                 received=f"{type(other).__name__}: {other}"[:300],
             ) from other
 
@@ -179,7 +175,7 @@ def is_compressed(path: str | os.PathLike[str]) -> bool:
         return stream.read(2) in _MAGIC
 
 
-def decompress(data: bytes, path: Path, limit: int | None = None) -> bytes:
+def decompress(data: bytes, path: Path, limit: int | None = None) -> bytes | bytearray:
     """Decompress bytes that are gzip, bzip2 or xz; others are returned as they are.
 
     Parameters

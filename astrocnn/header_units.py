@@ -144,7 +144,7 @@ def scan_headers(read: Read, size: int, path: Path) -> Iterator[HeaderUnit]:
         offset, index = stop, index + 1
 
 
-def scan_bytes(data: bytes, path: Path) -> Iterator[HeaderUnit]:
+def scan_bytes(data: bytes | bytearray, path: Path) -> Iterator[HeaderUnit]:
     """Yield the header units of a file whose bytes, decompressed, are in memory."""
     return scan_headers(lambda at, n: bytes(data[at : at + n]), len(data), path)
 

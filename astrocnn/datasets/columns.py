@@ -26,8 +26,17 @@ def to_dict(column: Column) -> dict[str, Any]:
 
 
 def from_dict(mapping: Mapping[str, Any]) -> Column:
-    """The inverse of `to_dict`."""
-    return Column(**{**mapping, "shape": tuple(mapping["shape"])})
+    """The inverse of `to_dict`.
+
+    Raises
+    ------
+    CatalogError
+        If these are not the entries of a column.
+    """
+    try:
+        return Column(**{**mapping, "shape": tuple(mapping["shape"])})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CatalogError("A stored column is damaged.", received=str(error)) from error
 
 
 def stored_names(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:

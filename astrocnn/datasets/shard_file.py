@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,16 @@ from astropy.io import fits
 
 from astrocnn import __version__, atomic
 from astrocnn.errors import AstrocnnError, ImageError
+from astrocnn.fits_file import open_fits, open_regular
+from astrocnn.header_units import scan_file
 from astrocnn.imaging import Inputs
 
 __all__ = [
     "ShardHeader",
-    "read_header",
+    "compute_table_digest",
     "format_name",
+    "read_header",
     "read_table",
-    "remove_leftovers",
     "write_shard",
 ]
 
@@ -43,13 +44,6 @@ class ShardHeader:
 def format_name(number: int) -> str:
     """File name of a shard."""
     return f"shard-{number:06d}.fits"
-
-
-def remove_leftovers(directory: Path) -> None:
-    """Remove the temporary files of a process that was killed."""
-    # Only names that `atomic.replacing` makes: no file of the user is ever removed.
-    for path in directory.glob(".tmp-*-shard-*.fits"):
-        path.unlink(missing_ok=True)
 
 
 def content_hashes(images: np.ndarray) -> np.ndarray:
@@ -150,33 +144,37 @@ def read_header(path: Path, keys: Sequence[str]) -> ShardHeader | None:
         Cards that make the fingerprint.
     """
     try:
-        # astropy warns about truncated files, which are expected here and lead to None.
-        with warnings.catch_warnings(action="ignore"), fits.open(path, memmap=True) as file:
-            image, table = file["IMAGE"], file["OBJECTS"]
-            # The table is written last, so a file that ends after it is whole.
-            end = table.fileinfo()["datLoc"] + table.size
-            pixels = image.header["NAXIS"] == 0 or image.header["BITPIX"] == -32
-            if not pixels or path.stat().st_size < end:
-                return None
-            return ShardHeader(
-                rows=table.header["NAXIS2"],
-                offset=image.fileinfo()["datLoc"],
-                bytes=path.stat().st_size,
-                fingerprint={key: str(file[0].header.get(key, "")) for key in keys},
-            )
-    except (OSError, KeyError, TypeError, ValueError):
+        with open_regular(path) as stream:
+            units, size = scan_file(stream, path)
+            first, *others = units
+    except ImageError:
         return None
+    by_name = {unit.name: unit for unit in others}
+    image, table = by_name.get("IMAGE"), by_name.get("OBJECTS")
+    # The table is written last, so a file that ends after it is whole.
+    if image is None or table is None or size < table.stop:
+        return None
+    if image.shape and image.bitpix != -32:
+        return None
+    return ShardHeader(
+        rows=table.value("NAXIS2"),
+        offset=image.start,
+        bytes=size,
+        fingerprint={key: str(first.value(key) or "") for key in keys},
+    )
+
+
+def compute_table_digest(path: Path, offset: int, n_bytes: int) -> str:
+    """SHA-256 of a shard without its pixels, which are `n_bytes` from `offset` on."""
+    digest = hashlib.sha256()
+    with open_regular(path) as stream:
+        digest.update(stream.read(offset))
+        stream.seek(offset + n_bytes)
+        digest.update(stream.read())
+    return digest.hexdigest()
 
 
 def read_table(path: Path) -> np.ndarray:
     """The raw table of a shard: a structured array, big-endian, text as bytes."""
-    try:
-        # Not mapped, since the table is used after the file is closed.
-        with fits.open(path, memmap=False) as file:
-            return np.array(np.asarray(file["OBJECTS"].data))
-    except (OSError, KeyError, ValueError) as error:
-        raise ImageError(
-            f"The table of the shard '{path}' cannot be read.",
-            received=str(error),
-            hint="remove the file and write the shards again: the others are kept",
-        ) from error
+    with open_fits(path) as file:
+        return np.array(np.asarray(file["OBJECTS"].data))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from astropy.table import Column, Table
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from astrocnn import atomic
 from astrocnn.catalog import Catalog, Roles
@@ -16,13 +18,82 @@ from astrocnn.catalog.roles import split_difference
 from astrocnn.datasets import shard_file
 from astrocnn.datasets.columns import decode, from_dict
 from astrocnn.datasets.symmetry import UPSIDE_DOWN, d4_tables
-from astrocnn.errors import CatalogError, ImageError
+from astrocnn.errors import AstrocnnError, CatalogError, ImageError
+from astrocnn.fits_file import read_bytes
 from astrocnn.imaging import Inputs
 from astrocnn.imaging.cutouts import Cutouts
 
-__all__ = ["MANIFEST", "Shards"]
+__all__ = ["FORMAT", "MANIFEST", "Manifest", "Shards"]
 
 MANIFEST = "manifest.json"
+FORMAT = 2
+MAX_MANIFEST = 1 << 28
+Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+
+
+class ShardEntry(BaseModel):
+    """One shard in the manifest: its rows, the place of its pixels, its length and checksums."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    # A name and no path: a manifest of a stranger opens files of its own folder only.
+    file: Annotated[str, Field(pattern=r"^shard-[0-9]{6,}\.fits$")]
+    rows: Count
+    offset: Count
+    bytes: Count
+    sha256: str
+    table_sha256: str
+
+
+class Manifest(BaseModel):
+    """What a directory of shards holds; ``manifest.json``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    format: int
+    creator: str
+    inputs: dict[str, Any]
+    rows: Count
+    missing: list[float] | None
+    columns: list[dict[str, Any]]
+    roles: dict[str, str]
+    fingerprint: dict[str, str]
+    shards: list[ShardEntry]
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read and validate a manifest.
+
+        Raises
+        ------
+        ImageError
+            If it is damaged, or of another format.
+        """
+        try:
+            content = json.loads(read_bytes(path, MAX_MANIFEST))
+            found = content.get("format")
+            if found == FORMAT:
+                return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            received = f"{'.'.join(str(key) for key in first['loc'])}: {first['msg']}"
+            raise _damaged(path, received) from error
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise _damaged(path, str(error)) from error
+        raise ImageError(
+            f"The shards in '{path.parent}' are of an unknown format.",
+            received=repr(found)[:80],
+            allowed=FORMAT,
+            hint="write them again with this version",
+        )
+
+
+def _damaged(path: Path, received: str) -> ImageError:
+    return ImageError(
+        f"'{path}' is damaged.",
+        received=received,
+        hint="remove it and run the cutouts again: the shards are kept",
+    )
 
 
 class Shards:
@@ -40,11 +111,16 @@ class Shards:
         What the images are; without normalization.
     """
 
-    def __init__(self, directory: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
         self.directory = directory
-        self.inputs = Inputs.from_dict(manifest["inputs"])
+        try:
+            self.inputs = Inputs.from_dict(manifest.inputs)
+            self._stored = [from_dict(entry) for entry in manifest.columns]
+        except AstrocnnError as error:
+            raise _damaged(directory / MANIFEST, str(error)) from error
         self._manifest = manifest
-        self._counts = np.array([entry["rows"] for entry in manifest["shards"]], np.int64)
+        self._shards = manifest.shards
+        self._counts = np.array([shard.rows for shard in self._shards], np.int64)
         self._starts = np.concatenate([[0], np.cumsum(self._counts)])
         # Mapped on first use: a prediction of a few rows opens only the shards that hold them.
         self._maps: list[np.ndarray | None] = [None] * len(self._counts)
@@ -68,33 +144,13 @@ class Shards:
                 received=f"{'shards but ' if begun else ''}no {MANIFEST}",
                 hint="run the cutouts again: they continue where they stopped" if begun else None,
             )
-        try:
-            manifest = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise ImageError(
-                f"'{path}' is damaged.",
-                received=str(error),
-                hint="remove it and run the cutouts again: the shards are kept",
-            ) from error
-        if manifest.get("format") != 1:
-            raise ImageError(
-                f"The shards in '{directory}' are of an unknown format.",
-                received=manifest.get("format"),
-                allowed=1,
-            )
-        for entry in manifest["shards"]:
-            file = directory / entry["file"]
-            # Sizes are compared here and checksums only in `verify`: hashing would read every
-            # pixel.
-            size = file.stat().st_size if file.is_file() else None
-            if size != entry["bytes"]:
-                raise ImageError(
-                    f"The shard '{file}' is {'missing' if size is None else 'damaged'}.",
-                    received=size,
-                    allowed=f"{entry['bytes']} bytes",
-                    hint="run the cutouts again: the other shards are kept",
-                )
-        return cls(directory, manifest)
+        manifest = Manifest.read(path)
+        opened = cls(directory, manifest)
+        for shard in manifest.shards:
+            opened._validate_length(shard)
+        if len(opened) != manifest.rows:
+            raise _damaged(path, f"{manifest.rows} rows, and {len(opened)} in the shards")
+        return opened
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -129,14 +185,53 @@ class Shards:
     def fingerprint(self) -> str:
         """A digest of all the pixels and columns."""
         # Checksums were computed when the shards were written, so no pixel is read for it.
-        return " ".join(entry["sha256"] for entry in self._manifest["shards"])
+        return " ".join(shard.sha256 for shard in self._shards)
+
+    def _validate_length(self, shard: ShardEntry) -> None:
+        """Refuse a shard of another length; a map of one that was cut short kills the process."""
+        path = self.directory / shard.file
+        try:
+            size = os.stat(path).st_size
+        except OSError:
+            size = None
+        if size != shard.bytes or shard.offset + self._pixel_bytes(shard) > shard.bytes:
+            raise ImageError(
+                f"The shard '{path}' is {'missing' if size is None else 'damaged'}.",
+                received=size,
+                allowed=f"{shard.bytes} bytes",
+                hint="run the cutouts again: the other shards are kept",
+            )
+
+    def _pixel_bytes(self, shard: ShardEntry) -> int:
+        return 4 * shard.rows * self.size**2 * len(self.bands)
 
     @cached_property
     def _raw(self) -> np.ndarray:
-        tables = [
-            shard_file.read_table(self.directory / e["file"]) for e in self._manifest["shards"]
-        ]
-        return np.concatenate(tables)
+        tables = []
+        for shard in self._shards:
+            path = self.directory / shard.file
+            self._validate_length(shard)
+            # Identifiers and labels are verified whenever they are read, which costs nothing beside
+            # the pixels; those are verified by `verify`, at about a second per gigabyte.
+            digest = shard_file.compute_table_digest(path, shard.offset, self._pixel_bytes(shard))
+            table = shard_file.read_table(path) if digest == shard.table_sha256 else None
+            if table is None or len(table) != shard.rows:
+                raise ImageError(
+                    f"The table of the shard '{path}' changed since it was written.",
+                    hint="remove the file and run the cutouts again: the others are kept",
+                )
+            tables.append(table)
+        try:
+            raw = np.concatenate(tables) if tables else np.zeros(0, np.dtype([]))
+            names = {"row", "flags", "content", *(column.name for column in self._stored)}
+            rows = raw["row"].astype(np.int64)
+            if not names <= set(raw.dtype.names or ()) or not np.array_equal(
+                np.sort(rows), np.arange(len(self))
+            ):
+                raise ValueError("columns or rows are missing")
+        except (ValueError, TypeError) as error:
+            raise _damaged(self.directory / MANIFEST, str(error)) from error
+        return raw
 
     @cached_property
     def _positions(self) -> np.ndarray:
@@ -158,17 +253,23 @@ class Shards:
         A catalogue column that bears one of these names is ``catalog_<name>``.
         """
         raw = self._raw[self._positions]
-        stored = [from_dict(entry) for entry in self._manifest["columns"]]
+        stored = self._stored
         own = [column for column in stored if column.name in ("id", "ra", "dec")]
-        columns = [decode(column, raw[column.name]) for column in own]
-        columns += [
-            Column(raw["flags"].astype(np.int32), name="flags"),
-            Column(self._no_data(raw), name="no_data"),
-            Column(raw["row"].astype(np.int64), name="row"),
-            Column(np.char.decode(raw["content"], "ascii"), name="content"),
-        ]
-        columns += [decode(column, raw[column.name]) for column in stored[len(own) :]]
-        return Table(columns, copy=False)
+        try:
+            columns = [decode(column, raw[column.name]) for column in own]
+            columns += [
+                Column(raw["flags"].astype(np.int32), name="flags"),
+                Column(self._no_data(raw), name="no_data"),
+                Column(raw["row"].astype(np.int64), name="row"),
+                Column(np.char.decode(raw["content"], "ascii"), name="content"),
+            ]
+            columns += [decode(column, raw[column.name]) for column in stored[len(own) :]]
+            return Table(columns, copy=False)
+        except (ValueError, TypeError, KeyError) as error:
+            if isinstance(error, AstrocnnError):
+                raise
+            # The tables are verified: the manifest declares other columns than they hold.
+            raise _damaged(self.directory / MANIFEST, str(error)) from error
 
     @property
     def ids(self) -> np.ndarray:
@@ -189,8 +290,8 @@ class Shards:
     def catalog(self) -> Catalog:
         """The objects as a catalogue."""
         objects = self.objects
-        placed = "ra" in self._manifest["roles"].values()
-        declared = self._manifest.get("missing")
+        placed = "ra" in self._manifest.roles.values()
+        declared = self._manifest.missing
         return Catalog(
             table=objects,
             roles=Roles("id", "ra", "dec") if placed else Roles("id"),
@@ -206,7 +307,7 @@ class Shards:
         # A catalogue may have a column 'flags' or 'id' of its own beside ours.
         if f"catalog_{name}" in self.objects.colnames:
             name = f"catalog_{name}"
-        return self.catalog.column(self._manifest["roles"].get(name, name))
+        return self.catalog.column(self._manifest.roles.get(name, name))
 
     def scalars(self, names: tuple[str, ...]) -> np.ndarray:
         """Columns of numbers side by side, float32 of shape (n, len(names)), NaN where missing.
@@ -266,6 +367,9 @@ class Shards:
         shards = np.searchsorted(self._starts, positions, side="right") - 1
         within = positions - self._starts[shards]
         places = zip(shards.tolist(), within.tolist(), strict=True)
+        # A microsecond each: another program may have cut a file short since it was mapped.
+        for shard in np.unique(shards).tolist():
+            self._validate_length(self._shards[shard])
         if elements is None:
             elements = np.zeros(len(positions), np.int32)
         # All bands of a pixel are moved as one opaque item; the byte order is converted afterwards.
@@ -312,9 +416,9 @@ class Shards:
             Naming the shards that changed since they were written.
         """
         changed = [
-            entry["file"]
-            for entry in self._manifest["shards"]
-            if atomic.sha256(self.directory / entry["file"]) != entry["sha256"]
+            shard.file
+            for shard in self._shards
+            if atomic.sha256(self.directory / shard.file) != shard.sha256
         ]
         if changed:
             raise ImageError(
@@ -328,10 +432,11 @@ class Shards:
         # shard.
         mapped = self._maps[shard]
         if mapped is None:
-            entry = self._manifest["shards"][shard]
-            shape = (entry["rows"], self.size, self.size, len(self.bands))
-            path = self.directory / entry["file"]
+            entry = self._shards[shard]
+            self._validate_length(entry)
+            shape = (entry.rows, self.size, self.size, len(self.bands))
+            path = self.directory / entry.file
             # As a plain array: indexing the subclass costs as much as copying a small image.
-            mapped = np.asarray(np.memmap(path, ">f4", "r", offset=entry["offset"], shape=shape))
+            mapped = np.asarray(np.memmap(path, ">f4", "r", offset=entry.offset, shape=shape))
             self._maps[shard] = mapped
         return mapped

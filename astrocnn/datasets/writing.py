@@ -16,8 +16,8 @@ from astrocnn.catalog import Catalog
 from astrocnn.column import Column
 from astrocnn.datasets import shard_file
 from astrocnn.datasets.columns import encode, stored_names, to_dict
-from astrocnn.datasets.shards import MANIFEST, Shards
-from astrocnn.errors import CatalogError, ConfigError, InputsError
+from astrocnn.datasets.shards import FORMAT, MANIFEST, Manifest, Shards
+from astrocnn.errors import CatalogError, ConfigError, ImageError, InputsError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Inputs, Source
 from astrocnn.plugins import nearest
@@ -164,7 +164,7 @@ def write_shards(
     fingerprint = compute_fingerprint(catalog, source, inputs, pairs, order, rows_per_shard)
     directory.mkdir(parents=True, exist_ok=True)
     # A process that was killed leaves temporary files, which nothing else removes.
-    shard_file.remove_leftovers(directory)
+    atomic.remove_leftovers(directory, "shard-*.fits")
     if not resume:
         for path in [directory / MANIFEST, *directory.glob("shard-*.fits")]:
             path.unlink(missing_ok=True)
@@ -190,15 +190,19 @@ def write_shards(
             hashed.pop(path.name, None)
         assert header is not None
         entry = {"rows": header.rows, "offset": header.offset, "bytes": header.bytes}
-        sha = hashed.get(path.name) or atomic.sha256(path)
-        entries.append({"file": path.name, **entry, "sha256": sha})
+        n_bytes = 4 * header.rows * inputs.size**2 * inputs.n_bands
+        sums = hashed.get(path.name) or {
+            "sha256": atomic.sha256(path),
+            "table_sha256": shard_file.compute_table_digest(path, header.offset, n_bytes),
+        }
+        entries.append({"file": path.name, **entry, **sums})
     # Shards of an earlier run with more rows would be taken for part of this one.
     listed = {entry["file"] for entry in entries}
     for path in directory.glob("shard-*.fits"):
         if path.name not in listed:
             path.unlink()
     manifest = {
-        "format": 1,
+        "format": FORMAT,
         "creator": f"astrocnn {__version__}",
         "inputs": {**inputs.to_dict(), **_UNFITTED},
         "rows": len(order),
@@ -283,16 +287,16 @@ def _missing_scalars(catalog: Catalog, inputs: Inputs) -> np.ndarray:
     return flags
 
 
-def _hashed(directory: Path, fingerprint: dict[str, str]) -> dict[str, str]:
+def _hashed(directory: Path, fingerprint: dict[str, str]) -> dict[str, dict[str, str]]:
     """Checksums from a finished manifest with this fingerprint, so that none is computed twice."""
     try:
-        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        manifest = Manifest.read(directory / MANIFEST)
+    except ImageError:
         return {}
     # Checksums of other data with the same file names would be wrong.
-    if manifest.get("fingerprint") != fingerprint:
+    if manifest.fingerprint != fingerprint:
         return {}
-    return {entry["file"]: entry["sha256"] for entry in manifest["shards"]}
+    return {s.file: {"sha256": s.sha256, "table_sha256": s.table_sha256} for s in manifest.shards}
 
 
 def _finished(directory: Path, fingerprint: dict[str, str]) -> dict[str, shard_file.ShardHeader]:

@@ -11,11 +11,14 @@ import numpy as np
 from astropy import units
 from numpy.typing import NDArray
 
-from astrocnn.errors import ConfigError, InputsError
+from astrocnn.errors import AstrocnnError, ConfigError, InputsError
 from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.imaging.normalization import Normalization
 
 __all__ = ["Inputs", "SCALE_TOLERANCE", "find_image_differences"]
+
+MAX_SIZE = 16384
+"""Largest side of a cutout [pixel]: a file that states more is damaged, or means harm."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,10 @@ class Inputs:
         if isinstance(self.size, bool) or int(self.size) != self.size or self.size < 0:
             raise ConfigError(
                 "The size of the cutouts is a whole number of pixels.", received=self.size
+            )
+        if self.size > MAX_SIZE:
+            raise ConfigError(
+                "The cutouts are too large.", received=self.size, allowed=f"{MAX_SIZE} pixels"
             )
         set_(self, "size", int(self.size))
         if (self.size > 0) != bool(self.bands):
@@ -258,8 +265,16 @@ class Inputs:
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> Inputs:
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`.
+
+        Raises
+        ------
+        ConfigError
+            If an entry is missing, unknown or of the wrong type.
+        """
         names = {field.name for field in fields(cls)}
+        if not isinstance(mapping, Mapping):
+            raise ConfigError("Stored inputs are damaged.", received=type(mapping).__name__)
         if unknown := set(mapping) - names:
             raise ConfigError(
                 "Stored inputs have entries this version does not know.",
@@ -267,9 +282,14 @@ class Inputs:
                 allowed=sorted(names),
             )
         values = dict(mapping)
-        if values.get("normalization") is not None:
-            values["normalization"] = Normalization.from_dict(values["normalization"])
-        return cls(**values)
+        try:
+            if values.get("normalization") is not None:
+                values["normalization"] = Normalization.from_dict(values["normalization"])
+            return cls(**values)
+        except AstrocnnError:
+            raise
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise ConfigError("Stored inputs are damaged.", received=str(error)) from error
 
     def to_json(self) -> str:
         """JSON text; every number survives the round trip exactly."""
@@ -277,8 +297,11 @@ class Inputs:
 
     @classmethod
     def from_json(cls, text: str) -> Inputs:
-        """The inverse of `to_json`."""
-        return cls.from_dict(json.loads(text))
+        """The inverse of `to_json`; raises as `from_dict`."""
+        try:
+            return cls.from_dict(json.loads(text))
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ConfigError("Stored inputs are not JSON.", received=str(error)) from error
 
 
 SCALE_TOLERANCE = 0.01

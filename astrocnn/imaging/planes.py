@@ -274,7 +274,7 @@ def find_extensions(path: str | Path, pattern: str, plane: int | None = None) ->
 
 
 def find_planes(
-    data: bytes,
+    data: bytes | bytearray,
     path: Path,
     requests: list[tuple[int | str | Mapping[str, Any] | None, int | None]],
     whole: bool = False,

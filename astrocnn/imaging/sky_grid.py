@@ -41,6 +41,8 @@ __all__ = [
 ROUND_TRIP = 0.1
 """Largest disagreement [pixel] of sky -> pixel -> sky; beyond it the inversion has failed."""
 
+MAX_SIP_ORDER = 9  # Shupe et al. 2005
+
 
 class SkyGrid:
     """Sky to pixel and back for one image.
@@ -93,10 +95,11 @@ class SkyGrid:
         ImageError
             If its header has no celestial WCS for the two axes of the image.
         """
-        header = plane.header
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # astropy warns of every card that it repairs
             try:
+                header = plane.header
+                _validate_orders(header)
                 wcs = _with_tables(plane) if _names_tables(header) else WCS(header)
                 if not wcs.has_celestial:
                     raise ImageError(
@@ -172,6 +175,19 @@ class SkyGrid:
             np.array([x, x + 0.5, x - 0.5, x, x]), np.array([y, y, y, y + 0.5, y - 0.5])
         )
         return _central_differences(ra, dec)
+
+    def may_continue(self, other: SkyGrid) -> bool:
+        """Whether another image may lie on this pixel grid; quick, so that few are compared.
+
+        Projections on a plane that touches the sky elsewhere never have the same pixels.
+        """
+        mine, theirs = self.wcs.wcs, other.wcs.wcs
+        if list(mine.ctype) != list(theirs.ctype):
+            return False
+        cylinders = ("CAR", "CEA", "MER", "CYP", "HPX")
+        if any(str(kind)[5:8] in cylinders for kind in mine.ctype):
+            return True
+        return bool(np.allclose(mine.crval, theirs.crval, rtol=0, atol=1e-8))
 
     def _invert(self, world: np.ndarray) -> np.ndarray:
         with self._lock, warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -308,6 +324,14 @@ def _names_tables(header: fits.Header) -> bool:
     return any(key in header for key in keys) or any(
         str(header.get(f"CTYPE{axis}", "")).endswith("-TAB") for axis in (1, 2, 3)
     )
+
+
+def _validate_orders(header: fits.Header) -> None:
+    """Refuse a SIP polynomial of more than its ninth order, before memory is taken for it."""
+    for key in ("A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER"):
+        order = header.get(key, 0)
+        if not (isinstance(order, int) and 0 <= order <= MAX_SIP_ORDER):
+            raise ValueError(f"{key} = {order!r}")
 
 
 def _with_tables(plane: Plane) -> WCS:

@@ -43,6 +43,34 @@ class BandTiles:
         """Equal for bands whose tiles lie on the same grids in the same order."""
         return tuple(grid.key for grid in self.grids)
 
+    def find_neighbors(self, tile: int, size: float) -> list[tuple[int, int, int]]:
+        """Find the tiles that continue the pixel grid of a tile.
+
+        Parameters
+        ----------
+        tile : int
+            Index of the tile.
+        size : float
+            Side of a cutout [arcsec], which may reach across a gap or a small tile.
+
+        Returns
+        -------
+        list of (int, int, int)
+            Index of each, and what to add to x and y in `tile` to have x and y in it.
+        """
+        grid = self.grids[tile]
+        distance = compute_separation(np.stack([g.center for g in self.grids]), grid.center)
+        reach = (
+            np.array([g.radius for g in self.grids]) + grid.radius + 1.5 * np.radians(size / 3600)
+        )
+        shifts = []
+        for other in np.flatnonzero(distance <= reach).tolist():
+            if other != tile and grid.may_continue(self.grids[other]):
+                shift = same_grid(grid, self.grids[other])
+                if shift is not None:
+                    shifts.append((other, *shift))
+        return shifts
+
 
 def open_band(band: Band) -> BandTiles:
     """Find the tiles of a band, reading headers only.

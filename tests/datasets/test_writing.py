@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from astrocnn.datasets import Shards, write_shards
 from astrocnn.errors import AstrocnnError, CatalogError, ConfigError, ImageError, InputsError
 from astrocnn.imaging import ArraySource, Inputs
 
-from .conftest import BANDS, INPUTS, Backwards, make_catalog
+from .conftest import BANDS, INPUTS, Backwards, N, make_catalog
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,6 +64,62 @@ def test_format_is_the_documented_one(shards: Shards, images: np.ndarray, catalo
     shards.verify()
 
 
+def test_a_flipped_bit_in_the_table_is_noticed_and_one_in_the_pixels_by_verify(
+    tmp_path: Path, images: np.ndarray
+) -> None:
+    write(tmp_path, Counting(images))
+    path = tmp_path / "shard-000001.fits"
+    whole = path.read_bytes()
+    for at, is_table in ((len(whole) - 3000, True), (3000, True), (9000, False)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 4
+        path.write_bytes(damaged)
+        shards = Shards.open(tmp_path)
+        if is_table:
+            with pytest.raises(ImageError, match="changed since it was written"):
+                shards.ids  # noqa: B018
+        else:
+            assert len(shards.ids) == N
+        with pytest.raises(ImageError, match="changed since they were written"):
+            shards.verify()
+    path.write_bytes(whole)
+    shards = Shards.open(tmp_path)
+    shards.images([0, N - 1])
+    # Reading a map beyond the end of its file would end the process.
+    for other in tmp_path.glob("shard-*.fits"):
+        os.truncate(other, 8000)
+    with pytest.raises(ImageError, match="damaged"):
+        shards.images([0])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"shard-000000.fits"', '"../shard-000000.fits"', "should match pattern"),
+        ('"rows": 16', '"rows": -1', "greater than or equal to 0"),
+        ('"rows": 16', '"rows": 17', "damaged"),
+        ('"rows": 50', '"rows": 51', "51 rows, and 50 in the shards"),
+        ('"size": 12', '"size": 1000000000', "too large"),
+        ('"size": 12', '"size": 13', "changed since it was written"),
+        ('"size": 12', '"size": "x"', "Stored inputs are damaged"),
+        ('"format": 2', '"format": [2]', "unknown format"),
+        ('"dtype": "i8"', '"dtype": "O"', "a type a FITS table does not hold"),
+        ('"roles": {', '"roles": 3, "more": {', "roles"),
+        ("{", "[" * 5000, "damaged"),
+    ],
+)
+def test_a_manifest_is_not_believed(
+    tmp_path: Path, images: np.ndarray, old: str, new: str, sentence: str
+) -> None:
+    write(tmp_path, Counting(images))
+    path = tmp_path / "manifest.json"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(AstrocnnError, match=sentence):
+        Shards.open(tmp_path).images([0])
+
+
 @pytest.mark.skipif(shutil.which("fitsverify") is None, reason="fitsverify is not installed")
 def test_fitsverify_has_no_complaint(shards: Shards) -> None:
     for path in shards.directory.glob("*.fits"):
@@ -97,7 +154,7 @@ def test_what_is_finished_survives_a_kill_and_a_full_disk(
     ]
     with pytest.raises(ImageError, match="no finished shards"):
         Shards.open(tmp_path)
-    leftover = tmp_path / ".tmp-abc-shard-000002.fits"
+    leftover = tmp_path / ".tmp-abcdefgh-shard-000002.fits"
     leftover.write_bytes(b"half")
     source = Counting(images)
     write(tmp_path, source)
