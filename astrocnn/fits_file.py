@@ -142,7 +142,10 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
         raise ImageError(f"The file {os.fspath(path)!r} cannot be read: {reason}.") from error
     if stat.S_ISDIR(mode):
         raise MissingFileError(f"The file {path} cannot be read: it is a folder.")
-    raise ImageError(f"{path} is no ordinary file but a pipe, a socket or a device.")
+    raise ImageError(
+        f"{path} is no ordinary file but a pipe, a socket or a device.",
+        hint="save its content to a file first",
+    )
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int | None = None) -> bytes:

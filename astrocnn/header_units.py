@@ -253,6 +253,8 @@ def _parse_layout(text: bytes, primary: bool) -> tuple[str, int, tuple[int, ...]
         kind, axes = "other", axes[1:]
     # Size of the data by equation 2 of the FITS standard.
     length = abs(bitpix) // 8 * gcount * (pcount + math.prod(axes)) if axes else 0
+    if kind == "table" and not 0 <= int(value("TFIELDS")) <= 999:
+        raise ValueError(f"TFIELDS = {value('TFIELDS')}")
     # A tile-compressed image is a table whose Z cards describe the image.
     if kind == "table" and value("ZIMAGE") is True:
         kind, bitpix = "compressed", int(value("ZBITPIX"))

@@ -1,10 +1,18 @@
-"""FITS tables, read in blocks: memory grows with the chosen columns only."""
+"""FITS tables, read in blocks: memory grows with the chosen columns only.
+
+References
+----------
+FITS 4.0, sections 7.3 (binary tables) and 10.3 (compressed binary tables).
+"""
 
 from __future__ import annotations
 
+import io
 import os
-import warnings
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,30 +20,46 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 
+from astrocnn.catalog.columns import (
+    MAX_EXPANSION,
+    MAX_MEMORY,
+    UNREAD,
+    decode_text,
+    validate_memory,
+)
 from astrocnn.errors import CatalogError
+from astrocnn.fits_file import decompress, is_compressed, open_fits, open_regular, read_bytes
 from astrocnn.plugins import nearest
 
 __all__ = ["read_blocks", "read_fits_table"]
 
-BLOCK = 2880
 BLOCK_BYTES = 1 << 22
 UNSIGNED = {"i2": 2**15, "i4": 2**31, "i8": 2**63}
+BITS = {"L": 8, "X": 8, "B": 8, "A": 8, "I": 16, "J": 32, "E": 32, "K": 64, "D": 64}
+"""Bits of the elements of which columns of a compressed table are compressed."""
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Where a binary table lies, and what its columns are."""
+
+    columns: dict[str, Any]
+    record: np.dtype
+    rows: int
+    start: int
+    comments: dict[str, str]
 
 
 def read_fits_table(
-    path: Path,
-    opener: Callable[[], BinaryIO],
-    hdu: int | str | None,
-    choose: Callable[[Sequence[str]], list[str]],
+    path: Path, hdu: int | str | None, choose: Callable[[Sequence[str]], list[str]]
 ) -> Table:
     """Read the chosen columns of one table extension.
+
+    A file that is compressed as a whole is decompressed in memory.
 
     Parameters
     ----------
     path : Path
-        For messages.
-    opener : callable
-        Opens the uncompressed bytes of the file.
     hdu : int, str or None
         The extension; None takes the first table.
     choose : callable
@@ -46,20 +70,42 @@ def read_fits_table(
     CatalogError
         If there is no such extension, it is an image, or the file ends too early.
     """
-    with warnings.catch_warnings(), opener() as stream:
-        # A cut file is reported below, with the number of rows.
-        warnings.simplefilter("ignore")
-        with fits.open(stream, memmap=False, lazy_load_hdus=True) as hdus:
-            unit = _table_hdu(hdus, hdu, path, stream)
-            names = choose(unit.columns.names)
-            chosen = [unit.columns[name] for name in names]
-            raw = [c for c in chosen if _is_raw(unit, c)]
-            data = _gather(stream, unit, raw, path)
-            for column in chosen:
-                if column.name not in data:
-                    data[column.name] = np.array(unit.data.field(column.name))
-            comments = _comments(unit)
-    return Table([_column(data[c.name], c, c in raw, comments) for c in chosen])
+    data = None
+    if is_compressed(path):
+        data = read_bytes(path)
+        data = decompress(data, path, limit=MAX_MEMORY + MAX_EXPANSION * len(data))
+    return _read_table(path, data, hdu, choose)
+
+
+def _read_table(
+    path: Path,
+    data: bytes | None,
+    hdu: int | str | None,
+    choose: Callable[[Sequence[str]], list[str]],
+) -> Table:
+    source = path if data is None else data
+    with open_fits(source, path=path, error=CatalogError, allow_truncated=True) as hdus:
+        unit = _find_table(hdus, hdu, path)
+        if unit.header.get("ZTABLE") is True:
+            return _read_table(path, _decompress_table(unit, path), 1, choose)
+        stored = _describe(unit, path)
+        chosen = [stored.columns[name] for name in choose(list(stored.columns))]
+        loose = {}
+        for column in chosen:
+            if not _is_raw(unit, column) and not _is_ragged(column):
+                # Bits, and tables in ASCII, are left to astropy.
+                loose[column.name] = np.array(unit.data.field(column.name))
+    raw = [c.name for c in chosen if c.name not in loose and not _is_ragged(c)]
+    with open_regular(path) if data is None else io.BytesIO(data) as stream:
+        values = _gather(stream, stored, raw, path)
+    table = Table(
+        [_column((values | loose)[c.name], c, c.name in values, stored.comments)
+         for c in chosen if not _is_ragged(c)],
+        copy=False,
+    )  # fmt: skip
+    ragged = "its arrays differ in length from row to row"
+    table.meta[UNREAD] = {c.name: ragged for c in chosen if _is_ragged(c)}
+    return table
 
 
 def read_blocks(
@@ -86,75 +132,68 @@ def read_blocks(
         As `read_fits_table`, and for columns of variable length.
     """
     path = Path(path)
-    with path.open("rb") as stream, fits.open(stream, memmap=False) as hdus:
-        unit = _table_hdu(hdus, hdu, path, stream)
-        columns = list(unit.columns)
-        other = [c.name for c in columns if not _is_raw(unit, c)]
+    with open_fits(path, error=CatalogError, allow_truncated=True) as hdus:
+        unit = _find_table(hdus, hdu, path)
+        other = [c.name for c in unit.columns if not _is_raw(unit, c)]
         if other:
             raise CatalogError(
                 f"'{path}' cannot be read in blocks.",
                 received=f"columns of variable length or bits: {', '.join(other)}",
             )
-        comments = _comments(unit)
-        for _, records in _records(stream, unit, path, rows):
-            yield Table([_column(_native(records[c.name]), c, True, comments) for c in columns])
+        stored = _describe(unit, path)
+    with open_regular(path) as stream:
+        for _, records in _records(stream, stored, path, rows):
+            yield Table(
+                [
+                    _column(_native(records[name]), column, True, stored.comments)
+                    for name, column in stored.columns.items()
+                ]
+            )
 
 
 def _is_raw(unit: Any, column: Any) -> bool:
     """Whether the bytes of the record are the values, up to order and scale."""
-    # Not X (packed bits), nor P and Q (descriptors of arrays in the heap).
-    letters = column.format.lstrip("0123456789")
-    return isinstance(unit, fits.BinTableHDU) and letters[:1] in "LBIJKEDACM"
+    return isinstance(unit, fits.BinTableHDU) and _letter(column.format) in "LBIJKEDACM"
 
 
-def _comments(unit: Any) -> dict[str, str]:
-    """Descriptions by column name: astropy does not read TCOMMn."""
-    names = unit.columns.names
-    return {
-        name: str(unit.header[f"TCOMM{number}"])
-        for number, name in enumerate(names, start=1)
-        if f"TCOMM{number}" in unit.header
-    }
+def _is_ragged(column: Any) -> bool:
+    # Descriptors of arrays in the heap.
+    return _letter(column.format) in "PQ"
 
 
-def _table_hdu(hdus: Any, hdu: int | str | None, path: Path, stream: BinaryIO) -> Any:
-    tables = (fits.BinTableHDU, fits.TableHDU)
+def _letter(form: str) -> str:
+    return form.lstrip("0123456789")[:1]
+
+
+def _find_table(hdus: Any, hdu: int | str | None, path: Path) -> Any:
     if hdu is None:
         for unit in hdus:
-            if _is_table(unit, tables) and unit.name != "LDAC_IMHEAD":
+            if _is_table(unit) and unit.name != "LDAC_IMHEAD":
                 return unit
-        # For astropy a damaged extension is the end of the file; reading on raises the cause.
-        stream.seek(0)
-        while stream.read(BLOCK_BYTES):
-            pass
-        if stream.tell() % BLOCK:
-            raise CatalogError(
-                f"'{path}' is cut short: FITS files are multiples of {BLOCK} bytes.",
-                received=f"{stream.tell()} bytes, with {', '.join(_listing(hdus))}",
-                hint="fetch or write the file again",
-            )
+        with open_fits(path, error=CatalogError):
+            pass  # raises if it is too short for what it declares
         raise CatalogError(
             f"'{path}' holds no table.",
             received=_listing(hdus),
-            hint="this is an image file: name it under the survey, not as the catalogue",
+            hint="an image is named under the survey, not as the catalogue",
         )
     try:
         unit = hdus[hdu]
     except (KeyError, IndexError):
-        listing = _listing(hdus)
         raise CatalogError(
             f"'{path}' has no extension {hdu!r}.",
-            allowed=listing,
+            allowed=_listing(hdus),
             hint=nearest(str(hdu), [u.name for u in hdus if u.name]),
         ) from None
-    if not _is_table(unit, tables):
+    if not _is_table(unit):
         raise CatalogError(
             f"Extension {hdu!r} of '{path}' is an image, not a table.", received=_listing(hdus)
         )
     return unit
 
 
-def _is_table(unit: Any, tables: tuple[type, ...]) -> bool:
+def _is_table(unit: Any) -> bool:
+    tables = (fits.BinTableHDU, fits.TableHDU)
     return isinstance(unit, tables) and not isinstance(unit, fits.CompImageHDU)
 
 
@@ -165,41 +204,67 @@ def _listing(hdus: Any) -> list[str]:
     ]
 
 
-def _records(
-    stream: BinaryIO, unit: Any, path: Path, step: int | None = None
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Row number of the first record, and records as stored, block after block."""
-    rows = int(unit.header["NAXIS2"])
+def _describe(unit: Any, path: Path) -> _Stored:
+    """Columns and place of the records.
+
+    Raises
+    ------
+    CatalogError
+        If names occur twice, or the records do not fit the columns or the file.
+    """
+    for number, column in enumerate(unit.columns, start=1):
+        column.name = column.name or f"unnamed_{number}"
+    names = unit.columns.names
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise CatalogError(f"'{path}' has column names that occur twice.", received=repeated)
     # Not unit.data, which holds the whole table: a wide catalogue of 10^8 rows has 100 GB.
     record = unit.columns.dtype.newbyteorder(">")
-    if record.itemsize != unit.header["NAXIS1"]:
+    width, rows = int(unit.header["NAXIS1"]), int(unit.header["NAXIS2"])
+    if record.itemsize != width and isinstance(unit, fits.BinTableHDU):
         raise CatalogError(
-            f"'{path}' has records of {unit.header['NAXIS1']} bytes but columns for "
-            f"{record.itemsize}."
+            f"'{path}' has records of {width} bytes but columns for {record.itemsize}."
         )
-    step = step or max(1, BLOCK_BYTES // max(1, record.itemsize))
-    stream.seek(unit.fileinfo()["datLoc"])
-    for start in range(0, rows, step):
-        count = min(step, rows - start)
-        block = stream.read(count * record.itemsize)
-        if len(block) < count * record.itemsize:
-            raise CatalogError(
-                f"'{path}' is cut short: its header promises {rows} rows, it holds "
-                f"{start + len(block) // record.itemsize}.",
-                hint="fetch or write the file again",
-            )
-        yield start, np.frombuffer(block, dtype=record)
+    start, size = unit.fileinfo()["datLoc"], unit.fileinfo()["file"].size
+    if start + rows * width > size:
+        raise CatalogError(
+            f"'{path}' is cut short: its header promises {rows} rows, it holds "
+            f"{max(0, size - start) // max(1, width)}.",
+            hint="fetch or write the file again",
+        )
+    # astropy does not read TCOMMn.
+    comments = {
+        name: str(unit.header[f"TCOMM{number}"])
+        for number, name in enumerate(names, start=1)
+        if f"TCOMM{number}" in unit.header
+    }
+    return _Stored({c.name: c for c in unit.columns}, record, rows, start, comments)
 
 
-def _gather(stream: BinaryIO, unit: Any, columns: list[Any], path: Path) -> dict[str, np.ndarray]:
+def _records(
+    stream: BinaryIO, stored: _Stored, path: Path, step: int | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Row number of the first record, and records as stored, block after block."""
+    width = stored.record.itemsize
+    step = step or max(1, BLOCK_BYTES // max(1, width))
+    stream.seek(stored.start)
+    for start in range(0, stored.rows, step):
+        count = min(step, stored.rows - start)
+        block = stream.read(count * width)
+        if len(block) < count * width:
+            raise CatalogError(f"'{path}' became shorter while it was read.")
+        yield start, np.frombuffer(block, dtype=stored.record)
+
+
+def _gather(
+    stream: BinaryIO, stored: _Stored, names: list[str], path: Path
+) -> dict[str, np.ndarray]:
     """Native values of the columns, gathered while the records stream by once."""
-    if not columns:
-        return {}
-    record = unit.columns.dtype
-    out = {c.name: _room(int(unit.header["NAXIS2"]), record[c.name]) for c in columns}
-    for start, records in _records(stream, unit, path):
-        for name, values in out.items():
-            values[start : start + len(records)] = records[name]
+    out = {name: _room(stored.rows, stored.record[name]) for name in names}
+    if out:
+        for start, records in _records(stream, stored, path):
+            for name, values in out.items():
+                values[start : start + len(records)] = records[name]
     return out
 
 
@@ -214,7 +279,7 @@ def _room(rows: int, field: np.dtype) -> np.ndarray:
 
 
 def _column(values: np.ndarray, definition: Any, raw: bool, comments: dict[str, str]) -> Column:
-    kind = definition.format.lstrip("0123456789")[:1]
+    kind = _letter(definition.format)
     missing: np.ndarray | None = None
     if raw and kind == "A":
         values = _text(values)
@@ -223,12 +288,11 @@ def _column(values: np.ndarray, definition: Any, raw: bool, comments: dict[str, 
         # A logical is "T" or "F"; 0 means neither, which astropy reads as False.
         missing = values == 0
         values = values == ord("T")
-    elif raw:
-        if definition.null is not None and values.dtype.kind in "iu":
+    else:
+        if isinstance(definition.null, int) and values.dtype.kind in "iu":
             missing = values == definition.null
-        values = _scaled(values, definition)
-    elif definition.null is not None and values.dtype.kind in "iu":
-        missing = values == definition.null
+        if raw:
+            values = _scaled(values, definition)
     about = {
         "name": definition.name,
         "unit": definition.unit or None,
@@ -262,8 +326,55 @@ def _text(values: np.ndarray) -> np.ndarray:
         ended = np.logical_or.accumulate(letters == 0, axis=-1)
         data = np.where(ended, np.uint8(0), letters).view(values.dtype)[..., 0]
         data = np.strings.rstrip(data, b" \x00")
-    try:
-        return np.strings.decode(data, "utf-8")
-    except UnicodeDecodeError:
-        # All bytes are valid latin-1, so this decoding cannot fail.
-        return np.strings.decode(data, "latin-1")
+    return decode_text(data)
+
+
+def _decompress_table(unit: Any, path: Path) -> bytes:
+    """The bytes of a FITS file with the table that `fpack` compressed.
+
+    Each row holds some rows of the original (a tile), column by column: a column is what an image
+    of one dimension, compressed in tiles, would be.
+    """
+    compressed, header = unit.header, fits.Header()
+    rows, width = int(compressed["ZNAXIS2"]), int(compressed["ZNAXIS1"])
+    stored = int(compressed["NAXIS1"]) * int(compressed["NAXIS2"]) + int(compressed["PCOUNT"])
+    validate_memory(rows * width, stored, f"The compressed table in '{path}'")
+    for card in compressed.cards:
+        if not re.match(r"Z|TFORM|NAXIS\d|PCOUNT|CHECKSUM|DATASUM", card.keyword):
+            header.append(card)
+    header["NAXIS1"], header["NAXIS2"], header["PCOUNT"] = width, rows, 0
+    records, offset = np.zeros((rows, width), np.uint8), 0
+    for number, name in enumerate(unit.columns.names, start=1):
+        form = str(compressed[f"ZFORM{number}"])
+        header[f"TFORM{number}"] = form
+        size = fits.ColDefs([fits.Column(name, form)]).dtype.itemsize
+        letter = _letter(form)
+        # Arrays of variable length are compressed in another way; they are not read.
+        if letter in BITS and rows:
+            method = str(compressed.get(f"ZCTYP{number}", "GZIP_2"))
+            lengths = int(compressed["ZTILELEN"]), BITS[letter]
+            records[:, offset : offset + size] = _decompress_column(
+                path, unit.data.field(name), method, size, rows, *lengths
+            )
+        offset += size
+    headers = fits.PrimaryHDU().header.tostring() + header.tostring()
+    return headers.encode("ascii", "replace") + records.tobytes()
+
+
+def _decompress_column(
+    path: Path, cells: Any, method: str, size: int, rows: int, tile: int, bits: int
+) -> np.ndarray:
+    """Bytes of a column, of shape (rows, size), by astropy's decoder of images."""
+    count = size * 8 // bits
+    hdu = fits.BinTableHDU.from_columns([fits.Column("COMPRESSED_DATA", "1PB()", array=cells)])
+    hdu.header.update(
+        {"ZIMAGE": True, "ZCMPTYPE": method, "ZBITPIX": bits, "ZNAXIS": 1}
+        | {"ZNAXIS1": rows * count, "ZTILE1": tile * count}
+        | {"ZNAME1": "BLOCKSIZE", "ZVAL1": 32, "ZNAME2": "BYTEPIX", "ZVAL2": bits // 8}
+    )
+    file = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(file)
+    with open_fits(file.getvalue(), path=path, error=CatalogError) as hdus:
+        values = hdus[1].data
+    stored = values.astype(values.dtype.newbyteorder(">"))
+    return stored.view(np.uint8).reshape(rows, size)

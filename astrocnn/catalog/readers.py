@@ -5,28 +5,41 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import lzma
+import math
 import os
 import re
 import warnings
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO
 
-import pyarrow.parquet as pq
 from astropy.io import votable
 from astropy.table import Table
 
-from astrocnn.catalog.catalog import Catalog, convert_arrow_column
+from astrocnn.catalog.catalog import Catalog
+from astrocnn.catalog.columns import validate_memory
 from astrocnn.catalog.fits_table import read_fits_table
+from astrocnn.catalog.parquet_table import read_parquet_table
 from astrocnn.catalog.roles import choose_roles, resolve_column
-from astrocnn.catalog.text_table import TEXT_FORMATS, Choose, read_text_table
+from astrocnn.catalog.text_table import AS_UTF8, TEXT_FORMATS, Choose, read_text_table
 from astrocnn.catalog.validation import CatalogWarning
-from astrocnn.errors import CatalogError
+from astrocnn.errors import AstrocnnError, CatalogError, MissingFileError
+from astrocnn.fits_file import open_regular
 
 __all__ = ["read_catalog", "detect_format"]
 
 FORMATS = ("FITS", "VOTable", "Parquet", *TEXT_FORMATS)
+COMPRESSED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZ": bz2.open,
+    b"\xfd7": lzma.open,
+}
+MAX_COLUMNS = 10_000
+MAX_MEMORY = 1 << 26
+MAX_EXPANSION = 32
+"""Compressed text may expand to `MAX_MEMORY` bytes and this many times the size of its file."""
+HEAD_BYTES = 1 << 16
 
 
 def read_catalog(
@@ -39,12 +52,12 @@ def read_catalog(
     columns: Sequence[str] | None = None,
     missing: Sequence[float] | None = None,
 ) -> Catalog:
-    """Read a catalogue: FITS, VOTable, Parquet, or text.
+    """Read a catalogue: FITS, VOTable, Parquet (also a folder of files, or HATS), or text.
 
     Text is CSV, TSV or blank-separated, with SExtractor's or VizieR's head, IPAC, MRT or ECSV.
 
     The format is taken from the content, the suffix only settles doubt; any but Parquet may be
-    compressed by gzip or bzip2.  Integers of 64 bits stay exact also where values are missing.
+    compressed by gzip, bzip2 or xz.  Integers of 64 bits stay exact also where values are missing.
     In text files a column of integers with leading zeros or with more digits than 64 bits hold
     stays text.
 
@@ -74,36 +87,46 @@ def read_catalog(
     path = Path(path).expanduser()
 
     def choose(names: Sequence[str]) -> tuple[list[str], str | None]:
-        if not names:
-            raise CatalogError(f"'{path}' has no columns.")
+        if not 0 < len(names) <= MAX_COLUMNS:
+            raise CatalogError(
+                f"'{path}' has {len(names) or 'no'} columns.", allowed=f"1 to {MAX_COLUMNS}"
+            )
         roles = choose_roles(list(names), id=id, ra=ra, dec=dec)
         if columns is None:
             return list(names), roles.id
         selected = [roles.id, roles.ra, roles.dec, *(resolve_column(c, names) for c in columns)]
         return list(dict.fromkeys(name for name in selected if name is not None)), roles.id
 
-    kind, opener = detect_format(path)
-    if hdu is not None and kind != "FITS":
-        raise CatalogError(
-            f"'{path.name}' is a {kind} file and has no HDUs.", received=f"hdu = {hdu!r}"
-        )
+    kind = "a table"
     try:
+        kind, opener = detect_format(path)
+        if hdu is not None and kind != "FITS":
+            raise CatalogError(
+                f"'{path.name}' is a {kind} file and has no HDUs.", received=f"hdu = {hdu!r}"
+            )
         if kind == "FITS":
-            table = read_fits_table(path, opener, hdu, lambda names: choose(names)[0])
+            table = read_fits_table(path, hdu, lambda names: choose(names)[0])
         elif kind == "VOTable":
             table = _read_votable(opener, choose)
         elif kind == "Parquet":
-            table = _read_parquet(path, choose)
+            table = read_parquet_table(path, lambda names: choose(names)[0])
         else:
             table = read_text_table(path, opener, choose)
+        catalog = Catalog.from_table(table, id=id, ra=ra, dec=dec, missing=missing)
     except CatalogError:
         raise
-    except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zlib.error) as error:
+    except AstrocnnError as error:
         raise CatalogError(
-            f"'{path}' cannot be read as {kind}: {error}",
+            error.what, received=error.received, allowed=error.allowed, hint=error.hint
+        ) from error
+    except Exception as error:  # every format raises types of its own on damaged files
+        raise CatalogError(
+            f"'{path}' cannot be read as {kind}: {type(error).__name__}: {error}"[:500],
             hint="the file may be damaged or cut short",
         ) from error
-    return Catalog.from_table(table, id=id, ra=ra, dec=dec, missing=missing)
+    for name in columns or ():
+        catalog.column(name)
+    return catalog
 
 
 def detect_format(path: Path) -> tuple[str, Callable[[], BinaryIO]]:
@@ -114,51 +137,80 @@ def detect_format(path: Path) -> tuple[str, Callable[[], BinaryIO]]:
     CatalogError
         If there is no such file, it is empty, or its content is no table.
     """
-    if not path.is_file():
-        raise CatalogError(
-            f"'{path}' is {'a folder' if path.is_dir() else 'missing'}.",
-            allowed=f"a file: {', '.join(FORMATS)}",
-        )
+    if path.is_dir():
+        return "Parquet", lambda: open_regular(path)
     opener = _opener(path)
-    try:
-        with opener() as stream:
-            head = stream.read(4096)
-    except (OSError, EOFError, zlib.error) as error:
-        raise CatalogError(f"'{path}' cannot be opened: {error}") from error
+    with opener() as stream:
+        head = stream.read(HEAD_BYTES)
     if not head.strip():
-        raise CatalogError(f"'{path}' is empty.", allowed=", ".join(FORMATS))
+        raise CatalogError(f"'{path}' is empty.", allowed=FORMATS)
     # The suffix is not trusted: pipelines write FITS as .cat and HTML error pages as .fits.
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith(b"SIMPLE  ="):
         return "FITS", opener
     if head.startswith(b"PAR1"):
         return "Parquet", opener
-    if start.startswith(b"<") and b"<VOTABLE" in head:
+    if start.startswith(b"<") and re.search(rb"<(\w+:)?VOTABLE[\s>]", head):
         return "VOTable", opener
     suffixes = [s.lower() for s in path.suffixes]
+    received = f"first bytes {head[:12]!r}"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise CatalogError(f"'{path}' is text in UTF-16.", received=received, hint=AS_UTF8)
     if b"\x00" in head or head.startswith(b"\x89HDF") or start.startswith(b"<"):
         raise CatalogError(
-            f"'{path}' is no table of a known format.",
-            received=f"suffix '{path.suffix}', first bytes {head[:12]!r}",
-            allowed=", ".join(FORMATS),
+            f"'{path}' is no table of a known format.", received=received, allowed=FORMATS
         )
     if {".fits", ".fit", ".parquet", ".vot"} & set(suffixes):
         raise CatalogError(
             f"'{path}' is named as if it were {suffixes[-1]} but does not begin like one.",
-            received=f"first bytes {head[:12]!r}",
+            received=received,
             hint="the file may be damaged, or a web page saved in its place",
         )
     return "text", opener
 
 
 def _opener(path: Path) -> Callable[[], BinaryIO]:
-    with path.open("rb") as stream:
-        magic = stream.read(3)
-    if magic[:2] == b"\x1f\x8b":
-        return lambda: cast(BinaryIO, gzip.open(path, "rb"))
-    if magic == b"BZh":
-        return lambda: cast(BinaryIO, bz2.open(path, "rb"))
-    return lambda: path.open("rb")
+    """How the content of a file is opened, decompressed where it is compressed."""
+    try:
+        with open_regular(path) as stream:
+            magic, size = stream.read(2), os.fstat(stream.fileno()).st_size
+    except MissingFileError:
+        is_address = re.match(r"\w+:/", str(path))
+        raise CatalogError(
+            f"'{path}' is missing.",
+            allowed=f"a file: {', '.join(FORMATS)}; or a folder of Parquet files",
+            hint="addresses are not opened: fetch the file first" if is_address else None,
+        ) from None
+    if magic not in COMPRESSED:
+        return lambda: open_regular(path)
+    decompressed, limit = COMPRESSED[magic], MAX_MEMORY + MAX_EXPANSION * size
+    return lambda: io.BufferedReader(_Limited(decompressed(path, "rb"), limit, path), 1 << 16)
+
+
+class _Limited(io.RawIOBase):
+    """A decompressed stream that refuses to become far larger than its file."""
+
+    def __init__(self, stream: BinaryIO, limit: int, path: Path) -> None:
+        self._stream, self._limit, self._path = stream, limit, path
+        self._count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        self._count += len(data)
+        if self._count > self._limit:
+            raise CatalogError(
+                f"'{self._path}' expands to more than {self._limit} bytes.",
+                hint="decompress it by hand if it is sound: a plain file has no such limit",
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 def _read_votable(opener: Callable[[], BinaryIO], choose: Choose) -> Table:
@@ -171,6 +223,12 @@ def _read_votable(opener: Callable[[], BinaryIO], choose: Choose) -> Table:
             received="STREAM href",
             hint="save it with its data inside (TABLEDATA or BINARY2)",
         )
+    if b"<!ENTITY" in content:
+        raise CatalogError(
+            "The VOTable declares entities, which can expand without limit and are not read.",
+            hint="save it without a document type definition",
+        )
+    _validate_votable_size(content)
     with warnings.catch_warnings():
         # Real VOTables break rules of the standard in ways that do not touch their values.
         warnings.simplefilter("ignore")
@@ -178,7 +236,10 @@ def _read_votable(opener: Callable[[], BinaryIO], choose: Choose) -> Table:
     tables = list(parsed.iter_tables())
     if not tables:
         raise CatalogError("The VOTable document holds no table.")
-    if any(info.name == "QUERY_STATUS" and "OVERFLOW" in info.value for info in parsed.iter_info()):
+    if any(
+        str(info.name) == "QUERY_STATUS" and "OVERFLOW" in str(info.value)
+        for info in parsed.iter_info()
+    ):
         warnings.warn(
             f"The service cut the VOTable after {tables[0].nrows} rows (QUERY_STATUS = OVERFLOW).",
             CatalogWarning,
@@ -193,8 +254,13 @@ def _read_votable(opener: Callable[[], BinaryIO], choose: Choose) -> Table:
     return table[choose(table.colnames)[0]]
 
 
-def _read_parquet(path: Path, choose: Choose) -> Table:
-    with pq.ParquetFile(path) as file:
-        selected, _ = choose(file.schema_arrow.names)
-        data = file.read(columns=selected, use_threads=True)
-    return Table({name: convert_arrow_column(data.column(name), name) for name in selected})
+def _validate_votable_size(content: bytes) -> None:
+    """Refuse a document that declares more rows, or longer arrays, than it has bytes for."""
+    declared = [int(n) for n in re.findall(rb"""\bnrows\s*=\s*["'](\d+)""", content)]
+    rows = max([len(re.findall(rb"<(?:\w+:)?TR\b", content)), *declared])
+    sizes = [
+        math.prod(int(n) for n in re.findall(rb"\d+", dimensions))
+        for dimensions in re.findall(rb"""\barraysize\s*=\s*["']([^"']*)""", content)
+    ]
+    # 16 bytes are those of the largest element.
+    validate_memory(16 * rows * sum(sizes), len(content), "The VOTable")

@@ -14,6 +14,7 @@ import csv
 import io
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -27,11 +28,11 @@ from astropy.io import ascii
 from astropy.table import Column, MaskedColumn, Table
 from pyarrow import csv as arrow_csv
 
-from astrocnn.catalog.catalog import convert_text
+from astrocnn.catalog.columns import UNREAD, convert_text
 from astrocnn.catalog.validation import CatalogWarning
 from astrocnn.errors import CatalogError
 
-__all__ = ["TEXT_FORMATS", "Choose", "read_text_table"]
+__all__ = ["AS_UTF8", "TEXT_FORMATS", "Choose", "read_text_table"]
 
 TEXT_FORMATS = (
     "CSV",
@@ -52,6 +53,10 @@ DIGITS = r"^[+-]?[0-9]+$"
 BLOCK_BYTES = 1 << 23
 HEAD_LINES = 400
 """Lines in which the description of an MRT table has to begin."""
+HEAD_LENGTH = 1 << 22
+"""Characters in which the first rows have to begin."""
+HEADER_LENGTH = 1 << 20
+AS_UTF8 = "save the file as UTF-8"
 
 
 @dataclass(frozen=True)
@@ -89,38 +94,63 @@ def read_text_table(path: Path, opener: Callable[[], BinaryIO], choose: Choose) 
     CatalogWarning
         If lines of a blank-separated table look like comments and like rows.
     """
-    try:
-        head = _read_head(opener)
-    except UnicodeDecodeError as error:
-        raise CatalogError(f"'{path}' is not text: {error}", hint="save it as UTF-8") from None
+    head = _read_head(opener, path)
     described = _described_format(head)
     if described is not None:
         return _read_described(path, opener, choose, described)
     layout = _sextractor_layout(head) or _find_layout(head, path)
     selected, identifier = choose(layout.names)
     rows = _read_rows(path, opener, layout, selected)
-    table = Table()
+    table, unread = Table(), {}
     for name in selected:
-        values = _typed(rows.column(name), is_identifier=name == identifier)
+        try:
+            values = _typed(rows.column(name), is_identifier=name == identifier)
+        except CatalogError as error:
+            unread[name] = error.what
+            continue
         if name.startswith("unnamed_") and np.ma.getmaskarray(values).all():
             continue  # a separator at the end of each line makes a column without name or value
-        column = MaskedColumn if isinstance(values, MaskedColumn) else Column
+        column = MaskedColumn if isinstance(values, np.ma.MaskedArray) else Column
         unit = layout.units.get(name) or None
         table[name] = column(values, unit=unit, description=layout.descriptions.get(name))
+    table.meta[UNREAD] = unread
     return table
 
 
-def _read_head(opener: Callable[[], BinaryIO]) -> list[str]:
+def _read_head(opener: Callable[[], BinaryIO], path: Path) -> list[str]:
     """Lines up to the third after the comments, and at least as many as may describe a table."""
     lines: list[str] = []
-    rows = 0
-    with opener() as stream, io.TextIOWrapper(stream, "utf-8-sig", newline=None) as text:
-        for line in text:
+    rows = length = 0
+    with _open_text(opener) as text:
+        while length < HEAD_LENGTH and (line := text.readline(HEAD_LENGTH)):
             lines.append(line.rstrip("\n"))
-            rows += bool(line.strip()) and not line.startswith("#")
+            length += len(line)
+            is_row = bool(line.strip()) and not line.startswith("#")
+            if is_row and not line.isascii():
+                _refuse_other_encoding(line, path)
+            rows += is_row
             if rows > 3 and len(lines) >= HEAD_LINES:
                 break
+    if length >= HEAD_LENGTH and rows < 2:
+        raise CatalogError(f"'{path}' has no rows in its first {HEAD_LENGTH} characters.")
     return lines
+
+
+def _open_text(opener: Callable[[], BinaryIO]) -> io.TextIOWrapper:
+    # Comments may be in any encoding; in rows surrogates are refused.
+    return io.TextIOWrapper(opener(), "utf-8-sig", errors="surrogateescape", newline=None)
+
+
+def _refuse_other_encoding(text: str, path: Path) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        byte = ord(text[error.start]) - 0xDC00
+        raise CatalogError(
+            f"'{path}' is not text in UTF-8.",
+            received=f"byte 0x{byte:02x} after '{text[: error.start][-40:]}'",
+            hint=AS_UTF8,
+        ) from None
 
 
 def _described_format(head: list[str]) -> str | None:
@@ -141,9 +171,10 @@ def _described_format(head: list[str]) -> str | None:
 def _read_described(
     path: Path, opener: Callable[[], BinaryIO], choose: Choose, described: str
 ) -> Table:
-    with opener() as stream, io.TextIOWrapper(stream, "utf-8-sig", newline=None) as text:
+    with _open_text(opener) as text:
         content = text.read()
-    lines = content.splitlines()
+    # Not splitlines, for which characters within a value end a line as well.
+    lines = content.removesuffix("\n").split("\n")
     if described != "ecsv" and content[-1:] != "\n" and len(lines[-1]) < len(lines[-2]):
         # In columns of fixed width a value that lost its end is a value all the same.
         raise CatalogError(
@@ -163,6 +194,9 @@ def _read_described(
             hint="the file may be damaged or cut short",
         ) from error
     selected, _ = choose(table.colnames)
+    for name in selected:
+        texts = table[name].tolist() if table[name].dtype.kind == "U" else []
+        _refuse_other_encoding("".join([name, *(t for t in texts if t)]), path)
     return table[selected]
 
 
@@ -190,13 +224,18 @@ def _find_layout(head: list[str], path: Path) -> _Layout:
         raise CatalogError(f"'{path}' holds comments only.")
     comment = lines[at - 1][1].lstrip("# \t") if at else ""
     header = lines[at][1]
+    if len(header) > HEADER_LENGTH:
+        raise CatalogError(
+            f"'{path}' has a first line of {len(header)} characters.",
+            allowed=f"{HEADER_LENGTH} characters for the names of columns",
+        )
     below = [(i, line) for i, line in lines[at + 1 :] if not line.startswith("#")][:2]
     separator = _find_separator(header, below[0][1] if below else "", path)
     names, first_row = _split(header, separator), lines[at][0] + 1
     if any(_is_number(name) for name in names):
         names, first_row = _commented_names(comment, header, separator, path), lines[at][0]
-    elif below and len(_split(below[0][1], separator)) == len(names) + 1:
-        names = [*names, ""]  # a separator at the end of each row, but not of the names
+    elif below and separator is not None:
+        names = _match_width(names, _split(below[0][1], separator))
     units: dict[str, str] = {}
     for k, (i, line) in enumerate(below):
         # A line of dashes below the names, as VizieR writes it, or below their units.
@@ -206,10 +245,20 @@ def _find_layout(head: list[str], path: Path) -> _Layout:
                 units = dict(zip(names, _split(below[0][1], separator), strict=False))
             break
     names = [name or f"unnamed_{i}" for i, name in enumerate(names, start=1)]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise CatalogError(f"'{path}' has column names that occur twice.", received=repeated)
     return _Layout(separator, names, first_row, units)
+
+
+def _match_width(names: list[str], row: list[str]) -> list[str]:
+    """The names, with as many empty ones at their end as the rows have empty values there."""
+    more = len(row) - len(names)
+    if more > 0 and not any(row[len(names) :]):
+        return [*names, *[""] * more]
+    if more < 0 and not any(names[len(row) :]):
+        return names[: len(row)]
+    return names
 
 
 def _commented_names(comment: str, header: str, separator: str | None, path: Path) -> list[str]:
@@ -237,10 +286,11 @@ def _find_separator(header: str, row: str, path: Path) -> str | None:
     preferred = [c for suffix, c in ((".csv", ","), (".tsv", "\t")) if suffix in suffixes]
     candidates = [*preferred, "\t", ",", ";", "|"]
     for separator in [*candidates, None]:
-        width = len(_split(header, separator))
+        names = _split(header, separator)
+        width = len(names)
         values = _split(row, separator)
-        ends_with_separator = len(values) == width + 1 and values[-1] == ""
-        if width > 1 and (not row or len(values) == width or ends_with_separator):
+        has_width = len(_match_width(names, values)) == len(values)
+        if width > 1 and (not row or len(values) == width or (separator and has_width)):
             return separator
     for separator in candidates:
         if separator in header:
@@ -251,7 +301,10 @@ def _find_separator(header: str, row: str, path: Path) -> str | None:
 def _split(line: str, separator: str | None) -> list[str]:
     if separator is None:
         return [value.strip('"') for value in re.findall(r'"[^"]*"|\S+', line)]
-    return [value.strip() for value in next(csv.reader([line], delimiter=separator), [""])]
+    try:
+        return [value.strip() for value in next(csv.reader([line], delimiter=separator), [""])]
+    except csv.Error:  # a value of more than 128 kB
+        return line.split(separator)
 
 
 def _is_number(value: str) -> bool:
@@ -275,10 +328,11 @@ def _read_rows(
             return "error"
         return "skip"
 
+    quotes = _count_quotes(opener)
     opened = _BlankSeparated(opener(), layout) if by_blanks else opener()
     with closing(opened) as stream:
         try:
-            return arrow_csv.read_csv(
+            table = arrow_csv.read_csv(
                 pa.PythonFile(stream, mode="r"),
                 read_options=arrow_csv.ReadOptions(
                     column_names=layout.names,
@@ -288,12 +342,12 @@ def _read_rows(
                 parse_options=arrow_csv.ParseOptions(
                     delimiter="\t" if by_blanks else layout.separator,
                     # Blocks of rows are parsed in parallel where no value can span lines.
-                    newlines_in_values=_holds_quotes(opener),
+                    newlines_in_values=quotes > 0,
                     invalid_row_handler=skip_comment,
                 ),
                 convert_options=arrow_csv.ConvertOptions(
                     column_types=dict.fromkeys(layout.names, pa.string()),
-                    include_columns=selected,
+                    include_columns=None if quotes % 2 else selected,
                     strings_can_be_null=False,
                 ),
             )
@@ -302,7 +356,9 @@ def _read_rows(
                 raise CatalogError(f"'{path}' has column names but no rows.") from None
             hint = "a line may be cut short, or hold a separator without quotes"
             if "UTF8" in str(error):
-                hint = "save the file as UTF-8"
+                hint = AS_UTF8
+            if "straddl" in str(error):
+                hint = f'close a quote ("), or shorten values of more than {BLOCK_BYTES} bytes'
             if stray:
                 hint = f'close the quotes (") in the comment line: {stray[0][:60]}'
             raise CatalogError(
@@ -310,10 +366,20 @@ def _read_rows(
                 hint=hint,
             ) from error
 
+    last = [column[-1].as_py() for column in table.itercolumns()] if quotes % 2 else []
+    unclosed = next((value for value in last if "\n" in value or "\r" in value), None)
+    if unclosed is not None:
+        # To the parser a quote that is never closed ends with the file.
+        raise CatalogError(
+            f"'{path}' has a quote (\") that is not closed; all lines after it would be lost.",
+            received=f'"{unclosed[:60]}',
+        )
+    return table
 
-def _holds_quotes(opener: Callable[[], BinaryIO]) -> bool:
+
+def _count_quotes(opener: Callable[[], BinaryIO]) -> int:
     with opener() as stream:
-        return any(b'"' in block for block in iter(lambda: stream.read(BLOCK_BYTES), b""))
+        return sum(block.count(b'"') for block in iter(lambda: stream.read(BLOCK_BYTES), b""))
 
 
 class _BlankSeparated:
@@ -321,7 +387,7 @@ class _BlankSeparated:
 
     def __init__(self, stream: BinaryIO, layout: _Layout) -> None:
         self._width = len(layout.names)
-        self._text = io.TextIOWrapper(stream, "utf-8-sig", newline=None)
+        self._text = _open_text(lambda: stream)
         self._blocks = self._clean(layout.first_row)
         self._ready = b""
 
@@ -358,7 +424,7 @@ class _BlankSeparated:
                 block = re.sub(r'("[^"\n]*")|[ \t]+', lambda m: m.group(1) or "\t", block)
             elif self._width > 1:
                 block = re.sub(r"[ \t]+", "\t", block)
-            yield block.encode()
+            yield block.encode("utf-8", "surrogateescape")
 
     def _warn_of_rows(self, comments: list[str]) -> None:
         data_like = [line for line in comments if len(line.split()) == self._width]
@@ -373,26 +439,26 @@ class _BlankSeparated:
             )
 
 
-def _typed(column: pa.ChunkedArray, *, is_identifier: bool) -> np.ndarray | MaskedColumn:
+def _typed(column: pa.ChunkedArray, *, is_identifier: bool) -> np.ndarray:
     """The column with the type its values allow."""
     text = pc.utf8_trim_whitespace(column)
     is_missing = pc.is_in(text, value_set=pa.array(NO_VALUE))
     missing = is_missing.to_numpy()
     if missing.all():
-        return MaskedColumn(np.full(len(text), np.nan), mask=missing)
+        return np.ma.MaskedArray(np.full(len(text), np.nan), mask=missing)
     numbers = _integers(text, is_missing)
     if numbers is not None:
         return _masked(numbers, missing)
     present = text.filter(pc.invert(is_missing)) if missing.any() else text
     if is_identifier or _all_match(present, DIGITS):
-        return convert_text(text, None)
+        return convert_text(text)
     numbers = _floats(text, is_missing)
     if numbers is not None:
         return _masked(numbers, missing)
     truth = pa.array(["true", "false"])
     if all(pc.all(pc.is_in(pc.utf8_lower(c), value_set=truth)).as_py() for c in present.chunks):
         return _masked(pc.equal(pc.utf8_lower(text), "true").to_numpy(), missing)
-    return convert_text(text, None)
+    return convert_text(text)
 
 
 def _all_match(values: pa.ChunkedArray, pattern: str) -> bool:
@@ -424,5 +490,5 @@ def _floats(text: pa.ChunkedArray, gone: pa.ChunkedArray) -> np.ndarray | None:
         return None
 
 
-def _masked(values: np.ndarray, missing: np.ndarray) -> np.ndarray | MaskedColumn:
-    return MaskedColumn(values, mask=missing) if missing.any() else values
+def _masked(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    return np.ma.MaskedArray(values, mask=missing) if missing.any() else values

@@ -436,13 +436,12 @@ def test_fits_columns_of_all_kinds_equal_those_of_astropy(folder: Path) -> None:
     found = read_catalog(folder / "kinds.fits").table
     with fits.open(folder / "kinds.fits", uint=True) as hdus:
         data = hdus[1].data
-        for name in ("ID", "u16", "u64", "i8", "flag", "vector", "matrix", "complex"):
+        for name in ("ID", "u16", "u64", "i8", "flag", "vector", "matrix"):
             assert np.array_equal(found[name], data[name]), name
             assert found[name].dtype.isnative
             # astropy turns signed bytes into floats
             assert found[name].dtype.kind == ("i" if name == "i8" else data[name].dtype.kind)
         assert found["scaled"].tolist() == data["scaled"].tolist()
-        assert [list(v) for v in found["ragged"]] == [list(v) for v in data["ragged"]]
     assert np.ma.getdata(found["text"]).tolist() == ["a", "b", "", "12345678"]
 
 
@@ -555,7 +554,7 @@ def test_cut_files_are_refused(
     table.write(folder / "whole.fits", overwrite=True)
     content = compress((folder / "whole.fits").read_bytes())
     (folder / "cut.fits").write_bytes(content[: int(len(content) * part)])
-    with pytest.raises(CatalogError, match=r"cut short|cannot be (read|opened)"):
+    with pytest.raises(CatalogError, match=r"cut short|truncated|cannot be read"):
         read_catalog(folder / "cut.fits")
 
 
@@ -585,7 +584,7 @@ def test_cut_parquet_and_votable_are_refused(folder: Path) -> None:
         ("a.hdf5", b"\x89HDF\r\n\x1a\n" + bytes(50), "no table of a known format"),
         ("a.png", b"\x89PNG\r\n\x1a\n" + bytes(50), "no table of a known format"),
         ("a.csv", b"", "is empty"),
-        ("a.csv.gz", b"\x1f\x8bbroken", "cannot be opened"),
+        ("a.csv.gz", b"\x1f\x8bbroken", "cannot be read"),
     ],
 )
 def test_other_files_are_refused(name: str, content: bytes, says: str, folder: Path) -> None:
@@ -597,8 +596,9 @@ def test_other_files_are_refused(name: str, content: bytes, says: str, folder: P
 def test_missing_files_and_folders_are_refused(folder: Path) -> None:
     with pytest.raises(CatalogError, match="is missing"):
         read_catalog(folder / "nowhere.fits")
-    with pytest.raises(CatalogError, match="is a folder"):
-        read_catalog(folder)
+    (folder / "empty").mkdir()
+    with pytest.raises(CatalogError, match=r"(?s)folder without Parquet files.*\*\.parquet"):
+        read_catalog(folder / "empty")
 
 
 def test_an_hdu_is_for_fits_only(folder: Path) -> None:
@@ -625,9 +625,9 @@ def test_parquet_types(folder: Path) -> None:
     assert found.column("flag")[1].tolist() == [False, True]
     ragged = table.append_column("r", pa.array([[1.0], [1.0, 2.0]]))
     pq.write_table(ragged, folder / "ragged.parquet")
-    with pytest.raises(CatalogError, match="'r' holds lists of different lengths"):
-        read_catalog(folder / "ragged.parquet")
-    assert len(read_catalog(folder / "ragged.parquet", columns=["label"])) == 2
+    assert "r" not in read_catalog(folder / "ragged.parquet").table.colnames
+    with pytest.raises(CatalogError, match="'r' cannot be used: it holds lists of different"):
+        read_catalog(folder / "ragged.parquet", columns=["r"])
 
 
 def test_units_and_positions_come_through(folder: Path) -> None:

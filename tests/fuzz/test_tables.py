@@ -1,0 +1,132 @@
+"""Damaged tables, run files and model folders: a result, or one sentence."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from astrocnn.catalog import read_catalog
+from tests.fuzz.mutations import Reader, try_reader
+
+FIELDS = {
+    "id": [2**62 + 1, -7, 12],
+    "ra": [150.0, 150.5, 149.5],
+    "dec": [2.0, -2.5, 0.0],
+    "label": ["spiral", "edge on", "007"],
+    "mag": [20.5, 99.0, 18.25],
+}
+UNITS = {"ra": "deg", "dec": "deg", "mag": "mag"}
+
+
+def table() -> Table:
+    return Table(FIELDS, units=UNITS)
+
+
+def make_fits(folder: Path) -> None:
+    extended = table()
+    extended["pair"] = np.arange(6, dtype=np.float32).reshape(3, 2)
+    extended["ok"] = [True, False, True]
+    hdu = fits.table_to_hdu(extended)
+    ragged = fits.Column("ragged", "PE()", array=np.array([[1.0], [1, 2], []], dtype=object))
+    scaled = fits.Column("scaled", "I", bzero=2**15, array=np.array([0, 1, 65535], np.uint16))
+    bits = fits.Column("bits", "3X", array=np.ones((3, 3), bool))
+    many = fits.BinTableHDU.from_columns([*hdu.columns, ragged, scaled, bits])
+    fits.HDUList([fits.PrimaryHDU(), many]).writeto(folder / "table.fits")
+    plain = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((4, 4))), hdu])
+    plain.writeto(folder / "third.fits.gz")
+    ascii_columns = [
+        fits.Column("id", "I12", array=np.array([1, 22])),
+        fits.Column("ra", "F8.3", array=np.array([20.125, 19.5])),
+        fits.Column("dec", "F8.3", array=np.array([0.125, 9.5])),
+    ]
+    fits.TableHDU.from_columns(ascii_columns).writeto(folder / "ascii.fits")
+
+
+def make_votable(folder: Path) -> None:
+    for kind in ("tabledata", "binary", "binary2"):
+        path = folder / f"{kind}.vot"
+        table().write(path, format="votable", tabledata_format=kind)
+    head = (
+        '<COOSYS ID="sys" system="eq_FK4" equinox="B1950"/><INFO name="QUERY_STATUS" value="OK"/>'
+    )
+    text = (folder / "tabledata.vot").read_text().replace("<TABLE ", f"{head}<TABLE ", 1)
+    text = text.replace('name="ra"', 'name="ra" ref="sys"').replace(
+        'name="dec"', 'name="dec" ref="sys"'
+    )
+    (folder / "frame.vot").write_text(text)
+
+
+def make_text(folder: Path) -> None:
+    for name, form in (
+        ("t.csv", "ascii.csv"),
+        ("t.tsv", "ascii.tab"),
+        ("t.txt", "ascii.basic"),
+        ("t.tbl", "ascii.ipac"),
+        ("t.mrt", "ascii.mrt"),
+        ("t.ecsv", "ascii.ecsv"),
+    ):
+        table().write(folder / name, format=form)
+    (folder / "s.cat").write_text(
+        "#   1 NUMBER       Running object number\n"
+        "#   2 ALPHA_J2000  Right ascension [deg]\n#   3 DELTA_J2000  Declination [deg]\n"
+        "#   4 FLUX_APER    Flux in apertures [count]\n#   6 FLAGS        Extraction flags\n"
+        "         1   150.1   2.1   10.5   11.5   0\n         2   150.2  -2.2   20.5   21.5   3\n"
+    )
+    (folder / "vizier.tsv").write_text(
+        "#RESOURCE=yCat\n_RAJ2000\t_DEJ2000\tid\tBmag\ndeg\tdeg\t \tmag\n"
+        "--------\t--------\t----\t----\n150.10\t+2.10\tA 1\t20.1\n150.20\t-2.20\tB 2\t\n"
+    )
+    (folder / "quoted.csv").write_text('\ufeffid,ra,dec,x\r\n"#1",+01,1.5D+02,"a\nb"\r\n2,3,4,\r\n')
+    (folder / "z.csv.gz").write_bytes(gzip.compress((folder / "t.csv").read_bytes()))
+    (folder / "z.csv.xz").write_bytes(lzma.compress((folder / "t.csv").read_bytes()))
+
+
+def make_parquet(folder: Path) -> None:
+    columns = pa.table(
+        {
+            **FIELDS,
+            "class": pa.array(["a", None, "a"]).dictionary_encode(),
+            "vector": pa.array([[1.0, 2.0]] * 3, pa.list_(pa.float32(), 2)),
+            "ragged": pa.array([[1], [1, 2], None]),
+            "time": pa.array(np.array(["2020-01-01"] * 3, "M8[ms]")),
+            "raw": pa.array([b"a", b"\xff", None]),
+        }
+    )
+    pq.write_table(columns, folder / "table.parquet")
+    pq.write_table(columns, folder / "plain.parquet", use_dictionary=False, compression="none")
+    for part in range(2):
+        (folder / f"set/field={part}").mkdir(parents=True)
+        pq.write_table(
+            pa.table({"id": [2 * part, 2 * part + 1]}), folder / f"set/field={part}/a.parquet"
+        )
+
+
+def read(path: Path) -> None:
+    is_part = "field=" in str(path)
+    catalog = read_catalog(path.parents[1] if is_part else path)
+    assert len(catalog.ids) == len(catalog.table) > 0
+    for name in catalog.table.colnames:
+        catalog.column(name)
+
+
+READERS = {
+    "FITS tables": Reader(make_fits, read),
+    "VOTable": Reader(make_votable, read),
+    "text tables": Reader(make_text, read),
+    "Parquet": Reader(make_parquet, read),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_damaged_tables_are_results_or_sentences(name, tmp_path):
+    assert try_reader(name, READERS[name], tmp_path, range(150)) == []
