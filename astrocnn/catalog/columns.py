@@ -28,6 +28,7 @@ __all__ = [
 UNREAD = "astrocnn_unread"
 """Key in the metadata of a table: names of columns that were left out -> why."""
 
+MAX_COLUMNS = 10_000
 MAX_MEMORY = 1 << 29
 MAX_EXPANSION = 40
 """A table may take `MAX_MEMORY` bytes, and beyond that this many times those it is made from."""

@@ -18,7 +18,7 @@ from astropy.io import votable
 from astropy.table import Table
 
 from astrocnn.catalog.catalog import Catalog
-from astrocnn.catalog.columns import validate_memory
+from astrocnn.catalog.columns import MAX_COLUMNS, validate_memory
 from astrocnn.catalog.fits_table import read_fits_table
 from astrocnn.catalog.parquet_table import read_parquet_table
 from astrocnn.catalog.roles import choose_roles, resolve_column
@@ -35,7 +35,6 @@ COMPRESSED: dict[bytes, Callable[..., Any]] = {
     b"BZ": bz2.open,
     b"\xfd7": lzma.open,
 }
-MAX_COLUMNS = 10_000
 MAX_MEMORY = 1 << 26
 MAX_EXPANSION = 32
 """Compressed text may expand to `MAX_MEMORY` bytes and this many times the size of its file."""

@@ -28,7 +28,7 @@ from astropy.io import ascii
 from astropy.table import Column, MaskedColumn, Table
 from pyarrow import csv as arrow_csv
 
-from astrocnn.catalog.columns import UNREAD, convert_text
+from astrocnn.catalog.columns import MAX_COLUMNS, UNREAD, convert_text
 from astrocnn.catalog.validation import CatalogWarning
 from astrocnn.errors import CatalogError
 
@@ -56,6 +56,7 @@ HEAD_LINES = 400
 HEAD_LENGTH = 1 << 22
 """Characters in which the first rows have to begin."""
 HEADER_LENGTH = 1 << 20
+DESCRIPTION_LENGTH = 1 << 18
 AS_UTF8 = "save the file as UTF-8"
 
 
@@ -154,8 +155,21 @@ def _refuse_other_encoding(text: str, path: Path) -> None:
 
 
 def _described_format(head: list[str]) -> str | None:
-    """The astropy name of a format that describes its own columns."""
+    """The astropy name of a format that describes its own columns.
+
+    Raises
+    ------
+    CatalogError
+        If the description is so long that parsing it would take minutes.
+    """
     if head[0].startswith("# %ECSV"):
+        length = sum(len(line) for line in head if line.startswith("#"))
+        if length > DESCRIPTION_LENGTH:
+            raise CatalogError(
+                "The ECSV table has too long a description of its columns.",
+                received=f"{length} characters",
+                allowed=f"{DESCRIPTION_LENGTH} characters",
+            )
         return "ecsv"
     lines = [line for line in head if line.strip()]
     if any(line.startswith("Byte-by-byte Description") for line in lines):
@@ -164,6 +178,8 @@ def _described_format(head: list[str]) -> str | None:
     # A table drawn with bars has them before its rows, too; IPAC has blanks there.
     after = next((line for line in bars if not line.startswith("|")), "")
     if bars and re.fullmatch(r"\|.*\|\s*", bars[0]) and after.startswith(" "):
+        if bars[0].count("|") > MAX_COLUMNS:
+            raise CatalogError(f"The IPAC table has more than {MAX_COLUMNS} columns.")
         return "ipac"
     return None
 
@@ -230,6 +246,7 @@ def _find_layout(head: list[str], path: Path) -> _Layout:
             allowed=f"{HEADER_LENGTH} characters for the names of columns",
         )
     below = [(i, line) for i, line in lines[at + 1 :] if not line.startswith("#")][:2]
+    below = [(i, line) for i, line in below if len(line) <= HEADER_LENGTH]
     separator = _find_separator(header, below[0][1] if below else "", path)
     names, first_row = _split(header, separator), lines[at][0] + 1
     if any(_is_number(name) for name in names):

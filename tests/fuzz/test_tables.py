@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import json
 import lzma
-import shutil
 from pathlib import Path
 
 import numpy as np
