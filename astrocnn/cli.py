@@ -200,6 +200,25 @@ def demo(
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write.")],
+    survey: Annotated[
+        str, typer.Option(help="tiles, stamps, or the name of a survey that is included.")
+    ] = "tiles",
+    catalog: Annotated[
+        Path | None, typer.Option(help="Catalogue: columns are filled in from it.")
+    ] = None,
+    id: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of the identifiers.")
+    ] = None,
+) -> None:
+    """Write a survey file and a run file to edit."""
+    from astrocnn.runs.verbs import init as verb
+
+    _print_all(verb.run(folder, survey=survey, catalog=catalog, id=id))
+
+
+@app.command()
 def check(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
     """Check a run without training: files, coverage, labels, shapes, memory and time."""
     from astrocnn.runs.verbs import check as verb

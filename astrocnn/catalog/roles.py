@@ -175,7 +175,8 @@ def choose_roles(
             "No column of the catalogue is known as an identifier.",
             received=names,
             allowed=[a.upper() for a in ALIASES["id"]],
-            hint="name it: id='column' in Python, id = \"column\" under [catalog] in a run file",
+            hint='name it: id = "column" under [catalog] in a run file, id="column" in Python, or '
+            "--id column where a command has it",
         )
     if ra is None and dec is None:
         for pair in POSITIONS:

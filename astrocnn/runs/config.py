@@ -227,7 +227,16 @@ def read_survey_file(path: Path) -> dict[str, Any]:
 
 def _check_survey(mapping: dict[str, Any]) -> None:
     values = {key: value for key, value in mapping.items() if key not in ("root", "archive")}
-    Survey.from_dict(values, mapping["root"])
+    # A run can be read where its images are not: variables count when files are opened.
+    Survey.from_dict(_without_variables(values), mapping["root"])
+
+
+def _without_variables(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_variables(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_variables(item) for item in value]
+    return value.replace("$", "") if isinstance(value, str) else value
 
 
 def _override(raw: dict[str, Any], text: str) -> None:

@@ -46,7 +46,7 @@ def test_roles_of_survey_tables(names: list[str], roles: Roles) -> None:
 
 
 def test_no_identifier_lists_columns_and_says_what_to_do() -> None:
-    with pytest.raises(CatalogError, match=r"(?s)identifier.*flux, ra, dec.*id='column'"):
+    with pytest.raises(CatalogError, match=r"(?s)identifier.*flux, ra, dec.*under .catalog."):
         Catalog.from_table({"flux": [1.0], "ra": [1.0], "dec": [1.0]})
 
 
