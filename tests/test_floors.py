@@ -20,6 +20,7 @@ FLOORS = {
             "flags",
             "atomic",
             "fits_file",
+            "stored_files",
             "header_units",
             "progress",
             "column",

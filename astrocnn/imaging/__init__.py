@@ -10,7 +10,14 @@ from astrocnn.imaging.files import unpack
 from astrocnn.imaging.inputs import Inputs
 from astrocnn.imaging.normalization import STRETCHES, Normalization
 from astrocnn.imaging.normalization_fitter import NormalizationFitter
-from astrocnn.imaging.source import ArraySource, NoImages, Source, get_cutout_wcs, open_source
+from astrocnn.imaging.source import (
+    ArraySource,
+    NoImages,
+    Source,
+    get_cutout_wcs,
+    get_state,
+    open_source,
+)
 from astrocnn.imaging.sources.stamps import StampSource
 from astrocnn.imaging.sources.tiles import TileSource
 from astrocnn.imaging.survey import RESAMPLINGS, Band, Survey, read_survey
@@ -30,6 +37,7 @@ __all__ = [
     "Survey",
     "TileSource",
     "get_cutout_wcs",
+    "get_state",
     "open_source",
     "read_survey",
     "unpack",

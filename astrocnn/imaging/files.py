@@ -19,7 +19,9 @@ from astrocnn.errors import ConfigError, ImageError
 __all__ = [
     "FileTemplate",
     "compute_digest",
+    "compute_state",
     "expand_path",
+    "get_status",
     "sample_rows",
     "split_hdu",
     "find_files",
@@ -268,6 +270,23 @@ def compute_digest(description: Any, files: Iterable[str | os.PathLike[str]] = (
         except OSError:
             total.update(b"missing")
     return total.hexdigest()
+
+
+def compute_state(files: Iterable[str | os.PathLike[str]]) -> str:
+    """Digest of the names, lengths and times of files: one that is written anew differs."""
+    total = hashlib.blake2b(digest_size=16)
+    for name in files:
+        total.update(os.fsencode(f"{os.path.basename(name)}\0{get_status(name)}\0"))
+    return total.hexdigest()
+
+
+def get_status(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Length [byte] and time of change [ns] of a file; None where there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def sample_rows(n: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from astrocnn.imaging.cutouts import Cutouts, allocate_stack, compute_flags, dro
 from astrocnn.imaging.files import compute_digest, sample_rows
 from astrocnn.imaging.survey import Survey
 
-__all__ = ["ArraySource", "NoImages", "Source", "get_cutout_wcs", "open_source"]
+__all__ = ["ArraySource", "NoImages", "Source", "get_cutout_wcs", "get_state", "open_source"]
 
 
 @runtime_checkable
@@ -134,6 +134,10 @@ class ArraySource:
         pixels = hashlib.sha256(some.tobytes()).hexdigest()
         return compute_digest((self.bands, self.images.shape, some.dtype.str, pixels))
 
+    def state(self, rows: npt.ArrayLike) -> str:
+        """Digest of the pixels of some rows."""
+        return hashlib.sha256(self.images[np.asarray(rows, np.int64)].tobytes()).hexdigest()
+
     def order(self) -> np.ndarray:
         """Rows as they are."""
         return np.arange(len(self), dtype=np.int64)
@@ -189,6 +193,23 @@ class NoImages:
         n = len(np.asarray(rows, np.int64))
         images = allocate_stack((n, 0, 0, 0), out)
         return Cutouts(images, np.zeros(n, np.int32), np.zeros((n, 0), np.float32))
+
+
+def get_state(source: Source, rows: npt.ArrayLike) -> str:
+    """Digest that changes when the images of some rows are written anew.
+
+    It is of the lengths and times of their files, so that it costs much less than the images.
+    A copy of the files that does not keep their times counts as new.
+
+    Parameters
+    ----------
+    source : Source
+        One without a method ``state`` never changes.
+    rows : array of shape (n,)
+        Which.
+    """
+    state: Callable[[npt.ArrayLike], str] | None = getattr(source, "state", None)
+    return "" if state is None else state(rows)
 
 
 def get_cutout_wcs(source: Source, row: int) -> WCS | None:

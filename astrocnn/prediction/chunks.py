@@ -20,7 +20,7 @@ from astrocnn.atomic import remove_leftovers
 from astrocnn.catalog import Catalog
 from astrocnn.column import fits_name
 from astrocnn.errors import PredictionError
-from astrocnn.prediction.fits_headers import is_intact
+from astrocnn.prediction.fits_headers import is_intact, read_primary_header
 from astrocnn.prediction.layout import ROW, Layout
 from astrocnn.prediction.objects import ChunkPrediction
 from astrocnn.prediction.pdf import ERROR
@@ -141,10 +141,8 @@ def _invalid_worker(received: str) -> PredictionError:
 
 def read_fingerprint(path: Path) -> str | None:
     """Read the fingerprint of the prediction in a file; None for any other file."""
-    try:
-        return str(fits.getheader(path, 0)["FPRINT"])
-    except (OSError, LookupError, ValueError, TypeError, fits.VerifyError):
-        return None
+    value = (read_primary_header(path) or {}).get("FPRINT")
+    return None if value is None else str(value)
 
 
 def is_finished(out: Path, plan: Plan) -> bool:
@@ -152,19 +150,29 @@ def is_finished(out: Path, plan: Plan) -> bool:
     return out.is_file() and read_fingerprint(out) == plan.fingerprint and is_intact(out)
 
 
-def write(plan: Plan, folder: Path, chunk: int, predicted: ChunkPrediction, layout: Layout) -> None:
-    """Write the file of one chunk."""
+def write(
+    plan: Plan,
+    folder: Path,
+    chunk: int,
+    predicted: ChunkPrediction,
+    layout: Layout,
+    state: str = "",
+) -> None:
+    """Write the file of one chunk, and the state of the images that it was computed from."""
     rows = plan.rows(chunk)
     columns = [ROW, *layout.predicted]
-    cards = [("FPRINT", plan.fingerprint, "fingerprint of the prediction")]
+    cards = [
+        ("FPRINT", plan.fingerprint, "fingerprint of the prediction"),
+        ("IMGSTATE", state, "lengths and times of the image files"),
+    ]
     images = [plane.image(predicted.errors[plane.name]) for plane in layout.planes]
     with TableWriter(plan.path(folder, chunk), columns, len(rows), cards, images=images) as writer:
         values = {"ROW": rows, **predicted.columns, **predicted.densities}
         writer.put(np.arange(len(rows)), values)
 
 
-def exists(plan: Plan, folder: Path, chunk: int) -> bool:
-    """Whether the file of a chunk exists and is intact.
+def exists(plan: Plan, folder: Path, chunk: int, state: str) -> bool:
+    """Whether the file of a chunk exists, is intact, and is of the images as they are now.
 
     Raises
     ------
@@ -172,31 +180,23 @@ def exists(plan: Plan, folder: Path, chunk: int) -> bool:
         If the file belongs to another prediction, or was not made by a prediction.
     """
     path = plan.path(folder, chunk)
-    if not path.is_file():
+    header = read_primary_header(path)
+    if header is None:
         return False
-    fingerprint = read_fingerprint(path)
-    if is_intact(path) and fingerprint == plan.fingerprint:
-        return True
-    if fingerprint is None and _is_fits(path):
+    if not {"FPRINT", "IMGSTATE"} & set(header):
         raise PredictionError(
             f"'{path}' is not a chunk of a prediction; it is not replaced.",
             hint="write to another --out, or move that file elsewhere",
         )
-    if fingerprint not in (None, plan.fingerprint) and is_intact(path):
+    if not is_intact(path):
+        return False
+    if header.get("FPRINT") != plan.fingerprint:
         raise PredictionError(
             f"{folder} holds chunks of another prediction (model, catalogue, images or draws).",
             received=path.name,
             hint="write to another --out, or remove that folder to start afresh",
         )
-    return False
-
-
-def _is_fits(path: Path) -> bool:
-    try:
-        fits.getheader(path, 0)
-    except (OSError, LookupError, ValueError, TypeError, fits.VerifyError):
-        return False
-    return True
+    return bool(header.get("IMGSTATE", "") == state)
 
 
 def merge(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import glob
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from astrocnn.catalog import Catalog, CatalogWarning
 from astrocnn.column import Column
 from astrocnn.errors import PredictionError
 from astrocnn.estimators.base import Estimator, validate_draws
-from astrocnn.imaging import Cutouts, NoImages, Source
+from astrocnn.imaging import Cutouts, NoImages, Source, get_state
 from astrocnn.prediction import chunks
 from astrocnn.prediction.chunks import Plan, validate_worker
 from astrocnn.prediction.layout import Layout
@@ -121,17 +121,20 @@ def predict(
     )
     size, n_bands = estimator.inputs.size, len(estimator.inputs.bands)
     plan = Plan.make(source.order(), size * size * n_bands * 4, origin.facts())
+    folder = out.with_name(out.name + ".parts")
+    remove_leftovers(out.parent, glob.escape(out.name))
     if chunks.is_finished(out, plan):
+        chunks.remove(plan, folder)  # of a process that ended before it could
         return out
     _refuse_to_replace(out)
-    remove_leftovers(out.parent, glob.escape(out.name))
     _warn_of_escapes(catalog.ids)
-    folder = out.with_name(out.name + ".parts")
     folder.mkdir(parents=True, exist_ok=True)
 
-    def compute(missing: list[int]) -> None:
+    def compute(numbers: Iterable[int]) -> None:
+        states = {chunk: get_state(source, plan.rows(chunk)) for chunk in numbers}
+        missing = [k for k, state in states.items() if not chunks.exists(plan, folder, k, state)]
         images = _read_ahead(source, plan, missing)
-        for chunk, cutouts in track(images, "predicting", total=len(missing)):
+        for chunk, state, cutouts in track(images, "predicting", total=len(missing)):
             predicted = predict_chunk(
                 estimator,
                 catalog[plan.rows(chunk)],
@@ -142,35 +145,40 @@ def predict(
                 extras=extras,
                 planes=layout.planes,
             )
-            chunks.write(plan, folder, chunk, predicted, layout)
+            chunks.write(plan, folder, chunk, predicted, layout, state)
 
-    own = range(worker[0] - 1, len(plan), worker[1])
-    compute([chunk for chunk in own if not chunks.exists(plan, folder, chunk)])
-    if not chunks.is_finished(out, plan):  # another process may have computed the same chunks
-        if not all(plan.path(folder, chunk).is_file() for chunk in range(len(plan))):
-            return None
-        try:
-            others = [chunk for chunk in range(len(plan)) if chunk not in own]
-            compute([chunk for chunk in others if not chunks.exists(plan, folder, chunk)])
+    try:
+        compute(range(worker[0] - 1, len(plan), worker[1]))
+        if all(plan.path(folder, chunk).is_file() for chunk in range(len(plan))):
+            # Those of other workers, and those whose images were written anew in the meantime.
+            compute(range(len(plan)))
             chunks.merge(plan, folder, out, catalog, layout, origin.cards(plan.fingerprint))
-        except (OSError, PredictionError):
-            # Of several workers that see the last chunk appear, one has merged and removed them.
-            if not chunks.is_finished(out, plan):
-                raise
+        elif not chunks.is_finished(out, plan):
+            return None
+    except (OSError, PredictionError):
+        # Another process may have computed the same chunks, merged and removed them.
+        if not chunks.is_finished(out, plan):
+            raise
     chunks.remove(plan, folder)
     return out
 
 
-def _read_ahead(source: Source, plan: Plan, missing: list[int]) -> Iterator[tuple[int, Cutouts]]:
-    """Read the images of the next chunk while the current one is predicted."""
+def _read_ahead(
+    source: Source, plan: Plan, missing: list[int]
+) -> Iterator[tuple[int, str, Cutouts]]:
+    """Read the images of the next chunk, and their state, while the current one is predicted."""
+
+    def read(chunk: int) -> tuple[int, str, Cutouts]:
+        rows = plan.rows(chunk)
+        # The state first: what is written anew after it shows before the chunks are merged.
+        return chunk, get_state(source, rows), source.read(rows)
+
     with ThreadPoolExecutor(1) as reader:
         upcoming = None
         for chunk, following in zip(missing, [*missing[1:], None], strict=False):
-            current = upcoming or reader.submit(source.read, plan.rows(chunk))
-            upcoming = (
-                reader.submit(source.read, plan.rows(following)) if following is not None else None
-            )
-            yield chunk, current.result()
+            current = upcoming or reader.submit(read, chunk)
+            upcoming = None if following is None else reader.submit(read, following)
+            yield current.result()
 
 
 def _refuse_to_replace(out: Path) -> None:

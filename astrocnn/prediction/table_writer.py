@@ -29,9 +29,9 @@ from astrocnn.prediction.fits_headers import (
     build_image_header,
     build_primary_header,
     build_table_header,
-    compute_file_sum,
     write_checksums,
 )
+from astrocnn.stored_files import compute_file_sum
 
 __all__ = ["RecordFile", "TableWriter"]
 

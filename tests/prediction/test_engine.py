@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 from importlib import metadata
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import astrocnn
 from astrocnn.backend import keras, tf
 from astrocnn.catalog import Catalog, CatalogWarning
-from astrocnn.errors import InputsError, ModelError, PredictionError
+from astrocnn.errors import ImageError, InputsError, ModelError, PredictionError
 from astrocnn.flags import Flag
-from astrocnn.imaging import ArraySource, Inputs
+from astrocnn.imaging import ArraySource, Inputs, Survey, open_source
 from astrocnn.prediction import Plan, chunks, parse_worker, predict, predict_objects
 from astrocnn.prediction.fits_headers import is_intact
 from astrocnn.targets import make
@@ -403,6 +406,108 @@ def test_a_chunk_with_a_flipped_bit_is_computed_again(tmp_path, worker):
     chunk.write_bytes(data)
     predict(Mean(), catalog, source_of(images), out, worker=other)
     assert out.read_bytes() == whole
+
+
+def tiles_of(folder):
+    """A survey of two tiles, and a catalogue of 200 objects on each."""
+    rng = np.random.default_rng(1)
+    positions = []
+    for number in range(2):
+        wcs = WCS(naxis=2)
+        wcs.wcs.ctype, wcs.wcs.cdelt = ("RA---TAN", "DEC--TAN"), (-1e-4, 1e-4)
+        wcs.wcs.crval, wcs.wcs.crpix = (10.0 + number, 0.0), (100.5, 100.5)
+        header = wcs.to_header()
+        header["MAGZERO"] = 25.0
+        pixels = rng.uniform(0.1, 0.9, (200, 200)).astype(np.float32)
+        fits.writeto(folder / f"tile{number}.fits", pixels, header, overwrite=True)
+        positions.append(wcs.pixel_to_world_values(*rng.uniform(20, 180, (2, 200))))
+    ra, dec = np.concatenate(positions, axis=1)
+    band = {"image": "tile*.fits", "zero_point": "MAGZERO"}
+    bands = [{"name": name, **band} for name in BANDS]
+    survey = {"name": "s", "kind": "tiles", "unit": "nJy", "bands": bands}
+    catalog = Catalog.from_table(Table({"id": np.arange(400), "ra": ra, "dec": dec}))
+    return catalog, Survey.from_dict(survey, folder)
+
+
+def test_images_written_anew_before_the_end_are_predicted_anew(tmp_path):
+    catalog, survey = tiles_of(tmp_path)
+    out = tmp_path / "p.fits"
+
+    def source():
+        return open_source(survey, ra=catalog.ra, dec=catalog.dec, size=SIZE)
+
+    def make_estimator():
+        estimator = Mean()
+        estimator.inputs = Inputs.from_source(source())
+        return estimator
+
+    assert predict(make_estimator(), catalog, source(), out, worker=(1, 2)) is None
+    before = sorted((tmp_path / "p.fits.parts").iterdir())
+    # Four pixels between the samples that the fingerprint is made of.
+    with fits.open(tmp_path / "tile1.fits", mode="update") as hdus:
+        hdus[0].data[33, 30:34] *= 0.5
+        place = hdus[0].fileinfo()["datLoc"]
+    assert place == 2880
+    again = make_estimator()
+    predict(again, catalog, source(), out)
+    whole = predict(make_estimator(), catalog, source(), tmp_path / "q.fits")
+    assert out.read_bytes() == whole.read_bytes()
+    # Of the chunks 0, 2, 4 and 6 that were done, two are of the other tile alone.
+    assert len(before) == 4 and again.calls == 7 - 2
+
+
+def test_images_written_anew_while_they_are_read_stop_the_prediction(tmp_path):
+    catalog, survey = tiles_of(tmp_path)
+    source = open_source(survey, ra=catalog.ra, dec=catalog.dec, size=SIZE)
+    estimator = Mean()
+    estimator.inputs = Inputs.from_source(source)
+    sample = estimator.sample
+
+    def sample_late(*arguments, **options):
+        if estimator.calls == 1:
+            os.utime(tmp_path / "tile0.fits", ns=(0, 0))
+        return sample(*arguments, **options)
+
+    estimator.sample = sample_late
+    with pytest.raises(ImageError, match="written anew while"):
+        predict(estimator, catalog, source, tmp_path / "p.fits")
+    assert not (tmp_path / "p.fits").exists()
+
+
+def test_another_zero_point_in_a_header_is_another_prediction(tmp_path):
+    catalog, survey = tiles_of(tmp_path)
+    source = open_source(survey, ra=catalog.ra, dec=catalog.dec, size=SIZE)
+    estimator = Mean()
+    estimator.inputs = Inputs.from_source(source)
+    assert predict(estimator, catalog, source, tmp_path / "p.fits", worker=(1, 2)) is None
+    status = (tmp_path / "tile1.fits").stat()
+    with fits.open(tmp_path / "tile1.fits", mode="update") as hdus:
+        hdus[0].header["MAGZERO"] = 24.0
+    os.utime(tmp_path / "tile1.fits", ns=(status.st_atime_ns, status.st_mtime_ns))
+    source = open_source(survey, ra=catalog.ra, dec=catalog.dec, size=SIZE)
+    with pytest.raises(PredictionError, match="another prediction"):
+        predict(estimator, catalog, source, tmp_path / "p.fits")
+
+
+def test_arrays_that_change_between_samples_are_predicted_anew(tmp_path):
+    catalog, images = objects()
+    predict(Mean(), catalog, source_of(images), tmp_path / "p.fits", worker=(1, 2))
+    images[1] *= 0.5
+    again = Mean()
+    out = predict(again, catalog, source_of(images), tmp_path / "p.fits")
+    assert again.calls == 5 - 2
+    whole = predict(Mean(), catalog, source_of(images), tmp_path / "q.fits")
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_chunks_that_a_killed_process_had_merged_are_removed(tmp_path):
+    catalog, images = objects(100)
+    predict(Mean(), catalog, source_of(images), tmp_path / "p.fits", worker=(1, 2))
+    shutil.copytree(tmp_path / "p.fits.parts", tmp_path / "kept")
+    out = predict(Mean(), catalog, source_of(images), tmp_path / "p.fits")
+    (tmp_path / "kept").rename(tmp_path / "p.fits.parts")
+    predict(Mean(), catalog, source_of(images), out)
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_a_file_of_the_user_with_the_name_of_a_chunk_is_not_replaced(tmp_path):

@@ -32,7 +32,13 @@ from astrocnn.imaging.cutouts import (
     drop_infinite,
     find_bad_pixels,
 )
-from astrocnn.imaging.files import FileTemplate, compute_digest, sample_rows, split_hdu
+from astrocnn.imaging.files import (
+    FileTemplate,
+    compute_digest,
+    compute_state,
+    sample_rows,
+    split_hdu,
+)
 from astrocnn.imaging.planes import Plane, Scaling, find_planes, view_stored
 from astrocnn.imaging.resampling import resize
 from astrocnn.imaging.sky_grid import SkyGrid, build_window_wcs, read_pixel_scale
@@ -311,6 +317,11 @@ class StampSource:
         rows = sample_rows(self._length)
         files = [t.fill(self._values(int(row))) for row in rows for t in self._files]
         return compute_digest((self.survey, names.hexdigest()), files)
+
+    def state(self, rows: npt.ArrayLike) -> str:
+        """Digest of the lengths and times of the files of some rows."""
+        values = [self._values(int(row)) for row in np.asarray(rows, np.int64)]
+        return compute_state(template.fill(v) for v in values for template in self._files)
 
     def order(self) -> np.ndarray:
         """Rows as they are, or rows of the same file together when files are shared."""

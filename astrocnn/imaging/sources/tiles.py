@@ -24,7 +24,7 @@ from astrocnn.imaging.cutouts import (
     compute_corners,
     compute_flags,
 )
-from astrocnn.imaging.files import compute_digest
+from astrocnn.imaging.files import compute_digest, compute_state, get_status
 from astrocnn.imaging.jobs import (
     BLOCK,
     Group,
@@ -129,6 +129,8 @@ class TileSource:
         self.workers = workers or min(8, os.cpu_count() or 1)
         self._cache = PlaneCache(cache_bytes)
         self._tiles = [open_band(band) for band in survey.bands]
+        planes = [p for t in self._tiles for group in t.planes.values() for p in group]
+        self._opened = {plane.path: get_status(plane.path) for plane in planes}
         self._reference = self._tiles[survey.reference_index].grids
         self.pixel_scale: float | None
         self.pixel_scale, self._tangent = _choose_target(survey, self._reference)
@@ -165,9 +167,34 @@ class TileSource:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of the survey and of samples of its files."""
-        planes = [p for t in self._tiles for group in t.planes.values() for p in group]
-        return compute_digest(self.survey, dict.fromkeys(plane.path for plane in planes))
+        """Digest of the survey, of the factors from its headers, and of samples of its files."""
+        return compute_digest((self.survey, self._factors), self._opened)
+
+    def state(self, rows: npt.ArrayLike) -> str:
+        """Digest of the lengths and times of the files that cover some rows.
+
+        Raises
+        ------
+        ImageError
+            If one was written anew since it was opened: its header may not be that of its pixels.
+        """
+        rows = np.asarray(rows, np.int64)
+        files = [
+            planes[tile].path
+            for b, assigned in enumerate(self.assigned)
+            for near in np.unique(assigned[rows]).tolist()
+            if near >= 0
+            for tile in (near, *(other for other, _, _ in self._get_neighbors(b, near)))
+            for planes in self._tiles[b].planes.values()
+        ]
+        changed = [file for file in dict.fromkeys(files) if get_status(file) != self._opened[file]]
+        if changed:
+            raise ImageError(
+                "Images were written anew while they were being read.",
+                received=changed,
+                hint="give the same command again when they are complete",
+            )
+        return compute_state(files)
 
     def order(self) -> np.ndarray:
         """Permutation of the rows that visits each tile once; rows without a tile come last."""
@@ -290,15 +317,10 @@ class TileSource:
         """The tiles that hold pixels of windows beyond the edge of a tile."""
         height, width = self._tiles[b].planes["image"][t].shape
         beyond = (x0 < 0) | (y0 < 0) | (x0 > width - side) | (y0 > height - side)
-        if len(self._tiles[b].grids) == 1 or not beyond.any():
+        if not beyond.any():
             return []
-        # Bands whose tiles are on the same grids have the same neighbors.
-        key = (self._alike[b], t)
-        if key not in self._neighbors:
-            size = self.size * (self.pixel_scale or 1.0)
-            self._neighbors[key] = self._tiles[b].find_neighbors(t, size)
         result = []
-        for other, dx, dy in self._neighbors[key]:
+        for other, dx, dy in self._get_neighbors(b, t):
             planes = {role: p[other] for role, p in self._tiles[b].planes.items()}
             rows, columns = planes["image"].shape
             x, y = x0[beyond] + dx, y0[beyond] + dy
@@ -306,6 +328,17 @@ class TileSource:
                 layer = Layer(self._tiles[b].band, planes, self._factors[b][other])
                 result.append(Neighbor(layer, dx, dy))
         return result
+
+    def _get_neighbors(self, b: int, t: int) -> list[tuple[int, int, int]]:
+        """The tiles on the grid of a tile whose pixels its cutouts may hold, and their offsets."""
+        if len(self._tiles[b].grids) == 1:
+            return []
+        # Bands whose tiles are on the same grids have the same neighbors.
+        key = (self._alike[b], t)
+        if key not in self._neighbors:
+            size = self.size * (self.pixel_scale or 1.0)
+            self._neighbors[key] = self._tiles[b].find_neighbors(t, size)
+        return self._neighbors[key]
 
     @cached_property
     def _alike(self) -> list[int]:
