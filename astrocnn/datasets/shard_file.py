@@ -102,6 +102,8 @@ def write_shard(
     for number, column in enumerate(columns, start=1):
         if column.name in comments:
             table.header[f"TCOMM{number}"] = comments[column.name]
+    for hdu in (primary, image, table):
+        hdu.add_checksum(when="checksum of this HDU")
     try:
         # A shard under its final name is always complete: resuming relies on it.
         with atomic.replacing(path) as temporary, open(temporary, "wb") as stream:

@@ -19,9 +19,10 @@ from astrocnn.datasets.columns import encode, stored_names, to_dict
 from astrocnn.datasets.shards import FORMAT, MANIFEST, Manifest, Shards
 from astrocnn.errors import CatalogError, ConfigError, ImageError, InputsError
 from astrocnn.flags import Flag
-from astrocnn.imaging import Inputs, Source
+from astrocnn.imaging import Inputs, Source, get_state
 from astrocnn.plugins import nearest
 from astrocnn.progress import track
+from astrocnn.stored_files import has_valid_sum
 
 __all__ = ["CARDS", "compute_fingerprint", "write_shards"]
 
@@ -33,6 +34,9 @@ CARDS = {
     "FP_PLAN": "rows per shard or their order",
 }
 """Header cards, and what differs when one of them does."""
+
+STATE = "IMGSTATE"
+"""Header card with the lengths and times of the image files, as a digest."""
 
 
 def compute_fingerprint(
@@ -135,6 +139,8 @@ def write_shards(
     CatalogError
         If a column is not there or FITS cannot hold it, the source has other rows, or a scalar
         holds numbers that usually mean "not measured" (`Catalog.refuse_sentinels`).
+    ImageError
+        If images were written anew in the meantime.
     AstrocnnError
         If the disk is full; the finished shards are kept.
     """
@@ -165,6 +171,7 @@ def write_shards(
     directory.mkdir(parents=True, exist_ok=True)
     # A process that was killed leaves temporary files, which nothing else removes.
     atomic.remove_leftovers(directory, "shard-*.fits")
+    atomic.remove_leftovers(directory, MANIFEST)
     if not resume:
         for path in [directory / MANIFEST, *directory.glob("shard-*.fits")]:
             path.unlink(missing_ok=True)
@@ -174,18 +181,30 @@ def write_shards(
     # While shards are being replaced there must be no manifest that declares them complete.
     (directory / MANIFEST).unlink(missing_ok=True)
     starts = range(0, len(order), rows_per_shard)
+    # A complete set is of one state of the images, whatever became of them since; others are cut
+    # again where the files were written anew.
+    whole = bool(hashed) and len(done) >= len(starts)
+    states: dict[int, str] = {}
     entries: list[dict[str, Any]] = []
     for number, start in track(enumerate(starts), "cutting", total=len(starts)):
         rows = order[start : start + rows_per_shard]
         path = directory / shard_file.format_name(number)
         header = done.get(path.name)
+        if not whole:
+            states[number] = get_state(source, rows)
+            # Bits may have flipped since the shard was written: no manifest has its digest yet.
+            if header is not None and not (
+                header.fingerprint[STATE] == states[number] and has_valid_sum(path)
+            ):
+                header = None
         if header is None or header.rows != len(rows):
             images, fresh = _cut(source, inputs, rows, flags)
             row_columns = [(s, v[rows]) for s, v in zip(stored, values, strict=True)]
             row_columns = [*((s, v[rows]) for s, v in own), *fresh, *row_columns]
             table = [s.fits_column(v) for s, v in row_columns]
-            shard_file.write_shard(path, images, table, inputs, fingerprint, OWN)
-            header = shard_file.read_header(path, list(CARDS))
+            cards = {**fingerprint, STATE: states[number]}
+            shard_file.write_shard(path, images, table, inputs, cards, OWN)
+            header = shard_file.read_header(path, [*CARDS, STATE])
             # The old checksum belongs to the file that was replaced.
             hashed.pop(path.name, None)
         assert header is not None
@@ -196,6 +215,14 @@ def write_shards(
             "table_sha256": shard_file.compute_table_digest(path, header.offset, n_bytes),
         }
         entries.append({"file": path.name, **entry, **sums})
+    for number, state in states.items():
+        start = number * rows_per_shard
+        if get_state(source, order[start : start + rows_per_shard]) != state:
+            raise ImageError(
+                "Images were written anew while they were being cut.",
+                received=shard_file.format_name(number),
+                hint="give the same command again when they are complete",
+            )
     # Shards of an earlier run with more rows would be taken for part of this one.
     listed = {entry["file"] for entry in entries}
     for path in directory.glob("shard-*.fits"):
@@ -303,7 +330,7 @@ def _finished(directory: Path, fingerprint: dict[str, str]) -> dict[str, shard_f
     """Complete shards with this fingerprint by file name; shards of other data are refused."""
     finished = {}
     for path in sorted(directory.glob("shard-*.fits")):
-        header = shard_file.read_header(path, list(CARDS))
+        header = shard_file.read_header(path, [*CARDS, STATE])
         if header is None:
             continue
         other = [CARDS[key] for key in CARDS if header.fingerprint[key] != fingerprint[key]]

@@ -17,6 +17,7 @@ from astrocnn.catalog import Catalog
 from astrocnn.datasets import Shards, write_shards
 from astrocnn.errors import AstrocnnError, CatalogError, ConfigError, ImageError, InputsError
 from astrocnn.imaging import ArraySource, Inputs
+from astrocnn.imaging.cutouts import Cutouts
 
 from .conftest import BANDS, INPUTS, Backwards, N, make_catalog
 
@@ -180,6 +181,50 @@ def test_damaged_and_missing_shards_are_noticed_and_cut_again(
     two.write_bytes(data)
     with pytest.raises(ImageError, match=r"changed since they were written[^:]*\n.*shard-000002"):
         Shards.open(tmp_path).verify()
+
+
+def test_images_written_anew_after_a_kill_are_cut_anew(tmp_path: Path, images: np.ndarray) -> None:
+    images = images.copy()
+    write(tmp_path, Counting(images))
+    expected = images[10].copy()
+    images[10] += 1  # no sample of the fingerprint
+    source = Counting(images)
+    np.testing.assert_array_equal(write(tmp_path, source).images([10])[0], expected)
+    assert source.cut == 0
+    (tmp_path / "manifest.json").unlink()
+    source = Counting(images)
+    np.testing.assert_array_equal(write(tmp_path, source).images([10])[0], images[10])
+    assert source.cut == 16
+
+
+def test_a_flipped_bit_in_the_shard_of_a_killed_run_is_cut_anew(
+    tmp_path: Path, images: np.ndarray, shards: Shards
+) -> None:
+    write(tmp_path, Counting(images))
+    (tmp_path / "manifest.json").unlink()
+    path = tmp_path / "shard-000001.fits"
+    data = bytearray(path.read_bytes())
+    data[9000] ^= 1
+    path.write_bytes(data)
+    source = Counting(images)
+    write(tmp_path, source)
+    assert source.cut == 16 and contents(tmp_path) == contents(shards.directory)
+
+
+def test_images_written_anew_while_they_are_cut_are_refused(
+    tmp_path: Path, images: np.ndarray
+) -> None:
+    source = Counting(images.copy())
+    cut = source.read
+
+    def read(rows: np.ndarray) -> Cutouts:
+        found = cut(rows)
+        source.images[rows[0]] += 1
+        return found
+
+    source.read = read
+    with pytest.raises(ImageError, match="written anew while"):
+        write(tmp_path, source)
 
 
 def test_other_work_in_the_same_folder_is_refused_with_what_differs(
