@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import json
 import os
-import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from astrocnn import plugins
 from astrocnn.atomic import write_bytes, write_text
 from astrocnn.calibration.base import Remap, StoredExtra
-from astrocnn.errors import ConfigError, ModelError
+from astrocnn.errors import ModelError
+from astrocnn.stored_files import Stored, read_arrays, read_json, validate
 
 __all__ = ["Calibration", "read", "write"]
 
@@ -48,6 +50,19 @@ class Calibration:
     remaps: Mapping[str, Remap]
     extras: tuple[StoredExtra, ...] = ()
     table: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)
+
+
+class _Content(Stored):
+    """A calibration file."""
+
+    format: Literal[1]
+    model: str
+    remaps: dict[str, dict[str, Any]]
+    extras: tuple[dict[str, Any], ...]
+    table: tuple[dict[str, str | int | float | None], ...]
+    # A name, never a path to somewhere else.
+    arrays: str | None = Field(None, pattern=r"^[^/\\]+\.npz$")
+    sha256: str | None = None
 
 
 def write(path: str | os.PathLike[str], calibration: Calibration) -> None:
@@ -84,7 +99,7 @@ def write(path: str | os.PathLike[str], calibration: Calibration) -> None:
         content["sha256"] = digest
         write_bytes(path.parent / content["arrays"], data)
     write_text(path, json.dumps(content, indent=1) + "\n")
-    for old in path.parent.glob(f"{path.stem}-*.npz"):
+    for old in path.parent.glob(f"{glob.escape(path.stem)}-{'[0-9a-f]' * 12}.npz"):
         if old.name != content.get("arrays"):
             old.unlink()
 
@@ -109,27 +124,21 @@ def read(path: str | os.PathLike[str], model: str | None = None) -> Calibration:
         If a file is missing or damaged, or the calibration was made for another model.
     """
     path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != _FORMAT:
-            raise ValueError(f"format {content['format']}, not {_FORMAT}")
-        arrays = _read_arrays(path, content)
-        extras = []
-        for i, values in enumerate(content["extras"]):
-            own = {k.partition("/")[2]: v for k, v in arrays.items() if k.startswith(f"{i}/")}
-            extras.append(_from_values({**values, **own}))
-        calibration = Calibration(
-            content["model"],
-            {name: _from_values(values) for name, values in content["remaps"].items()},
-            tuple(extras),
-            tuple(content["table"]),
-        )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as bad:
-        raise ModelError(
-            f"The calibration cannot be read: {path}",
-            received=f"{type(bad).__name__}: {bad}",
-            hint="calibrate again",
-        ) from bad
+    hint = "calibrate again"
+    content = read_json(path, _Content, ModelError, hint)
+    arrays: dict[str, np.ndarray] = {}
+    if content.arrays is not None:
+        arrays = _read_arrays(path.parent / content.arrays, content.sha256, hint)
+    extras = []
+    for i, values in enumerate(content.extras):
+        own = {k.partition("/")[2]: v for k, v in arrays.items() if k.startswith(f"{i}/")}
+        extras.append(_from_values({**values, **own}, StoredExtra, path, hint))
+    calibration = Calibration(
+        content.model,
+        {name: _from_values(values, Remap, path, hint) for name, values in content.remaps.items()},
+        tuple(extras),
+        content.table,
+    )
     if model is not None and model != calibration.model:
         raise ModelError(
             f"The calibration in {path.name} was made for another model.",
@@ -142,24 +151,30 @@ def read(path: str | os.PathLike[str], model: str | None = None) -> Calibration:
 
 def _to_values(part: Remap | StoredExtra) -> dict[str, Any]:
     kind = type(part)
-    return {"kind": kind.__module__.rpartition(".")[2], "class": kind.__name__, **part.to_dict()}
+    return {"kind": kind.__module__.rpartition(".")[2], "class": kind.__name__, **asdict(part)}
 
 
-def _from_values(values: Mapping[str, Any]) -> Any:
+def _from_values(values: Mapping[str, Any], interface: Any, path: Path, hint: str) -> Any:
     values = dict(values)
-    module = plugins.load_module(_PACKAGE, values.pop("kind"))
-    name = values.pop("class")
+    kind, name = values.pop("kind", None), values.pop("class", None)
     # A file may load remaps and extras only.
-    if name not in module.__all__ or not isinstance(getattr(module, name), type):
-        raise ConfigError("There is no such part of a calibration.", received=name)
-    return getattr(module, name).from_dict(values)
+    known = plugins.module_names(_PACKAGE) if isinstance(kind, str) else ()
+    module = plugins.load_module(_PACKAGE, kind) if kind in known else None
+    part = getattr(module, name, None) if name in getattr(module, "__all__", ()) else None
+    if not isinstance(part, type) or not hasattr(part, "fit"):
+        raise ModelError(
+            f"'{path}' cannot be read.",
+            received=f"no {interface.__name__} {kind!r}, {name!r}",
+            hint=hint,
+        )
+    return validate(values, part, f"'{path}'", ModelError, hint)
 
 
-def _read_arrays(path: Path, content: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    if "arrays" not in content:
-        return {}
-    data = (path.parent / Path(content["arrays"]).name).read_bytes()
-    if hashlib.sha256(data).hexdigest() != content["sha256"]:
-        raise ValueError(f"{content['arrays']} is damaged")
-    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-        return {key: stored[key] for key in stored.files}
+def _read_arrays(path: Path, digest: str | None, hint: str) -> dict[str, np.ndarray]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"'{path}' cannot be read.", received=str(error), hint=hint) from error
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise ModelError(f"'{path}' cannot be read.", received="another SHA-256", hint=hint)
+    return read_arrays(data, ModelError, hint)

@@ -43,6 +43,7 @@ class Remap(Protocol):
     predicted, and leaves rows without a prediction (NaN) without one.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
     least_rows: ClassVar[int]
     """Labelled objects that `fit` needs at least."""
 
@@ -74,13 +75,6 @@ class Remap(Protocol):
 
     def apply(self, family: Family, samples: NDArray[np.floating]) -> NDArray[np.float32]:
         """Remapped samples, of shape (n_draws, n, units of the family that `family` gives)."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Remap:
-        """Build an instance from the output of `to_dict`."""
 
 
 class Predictor(Protocol):
@@ -147,14 +141,9 @@ class Extra(Protocol):
 
 
 class StoredExtra(Extra, Protocol):
-    """An extra that can be stored in a calibration file."""
+    """An extra that can be stored in a calibration file: a dataclass of plain values and arrays."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values and arrays."""
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> StoredExtra:
-        """Build an instance from the output of `to_dict`."""
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 def find_labelled(family: Family, encoded: Any, weight: Any, samples: Any) -> NDArray[np.intp]:

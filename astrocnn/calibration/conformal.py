@@ -10,7 +10,7 @@ about 600 times as long for the same sets.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -125,7 +125,7 @@ class ConformalSets:
     @property
     def fingerprint(self) -> str:
         """Digest of target, levels and cutoffs."""
-        return compute_digest(self.to_dict())
+        return compute_digest(asdict(self))
 
     def columns(self) -> tuple[Column, ...]:
         """For each level the names of the classes in the set, joined by '+', and their number."""
@@ -182,21 +182,6 @@ class ConformalSets:
             scores[f"{name}_coverage"] = float(inside[np.arange(len(p)), label].mean())
             scores[f"{name}_size"] = float(inside.sum(axis=1).mean())
         return scores
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ConformalSets:
-        """Build an instance from the output of `to_dict`."""
-        return cls(
-            values["target"],
-            values["prefix"],
-            tuple(values["classes"]),
-            tuple(values["levels"]),
-            tuple(map(tuple, values["cutoffs"])),
-        )
 
 
 @dataclass(frozen=True)
@@ -315,7 +300,7 @@ class ConformalIntervals:
     @property
     def fingerprint(self) -> str:
         """Digest of target, levels, constants and bins."""
-        return compute_digest(self.to_dict())
+        return compute_digest(asdict(self))
 
     def columns(self) -> tuple[Column, ...]:
         """For each level the ends of the interval."""
@@ -381,22 +366,6 @@ class ConformalIntervals:
             scores[f"{name}_coverage"] = float(((low <= value) & (value <= high)).mean())
             scores[f"{name}_width"] = float((high - low).mean())
         return scores
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ConformalIntervals:
-        """Build an instance from the output of `to_dict`."""
-        return cls(
-            values["target"],
-            values["prefix"],
-            tuple(values["levels"]),
-            tuple(map(tuple, values["stretch"])),
-            values["by"],
-            tuple(values["cuts"]),
-        )
 
 
 def count_rows_needed(level: float) -> int:

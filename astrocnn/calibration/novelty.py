@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,19 +165,6 @@ class Novelty:
             "novelty": fraction.astype(np.float32),
             "novelty_distance": distance.astype(np.float32),
         }
-
-    def to_dict(self) -> dict[str, Any]:
-        """Arrays by name."""
-        return {
-            "center": self.center,
-            "whitening": self.whitening,
-            "distances": self.distances,
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Novelty:
-        """Build a score from the output of `to_dict`."""
-        return cls(values["center"], values["whitening"], values["distances"])
 
 
 def _whitening(

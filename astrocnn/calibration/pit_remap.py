@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -146,15 +145,6 @@ class PitRemap:
             below, above = ndtr(deviates), ndtr(-deviates)
             out[t] = np.where(deviates[:, :-1] > 0, -np.diff(above), np.diff(below))
         return out
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {"x": list(self.x), "y": list(self.y)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> PitRemap:
-        """Build a remap from the output of `to_dict`."""
-        return cls(tuple(values["x"]), tuple(values["y"]))
 
 
 class _Monotone:

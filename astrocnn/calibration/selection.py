@@ -205,7 +205,7 @@ class Selection:
     @property
     def fingerprint(self) -> str:
         """Digest of thresholds and prior."""
-        return compute_digest(self.to_dict())
+        return compute_digest(asdict(self))
 
     @property
     def summary(self) -> str:
@@ -268,21 +268,6 @@ class Selection:
         kinds, place = np.unique(ranked, axis=0, return_inverse=True)
         texts = ["+".join(names[kind[kind >= 0]]) or low for kind in kinds]
         return np.array(texts)[place.reshape(-1)]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        values = asdict(self)
-        values["achieved"] = {name: list(three) for name, three in self.achieved.items()}
-        values["reasons"] = [list(pair) for pair in self.reasons]
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Selection:
-        """Build a selection from the output of `to_dict`."""
-        values = dict(values)
-        values["achieved"] = {name: tuple(three) for name, three in values["achieved"].items()}
-        values["reasons"] = tuple((name, threshold) for name, threshold in values["reasons"])
-        return cls(**values)
 
 
 def _validate_criterion(completeness: float | None, purity: float | None) -> tuple[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -109,15 +108,6 @@ class Temperature:
             p = _softmax(_log_probabilities(family, draw) / self.temperature)
             target[...] = family.from_probabilities(p)
         return out
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {"temperature": self.temperature}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Temperature:
-        """Build a remap from the output of `to_dict`."""
-        return cls(float(values["temperature"]))
 
 
 def _log_probabilities(family: ClassFamily, samples: NDArray[Any]) -> NDArray[np.float64]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,16 @@ from numpy.typing import NDArray
 from astrocnn import plugins
 from astrocnn.errors import ModelError
 from astrocnn.estimators.base import (
+    TRY,
     Estimator,
     compute_features,
     load_estimator,
-    read_json,
     write_json,
 )
 from astrocnn.features import FEATURES, compute
 from astrocnn.features import fit as fit_features
 from astrocnn.imaging import Inputs
+from astrocnn.stored_files import Stored, read_arrays, read_json
 
 __all__ = ["ImageFeatures", "Part"]
 
@@ -31,6 +31,16 @@ Part = str | Estimator | tuple[Estimator, str | None]
 
 _FILE = "features.json"
 _FITTED_FILE = "features.npz"
+
+
+class _Layer(Stored):
+    layer: str | None
+
+
+class _About(Stored):
+    parts: tuple[str | _Layer, ...]
+    location: tuple[float, ...]
+    scale: tuple[float, ...]
 
 
 class ImageFeatures:
@@ -143,16 +153,14 @@ class ImageFeatures:
         """Read the files of `save`; None if there are none."""
         if not (folder / _FILE).is_file():
             return None
-        about = read_json(folder / _FILE)
+        about = read_json(folder / _FILE, _About, hint=TRY)
         parts: list[Part] = [
-            part
-            if isinstance(part, str)
-            else (load_estimator(folder / f"network-{k}"), part["layer"])
-            for k, part in enumerate(about["parts"])
+            part if isinstance(part, str) else (load_estimator(folder / f"network-{k}"), part.layer)
+            for k, part in enumerate(about.parts)
         ]
         features = cls(parts, inputs)
-        features.location = np.array(about["location"], np.float64)
-        features.scale = np.array(about["scale"], np.float64)
+        features.location = np.array(about.location, np.float64)
+        features.scale = np.array(about.scale, np.float64)
         if features.needs_images:
             features.fitted = _read_fitted(folder / _FITTED_FILE)
         return features
@@ -168,18 +176,9 @@ class ImageFeatures:
 
 def _read_fitted(path: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
     fitted: dict[str, dict[str, NDArray[np.floating]]] = {}
-    try:
-        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            for label in arrays.files:
-                family, _, key = label.partition("/")
-                fitted.setdefault(family, {})[key] = arrays[label]
-    # A damaged file can raise almost any exception.
-    except Exception as error:
-        raise ModelError(
-            f"The fitted features cannot be read from '{path}'.",
-            received=f"{type(error).__name__}: {error}",
-            hint="copy the folder again, or train again",
-        ) from error
+    for label, array in read_arrays(path, ModelError, TRY).items():
+        family, _, key = label.partition("/")
+        fitted.setdefault(family, {})[key] = array
     return fitted
 
 

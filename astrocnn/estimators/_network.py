@@ -17,7 +17,7 @@ from astrocnn.backend import keras, tf
 from astrocnn.datasets import get_d4_views
 from astrocnn.datasets.symmetry import ELEMENTS
 from astrocnn.errors import ModelError
-from astrocnn.estimators.base import evaluate_in_blocks, validate_draws
+from astrocnn.estimators.base import TRY, evaluate_in_blocks, validate_draws
 from astrocnn.imaging import Inputs
 from astrocnn.models import MonteCarloDropout, with_precision
 from astrocnn.models.layer_access import cut_after
@@ -263,27 +263,40 @@ def write_network(folder: Path, model: keras.Model) -> None:
     model.save(folder / _FILE)
 
 
-def read_network(folder: Path) -> keras.Model:
+def read_network(folder: Path, task: Task, inputs: Inputs) -> keras.Model:
     """Read a network; nothing in its file is executed.
 
     Raises
     ------
     ModelError
-        If the file is missing or damaged.
+        If the file is missing or damaged, or the network is for another task or other inputs.
     """
     path = folder / _FILE
     if not zipfile.is_zipfile(path):
         raise _unreadable(folder, f"{path.name} is {'damaged' if path.is_file() else 'missing'}")
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        received = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
+        outputs = set(model.output)
     # Keras can raise almost any exception on a damaged file.
     except Exception as error:
         raise _unreadable(folder, f"{type(error).__name__}: {error}") from error
+    expected: dict[str, tuple[int, ...]] = {"image": inputs.shape} if inputs.bands else {}
+    if inputs.scalars:
+        expected["scalars"] = (len(inputs.scalars),)
+    if received != expected or not outputs >= set(task.names):
+        raise ModelError(
+            f"The network in '{folder}' does not belong to the files beside it.",
+            received=f"inputs {received}, outputs {sorted(outputs)}",
+            allowed=f"inputs {expected}, outputs {sorted(task.names)}",
+            hint=TRY,
+        )
+    return model
 
 
 def _unreadable(folder: Path, received: str) -> ModelError:
     return ModelError(
         f"The network in '{folder}' cannot be read.",
         received=received,
-        hint="copy the folder again, or train again",
+        hint=TRY,
     )

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from astrocnn import plugins
 from astrocnn.atomic import restore_folder
@@ -18,16 +19,17 @@ from astrocnn.backend import ops
 from astrocnn.datasets import Shards
 from astrocnn.errors import InputsError, ModelError
 from astrocnn.imaging import Inputs
+from astrocnn.stored_files import read_json
 from astrocnn.targets import Task
 
 __all__ = [
     "ABOUT",
+    "TRY",
     "VIEWS",
     "Estimator",
     "compute_features",
     "evaluate_in_blocks",
     "load_estimator",
-    "read_json",
     "select_with_scalars",
     "validate_arrays",
     "validate_draws",
@@ -38,11 +40,18 @@ ABOUT = "estimator.json"
 """File of a saved estimator that names its kind."""
 
 
+TRY = "copy the folder again, or train again"
+"""What to try with a damaged estimator."""
+
 BLOCK = 64
 """Objects evaluated together."""
 
 VIEWS: tuple[str, ...] = ("one", "d4")
 """What a prediction may be averaged over: nothing, or the orientations of the image."""
+
+
+class _Kind(BaseModel):
+    kind: str
 
 
 @runtime_checkable
@@ -205,7 +214,7 @@ def load_estimator(directory: str | os.PathLike[str]) -> Estimator:
             received=f"no {ABOUT}" if directory.is_dir() else "no such folder",
             hint="give the folder 'model' of a run directory",
         )
-    kind = read_json(directory / ABOUT).get("kind")
+    kind = read_json(directory / ABOUT, _Kind, hint=TRY).kind
     known = plugins.module_names("astrocnn.estimators")
     if kind not in known:
         raise ModelError(
@@ -213,7 +222,10 @@ def load_estimator(directory: str | os.PathLike[str]) -> Estimator:
             received=kind,
             allowed=known,
         )
-    return plugins.load_module("astrocnn.estimators", kind).ESTIMATOR.load(directory)
+    try:
+        return plugins.load_module("astrocnn.estimators", kind).ESTIMATOR.load(directory)
+    except RecursionError:  # a link to a folder around it
+        raise ModelError(f"The estimator in '{directory}' contains itself.", hint=TRY) from None
 
 
 def select_with_scalars(
@@ -277,25 +289,6 @@ def validate_arrays(
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write a table of plain values."""
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a table of plain values.
-
-    Raises
-    ------
-    ModelError
-        If the file is missing or damaged.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError(f"a table was expected, not {type(content).__name__}")
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"A file of the saved estimator cannot be read: {path}", received=str(error)
-        ) from error
-    return content
 
 
 def evaluate_in_blocks(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ class Calibrated:
     def fingerprint(self) -> str:
         """SHA-256 over the estimator's fingerprint and the remaps, hexadecimal."""
         remaps = {
-            name: [type(remap).__name__, remap.to_dict()] for name, remap in self.remaps.items()
+            name: [type(remap).__name__, asdict(remap)] for name, remap in self.remaps.items()
         }
         text = json.dumps([self.estimator.fingerprint, remaps], sort_keys=True)
         return hashlib.sha256(f"calibrated {text}".encode()).hexdigest()

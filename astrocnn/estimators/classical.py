@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import skops.io
@@ -20,8 +20,8 @@ from astrocnn.errors import ConfigError, ModelError
 from astrocnn.estimators._image_features import ImageFeatures, Part
 from astrocnn.estimators.base import (
     ABOUT,
+    TRY,
     evaluate_in_blocks,
-    read_json,
     select_with_scalars,
     validate_arrays,
     validate_draws,
@@ -36,6 +36,7 @@ from astrocnn.estimators.methods import (
     validate_target,
 )
 from astrocnn.imaging import Inputs
+from astrocnn.stored_files import Stored, read_json
 from astrocnn.targets import Task, storage
 
 __all__ = ["ESTIMATOR", "METHODS", "ClassicalEstimator", "example"]
@@ -44,6 +45,15 @@ _FILE = "model.skops"
 _BLOCK = 512
 # Images on which feature families are fitted, all in memory.
 _FEATURE_ROWS = 1000
+
+
+class _About(Stored):
+    kind: Literal["classical"]
+    method: str
+    options: dict[str, Any]
+    seed: int
+    data_digest: str
+    task: dict[str, Any]
 
 
 class ClassicalEstimator:
@@ -363,26 +373,19 @@ class ClassicalEstimator:
             If a file is missing, damaged, or holds what the method does not need.
         """
         folder = Path(directory)
-        about = read_json(folder / ABOUT)
-        try:
-            inputs = Inputs.from_dict(read_json(folder / "inputs.json"))
-            features = ImageFeatures.load(folder, inputs)
-            estimator = cls(
-                storage.from_dict(about["task"], folder),
-                inputs,
-                about["method"],
-                () if features is None else features.parts,
-                options=about["options"],
-                seed=about["seed"],
-            )
-            estimator._features = features or estimator._features
-            estimator.data_digest_ = str(about["data_digest"])
-        except (LookupError, TypeError, AttributeError) as error:
-            raise ModelError(
-                f"The description of the estimator in '{folder}' is damaged.",
-                received=f"{type(error).__name__}: {error}",
-                hint="copy the folder again, or train again",
-            ) from error
+        about = read_json(folder / ABOUT, _About, hint=TRY)
+        inputs = read_json(folder / "inputs.json", Inputs, hint=TRY)
+        features = ImageFeatures.load(folder, inputs)
+        estimator = cls(
+            storage.from_dict(about.task, folder),
+            inputs,
+            about.method,
+            () if features is None else features.parts,
+            options=about.options,
+            seed=about.seed,
+        )
+        estimator._features = features or estimator._features
+        estimator.data_digest_ = about.data_digest
         estimator.states_ = _read_states(folder / _FILE, estimator._method.TRUSTED)
         return estimator
 
@@ -415,7 +418,7 @@ def _read_states(path: Path, trusted: tuple[str, ...]) -> dict[str, Any]:
         raise ModelError(
             f"The fitted method cannot be read from '{path}'.",
             received=f"{type(error).__name__}: {error}",
-            hint="copy the folder again, or train again",
+            hint=TRY,
         ) from error
     raise ModelError(
         f"'{path}' holds types that the method does not need; it is not loaded.",

@@ -6,10 +6,11 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
@@ -17,17 +18,23 @@ from astrocnn.datasets import Shards
 from astrocnn.errors import ModelError
 from astrocnn.estimators.base import (
     ABOUT,
+    TRY,
     Estimator,
     compute_features,
     load_estimator,
-    read_json,
     write_json,
 )
 from astrocnn.estimators.keras_estimator import KerasEstimator
 from astrocnn.imaging import Inputs
+from astrocnn.stored_files import Stored, read_json
 from astrocnn.targets import Task
 
 __all__ = ["ESTIMATOR", "Ensemble", "example"]
+
+
+class _About(Stored):
+    kind: Literal["ensemble"]
+    members: tuple[Annotated[str, Field(pattern=r"^member-\d+$")], ...] = Field(min_length=1)
 
 
 class Ensemble:
@@ -251,10 +258,8 @@ class Ensemble:
             If a file is missing or damaged.
         """
         folder = Path(directory)
-        names = read_json(folder / ABOUT).get("members")
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ModelError(f"The description of the estimator in '{folder}' is damaged.")
-        return cls([load_estimator(folder / Path(name).name) for name in names])
+        about = read_json(folder / ABOUT, _About, hint=TRY)
+        return cls([load_estimator(folder / name) for name in about.members])
 
 
 ESTIMATOR = Ensemble

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from astrocnn.estimators._network import (
 )
 from astrocnn.estimators.base import (
     ABOUT,
-    read_json,
+    TRY,
     select_with_scalars,
     validate_arrays,
     validate_draws,
@@ -39,6 +39,7 @@ from astrocnn.imaging import Inputs
 from astrocnn.models import Options, get_body_layers, with_precision
 from astrocnn.models.build import add_auxiliary_heads, build_model
 from astrocnn.models.monte_carlo_dropout import build_sampler
+from astrocnn.stored_files import Stored, read_json
 from astrocnn.targets import ClassFamily, Task, storage
 from astrocnn.training import (
     Backup,
@@ -62,6 +63,24 @@ BFLOAT16_TOLERANCE = 0.005
 """Largest change of a probability by bfloat16 that ``precision="auto"`` accepts."""
 
 _VALIDATION_ROWS = 256
+
+
+class _Origin(Stored):
+    model: str
+    taken: tuple[str, ...]
+    adapted: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+
+class _About(Stored):
+    kind: Literal["keras_estimator"]
+    architecture: str
+    options: Options
+    precision: Literal["auto", "float32", "bfloat16"]
+    bfloat16_change: float | None
+    seed: int
+    origin: _Origin | None
+    task: dict[str, Any]
 
 
 class KerasEstimator:
@@ -476,26 +495,19 @@ class KerasEstimator:
             If it needs an architecture or family that is not trusted.
         """
         folder = Path(directory)
-        about = read_json(folder / ABOUT)
-        try:
-            estimator = cls(
-                storage.from_dict(about["task"], folder),
-                Inputs.from_dict(read_json(folder / "inputs.json")),
-                plugins.load("architectures", about["architecture"], folder),
-                options=Options.from_dict(about["options"]),
-                precision=about["precision"],
-                seed=about["seed"],
-            )
-            change = about["bfloat16_change"]
-            estimator.bfloat16_change_ = np.inf if change is None else float(change)
-            estimator.origin_ = about.get("origin")
-        except (LookupError, TypeError, AttributeError) as error:
-            raise ModelError(
-                f"The description of the estimator in '{folder}' is damaged.",
-                received=f"{type(error).__name__}: {error}",
-                hint="copy the folder again, or train again",
-            ) from error
-        estimator._adopt(read_network(folder))
+        about = read_json(folder / ABOUT, _About, hint=TRY)
+        estimator = cls(
+            storage.from_dict(about.task, folder),
+            read_json(folder / "inputs.json", Inputs, hint=TRY),
+            plugins.load("architectures", about.architecture, folder),
+            options=about.options,
+            precision=about.precision,
+            seed=about.seed,
+        )
+        change = about.bfloat16_change
+        estimator.bfloat16_change_ = np.inf if change is None else change
+        estimator.origin_ = None if about.origin is None else about.origin.model_dump(mode="json")
+        estimator._adopt(read_network(folder, estimator.task, estimator.inputs))
         return estimator
 
 

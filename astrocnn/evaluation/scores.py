@@ -8,16 +8,17 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict
 
 from astrocnn import atomic, plugins
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.evaluation.kinds import KINDS, Baseline, TargetEvaluation, evaluate_target, get_kind
 from astrocnn.metrics import Score
+from astrocnn.stored_files import read_json, validate
 from astrocnn.targets import Task
 
 __all__ = [
@@ -32,6 +33,12 @@ __all__ = [
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 """One array per target, by its name."""
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    scores: tuple[dict[str, Any], ...]
+    baselines: dict[str, tuple[dict[str, Any], ...]]
 
 
 def evaluate(
@@ -263,13 +270,15 @@ def read_scores(
     baselines : dict of str to list of Score
     about : dict
         Everything else.
+
+    Raises
+    ------
+    ConfigError
+        If the file does not hold scores.
     """
-    content = json.loads(Path(path).read_text(encoding="utf-8"))
-    scores = [_from_json(s) for s in content.pop("scores")]
-    baselines = {
-        name: [_from_json(s) for s in group] for name, group in content.pop("baselines").items()
-    }
-    return scores, baselines, content
+    content = read_json(path, _Content, ConfigError, "run 'astrocnn evaluate' again")
+    baselines = {name: [_from_json(s) for s in group] for name, group in content.baselines.items()}
+    return [_from_json(s) for s in content.scores], baselines, dict(content.model_extra or {})
 
 
 def _to_json(score: Score) -> dict[str, Any]:
@@ -281,7 +290,6 @@ def _to_json(score: Score) -> dict[str, Any]:
 
 def _from_json(content: Mapping[str, Any]) -> Score:
     numbers = ("value", "low", "high")
-    fields: dict[str, Any] = {
-        k: math.nan if k in numbers and v is None else v for k, v in content.items()
-    }
-    return Score(**fields)
+    fields = {k: math.nan if k in numbers and v is None else v for k, v in content.items()}
+    score: Score = validate(fields, Score, "A stored score", ConfigError)
+    return score

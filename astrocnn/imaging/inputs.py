@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from astropy import units
 from numpy.typing import NDArray
 
-from astrocnn.errors import AstrocnnError, ConfigError, InputsError
+from astrocnn.errors import ConfigError, InputsError
 from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.imaging.normalization import Normalization
+from astrocnn.stored_files import parse_json, validate
 
 __all__ = ["Inputs", "SCALE_TOLERANCE", "find_image_differences"]
 
@@ -270,26 +271,10 @@ class Inputs:
         Raises
         ------
         ConfigError
-            If an entry is missing, unknown or of the wrong type.
+            If a value is unknown, absent or of another type.
         """
-        names = {field.name for field in fields(cls)}
-        if not isinstance(mapping, Mapping):
-            raise ConfigError("Stored inputs are damaged.", received=type(mapping).__name__)
-        if unknown := set(mapping) - names:
-            raise ConfigError(
-                "Stored inputs have entries this version does not know.",
-                received=sorted(unknown),
-                allowed=sorted(names),
-            )
-        values = dict(mapping)
-        try:
-            if values.get("normalization") is not None:
-                values["normalization"] = Normalization.from_dict(values["normalization"])
-            return cls(**values)
-        except AstrocnnError:
-            raise
-        except (TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise ConfigError("Stored inputs are damaged.", received=str(error)) from error
+        inputs: Inputs = validate(mapping, cls, "The description of inputs", ConfigError)
+        return inputs
 
     def to_json(self) -> str:
         """JSON text; every number survives the round trip exactly."""
@@ -298,10 +283,8 @@ class Inputs:
     @classmethod
     def from_json(cls, text: str) -> Inputs:
         """The inverse of `to_json`; raises as `from_dict`."""
-        try:
-            return cls.from_dict(json.loads(text))
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise ConfigError("Stored inputs are not JSON.", received=str(error)) from error
+        inputs: Inputs = parse_json(text, cls, "The description of inputs", ConfigError)
+        return inputs
 
 
 SCALE_TOLERANCE = 0.01

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from astrocnn.errors import ConfigError, InputsError
 from astrocnn.plugins import nearest
+from astrocnn.stored_files import Stored, parse_json, validate
 
 __all__ = ["Normalization", "STRETCHES", "Stretch", "compress", "expand"]
 
@@ -82,6 +83,8 @@ class Normalization:
     noise : tuple of n_bands float, optional
         Sky noise of the training images, one standard deviation [unit of the image].
     """
+
+    __pydantic_config__ = Stored.model_config
 
     stretch: str
     location: tuple[float, ...]
@@ -235,18 +238,16 @@ class Normalization:
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> Normalization:
-        """The inverse of `to_dict`."""
-        names = {field.name for field in fields(cls)}
-        if unknown := set(mapping) - names:
-            raise ConfigError(
-                "A stored normalization has entries this version does not know.",
-                received=sorted(unknown),
-                allowed=sorted(names),
-            )
-        values: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in mapping.items()
-        }
-        return cls(**values)
+        """The inverse of `to_dict`.
+
+        Raises
+        ------
+        ConfigError
+            If a value is unknown, absent or of another type.
+        """
+        where = "The description of a normalization"
+        normalization: Normalization = validate(mapping, cls, where, ConfigError)
+        return normalization
 
     def to_json(self) -> str:
         """JSON text; every number survives the round trip exactly."""
@@ -254,8 +255,10 @@ class Normalization:
 
     @classmethod
     def from_json(cls, text: str) -> Normalization:
-        """The inverse of `to_json`."""
-        return cls.from_dict(json.loads(text))
+        """The inverse of `to_json`; raises as `from_dict`."""
+        where = "The description of a normalization"
+        normalization: Normalization = parse_json(text, cls, where, ConfigError)
+        return normalization
 
     def _check_last_axis(self, shape: Any, expected: int) -> None:
         if shape[-1] != expected:

@@ -7,13 +7,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from astrocnn import plugins
 from astrocnn.errors import ConfigError
+from astrocnn.stored_files import Stored, validate
 from astrocnn.targets.families import Family
 from astrocnn.targets.target import Target
 from astrocnn.targets.task import Task
 
 __all__ = ["family_from_dict", "family_to_dict", "from_dict", "to_dict"]
+
+
+class _StoredTask(Stored):
+    name: str
+    headline: str
+    targets: tuple[dict[str, Any], ...]
+
+
+class _StoredFamily(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    name: str
 
 
 def to_dict(task: Task) -> dict[str, Any]:
@@ -33,11 +47,17 @@ def from_dict(values: Mapping[str, Any], root: Path | None = None) -> Task:
     ConfigError
         If it names a family that does not exist, or is not trusted: see `astrocnn.plugins`.
     """
+    stored = validate(values, _StoredTask, "The description of a task", ConfigError)
     targets = tuple(
-        Target(**{**target, "family": family_from_dict(target["family"], root)})
-        for target in values["targets"]
+        validate(
+            {**target, "family": family_from_dict(target.get("family"), root)},
+            Target,
+            f"The description of target {target.get('name')!r}",
+            ConfigError,
+        )
+        for target in stored.targets
     )
-    return Task(values["name"], targets, values["headline"])
+    return Task(stored.name, targets, stored.headline)
 
 
 def family_to_dict(family: Family) -> dict[str, Any]:
@@ -48,7 +68,7 @@ def family_to_dict(family: Family) -> dict[str, Any]:
     }
 
 
-def family_from_dict(values: Mapping[str, Any], root: Path | None = None) -> Family:
+def family_from_dict(values: Any, root: Path | None = None) -> Family:
     """The family that `family_to_dict` described; one in a file is below `root`.
 
     Raises
@@ -56,15 +76,11 @@ def family_from_dict(values: Mapping[str, Any], root: Path | None = None) -> Fam
     ConfigError
         If it does not exist, is not trusted, or has other fields.
     """
-    fields = {key: _frozen(value) for key, value in values.items() if key != "name"}
-    kind = plugins.load("families", values["name"], root)
-    try:
-        family: Family = kind(**fields)
-    except TypeError as error:
-        raise ConfigError(
-            f"The family '{values['name']}' has other options than those stored.",
-            received=str(error),
-        ) from error
+    where = "The description of a family"
+    stored = validate(values, _StoredFamily, where, ConfigError)
+    kind = plugins.load("families", stored.name, root)
+    fields = {key: _frozen(value) for key, value in (stored.model_extra or {}).items()}
+    family: Family = validate(fields, kind, f"{where} '{stored.name}'", ConfigError)
     return family
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,12 +12,18 @@ import numpy as np
 
 from astrocnn.atomic import replacing
 from astrocnn.errors import TrainingError
+from astrocnn.stored_files import Stored, parse_json, read_arrays
 
 __all__ = ["Arrays", "Backup"]
 
 
 Arrays: TypeAlias = dict[str, list[np.ndarray]]
 """Variables by owner: the model (with its random states), the optimizer, the best weights."""
+
+
+class _Notes(Stored):
+    fingerprint: dict[str, Any]
+    notes: dict[str, Any]
 
 
 class Backup:
@@ -68,24 +73,17 @@ class Backup:
         """
         if not self.path.exists():
             return None
+        hint = "delete the folder to train from the beginning"
+        stored = read_arrays(self.path, TrainingError, hint)
+        notes = stored.pop("notes", np.empty(0)).tobytes()
+        written = parse_json(notes, _Notes, f"'{self.path}'", TrainingError, hint)
         arrays: Arrays = {}
-        try:
-            with open(self.path, "rb") as stream, np.load(stream) as stored:
-                written = json.loads(stored["notes"].tobytes())
-                # The numbers are padded with zeros, so sorting restores the order.
-                for key in sorted(stored.files):
-                    owner, _, number = key.partition("/")
-                    if number:
-                        arrays.setdefault(owner, []).append(stored[key])
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise TrainingError(
-                f"The backup of this training cannot be read: {self.path}",
-                received=str(error),
-                hint="delete the folder to train from the beginning",
-            ) from error
-        if written["fingerprint"] != self.fingerprint:
+        # The numbers are padded with zeros, so sorting restores the order.
+        for key in sorted(stored):
+            arrays.setdefault(key.partition("/")[0], []).append(stored[key])
+        if written.fingerprint != self.fingerprint:
             # Continuing with another optimizer or network would silently give other weights.
-            old, new = written["fingerprint"], self.fingerprint
+            old, new = written.fingerprint, self.fingerprint
             changed = [k for k in {**old, **new} if old.get(k) != new.get(k)]
             raise TrainingError(
                 f"The backup in {self.path.parent} belongs to another training: "
@@ -94,4 +92,4 @@ class Backup:
                 allowed="; ".join(f"{k} = {old.get(k)}" for k in changed),
                 hint="train into another folder, or delete this one to train from the beginning",
             )
-        return arrays, written["notes"]
+        return arrays, written.notes

@@ -16,6 +16,7 @@ from rich.console import Console
 from astrocnn.atomic import write_text
 from astrocnn.backend import keras
 from astrocnn.errors import TrainingError
+from astrocnn.stored_files import parse_json
 
 __all__ = ["BestEpoch", "EarlyStopping", "History", "print_epoch"]
 
@@ -82,8 +83,15 @@ class History:
 
     @classmethod
     def from_json(cls, text: str) -> History:
-        """The history that `to_json` wrote."""
-        return cls(**json.loads(text))
+        """The history that `to_json` wrote.
+
+        Raises
+        ------
+        TrainingError
+            If it is damaged.
+        """
+        history: History = parse_json(text, cls, "The history of a training", TrainingError)
+        return history
 
 
 @dataclass(frozen=True)

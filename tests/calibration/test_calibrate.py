@@ -156,7 +156,7 @@ def test_another_model_or_a_damaged_file_is_refused(calibration, tmp_path):
         read(path, "cd" * 32)
     (arrays,) = tmp_path.glob("*.npz")
     arrays.write_bytes(arrays.read_bytes()[:-100])
-    with pytest.raises(ModelError, match=r"(?s)cannot be read.*damaged"):
+    with pytest.raises(ModelError, match=r"npz' cannot be read"):
         read(path)
     content = json.loads(path.read_text())
     for change in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -95,21 +96,21 @@ def test_a_remap_is_learned_alike_in_any_order(pair):
     found = type(remap).fit(target.family, y, np.ones(n), samples)
     order = np.random.default_rng(0).permutation(n)
     again = type(remap).fit(target.family, y[order], np.ones(n), samples[:, order])
-    for a, b in zip(found.to_dict().values(), again.to_dict().values(), strict=True):
+    for a, b in zip(asdict(found).values(), asdict(again).values(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda p: type(p).__name__)
 def test_it_comes_back_from_a_file(part, tmp_path):
-    values = part.to_dict()
+    values = asdict(part)
     json.dumps({k: v for k, v in values.items() if not isinstance(v, np.ndarray)})
     remaps, extras = ({"x": part}, ()) if isinstance(part, Remap) else ({}, (part,))
     write(tmp_path / "calibration.json", Calibration("abc", remaps, extras))
     found = read(tmp_path / "calibration.json", "abc")
     again = found.remaps["x"] if remaps else found.extras[0]
     assert type(again) is type(part)
-    assert again.to_dict().keys() == values.keys()
-    for key, value in again.to_dict().items():
+    assert asdict(again).keys() == values.keys()
+    for key, value in asdict(again).items():
         np.testing.assert_array_equal(value, values[key])
     if extras:
         assert again.fingerprint == part.fingerprint

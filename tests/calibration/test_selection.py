@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from astrocnn.calibration.selection import Selection, examples
 from astrocnn.errors import ConfigError, PredictionError
+from astrocnn.stored_files import validate
 from astrocnn.targets import make
 
 TASK = make("quality", reasons={"ghost": "has_ghost", "trail": "has_trail"})
@@ -193,7 +195,7 @@ def test_validation_verdicts_are_what_was_promised():
 
 @pytest.mark.parametrize("made", examples())
 def test_json_and_fingerprint(made):
-    back = Selection.from_dict(json.loads(json.dumps(made.to_dict())))
+    back = validate(json.loads(json.dumps(asdict(made))), Selection, "selection")
     assert back == made and back.fingerprint == made.fingerprint
     assert len({e.fingerprint for e in examples()}) == len(examples())
 

@@ -103,7 +103,7 @@ def test_nonsense_is_refused(arguments: dict, words: str) -> None:
 
 
 def test_unknown_entries_of_stored_inputs_are_refused() -> None:
-    with pytest.raises(ConfigError, match="does not know"):
+    with pytest.raises(ConfigError, match="flavor: this version does not know it"):
         Inputs.from_dict({**INPUTS.to_dict(), "flavor": 1})
 
 
