@@ -19,6 +19,7 @@ from pathlib import Path
 
 __all__ = [
     "cache_folder",
+    "exclusive",
     "remove_leftovers",
     "replacing",
     "replacing_folder",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 _PREFIX = ".tmp-"
+_OLD = ".old-"
 _AT_CWD = -100
 _EXCHANGE = 2
 
@@ -72,8 +74,7 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     restore_folder(path)
-    for name in (path.name, f"{path.name}-old"):
-        remove_leftovers(path.parent, glob.escape(name))
+    remove_leftovers(path.parent, glob.escape(path.name))
     temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=f"-{path.name}", dir=path.parent))
     handle = os.open(temporary, os.O_RDONLY)
     _lock(handle)
@@ -87,10 +88,10 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         elif _exchange(temporary, path):
             shutil.rmtree(temporary)
         else:
-            old = _name_of_old(temporary)
+            old = path.with_name(temporary.name.replace(_PREFIX, _OLD, 1))
             path.rename(old)
             temporary.rename(path)
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)
         _fsync(path.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -100,14 +101,20 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def restore_folder(path: str | os.PathLike[str]) -> None:
-    """Bring back a folder whose replacement ended between moving it away and taking its place."""
+    """Bring back a folder whose replacement ended between moving it away and taking its place.
+
+    One that was replaced, but not removed, is removed.
+    """
     path = Path(path)
-    if path.exists() or not path.parent.is_dir():
+    if not path.parent.is_dir():
         return
-    for old in path.parent.glob(f"{_PREFIX}????????-{glob.escape(path.name)}-old"):
-        # Another process may be faster.
-        with contextlib.suppress(OSError):
-            old.rename(path)
+    for old in path.parent.glob(f"{_OLD}????????-{glob.escape(path.name)}"):
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            # Another process may be faster.
+            with contextlib.suppress(OSError):
+                old.rename(path)
 
 
 def remove_leftovers(folder: str | os.PathLike[str], pattern: str = "*") -> None:
@@ -133,6 +140,33 @@ def remove_leftovers(folder: str | os.PathLike[str], pattern: str = "*") -> None
                     path.unlink(missing_ok=True)
             finally:
                 os.close(handle)
+
+
+@contextlib.contextmanager
+def exclusive(path: str | os.PathLike[str], *, wait: bool = False) -> Iterator[bool]:
+    """Lock a file; yield whether this process holds the lock.
+
+    The system gives it back when a process ends, however it ends, so that a file that is left
+    behind locks nothing.  Where a file system has no locks, everyone holds it.
+
+    Parameters
+    ----------
+    path : path-like
+        Made if it is missing, and never removed.
+    wait : bool
+        Wait until no other process holds it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as stream:
+        held = True
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            held = False
+        except OSError:
+            pass
+        yield held
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -182,10 +216,6 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _name_of_old(temporary: Path) -> Path:
-    return temporary.with_name(f"{temporary.name}-old")
 
 
 def _exchange(first: Path, second: Path) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from astrocnn import atomic
 from astrocnn.atomic import (
+    exclusive,
     remove_leftovers,
     replacing,
     replacing_folder,
@@ -87,12 +88,42 @@ def test_a_folder_moved_away_before_its_replacement_comes_back(tmp_path, monkeyp
     monkeypatch.setattr(atomic, "_exchange", lambda first, second: False)
     with replacing_folder(tmp_path / "model") as folder:
         (folder / "weights").write_text("precious")
-    (tmp_path / "model").rename(tmp_path / ".tmp-abcdefgh-model-old")
+    (tmp_path / "model").rename(tmp_path / ".old-abcdefgh-model")
+    remove_leftovers(tmp_path)
     restore_folder(tmp_path / "model")
     assert (tmp_path / "model" / "weights").read_text() == "precious"
     restore_folder(tmp_path / "model")
     restore_folder(tmp_path / "nowhere" / "model")
+    # Replaced, and killed before the old one was removed.
+    (tmp_path / ".old-abcdefgh-model").mkdir()
+    restore_folder(tmp_path / "model")
+    assert (tmp_path / "model" / "weights").read_text() == "precious"
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_lock_is_held_by_one_process_and_given_back_by_its_death(tmp_path):
+    code = (
+        "import sys\nfrom astrocnn.atomic import exclusive\n"
+        "with exclusive(sys.argv[1]) as held:\n    print(held, flush=True)\n    sys.stdin.read()"
+    )
+    path = tmp_path / "run" / ".lock"
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout.readline().strip() == "True"
+    with exclusive(path) as held:
+        assert not held
+    other.kill()
+    other.communicate(timeout=60)
+    with exclusive(path) as held:
+        assert held
+        with exclusive(path) as again:
+            assert not again
+    with exclusive(path, wait=True) as held:
+        assert held
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

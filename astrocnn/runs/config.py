@@ -55,10 +55,7 @@ def load_run(
             received=str(path),
             hint="give the path of a .toml file, for instance one of pipelines/",
         )
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not a TOML file: {error}.") from error
+    raw = _read_toml(path)
     if "bands" in raw and "task" not in raw:
         raise ConfigError(
             f"{path} describes a survey, not a run.",
@@ -206,14 +203,19 @@ def _without_none(value: Any) -> Any:
     return value
 
 
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        # Editors of some systems begin a file with a byte order mark.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not a TOML file: {error}.") from error
+
+
 def read_survey_file(path: Path) -> dict[str, Any]:
     """A survey file as plain values, with the folder its relative paths count from."""
     if not path.is_file():
         raise ConfigError("The survey file does not exist.", received=str(path))
-    try:
-        survey = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not a TOML file: {error}.") from error
+    survey = _read_toml(path)
     if "task" in survey and "bands" not in survey:
         raise ConfigError(
             f"{path} is a run file, not a survey.",

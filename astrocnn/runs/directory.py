@@ -9,7 +9,6 @@ import platform
 import sys
 import time
 import tomllib
-import zipfile
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -18,14 +17,24 @@ from typing import Any
 import numpy as np
 
 from astrocnn import __version__, calibration, estimators
-from astrocnn.atomic import write_bytes, write_text
+from astrocnn.atomic import exclusive, remove_leftovers, restore_folder, write_bytes, write_text
 from astrocnn.backend import get_versions
 from astrocnn.calibration.base import StoredExtra
 from astrocnn.errors import AstrocnnError, ConfigError
 from astrocnn.runs.config import dump_portable, load_run
 from astrocnn.runs.sections import RunConfig
+from astrocnn.stored_files import Stored, read_arrays, read_json
 
-__all__ = ["RunDirectory", "differences"]
+__all__ = ["Environment", "RunDirectory", "differences"]
+
+
+class Environment(Stored):
+    """Versions of Python and packages, and the machine."""
+
+    python: str
+    platform: str
+    processor: str
+    packages: dict[str, str | None]
 
 
 class RunDirectory:
@@ -45,6 +54,7 @@ class RunDirectory:
     ``test_scorings.json``        every time the test split was scored
     ``explanations/``             maps of objects and of the network as a whole
     ``figures/``, ``report.html`` what a person looks at
+    ``.lock``                     held by the command that writes
     ============================  =====================================================
 
     Parameters
@@ -91,7 +101,7 @@ class RunDirectory:
             for name, content in files.items():
                 write_bytes(run.path / name, content)
             write_text(run.config_file, text)
-        write_text(run.path / "environment.json", json.dumps(_environment(), indent=2) + "\n")
+        write_text(run.path / "environment.json", _environment().model_dump_json(indent=2) + "\n")
         return run
 
     @classmethod
@@ -157,12 +167,44 @@ class RunDirectory:
             yield path
         except AstrocnnError:
             raise
-        except (EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        except Exception as error:  # damaged bytes raise errors of many kinds
             raise ConfigError(
                 f"The file {path} is damaged.",
                 received=str(error) or type(error).__name__,
-                hint=f"remove it and run 'astrocnn {verb}' again",
+                hint=_remove(path, verb),
             ) from error
+
+    def read_json(self, path: Path, schema: Any, verb: str) -> Any:
+        """Read a JSON output; see `astrocnn.stored_files.read_json`."""
+        self.require(path, verb)
+        return read_json(path, schema, ConfigError, _remove(path, verb))
+
+    def read_arrays(self, path: Path, verb: str) -> dict[str, np.ndarray]:
+        """Read an output of arrays; see `astrocnn.stored_files.read_arrays`."""
+        self.require(path, verb)
+        return read_arrays(path, ConfigError, _remove(path, verb))
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Hold the lock of the folder while a command writes to it.
+
+        What a process that was killed left half-written is removed.
+
+        Raises
+        ------
+        ConfigError
+            If another process holds it.
+        """
+        with exclusive(self.path / ".lock") as held:
+            if not held:
+                raise ConfigError(
+                    f"Another process is writing to {self.path}.",
+                    hint="wait until it has ended, or choose another --out",
+                )
+            restore_folder(self.model)
+            for folder in (self.path, self.backup, self.evaluation, self.figures):
+                remove_leftovers(folder)
+            yield
 
     def curves(self) -> dict[str, list[float]]:
         """Columns of ``history.csv``, a number per epoch; none before the first epoch has ended.
@@ -187,23 +229,24 @@ class RunDirectory:
         ConfigError
             If the run has not been evaluated, or the file is damaged.
         """
-        with (
-            self.reading(self.evaluation / "samples.npz", "evaluate") as path,
-            np.load(path) as kept,
-        ):
+        kept = self.read_arrays(self.evaluation / "samples.npz", "evaluate")
+        with self.reading(self.evaluation / "samples.npz", "evaluate"):
             return kept["rows"], {name: kept[f"target/{name}"] for name in names}
 
     def count_test_scoring(self, model_sha256: str) -> int:
         """Record that the test split is scored now; returns how often it has been."""
-        log: list[dict[str, Any]] = []
+        log: list[dict[str, str]] = []
         if self._scorings.is_file():
-            with self.reading(self._scorings, "evaluate") as path:
-                log = [*map(dict, json.loads(path.read_text(encoding="utf-8")))]
+            log = self.read_json(self._scorings, list[dict[str, str]], "evaluate")
         log.append(
             {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "model": model_sha256}
         )
         write_text(self._scorings, json.dumps(log, indent=2) + "\n")
         return len(log)
+
+
+def _remove(path: Path, verb: str) -> str:
+    return f"remove {path.name} and run 'astrocnn {verb}' again"
 
 
 def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
@@ -220,15 +263,15 @@ def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     return sorted(changed) or ["formatting of config.toml"]
 
 
-def _environment() -> dict[str, Any]:
+def _environment() -> Environment:
     libraries = ("numpy", "astropy", "scikit-learn", "scipy")
-    return {
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "processor": platform.machine(),
-        "packages": {
+    return Environment(
+        python=sys.version.split()[0],
+        platform=platform.platform(),
+        processor=platform.machine(),
+        packages={
             "astrocnn": __version__,
             **get_versions(),
             **{name: metadata.version(name) for name in libraries},
         },
-    }
+    )

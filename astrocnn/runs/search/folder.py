@@ -14,20 +14,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal
 
-from astrocnn.atomic import write_text
+from astrocnn.atomic import exclusive, remove_leftovers, write_text
 from astrocnn.errors import ConfigError
 from astrocnn.runs.config import dump_run, load_run, parse_run
 from astrocnn.runs.directory import RunDirectory, differences
 from astrocnn.runs.sections import RunConfig
 
-try:
-    import fcntl
-except ImportError:  # then only one process at a time may search a folder
-    fcntl = None  # type: ignore[assignment]
-
-__all__ = ["Outcome", "SearchFolder", "TrialFolder", "is_loss", "lock", "set_values"]
+__all__ = ["Outcome", "SearchFolder", "TrialFolder", "is_loss", "set_values"]
 
 # A search may be continued with other values of these.
 _MAY_CHANGE = {"trials": None, "hours": None, "objective": "val_loss"}
@@ -83,6 +78,11 @@ class SearchFolder:
             raise ConfigError(
                 f"{self.path} is the directory of a single run.", hint="choose another --out"
             )
+        for folder in (self.path, self.figures):
+            remove_leftovers(folder)
+        for trial in self.trials():
+            if trial.done:
+                trial.remove_backup()
         text = dump_run(self.config)
         if file.is_file():
             old = load_run(file)
@@ -139,9 +139,7 @@ class SearchFolder:
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold the lock of the folder; wait until no other process holds it."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / ".claim", "a") as stream:
-            lock(stream, wait=True)
+        with exclusive(self.path / ".claim", wait=True):
             yield
 
     def objective(self, trial: TrialFolder) -> tuple[float, int | None]:
@@ -178,7 +176,7 @@ class Outcome:
         Why it failed.
     """
 
-    state: str
+    state: Literal["complete", "pruned", "failed"]
     error: str = ""
 
 
@@ -218,7 +216,10 @@ class TrialFolder:
 
     def values(self) -> dict[str, Any]:
         """Values of the trial, by dotted path."""
-        return dict(json.loads(self._values.read_text(encoding="utf-8")))
+        values: dict[str, Any] = RunDirectory(self.path).read_json(
+            self._values, dict[str, Any], "search"
+        )
+        return values
 
     def config(self) -> RunConfig:
         """The run of the trial."""
@@ -227,38 +228,24 @@ class TrialFolder:
     def end(self, outcome: Outcome) -> None:
         """Record that the trial has ended, and remove its training backup."""
         write_text(self.outcome_file, json.dumps(asdict(outcome)) + "\n")
+        self.remove_backup()
+
+    def remove_backup(self) -> None:
+        """Remove the state of a training that has ended."""
         shutil.rmtree(RunDirectory(self.path).backup, ignore_errors=True)
 
     def outcome(self) -> Outcome:
         """How the trial ended."""
-        home = RunDirectory(self.path)
-        with home.reading(self.outcome_file, "search") as path:
-            return Outcome(**json.loads(path.read_text(encoding="utf-8")))
+        outcome: Outcome = RunDirectory(self.path).read_json(self.outcome_file, Outcome, "search")
+        return outcome
 
     def history(self) -> dict[str, list[float]]:
         """The columns of ``history.csv``; none before the first epoch has ended."""
         return RunDirectory(self.path).curves()
 
-    @contextlib.contextmanager
-    def claimed(self) -> Iterator[bool]:
-        """Lock the trial; yield whether this process holds the lock.
-
-        The system itself gives the claim back when a process ends, however it ends.
-        """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / ".claim", "a") as stream:
-            yield lock(stream, wait=False)
-
-
-def lock(stream: TextIO, wait: bool) -> bool:
-    """Claim a file until it is closed; False if another process has it and it is not waited for."""
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True
+    def claimed(self) -> contextlib.AbstractContextManager[bool]:
+        """Lock the trial; the context is whether this process holds the lock."""
+        return exclusive(self.path / ".claim")
 
 
 def set_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

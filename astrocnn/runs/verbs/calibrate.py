@@ -37,6 +37,11 @@ def run(folder: Path) -> Iterator[Table | str]:
         If the run has not been trained.
     """
     current = Run.open(folder)
+    with current.directory.claimed():
+        yield from _calibrate(current)
+
+
+def _calibrate(current: Run) -> Iterator[Table | str]:
     config, home, shards = current.config, current.directory, current.shards
     model = home.require(home.model, "train")
 

@@ -22,8 +22,9 @@ _SHOWN = 5
 
 def run(config: RunConfig, out: Path) -> Iterator[str]:
     """Write the shards of a run and report their contents."""
-    current = Run(config, RunDirectory.create(out, config))
-    problems = write_cutouts(current)
+    with RunDirectory(out).claimed():
+        current = Run(config, RunDirectory.create(out, config))
+        problems = write_cutouts(current)
     yield f"{len(current.shards)} objects in {current.directory.shards}"
     yield from tally_flags(current.shards)
     yield from problems

@@ -38,6 +38,11 @@ def run(folder: Path) -> Iterator[Table | str]:
         If the test split has no labelled object.
     """
     current = Run.open(folder)
+    with current.directory.claimed():
+        yield from _evaluate(current)
+
+
+def _evaluate(current: Run) -> Iterator[Table | str]:
     config, home, shards = current.config, current.directory, current.shards
     home.require(home.model, "train")
     current.check_columns(shards.objects)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from glob import escape
 from pathlib import Path
 
-from astrocnn.atomic import sha256
+from astrocnn.atomic import remove_leftovers, sha256
 from astrocnn.backend import load_tensorflow
 from astrocnn.errors import ConfigError
 from astrocnn.imaging.files import expand_path
@@ -86,6 +87,7 @@ def run(
         yield f"the parts of worker {worker} are done; others are missing"
         return
     if out.suffix in _WRITERS:
+        remove_leftovers(out.parent, escape(out.name))
         _WRITERS[out.suffix](table, out)
     yield f"{len(objects)} rows: {out}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ from astrocnn.explain.chapters import build_chapters
 from astrocnn.explain.explained_network import innermost
 from astrocnn.explain.files import read_explanation
 from astrocnn.report import Chapter, write_report
-from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.directory import Environment, RunDirectory
 from astrocnn.runs.run import Run
 from astrocnn.targets import Task
 
@@ -171,10 +170,11 @@ def _calibration(home: RunDirectory) -> Chapter | None:
     if not (home.calibration.is_file() and home.judged.is_file()):
         return None
     made = calibration.read(home.calibration)
-    with home.reading(home.judged, "calibrate") as path, np.load(path) as kept:
+    kept = home.read_arrays(home.judged, "calibrate")
+    with home.reading(home.judged, "calibrate"):
         tables = {
             name: (kept[f"before/{name}"], kept[f"after/{name}"])
-            for name in (key.partition("/")[2] for key in kept.files if key.startswith("before/"))
+            for name in (key.partition("/")[2] for key in kept if key.startswith("before/"))
         }
     summaries = [extra.summary for extra in made.extras if hasattr(extra, "summary")]
     return calibration_chapter(made.table, tables, "; ".join(summaries))
@@ -224,17 +224,15 @@ def _shape(layer: Any) -> str:
 
 
 def _provenance(home: RunDirectory, about: dict[str, Any]) -> Chapter:
-    with home.reading(home.path / "environment.json", "train") as path:
-        environment = json.loads(path.read_text(encoding="utf-8"))
-        packages = environment["packages"].items()
+    environment = home.read_json(home.path / "environment.json", Environment, "train")
     facts = {
         "Run file": f"SHA-256 {sha256(home.config_file)}",
         "Model": f"SHA-256 {about['model']}",
         "Calibrated": "yes" if about["calibrated"] else "no",
         "Draws": about["draws"],
         "Views": about["views"],
-        "Python": environment["python"],
-        **{name: version for name, version in packages if version},
-        "Platform": environment["platform"],
+        "Python": environment.python,
+        **{name: version for name, version in environment.packages.items() if version},
+        "Platform": environment.platform,
     }
     return provenance_chapter(facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def run(
     Raises
     ------
     ConfigError, CatalogError
-        If the run file and the catalogue do not fit together.
+        If the run file and the catalogue do not fit together, or another process writes to the
+        directory.
     ModelError
         If the network cannot be built.
     TrainingError
@@ -62,10 +64,18 @@ def run(
     chief = is_chief(strategy)
     if cut and not current.directory.model.exists():
         _check_network(current)
+    with RunDirectory(out).claimed() if chief else nullcontext():
+        yield from _train(current, strategy, cut=cut, callbacks=callbacks)
+
+
+def _train(
+    current: Run, strategy: Any, *, cut: bool, callbacks: Sequence[Callable[[Any], None]]
+) -> Iterator[str]:
+    config, chief = current.config, is_chief(strategy)
     if chief:
-        RunDirectory.create(out, config)
+        RunDirectory.create(current.directory.path, config)
     wait_for_all(strategy)
-    folder = RunDirectory.open(out)
+    folder = RunDirectory.open(current.directory.path)
     if folder.model.exists():
         yield f"{folder.model} is trained already; remove it to train anew"
         return
