@@ -102,7 +102,7 @@ def test_a_flipped_bit_in_the_table_is_noticed_and_one_in_the_pixels_by_verify(
         ('"rows": 50', '"rows": 51', "51 rows, and 50 in the shards"),
         ('"size": 12', '"size": 1000000000', "too large"),
         ('"size": 12', '"size": 13', "changed since it was written"),
-        ('"size": 12', '"size": "x"', "Stored inputs are damaged"),
+        ('"size": 12', '"size": "x"', "valid integer"),
         ('"format": 2', '"format": [2]', "unknown format"),
         ('"dtype": "i8"', '"dtype": "O"', "a type a FITS table does not hold"),
         ('"roles": {', '"roles": 3, "more": {', "roles"),
