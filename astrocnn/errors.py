@@ -21,11 +21,34 @@ __all__ = [
     "ModelError",
     "PredictionError",
     "TrainingError",
+    "register_expansion",
 ]
+
+
+_EXPANDED: dict[str, str] = {}
+
+
+def register_expansion(name: str, value: str) -> None:
+    """Have all messages show ``$name`` where they would show the value of that variable.
+
+    Run and survey files of others can name any environment variable, and messages get shared.
+    """
+    # A few letters would occur in many messages, by themselves.
+    if len(value) > 3:
+        _EXPANDED[value] = f"${name}"
+
+
+def _hide_expansions(text: str) -> str:
+    for value in sorted(_EXPANDED, key=len, reverse=True):
+        text = text.replace(value, _EXPANDED[value])
+    return text
 
 
 class AstrocnnWarning(UserWarning):
     """Base of all warnings of astrocnn: what was counted apart, and what looks odd."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_hide_expansions(str(message)))
 
 
 class AstrocnnError(Exception):
@@ -51,11 +74,11 @@ class AstrocnnError(Exception):
         allowed: object = None,
         hint: str | None = None,
     ) -> None:
-        self.what = what
+        self.what = _hide_expansions(what)
         self.received = received
         self.allowed = allowed
         self.hint = hint
-        super().__init__(what)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         lines = [self.what]
@@ -65,7 +88,7 @@ class AstrocnnError(Exception):
             lines.append(f"  allowed:  {_shown(self.allowed)}")
         if self.hint is not None:
             lines.append(f"  try:      {self.hint}")
-        return "\n".join(lines)
+        return _hide_expansions("\n".join(lines))
 
 
 def _shown(value: object) -> str:

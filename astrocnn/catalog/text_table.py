@@ -222,6 +222,11 @@ def _sextractor_layout(head: list[str]) -> _Layout | None:
     if first_row == len(head) or not re.match(r"#\s+1\s+[A-Za-z]\w*(\s|$)", head[0]):
         return None
     width = len(head[first_row].split())
+    # astropy makes as many names as the largest number.
+    if any(
+        int(n) > MAX_COLUMNS for line in head[:first_row] for n in re.findall(r"^#\s+(\d+)", line)
+    ):
+        raise CatalogError(f"The SExtractor head has more than {MAX_COLUMNS} columns.")
     # With a row of zeros astropy also names the elements of vectors (FLUX_APER, FLUX_APER_1 ...).
     known = ascii.read([*head[:first_row], "0 " * width], format="sextractor", guess=False)
     return _Layout(

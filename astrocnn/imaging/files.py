@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from astrocnn.atomic import write_text
-from astrocnn.errors import ConfigError, ImageError
+from astrocnn.errors import ConfigError, ImageError, register_expansion
 
 __all__ = [
     "FileTemplate",
@@ -52,6 +52,7 @@ def expand_path(text: str, root: Path) -> str:
                 received=text,
                 hint=f"export {name}=/path/to/the/files",
             )
+        register_expansion(name, os.environ[name])
         return os.environ[name]
 
     path = os.path.expanduser(_VARIABLE.sub(value, text))
