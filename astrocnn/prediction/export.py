@@ -85,7 +85,7 @@ def to_parquet(
         `out`.
     """
     with replacing(out) as temporary, open_densities(table) as stored:
-        densities = {d.image.name: d for d in stored.values()} if hdu == "PREDICTIONS" else {}
+        densities = {d.name: d for d in stored.values()} if hdu == "PREDICTIONS" else {}
         writer, start = None, 0
         for block in read_blocks(table, hdu, ROWS):
             names = [*block.colnames, *densities]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from astropy.units import Unit
 from numpy.typing import NDArray
 
 from astrocnn.errors import PredictionError
+from astrocnn.fits_file import open_fits
 from astrocnn.plugins import nearest
 from astrocnn.prediction.fits_headers import TableImage
 from astrocnn.prediction.pdf_forms import FORMS, compute_largest_error
@@ -37,6 +38,7 @@ PDF_FORMS = ("none", *FORMS)
 """What `astrocnn.prediction.predict` accepts as ``pdf``."""
 
 ERROR = "CDFERR"
+MAX_BINS = 1_000_000
 _IDENTIFIER = "meta.id;meta.main"
 
 
@@ -228,23 +230,29 @@ class StoredDensities:
 
     Attributes
     ----------
+    path : Path
+        For messages.
+    name : str
+        EXTNAME.
+    form : str
+        A key of `FORMS`.
+    edges : ndarray of shape (n_bins + 1,)
+        Edges of the bins.
+    values : ndarray of shape (n, width)
+        As stored, memory-mapped.
     table : HDU
         The objects.
-    image : HDU
-        Their stored densities.
     """
 
+    path: Path
+    name: str
+    form: str
+    edges: NDArray[np.float64]
+    values: NDArray[Any]
     table: Any
-    image: Any
 
     def __len__(self) -> int:
-        return int(self.table.header["NAXIS2"])
-
-    @property
-    def edges(self) -> NDArray[np.float64]:
-        """Edges of the bins, of shape (n_bins + 1,)."""
-        header = self.image.header
-        return np.linspace(header["PDFLOW"], header["PDFHIGH"], header["PDFBINS"] + 1)
+        return len(self.values)
 
     @property
     def centers(self) -> NDArray[np.float64]:
@@ -253,29 +261,65 @@ class StoredDensities:
 
     def ids(self, rows: slice) -> NDArray[Any]:
         """Identifiers of some rows: integers, or text."""
-        header = self.table.header
-        number = next(
-            (i for i in range(1, header["TFIELDS"] + 1) if header.get(f"TUCD{i}") == _IDENTIFIER), 1
-        )
-        values = np.asarray(self.table.data[header[f"TTYPE{number}"]][rows])
-        return values.astype(values.dtype.newbyteorder("=") if values.dtype.kind != "S" else str)
+        with _damage_refused(self.path):
+            header = self.table.header
+            numbers = range(1, header["TFIELDS"] + 1)
+            number = next((i for i in numbers if header.get(f"TUCD{i}") == _IDENTIFIER), 1)
+            values = np.asarray(self.table.data[header[f"TTYPE{number}"]][rows])
+            kind = values.dtype.newbyteorder("=") if values.dtype.kind != "S" else np.dtype(str)
+            return values.astype(kind)
 
     def read(self, rows: slice) -> NDArray[np.float64]:
         """Densities of some rows, of shape (n, n_bins)."""
-        edges = self.edges
-        masses = FORMS[self.image.header["PDFFORM"]].decode(
-            np.asarray(self.image.data[rows]), edges
-        )
-        return masses * ((len(edges) - 1) / (edges[-1] - edges[0]))
+        masses = FORMS[self.form].decode(np.asarray(self.values[rows]), self.edges)
+        return masses * ((len(self.edges) - 1) / (self.edges[-1] - self.edges[0]))
 
 
 @contextmanager
 def open_densities(path: str | os.PathLike[str]) -> Iterator[dict[str, StoredDensities]]:
     """Open the densities of a table of predictions, by target; empty if there are none."""
-    # Blank integers are recognized here, so astropy must not scale them.
-    with fits.open(Path(path), memmap=True, do_not_scale_image_data=True) as hdus:
-        images = [unit for unit in hdus if "PDFFORM" in unit.header]
-        yield {unit.header["TARGET"]: StoredDensities(hdus["PREDICTIONS"], unit) for unit in images}
+    path = Path(path)
+    with open_fits(path, error=PredictionError):
+        pass  # what it declares is in the file
+    with ExitStack() as stack:
+        with _damage_refused(path):
+            # Blank integers are recognized here, so astropy must not scale them.
+            options = {"memmap": True, "do_not_scale_image_data": True}
+            hdus = stack.enter_context(fits.open(path, **options))
+            images = [unit for unit in hdus if "PDFFORM" in unit.header]
+            stored = {str(u.header["TARGET"]): _describe(u, hdus, path) for u in images}
+        yield stored
+
+
+def _describe(unit: Any, hdus: Any, path: Path) -> StoredDensities:
+    """The densities in an extension.
+
+    Raises
+    ------
+    ValueError, LookupError, TypeError
+        If its header does not describe its data.
+    """
+    header, table = unit.header, hdus["PREDICTIONS"]
+    form, n_bins, n = header["PDFFORM"], int(header["PDFBINS"]), int(table.header["NAXIS2"])
+    low, high = float(header["PDFLOW"]), float(header["PDFHIGH"])
+    if not (0 < n_bins <= MAX_BINS and math.isfinite(high - low) and low < high):
+        raise ValueError(f"{n_bins} bins from {low} to {high}")
+    expected = (n, FORMS[form].width(n_bins))
+    if unit.shape != expected or unit.data.dtype.newbyteorder("=") != FORMS[form].dtype:
+        raise ValueError(f"densities of shape {unit.shape}, not {expected}")
+    edges = np.linspace(low, high, n_bins + 1)
+    return StoredDensities(path, unit.name, form, edges, unit.data, table)
+
+
+@contextmanager
+def _damage_refused(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # astropy raises many types for damaged headers
+        raise PredictionError(
+            f"The densities in '{path}' are damaged.",
+            received=f"{type(error).__name__}: {error}"[:300],
+        ) from error
 
 
 def select_densities(

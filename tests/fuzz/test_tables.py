@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,16 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from astrocnn.catalog import read_catalog
+from astrocnn.catalog import Catalog, read_catalog
+from astrocnn.datasets import Shards, write_shards
+from astrocnn.estimators import ClassicalEstimator, load_estimator
+from astrocnn.imaging import Inputs, NoImages, read_survey
+from astrocnn.prediction import predict, read_pdf, to_csv, to_parquet
+from astrocnn.prediction.pdf_forms import FORMS
+from astrocnn.runs.config import load_run
+from astrocnn.targets import Categorical, Target, Task
 from tests.fuzz.mutations import Reader, try_reader
+from tests.prediction.conftest import Photometric, make_survey
 
 FIELDS = {
     "id": [2**62 + 1, -7, 12],
@@ -23,6 +32,47 @@ FIELDS = {
     "label": ["spiral", "edge on", "007"],
     "mag": [20.5, 99.0, 18.25],
 }
+RUN = """
+title = "Morphology"
+survey = "survey.toml"
+[catalog]
+file = "$HOME/catalog.fits"
+missing = [99.0, -99.0]
+[inputs]
+size = 64
+scalars = ["g - r"]
+[split]
+fractions = [0.6, 0.2, 0.2]
+[task]
+name = "morphology"
+column = "kind"
+classes = ["elliptical", "spiral"]
+[model]
+architecture = "lenet"
+options = { head_dropout = 0.25 }
+[augmentation]
+d4 = true
+[training]
+epochs = 16
+learning_rate = 3e-3
+[prediction]
+draws = 50
+"""
+SURVEY = """
+name = "field"
+kind = "tiles"
+unit = "nJy"
+image = "tiles/*_{band}.fits"
+zero_point = "MAGZERO"
+[[bands]]
+name = "g"
+hdu = "SCI"
+rms_hdu = 2
+[[bands]]
+name = "r"
+mask = "masks/*.fits"
+bad_bits = [1, 4]
+"""
 UNITS = {"ra": "deg", "dec": "deg", "mag": "mag"}
 
 
@@ -117,7 +167,52 @@ def read(path: Path) -> None:
         catalog.column(name)
 
 
+def make_predictions(folder: Path) -> None:
+    catalog, source = make_survey(9)
+    for form in FORMS:
+        predict(Photometric(), catalog, source, folder / f"{form}.fits", draws=2, pdf=form)
+
+
+def read_predictions(path: Path) -> None:
+    copies = path.parent / ".copies"
+    to_csv(path, copies / "p.csv")
+    to_parquet(path, copies / "p.parquet")
+    ids, grid, density = read_pdf(path)
+    assert density.shape == (len(ids), len(grid))
+
+
+def make_runs(folder: Path) -> None:
+    (folder / "run.toml").write_text(RUN)
+    (folder / "survey.toml").write_text(SURVEY)
+
+
+def read_toml(path: Path) -> None:
+    load_run(path.parent / "run.toml") if path.name == "run.toml" else read_survey(path)
+
+
+def make_model(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    columns = {"id": np.arange(40), "g": rng.random(40), "r": rng.random(40)}
+    columns["kind"] = np.where(columns["g"] > columns["r"], "a", "b")
+    catalog = Catalog.from_table(Table(columns))
+    inputs = Inputs(bands=(), size=0, scalars=("g", "r"))
+    with tempfile.TemporaryDirectory() as shards:
+        write_shards(shards, catalog, NoImages(40), inputs)
+        task = Task("kind", (Target("kind", Categorical(("a", "b")), "kind"),), "kind.accuracy")
+        estimator = ClassicalEstimator(task, inputs, "logistic_regression")
+        estimator.fit(Shards.open(shards), np.arange(30)).save(folder / "model")
+
+
+def read_model(path: Path) -> None:
+    estimator = load_estimator(path.parent)
+    scalars = np.zeros((2, 2), np.float32)
+    assert estimator.sample(None, scalars)["kind"].shape == (1, 2, 2)
+
+
 READERS = {
+    "predictions": Reader(make_predictions, read_predictions),
+    "run files": Reader(make_runs, read_toml),
+    "models": Reader(make_model, read_model),
     "FITS tables": Reader(make_fits, read),
     "VOTable": Reader(make_votable, read),
     "text tables": Reader(make_text, read),
