@@ -18,12 +18,12 @@ from astrocnn.plugins import lazy
 if TYPE_CHECKING:
     from astrocnn.models.blocks import Block
     from astrocnn.models.build import (
+        FamilyLoss,
         add_auxiliary_heads,
         build_model,
         count_parameters,
         smallest_size,
     )
-    from astrocnn.models.losses import FamilyLoss
     from astrocnn.models.monte_carlo_dropout import (
         MonteCarloDropout,
         build_sampler,
@@ -58,7 +58,7 @@ __all__ = [
 
 _HOME = {
     "Block": "blocks",
-    "FamilyLoss": "losses",
+    "FamilyLoss": "build",
     "InputNames": "transfer",
     "LayerSummary": "summary",
     "MonteCarloDropout": "monte_carlo_dropout",

@@ -15,15 +15,17 @@ from astrocnn.errors import ConfigError, ModelError
 from astrocnn.models.custom_layers import (
     D4Conv,
     ImageTooSmall,
+    L2Pooling,
     LayerScale,
     Maxout,
+    SumPooling,
     compute_extent,
-    pooling_layer,
 )
 from astrocnn.models.options import Options
 
 __all__ = ["Block"]
 
+# By the rank of a tensor: spectra, images, and maps of the eight orientations of an image.
 _READOUTS = {
     "average": {
         3: layers.GlobalAveragePooling1D,
@@ -36,11 +38,18 @@ _READOUTS = {
         5: layers.GlobalMaxPooling3D,
     },
 }
-# By the rank of a tensor: spectra, images, and maps of the eight orientations of an image.
+_POOLINGS = {
+    "max": {3: layers.MaxPooling1D, 4: layers.MaxPooling2D, 5: layers.MaxPooling3D},
+    "average": {3: layers.AveragePooling1D, 4: layers.AveragePooling2D, 5: layers.AveragePooling3D},
+    "sum": dict.fromkeys((3, 4, 5), SumPooling),
+    "l2": dict.fromkeys((3, 4, 5), L2Pooling),
+}
 _CONV = {3: layers.Conv1D, 4: layers.Conv2D}
 _SPATIAL = {3: layers.SpatialDropout1D, 4: layers.SpatialDropout2D, 5: layers.SpatialDropout3D}
 _LAWS = {"he": "he_normal", "glorot": "glorot_uniform", "lecun": "lecun_normal"}
+# Small, so that activations that saturate do not.
 _CONSTANT = 0.01
+# They have weights or change the number of channels, so they are no function of a layer.
 _LAYERS_OF_THEIR_OWN = ("maxout", "prelu")
 
 
@@ -112,6 +121,7 @@ class Block:
                 "Maps of eight orientations are convolved in steps of one pixel", "conv1"
             )
             strides = 1
+        # Keras has no stride beside a dilation, and a single pixel cannot be spread.
         if strides == 1 and window > 1:
             dilation *= options.dilation
         self._fits(x, (window - 1) * dilation + 1, padding)
@@ -138,7 +148,8 @@ class Block:
             return x
         if not inside:
             x = self.activate(x, activation)
-        return self._drop_maps(x)
+        rate = self.options.spatial_dropout
+        return _SPATIAL[len(x.shape)](rate, name=self._name("dropout"))(x) if rate else x
 
     def depthwise(self, x: Tensor, window: int) -> Tensor:
         """One filter for each map of an image, without activation."""
@@ -186,6 +197,7 @@ class Block:
         activation = self.options.activation or activation
         name = self._name("act")
         if activation == "prelu":
+            # One slope for each map, shared by its pixels.
             axes = list(range(1, len(x.shape) - 1))
             return layers.PReLU(shared_axes=axes or None, name=name)(x)
         if activation == "maxout":
@@ -209,15 +221,13 @@ class Block:
     ) -> Tensor:
         """Local pooling; orientations are not pooled together."""
         self._fits(x, window, padding)
-        layer = pooling_layer(
-            self.options.pooling or kind,
-            len(x.shape),
-            window,
-            strides=strides,
-            padding=padding,
-            name=self._name("pool"),
-        )
-        return layer(x)
+        rank = len(x.shape)
+        axes = 1 if rank == 3 else 2
+        # A window of 1 over the orientations keeps them apart.
+        ends = (1,) * (rank - 2 - axes)
+        layer = _POOLINGS[self.options.pooling or kind][rank]
+        sizes = (window,) * axes + ends, (strides or window,) * axes + ends
+        return layer(*sizes, padding=padding, name=self._name("pool"))(x)
 
     def dense(
         self,
@@ -254,6 +264,7 @@ class Block:
                     "activation = maxout halves the maps, which then cannot be added to a shortcut",
                     f"{first.shape[-1]} maps and {second.shape[-1]}",
                 )
+                # Of any shape: the error is raised when the network is complete.
                 return second
             raise _unequal(first, second)
         return layers.Add(name=self._name("add"))([first, second])
@@ -266,6 +277,7 @@ class Block:
         ModelError
             If the branches differ in height or width.
         """
+        # A layer that does nothing would shift the names of all others.
         if len(tensors) == 1:
             return tensors[0]
         for other in tensors[1:]:
@@ -308,6 +320,7 @@ class Block:
             rate = chosen[self._rates_used]
         else:
             rate = rate * chosen
+        # Also for rate 0, so that listed rates stay those of their layers.
         self._rates_used += 1
         if rate >= 1:
             raise ModelError(
@@ -322,6 +335,7 @@ class Block:
         if self.options.head_dropout is not None:
             rate = self.options.head_dropout
         x = self.dropout(x, rate) if rate > 0 else x
+        # Only here is it known that no further dropout layer comes.
         dropout = self.options.dropout
         if isinstance(dropout, tuple) and len(dropout) != self._rates_used:
             raise ModelError(
@@ -338,12 +352,6 @@ class Block:
             return self.options.stem == "large"
         return int(image.shape[1]) >= from_size
 
-    def _drop_maps(self, x: Tensor) -> Tensor:
-        rate = self.options.spatial_dropout
-        if not rate:
-            return x
-        return _SPATIAL[len(x.shape)](rate, name=self._name("dropout"))(x)
-
     def _initializer(self, name: str) -> Any:
         name = self.options.initializer or name
         if name == "constant":
@@ -351,6 +359,7 @@ class Block:
         return _LAWS.get(name, name)
 
     def _scaled(self, count: int) -> int:
+        # One at least: `smallest_size` tries networks of nearly no width.
         return max(1, round(count * self.options.width))
 
     def _penalty(self) -> Any:
@@ -380,6 +389,7 @@ class Block:
 
     @staticmethod
     def _fits(x: Tensor, window: int, padding: str) -> None:
+        # Maps of eight orientations have height and width before the orientations.
         side = min(int(n) for n in (x.shape[1:-1] if len(x.shape) < 5 else x.shape[1:3]))
         if padding == "valid" and compute_extent(side, window) < 1:
             raise ImageTooSmall(

@@ -1,4 +1,4 @@
-"""Build a Keras model from an architecture and a task."""
+"""Build a Keras model from an architecture and a task; the loss of its heads."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from dataclasses import replace
 from typing import Any
 
 from astrocnn import plugins
-from astrocnn.backend import keras, layers
+from astrocnn.backend import Tensor, keras, layers
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.models.blocks import Block
 from astrocnn.models.custom_layers import ImageTooSmall
 from astrocnn.models.options import Options, raise_errors
-from astrocnn.targets import Task
+from astrocnn.targets import Family, Task
+from astrocnn.targets.storage import family_from_dict, family_to_dict
 
 __all__ = [
     "ARCHITECTURES",
+    "FamilyLoss",
     "build_model",
     "check_auxiliary",
     "count_parameters",
@@ -82,6 +84,7 @@ def build_model(
     except ImageTooSmall as error:
         if not n_channels:
             raise
+        # Searched only for the message, since it builds some ten networks.
         smallest = smallest_size(leaf, n_channels=n_channels, options=options, above=size)
         raise ModelError(
             f"An image of {size} pixels a side is too small for '{_name(leaf)}'.",
@@ -98,25 +101,10 @@ def smallest_size(
     options: Options | None = None,
     above: int = 0,
 ) -> int:
-    """Pixels a side of the smallest image an architecture accepts.
+    """Pixels a side of the smallest image an architecture accepts; 0 for one that takes none.
 
-    Found by trying, so that it is right for any options and never typed.
-
-    Parameters
-    ----------
-    architecture : str or callable
-        As for `build_model`.
-    n_channels : int
-        Bands; without influence on the result for the architectures here.
-    options : Options, optional
-        Variations; ``padding="valid"`` needs larger images.
-    above : int
-        A size known to be too small, to save time.
-
-    Returns
-    -------
-    int
-        0 for one that takes no image.
+    Found by trying, so that it is right for any options and never typed; `above` is a size known
+    to be too small, to save time.  The other parameters are those of `build_model`.
     """
     leaf = plugins.load("architectures", architecture, trusted=True)
     if not plugins.declared(leaf, "IMAGE", True):
@@ -136,17 +124,7 @@ def smallest_size(
 
 
 def count_parameters(model: keras.Model) -> int:
-    """Trainable parameters, as papers count them (running means and variances are not).
-
-    Parameters
-    ----------
-    model : keras.Model
-        Built.
-
-    Returns
-    -------
-    int
-    """
+    """Trainable parameters, as papers count them (running means and variances are not)."""
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
@@ -167,6 +145,7 @@ def _assemble(
     block = Block(options)
     features = leaf(inputs.get("image"), inputs.get("scalars"), block)
     features = block.head_dropout(features, plugins.declared(leaf, "HEAD_DROPOUT", 0.0))
+    # After the last layer, so that errors of all layers are reported together.
     raise_errors([*block.errors, *check_auxiliary(leaf, options)])
     taken = {layer.name for layer in keras.Model(inputs, features).layers}
     outputs = {}
@@ -218,10 +197,8 @@ def _check_image(leaf: Callable[..., Any], n_channels: int, n_scalars: int) -> N
 def _check(
     size: int, n_channels: int, n_scalars: int, heads: dict[str, int], names: list[str]
 ) -> None:
-    for quantity, value, minimum in (
-        ("size", size, min(n_channels, 1)), ("n_channels", n_channels, 0),
-        ("n_scalars", n_scalars, 0),
-    ):  # fmt: skip
+    limits = ("size", size, min(n_channels, 1)), ("n_channels", n_channels, 0)
+    for quantity, value, minimum in (*limits, ("n_scalars", n_scalars, 0)):
         if value < minimum:
             raise ModelError(
                 f"A network cannot have {quantity} = {value}.", allowed=f"{minimum} or more"
@@ -231,6 +208,7 @@ def _check(
     if len(heads) != len(names):
         raise ModelError("Two targets of the task have one name.", received=names)
     for name in names:
+        # Keras takes "/" for the scopes of a variable.
         if not name or "/" in name:
             raise ModelError(
                 "A target's name cannot be the name of a layer.",
@@ -250,14 +228,11 @@ def add_auxiliary_heads(
     Parameters
     ----------
     model : keras.Model
-        As `build_model` makes it; its layers are shared, so that it is trained
-        too, and remains without these heads.
-    task : Task
-        What `model` was built for.
-    options : Options
-        Likewise; without the option `auxiliary` the network is returned as it is.
-    architecture : str or callable, optional
-        Likewise; the one that bears the name of `model` by default.
+        From `build_model`; its layers are shared, so that it is trained too, and remains without
+        these heads.
+    task, options, architecture
+        With which it was built; without the option `auxiliary` it is returned as it is, and the
+        architecture is by default the one that bears its name.
 
     Returns
     -------
@@ -279,10 +254,12 @@ def add_auxiliary_heads(
         features = auxiliary(model.get_layer(place).output, _Named(number, options))
         for target in task.targets:
             name = f"{target.name}_auxiliary{number}"
+            # A target may be called like an auxiliary output.
             while name in outputs:
                 name += "_"
             head = layers.Dense(target.family.units, dtype="float32", name=f"head_of_{name}")
             outputs[name], targets[name] = head(features), target.name
+    # The same name, by which the architecture of a stored network is found.
     return keras.Model(model.input, outputs, name=model.name), targets
 
 
@@ -306,8 +283,42 @@ class _Named(Block):
     """Layers of one auxiliary head; the rates of dropout that are listed are not for them."""
 
     def __init__(self, number: int, options: Options) -> None:
+        # Listed rates are counted in the network without these heads.
         super().__init__(replace(options, dropout=1.0))
         self._number = number
 
     def _name(self, kind: str) -> str:
         return f"auxiliary{self._number}_{super()._name(kind)}"
+
+
+@keras.saving.register_keras_serializable(package="astrocnn")
+class FamilyLoss(keras.losses.Loss):
+    """Weighted mean over the objects of a family's loss.
+
+    The mean divides by the sum of the weights.  By default Keras divides by the number of
+    objects, so that objects without a label (weight 0) would dilute the loss.
+
+    Parameters
+    ----------
+    family : Family
+        Its ``loss(encoded, raw)`` gives one number per object.
+    """
+
+    def __init__(self, family: Family, name: str | None = None) -> None:
+        super().__init__(
+            name=name or type(family).__name__.lower(), reduction="mean_with_sample_weight"
+        )
+        self.family = family
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Loss of each object, of shape (n,)."""
+        return self.family.loss(y_true, y_pred)
+
+    def get_config(self) -> dict[str, Any]:
+        """Name and fields of the family: all plain, so that a saved model is safe."""
+        return {"name": self.name, "family": family_to_dict(self.family)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FamilyLoss:
+        """Rebuild from `get_config`."""
+        return cls(family_from_dict(config["family"]), name=config["name"])

@@ -28,9 +28,7 @@ __all__ = [
     "ORIENTATIONS",
     "SumPooling",
     "act_on_array",
-    "count_conv_parameters",
     "compute_extent",
-    "pooling_layer",
     "product",
 ]
 
@@ -46,16 +44,8 @@ class ImageTooSmall(ModelError):
 def compute_extent(size: int, window: int, *, padding: int = 0, stride: int = 1) -> int:
     """Pixels a side after a convolution or pooling, (W - F + 2P) / S + 1 rounded down.
 
-    Parameters
-    ----------
-    size : int
-        W, pixels a side before.
-    window : int
-        F, pixels a side of the kernel or the pooling window.
-    padding : int
-        P, pixels added on each side.
-    stride : int
-        S, step of the window [pixel].
+    W are the pixels a side before, F those of the window, P those added on each side, and S the
+    step of the window.
 
     Examples
     --------
@@ -63,17 +53,6 @@ def compute_extent(size: int, window: int, *, padding: int = 0, stride: int = 1)
     64
     """
     return (size - window + 2 * padding) // stride + 1
-
-
-def count_conv_parameters(window: int, channels: int, filters: int) -> int:
-    """Weights and biases of a convolution, (F F C_in + 1) C_out.
-
-    Examples
-    --------
-    >>> count_conv_parameters(5, 3, 32)
-    2432
-    """
-    return (window * window * channels + 1) * filters
 
 
 @keras.saving.register_keras_serializable(package="astrocnn")
@@ -114,6 +93,7 @@ class LayerScale(layers.Layer):
 
     def call(self, x: Tensor) -> Tensor:
         """Tensor of the same shape."""
+        # Weights are float32 in mixed precision, and tensors are not.
         return x * ops.cast(self.factor, x.dtype)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -123,12 +103,6 @@ class LayerScale(layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """What the layer is made from."""
         return {**super().get_config(), "initial": self.initial}
-
-
-_KERAS = {
-    "max": {3: layers.MaxPooling1D, 4: layers.MaxPooling2D, 5: layers.MaxPooling3D},
-    "average": {3: layers.AveragePooling1D, 4: layers.AveragePooling2D, 5: layers.AveragePooling3D},
-}
 
 
 @keras.saving.register_keras_serializable(package="astrocnn")
@@ -174,14 +148,9 @@ class SumPooling(layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Shape after the pooling."""
-        sides = [
-            math.ceil(size / step)
-            if self.padding == "same"
-            else compute_extent(size, window, stride=step)
-            for size, window, step in zip(
-                input_shape[1:-1], self.pool_size, self.strides, strict=True
-            )
-        ]
+        axes = zip(input_shape[1:-1], self.pool_size, self.strides, strict=True)
+        same = self.padding == "same"
+        sides = [math.ceil(n / s) if same else compute_extent(n, w, stride=s) for n, w, s in axes]
         return (input_shape[0], *sides, input_shape[-1])
 
     def get_config(self) -> dict[str, Any]:
@@ -206,89 +175,28 @@ class L2Pooling(SumPooling):
         return ops.where(some, ops.sqrt(ops.where(some, squares, 1)), 0)
 
 
-def pooling_layer(
-    kind: str, rank: int, window: int, *, strides: int | None, padding: str, name: str
-) -> layers.Layer:
-    """A pooling layer for tensors of a rank.
-
-    Parameters
-    ----------
-    kind : str
-        ``"max"``, ``"average"``, ``"sum"`` or ``"l2"``.
-    rank : int
-        3 for spectra (n, length, channels), 4 for images, 5 for maps of eight orientations,
-        (n, height, width, 8, channels), which are not pooled together.
-    window : int
-        Pixels a side.
-    strides : int, optional
-        Step [pixel]; the window itself by default.
-    padding : str
-        ``"valid"`` or ``"same"``.
-    name : str
-        Of the layer.
-
-    Returns
-    -------
-    keras.layers.Layer
-    """
-    axes = 1 if rank == 3 else 2
-    ends = (1,) * (rank - 2 - axes)
-    size, steps = (window,) * axes + ends, (strides or window,) * axes + ends
-    if kind in _KERAS:
-        return _KERAS[kind][rank](size, strides=steps, padding=padding, name=name)
-    return {"sum": SumPooling, "l2": L2Pooling}[kind](size, steps, padding, name=name)
-
-
 ORIENTATIONS = 8
 """Elements of the group D4."""
 
 
 def act_on_array(element: int, array: NDArray[Any]) -> NDArray[Any]:
-    """Move an array of shape (side, side, ...) by an element of the group.
-
-    Parameters
-    ----------
-    element : int
-        From 0, which does nothing, to 7.
-    array : ndarray of shape (side, side, ...)
-        Moved in its first two axes.
-
-    Returns
-    -------
-    ndarray of the same shape
-    """
+    """Move an array of shape (side, side, ...) by an element of the group, from 0 (none) to 7."""
     mirrored, turns = divmod(element, 4)
     return np.rot90(array[:, ::-1] if mirrored else array, turns)
 
 
 def product(first: int, second: int) -> int:
-    """The element that acts like `second` and then `first`.
-
-    Parameters
-    ----------
-    first, second : int
-        Elements of the group.
-
-    Returns
-    -------
-    int
-    """
+    """The element that acts like `second` and then `first`."""
     return int(_PRODUCT[first, second])
 
 
 def _multiply() -> NDArray[np.int64]:
     probe = np.arange(4).reshape(2, 2)
     # Found by acting on an array without symmetry, so that no table is typed by hand.
-    images = [act_on_array(g, probe).tolist() for g in range(ORIENTATIONS)]
-    return np.array(
-        [
-            [
-                images.index(act_on_array(a, act_on_array(b, probe)).tolist())
-                for b in range(ORIENTATIONS)
-            ]
-            for a in range(ORIENTATIONS)
-        ]
-    )
+    images = [act_on_array(g, probe) for g in range(ORIENTATIONS)]
+    keys = [image.tolist() for image in images]
+    rows = [[keys.index(act_on_array(a, b).tolist()) for b in images] for a in range(ORIENTATIONS)]
+    return np.array(rows)
 
 
 _PRODUCT = _multiply()
@@ -361,11 +269,9 @@ class D4Conv(layers.Layer):
             regularizer=self.kernel_regularizer,
             name="kernel",
         )
-        self.bias = (
-            self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
-            if self.use_bias
-            else None
-        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
         self._places = _places(k, bool(before))
 
     def call(self, x: Tensor) -> Tensor:
@@ -416,9 +322,8 @@ def _places(side: int, over_group: bool) -> NDArray[np.int32]:
     """Where each number of the eight kernels stands in the one kernel, (8, side * side * [8])."""
     if not over_group:
         pixels = np.arange(side * side).reshape(side, side)
-        return np.stack([act_on_array(g, pixels).ravel() for g in range(ORIENTATIONS)]).astype(
-            "int32"
-        )
+        moved = [act_on_array(g, pixels).ravel() for g in range(ORIENTATIONS)]
+        return np.stack(moved).astype("int32")
     places = np.arange(side * side * ORIENTATIONS).reshape(side, side, ORIENTATIONS)
     # The element whose product with g is the identity, element 0.
     inverse = [int(np.flatnonzero(_PRODUCT[g] == 0)[0]) for g in range(ORIENTATIONS)]

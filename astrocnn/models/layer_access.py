@@ -52,6 +52,7 @@ def convolutions(model: keras.Model) -> list[Any]:
     candidates = [
         layer
         for layer in model.layers
+        # Two axes of pixels, channels and filters: kernels of spectra have one axis less.
         if len(getattr(getattr(layer, "kernel", None), "shape", ())) == 4
     ]
     if not candidates:
@@ -74,6 +75,7 @@ def last_maps(model: keras.Model, *, oriented: bool = False) -> str:
     for layer in reversed(model.layers):
         shapes = _shapes(model, layer)
         made = len(shapes) == 1 and not isinstance(layer, keras.layers.InputLayer)
+        # A map of one pixel has no place on the image any more.
         if made and len(shapes[0]) in axes and min(shapes[0][:2]) > 1:
             return str(layer.name)
     raise _build_no_maps_error(model)
@@ -105,20 +107,10 @@ def _format_shapes(model: Any, layer: Any) -> str:
 
 
 def cut_after(model: keras.Model, layer: str | None = None) -> keras.Model:
-    """The network up to a layer: its output is one vector per object.
+    """The network up to a layer, by default the last before the heads, sharing the weights.
 
-    Parameters
-    ----------
-    model : keras.Model
-        Any network.
-    layer : str, optional
-        Name of any layer, whose maps are averaged over their pixels; what goes into the heads by
-        default.
-
-    Returns
-    -------
-    keras.Model
-        From the same inputs to an array of shape (n, d), float32, sharing the weights.
+    Its output is one float32 vector per object, of shape (n, d): maps are averaged over their
+    pixels.
 
     Raises
     ------

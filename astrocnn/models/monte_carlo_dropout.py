@@ -36,25 +36,9 @@ __all__ = [
 def compute_mask(
     seed: int, layer: str, draw: int, shape: tuple[int, ...], rate: float
 ) -> NDArray[np.bool_]:
-    """The units one draw keeps in one layer.
+    """The units that one draw keeps in the layer of a name, of a shape without the objects.
 
-    Parameters
-    ----------
-    seed : int
-        Seed of the prediction.
-    layer : str
-        Name of the dropout layer.
-    draw : int
-        Number of the draw; a mask does not depend on how many draws there are.
-    shape : tuple of int
-        Shape of the mask, without the objects.
-    rate : float
-        Fraction of units dropped.
-
-    Returns
-    -------
-    ndarray of bool of that shape
-        True where a unit is kept.
+    It does not depend on how many draws there are; `rate` is the fraction of units dropped.
     """
     # By the name of the layer, not its number: adding a layer leaves the other masks unchanged.
     digest = hashlib.blake2b(f"{int(seed)}/{layer}".encode(), digest_size=16).digest()
@@ -75,10 +59,7 @@ def compute_masks(
     seed: int, layer: str, draws: int, shape: tuple[int, ...], rate: float
 ) -> NDArray[np.bool_]:
     """The masks of draws 0, 1, ... of one layer, of shape (draws, *shape)."""
-    masks = np.empty((draws, *shape), bool)
-    for draw in range(draws):
-        masks[draw] = compute_mask(seed, layer, draw, shape, rate)
-    return masks
+    return np.stack([compute_mask(seed, layer, draw, shape, rate) for draw in range(draws)])
 
 
 _TOGETHER = 10
@@ -147,18 +128,7 @@ class MonteCarloDropout:
         self._groups = np.arange(groups, dtype="int32")
 
     def __call__(self, x: Any) -> dict[str, Any]:
-        """Draw for a batch.
-
-        Parameters
-        ----------
-        x : tensor, list or dict of tensors
-            What the network takes.
-
-        Returns
-        -------
-        dict of str to tensor of shape (n_draws, n, units)
-            Raw outputs of the network by output name, float32 where its heads are.
-        """
+        """Raw outputs for a batch, by output name, of shape (n_draws, n, units)."""
         # Inference mode: batch normalization uses its running statistics, and all randomness comes
         # from the masks.
         once = self.prefix(x, training=False)
@@ -218,12 +188,8 @@ def build_sampler(model: keras.Model, draws: int, seed: int = 0) -> keras.Model:
 
     Parameters
     ----------
-    model : keras.Model
-        Functional or Sequential, with dropout.  Its weights are shared, not copied.
-    draws : int
-        Number of draws, at least 1.
-    seed : int
-        Those of `MonteCarloDropout` for the same seed.
+    model, draws, seed
+        As for `MonteCarloDropout`, whose draws these are.
 
     Returns
     -------

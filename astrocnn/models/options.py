@@ -117,8 +117,10 @@ class Options:
     readout: str | None = None
 
     def __post_init__(self) -> None:
+        # All errors at once, so that a run file is corrected in one go.
         raise_errors(list(self._errors()))
         if isinstance(self.dropout, (list, tuple)):
+            # A list, as TOML has it, would differ from the same rates of a stored model.
             object.__setattr__(self, "dropout", tuple(float(r) for r in self.dropout))
 
     def _errors(self) -> Iterator[ConfigError]:
@@ -131,21 +133,20 @@ class Options:
                     allowed=allowed,
                     hint=nearest(str(value), allowed),
                 )
-        if isinstance(self.dropout, (list, tuple)):
-            for rate in self.dropout:
-                yield from _outside("dropout", rate, 1.0)
-        else:
-            yield from _outside("dropout", self.dropout, None)
+        # A factor may exceed 1, a rate may not.
+        listed = isinstance(self.dropout, (list, tuple))
+        for rate in self.dropout if listed else (self.dropout,):
+            yield from _outside("dropout", rate, 1.0 if listed else None)
         if self.head_dropout is not None:
             yield from _outside("head_dropout", self.head_dropout, 1.0)
         yield from _outside("spatial_dropout", self.spatial_dropout, 1.0)
-        yield from _outside("l2", self.l2, None)
-        yield from _outside("auxiliary", self.auxiliary, None)
-        yield from _outside("width", self.width, None)
+        for name in ("l2", "auxiliary", "width"):
+            yield from _outside(name, getattr(self, name), None)
         if self.width == 0:
             yield ConfigError("A network of width 0 has no layers.", received=self.width)
         for name in ("groups", "strides", "dilation"):
             value = getattr(self, name)
+            # By type: True is an instance of int.
             if value is not None and (type(value) is not int or value < 1):
                 yield ConfigError(
                     f"The option '{name}' of the network is out of range.",
@@ -174,6 +175,7 @@ class Options:
         ConfigError
             If a key is not an option (with the nearest known one), or a value is not allowed.
         """
+        # The TypeError of a constructor would name one key only, and no alternative.
         names = [field.name for field in fields(cls)]
         raise_errors(
             [
@@ -188,18 +190,7 @@ class Options:
 
 
 def raise_errors(errors: Sequence[ConfigError]) -> None:
-    """Raise all errors in options as one error; nothing when there are none.
-
-    Parameters
-    ----------
-    errors : sequence of ConfigError
-        What is wrong, one sentence each.
-
-    Raises
-    ------
-    ConfigError
-        The only error itself, or one error that lists them all.
-    """
+    """Raise the only error itself, or one `ConfigError` that lists them all, if there are any."""
     if len(errors) == 1:
         raise errors[0]
     if errors:

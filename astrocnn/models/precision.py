@@ -13,20 +13,10 @@ _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def with_precision(model: keras.Model, precision: str) -> keras.Model:
-    """A copy of a network that computes in another precision.
+    """A copy of a network that computes in ``"float32"`` or ``"bfloat16"``, not compiled.
 
-    Parameters
-    ----------
-    model : keras.Model
-        Functional or Sequential.
-    precision : str
-        ``"float32"`` or ``"bfloat16"``.
-
-    Returns
-    -------
-    keras.Model
-        Not compiled, with copies of the weights, which stay float32.  The layers that make the
-        outputs compute in float32 in either case.
+    The copied weights stay float32, and the layers that make the outputs compute in float32 in
+    either case.
 
     Raises
     ------

@@ -133,6 +133,7 @@ def _compute_field(layer: Any, before: list[_Field | None], output: Any) -> _Fie
     field = max(field_here.field for field_here in before if field_here)
     stride = max(field_here.stride for field_here in before if field_here)
     window = _first(getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", 1))
+    # Keras stores None for a pooling that steps by its window.
     step = _first(getattr(layer, "strides", 1) or window)
     spread = _first(getattr(layer, "dilation_rate", 1))
     return _Field(field + (window - 1) * spread * stride, stride * step)

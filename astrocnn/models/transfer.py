@@ -35,6 +35,7 @@ _WEIGHTLESS = (
 # Entries of a layer's description without a part in what its weights mean.
 _FREE = ("name", "dtype", "trainable", "initial")
 _FREE_ENDS = ("_initializer", "_regularizer", "_constraint")
+# Differences in a message: later ones mostly follow from the first.
 _SHOWN = 6
 
 
@@ -75,7 +76,7 @@ def transfer_weights(
     Parameters
     ----------
     old : keras.Model
-        Trained, as `build` makes it.
+        Trained, from `build_model`.
     new : keras.Model
         Of the same architecture; it is changed, or, when this raises, left as it was.
 
@@ -88,7 +89,7 @@ def transfer_weights(
 
     Returns
     -------
-    Transferred
+    TransferSummary
 
     Raises
     ------
@@ -139,6 +140,7 @@ def transfer_weights(
     adapted: list[str] = []
     for source, layer, weights in planned:
         if weights:
+            # For other bands even a kernel of the same shape may have changed.
             same = all(map(np.array_equal, weights, source.get_weights()))
             (taken if same else adapted).append(layer.name)
             layer.set_weights(weights)
@@ -146,18 +148,7 @@ def transfer_weights(
 
 
 def get_body_layers(model: keras.Model) -> tuple[str, ...]:
-    """Names of the layers with weights that come before the heads.
-
-    Parameters
-    ----------
-    model : keras.Model
-        As `build` makes it.
-
-    Returns
-    -------
-    tuple of str
-        In the order of computation.
-    """
+    """Names of the layers with weights before the heads, in the order of computation."""
     parts = _parts(model, _heads(model))
     return tuple(name for name, layer in parts.items() if layer.weights)
 
@@ -194,6 +185,7 @@ def _differences(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]
 
 def _describe(layer: Any) -> dict[str, Any]:
     return {
+        # A stored network has lists where a new one has tuples.
         key: tuple(value) if isinstance(value, list) else value
         for key, value in layer.get_config().items()
         if key not in _FREE and not key.endswith(_FREE_ENDS)
@@ -224,6 +216,7 @@ def _for_bands(
     kernel: NDArray[np.floating], old: Sequence[str], new: Sequence[str]
 ) -> NDArray[np.floating]:
     """Kernels of shape (..., channels, filters) for other bands, those of the masks apart."""
+    # Dense layers, and channels that are no multiple of the bands, do not read the bands.
     if kernel.ndim < 3 or kernel.shape[-2] % len(old):
         return kernel
     masked = kernel.shape[-2] // len(old)
@@ -252,6 +245,7 @@ def _for_scalars(
     """Weights of a dense layer whose last inputs are scalars, for other scalars."""
     if not isinstance(layer, keras.layers.Dense):
         return weights
+    # Scalars are joined behind the features: see `Block.flatten`.
     kernel, *rest = weights
     features = len(kernel) - len(old)
     rows = [

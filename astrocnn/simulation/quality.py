@@ -71,8 +71,8 @@ def simulate_quality(
 
     Parameters
     ----------
-    out : path
-        Folder; created if missing.  Files of an earlier simulation are replaced.
+    out, center
+        As for `astrocnn.simulation.simulate`.
     n_objects : int
         Number of objects, each with a stamp of its own.
     seed : int
@@ -83,8 +83,6 @@ def simulate_quality(
         Expected fraction of stamps with artefacts.
     neighbors : float
         Mean number of unrelated objects on a stamp.
-    center : tuple of float
-        RA, Dec of the middle of the field [deg].
 
     Returns
     -------

@@ -128,11 +128,6 @@ def simulate(
     workers : int, optional
         Number of processes; None for one per core.
 
-    Returns
-    -------
-    Simulation
-        Paths of the files.
-
     Raises
     ------
     ConfigError
@@ -233,18 +228,12 @@ def simulate_stamps(
 
     Parameters
     ----------
-    n_objects : int
-        Number of objects.
+    preset, bands, class_fractions
+        As for `simulate`.
     size : int
         Side of a stamp [pixel].
-    preset : str or Preset
-        Survey to imitate.
-    bands : sequence of str, optional
-        Bands of the preset, in this order; all by default.
     seed : int
         Object i of seed s is always the same, whatever `n_objects`.
-    class_fractions : mapping of str to float, optional
-        Fraction of each class.
     neighbors : float
         Mean number of unrelated objects whose centers fall on a stamp.
     noise : bool

@@ -149,6 +149,7 @@ def fit(
         # Also after an error: the caller's network must not stay frozen.
         optimizers.release()
     training.use_best_weights()
+    # The caller holds `model`, whatever was trained in its place.
     if copied:
         model.set_weights(trained.get_weights())
     return training.history
@@ -189,6 +190,7 @@ class _Training:
     @property
     def _exhausted(self) -> bool:
         frozen = len(self.history) <= self.optimizers.frozen_epochs
+        # Patience cannot run out while only the heads are trained.
         return self.stopped or (self.best.exhausted and not frozen)
 
     def run(
@@ -205,6 +207,7 @@ class _Training:
             If the schedule needs the number of batches and it is unknown, or the backup is from a
             training with another number of batches.
         """
+        # Nothing is opened, so that repeating a finished training costs nothing.
         if self.finished:
             return
         self._open(train, validation)
@@ -274,6 +277,7 @@ class _Training:
             raise TrainingError(
                 "The training data are infinite.", hint="leave out repeat(): `epochs` repeats them"
             )
+        # Negative values stand for an unknown length.
         if count >= 0:
             return count
         if self.method.schedule != "constant" or self.method.warmup > 0:
@@ -287,6 +291,7 @@ class _Training:
     def _run_epoch(self, train: Data, number: int) -> dict[str, float]:
         """Train and validate one epoch; returns its row of the history."""
         started = time.perf_counter()
+        # The first epoch was connected by `_open`, to know the signature of a batch.
         if number > self.opened_at:
             if callable(train):
                 self.batches = distribute_batches(train(number), self.strategy)
@@ -316,6 +321,7 @@ class _Training:
         for step, batch in enumerate(self.batches):
             self._set_learning_rate(before + step)
             self.hooks("on_train_batch_begin", step)
+            # Results stay on the device, which computes the next batch meanwhile.
             vector = self.update(batch)
             sums.add(vector)
             if len(sums.pending) >= _FETCH_EVERY:
@@ -324,6 +330,7 @@ class _Training:
                 logs = EpochSums(self.objective, vector).compute_means()
                 self.hooks("on_train_batch_end", step, logs)
         self._fetch(sums, number, "training")
+        # Without labels the loss is 0, which would look like a perfect fit.
         if sums.labelled == 0:
             raise TrainingError(
                 "There is nothing to train on.",
@@ -367,6 +374,7 @@ class _Training:
         bad = sums.fetch()
         if bad is not None:
             batch, vector = bad
+            # The best weights so far are of more use to the caller than diverged ones.
             self.use_best_weights()
             rate, precision = self.optimizers.learning_rate, self.history.precision
             raise build_non_finite_error(vector, stage, epoch + 1, batch + 1, rate, precision)
@@ -401,6 +409,7 @@ class _Training:
         notes = {
             "history": self.history.to_json(),
             "best": self.best.get_state(),
+            # The schedule counts in batches: with other data it would go on elsewhere.
             "batches per epoch": self.n_batches,
             "stopped": self.stopped,
         }
@@ -455,6 +464,7 @@ class _Hooks:
         base = keras.callbacks.Callback
         self.callbacks = [c if isinstance(c, base) else _call_with_history(c) for c in callbacks]
         self.model = training.model
+        # A network that was stopped before would end after one epoch.
         self.model.stop_training = False
         if self.callbacks:
             self.model.history = training.history

@@ -71,6 +71,7 @@ class History:
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns, lineterminator="\n")
         writer.writeheader()
+        # Nine digits give a float32 back exactly.
         writer.writerows(
             {k: v if isinstance(v, int) else f"{v:.9g}" for k, v in row.items()}
             for row in self.rows
@@ -129,12 +130,7 @@ class EarlyStopping:
 class BestEpoch:
     """The epoch with the lowest loss, and its weights.
 
-    Parameters
-    ----------
-    stopping : EarlyStopping
-        Which column decides, and the patience.
-    monitor : str
-        The column unless `stopping` names one.
+    `monitor` is the column that decides, unless `stopping` names one.
     """
 
     def __init__(self, stopping: EarlyStopping, monitor: str = "val_loss") -> None:
@@ -164,6 +160,7 @@ class BestEpoch:
                 allowed=sorted(row),
                 hint="without validation data only the training columns exist",
             )
+        # A comparison with NaN is false: it is never an improvement.
         if row[self.monitor] < self.value - self.stopping.min_delta:
             self.value = float(row[self.monitor])
             self.epoch = int(row["epoch"])
@@ -185,17 +182,8 @@ class BestEpoch:
 
 
 def print_epoch(row: dict[str, float], epochs: int, improved: bool) -> None:
-    """Print one line about an epoch, if standard error is a terminal.
-
-    Parameters
-    ----------
-    row : dict
-        Its row of the history.
-    epochs : int
-        Maximum number of epochs.
-    improved : bool
-        Whether it is the best so far.
-    """
+    """Print one line about an epoch (its row of the history), if standard error is a terminal."""
+    # A line for each epoch would fill the logs of a batch system; the CSV file has them all.
     if not sys.stderr.isatty():
         return
     hidden = ("epoch", "seconds", "learning_rate")

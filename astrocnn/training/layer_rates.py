@@ -57,15 +57,6 @@ class LayerOptimizers:
     keeps them frozen.  Each group has its own momenta and counts its own updates, so that those
     of an unfrozen layer begin when it is unfrozen.
 
-    Parameters
-    ----------
-    method : Optimizer
-        What all of them are.
-    model : keras.Model
-        Whose layers they train.
-    layer_rates : LayerRates
-        Factors and frozen epochs.
-
     Raises
     ------
     TrainingError
@@ -167,7 +158,5 @@ def _check(model: Any, rates: Mapping[str, float], frozen_epochs: int) -> None:
             )
     if frozen_epochs < 0:
         raise TrainingError(
-            "The number of frozen epochs is out of range.",
-            received=frozen_epochs,
-            allowed="0 or more",
+            "`frozen_epochs` is out of range.", received=frozen_epochs, allowed="0 or more"
         )

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LearningRates", "find_learning_rate"]
 
+# The moving average remembers a twelfth of the sweep; it ends at four times the lowest loss; a
+# suggestion needs a fall by 2 percent and by three standard deviations of the noise.
 _MEMORY = 12
 _RISE = 4.0
 _FALL = 0.02
@@ -56,6 +58,7 @@ class LearningRates:
         decay = self.memory ** np.arange(1, len(self) + 1)
         return np.array(list(accumulate(self.losses, self._update, initial=0.0)))[1:] / (1 - decay)
 
+    # Written out, since scipy.signal is slow to import.
     def _update(self, average: float, loss: float) -> float:
         return (1 - self.memory) * loss + self.memory * average
 
@@ -219,6 +222,7 @@ def _sweep(
         model, optimizer, objective, strategy, data.element_spec, method.clip_norm
     )
     for rate, batch in zip(rates, data.repeat(), strict=False):
+        # The loss is that of the weights before this rate acts on them.
         optimizer.learning_rate = rate
         sums = EpochSums(objective)
         sums.add(update(batch))

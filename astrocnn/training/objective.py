@@ -69,13 +69,7 @@ class Objective:
         return replace(self, auxiliary={})
 
     def check(self, outputs: Iterable[str]) -> None:
-        """Compare with the names of a network's outputs.
-
-        Raises
-        ------
-        TrainingError
-            If a target has no output, or weights or metrics are for targets that have no loss.
-        """
+        """Raise `TrainingError` for targets without output, or weights and metrics without loss."""
         outputs = tuple(outputs)
         for what, names, known in (
             ("loss", self.losses, outputs),
@@ -134,12 +128,7 @@ def _object_weights(encoded: Any, per_class: np.ndarray) -> Any:
 class EpochSums:
     """Sums over an epoch, in double precision, fetched from the device a few at a time.
 
-    Parameters
-    ----------
-    objective : Objective
-        What the vectors hold.
-    vector : tensor, optional
-        Result of a single step, to begin with.
+    `vector` is the result of a single step, to begin with.
     """
 
     def __init__(self, objective: Objective, vector: Any = None) -> None:
@@ -254,33 +243,12 @@ def compute_class_weights(
 
 
 def build_non_finite_error(
-    vector: np.ndarray,
-    stage: str,
-    epoch: int,
-    batch: int,
-    learning_rate: float,
-    precision: str,
+    vector: np.ndarray, stage: str, epoch: int, batch: int, learning_rate: float, precision: str
 ) -> TrainingError:
-    """The error for a batch whose loss or inputs are not finite.
+    """The error for a batch (from 1) whose loss or inputs are not finite, with the likely cause.
 
-    Parameters
-    ----------
-    vector : ndarray
-        Result of the training step; its last two numbers count the pixels or scalars and the
-        encoded labels of that batch that are not finite.
-    stage : {"training", "validation"}
-        In which pass.
-    epoch, batch : int
-        Where it happened, counted from 1.
-    learning_rate : float
-        As used for that batch.
-    precision : str
-        Arithmetic of the network.
-
-    Returns
-    -------
-    TrainingError
-        With the likely cause and what to try.
+    The last two numbers of `vector`, the result of a step, count the pixels or scalars and the
+    encoded labels that are not finite.
     """
     # Inputs first: a bad pixel makes the loss NaN as well.
     inputs, encoded = (float(count) for count in vector[-2:])

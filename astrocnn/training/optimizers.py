@@ -32,6 +32,7 @@ PLATEAU_EPOCHS = 5
 PLATEAU_FACTOR = math.sqrt(0.1)
 """What "plateau" multiplies the rate with: two plateaus are a decade."""
 
+# Of one cycle: the fraction of the training in which the rate rises.
 _RISE = 0.3
 _STEPS = 3
 
@@ -49,6 +50,7 @@ def _cosine(t: float, floor: float) -> float:
 
 
 def _step(t: float, floor: float) -> float:
+    # The last part lies at the floor, so that there is one step less than parts.
     done = min(int(_STEPS * t), _STEPS - 1)
     return floor ** (done / (_STEPS - 1))
 
@@ -110,12 +112,7 @@ def compute_factor(
 
 
 def count_plateaus(values: Iterable[float]) -> int:
-    """How often a loss stayed above its best for `PLATEAU_EPOCHS` epochs in a row.
-
-    Parameters
-    ----------
-    values : sequence of float
-        One for each epoch so far.
+    """How often a loss, of each epoch so far, stayed above its best for `PLATEAU_EPOCHS` in a row.
 
     Examples
     --------
@@ -143,6 +140,7 @@ _KERAS: dict[str, tuple[str, dict[str, Any]]] = {
 OPTIMIZERS: tuple[str, ...] = tuple(_KERAS)
 """Names accepted by `Optimizer`."""
 
+# Spelled as in Keras, whose documentation then holds.
 _OWN = {
     "SGD": ("momentum", "nesterov"),
     "Adagrad": ("initial_accumulator_value", "epsilon"),
@@ -224,6 +222,7 @@ class Optimizer:
             ("learning_rate", self.learning_rate, "above 0", self.learning_rate > 0),
             ("warmup", self.warmup, "0 or more epochs", self.warmup >= 0),
             ("floor", self.floor, "0 to 1", 0 <= self.floor <= 1),
+            # None stands for no average, and passes.
             ("average", self.average, "between 0 and 1", 0 < (self.average or 0.5) < 1),
             ("clip_norm", self.clip_norm, "above 0", self.clip_norm is None or self.clip_norm > 0),
         ):
@@ -235,21 +234,7 @@ class Optimizer:
     def compute_rate(
         self, step: int, *, steps_per_epoch: int, epochs: int, drops: int = 0
     ) -> float:
-        """Learning rate of an update, counted from 0.
-
-        Parameters
-        ----------
-        step : int
-            Number of updates already made.
-        steps_per_epoch, epochs : int
-            Length of the training.
-        drops : int
-            Plateaus so far, for the schedule "plateau".
-
-        Returns
-        -------
-        float
-        """
+        """Learning rate of an update, counted from 0; `drops` are the plateaus so far."""
         # Counted in updates, so that a fraction of an epoch can be a warm-up.
         rising = self.warmup * steps_per_epoch
         if step < rising:
@@ -267,7 +252,6 @@ class Optimizer:
         Clipping is left out: Keras clips the gradient of each replica by itself, so that two
         replicas would not follow the path of one.  The training loop clips their sum.
         """
-
         # Keras keeps the averages among the variables of the optimizer, which are in the backup.
         keras_name, defaults = _KERAS[self.name]
         if self.average is not None:

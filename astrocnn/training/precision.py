@@ -40,7 +40,6 @@ def has_fast_bfloat16() -> bool:
 
     True with a GPU of compute capability 8 or more, or without a GPU on a CPU with AMX tiles.
     """
-
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         # Compute capability 8 (Ampere) is the first with bfloat16 in its tensor cores.
@@ -88,12 +87,12 @@ def _get_trial_file() -> Path:
     started = boot.read_text(encoding="ascii") if boot.is_file() else ""
     # A new start, version or limit can change the outcome, so each has its own file.
     about = (_TRIAL, started, get_versions()["tensorflow"], os.environ.get(_LIMIT, ""))
-    return (
-        atomic.cache_folder() / f"bfloat16-{hashlib.sha256(repr(about).encode()).hexdigest()[:16]}"
-    )
+    digest = hashlib.sha256(repr(about).encode()).hexdigest()[:16]
+    return atomic.cache_folder() / f"bfloat16-{digest}"
 
 
 def _try_product() -> bool:
+    # In another process: an illegal instruction cannot be caught in this one.
     done = subprocess.run(
         [sys.executable, "-c", _TRIAL],
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
@@ -105,15 +104,6 @@ def _try_product() -> bool:
 
 def resolve_precision(precision: str) -> str:
     """ "float32" or "bfloat16" for a name; "auto" is bfloat16 where the hardware has it.
-
-    Parameters
-    ----------
-    precision : {"auto", "float32", "bfloat16"}
-        A name.
-
-    Returns
-    -------
-    str
 
     Raises
     ------

@@ -23,7 +23,7 @@ def build_training_step(
     spec: Any,
     clip_norm: float | None,
 ) -> Callable[[Any], Any]:
-    """A function of one fed batch that updates the weights and returns a vector for `Sums`."""
+    """A function of one fed batch that updates the weights and returns a vector for `EpochSums`."""
     replicas = strategy.num_replicas_in_sync
     importance = [float(objective.loss_weights.get(name, 1.0)) for name in objective.outputs]
 
@@ -60,7 +60,7 @@ def build_training_step(
 def build_evaluation_step(
     model: Any, objective: Objective, strategy: tf.distribute.Strategy, spec: Any
 ) -> Callable[[Any], Any]:
-    """A function of one fed batch that returns a vector for `Sums`; nothing is changed."""
+    """A function of one fed batch that returns a vector for `EpochSums`; nothing is changed."""
 
     def on_replica(batch: Any) -> Any:
         x, y, weights = batch
@@ -117,10 +117,9 @@ def _count_non_finite(structure: Any) -> Any:
 def predict(
     model: keras.Model, data: tf.data.Dataset, strategy: str | tf.distribute.Strategy = "auto"
 ) -> dict[str, np.ndarray]:
-    """Deterministic raw output of a network.
+    """Deterministic raw output of a network by target, of shape (n, units).
 
-    The rows are sorted by their number in the data set, so that the order does not depend on the
-    replicas.
+    The order of the rows is that of the data set, whatever the replicas.
 
     Parameters
     ----------
@@ -130,11 +129,6 @@ def predict(
         Batches of inputs ``x``, or of tuples whose first element is ``x``.
     strategy : str or tf.distribute.Strategy
         See `get_strategy`.  With several workers, each of them gets the whole result.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n, units)
-        Raw parameters by target.
     """
     resolved = strategy if isinstance(strategy, tf.distribute.Strategy) else get_strategy(strategy)
     replicas = resolved.num_replicas_in_sync

@@ -41,10 +41,6 @@ def get_strategy(name: str = "auto") -> tf.distribute.Strategy:
         over the processes named in the environment variable ``TF_CONFIG``; choose it before
         anything else touches TensorFlow.  "auto" is "mirrored" with more than one GPU, else "one".
 
-    Returns
-    -------
-    tf.distribute.Strategy
-
     Raises
     ------
     TrainingError
@@ -57,7 +53,6 @@ def get_strategy(name: str = "auto") -> tf.distribute.Strategy:
             allowed=STRATEGIES,
             hint=nearest(name, STRATEGIES),
         )
-
     if name == "auto":
         # With one GPU a strategy costs time and gains nothing.
         name = "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "one"
@@ -70,7 +65,6 @@ def get_strategy(name: str = "auto") -> tf.distribute.Strategy:
 # block each other.
 @functools.cache
 def _mirrored() -> tf.distribute.Strategy:
-
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
@@ -78,7 +72,6 @@ def _mirrored() -> tf.distribute.Strategy:
 @functools.cache
 def _multiworker() -> tf.distribute.Strategy:
     _check_tf_config()
-
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
@@ -99,6 +92,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
         return True
     if resolver.task_type == "chief":
         return True
+    # Without a chief by name, the first worker is the chief.
     chiefs = resolver.cluster_spec().as_dict().get("chief", [])
     return not chiefs and resolver.task_type == "worker" and resolver.task_id == 0
 
@@ -194,13 +188,7 @@ def wait_for_all(strategy: tf.distribute.Strategy) -> None:
 
 
 def check_agreement(strategy: tf.distribute.Strategy, epoch: int) -> None:
-    """Make sure that all workers continue from the same epoch.
-
-    Raises
-    ------
-    TrainingError
-        If they do not, as when each has a backup folder of its own.
-    """
+    """Raise `TrainingError` if the workers continue from different epochs, as with own backups."""
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
         return
@@ -232,17 +220,8 @@ def distribute_batches(data: tf.data.Dataset, strategy: tf.distribute.Strategy) 
     Every worker reads the whole data set and keeps its own part, so the split does not depend on
     how the data are stored.  The batches must be the same in all of them: seed the shuffling.
 
-    Parameters
-    ----------
-    data : tf.data.Dataset
-        Of ``(x, y, weights)``, dicts of tensors whose first axis is the batch.
-    strategy : tf.distribute.Strategy
-        The strategy.
-
-    Returns
-    -------
-    iterable
-        With one replica the data set itself, else one that yields values per replica.
+    The batches are ``(x, y, weights)``, dicts of tensors whose first axis is the batch.  With one
+    replica they are the data set itself.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:

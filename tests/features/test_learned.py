@@ -25,11 +25,11 @@ def gratings(angle: float, n: int, seed: int, size: int = 32) -> np.ndarray:
 
 def test_components_are_principal():
     """Against another implementation, up to the sign of a direction."""
-    teachers, others = galaxies(60, bands=2)[:50], galaxies(60, bands=2)[50:]
-    fitted = fit("pixels", teachers)
+    training, others = galaxies(60, bands=2)[:50], galaxies(60, bands=2)[50:]
+    fitted = fit("pixels", training)
     state = fitted["pixels"]
     flat = [np.stack([_vector(i.astype(float), state["softening"]) for i in part])
-            for part in (teachers, others)]  # fmt: skip
+            for part in (training, others)]  # fmt: skip
     oracle = PCA(32, svd_solver="full").fit(flat[0])
     found, names = compute("pixels", others, fitted=fitted)
     expected = oracle.transform(flat[1])

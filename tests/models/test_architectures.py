@@ -13,10 +13,10 @@ import pytest
 
 import astrocnn.models
 from astrocnn.errors import ModelError
+from astrocnn.models import FamilyLoss
 from astrocnn.models.architectures import convnext
 from astrocnn.models.blocks import Block
 from astrocnn.models.build import ARCHITECTURES, build_model, count_parameters, smallest_size
-from astrocnn.models.losses import FamilyLoss
 from astrocnn.models.monte_carlo_dropout import MonteCarloDropout
 from astrocnn.models.options import Options
 from astrocnn.plugins import load_module, module_names
@@ -109,7 +109,7 @@ def test_training_lowers_the_loss(name, two_targets):
 
 
 @pytest.mark.parametrize("name", OF_IMAGES)
-def test_a_saved_model_answers_the_same(name, two_targets, tmp_path):
+def test_a_saved_model_outputs_the_same(name, two_targets, tmp_path):
     size = smallest(name) + 4
     model = build_model(name, two_targets, size=size, n_channels=2, options=NARROW)
     model.save(tmp_path / "model.keras")
@@ -186,7 +186,7 @@ def test_pasquet19_has_the_weights_its_paper_counts(published):
 
 
 def test_pasquet19_listens_to_images_beside_colors(two_targets):
-    """At the start, the images of other objects change an answer more than other colors do."""
+    """At the start, the images of other objects change an output more than other colors do."""
 
     def changed_by(name, **options):
         keras.utils.set_random_seed(0)
@@ -195,8 +195,8 @@ def test_pasquet19_listens_to_images_beside_colors(two_targets):
         blurred = images(32, 4, 5).repeat(8, axis=1).repeat(8, axis=2)  # unlike noise, it lasts
         x = {"image": blurred, "scalars": images(32, 1, 6)[:, 0, 0]}
         other = {**x, name: x[name][::-1]}
-        answers = [np.hstack(list(model.predict(v, verbose=0).values())) for v in (x, other)]
-        return np.std(answers[1] - answers[0])
+        outputs = [np.hstack(list(model.predict(v, verbose=0).values())) for v in (x, other)]
+        return np.std(outputs[1] - outputs[0])
 
     assert changed_by("image") > 1.5 * changed_by("scalars")
     # As the paper has it, with the start of its time, they are drowned.

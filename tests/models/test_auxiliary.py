@@ -31,32 +31,32 @@ def test_parameters_of_googlenet_are_those_of_the_paper(task_of):
     task = task_of(target=1000)
     model = build_model("googlenet", task, size=224, n_channels=3)
     options = Options(auxiliary=0.3)
-    trained, answers = add_auxiliary_heads(model, task, options)
+    trained, auxiliary = add_auxiliary_heads(model, task, options)
     extra = sum(
         (maps * 128 + 128) + (4 * 4 * 128 * 1024 + 1024) + (1024 * 1000 + 1000)
         for maps in (512, 528)
     )
     assert count_parameters(trained) == count_parameters(model) + extra
-    assert len(answers) == 2
+    assert len(auxiliary) == 2
 
 
 @pytest.mark.parametrize("name", HAVE)
 def test_heads_for_each_target_at_the_smallest_size(name, two_targets):
     size = smallest_size(name)
     model = build_model(name, two_targets, size=size, n_channels=1, options=TINY)
-    trained, answers = add_auxiliary_heads(model, two_targets, TINY)
+    trained, auxiliary = add_auxiliary_heads(model, two_targets, TINY)
     places = len(load_module(ARCHITECTURES, name).AUXILIARY)
     wanted = {t.name: t.family.units for t in two_targets.targets}
-    assert sorted(answers.values()) == sorted([*wanted] * places)
+    assert sorted(auxiliary.values()) == sorted([*wanted] * places)
     x = np.zeros((2, size, size, 1), "float32")
     for output, value in trained({"image": x}).items():
-        assert value.shape == (2, wanted[answers.get(output, output)])
+        assert value.shape == (2, wanted[auxiliary.get(output, output)])
     assert set(model.output) == set(wanted)
 
 
 def test_heads_in_the_middle_train_what_comes_before_them_and_nothing_else(two_targets):
     model = build_model("googlenet", two_targets, size=16, n_channels=1, options=TINY)
-    trained, answers = add_auxiliary_heads(model, two_targets, TINY)
+    trained, auxiliary = add_auxiliary_heads(model, two_targets, TINY)
     before = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
     rng = np.random.default_rng(0)
     n = 8
@@ -70,7 +70,7 @@ def test_heads_in_the_middle_train_what_comes_before_them_and_nothing_else(two_t
         objective=Objective(
             {t.name: _square for t in two_targets.targets},
             loss_weights={t.name: 0.0 for t in two_targets.targets},
-            auxiliary=answers,
+            auxiliary=auxiliary,
         ),
         epochs=2,
         optimizer=Optimizer("sgd", 0.1),

@@ -1,4 +1,4 @@
-"""Each block option against a closed form, and refusals told all at once."""
+"""Each block option against a closed form, and errors reported together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from astrocnn.models.options import ALLOWED, Options
 RNG = np.random.default_rng(2)
 
 
-def answer(x, make, **options):
+def apply(x, make, **options):
     """What a block makes of an array, as an array."""
     inputs = keras.Input(x.shape[1:])
     model = keras.Model(inputs, make(Block(Options(**options)), inputs))
@@ -47,7 +47,7 @@ def test_sum_and_l2_pooling(size, window, step, padding):
         "sum": seen.sum((3, 4)),
         "l2": np.sqrt((seen**2).sum((3, 4))),
     }.items():
-        got, _ = answer(
+        got, _ = apply(
             x,
             lambda block, t, k=kind: block.pool(t, window, strides=step, padding=padding, kind=k),
         )
@@ -60,10 +60,10 @@ def test_pooling_of_spectra_and_of_orientations(kind):
         kind, lambda a, axis: np.sqrt((a**2).sum(axis))
     )
     line = RNG.normal(size=(2, 10, 3)).astype("float32")
-    got, _ = answer(line, lambda block, t: block.pool(t, 2), pooling=kind)
+    got, _ = apply(line, lambda block, t: block.pool(t, 2), pooling=kind)
     np.testing.assert_allclose(got, reduce(line.reshape(2, 5, 2, 3), axis=2), rtol=1e-5)
     maps = RNG.normal(size=(2, 4, 6, 8, 3)).astype("float32")
-    got, _ = answer(maps, lambda block, t: block.pool(t, 2), pooling=kind)
+    got, _ = apply(maps, lambda block, t: block.pool(t, 2), pooling=kind)
     expected = reduce(maps.reshape(2, 2, 2, 3, 2, 8, 3), axis=(2, 4))
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
@@ -82,7 +82,7 @@ def test_l2_pooling_of_zeros_has_a_derivative():
 
 def test_maxout_keeps_the_larger_of_two_lines():
     x = RNG.normal(size=(5, 4)).astype("float32")
-    got, model = answer(x, lambda block, t: block.dense(t, 6), activation="maxout")
+    got, model = apply(x, lambda block, t: block.dense(t, 6), activation="maxout")
     weights, bias = model.get_layer("dense1").get_weights()
     linear = x @ weights + bias
     np.testing.assert_allclose(got, np.maximum(linear[:, ::2], linear[:, 1::2]), rtol=1e-5)
@@ -90,7 +90,7 @@ def test_maxout_keeps_the_larger_of_two_lines():
 
 def test_prelu_learns_one_slope_for_each_map():
     x = RNG.normal(size=(2, 6, 6, 3)).astype("float32")
-    got, model = answer(x, lambda block, t: block.activate(t, "prelu"))
+    got, model = apply(x, lambda block, t: block.activate(t, "prelu"))
     np.testing.assert_array_equal(got, np.maximum(x, 0))
     slope = np.array([0.1, 0.2, -0.3], "float32")
     model.get_layer("act1").set_weights([slope.reshape(1, 1, 3)])
@@ -99,7 +99,7 @@ def test_prelu_learns_one_slope_for_each_map():
 
 def test_instance_normalization_is_for_each_object_and_map():
     x = RNG.normal(3, 2, size=(4, 6, 6, 2)).astype("float32")
-    got, _ = answer(x, lambda block, t: block.normalize(t, "instance"))
+    got, _ = apply(x, lambda block, t: block.normalize(t, "instance"))
     mean, variance = x.mean((1, 2), keepdims=True), x.var((1, 2), keepdims=True)
     np.testing.assert_allclose(got, (x - mean) / np.sqrt(variance + 1e-3), rtol=1e-4, atol=1e-5)
     with pytest.raises(ModelError, match="one pixel"):
@@ -108,7 +108,7 @@ def test_instance_normalization_is_for_each_object_and_map():
 
 def test_groups_are_those_asked_for():
     x = RNG.normal(3, 2, size=(4, 5, 5, 6)).astype("float32")
-    got, _ = answer(x, lambda block, t: block.normalize(t), normalization="group", groups=3)
+    got, _ = apply(x, lambda block, t: block.normalize(t), normalization="group", groups=3)
     parts = x.reshape(4, 25, 3, 2)
     mean, variance = parts.mean((1, 3), keepdims=True), parts.var((1, 3), keepdims=True)
     expected = ((parts - mean) / np.sqrt(variance + 1e-3)).reshape(x.shape)
@@ -120,7 +120,7 @@ def test_groups_are_those_asked_for():
     [("he", 2 / 75), ("lecun", 1 / 75), ("glorot", 2 / (75 + 25 * 4000))],
 )
 def test_initializers_have_the_variance_of_their_papers(name, variance):
-    _, model = answer(
+    _, model = apply(
         np.zeros((1, 5, 5, 3), "float32"),
         lambda block, t: block.conv(t, 4000, 5),
         initializer=name,
@@ -130,7 +130,7 @@ def test_initializers_have_the_variance_of_their_papers(name, variance):
 
 
 def test_a_constant_start_never_breaks_the_symmetry(two_targets):
-    from astrocnn.models.losses import FamilyLoss
+    from astrocnn.models import FamilyLoss
 
     def units_after_training(initializer):
         keras.utils.set_random_seed(0)
@@ -160,10 +160,10 @@ def test_dilation_spreads_the_kernel_and_strides_step_the_first_convolution():
     def twice(block, t):
         return block.conv(block.conv(t, 1, 3, activation=None), 1, 1, activation=None)
 
-    got, _ = answer(x, twice, dilation=2, initializer="constant")
+    got, _ = apply(x, twice, dilation=2, initializer="constant")
     rows, columns = np.nonzero(got[0, :, :, 0])
     assert set(rows) == set(columns) == {2, 4, 6}
-    got, model = answer(x, twice, strides=2)
+    got, model = apply(x, twice, strides=2)
     assert got.shape == (1, 5, 5, 1)
     assert model.get_layer("conv2").strides == (1, 1)
     assert Block(Options(dilation=2, padding="valid")).conv(keras.Input((9, 9, 1)), 1, 3).shape[
@@ -184,25 +184,25 @@ def test_spatial_dropout_drops_whole_maps_and_can_be_drawn_from(task_of):
     assert np.ptp(sample({"image": x})["a"], axis=0).min() > 0
 
 
-def test_mistakes_are_told_all_at_once(task_of):
+def test_invalid_options_are_reported_together(task_of):
     with pytest.raises(ConfigError) as caught:
         Options(activation="rellu", pooling="l3", l2=-1, strides=0, groups=4, dilation=1.5)
-    said = str(caught.value)
-    assert "6 options" in said
+    message = str(caught.value)
+    assert "6 options" in message
     for part in ("'relu'", "'l2'", "out of range", "'strides'", "'dilation'", "group normal"):
-        assert part in said
+        assert part in message
     with pytest.raises(ConfigError) as caught:
         Options.from_dict({"pool": "max", "activate": "relu"})
     assert "'pool'" in str(caught.value) and "'activate'" in str(caught.value)
 
 
-def test_what_the_layers_cannot_do_is_told_all_at_once(task_of):
+def test_unsupported_options_are_reported_together(task_of):
     options = Options(activation="maxout", normalization="group", groups=4, width=0.4)
     with pytest.raises(ConfigError) as caught:
         build_model("plain8", task_of(a=2), size=32, n_channels=1, options=options)
-    said = str(caught.value)
-    assert "groups = 4 does not divide" in said and "(13)" in said  # 0.4 x 32 filters
-    assert "pairs" in said
+    message = str(caught.value)
+    assert "groups = 4 does not divide" in message and "(13)" in message  # 0.4 x 32 filters
+    assert "pairs" in message
     with pytest.raises(ConfigError, match="shortcut"):
         build_model(
             "resnet18",
@@ -254,7 +254,7 @@ def test_readout(kind, paper, shape):
         "average": x.mean(axis=pixels),
         "max": x.max(axis=pixels),
     }[kind]
-    got, _ = answer(x, lambda block, t: getattr(block, paper)(t), readout=kind)
+    got, _ = apply(x, lambda block, t: getattr(block, paper)(t), readout=kind)
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 

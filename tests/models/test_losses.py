@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from astrocnn.models.losses import FamilyLoss
+from astrocnn.models import FamilyLoss
 from astrocnn.targets.families.bernoulli import Bernoulli
 from astrocnn.targets.families.categorical import Categorical
 

@@ -1,4 +1,4 @@
-"""A model that answers with its draws."""
+"""A model whose outputs are draws."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DRAWS = 12
 
 @pytest.fixture(scope="module", params=["vectors", "maps"])
 def network(request):
-    """Dropout before the heads, or between convolutions too; one answer it does not reach."""
+    """Dropout before the heads, or between convolutions too; one output it does not reach."""
     keras.utils.set_random_seed(4)
     image = keras.Input((8, 8, 2), name="image")
     scalars = keras.Input((2,), name="scalars")

@@ -10,7 +10,7 @@ from keras import layers
 from astrocnn.errors import ModelError
 from astrocnn.models.blocks import Block
 from astrocnn.models.build import build_model, count_parameters
-from astrocnn.models.custom_layers import compute_extent, count_conv_parameters
+from astrocnn.models.custom_layers import compute_extent
 from astrocnn.models.options import Options
 from astrocnn.models.summary import summarize_layers
 
@@ -31,7 +31,7 @@ def test_layer_formulas(size, window, stride, pad, dilation):
     seen = (window - 1) * dilation + 1
     side = compute_extent(size, seen, padding=pad, stride=stride)
     assert row.output_shape == (side, side, 32)
-    assert row.parameters == count_conv_parameters(window, 3, 32)
+    assert row.parameters == (window**2 * 3 + 1) * 32
     assert row.multiply_adds == side**2 * window**2 * 3 * 32
     assert (row.receptive_field, row.stride) == (seen, stride)
     assert row.memory == 4 * side**2 * 32

@@ -130,7 +130,7 @@ def test_kernels_of_masks_come_from_kernels_of_masks(task_of):
 
 
 @pytest.mark.parametrize("architecture", ["plain8", "lenet"])
-def test_new_scalars_say_nothing_at_first_and_old_ones_what_they_said(architecture, task_of):
+def test_weights_of_new_scalars_are_zero_and_those_of_old_ones_kept(architecture, task_of):
     task = task_of(z=4)
     old = _randomized(_net(task, architecture, scalars=2))
     x, (a, b, c) = _images(3), np.random.default_rng(3).normal(size=(3, 4)).astype("f4")

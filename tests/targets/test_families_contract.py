@@ -175,7 +175,7 @@ def test_initial_loss_is_that_of_zero_raw_output(family):
 
 @every_family
 def test_a_saved_loss_gives_the_family_back(family):
-    from astrocnn.models.losses import FamilyLoss
+    from astrocnn.models import FamilyLoss
 
     config = json.loads(json.dumps(FamilyLoss(family).get_config()))
     assert FamilyLoss.from_config(config).family == family

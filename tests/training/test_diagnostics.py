@@ -23,7 +23,7 @@ def model():
     return network()
 
 
-def test_the_initial_loss_of_a_silent_head_is_log_k(model):
+def test_the_initial_loss_of_a_zero_head_is_log_k(model):
     names = ("kind", "barred")
     saved = model.get_weights()
     for name in names:
@@ -95,12 +95,12 @@ def test_the_first_layer_without_numbers_is_named(model):
     kernel, bias = dense.get_weights()
     kernel[3, 2] = np.nan
     dense.set_weights([kernel, bias])
-    said = d.check_finite(broken, x).message
-    assert f"'{dense.name}'" in said and "weights are not finite" in said
+    message = d.check_finite(broken, x).message
+    assert f"'{dense.name}'" in message and "weights are not finite" in message
     assert "input 'image'" in d.check_finite(model, {"image": x["image"] * np.inf}).message
 
 
-def test_twenty_examples_by_heart(model):
+def test_twenty_examples_can_be_overfitted(model):
     before = model.get_weights()
     assert d.check_overfit(model, batch(20), FAMILIES, rate=1e-2).passed
     for got, want in zip(model.get_weights(), before, strict=True):

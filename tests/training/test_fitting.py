@@ -154,7 +154,7 @@ def test_bfloat16_stays_near_float32_and_leaves_the_network_float32():
     np.testing.assert_allclose(*losses, rtol=0.02)
 
 
-def _poisoned(where: str) -> tf.data.Dataset:
+def _with_nan(where: str) -> tf.data.Dataset:
     x, y, w = sample(60)
     if where == "image":
         x["image"][47, 0, 0, 0] = np.nan
@@ -175,7 +175,7 @@ def test_a_loss_that_is_not_a_number_is_explained(where, rate, words):
     with pytest.raises(TrainingError, match=words):
         fit(
             network(),
-            _poisoned(where),
+            _with_nan(where),
             objective=LOSSES,
             epochs=3,
             optimizer=Optimizer("sgd", rate),
@@ -187,7 +187,7 @@ def test_a_nan_in_the_second_epoch_leaves_the_weights_of_the_first():
     model, weights = network(), []
 
     def train(epoch: int) -> tf.data.Dataset:
-        return _poisoned("image" if epoch == 1 else "")
+        return _with_nan("image" if epoch == 1 else "")
 
     with pytest.raises(TrainingError, match="epoch 2, batch 3"):
         fit(

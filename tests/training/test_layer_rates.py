@@ -250,7 +250,7 @@ def test_bfloat16_freezes_and_releases_too():
     [
         ({"rates": {"conv3": 0.1}}, r"layer 'conv3'(.|\n)*did you mean 'conv"),
         ({"rates": {"conv1": -1}}, r"'conv1' is out of range(.|\n)*freezes"),
-        ({"rates": {"conv1": 1}, "frozen_epochs": -1}, "frozen epochs is out of range"),
+        ({"rates": {"conv1": 1}, "frozen_epochs": -1}, "`frozen_epochs` is out of range"),
         ({"rates": dict.fromkeys((*BODY, "kind", "barred"), 0)}, "nothing to train"),
         (
             {"rates": dict.fromkeys((*BODY, "kind", "barred"), 1), "frozen_epochs": 1},
@@ -258,6 +258,6 @@ def test_bfloat16_freezes_and_releases_too():
         ),
     ],
 )
-def test_what_makes_no_sense_is_refused(options, words):
+def test_invalid_arguments_are_refused(options, words):
     with pytest.raises(TrainingError, match=words):
         _fit(_network(), **options)

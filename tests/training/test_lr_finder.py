@@ -88,12 +88,12 @@ def test_one_odd_batch_at_the_beginning_neither_stops_it_nor_is_the_lowest(first
 
 def test_noise_alone_gives_no_suggestion():
     rng = np.random.default_rng(0)
-    told = [sweep(rng.normal(1.0, 0.2, 120)).suggestion is not None for _ in range(300)]
-    assert np.mean(told) < 0.05
+    found = [sweep(rng.normal(1.0, 0.2, 120)).suggestion is not None for _ in range(300)]
+    assert np.mean(found) < 0.05
     # The same noise hides no fall to the half.
     fall = np.concatenate([np.ones(40), np.linspace(1, 0.5, 80)])
-    told = [sweep(fall + rng.normal(0, 0.2, 120)).suggestion for _ in range(300)]
-    assert np.mean([one is not None and one > 1e-3 for one in told]) > 0.95
+    found = [sweep(fall + rng.normal(0, 0.2, 120)).suggestion for _ in range(300)]
+    assert np.mean([one is not None and one > 1e-3 for one in found]) > 0.95
 
 
 def test_what_cannot_be_swept_is_refused():

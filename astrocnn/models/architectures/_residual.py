@@ -19,12 +19,9 @@ He et al. 2016, CVPR, 770 (arXiv:1512.03385), table 1, figures 2, 3 and 5, secti
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from astrocnn.backend import Tensor
-
-if TYPE_CHECKING:
-    from astrocnn.models.blocks import Block
+from astrocnn.models.architectures.base import Block, Tensor
 
 __all__ = ["residual"]
 
@@ -59,6 +56,7 @@ def residual(
     else:
         x = block.conv(image, 64, 3, **_STYLE)
     for stage, depth in enumerate(depths):
+        # Half the side and twice the filters: each stage costs about the same.
         filters = 64 * 2**stage
         for number in range(depth):
             strides = 2 if stage and not number else 1

@@ -19,13 +19,7 @@ Krizhevsky, Sutskever & Hinton 2012, NIPS 25, 1097, sections 3.5 and 4.2, figure
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from astrocnn.backend import Tensor
-from astrocnn.models.architectures.base import Reference
-
-if TYPE_CHECKING:
-    from astrocnn.models.blocks import Block
+from astrocnn.models.architectures.base import Block, Reference, Tensor
 
 __all__ = ["HEAD_DROPOUT", "REFERENCE", "features"]
 

@@ -17,13 +17,7 @@ Collister & Lahav 2004, PASP 116, 345, sections 2 and 4.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from astrocnn.backend import Tensor
-from astrocnn.models.architectures.base import Reference
-
-if TYPE_CHECKING:
-    from astrocnn.models.blocks import Block
+from astrocnn.models.architectures.base import Block, Reference, Tensor
 
 __all__ = ["HEAD_DROPOUT", "IMAGE", "REFERENCE", "features"]
 

@@ -1,10 +1,18 @@
-"""What an architecture declares beside its layers."""
+"""What all architectures share: types of their arguments, and the published reference."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-__all__ = ["Reference"]
+from astrocnn.backend import Tensor
+
+if TYPE_CHECKING:
+    from astrocnn.models.blocks import Block
+else:
+    # Importing an architecture, to list it, must not import Keras.
+    Block = Any
+
+__all__ = ["Block", "Reference", "Tensor"]
 
 
 class Reference(NamedTuple):

@@ -25,13 +25,7 @@ Woo et al. 2023, CVPR (arXiv:2301.00808), section 4 (sizes).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from astrocnn.backend import Tensor
-from astrocnn.models.architectures.base import Reference
-
-if TYPE_CHECKING:
-    from astrocnn.models.blocks import Block
+from astrocnn.models.architectures.base import Block, Reference, Tensor
 
 __all__ = ["REFERENCE", "body", "features"]
 

@@ -17,13 +17,7 @@ Dominguez Sanchez et al. 2018, MNRAS 476, 3661, section 3 and figure 2.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from astrocnn.backend import Tensor
-from astrocnn.models.architectures.base import Reference
-
-if TYPE_CHECKING:
-    from astrocnn.models.blocks import Block
+from astrocnn.models.architectures.base import Block, Reference, Tensor
 
 __all__ = ["HEAD_DROPOUT", "REFERENCE", "features"]
 

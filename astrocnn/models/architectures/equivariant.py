@@ -24,13 +24,7 @@ Dieleman, Willett & Dambre 2015, MNRAS 450, 1441, section 5 (orientations of gal
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from astrocnn.backend import Tensor
-from astrocnn.models.architectures.base import Reference
-
-if TYPE_CHECKING:
-    from astrocnn.models.blocks import Block
+from astrocnn.models.architectures.base import Block, Reference, Tensor
 
 __all__ = ["HEAD_DROPOUT", "REFERENCE", "features"]
 
@@ -52,5 +46,6 @@ def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
 
 
 def _halve(x: Tensor, block: Block) -> Tensor:
+    # A pixel left over on one side only would break the symmetry.
     even = x.shape[1] % 2 == 0
     return block.pool(x, 2 if even else 3, strides=2, padding="valid" if even else "same")

@@ -29,13 +29,7 @@ Szegedy et al. 2015, CVPR (arXiv:1409.4842), section 5, table 1, figures 2b and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from astrocnn.backend import Tensor
-from astrocnn.models.architectures.base import Reference
-
-if TYPE_CHECKING:
-    from astrocnn.models.blocks import Block
+from astrocnn.models.architectures.base import Block, Reference, Tensor
 
 __all__ = ["AUXILIARY", "HEAD_DROPOUT", "REFERENCE", "auxiliary", "features"]
 
@@ -75,6 +69,7 @@ def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
 
 def auxiliary(maps: Tensor, block: Block) -> Tensor:
     """What an auxiliary head makes of the maps in the middle; shape (batch, 1024)."""
+    # Maps of small stamps may be narrower than the window of the paper.
     x = block.pool(maps, min(5, int(maps.shape[1])), strides=3, kind="average")
     x = block.conv(x, 128, 1, initializer="he_normal")
     x = block.dense(block.flatten(x), 1024, initializer="he_normal")

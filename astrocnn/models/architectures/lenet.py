@@ -19,13 +19,7 @@ LeCun et al. 1998, Proc. IEEE 86, 2278, section II.B, figure 2 and table 1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from astrocnn.backend import Tensor
-from astrocnn.models.architectures.base import Reference
-
-if TYPE_CHECKING:
-    from astrocnn.models.blocks import Block
+from astrocnn.models.architectures.base import Block, Reference, Tensor
 
 __all__ = ["REFERENCE", "features"]
 

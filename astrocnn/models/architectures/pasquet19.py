@@ -33,13 +33,7 @@ published with it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from astrocnn.backend import Tensor
-from astrocnn.models.architectures.base import Reference
-
-if TYPE_CHECKING:
-    from astrocnn.models.blocks import Block
+from astrocnn.models.architectures.base import Block, Reference, Tensor
 
 __all__ = ["HEAD_DROPOUT", "REFERENCE", "features"]
 

@@ -18,13 +18,7 @@ Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from astrocnn.backend import Tensor
-from astrocnn.models.architectures.base import Reference
-
-if TYPE_CHECKING:
-    from astrocnn.models.blocks import Block
+from astrocnn.models.architectures.base import Block, Reference, Tensor
 
 __all__ = ["HEAD_DROPOUT", "REFERENCE", "features"]
 

@@ -10,14 +10,8 @@ He et al. 2016, CVPR, 770 (arXiv:1512.03385), table 1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from astrocnn.backend import Tensor
 from astrocnn.models.architectures._residual import residual
-from astrocnn.models.architectures.base import Reference
-
-if TYPE_CHECKING:
-    from astrocnn.models.blocks import Block
+from astrocnn.models.architectures.base import Block, Reference, Tensor
 
 __all__ = ["REFERENCE", "features"]
 

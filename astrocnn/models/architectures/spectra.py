@@ -22,13 +22,7 @@ Busca & Balland 2018, arXiv:1808.09955, section 3; layer sizes from the network 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from astrocnn.backend import Tensor
-from astrocnn.models.architectures.base import Reference
-
-if TYPE_CHECKING:
-    from astrocnn.models.blocks import Block
+from astrocnn.models.architectures.base import Block, Reference, Tensor
 
 __all__ = ["IMAGE", "REFERENCE", "features"]
 
@@ -38,6 +32,7 @@ REFERENCE = Reference("Busca & Balland 2018, padded", 0, 0, 6, 582_706, n_scalar
 
 def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 100)."""
+    # Convolutions need an axis of channels, here one.
     x = block.reshape(scalars, (int(scalars.shape[-1]), 1))
     for _ in range(4):
         x = block.conv(x, 100, 10, strides=2, normalization="batch")

@@ -17,13 +17,7 @@ Simonyan & Zisserman 2015, ICLR (arXiv:1409.1556), tables 1 and 2, section 3.1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from astrocnn.backend import Tensor
-from astrocnn.models.architectures.base import Reference
-
-if TYPE_CHECKING:
-    from astrocnn.models.blocks import Block
+from astrocnn.models.architectures.base import Block, Reference, Tensor
 
 __all__ = ["HEAD_DROPOUT", "REFERENCE", "features"]
 

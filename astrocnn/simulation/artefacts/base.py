@@ -102,17 +102,8 @@ class Camera:
         Both follow from differences of pixels one and two apart, in which objects and a sloping
         background nearly cancel.
 
-        Parameters
-        ----------
-        images : ndarray of shape (..., height, width)
-            Images [flux unit]; NaN where there is no data.
-        fwhm, gain, full_well, vanes, thickness
-            As for the class.
-
-        Raises
-        ------
-        ConfigError
-            If the images have no measurable noise.
+        The images [flux unit] have the shape (..., height, width), with NaN where there is no
+        data; `ConfigError` if they have no measurable noise.
         """
         values = np.asarray(images, np.float64)
         near, far = _difference_variance(values, 1), _difference_variance(values, 2)
@@ -217,10 +208,8 @@ class Artefact:
 
     Parameters
     ----------
-    name : str
-        Name of its function.
-    apply : callable
-        ``(image, camera, rng, strength) -> ArtefactResult``.
+    name, apply
+        Its function, ``(image, camera, rng, strength) -> ArtefactResult``, and its name.
     stage : str
         Where it enters the light path, one of `STAGES`.
     strengths : tuple of float

@@ -89,25 +89,12 @@ def simulate_redshift(
 
     Parameters
     ----------
-    out : path
-        Folder; created if missing.  Files of an earlier simulation are replaced.
-    n_objects : int
-        Number of galaxies.
-    seed : int
-        The same seed gives identical pixels, whatever `workers`.
+    out, n_objects, seed, center, workers
+        As for `astrocnn.simulation.simulate`.
     survey : RedshiftSurvey, optional
         Bands, noise, limit, and whether sizes and shapes are informative about the redshift.
     tile_size : int
         Largest side of a tile [pixel].
-    center : tuple of float
-        RA, Dec of the middle of the field [deg].
-    workers : int, optional
-        Number of processes; None for one per core.
-
-    Returns
-    -------
-    Simulation
-        Paths of the files.
 
     Raises
     ------
@@ -167,16 +154,8 @@ def simulate_redshift_stamps(
 ) -> tuple[np.ndarray, Table]:
     """Stamps of galaxies with redshifts as arrays, one galaxy on each, and their catalogue.
 
-    Parameters
-    ----------
-    n_objects : int
-        Number of galaxies.
-    size : int
-        Side of a stamp [pixel].
-    seed : int
-        Galaxy i of a seed is always the same, whatever `n_objects`.
-    survey : RedshiftSurvey, optional
-        Bands, noise, limit, and whether sizes and shapes are informative about the redshift.
+    Galaxy i of a seed is always the same, whatever `n_objects`; `size` is the side of a stamp
+    [pixel].
 
     Returns
     -------

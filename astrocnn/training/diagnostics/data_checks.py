@@ -76,6 +76,7 @@ def check_contradictions(
     # Empty images have no hash, and would all count as one object.
     used = np.flatnonzero((weight > 0) & (content != ""))
     _, group, count = np.unique(content[used], return_inverse=True, return_counts=True)
+    # Rows of labels as numbers, so that any family can be compared.
     label = np.unique(encoded[used], axis=0, return_inverse=True)[1].reshape(-1)
     pairs = np.unique(np.stack([group, label], axis=1), axis=0)[:, 0] if len(used) else group
     bad = int((np.bincount(pairs) > 1).sum())

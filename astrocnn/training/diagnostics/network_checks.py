@@ -50,6 +50,7 @@ def check_initial_loss(model: Any, batch: Any, families: Mapping[str, Family]) -
         # An untrained head should give the loss of a guess; much more means unscaled inputs.
         expected = family.initial_loss
         mean = float(loss[used].mean()) if used.any() else float("nan")
+        # Relative to the loss expected, but for losses near 0, which have no scale.
         passed = bool(abs(mean - expected) <= max(0.5 * abs(expected), 0.25))
         message = f"{name}: {mean:.3f}, expected {expected:.3f}"
         if not passed:
@@ -163,6 +164,7 @@ def check_overfit(
 
     def minimize(variables: list[Any], loss: Any, updates: int, rate: float) -> float:
         optimizer = keras.optimizers.Adam(rate)
+        # Before tracing: a graph function may not make variables.
         optimizer.build(variables)
 
         @tf.function(autograph=False)
@@ -251,6 +253,7 @@ def check_layers(statistics: Sequence[LayerStatistics]) -> list[Finding]:
     """Outputs and gradients that vanish or explode with depth, and dead units."""
     spread = [s.std for s in statistics]
     worst = max(statistics, key=lambda s: s.dead)
+    # Layers without weights have no gradient to compare.
     trained = [s for s in statistics if np.isfinite(s.gradient)]
     weak, strong = (pick(trained, key=lambda s: s.gradient) for pick in (min, max))
     even = bool(np.isfinite(spread).all() and max(spread) < _RANGE * min(spread))
