@@ -39,17 +39,15 @@ def fit(
 
     Parameters
     ----------
-    families : str or sequence of str
-        Names of modules of this package.  Those without parameters are left out of the result.
-    images : ndarray of shape (n, size, size, n_bands)
-        Linear fluxes, NaN where there are no data.  A thousand or so are enough.
+    families, images
+        As for `compute`; a thousand images or so are enough.
     seed : int
         Seed of the random parts of the fit.
 
     Returns
     -------
     dict of str to dict of str to ndarray
-        Arrays by family and name, for `compute`.
+        Arrays by family and name, for `compute`; families without parameters are left out.
 
     Raises
     ------

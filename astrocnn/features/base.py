@@ -33,8 +33,7 @@ def estimate_sky(image: NDArray[np.float64]) -> tuple[float, float]:
     if inside.size:
         border[width:-width, width:-width] = False
     values = image[border & np.isfinite(image)]
-    if not values.size:
-        values = image[np.isfinite(image)]
+    values = values if values.size else image[np.isfinite(image)]
     if not values.size:
         return np.nan, np.nan
     sky = float(np.median(values))
@@ -55,14 +54,7 @@ _SOFT = 3.0
 def stretch_image(image: NDArray[np.float64]) -> NDArray[np.float64]:
     """``asinh((image - sky) / (3 noise))`` of each band, then from 0 to 1; no data become the sky.
 
-    Parameters
-    ----------
-    image : ndarray of shape (size, size, n_bands)
-
-    Returns
-    -------
-    ndarray of shape (size, size, n_bands)
-        A band without spread or without data is 0.
+    A band without spread or without data is 0.  The shape stays (size, size, n_bands).
 
     References
     ----------

@@ -138,9 +138,11 @@ def fit(
     seed_dropout(trained, seed)
     copy_first_replica(trained, resolved)
 
-    training = _Training(trained, optimizers, method, objective, resolved, best, epochs)
-    training.history = History(precision=precision, replicas=resolved.num_replicas_in_sync)
-    training.records = _Records(backup, history_file, is_chief(resolved))
+    history = History(precision=precision, replicas=resolved.num_replicas_in_sync)
+    records = _Records(backup, history_file, is_chief(resolved))
+    training = _Training(
+        trained, optimizers, method, objective, resolved, best, epochs, history, records
+    )
     training.resume({"optimizer": repr(method), "seed": seed, "precision": precision})
     check_agreement(resolved, len(training.history))
     try:
@@ -155,32 +157,23 @@ def fit(
     return training.history
 
 
+@dataclass
 class _Training:
     """A training in progress, whose state can be saved and restored."""
 
-    def __init__(
-        self,
-        model: keras.Model,
-        optimizers: LayerOptimizers,
-        method: Optimizer,
-        objective: Objective,
-        strategy: tf.distribute.Strategy,
-        best: BestEpoch,
-        epochs: int,
-    ) -> None:
-        self.model = model
-        self.optimizers = optimizers
-        self.method = method
-        self.objective = objective
-        self.strategy = strategy
-        self.best = best
-        self.epochs = epochs
-        self.history = History()
-        self.records = _Records(None, None, False)
-        self.n_batches: int | None = None
-        self.stopped = False
-        self.batches: Any = None
-        self.validation_batches: Any = None
+    model: keras.Model
+    optimizers: LayerOptimizers
+    method: Optimizer
+    objective: Objective
+    strategy: tf.distribute.Strategy
+    best: BestEpoch
+    epochs: int
+    history: History
+    records: _Records
+    n_batches: int | None = None
+    stopped: bool = False
+    batches: Any = None
+    validation_batches: Any = None
 
     @property
     def finished(self) -> bool:

@@ -56,7 +56,7 @@ def test_bands_keep_their_ratio():
     assert np.abs(apart[1] - apart[0]).max() > 1
 
 
-def test_words_tell_directions_apart():
+def test_words_distinguish_directions():
     """An image of two halves has the words of both, in equal parts."""
     across, along = gratings(0.0, 12, 0), gratings(np.pi / 2, 12, 1)
     fitted = fit("descriptors", np.concatenate([across[:8], along[:8]]))
@@ -71,7 +71,7 @@ def test_words_tell_directions_apart():
     assert of_first == pytest.approx(0.5, abs=0.15)
 
 
-def test_where_things_are_is_forgotten():
+def test_word_frequencies_do_not_depend_on_place():
     images = galaxies(40, size=41, bands=1)
     fitted = fit("descriptors", images[:20])
     moved = np.roll(images, (4, -4), axis=(1, 2))
@@ -80,7 +80,7 @@ def test_where_things_are_is_forgotten():
     assert np.abs(after - before).sum(axis=1).mean() < 0.6 * other
 
 
-def test_learning_is_repeatable_and_depends_on_the_seed():
+def test_fitting_is_repeatable_and_depends_on_the_seed():
     images = galaxies(12)
     once, again, other = (
         fit("descriptors", images, seed=s)["descriptors"]["words"] for s in (1, 1, 2)

@@ -26,7 +26,7 @@ pytest.importorskip("galsim")
 
 EDGES = np.linspace(0.0, 0.4, 101)
 MIDDLES = (EDGES[1:] + EDGES[:-1]) / 2
-N = 2000
+N = 1200
 
 
 @pytest.fixture(scope="module")
