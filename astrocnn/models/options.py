@@ -133,10 +133,10 @@ class Options:
                     allowed=allowed,
                     hint=nearest(str(value), allowed),
                 )
-        # A factor may exceed 1, a rate may not.
-        listed = isinstance(self.dropout, (list, tuple))
-        for rate in self.dropout if listed else (self.dropout,):
-            yield from _outside("dropout", rate, 1.0 if listed else None)
+        rates = self.dropout if isinstance(self.dropout, (list, tuple)) else (self.dropout,)
+        for rate in rates:
+            # A factor may exceed 1, a rate may not.
+            yield from _outside("dropout", rate, 1.0 if rates is self.dropout else None)
         if self.head_dropout is not None:
             yield from _outside("head_dropout", self.head_dropout, 1.0)
         yield from _outside("spatial_dropout", self.spatial_dropout, 1.0)

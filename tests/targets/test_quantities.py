@@ -395,10 +395,16 @@ def test_a_mixture_learns_two_peaks():
     raw = keras.Variable(np.zeros((1, 6), np.float32))
     tf = pytest.importorskip("tensorflow")
     optimizer = keras.optimizers.Adam(0.1)
-    for _ in range(150):
+    optimizer.build([raw])
+
+    @tf.function
+    def step() -> None:
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(family.loss(encoded, tf.repeat(raw.value, 512, axis=0)))
         optimizer.apply([tape.gradient(loss, raw.value)], [raw])
+
+    for _ in range(150):
+        step()
     w, m, s = np.split(np.array(family.activate(raw.value))[0], 3)
     np.testing.assert_allclose(w, [share, 1 - share], atol=0.01)
     np.testing.assert_allclose(m, [0.1, 0.3], atol=0.005)
