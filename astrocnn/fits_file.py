@@ -52,8 +52,9 @@ _MAGIC: dict[bytes, Callable[[BinaryIO], Any]] = {
 
 @contextlib.contextmanager
 def open_fits(
-    path: str | os.PathLike[str],
+    source: str | os.PathLike[str] | bytes | bytearray,
     *,
+    path: str | os.PathLike[str] | None = None,
     error: type[AstrocnnError] = ImageError,
     allow_truncated: bool = False,
     **options: Any,
@@ -66,8 +67,10 @@ def open_fits(
 
     Parameters
     ----------
-    path : path
-        The file.
+    source : path or bytes
+        The file, or all its bytes.
+    path : path, optional
+        Of the file that bytes came from, for messages.
     error : type
         What to raise.
     allow_truncated : bool
@@ -85,15 +88,20 @@ def open_fits(
         Of the type `error`, if the file cannot be read, is not FITS, is truncated or damaged, or
         would need more than `MAX_MEMORY` to decompress.
     """
+    data = bytes(source) if isinstance(source, bytes | bytearray) else None
+    if path is None:
+        path = "FITS file" if isinstance(source, bytes | bytearray) else source
     path = Path(path)
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         try:
             stream: BinaryIO
-            if is_compressed(path):
-                data = decompress(read_bytes(path), path)
-                units, size = scan_bytes(data, path), len(data)
-                stream = io.BytesIO(data)
+            if data is None and is_compressed(path):
+                data = read_bytes(path)
+            if data is not None:
+                plain = decompress(data, path)
+                units, size = scan_bytes(plain, path), len(plain)
+                stream = io.BytesIO(plain)
             else:
                 stream = stack.enter_context(open_regular(path))
                 units, size = scan_file(stream, path)
