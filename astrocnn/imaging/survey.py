@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from astrocnn import plugins
+from astrocnn.display import Displayed
 from astrocnn.errors import ConfigError
 from astrocnn.imaging import photometry
 from astrocnn.imaging.files import expand_path, replace_band
@@ -106,8 +107,8 @@ class Band:
         return roles
 
 
-@dataclass(frozen=True)
-class Survey:
+@dataclass(frozen=True, repr=False)
+class Survey(Displayed):
     """A named set of bands.
 
     Parameters
@@ -191,6 +192,15 @@ class Survey:
                 problems += [sentence for sentence in sentences if sentence]
         if problems:
             raise ConfigError(f"The survey '{self.name}' is not usable: {'; '.join(problems)}.")
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "bands": self.band_names,
+            "unit": self.common_unit,
+            "reference": self.reference,
+        }
 
     @property
     def band_names(self) -> tuple[str, ...]:
