@@ -17,6 +17,7 @@ __all__ = [
     "NO_UNIT",
     "Card",
     "band_cards",
+    "find_hdus",
     "image_hdu",
     "native",
     "read_bands",
@@ -117,6 +118,11 @@ def table_hdu(
         hdu.header["EXTVER"] = number
     _add_cards(hdu.header, cards, comments)
     return hdu
+
+
+def find_hdus(hdus: Sequence[Any], name: str) -> dict[int, Any]:
+    """Data of the images of a name, by EXTVER."""
+    return {hdu.ver: native(hdu.data) for hdu in hdus if hdu.name == name}
 
 
 def write_hdus(path: Path, cards: Sequence[Card], hdus: Sequence[Any]) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.backend import keras, layers
+from astrocnn.backend import keras
 from astrocnn.errors import InputsError, ModelError
 from astrocnn.explain.explained_network import ExplainedNetwork
-from astrocnn.explain.hdus import Card, band_cards, native
-from astrocnn.explain.methods.base import InspectionMethod
+from astrocnn.explain.hdus import Card, band_cards
+from astrocnn.explain.methods import InspectionMethod
 from astrocnn.explain.predictions import RunPredictions
 
-__all__ = ["Inspection", "find_hdus", "select_layers"]
+__all__ = ["Inspection"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,31 +83,3 @@ class Inspection:
         unit = self.network.shards.unit
         cards: list[Card] = [("BUNIT", unit, "unit of the pixels")] if unit else []
         return [*cards, *band_cards(self.network.shards.bands)]
-
-
-def find_hdus(hdus: Sequence[Any], name: str) -> dict[int, NDArray[Any]]:
-    """Data of the images of a name, by EXTVER."""
-    return {hdu.ver: native(hdu.data) for hdu in hdus if hdu.name == name}
-
-
-def select_layers(model: keras.Model, *fractions: float) -> list[str]:
-    """Layers with maps, after their activation where there are such, at fractions of the depth.
-
-    Raises
-    ------
-    ModelError
-        If there is none.
-    """
-    maps = [
-        layer
-        for layer in model.layers
-        if len(getattr(layer.output, "shape", ())) == 4
-        and min(layer.output.shape[1:3]) > 1
-        and not isinstance(layer, layers.InputLayer)
-    ]
-    activations = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU)
-    rectified = [layer for layer in maps if isinstance(layer, activations)] or maps
-    if not rectified:
-        raise ModelError("The network has no layer with maps of the image.")
-    places = (round(fraction * (len(rectified) - 1)) for fraction in fractions)
-    return list(dict.fromkeys(rectified[place].name for place in places))

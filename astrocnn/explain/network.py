@@ -1,4 +1,4 @@
-"""A network ready to be evaluated: validated arrays, scores, blocks of one size."""
+"""A network with the inputs of objects: validated arrays, scores and gradients, in blocks."""
 
 from __future__ import annotations
 
@@ -14,25 +14,21 @@ from astrocnn.explain.gradients import compiled, get_graph, gradient
 from astrocnn.explain.target import ExplainTarget
 
 __all__ = [
+    "Evaluator",
     "as_strip",
     "band_mask",
     "build_arrays",
-    "build_scorer",
-    "compute_image_gradient",
-    "compute_layer_gradient",
     "compute_scores",
-    "gradients_of_variations",
     "image_shape",
-    "in_blocks",
-    "scores_of_variations",
+    "select_layers",
     "validate_counts",
     "validate_square",
 ]
 
 Arrays = dict[str, NDArray[Any]]
 Tensors = dict[str, Any]
-Score = Callable[[Tensors], Any]
 Vary = Callable[[Tensors, Any], Any]
+"""From arrays of k objects and k variations to k images."""
 
 
 def as_strip(model: keras.Model) -> keras.Model:
@@ -117,9 +113,8 @@ def build_arrays(
     ModelError
         If the network takes no image.
     """
-    shape = image_shape(model)
+    expected: dict[str, tuple[int, ...]] = {"image": image_shape(model)}
     arrays: Arrays = {"image": np.asarray(images, np.float32)}
-    expected: dict[str, tuple[int, ...]] = {"image": shape}
     if "scalars" in model.input:
         expected["scalars"] = tuple(model.input["scalars"].shape[1:])
     if scalars is not None:
@@ -130,44 +125,31 @@ def build_arrays(
     n = len(arrays["image"]) if arrays["image"].ndim else 0
     for name in {**expected, **arrays}:
         received = arrays[name].shape if name in arrays else None
-        allowed = (n, *expected[name]) if name in expected else None
-        if received != allowed or not n:
+        if not n or received is None or name not in expected or received != (n, *expected[name]):
             raise InputsError(
-                f"`{name}` has not the shape that the network takes.",
+                f"`{name}` must have the shape that the network takes.",
                 received="none" if received is None else f"shape {received}",
-                allowed="none"
-                if allowed is None
-                else f"shape (n, {str(expected[name])[1:]}, n > 0",
+                allowed=f"shape (n, {str(expected[name])[1:]}, n > 0"
+                if name in expected
+                else "none",
             )
         if not np.isfinite(arrays[name]).all():
             raise InputsError(
-                f"`{name}` has values that are not finite.",
+                f"`{name}` must be finite.",
                 hint="give normalized images; Normalization fills pixels without data",
             )
     return arrays
 
 
 def validate_counts(**counts: int) -> None:
-    """Validate numbers of draws, steps, pixels and objects.
-
-    Raises
-    ------
-    ModelError
-        If one is below 1.
-    """
+    """Raise ModelError if a number of draws, steps, pixels or objects is below 1."""
     for name, count in counts.items():
         if count < 1:
             raise ModelError(f"`{name}` must be at least 1.", received=count)
 
 
 def validate_square(size: int | None, height: int, width: int) -> None:
-    """Validate the side of a square; only the width counts if the image is one pixel high.
-
-    Raises
-    ------
-    ModelError
-        If it is larger, or smaller than a pixel.
-    """
+    """Raise ModelError if a square is larger than the image, or than a strip is wide."""
     if size is None:
         return
     validate_counts(size=size)
@@ -197,39 +179,135 @@ def band_mask(bands: int | None, channels: int) -> NDArray[np.float64]:
     return (np.arange(channels) < (channels if bands is None else bands)).astype(np.float64)
 
 
-def build_scorer(model: keras.Model, target: ExplainTarget) -> Score:
-    """The function from arrays by name to the number explained, of shape (n,)."""
-    cut = keras.Model(model.input, target.tensor(model))
+def select_layers(model: keras.Model, *fractions: float) -> list[str]:
+    """Layers with maps, after their activation where there are such, at fractions of the depth.
 
-    def score(x: Tensors) -> Any:
-        return target.value(cut({k: x[k] for k in model.input}, training=False), x.get("choice"))
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    maps = [
+        layer
+        for layer in model.layers
+        if len(getattr(layer.output, "shape", ())) == 4
+        and min(layer.output.shape[1:3]) > 1
+        and not isinstance(layer, layers.InputLayer)
+    ]
+    activations = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU)
+    rectified = [layer for layer in maps if isinstance(layer, activations)] or maps
+    if not rectified:
+        raise ModelError("The network has no layer with maps of the image.")
+    places = (round(fraction * (len(rectified) - 1)) for fraction in fractions)
+    return list(dict.fromkeys(rectified[place].name for place in places))
 
-    return score
+
+class Evaluator:
+    """A network with the inputs of objects and the number explained, evaluated in blocks.
+
+    Functions passed to it take arrays of a block by name, as tensors.
+
+    Parameters
+    ----------
+    model, images, scalars, batch_size
+        See `astrocnn.explain.methods`.
+    target : ExplainTarget, optional
+        The number, where scores or gradients of it are needed.
+
+    Raises
+    ------
+    InputsError, ModelError
+        As for `build_arrays`, or if there is not an image in a batch.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        images: Any,
+        target: ExplainTarget | None = None,
+        *,
+        scalars: Any = None,
+        batch_size: int = 64,
+    ) -> None:
+        self.model, self.target, self.batch_size = model, target, batch_size
+        self.arrays = build_arrays(model, images, scalars, target)
+        self.images = self.arrays["image"]
+        validate_counts(batch_size=batch_size)
+        self._cut = None if target is None else keras.Model(model.input, target.tensor(model))
+
+    def score(self, x: Tensors) -> Any:
+        """The number explained, of shape (n,)."""
+        assert self.target is not None and self._cut is not None
+        inputs = {name: x[name] for name in self._cut.input}
+        return self.target.value(self._cut(inputs, training=False), x.get("choice"))
+
+    def gradient(self, x: Tensors) -> Any:
+        """Gradient of the score with respect to ``x["image"]``, of its shape."""
+        return compute_image_gradient(self.score, x)
+
+    def layer_gradient(self, maps: Any) -> Callable[[Tensors], tuple[Any, Any]]:
+        """The function from arrays by name to the activations of a layer and the score's gradient.
+
+        `maps` is the symbolic output of the layer, from which the target must be computed.
+        """
+        target = self.target
+        assert target is not None
+        cut = keras.Model(self.model.input, [maps, target.tensor(self.model)])
+
+        def compute(x: Tensors) -> tuple[Any, Any]:
+            def score(image: Any) -> tuple[Any, Any]:
+                inputs = {name: x[name] for name in cut.input} | {"image": image}
+                activations, values = cut(inputs, training=False)
+                return target.value(values, x.get("choice")), activations
+
+            return gradient(score, x["image"])[1:]
+
+        return compute
+
+    def map(
+        self,
+        step: Callable[[Tensors], Any],
+        arrays: Arrays | None = None,
+        *,
+        compile: bool = True,
+    ) -> NDArray[Any]:
+        """Apply a function to all rows of `arrays`, by default those of the objects."""
+        arrays = self.arrays if arrays is None else arrays
+        step = compiled(step) if compile else step
+        parts = []
+        for rows, n_new in _iterate_blocks(len(next(iter(arrays.values()))), self.batch_size):
+            block = step({name: a[rows] for name, a in arrays.items()})
+            parts.append(ops.convert_to_numpy(block)[:n_new])
+        return np.concatenate(parts)
+
+    def scores_of_variations(
+        self, vary: Vary, variations: NDArray[Any], arrays: Arrays
+    ) -> NDArray[np.float32]:
+        """Score of every object with each of m variations of its image, of shape (n, m)."""
+        take = _build_pair_getter(vary, arrays, variations)
+        shape = len(self.images), len(variations)
+        i, j = np.indices(shape, np.int32).reshape(2, -1)
+        return self.map(lambda x: self.score(take(x["i"], x["j"])), {"i": i, "j": j}).reshape(shape)
+
+    def gradients_of_variations(
+        self, vary: Vary, variations: NDArray[Any], weights: NDArray[np.float32], arrays: Arrays
+    ) -> NDArray[np.float32]:
+        """Weighted sum over m variations of the gradient at each, of the shape of the images."""
+        take = _build_pair_getter(vary, arrays, variations)
+        step = compiled(lambda i, j: self.gradient(take(i, j)))
+        total = np.zeros(arrays["image"].shape, np.float64)
+        factors = weights.astype(np.float64)[:, None, None, None]
+        for pairs, n_new in _iterate_blocks(len(total) * len(variations), self.batch_size):
+            i, j = (a.astype(np.int32) for a in np.divmod(pairs, len(variations)))
+            weighted = ops.convert_to_numpy(step(i, j))[:n_new] * factors[j[:n_new]]
+            first = np.flatnonzero(np.diff(i[:n_new], prepend=-1))
+            total[i[first]] += np.add.reduceat(weighted, first)
+        return total.astype(np.float32)
 
 
-def compute_image_gradient(score: Score, x: Tensors) -> Any:
+def compute_image_gradient(score: Callable[[Tensors], Any], x: Tensors) -> Any:
     """Gradient of `score` with respect to ``x["image"]``, of its shape."""
     return gradient(lambda image: (score({**x, "image": image}), image), x["image"])[2]
-
-
-def compute_layer_gradient(
-    model: keras.Model, maps: Any, target: ExplainTarget
-) -> Callable[[Tensors], tuple[Any, Any]]:
-    """The function from arrays by name to the activations of a layer and the target's gradient.
-
-    `maps` is the symbolic output of the layer, from which the target must be computed.
-    """
-    cut = keras.Model(model.input, [maps, target.tensor(model)])
-
-    def compute(x: Tensors) -> tuple[Any, Any]:
-        def score(image: Any) -> tuple[Any, Any]:
-            inputs = {name: x[name] for name in model.input} | {"image": image}
-            activations, values = cut(inputs, training=False)
-            return target.value(values, x.get("choice")), activations
-
-        return gradient(score, x["image"])[1:]
-
-    return compute
 
 
 def compute_scores(
@@ -244,16 +322,8 @@ def compute_scores(
 
     Parameters
     ----------
-    model : keras.Model
-        From ``{"image": ..., "scalars": ...}`` to raw outputs by target.
-    images : array_like of shape (n, height, width, n_channels)
-        Normalized images.
-    target : ExplainTarget
-        The number.
-    scalars : array_like of shape (n, n_scalars), optional
-        Standardized scalars, where the network takes them.
-    batch_size : int
-        Images at once; without influence on the result.
+    model, images, target, scalars, batch_size
+        See `astrocnn.explain.methods`.
 
     Returns
     -------
@@ -262,117 +332,32 @@ def compute_scores(
     Raises
     ------
     InputsError
-        As for `build_arrays`.
+        If images or scalars have not the shape that the network takes, or are not finite.
     ModelError
         If the network takes no image or does not have the target.
     """
-    arrays = build_arrays(model, images, scalars, target)
-    scores: NDArray[np.float32] = in_blocks(
-        compiled(build_scorer(model, target)), arrays, batch_size
-    )[0]
-    return scores
+    evaluator = Evaluator(model, images, target, scalars=scalars, batch_size=batch_size)
+    return evaluator.map(evaluator.score)
 
 
-def _block_size(n: int, batch_size: int) -> int:
-    """Size of a block such that there are as few as possible, all nearly full."""
-    validate_counts(batch_size=batch_size)
-    return -(-n // -(-n // batch_size))
-
-
-def in_blocks(
-    step: Callable[[Tensors], Any], arrays: Arrays, batch_size: int
-) -> tuple[NDArray[Any], ...]:
-    """Apply `step` to all rows, a block at a time, so that memory is bounded."""
-    n = len(next(iter(arrays.values())))
-    size = _block_size(n, batch_size)
-    parts = []
+def _iterate_blocks(n: int, batch_size: int) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """As few blocks of row numbers as possible, all nearly full, and how many of each count."""
+    size = -(-n // -(-n // batch_size))
     for start in range(0, n, size):
-        # Pad the last block, so that the compiled function is traced for one shape only.
-        rows = np.minimum(np.arange(start, start + size), n - 1)
-        outputs = step({name: a[rows] for name, a in arrays.items()})
-        outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
-        parts.append([ops.convert_to_numpy(m)[: n - start] for m in outputs])
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+        # Pad the last block, so that a compiled function is traced for one shape only.
+        yield np.minimum(np.arange(start, start + size), n - 1), min(size, n - start)
 
 
-def scores_of_variations(
-    score: Score, vary: Vary, arrays: Arrays, variations: NDArray[Any], batch_size: int
-) -> NDArray[np.float32]:
-    """Score of every variation of every image, of shape (n, m).
-
-    Parameters
-    ----------
-    score : callable
-        From arrays by name to a number per object.
-    vary : callable
-        From arrays of k objects and k variations to k images.
-    arrays : dict of str to ndarray of shape (n, ...)
-        ``"image"`` and what else `score` and `vary` read.
-    variations : ndarray of shape (m, ...)
-        The same for all objects.
-    batch_size : int
-        Images at once.
-    """
-    take = _build_pair_getter(arrays, variations)
-
-    def compute(i: Any, j: Any) -> Any:
-        x = take(i, j)
-        return score({**x, "image": vary(x, x["variation"])})
-
-    step = compiled(compute)
-    scores = np.empty((len(arrays["image"]), len(variations)), np.float32)
-    for i, j, n_new in _iterate_pairs(*scores.shape, batch_size):
-        scores[i[:n_new], j[:n_new]] = ops.convert_to_numpy(step(i, j))[:n_new]
-    return scores
-
-
-def gradients_of_variations(
-    score: Score,
-    vary: Vary,
-    arrays: Arrays,
-    variations: NDArray[Any],
-    weights: NDArray[np.float32],
-    batch_size: int,
-) -> NDArray[np.float32]:
-    """Weighted sum over variations of the gradient at each, of the shape of the images.
-
-    `weights` has the shape (m,); all else is as for `scores_of_variations`.
-    """
-    take = _build_pair_getter(arrays, variations)
-
-    def compute(i: Any, j: Any) -> Any:
-        x = take(i, j)
-        return compute_image_gradient(score, {**x, "image": vary(x, x["variation"])})
-
-    step = compiled(compute)
-    total = np.zeros(arrays["image"].shape, np.float64)
-    factors = weights.astype(np.float64)[:, None, None, None]
-    for i, j, n_new in _iterate_pairs(len(total), len(variations), batch_size):
-        weighted = ops.convert_to_numpy(step(i, j))[:n_new] * factors[j[:n_new]]
-        first = np.flatnonzero(np.diff(i[:n_new], prepend=-1))
-        total[i[first]] += np.add.reduceat(weighted, first)
-    return total.astype(np.float32)
-
-
-def _iterate_pairs(
-    n: int, m: int, batch_size: int
-) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32], int]]:
-    """Blocks of pairs of an object and a variation, and how many of a block count."""
-    size = _block_size(n * m, batch_size)
-    for start in range(0, n * m, size):
-        # Pad the last block, so that the step is traced once.
-        i, j = np.divmod(np.minimum(np.arange(start, start + size), n * m - 1), m)
-        yield i.astype(np.int32), j.astype(np.int32), min(size, n * m - start)
-
-
-def _build_pair_getter(arrays: Arrays, variations: NDArray[Any]) -> Callable[[Any, Any], Tensors]:
-    """The function that gathers arrays of k objects with a variation for each, in the graph."""
+def _build_pair_getter(
+    vary: Vary, arrays: Arrays, variations: NDArray[Any]
+) -> Callable[[Any, Any], Tensors]:
+    """The function that gathers arrays of k objects, each with a varied image, in the graph."""
     # Converted once: copying every variation from numpy costs more than a small network.
     tensors = {name: ops.convert_to_tensor(a) for name, a in arrays.items()}
     varied = ops.convert_to_tensor(variations)
 
     def take(i: Any, j: Any) -> Tensors:
-        selected = {name: ops.take(a, i, axis=0) for name, a in tensors.items()}
-        return selected | {"variation": ops.take(varied, j, axis=0)}
+        x = {name: ops.take(a, i, axis=0) for name, a in tensors.items()}
+        return x | {"image": vary(x, ops.take(varied, j, axis=0))}
 
     return take

@@ -11,7 +11,16 @@ from scipy.ndimage import gaussian_filter
 from astrocnn.errors import ModelError
 from astrocnn.imaging.background import estimate_sky_noise
 
-__all__ = ["BASELINES", "FILLS", "Blur", "SourceModel", "baselines", "fill_pixels", "sky"]
+__all__ = [
+    "BASELINES",
+    "FILLS",
+    "Blur",
+    "SourceModel",
+    "baselines",
+    "fill_pixels",
+    "select_border",
+    "sky",
+]
 
 FILLS = ("sky", "mean", "zero")
 """Fills of hidden pixels: noise as in the border of the image, the mean of each band, zero."""
@@ -46,17 +55,21 @@ def sky(images: NDArray[np.float32], draws: int, seed: int) -> NDArray[np.float3
         return np.zeros_like(images)[:, None]
     patterns = np.random.default_rng(seed).standard_normal((draws, *images.shape[1:]), np.float32)
     spread = np.nan_to_num(estimate_sky_noise(images)).astype(np.float32)[:, None, None, None, :]
-    return _sky_level(images)[:, None, None, None, :] + spread * patterns
+    return _measure_level(images)[:, None, None, None, :] + spread * patterns
 
 
-def _sky_level(images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Median in a frame along the border, an eighth of the image wide, of shape (n, channels)."""
-    height, width = images.shape[1:3]
-    rim = np.ones((height, width), bool)
-    edge_y, edge_x = max(1, height // 8), max(1, width // 8)
-    rim[edge_y : height - edge_y, edge_x : width - edge_x] = False
-    level: NDArray[np.float32] = np.median(images[:, rim, :], axis=1).astype(np.float32)
-    return level
+def select_border(height: int, width: int) -> NDArray[np.bool_]:
+    """True in a frame along the border, an eighth of the image wide."""
+    border = np.ones((height, width), bool)
+    y, x = max(1, height // 8), max(1, width // 8)
+    border[y : height - y, x : width - x] = False
+    return border
+
+
+def _measure_level(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Median along the border, of shape (n, n_channels)."""
+    border = select_border(*images.shape[1:3])
+    return np.asarray(np.median(images[:, border, :], axis=1), np.float32)
 
 
 def fill_pixels(images: NDArray[np.float32], fill: str, seed: int) -> NDArray[np.float32]:
@@ -126,7 +139,7 @@ class SourceModel(NamedTuple):
         Orientations of objects are taken as random: the map of places has the symmetries of a
         square, or of a rectangle.
         """
-        level = np.median(_sky_level(images), axis=0)
+        level = np.median(_measure_level(images), axis=0)
         noise = np.median(np.nan_to_num(estimate_sky_noise(images)), axis=0)
         light = (images - level).astype(np.float64)
         channels = light.shape[-1]

@@ -145,7 +145,7 @@ def test_invalid_arguments_are_refused(linear, images):
     }.items():
         with pytest.raises(ModelError, match=words):
             class_image(model, SPIRAL, **arguments)
-    with pytest.raises(InputsError, match="`image` has not the shape"):
+    with pytest.raises(InputsError, match="`image` must have the shape"):
         class_image(model, SPIRAL, like=images[:, :5])
     with pytest.raises(ModelError, match="no layer 'shaped'"):
         class_image(model, ExplainTarget(layer="shaped"))

@@ -60,14 +60,14 @@ def test_layers_without_kernels_over_pixels_are_refused(conv, linear):
 
 
 def test_wrong_arrays_are_refused(conv, images):
-    with pytest.raises(InputsError, match="`image` has not the shape") as caught:
+    with pytest.raises(InputsError, match="`image` must have the shape") as caught:
         feature_maps(conv, images[:, :8], "first")
     assert "(n, 9, 9, 2)" in str(caught.value)
     with pytest.raises(InputsError, match="`scalars`"):
         feature_maps(conv, images, "first", scalars=np.zeros((5, 1)))
-    with pytest.raises(InputsError, match="has not the shape"):
+    with pytest.raises(InputsError, match="must have the shape"):
         feature_maps(conv, images[:0], "first")
-    with pytest.raises(InputsError, match="not finite"):
+    with pytest.raises(InputsError, match="must be finite"):
         feature_maps(conv, np.where(images > 1, np.nan, images), "first")
     with pytest.raises(ModelError, match="batch_size"):
         feature_maps(conv, images, "first", batch_size=0)

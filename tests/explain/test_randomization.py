@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from astrocnn.errors import ModelError
 from astrocnn.explain import ExplainTarget, saliency
 from astrocnn.explain.checks import randomization
-from astrocnn.explain.checks.correlation import spearman
+from astrocnn.explain.checks.sensitivity import spearman
 from astrocnn.explain.methods import get_method
 
 from .networks import BANDS, SIZE, SPIRAL, make_images

@@ -20,7 +20,7 @@ from astrocnn.errors import CatalogError, ConfigError, ModelError
 from astrocnn.estimators import Calibrated, ClassicalEstimator, Ensemble, load_estimator
 from astrocnn.explain.explained_network import ExplainedNetwork
 from astrocnn.explain.files import read_explanation
-from astrocnn.explain.inspection import find_hdus
+from astrocnn.explain.hdus import find_hdus
 from astrocnn.runs.config import load_run
 from astrocnn.runs.run import Run
 from astrocnn.runs.verbs import explain, report

@@ -1,4 +1,4 @@
-"""Checks of attribution maps, one a file.
+"""Checks of attribution maps.
 
 The checks measure whether a map depends on the weights (`randomization`), whether its most
 important pixels change the target (`deletion`), whether it moves with the image (`shift`), and,
@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from astrocnn.explain.checks.deletion import DeletionInsertion, deletion
 from astrocnn.explain.checks.fractions import Pointing, band_fractions, pointing
-from astrocnn.explain.checks.randomization import Randomization, randomization
-from astrocnn.explain.checks.shift import shift
+from astrocnn.explain.checks.sensitivity import Randomization, randomization, shift
 
 __all__ = [
     "DeletionInsertion",

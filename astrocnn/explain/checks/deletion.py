@@ -16,13 +16,8 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
-from astrocnn.explain.checks.correlation import sum_bands, validate_maps
-from astrocnn.explain.network import (
-    build_arrays,
-    build_scorer,
-    scores_of_variations,
-    validate_counts,
-)
+from astrocnn.explain.checks.fractions import sum_bands, validate_maps
+from astrocnn.explain.network import Evaluator, validate_counts
 from astrocnn.explain.sky import fill_pixels
 from astrocnn.explain.target import ExplainTarget
 
@@ -110,8 +105,8 @@ def deletion(
     InputsError
         If the maps do not lie on the pixels of the images.
     """
-    arrays = build_arrays(model, images, scalars, target)
-    n, height, width = arrays["image"].shape[:3]
+    evaluator = Evaluator(model, images, target, scalars=scalars, batch_size=batch_size)
+    n, height, width = evaluator.images.shape[:3]
     n_pixels = height * width
     validate_counts(steps=steps, draws=draws)
     if order not in _ORDERS:
@@ -125,8 +120,11 @@ def deletion(
     rng = np.random.default_rng(seed)
     orders = np.stack([rng.permutation(n_pixels) for _ in range(draws)]).astype(np.int32)
     importance = sum_bands(validate_maps(maps, (n, height, width)), signed=order == "signed")
-    arrays["rank"] = _compute_ranks(importance.reshape(n, -1), rng).reshape(n, height, width)
-    arrays["fill"] = fill_pixels(arrays["image"], fill, seed)
+    arrays = {
+        **evaluator.arrays,
+        "rank": _compute_ranks(importance.reshape(n, -1), rng).reshape(n, height, width),
+        "fill": fill_pixels(evaluator.images, fill, seed),
+    }
     random = orders.reshape(draws, height, width)
     fraction = np.linspace(0, 1, steps + 1)
     counts = (fraction * n_pixels).round().astype(np.int32)
@@ -143,9 +141,8 @@ def deletion(
     states = [(0, 0, 0), (0, 0, n_pixels)]
     states += [(0, 0, k) for k in inner] + [(0, k, n_pixels) for k in inner]
     states += [(draw + 1, 0, k) for draw in range(draws) for k in inner]
-    scores = scores_of_variations(
-        build_scorer(model, target), hide, arrays, np.array(states, np.int32), batch_size
-    ).astype(np.float64)
+    scores = evaluator.scores_of_variations(hide, np.array(states, np.int32), arrays)
+    scores = scores.astype(np.float64)
     ends = np.repeat(scores[:, None, :2], draws + 2, axis=1)
     ends[:, 1] = scores[:, 1::-1]  # insertion begins with the empty image
     between = scores[:, 2:].reshape(n, draws + 2, -1)

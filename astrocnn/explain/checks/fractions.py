@@ -18,9 +18,34 @@ from scipy.ndimage import binary_dilation
 
 from astrocnn import metrics
 from astrocnn.errors import InputsError, ModelError
-from astrocnn.explain.checks.correlation import sum_bands, validate_maps
 
-__all__ = ["Pointing", "band_fractions", "pointing"]
+__all__ = ["Pointing", "band_fractions", "pointing", "sum_bands", "validate_maps"]
+
+
+def validate_maps(maps: Any, shape: tuple[int, ...] | None = None) -> NDArray[np.float64]:
+    """Finite maps of shape (n, height, width) or (n, height, width, n_channels).
+
+    Raises InputsError if they have another shape, or others than the first three of `shape`.
+    """
+    values = np.asarray(maps, np.float64)
+    same = shape is None or values.shape[:3] == tuple(shape)
+    if values.ndim not in (3, 4) or not values.size or not same:
+        n, height, width = ("n", "height", "width") if shape is None else shape
+        raise InputsError(
+            "The maps do not lie on the pixels of the images.",
+            received=f"shape {values.shape}",
+            allowed=f"({n}, {height}, {width}) or ({n}, {height}, {width}, n_channels)",
+            hint="take a method whose result lies on the pixels",
+        )
+    if not np.isfinite(values).all():
+        raise InputsError("The maps have values that are not finite.")
+    return values
+
+
+def sum_bands(maps: NDArray[np.float64], *, signed: bool = False) -> NDArray[np.float64]:
+    """Attribution of each pixel, absolute or `signed`, over all bands: (n, height, width)."""
+    values = maps if signed else np.abs(maps)
+    return values if values.ndim == 3 else values.sum(axis=3)
 
 
 def band_fractions(maps: Any) -> NDArray[np.float64]:
@@ -79,20 +104,10 @@ class Pointing(NamedTuple):
     """
 
     def scores(self, *, n_resamples: int = 1000, seed: int = 0) -> dict[str, metrics.Score]:
-        """Means over the objects, and their ratio, with bootstrap intervals.
+        """Means over the objects, with bootstrap intervals.
 
-        Parameters
-        ----------
-        n_resamples : int
-            Resamples of the objects.
-        seed : int
-            Seed of the resamples.
-
-        Returns
-        -------
-        dict of str to Score
-            ``inside``, ``expected``, ``gain``, the first over the second, and ``hit``, which for
-            a uniform map is the expected fraction as well.
+        Returns ``inside``, ``expected``, ``gain``, the first over the second, and ``hit``, which
+        for a uniform map is the expected fraction as well.
         """
         used = np.isfinite(self.inside)
         inside, expected, hit = (values[used] for values in self)
@@ -150,7 +165,7 @@ def pointing(maps: Any, masks: Any, *, margin: int = 0) -> Pointing:
     inside = np.asarray(masks) != 0
     if inside.shape != attribution.shape:
         raise InputsError(
-            "There must be a mask for each map, on the same pixels.",
+            "`masks` must have a mask for each map, on the same pixels.",
             received=f"shape {inside.shape}",
             allowed=f"shape {attribution.shape}",
         )

@@ -12,8 +12,9 @@ from astrocnn.explain.figures.checks import (
     plot_randomization,
 )
 from astrocnn.explain.figures.embedding import plot_embedding
-from astrocnn.explain.figures.images import plot_class_images, plot_deep_dream
-from astrocnn.explain.figures.layers import (
+from astrocnn.explain.figures.inspection import (
+    plot_class_images,
+    plot_deep_dream,
     plot_feature_maps,
     plot_kernels,
     plot_top_activations,

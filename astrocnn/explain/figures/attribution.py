@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from astrocnn.explain.figures.maps import (
     add_colorbar,
+    annotate,
     bare,
     compute_half_level,
     compute_isophote,
@@ -23,6 +24,7 @@ from astrocnn.explain.figures.maps import (
     short,
     show,
     sum_bands,
+    validate_arrays,
 )
 from astrocnn.report.gallery import add_scale_bar, make_rgb
 from astrocnn.report.style import COLORS, styled
@@ -87,8 +89,8 @@ def plot_attribution(
     )
     n, columns = len(images), len(sums) + 2
     side = min(1.35, 6.2 / columns)
-    size = side * columns + 0.9, (side + 0.16) * n + 0.45 + 0.15 * bool(foot)
-    figure, axes = image_grid(n, columns, size)
+    high = (side + 0.16) * n + 0.45 + 0.15 * bool(foot)
+    figure, axes = image_grid(n, columns, side * columns + 0.9, high)
     pictures = make_rgb(images)
     for i, row in enumerate(axes):
         show(row[0], pictures[i])
@@ -101,8 +103,7 @@ def plot_attribution(
         for cell, values in zip(row[2:], sums.values(), strict=True):
             signed = is_signed(values)
             top = full_scale(values[i] if scale == "object" else values)
-            plot_map(cell, values[i], top, signed, images.shape[1:3])
-            plot_outline(cell, *light, colors=_ISOPHOTES[signed], linewidths=0.5)
+            _plot_cell(cell, values[i], top, signed, light)
             if scale == "object":
                 sign = "\u00b1" if signed else ""
                 nonzero = np.nan_to_num(values[i]).any()
@@ -115,8 +116,7 @@ def plot_attribution(
         add_colorbar(column[-1], top, is_signed(values), below=True, pad=pad)
     if pixel_scale:
         add_scale_bar(axes[0, 0], images.shape[2], pixel_scale)
-    if foot:
-        figure.supxlabel(foot, fontsize=7.5)
+    annotate(figure, foot=foot)
     return figure
 
 
@@ -154,19 +154,16 @@ def plot_attribution_by_band(
         If the shapes do not belong together, or there is no map.
     """
     images = _validate_images(np.asarray(image)[None], band_names)
-    arrays = {name: np.asarray(values, np.float64) for name, values in maps.items()}
-    shapes = {name: values.shape for name, values in arrays.items()}
     names = list(band_names if channel_names is None else channel_names)
-    require(
-        arrays and all(len(s) == 3 and s[-1] == len(names) for s in shapes.values()),
+    arrays = validate_arrays(
+        maps,
+        (None, None, len(names)),
         "`plot_attribution_by_band` needs maps with one name for each of their bands.",
-        shapes,
-        f"(height, width, {len(names)})",
     )
     columns, rows = len(names), len(arrays) + 1
     side = min(1.35, 6.2 / columns)
-    size = side * columns + 0.9, side * rows + 0.25 + 0.2 * len(title.splitlines())
-    figure, axes = image_grid(rows, columns, size)
+    high = side * rows + 0.25 + 0.2 * len(title.splitlines())
+    figure, axes = image_grid(rows, columns, side * columns + 0.9, high)
     light = compute_isophote(images[0])
     for cell, name in zip(axes[0], names, strict=True):
         cell.set_title(name, pad=3)
@@ -179,16 +176,20 @@ def plot_attribution_by_band(
     for row, (name, values) in zip(axes[1:], arrays.items(), strict=True):
         top, signed = full_scale(values), is_signed(values)
         for j, cell in enumerate(row):
-            plot_map(cell, values[..., j], top, signed, images.shape[1:3])
-            plot_outline(cell, *light, colors=_ISOPHOTES[signed], linewidths=0.5)
+            _plot_cell(cell, values[..., j], top, signed, light)
         row[0].set_ylabel(_wrap_title(name, side), fontsize=8)
         add_colorbar(row[-1], top, signed)
     axes[0, 0].set_ylabel("image", fontsize=8)
     if pixel_scale and names[0] in band_names:
         add_scale_bar(axes[0, 0], images.shape[2], pixel_scale)
-    if title:
-        figure.suptitle(title, fontsize=9)
+    annotate(figure, title=title)
     return figure
+
+
+def _plot_cell(cell: Any, values: Any, top: float, signed: bool, light: Any) -> None:
+    """A map with the isophote of its object."""
+    plot_map(cell, values, top, signed, light[0].shape)
+    plot_outline(cell, *light, colors=_ISOPHOTES[signed], linewidths=0.5)
 
 
 def _validate_images(images: Any, band_names: Sequence[str]) -> NDArray[np.float64]:

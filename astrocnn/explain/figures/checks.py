@@ -10,13 +10,13 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from astrocnn.explain.checks import DeletionInsertion
-from astrocnn.explain.figures.maps import require
+from astrocnn.explain.figures.maps import MARKERS, require, validate_arrays
 from astrocnn.report.style import COLORS, COLUMN, new_figure, styled
 
 __all__ = ["plot_band_fractions", "plot_deletion_insertion", "plot_randomization"]
 
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _RANDOM = "0.45"
+_ASLANT: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
 
 
 @styled
@@ -39,13 +39,12 @@ def plot_deletion_insertion(
     PredictionError
         If there is no curve.
     """
-    _validate_not_empty(curves)
+    require(curves, "There is no method to plot.", "none", "one entry for each method")
     figure = Figure(figsize=(COLUMN * 2.05, COLUMN * 0.92), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
+    x = 100 * np.asarray(next(iter(curves.values())).fraction, float)
     actions = {"deletion": "removed", "insertion": "brought back"}
     for axes, (kind, done) in zip(panels, actions.items(), strict=True):
-        first = next(iter(curves.values()))
-        x = 100 * np.asarray(first.fraction, float)
         random = _compute_mean([getattr(c, f"random_{kind}") for c in curves.values()])
         axes.plot(x, random, "--", color=_RANDOM, lw=1.3, label="random order", zorder=1.5)
         squares = [getattr(c, f"random_{kind}_std") ** 2 for c in curves.values()]
@@ -53,8 +52,8 @@ def plot_deletion_insertion(
         axes.fill_between(x, random - spread, random + spread, color="0.82", lw=0, zorder=1)
         for i, (name, curve) in enumerate(curves.items()):
             y = _compute_mean([getattr(curve, kind)])
-            style = {"color": COLORS[i % len(COLORS)], "marker": _MARKERS[i % len(_MARKERS)]}
-            axes.plot(x, y, ms=3.2, markevery=max(1, len(x) // 10), label=name, **style)
+            every = max(1, len(x) // 10)
+            axes.plot(x, y, ms=3.2, markevery=every, label=name, **_get_style(i))
         axes.set(xlabel=f"{done}, most important first [%]", xlim=(0, 100))
     panels[0].set_ylabel(ylabel, fontsize=9.5 if len(ylabel) < 36 else 8)
     handles, labels = panels[0].get_legend_handles_labels()
@@ -71,7 +70,7 @@ def plot_randomization(stages: Sequence[str], correlations: Mapping[str, Any]) -
 
     Parameters
     ----------
-    stages : sequence of str
+    stages : sequence of str of length n_stages
         Layers, in the order in which they are given random weights.
     correlations : mapping of str to array_like of shape (n, n_stages)
         By method, NaN where a map is constant.
@@ -79,15 +78,12 @@ def plot_randomization(stages: Sequence[str], correlations: Mapping[str, Any]) -
     Raises
     ------
     PredictionError
-        If there is no method, or not a correlation for each stage.
+        If there is no method, or the shapes do not belong together.
     """
-    _validate_not_empty(correlations)
-    arrays = {name: np.asarray(c, float) for name, c in correlations.items()}
-    require(
-        all(c.ndim == 2 and c.shape[1] == len(stages) for c in arrays.values()),
-        "There must be one correlation for each object and stage.",
-        {name: c.shape for name, c in arrays.items()},
-        f"(n, {len(stages)})",
+    arrays = validate_arrays(
+        correlations,
+        (None, len(stages)),
+        "`correlations` must have one correlation for each object and stage.",
     )
     width = min(2.05 * COLUMN, max(COLUMN * 1.1, 0.42 * len(stages) + 0.9))
     figure, axes = new_figure(width, COLUMN * 0.95)
@@ -95,19 +91,11 @@ def plot_randomization(stages: Sequence[str], correlations: Mapping[str, Any]) -
     axes.axhline(0, color="0.5", ls=":", lw=0.9)
     for i, (name, values) in enumerate(arrays.items()):
         middle, low, high = _compute_quantiles(np.c_[np.ones(len(values)), values])
-        shift = 0.07 * (i - (len(arrays) - 1) / 2)
-        axes.errorbar(
-            x + shift,
-            middle,
-            [middle - low, high - middle],
-            marker=_MARKERS[i % len(_MARKERS)],
-            ms=4,
-            lw=1.1,
-            elinewidth=0.7,
-            color=COLORS[i % len(COLORS)],
-            label=name,
-        )
-    axes.set_xticks(x, ["none", *stages], rotation=40, ha="right", rotation_mode="anchor")
+        place = x + 0.07 * (i - (len(arrays) - 1) / 2)
+        error = [middle - low, high - middle]
+        line = {"ms": 4, "lw": 1.1, "elinewidth": 0.7, "label": name}
+        axes.errorbar(place, middle, error, **line, **_get_style(i))
+    axes.set_xticks(x, ["none", *stages], **_ASLANT)
     axes.tick_params(axis="x", which="both", top=False)
     axes.set(ylabel="rank correlation with the map", xlabel="random from the output down to")
     axes.set_ylim(min(-0.25, axes.get_ylim()[0]), 1.08)
@@ -131,8 +119,8 @@ def plot_band_fractions(
     ----------
     fractions : mapping of str to array_like of shape (n, n_bands)
         By method.
-    band_names : sequence of str
-        One for each band.
+    band_names : sequence of str of length n_bands
+        Names of the bands.
     along : (str, array_like of shape (n,)), optional
         Label of the axis, and values by which objects are put in bins: a redshift, for instance.
     n_bins : int
@@ -143,24 +131,18 @@ def plot_band_fractions(
     PredictionError
         If there is no method, or the shapes do not belong together.
     """
-    _validate_not_empty(fractions)
-    arrays = {name: np.asarray(s, float) for name, s in fractions.items()}
-    n = len(next(iter(arrays.values())))
-    require(
-        n and all(s.shape == (n, len(band_names)) for s in arrays.values()),
-        "There must be one fraction for each object and band.",
-        {name: s.shape for name, s in arrays.items()},
-        f"(n, {len(band_names)})",
+    n = len(next(iter(fractions.values()), ()))
+    arrays = validate_arrays(
+        fractions,
+        (n, len(band_names)),
+        "`fractions` must have one fraction for each object and band.",
     )
     if along is None:
         return _plot_medians(arrays, band_names)
-    label, values = along[0], np.asarray(along[1], float)
-    require(
-        values.shape == (n,),
-        f"There must be a value of '{label}' for each object.",
-        values.shape,
-        (n,),
-    )
+    label, values = along
+    values = validate_arrays(
+        {label: values}, (n,), f"`along` must have a value of '{label}' for each object."
+    )[label]
     return _plot_along(arrays, band_names, label, values, n_bins)
 
 
@@ -177,10 +159,9 @@ def _plot_medians(fractions: Mapping[str, Any], band_names: Sequence[str]) -> Fi
         error = [middle - low, high - middle]
         axes.errorbar(place, middle, error, fmt="none", ecolor="0.2", elinewidth=0.9, capsize=1.5)
     axes.axhline(100 / len(band_names), color="0.4", ls=":", lw=1, label="uniform")
-    aslant: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
     # Names that would touch one another at this width.
     crowded = len(band_names) * (2 + max(map(len, band_names))) > 12 * width
-    axes.set_xticks(x, band_names, **(aslant if crowded else {}))
+    axes.set_xticks(x, band_names, **(_ASLANT if crowded else {}))
     axes.tick_params(axis="x", length=0)
     axes.set(ylabel="fraction of the attribution [%]", ylim=(0, None))
     figure.legend(loc="outside upper center", ncols=2 if width < 5 else 4)
@@ -192,17 +173,24 @@ def _plot_along(
 ) -> Figure:
     columns = min(2, len(fractions))
     rows = -(-len(fractions) // columns)
-    figure = Figure(
-        figsize=(COLUMN * 1.03 * columns + 0.2, COLUMN * 0.8 * rows + 0.3), layout="constrained"
-    )
+    size = COLUMN * 1.03 * columns + 0.2, COLUMN * 0.8 * rows + 0.3
+    figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     finite = np.isfinite(values)
     count = int(np.clip(finite.sum() // 8, 1, n_bins))
-    groups = np.array_split(np.argsort(values[finite], kind="stable"), count)
+    order = np.flatnonzero(finite)[np.argsort(values[finite], kind="stable")]
+    groups = [group for group in np.array_split(order, count) if len(group)]
+    center = np.array([np.median(values[group]) for group in groups])
     # Bands in the order of the spectrum, from dark to bright.
     shades = colormaps["viridis"](np.linspace(0, 0.88, len(band_names)))
-    for axes, (name, attribution) in zip(panels.flat, fractions.items(), strict=False):
-        _plot_lines(axes, values[finite], 100 * attribution[finite], groups, shades, band_names)
+    for axes, (name, array) in zip(panels.flat, fractions.items(), strict=False):
+        for b, band in enumerate(band_names if groups else ()):
+            middle, low, high = np.concatenate(
+                [_compute_quantiles(100 * array[group, b : b + 1]) for group in groups], axis=1
+            )
+            axes.fill_between(center, low, high, color=shades[b], alpha=0.13, lw=0)
+            marker = MARKERS[b % len(MARKERS)]
+            axes.plot(center, middle, marker=marker, ms=4, color=shades[b], label=band)
         axes.set_title(name, fontsize=8.5)
     for axes in panels.flat[len(fractions) :]:
         axes.set_visible(False)
@@ -216,26 +204,15 @@ def _plot_along(
     return figure
 
 
-def _plot_lines(
-    axes: Any, values: Any, attribution: Any, groups: Any, shades: Any, band_names: Sequence[str]
-) -> None:
-    groups = [group for group in groups if len(group)]
-    center = np.array([np.median(values[group]) for group in groups])
-    for b, band in enumerate(band_names):
-        if groups:
-            middle, low, high = np.stack(
-                [_compute_quantiles(attribution[group, b : b + 1])[:, 0] for group in groups]
-            ).T
-            axes.fill_between(center, low, high, color=shades[b], alpha=0.13, lw=0)
-            marker = _MARKERS[b % len(_MARKERS)]
-            axes.plot(center, middle, marker=marker, ms=4, color=shades[b], label=band)
+def _get_style(i: int) -> dict[str, Any]:
+    return {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)]}
 
 
 def _compute_quantiles(values: Any) -> Any:
     """Median, 16 % and 84 % over the first axis, of shape (3, k); NaN without finite values."""
     out = np.full((3, values.shape[1]), np.nan)
-    for k in range(values.shape[1]):
-        finite = values[np.isfinite(values[:, k]), k]
+    for k, column in enumerate(values.T):
+        finite = column[np.isfinite(column)]
         if finite.size:
             out[:, k] = np.quantile(finite, [0.5, 0.16, 0.84])
     return out
@@ -243,12 +220,5 @@ def _compute_quantiles(values: Any) -> Any:
 
 def _compute_mean(parts: Sequence[Any]) -> Any:
     """Mean of the finite values over objects and methods."""
-    values = np.concatenate([np.asarray(part, float) for part in parts])
-    finite = np.isfinite(values)
-    total = np.where(finite, values, 0.0).sum(axis=0)
-    count = finite.sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _validate_not_empty(arrays: Mapping[str, Any]) -> None:
-    require(arrays, "There is no method to plot.", "none", "one entry for each method")
+    values = np.ma.masked_invalid(np.concatenate([np.asarray(part, float) for part in parts]))
+    return values.mean(axis=0).filled(np.nan)

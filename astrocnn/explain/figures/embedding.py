@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from astrocnn.explain.figures.maps import bare, require
+from astrocnn.explain.figures.maps import MARKERS, bare, require
 from astrocnn.report.gallery import make_rgb
 from astrocnn.report.style import COLORS, COLUMN, styled
 
 __all__ = ["plot_embedding"]
 
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _UNKNOWN = "0.75"
 
 
@@ -85,46 +85,36 @@ def plot_embedding(
 
 def _scatter(
     figure: Figure, axes: Axes, points: NDArray[np.float64], colors: Any, label: str
-) -> list[Any]:
+) -> NDArray[np.float64]:
     """Plot the points, and return the color of each."""
-    dot = float(np.clip(900 / len(points), 3, 22))
+    dots: dict[str, Any] = {"s": float(np.clip(900 / len(points), 3, 22)), "lw": 0}
+    dots["rasterized"] = True
+    shades = np.full((len(points), 4), to_rgba(_UNKNOWN))
     if colors.dtype.kind in "fiub":
-        values = np.ma.masked_invalid(colors.astype(np.float64))
-        shades: list[Any] = [_UNKNOWN] * len(points)
-        missing = np.ma.getmaskarray(values)
-        _plot_dots(axes, points[missing], s=dot, c=_UNKNOWN)
-        if not missing.all():
-            ends = np.quantile(values.compressed(), [0.01, 0.99])
-            ends = ends if ends[1] > ends[0] else np.add(ends, (-0.5, 0.5))
-            order = np.flatnonzero(~missing)
-            artist = _plot_dots(
-                axes,
-                points[order],
-                s=dot,
-                c=values[order],
-                cmap="viridis",
-                vmin=ends[0],
-                vmax=ends[1],
-            )
+        values = np.asarray(colors, np.float64)
+        known = np.isfinite(values)
+        axes.scatter(*points[~known].T, c=_UNKNOWN, **dots)
+        if known.any():
+            ends = np.quantile(values[known], [0.01, 0.99])
+            low, high = ends if ends[1] > ends[0] else np.add(ends, (-0.5, 0.5))
+            scale: dict[str, Any] = {"cmap": "viridis", "vmin": low, "vmax": high}
+            artist = axes.scatter(*points[known].T, c=values[known], **scale, **dots)
             bar_axes = axes.inset_axes((0.0, 1.04, 1.0, 0.035))
             figure.colorbar(
                 artist, cax=bar_axes, orientation="horizontal", extend="both", label=label
             )
             bar_axes.xaxis.set_ticks_position("top")
             bar_axes.xaxis.set_label_position("top")
-            for row, color in zip(order, artist.to_rgba(values[order]), strict=True):
-                shades[row] = color
+            shades[known] = artist.to_rgba(values[known])
         return shades
     text = colors.astype(str)
-    categories = [name for name in dict.fromkeys(sorted(text.tolist())) if name]
-    shades = [_UNKNOWN] * len(points)
-    _plot_dots(axes, points[text == ""], s=dot, c=_UNKNOWN)
+    categories = sorted(set(text.tolist()) - {""})
+    axes.scatter(*points[text == ""].T, c=_UNKNOWN, **dots)
     for i, name in enumerate(categories):
-        color, marker = COLORS[i % len(COLORS)], _MARKERS[(i + i // len(COLORS)) % len(_MARKERS)]
+        color, marker = COLORS[i % len(COLORS)], MARKERS[(i + i // len(COLORS)) % len(MARKERS)]
         members = text == name
-        _plot_dots(axes, points[members], s=dot, c=color, marker=marker, alpha=0.8, label=name)
-        for row in np.flatnonzero(members):
-            shades[row] = color
+        axes.scatter(*points[members].T, c=color, marker=marker, alpha=0.8, label=name, **dots)
+        shades[members] = to_rgba(color)
     if categories:
         figure.legend(
             loc="outside upper center",
@@ -137,15 +127,11 @@ def _scatter(
     return shades
 
 
-def _plot_dots(axes: Axes, points: NDArray[np.float64], **options: Any) -> Any:
-    return axes.scatter(points[:, 0], points[:, 1], lw=0, rasterized=True, **options)
-
-
 def _plot_images(
-    axes: Axes, points: NDArray[np.float64], images: Any, shades: Sequence[Any], size: float
+    axes: Axes, points: NDArray[np.float64], images: Any, shades: Any, size: float
 ) -> None:
-    low = np.array([axes.get_xlim()[0], axes.get_ylim()[0]])
-    span = np.array([axes.get_xlim()[1], axes.get_ylim()[1]]) - low
+    low, high = np.transpose([axes.get_xlim(), axes.get_ylim()])
+    span = high - low
     chosen, corners = place_thumbnails((points - low) / span, size)
     pictures = make_rgb(images[chosen])
     for picture, row, corner in zip(pictures, chosen, corners, strict=True):
@@ -160,21 +146,9 @@ def _plot_images(
 def place_thumbnails(
     points: NDArray[np.float64], size: float
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Points that get an image, and the lower left corner of each image.
+    """Points between 0 and 1 that get an image, and the lower left corners of the images.
 
-    Parameters
-    ----------
-    points : ndarray of shape (n, 2)
-        Between 0 and 1.
-    size : float
-        Side of an image.
-
-    Returns
-    -------
-    chosen : ndarray of shape (m,)
-        Rows.
-    corners : ndarray of shape (m, 2)
-        Of squares that do not overlap, moved no farther from their points than the frame asks.
+    Images do not overlap, and are moved no farther from their points than the frame asks.
     """
     corners = np.clip(points - size / 2, 0.004, 0.996 - size)
     gap = size * 1.08

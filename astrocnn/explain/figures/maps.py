@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from astrocnn.errors import PredictionError
+from astrocnn.explain.sky import select_border
 from astrocnn.report.style import NO_DATA
 
 __all__ = [
+    "MARKERS",
     "add_colorbar",
+    "annotate",
     "bare",
     "colored",
     "compute_half_level",
@@ -26,6 +29,7 @@ __all__ = [
     "full_scale",
     "image_grid",
     "is_signed",
+    "new_figure",
     "plot_map",
     "plot_outline",
     "require",
@@ -35,31 +39,59 @@ __all__ = [
     "signed_rgb",
     "sum_bands",
     "tiles",
+    "validate_arrays",
 ]
 
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _SIGNED, _POSITIVE = "RdBu_r", "viridis"
 _OUTSIDE = 0.88, 0.66  # gray of the ground and of the stripes
 
 
 def require(condition: Any, message: str, received: Any, allowed: Any = None) -> None:
-    """Refuse arrays that do not belong together.
-
-    Raises
-    ------
-    PredictionError
-        If the condition does not hold.
-    """
+    """Raise PredictionError unless arrays belong together."""
     if not condition:
         raise PredictionError(message, received=received, allowed=allowed)
 
 
-def image_grid(
-    rows: int, columns: int, size: tuple[float, float], *, pad: float = 0.02
-) -> tuple[Figure, Any]:
+def validate_arrays(
+    arrays: Mapping[str, Any], shape: tuple[int | None, ...], message: str
+) -> dict[str, NDArray[np.float64]]:
+    """Arrays by name in float64, one or more, all of a shape in which None is any length."""
+    values = {name: np.asarray(array, np.float64) for name, array in arrays.items()}
+    require(
+        values
+        and all(
+            a.size
+            and a.ndim == len(shape)
+            and all(want in (None, got) for want, got in zip(shape, a.shape, strict=True))
+            for a in values.values()
+        ),
+        message,
+        {name: a.shape for name, a in values.items()},
+        f"({', '.join('any' if length is None else str(length) for length in shape)})",
+    )
+    return values
+
+
+def new_figure(width: float, height: float, **pads: float) -> Figure:
+    """A figure of a size in inches, with the distances between its axes."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(**pads)  # type: ignore[union-attr]
+    return figure
+
+
+def image_grid(rows: int, columns: int, width: float, height: float) -> tuple[Figure, Any]:
     """A figure of small images close to each other, of a size in inches, and its axes."""
-    figure = Figure(figsize=size, layout="constrained")
-    figure.get_layout_engine().set(w_pad=pad, h_pad=pad, wspace=0.01, hspace=0.01)  # type: ignore[union-attr, call-arg]
+    figure = new_figure(width, height, w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def annotate(figure: Figure, *, title: str = "", foot: str = "") -> None:
+    """Add a title, and a line below."""
+    if title:
+        figure.suptitle(title, fontsize=9)
+    if foot:
+        figure.supxlabel(foot, fontsize=7.5)
 
 
 def show(axes: Axes, picture: Any, *, frame: bool = True) -> None:
@@ -99,10 +131,8 @@ def is_signed(values: Any) -> bool:
 
 def sum_bands(values: Any) -> NDArray[np.float64]:
     """Sum over the last axis of maps per band, NaN where all bands are."""
-    values = np.asarray(values, np.float64)
-    finite = np.isfinite(values)
-    total = np.where(finite, values, 0.0).sum(axis=-1)
-    return np.where(finite.any(axis=-1), total, np.nan)
+    bands = np.ma.masked_invalid(np.asarray(values, np.float64))
+    return np.asarray(bands.sum(axis=-1).filled(np.nan))
 
 
 def plot_map(
@@ -146,8 +176,9 @@ def add_colorbar(
     shades = ScalarMappable(
         Normalize(-top if signed else 0.0, top), _SIGNED if signed else _POSITIVE
     )
-    figure = beside.figure
-    colorbar = figure.colorbar(shades, cax=axes, orientation="horizontal" if below else "vertical")
+    colorbar = beside.figure.colorbar(
+        shades, cax=axes, orientation="horizontal" if below else "vertical"
+    )
     colorbar.set_ticks([-top, 0, top] if signed else [0, top])
     ends = [f"\u2212{short(top)}", "0", short(top)]
     colorbar.set_ticklabels(ends if signed else ends[1:], fontsize=7)
@@ -194,20 +225,16 @@ def compute_isophote(image: Any) -> tuple[NDArray[np.float64], float | None]:
     The image has the shape (height, width, n_bands); there is no level for one without noise.
     """
     image = np.asarray(image, np.float64)
-    finite = np.isfinite(image)
-    height, width = image.shape[:2]
-    # Sky level and noise come from a border an eighth of the image wide.
-    rim = np.ones((height, width), bool)
-    edge_y, edge_x = max(1, height // 8), max(1, width // 8)
-    rim[edge_y : height - edge_y, edge_x : width - edge_x] = False
-    light, count = np.zeros((height, width)), 0
-    for b in range(image.shape[-1]):
-        level, noise = _measure_level_and_noise(image[..., b][finite[..., b] & rim])
+    border = select_border(*image.shape[:2])
+    light, count = np.zeros(image.shape[:2]), 0
+    for band in np.moveaxis(image, -1, 0):
+        finite = np.isfinite(band)
+        level, noise = _measure_level_and_noise(band[finite & border])
         if noise > 0:
-            light += np.where(finite[..., b], image[..., b] - level, 0.0) / noise
+            light += np.where(finite, band - level, 0.0) / noise
             count += 1
     light = gaussian_filter(light / max(count, 1), 1.0)
-    level, noise = _measure_level_and_noise(light[rim])
+    level, noise = _measure_level_and_noise(light[border])
     return light, level + 5 * noise if noise > 0 else None
 
 
@@ -233,18 +260,15 @@ def tiles(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Small color images in rows, the first at the upper left, as one image.
 
-    Pixels are repeated, not interpolated.  NaN is striped gray: outside of the image.
+    Pixels are repeated until they are `side` long, not interpolated.  NaN is striped gray:
+    outside of the image.
 
     Parameters
     ----------
     pictures : sequence of ndarray of shape (height, width, 3)
         All of one shape, y upward.
-    columns : int
-        In a row.
-    side : int
-        Least number of pixels a side of each, after repeating.
-    gap : int
-        White pixels between them.
+    columns, side, gap : int
+        Pictures in a row, least side of each and white space between them [pixel].
 
     Returns
     -------
@@ -274,21 +298,12 @@ def tiles(
 def shared_rgb(
     images: Sequence[Any], reference: Sequence[Any] | None = None, *, dark: float = 0.25
 ) -> list[NDArray[np.float64]]:
-    """Color images of images of any size, all with the same black, white and asinh stretch.
+    """Color images, of shape (height, width, 3), with the same black, white and asinh stretch.
 
-    Parameters
-    ----------
-    images : sequence of ndarray of shape (height, width, n_bands)
-        NaN stays NaN.
-    reference : sequence of ndarray, optional
-        Images on which black and white are measured, band by band; `images` by default.
-    dark : float
-        Part of the pixels that are black: a half for images that are mostly sky.
-
-    Returns
-    -------
-    list of ndarray of shape (height, width, 3)
-        Between 0 and 1; gray below three bands.  A hue is a ratio of bands.
+    Black and white are measured band by band on the images `reference`, by default `images`
+    themselves, such that a fraction `dark` of the pixels is black.  Images have the shape
+    (height, width, n_bands) with any height and width; NaN stays NaN; below three bands all is
+    gray.
     """
     measured = images if reference is None else reference
     n_bands = np.shape(images[0])[-1]
@@ -316,19 +331,10 @@ def shared_rgb(
 
 
 def signed_rgb(values: Any, top: float) -> NDArray[np.float64]:
-    """Color images in which zero is gray, and more light in a band is more of its color.
+    """Color images, of shape (..., 3), of values of shape (..., n_bands): zero is gray.
 
-    Parameters
-    ----------
-    values : array_like of shape (..., n_bands)
-        NaN stays NaN.
-    top : float
-        Absolute value that gets full black or white.
-
-    Returns
-    -------
-    ndarray of shape (..., 3)
-        Between 0 and 1; gray below three bands.
+    More light in a band is more of its color, `top` full white and -`top` black; below three bands
+    all is gray.  NaN stays NaN.
     """
     values = np.asarray(values, np.float64)
     n_bands = values.shape[-1]

@@ -10,18 +10,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from astrocnn.explain.figures.maps import require, short
+from astrocnn.explain.figures.maps import annotate, new_figure, require, short, validate_arrays
 from astrocnn.report.style import COLORS, COLUMN, styled
 
-__all__ = [
-    "NEGATIVE",
-    "POSITIVE",
-    "parse_names",
-    "plot_input_bars",
-    "plot_input_summary",
-    "plot_spectra",
-    "plot_spectrum_summary",
-]
+__all__ = ["plot_input_bars", "plot_input_summary", "plot_spectra", "plot_spectrum_summary"]
 
 POSITIVE, NEGATIVE = "#b2182b", "#2166ac"
 """Red of what raises the number explained, blue of what lowers it."""
@@ -33,18 +25,7 @@ _EXTREME = 2.0
 _WIDE = 7.1
 
 Array = NDArray[np.float64]
-
-
-def _validate(added: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Array]:
-    """Attributions by method, one for each object and input."""
-    arrays = {name: np.asarray(values, np.float64) for name, values in added.items()}
-    require(
-        arrays and all(values.shape == shape for values in arrays.values()) and all(shape),
-        "There must be a number for each object and input, of one method or more.",
-        {name: values.shape for name, values in arrays.items()},
-        shape,
-    )
-    return arrays
+_SHAPES = "Attributions must have a number for each object and input, of one method or more."
 
 
 @styled
@@ -61,7 +42,7 @@ def plot_input_bars(
         By method: red above zero, blue below.
     names : array_like of str of shape (n, n_inputs)
         Beside the bars of each object: the input and its value.
-    labels : sequence of str
+    labels : sequence of str of length n
         Above each object.
     foot : str
         A line below: the number explained.
@@ -72,11 +53,10 @@ def plot_input_bars(
         If there is no method, or the shapes do not belong together.
     """
     names = np.asarray(names)
-    arrays = _validate(added, (len(labels), names.shape[-1]))
+    arrays = validate_arrays(added, (len(labels), names.shape[-1]), _SHAPES)
     n, count = names.shape
     high = (_ROW * count + 0.3) * n + 0.45 + 0.15 * bool(foot)
-    figure = Figure(figsize=(_WIDE, high), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02, hspace=0.01)  # type: ignore[union-attr, call-arg]
+    figure = new_figure(_WIDE, high, w_pad=0.03, h_pad=0.02, hspace=0.01)
     panels = figure.subplots(n, len(arrays), squeeze=False, sharex="col", sharey="row")
     place = np.arange(count)
     for i, row in enumerate(panels):
@@ -92,8 +72,7 @@ def plot_input_bars(
         axes.set_xlabel(method, fontsize=8)
         axes.tick_params(axis="x", labelsize=7)
         axes.locator_params(axis="x", nbins=4)
-    if foot:
-        figure.supxlabel(foot, fontsize=7.5)
+    annotate(figure, foot=foot)
     return figure
 
 
@@ -122,7 +101,7 @@ def plot_input_summary(
         If the shapes do not belong together.
     """
     values = np.asarray(standardized, np.float64)
-    array = _validate({"": added}, (len(values), len(names)))[""]
+    array = validate_arrays({"": added}, (len(values), len(names)), _SHAPES)[""]
     mean = np.abs(array).mean(axis=0)
     order = np.argsort(-mean, kind="stable")
     place = np.arange(len(names))
@@ -185,18 +164,17 @@ def plot_spectra(
         If there is no method, or the shapes do not belong together.
     """
     values = np.asarray(values, np.float64)
-    arrays = _validate(added, values.shape)
+    arrays = validate_arrays(added, values.shape, _SHAPES)
     require(
         values.shape == (len(labels), len(names)),
-        "There must be a label for each spectrum and a name for each of its values.",
+        "`plot_spectra` needs a label for each spectrum, and a name for each of its values.",
         f"{len(labels)} labels, {len(names)} names",
         values.shape,
     )
     n = len(values)
-    x, xlabel = parse_names(names)
+    x, xlabel = _parse_names(names)
     high = 2.15 * n + 0.35 + 0.15 * bool(foot)
-    figure = Figure(figsize=(_WIDE, high), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.015, hspace=0.0)  # type: ignore[union-attr, call-arg]
+    figure = new_figure(_WIDE, high, h_pad=0.015, hspace=0.0)
     panels = figure.subplots(2 * n, 1, sharex=True, squeeze=False, height_ratios=(1.15, 1) * n)
     for i in range(n):
         above, below = panels[2 * i : 2 * i + 2, 0]
@@ -214,8 +192,7 @@ def plot_spectra(
     for axes in panels[:, 0]:
         axes.tick_params(labelsize=7.5)
     figure.supylabel(ylabel, fontsize=8.5)
-    if foot:
-        figure.supxlabel(foot, fontsize=7.5)
+    annotate(figure, foot=foot)
     return figure
 
 
@@ -236,8 +213,8 @@ def plot_spectrum_summary(
         If there is no method, or the shapes do not belong together.
     """
     values = np.asarray(values, np.float64)
-    arrays = _validate(added, (len(values), len(names)))
-    x, xlabel = parse_names(names)
+    arrays = validate_arrays(added, (len(values), len(names)), _SHAPES)
+    x, xlabel = _parse_names(names)
     figure = Figure(figsize=(_WIDE, 3.3), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     low, middle, high = np.quantile(values, (0.16, 0.5, 0.84), axis=0)
@@ -255,14 +232,14 @@ def plot_spectrum_summary(
     return figure
 
 
-def parse_names(names: Sequence[str]) -> tuple[Array, str]:
+def _parse_names(names: Sequence[str]) -> tuple[Array, str]:
     """Places of inputs along an axis, and its label.
 
     Examples
     --------
-    >>> parse_names(["flux_3800", "flux_3802.5"])
+    >>> _parse_names(["flux_3800", "flux_3802.5"])
     (array([3800. , 3802.5]), 'number in the name, flux_3800 to flux_3802.5')
-    >>> parse_names(["g", "r"])
+    >>> _parse_names(["g", "r"])
     (array([0., 1.]), 'input, from 0 (g) to 1 (r)')
     """
     ends = [re.fullmatch(r"(.*?)(\d+(?:\.\d+)?)", str(name)) for name in names]

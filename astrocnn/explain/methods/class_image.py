@@ -19,14 +19,13 @@ from astrocnn.errors import ModelError
 from astrocnn.explain.attribution import Explanation
 from astrocnn.explain.figures import plot_class_images
 from astrocnn.explain.gradients import compiled
-from astrocnn.explain.hdus import Card, image_hdu
-from astrocnn.explain.inspection import Inspection, find_hdus
-from astrocnn.explain.methods.base import InspectionMethod
+from astrocnn.explain.hdus import Card, find_hdus, image_hdu
+from astrocnn.explain.inspection import Inspection
+from astrocnn.explain.methods import InspectionMethod
 from astrocnn.explain.network import (
+    Evaluator,
     band_mask,
     build_arrays,
-    build_scorer,
-    compute_image_gradient,
     image_shape,
     validate_counts,
 )
@@ -124,11 +123,10 @@ def class_image(
     )
     sky = np.broadcast_to(light_model.level, shape).astype(np.float32)
     row = _zeros(model, 1) if scalars is None else np.asarray(scalars, np.float32)[None]
-    arrays = build_arrays(model, sky[None], row)
-    views = {name: np.repeat(a, draws, axis=0) for name, a in arrays.items()}
-    score = build_scorer(model, target)
+    evaluator = Evaluator(model, sky[None], target, scalars=row)
+    views = {name: np.repeat(a, draws, axis=0) for name, a in evaluator.arrays.items()}
     sign = -1 if lowest else 1
-    step = compiled(lambda x: sign * compute_image_gradient(score, x))
+    step = compiled(lambda x: sign * evaluator.gradient(x))
     rng = np.random.default_rng(seed)
     added = np.zeros(shape, np.float64)
     for k in range(steps):

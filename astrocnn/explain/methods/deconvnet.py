@@ -16,14 +16,9 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
-from astrocnn.explain.gradients import compiled, with_rule
-from astrocnn.explain.methods.base import AttributionMethod
-from astrocnn.explain.network import (
-    build_arrays,
-    compute_image_gradient,
-    compute_layer_gradient,
-    in_blocks,
-)
+from astrocnn.explain.gradients import with_rule
+from astrocnn.explain.methods import AttributionMethod
+from astrocnn.explain.network import Evaluator, compute_image_gradient
 from astrocnn.explain.receptive_field import (
     compute_receptive_field,
     flatten_maps,
@@ -88,8 +83,8 @@ def deconvnet(
     Activations other than ReLU and its relatives (tanh, sigmoid) send back their derivative, and
     layer, group and instance normalization multiply by the scale they had for the image.
     """
-    arrays = build_arrays(model, images, scalars)
-    n = len(arrays["image"])
+    evaluator = Evaluator(model, images, scalars=scalars, batch_size=batch_size)
+    n = len(evaluator.images)
     maps = layer_output(model, layer)
     compute_receptive_field(model, layer)
     channels = -1 if channel is None else validate_channels(model, layer, channel)
@@ -99,13 +94,12 @@ def deconvnet(
             received=f"shape {np.shape(channels)}",
             allowed=f"an integer, or shape ({n},)",
         )
-    arrays["channel"] = np.broadcast_to(np.asarray(channels, np.int32), (n,))
     if isinstance(place, str):
         if place not in _PLACES:
             raise ModelError("Unknown `place`.", received=repr(place), allowed=_PLACES)
-        arrays["place"] = np.full((n, 2), -1, np.int32)
+        places = np.full((n, 2), -1, np.int32)
     else:
-        arrays["place"] = validate_places(maps, place, n)
+        places = validate_places(maps, place, n)
     run = with_rule(keras.Model(model.input, maps), rule)
     select = _build_selector(maps, whole_map=isinstance(place, str) and place == "all")
 
@@ -114,8 +108,11 @@ def deconvnet(
         seed = ops.stop_gradient(select(activations, x["channel"], x["place"]))
         return ops.sum(activations * seed, axis=(1, 2))
 
-    project = compiled(lambda x: compute_image_gradient(response, x))
-    return in_blocks(project, arrays, batch_size)[0]
+    channels = np.broadcast_to(np.asarray(channels, np.int32), (n,))
+    return evaluator.map(
+        lambda x: compute_image_gradient(response, x),
+        {**evaluator.arrays, "channel": channels, "place": places},
+    )
 
 
 def _explain_target(
@@ -130,10 +127,9 @@ def _explain_target(
     options: dict[str, Any] = {"scalars": scalars, "batch_size": batch_size}
     if target.layer is not None:
         return deconvnet(model, images, target.layer, target.channel, **options)
-    target.tensor(model)  # an unknown output is reported before a network without maps
+    evaluator = Evaluator(model, images, target, **options)
     layer = last_maps(model, oriented=True)
-    arrays = build_arrays(model, images, scalars, target)
-    layer_gradient = compute_layer_gradient(model, layer_output(model, layer), target)
+    layer_gradient = evaluator.layer_gradient(layer_output(model, layer))
 
     def most_relevant(x: dict[str, Any]) -> Any:
         maps, slope = layer_gradient(x)
@@ -144,8 +140,7 @@ def _explain_target(
         active = ops.any(maps != 0, axis=1)
         return ops.argmax(ops.where(active, contribution, -np.inf), axis=-1)
 
-    channel = in_blocks(compiled(most_relevant), arrays, batch_size)[0]
-    return deconvnet(model, images, layer, channel, **options)
+    return deconvnet(model, images, layer, evaluator.map(most_relevant), **options)
 
 
 def _build_selector(maps: Any, whole_map: bool) -> Callable[[Any, Any, Any], Any]:

@@ -20,14 +20,14 @@ from astrocnn.errors import ModelError
 from astrocnn.explain.attribution import Explanation
 from astrocnn.explain.figures import plot_deep_dream
 from astrocnn.explain.gradients import compiled
-from astrocnn.explain.hdus import image_hdu
-from astrocnn.explain.inspection import Inspection, find_hdus, select_layers
-from astrocnn.explain.methods.base import InspectionMethod
+from astrocnn.explain.hdus import find_hdus, image_hdu
+from astrocnn.explain.inspection import Inspection
+from astrocnn.explain.methods import InspectionMethod
 from astrocnn.explain.network import (
+    Evaluator,
     band_mask,
-    build_arrays,
     compute_image_gradient,
-    in_blocks,
+    select_layers,
     validate_counts,
 )
 from astrocnn.explain.sky import Blur
@@ -98,9 +98,9 @@ def deep_dream(
         If there is no such layer or channel, the target needs one size of the image, or a
         number is out of range.
     """
-    arrays = build_arrays(model, images, scalars)
+    evaluator = Evaluator(model, images, scalars=scalars, batch_size=batch_size)
     validate_counts(octaves=octaves, steps=steps)
-    height, width, channels = arrays["image"].shape[1:]
+    height, width, channels = evaluator.images.shape[1:]
     _validate(ratio, rate, jitter)
     mask = band_mask(bands, channels)
     sizes = [
@@ -131,7 +131,7 @@ def deep_dream(
             added = current - base
         return x["image"] + added
 
-    return in_blocks(dream, arrays, batch_size)[0]
+    return evaluator.map(dream, compile=False)
 
 
 def _build_slope(cut: keras.Model, target: ExplainTarget) -> Callable[[dict[str, Any]], Any]:

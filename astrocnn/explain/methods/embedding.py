@@ -19,11 +19,10 @@ from astrocnn.backend import keras
 from astrocnn.errors import InputsError, MissingDependency, ModelError
 from astrocnn.explain.attribution import Explanation
 from astrocnn.explain.figures import plot_embedding
-from astrocnn.explain.gradients import compiled
 from astrocnn.explain.hdus import native, table_hdu
 from astrocnn.explain.inspection import Inspection
-from astrocnn.explain.methods.base import InspectionMethod
-from astrocnn.explain.network import build_arrays, in_blocks
+from astrocnn.explain.methods import InspectionMethod
+from astrocnn.explain.network import Evaluator
 from astrocnn.models.layer_access import cut_after
 from astrocnn.plugins import nearest
 from astrocnn.report.page import Picture
@@ -117,9 +116,9 @@ def layer_vectors(
     ModelError
         If there is no such layer; the message lists all with their shapes.
     """
-    arrays = build_arrays(model, images, scalars)
+    evaluator = Evaluator(model, images, scalars=scalars, batch_size=batch_size)
     cut = cut_after(model, layer)
-    return in_blocks(compiled(lambda x: cut(x, training=False)), arrays, batch_size)[0]
+    return evaluator.map(lambda x: cut(x, training=False))
 
 
 def embed(vectors: Any, *, method: str = "pca", seed: int = 0) -> Embedding:

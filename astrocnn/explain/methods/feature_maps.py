@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from astrocnn.backend import keras
 from astrocnn.explain.attribution import Explanation
 from astrocnn.explain.figures import plot_feature_maps
-from astrocnn.explain.gradients import compiled
-from astrocnn.explain.hdus import NO_UNIT, image_hdu
-from astrocnn.explain.inspection import Inspection, find_hdus, select_layers
-from astrocnn.explain.methods.base import InspectionMethod
-from astrocnn.explain.network import build_arrays, in_blocks
+from astrocnn.explain.hdus import NO_UNIT, find_hdus, image_hdu
+from astrocnn.explain.inspection import Inspection
+from astrocnn.explain.methods import InspectionMethod
+from astrocnn.explain.network import Evaluator, select_layers
 from astrocnn.models.layer_access import layer_output
 from astrocnn.report.page import Picture
 
@@ -51,10 +50,9 @@ def feature_maps(
     ModelError
         If there is no such layer; the message lists all with their shapes.
     """
-    arrays = build_arrays(model, images, scalars)
+    evaluator = Evaluator(model, images, scalars=scalars, batch_size=batch_size)
     cut = keras.Model(model.input, layer_output(model, layer))
-    step = compiled(lambda x: keras.ops.cast(cut(x, training=False), "float32"))
-    return in_blocks(step, arrays, batch_size)[0]
+    return evaluator.map(lambda x: keras.ops.cast(cut(x, training=False), "float32"))
 
 
 def _inspect(inspection: Inspection) -> list[Any]:

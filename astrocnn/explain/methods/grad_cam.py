@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
-from astrocnn.explain.gradients import compiled
-from astrocnn.explain.methods.base import AttributionMethod
-from astrocnn.explain.network import build_arrays, compute_layer_gradient, in_blocks
+from astrocnn.explain.methods import AttributionMethod
+from astrocnn.explain.network import Evaluator
 from astrocnn.explain.target import ExplainTarget
 from astrocnn.models.layer_access import last_maps, layer_output
 
@@ -52,7 +51,7 @@ def grad_cam(
     ModelError
         If the network has no convolution, no such layer, or the layer no maps.
     """
-    arrays = build_arrays(model, images, scalars, target)
+    evaluator = Evaluator(model, images, target, scalars=scalars, batch_size=batch_size)
     name = last_maps(model) if layer is None else layer
     maps = layer_output(model, name)
     if len(maps.shape) != 4:
@@ -61,14 +60,14 @@ def grad_cam(
             received=f"shape {tuple(maps.shape[1:])}",
             allowed="a layer of shape (height, width, filters)",
         )
-    layer_gradient = compute_layer_gradient(model, maps, target)
+    layer_gradient = evaluator.layer_gradient(maps)
 
     def weighted(x: dict[str, Any]) -> Any:
         activations, slope = layer_gradient(x)
         importance = ops.mean(ops.cast(slope, "float32"), axis=(1, 2), keepdims=True)
         return ops.relu(ops.sum(importance * ops.cast(activations, "float32"), axis=-1))
 
-    return in_blocks(compiled(weighted), arrays, batch_size)[0]
+    return evaluator.map(weighted)
 
 
 def _resize_to_image(

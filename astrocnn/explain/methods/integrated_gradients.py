@@ -15,15 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.backend import keras
-from astrocnn.explain.gradients import compiled
-from astrocnn.explain.methods.base import AttributionMethod
-from astrocnn.explain.network import (
-    build_arrays,
-    build_scorer,
-    gradients_of_variations,
-    in_blocks,
-    validate_counts,
-)
+from astrocnn.explain.methods import AttributionMethod
+from astrocnn.explain.network import Evaluator, validate_counts
 from astrocnn.explain.sky import baselines
 from astrocnn.explain.target import ExplainTarget
 
@@ -89,28 +82,26 @@ def integrated_gradients(
     ModelError
         If there is no such baseline, or there are no draws or steps.
     """
-    arrays = build_arrays(model, images, scalars, target)
+    evaluator = Evaluator(model, images, target, scalars=scalars, batch_size=batch_size)
     validate_counts(draws=draws, steps=steps)
-    image = arrays["image"]
+    image = evaluator.images
     empty = baselines(image, baseline, draws, seed)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     along = (0.5 * (nodes + 1)).astype(np.float32)
-    score = build_scorer(model, target)
     n, n_draws = empty.shape[:2]
     # Each draw becomes an object, so that all draws share blocks.
+    arrays = evaluator.arrays
     paths = {name: np.repeat(a, n_draws, axis=0) for name, a in arrays.items()}
     start = empty.reshape(-1, *image.shape[1:])
-    slope = gradients_of_variations(
-        score,
+    slope = evaluator.gradients_of_variations(
         lambda x, a: x["start"] + a[:, None, None, None] * (x["image"] - x["start"]),
-        {**paths, "start": start},
         along,
         (0.5 * weights).astype(np.float32),
-        batch_size,
+        {**paths, "start": start},
     )
     added = (paths["image"] - start) * slope.astype(np.float64)
     stacked = {k: np.concatenate([arrays[k], a]) for k, a in (paths | {"image": start}).items()}
-    scores = in_blocks(compiled(score), stacked, batch_size)[0]
+    scores = evaluator.map(evaluator.score, stacked)
     return IntegratedGradients(
         added.reshape(empty.shape).mean(axis=1).astype(np.float32),
         scores[:n],

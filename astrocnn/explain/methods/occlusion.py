@@ -13,14 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.backend import keras, ops
-from astrocnn.explain.methods.base import AttributionMethod
-from astrocnn.explain.network import (
-    build_arrays,
-    build_scorer,
-    scores_of_variations,
-    validate_counts,
-    validate_square,
-)
+from astrocnn.explain.methods import AttributionMethod
+from astrocnn.explain.network import Evaluator, validate_counts, validate_square
 from astrocnn.explain.sky import fill_pixels
 from astrocnn.explain.target import ExplainTarget
 
@@ -93,14 +87,13 @@ def occlusion(
     ModelError
         If the square is larger than the image, or there is no such fill.
     """
-    arrays = build_arrays(model, images, scalars, target)
-    height, width = arrays["image"].shape[1:3]
+    evaluator = Evaluator(model, images, target, scalars=scalars, batch_size=batch_size)
+    height, width = evaluator.images.shape[1:3]
     usual = min(height, width) // 8 if height > 1 else width // 32
     size = max(1, usual) if size is None else size
     stride = max(1, size // 2) if stride is None else stride
     validate_counts(stride=stride)
     validate_square(size, height, width)
-    arrays["fill"] = fill_pixels(arrays["image"], fill, seed)
     top, left = (_get_offsets(length, size, stride) for length in (height, width))
     # The first variation is the image itself: a square beyond its border.
     corners = np.stack(np.meshgrid(top, left, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -114,7 +107,8 @@ def occlusion(
         inside = ops.logical_and(in_y[:, :, None], in_x[:, None, :])[..., None]
         return ops.where(inside, x["fill"], x["image"])
 
-    scores = scores_of_variations(build_scorer(model, target), hide, arrays, corners, batch_size)
+    arrays = {**evaluator.arrays, "fill": fill_pixels(evaluator.images, fill, seed)}
+    scores = evaluator.scores_of_variations(hide, corners, arrays)
     drop = (scores[:, :1] - scores[:, 1:]).reshape(-1, len(top), len(left))
     return Occlusion(drop, scores[:, 0], top, left, size)
 

@@ -13,14 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.backend import keras
-from astrocnn.explain.gradients import compiled
-from astrocnn.explain.methods.base import AttributionMethod
-from astrocnn.explain.network import (
-    build_arrays,
-    build_scorer,
-    compute_image_gradient,
-    in_blocks,
-)
+from astrocnn.explain.methods import AttributionMethod
+from astrocnn.explain.network import Evaluator
 from astrocnn.explain.target import ExplainTarget
 
 __all__ = ["METHOD", "saliency"]
@@ -46,10 +40,8 @@ def saliency(
     ndarray of shape (n, height, width, n_channels)
         With its sign, per unit of the normalized image; papers show the absolute value.
     """
-    arrays = build_arrays(model, images, scalars, target)
-    score = build_scorer(model, target)
-    step = compiled(lambda x: compute_image_gradient(score, x))
-    return in_blocks(step, arrays, batch_size)[0]
+    evaluator = Evaluator(model, images, target, scalars=scalars, batch_size=batch_size)
+    return evaluator.map(evaluator.gradient)
 
 
 METHOD = AttributionMethod(

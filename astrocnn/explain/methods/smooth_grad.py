@@ -14,13 +14,8 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras
 from astrocnn.errors import ModelError
-from astrocnn.explain.methods.base import AttributionMethod
-from astrocnn.explain.network import (
-    build_arrays,
-    build_scorer,
-    gradients_of_variations,
-    validate_counts,
-)
+from astrocnn.explain.methods import AttributionMethod
+from astrocnn.explain.network import Evaluator, validate_counts
 from astrocnn.explain.target import ExplainTarget
 
 __all__ = ["METHOD", "smooth_grad"]
@@ -62,20 +57,18 @@ def smooth_grad(
     ModelError
         If there are no draws, or the noise is negative.
     """
-    arrays = build_arrays(model, images, scalars, target)
+    evaluator = Evaluator(model, images, target, scalars=scalars, batch_size=batch_size)
     validate_counts(draws=draws)
     if not (np.isfinite(noise) and noise >= 0):
         raise ModelError("`noise` must be >= 0.", received=noise)
-    image = arrays["image"]
+    image = evaluator.images
     patterns = np.random.default_rng(seed).standard_normal((draws, *image.shape[1:]), np.float32)
     spread = np.float32(noise) * np.ptp(image, axis=(1, 2, 3), keepdims=True)
-    return gradients_of_variations(
-        build_scorer(model, target),
+    return evaluator.gradients_of_variations(
         lambda x, pattern: x["image"] + x["spread"] * pattern,
-        {**arrays, "spread": spread},
         patterns,
         np.full(draws, 1.0 / draws, np.float32),
-        batch_size,
+        {**evaluator.arrays, "spread": spread},
     )
 
 

@@ -18,11 +18,11 @@ from astrocnn.errors import InputsError, ModelError
 from astrocnn.explain.attribution import Explanation
 from astrocnn.explain.figures import plot_top_activations
 from astrocnn.explain.gradients import compiled
-from astrocnn.explain.hdus import NO_UNIT, Card, image_hdu
-from astrocnn.explain.inspection import Inspection, find_hdus, select_layers
-from astrocnn.explain.methods.base import InspectionMethod
+from astrocnn.explain.hdus import NO_UNIT, Card, find_hdus, image_hdu
+from astrocnn.explain.inspection import Inspection
+from astrocnn.explain.methods import InspectionMethod
 from astrocnn.explain.methods.deconvnet import deconvnet
-from astrocnn.explain.network import build_arrays, validate_counts
+from astrocnn.explain.network import build_arrays, select_layers, validate_counts
 from astrocnn.explain.receptive_field import (
     compute_receptive_field,
     flatten_maps,

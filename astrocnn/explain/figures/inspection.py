@@ -1,8 +1,8 @@
-"""Figures of layers: kernels, feature maps and image patches with the top activations."""
+"""Figures of a network: kernels, feature maps, top activations, class images, deep dreams."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,20 +10,30 @@ from matplotlib.figure import Figure
 
 from astrocnn.explain.figures.maps import (
     add_colorbar,
+    annotate,
     colored,
     full_scale,
+    image_grid,
     is_signed,
+    plot_map,
     require,
     shared_rgb,
     short,
     show,
     signed_rgb,
     tiles,
+    validate_arrays,
 )
-from astrocnn.report.gallery import make_rgb
-from astrocnn.report.style import styled
+from astrocnn.report.gallery import add_scale_bar, make_rgb
+from astrocnn.report.style import NO_DATA, styled
 
-__all__ = ["plot_feature_maps", "plot_kernels", "plot_top_activations"]
+__all__ = [
+    "plot_class_images",
+    "plot_deep_dream",
+    "plot_feature_maps",
+    "plot_kernels",
+    "plot_top_activations",
+]
 
 _KERNELS_IN_A_ROW, _FILTERS_IN_A_ROW = 16, 3
 
@@ -36,15 +46,15 @@ def plot_kernels(kernels: Any, *, band_names: Sequence[str], most: int = 64) -> 
     ----------
     kernels : array_like of shape (kernel_height, kernel_width, n_bands, n_filters)
         As Keras stores them.
-    band_names : sequence of str
-        One for each band, or channel.
+    band_names : sequence of str of length n_bands
+        Names of the bands, or channels.
     most : int
         Filters shown; of more, those with the largest norm.
 
     Raises
     ------
     PredictionError
-        If these are not kernels over as many bands as there are names.
+        If the shapes do not belong together.
     """
     kernels = np.asarray(kernels, np.float64)
     n_bands = len(band_names)
@@ -55,8 +65,7 @@ def plot_kernels(kernels: Any, *, band_names: Sequence[str], most: int = 64) -> 
         f"(height, width, {n_bands}, n_filters)",
     )
     count = kernels.shape[-1]
-    norm = np.sqrt((kernels**2).sum(axis=(0, 1, 2)))
-    selected = np.sort(np.argsort(-norm, kind="stable")[:most])
+    selected = _select_largest(np.sqrt((kernels**2).sum(axis=(0, 1, 2))), most)
     top = full_scale(kernels[..., selected])
     blocks = np.array_split(selected, -(-len(selected) // _KERNELS_IN_A_ROW))
     columns = len(blocks[0])
@@ -106,7 +115,7 @@ def plot_feature_maps(
     Raises
     ------
     PredictionError
-        If these are not an image and maps.
+        If the shapes do not belong together.
     """
     image, maps = np.asarray(image, np.float64), np.asarray(maps, np.float64)
     require(
@@ -116,8 +125,7 @@ def plot_feature_maps(
         "(height, width, n_bands) and (height, width, n_filters)",
     )
     count = maps.shape[-1]
-    spread = np.nan_to_num(maps).std(axis=(0, 1))
-    selected = np.sort(np.argsort(-spread, kind="stable")[:most])
+    selected = _select_largest(np.nan_to_num(maps).std(axis=(0, 1)), most)
     signed = is_signed(maps)
     tops = [full_scale(maps if shared_scale else maps[..., f]) for f in selected]
     columns = min(8, len(selected))
@@ -131,8 +139,8 @@ def plot_feature_maps(
     pictures = [colored(maps[..., f], top, signed) for f, top in zip(selected, tops, strict=True)]
     mosaic, corners = tiles(pictures, columns, side=96, gap=4)
     show(right, mosaic, frame=False)
-    left.set_anchor("N")
-    right.set_anchor("N")
+    for axes in (left, right):
+        axes.set_anchor("N")
     for (x, y), f, top in zip(corners, selected, tops, strict=True):
         text = str(f) if shared_scale else f"{f}: {short(top)}"
         box = {"boxstyle": "square,pad=0.15", "fc": (0, 0, 0, 0.6), "lw": 0}
@@ -158,8 +166,7 @@ def plot_top_activations(
     """For each filter its top activations: patches, and beside them reconstructions.
 
     The highest activation is at the upper left.  The patches of a filter share one stretch, and
-    its reconstructions one scale, in which gray is zero and bright means that more light raises
-    the activation.  Stripes are outside of the image.
+    its reconstructions one scale, in which gray is zero.  Stripes are outside of the image.
 
     Parameters
     ----------
@@ -177,7 +184,7 @@ def plot_top_activations(
     Raises
     ------
     PredictionError
-        If there are no patches, or not as many reconstructions or activations.
+        If the shapes do not belong together.
 
     References
     ----------
@@ -219,6 +226,127 @@ def plot_top_activations(
         middle = (left + 0.5 * (wide - 0.1)) / size[0], (bottom + side + 0.03) / size[1]
         figure.text(*middle, f"filter {numbers[i]}: {text}", fontsize=8, ha="center")
     return figure
+
+
+@styled
+def plot_class_images(
+    images: Mapping[str, Any],
+    *,
+    band_names: Sequence[str],
+    pixel_scale: float | None = None,
+    unit: str = "",
+) -> Figure:
+    """One row a class: its color image, from three bands on, and each band about zero.
+
+    All bands of a class share one scale.  In the color image gray is zero.
+
+    Parameters
+    ----------
+    images : mapping of str to array_like of shape (height, width, n_bands)
+        By class.
+    band_names : sequence of str of length n_bands
+        Names of the bands.
+    pixel_scale : float, optional
+        [arcsec/pixel]; gives a scale bar.
+    unit : str
+        Unit of the images, written below.
+
+    Raises
+    ------
+    PredictionError
+        If the shapes do not belong together.
+
+    References
+    ----------
+    Simonyan, Vedaldi & Zisserman 2014, ICLR workshop (arXiv:1312.6034), figure 1.
+    """
+    arrays = validate_arrays(
+        images,
+        (None, None, len(band_names)),
+        "`plot_class_images` needs an image of each class, with one name for each band.",
+    )
+    in_color = len(band_names) >= 3
+    columns = len(band_names) + in_color
+    side = min(1.3, 6.1 / columns)
+    high = side * len(arrays) + 0.25 + 0.15 * bool(unit)
+    figure, axes = image_grid(len(arrays), columns, side * columns + 0.95, high)
+    for row, (name, image) in zip(axes, arrays.items(), strict=True):
+        top = full_scale(image)
+        if in_color:
+            show(row[0], np.nan_to_num(signed_rgb(image, top)))
+        for j, cell in enumerate(row[in_color:]):
+            plot_map(cell, image[..., j], top, True)
+        row[0].set_ylabel(name, fontsize=8.5)
+        add_colorbar(row[-1], top, True)
+    for cell, title in zip(axes[0], [*(["color"] * in_color), *band_names], strict=True):
+        cell.set_title(title, pad=3)
+    if pixel_scale:
+        add_scale_bar(axes[0, 0], next(iter(arrays.values())).shape[1], pixel_scale)
+    annotate(figure, foot=unit and f"flux [{unit}]")
+    return figure
+
+
+@styled
+def plot_deep_dream(
+    before: Any,
+    after: Any,
+    *,
+    labels: Any = None,
+    title: str = "",
+    pixel_scale: float | None = None,
+    unit: str = "",
+) -> Figure:
+    """Each image above its changed copy, both in one stretch, and their difference.
+
+    Parameters
+    ----------
+    before, after : array_like of shape (n, height, width, n_bands)
+        NaN where there is no data.
+    labels : sequence of str, optional
+        A line above each image.
+    title : str
+        Above the figure.
+    pixel_scale, unit
+        As for `plot_class_images`.
+
+    Raises
+    ------
+    PredictionError
+        If the shapes differ.
+    """
+    before, after = np.asarray(before, np.float64), np.asarray(after, np.float64)
+    require(
+        before.ndim == 4 and before.size and before.shape == after.shape,
+        "`plot_deep_dream` needs as many images after as before, of one shape.",
+        f"{before.shape} before, {after.shape} after",
+    )
+    n = len(before)
+    side = min(1.5, 6.1 / n)
+    above = 0.2 * bool(title) + 0.2 * (labels is not None)
+    figure, axes = image_grid(3, n, side * n + 0.95, 3 * side + above + 0.15 * bool(unit))
+    # The mean over bands, so that the scale does not grow with their number.
+    added = (after - before).mean(axis=-1)
+    top = full_scale(added)
+    for i in range(n):
+        pair = shared_rgb([before[i], after[i]], reference=[before[i]], dark=0.5)
+        for cell, picture in zip(axes[:2, i], pair, strict=True):
+            picture[~np.isfinite(picture).all(axis=-1)] = NO_DATA
+            show(cell, picture)
+        plot_map(axes[2, i], added[i], top, True)
+        if labels is not None:
+            axes[0, i].set_title(labels[i], fontsize=7.5, pad=2)
+    for cell, name in zip(axes[:, 0], ("before", "after", "difference"), strict=True):
+        cell.set_ylabel(name, fontsize=8.5)
+    add_colorbar(axes[2, -1], top, True)
+    if pixel_scale:
+        add_scale_bar(axes[0, 0], before.shape[2], pixel_scale)
+    annotate(figure, title=title, foot=unit and f"difference of flux [{unit}]")
+    return figure
+
+
+def _select_largest(values: Any, most: int) -> Any:
+    """Indices of the largest values, in their order."""
+    return np.sort(np.argsort(-values, kind="stable")[:most])
 
 
 def _pad_to_box(pictures: Sequence[Any]) -> list[Any]:
