@@ -72,21 +72,17 @@ class ExplainedObjects:
 
     Parameters
     ----------
-    ids : ndarray of shape (n,)
-        Identifiers.
-    rows : ndarray of int of shape (n,)
-        Rows of the catalogue.
+    ids, rows : ndarray of shape (n,)
+        Identifiers, and rows of the catalogue.
     ra, dec : ndarray of shape (n,), optional
         ICRS [deg].
     images : ndarray of shape (n, height, width, n_bands), optional
         Flux [`unit`], NaN where there is no data; of no use where there are `scalars`.
     wcs : sequence, optional
         The WCS of each image, or None.
-    bands : sequence of str
-        Names of the bands.
-    channels : sequence of str
-        Names along the last axis of a map: the bands, and masks or mixtures of them if the
-        network takes such; or the scalars, if few.
+    bands, channels : sequence of str
+        Names of the bands, and along the last axis of a map: the bands, and masks or mixtures of
+        them if the network takes such; or the scalars, if few.
     unit : str
         Unit of the images.
     scalars : Scalars, optional
@@ -158,10 +154,8 @@ class Attribution:
         With images and WCS.
     name : str
         The target predicted.
-    labels : sequence of str of length n
-        The number explained of each object.
-    scores : ndarray of shape (n,)
-        Value of the number for each object.
+    labels, scores : sequence of length n
+        The number explained of each object, and its value.
     truths, predictions : sequence of str of length n
         Label, empty where unknown, and prediction of each object, in words.
     maps : dict of str to ndarray of shape (n, height, width) or (n, height, width, n_channels)
@@ -201,15 +195,14 @@ class Attribution:
     def captions(self) -> list[str]:
         """Identifier, label and prediction of each object, on a line each."""
         ids = [""] * len(self.truths) if self.objects is None else self.objects.ids
-        return [_caption(*one) for one in zip(ids, self.truths, self.predictions, strict=True)]
-
-
-def _caption(identifier: Any, truth: str, prediction: str) -> str:
-    text = str(identifier)
-    text = text if len(text) <= 20 else f"{text[:8]}...{text[-8:]}"
-    prediction = prediction.replace("+-", "\u00b1")
-    parts = (text, truth and f"label {truth}", prediction and f"predicted {prediction}")
-    return "\n".join(part for part in parts if part)
+        captions = []
+        for one, truth, prediction in zip(ids, self.truths, self.predictions, strict=True):
+            text = str(one)
+            text = text if len(text) <= 20 else f"{text[:8]}...{text[-8:]}"
+            prediction = prediction.replace("+-", "\u00b1")
+            lines = (text, truth and f"label {truth}", prediction and f"predicted {prediction}")
+            captions.append("\n".join(filter(None, lines)))
+        return captions
 
 
 @dataclass(eq=False)
@@ -286,8 +279,8 @@ def compute_attribution(
         labels=target.labels(len(images)),
         scores=compute_scores(network, images, target, scalars=scalars),
     )
-    work = _Computation(attribution, model, network, images, target, scalars, sampler, square)
-    return attribution, work.steps(methods, checks)
+    work = _Computation(attribution, model, network, images, target, scalars, sampler)
+    return attribution, work.steps(methods, checks, square)
 
 
 @dataclass(eq=False)
@@ -301,29 +294,26 @@ class _Computation:
     target: ExplainTarget
     scalars: Any
     sampler: Callable[[keras.Model], keras.Model] | None
-    square: int | None
-
-    def steps(
-        self, methods: Mapping[str, AttributionMethod], checks: Sequence[str]
-    ) -> Iterator[str]:
-        for name, method in methods.items():
-            options = dict(
-                method.report_options_scalars if self.is_strip else method.report_options
-            )
-            if method.square and self.square is not None:
-                options[method.square] = self.square
-            compute = partial(method, **options)
-            self._compute_map(name, partial(method.compute, **options))
-            yield name
-            for check in checks:
-                if name in self.attribution.maps:
-                    map_checks = self.attribution.checks[name]
-                    getattr(self, f"_{check}")(map_checks, compute, self.attribution.maps[name])
-                yield f"{name}: {check}"
 
     @property
     def is_strip(self) -> bool:
         return bool(self.images.shape[1] == 1)
+
+    def steps(
+        self, methods: Mapping[str, AttributionMethod], checks: Sequence[str], square: int | None
+    ) -> Iterator[str]:
+        for name, method in methods.items():
+            scalars, pixels = method.report_options_scalars, method.report_options
+            options = dict(scalars if self.is_strip else pixels)
+            if method.square and square is not None:
+                options[method.square] = square
+            self._compute_map(name, partial(method.compute, **options))
+            yield name
+            for check in checks:
+                if name in self.attribution.maps:
+                    map_checks, maps = self.attribution.checks[name], self.attribution.maps[name]
+                    getattr(self, f"_{check}")(map_checks, partial(method, **options), maps)
+                yield f"{name}: {check}"
 
     def _compute_map(self, name: str, compute: Callable[..., Any]) -> None:
         try:
@@ -344,29 +334,18 @@ class _Computation:
         )
 
     def _deletion(self, checks: MapChecks, _: Any, maps: Array) -> None:
-        n_pixels = self.images.shape[1] * self.images.shape[2]
+        inputs = self.network, self.images, self.target
+        steps = min(_STEPS, self.images.shape[1] * self.images.shape[2])
         checks.curves = check_deletion(
-            self.network,
-            self.images,
-            self.target,
-            maps,
-            scalars=self.scalars,
-            steps=min(_STEPS, n_pixels),
-            draws=_ORDERS,
+            *inputs, maps, scalars=self.scalars, steps=steps, draws=_ORDERS
         )
 
     def _shift(self, checks: MapChecks, compute: Callable[..., Array], maps: Array) -> None:
-        if min(self.images.shape[1:3]) < _SMALLEST_SHIFTED:
-            return
-        checks.shift = check_shift(
-            compute,
-            self.network,
-            self.images,
-            self.target,
-            scalars=self.scalars,
-            maps=maps,
-            moves=((1, 1),),
-        ).mean(axis=1)
+        if min(self.images.shape[1:3]) >= _SMALLEST_SHIFTED:
+            inputs = self.network, self.images, self.target
+            checks.shift = check_shift(
+                compute, *inputs, scalars=self.scalars, maps=maps, moves=((1, 1),)
+            )[:, 0]
 
     def _randomization(self, checks: MapChecks, compute: Callable[..., Array], maps: Array) -> None:
         n = len(self.images)
@@ -381,14 +360,10 @@ class _Computation:
             def compute(model: keras.Model, images: Any, _: Any, **options: Any) -> Array:
                 return method(sampler(model), images, subset, **options)
 
+        scalars = None if self.scalars is None else self.scalars[rows]
+        inputs = self.model, self.images[rows], target
         result = check_randomization(
-            compute,
-            self.model,
-            self.images[rows],
-            target,
-            scalars=None if self.scalars is None else self.scalars[rows],
-            maps=maps[rows],
-            stages=_STAGES,
+            compute, *inputs, scalars=scalars, maps=maps[rows], stages=_STAGES
         )
         self.attribution.stages = result.stages
         checks.randomization = np.full((n, len(result.stages)), np.nan)

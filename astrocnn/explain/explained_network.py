@@ -1,7 +1,8 @@
-"""The network of a run, with the arrays it takes."""
+"""The network of a run, with the arrays it takes and the objects by which it is inspected."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,14 +13,17 @@ from numpy.typing import NDArray
 from astrocnn.backend import keras
 from astrocnn.catalog.roles import split_difference
 from astrocnn.datasets import Shards
-from astrocnn.errors import ModelError
+from astrocnn.errors import InputsError, ModelError
 from astrocnn.estimators import Ensemble, Estimator, KerasEstimator
 from astrocnn.explain.attribution import MAX_NAMED_SCALARS, Scalars
+from astrocnn.explain.hdus import Card, band_cards
+from astrocnn.explain.methods import InspectionMethod
 from astrocnn.explain.network import as_strip
+from astrocnn.explain.predictions import RunPredictions
 from astrocnn.imaging import Inputs
 from astrocnn.targets import Task
 
-__all__ = ["ExplainedNetwork", "innermost"]
+__all__ = ["ExplainedNetwork", "Inspection", "innermost"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +53,11 @@ class ExplainedNetwork:
         ModelError
             If there is no network.
         """
-        remarks = []
+        remarks: tuple[str, ...] = ()
         bare = _uncalibrated(estimator)
         if isinstance(bare, Ensemble):
-            remarks.append(
-                f"the first of {len(bare.members)} members is explained: each has its own filters"
-            )
+            count = len(bare.members)
+            remarks = (f"the first of {count} members is explained: each has its own filters",)
         network = innermost(estimator)
         if not isinstance(network, KerasEstimator):
             raise ModelError(
@@ -63,7 +66,7 @@ class ExplainedNetwork:
                 allowed="a run with model.architecture",
                 hint="'astrocnn report' shows feature importances of classical methods",
             )
-        return cls(network, shards, tuple(remarks))
+        return cls(network, shards, remarks)
 
     @cached_property
     def model(self) -> keras.Model:
@@ -90,7 +93,8 @@ class ExplainedNetwork:
         bands, scalars = self.inputs.bands, self.inputs.scalars
         if not bands:
             return scalars if len(scalars) <= MAX_NAMED_SCALARS else ()
-        whitened = self.inputs.normalization and self.inputs.normalization.whitening is not None
+        normalization = self.inputs.normalization
+        whitened = normalization is not None and normalization.whitening is not None
         first = tuple(f"mixture {b + 1}" for b in range(len(bands))) if whitened else bands
         return (*first, *(f"mask of {b}" for b in bands)) if self.inputs.mask_channel else first
 
@@ -129,6 +133,63 @@ class ExplainedNetwork:
         assert self.inputs.normalization is not None
         bands = np.asarray(normalized)[..., : self.inputs.n_bands]
         return np.asarray(self.inputs.normalization.invert(bands), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """A network, and the objects by which it is inspected.
+
+    Parameters
+    ----------
+    network : ExplainedNetwork
+        The network.
+    predictions : RunPredictions
+        Predictions and labels.
+    target : str
+        The first target that is explained.
+    rows : ndarray of int
+        Rows of the test split.
+    example : int
+        Row of the object whose feature maps are shown.
+    seed : int
+        Seed of the random numbers.
+    """
+
+    network: ExplainedNetwork
+    predictions: RunPredictions
+    target: str
+    rows: NDArray[np.int64]
+    example: int
+    seed: int = 0
+
+    def run(self, name: str, method: InspectionMethod, skipped: dict[str, str]) -> Sequence[Any]:
+        """Run a method; without extensions, and with the reason in `skipped`, where it fails."""
+        # A method that fails must not discard the results of the others.
+        if not len(self.rows) and method.needs_objects:
+            skipped[name] = "The test split has no labelled object."
+            return ()
+        try:
+            return method(self)
+        except (ModelError, InputsError) as error:
+            skipped[name] = error.what
+            return ()
+
+    @property
+    def model(self) -> keras.Model:
+        """The network itself."""
+        return self.network.model
+
+    @property
+    def example_card(self) -> Card:
+        """The identifier of the example."""
+        return ("OBJID", str(self.network.shards.ids[self.example]), "identifier of the object")
+
+    @property
+    def flux_cards(self) -> list[Card]:
+        """Unit and bands of images in flux."""
+        unit = self.network.shards.unit
+        cards: list[Card] = [("BUNIT", unit, "unit of the pixels")] if unit else []
+        return [*cards, *band_cards(self.network.shards.bands)]
 
 
 def innermost(estimator: Any) -> Any:

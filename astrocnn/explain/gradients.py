@@ -49,20 +49,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def gradient(function: Callable[[Any], tuple[Any, Any]], x: Any) -> tuple[Any, Any, Any]:
-    """Derivative of a sum of scores with respect to a tensor.
+    """Scores, a tensor, and the derivative of the sum of the scores with respect to it.
 
-    Parameters
-    ----------
-    function : callable
-        From `x` to the scores, of shape (n,), and the tensor by which they are derived, which is
-        `x` itself or computed from it.
-    x : tensor
-        Where the computation begins.
-
-    Returns
-    -------
-    scores, tensor, derivative : tensor
-        Of shape (n,), and twice the shape of the tensor.
+    The function computes scores, of shape (n,), and the tensor, which is `x` itself or computed
+    from it.
     """
     _require_tensorflow()
     x = tf.convert_to_tensor(x)
@@ -75,17 +65,7 @@ def gradient(function: Callable[[Any], tuple[Any, Any]], x: Any) -> tuple[Any, A
 
 
 def with_backward(value: Any, x: Any, backward: Callable[[Any], Any]) -> Any:
-    """A tensor equal to `value` whose gradient with respect to `x` is `backward` of its own.
-
-    Parameters
-    ----------
-    value : tensor
-        Value of the forward pass.
-    x : tensor
-        Where the backward pass ends.
-    backward : callable
-        From the signal that arrives at `value` to that for `x`, of its shape.
-    """
+    """A tensor equal to `value` whose gradient with respect to `x` is `backward` of its own."""
     _require_tensorflow()
     value = tf.stop_gradient(value)
 
@@ -115,11 +95,6 @@ def with_rule(model: keras.Model, rule: str) -> Callable[[dict[str, Any]], Any]:
         A graph of layers; nested networks are walked through as well.
     rule : {"deconvnet", "guided"}
         With ``"guided"`` activations also stop what their own input stopped.
-
-    Returns
-    -------
-    callable
-        From inputs by name to the outputs of the network.
 
     Raises
     ------
@@ -163,13 +138,7 @@ def with_rule(model: keras.Model, rule: str) -> Callable[[dict[str, Any]], Any]:
 
 
 def get_graph(model: keras.Model) -> Any:
-    """The graph of layers of a Functional or Sequential model.
-
-    Raises
-    ------
-    ModelError
-        If the model is of another kind.
-    """
+    """The graph of layers of a Functional or Sequential model; else raises ModelError."""
     graph = getattr(model, "_functional", model) if isinstance(model, keras.Sequential) else model
     if not hasattr(graph, "_run_through_graph"):
         raise ModelError(

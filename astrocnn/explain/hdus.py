@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,18 +59,14 @@ def image_hdu(
 
     Parameters
     ----------
-    name : str
-        EXTNAME, in capitals.
+    name, number : str, int
+        EXTNAME, written in capitals, and EXTVER.
     values : array_like of shape (..., y, x)
         The pixels.
-    cards : sequence of Card
-        Cards of its header.
+    cards, comments : sequence of Card, sequence of str
+        Of its header.
     wcs : astropy.wcs.WCS, optional
         WCS of the last two axes; a third one counts planes.
-    number : int
-        EXTVER.
-    comments : sequence of str
-        Sentences for the reader of the header.
     """
     data = np.ascontiguousarray(np.asarray(values, np.float32))
     hdu = fits.ImageHDU(data, name=name.upper())
@@ -89,27 +86,16 @@ def table_hdu(
     number: int = 1,
     comments: Sequence[str] = (),
 ) -> fits.BinTableHDU:
-    """A table extension.
+    """A table extension, from values, unit and description of each column.
 
-    Parameters
-    ----------
-    name : str
-        EXTNAME, in capitals.
-    columns : mapping of str to (array_like, str, str)
-        Values, unit and description of each column, all of the same length.
-    cards, number, comments
-        As for `image_hdu`.
+    All else is as for `image_hdu`.
     """
     fits_columns = []
     for key, (values, unit, _) in columns.items():
         array = np.asarray(values)
-        declared = Column.like(key, array)
-        stored = np.empty(len(array), dtype=declared.stored)
-        stored[...] = declared.encode(array, len(array))
-        column = declared.fits_column()
-        fits_columns.append(
-            fits.Column(column.name, column.format, unit or None, dim=column.dim, array=stored)
-        )
+        declared = replace(Column.like(key, array), unit=unit)
+        stored = declared.encode(array, len(array)).astype(declared.stored.base)
+        fits_columns.append(declared.fits_column(stored))
     hdu = fits.BinTableHDU.from_columns(fits_columns, name=name.upper())
     for k, (_, _, description) in enumerate(columns.values(), start=1):
         if description:

@@ -43,7 +43,7 @@ class TargetPredictions:
     task : Task
         That of the estimator, calibrated if the run is.
     name : str
-        Name of one of its targets.
+        One of its targets.
     samples : mapping of str to ndarray of shape (n_draws, n, units)
         Activated parameters by target.
     """
@@ -128,27 +128,17 @@ class RunPredictions:
 
     def labels(self, name: str, rows: Any) -> list[str]:
         """The label of each row in words, empty where there is none."""
-        encoded, labelled = self._labels(name, rows)
-        family: Any = self.estimator.task.target(name).family
-        if isinstance(family, DiscreteFamily):
-            best = np.argmax(family.to_truth(encoded), axis=1)
-            texts = [family.classes[k] for k in best]
-        else:
-            texts = [f"{value:.3g}" for value in family.to_values(encoded)]
-        return [text if k else "" for text, k in zip(texts, labelled, strict=True)]
+        values = self._read_labels(name, rows)
+        if values.dtype.kind == "U":
+            return [str(value) for value in values]
+        return ["" if np.isnan(value) else f"{value:.3g}" for value in values]
 
     def colors(self, name: str, rows: Any) -> dict[str, Any]:
         """Values by which objects may be colored: label, prediction, uncertainty, a column."""
         predictions = self.of_target(name, rows)
-        encoded, labelled = self._labels(name, rows)
-        family: Any = self.estimator.task.target(name).family
-        if isinstance(family, DiscreteFamily):
-            colors: dict[str, Any] = {f"label of {name}": np.array(self.labels(name, rows))}
-        else:
-            colors = {
-                f"label of {name}": np.where(labelled, family.to_values(encoded), np.nan),
-                f"predicted {name}": predictions.value,
-            }
+        colors: dict[str, Any] = {f"label of {name}": self._read_labels(name, rows)}
+        if not predictions.classes:
+            colors[f"predicted {name}"] = predictions.value
         colors[f"{predictions.measure} of {name}"] = predictions.uncertainty
         for column in self.columns:
             if column in self.shards.catalog.table.colnames:
@@ -157,9 +147,16 @@ class RunPredictions:
                 break
         return colors
 
-    def _labels(self, name: str, rows: Any) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def _read_labels(self, name: str, rows: Any) -> NDArray[Any]:
+        """Labels, of classes as text; empty or NaN where there is none."""
         encoded, weights = read_labels(self.shards, self.estimator.task, np.asarray(rows))
-        return encoded[name], weights[name] > 0
+        labelled = weights[name] > 0
+        family: Any = self.estimator.task.target(name).family
+        if isinstance(family, DiscreteFamily):
+            best = np.argmax(family.to_truth(encoded[name]), axis=1)
+            pairs = zip(best, labelled, strict=True)
+            return np.array([family.classes[k] if known else "" for k, known in pairs])
+        return np.where(labelled, family.to_values(encoded[name]), np.nan)
 
 
 def select_by_id(catalog: Catalog, ids: Sequence[str]) -> Rows:

@@ -8,7 +8,7 @@ Araujo, Norris & Sim 2019, Distill, doi:10.23915/distill.00021, equations 1 to 4
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -52,24 +52,13 @@ class ReceptiveField:
     x: _Side
 
     def boxes(self, places: Any) -> NDArray[np.int64]:
-        """First pixel and the one after the last, along y and along x.
+        """(y0, y1, x0, x1), of shape (..., 4), of pixels (y, x) of the maps, of shape (..., 2).
 
-        Parameters
-        ----------
-        places : array_like of int of shape (..., 2)
-            Pixels (y, x) of the maps of the layer.
-
-        Returns
-        -------
-        ndarray of int64 of shape (..., 4)
-            (y0, y1, x0, x1), which may reach beyond the image where maps were padded.
+        The first pixel and the one after the last, beyond the image where maps were padded.
         """
-        y, x = np.moveaxis(np.asarray(places, np.int64), -1, 0)
-        ends = []
-        for side, place in ((self.y, y), (self.x, x)):
-            first = side.start + side.step * place
-            ends += [first, first + side.size]
-        return np.stack(ends, axis=-1)
+        start, size, step = np.transpose([astuple(self.y), astuple(self.x)])
+        first = start + step * np.asarray(places, np.int64)
+        return np.stack([first, first + size], axis=-1).reshape(*first.shape[:-1], 4)
 
 
 def compute_receptive_field(model: keras.Model, layer: str) -> ReceptiveField:
@@ -77,13 +66,6 @@ def compute_receptive_field(model: keras.Model, layer: str) -> ReceptiveField:
 
     The box is the whole image for vectors, and for maps whose pixels no longer are pixels of the
     image.  Mean and variance of a normalization are taken as given, and not counted.
-
-    Parameters
-    ----------
-    model : keras.Model
-        A graph of layers that takes an image.
-    layer : str
-        Name of one of its layers.
 
     Raises
     ------
@@ -158,34 +140,22 @@ def _get_axis(value: Any, axis: int) -> int:
 
 
 def validate_channels(model: keras.Model, layer: str, channels: Any) -> NDArray[np.int32]:
-    """Channels of a layer as integers.
-
-    Raises
-    ------
-    ModelError
-        If the layer has no such channels.
-    """
+    """Channels of a layer as integers; raises ModelError if it has no such channels."""
     values = np.asarray(channels)
     if values.dtype.kind not in "iu":
-        raise ModelError("Channels must be integers.", received=channels)
+        raise ModelError("`channel` must be integers.", received=channels)
     for channel in np.unique(values):
         ExplainTarget(layer=layer, channel=int(channel)).tensor(model)
     return values.astype(np.int32)
 
 
 def validate_places(maps: Any, places: Any, n: int) -> NDArray[np.int32]:
-    """Places on the maps of `n` objects as integers, of shape (n, 2).
-
-    Raises
-    ------
-    ModelError
-        If they are not on the maps.
-    """
+    """Places on the maps of `n` objects, of shape (n, 2); raises ModelError if they are outside."""
     values, side = np.asarray(places), map_shape(maps)
     is_integer = values.dtype.kind in "iu"
     if not is_integer or values.shape != (n, 2) or (values < 0).any() or (values >= side).any():
         raise ModelError(
-            "Places must be pixels (y, x) of the maps.",
+            "`place` must be pixels (y, x) of the maps.",
             received=f"shape {values.shape}, {values.min(initial=0)} to {values.max(initial=0)}",
             allowed=f"integers of shape ({n}, 2), on {side[0]} x {side[1]} pixels",
         )

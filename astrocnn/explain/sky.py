@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,24 +32,11 @@ _FAINTEST = 1e-3
 
 
 def sky(images: NDArray[np.float32], draws: int, seed: int) -> NDArray[np.float32]:
-    """Images of sky without an object, as deep as each image.
+    """Images of sky without an object, of shape (n, draws, height, width, n_channels).
 
-    Level and standard deviation are those of the border, by band; the pattern of a draw is the
-    same for all images, so that no result depends on their order.  Strips of scalars (`as_strip`)
-    have no border: their one sky is zero, the mean of the training set.
-
-    Parameters
-    ----------
-    images : ndarray of shape (n, height, width, n_channels)
-        Normalized.
-    draws : int
-        Number for each image.
-    seed : int
-        Seed of the patterns.
-
-    Returns
-    -------
-    ndarray of shape (n, draws, height, width, n_channels)
+    Level and standard deviation are those of the border of each normalized image, by band; the
+    pattern of a draw is the same for all images, so that no result depends on their order.  Strips
+    of scalars (`as_strip`) have no border: their one sky is zero, the mean of the training set.
     """
     if images.shape[1] == 1:
         return np.zeros_like(images)[:, None]
@@ -73,13 +60,7 @@ def _measure_level(images: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def fill_pixels(images: NDArray[np.float32], fill: str, seed: int) -> NDArray[np.float32]:
-    """Fill of hidden pixels, of the shape of the images.
-
-    Raises
-    ------
-    ModelError
-        If `fill` is not one of `FILLS`.
-    """
+    """Fill of hidden pixels, one of `FILLS`, of the shape of the images."""
     if fill not in FILLS:
         raise ModelError("Unknown `fill`.", received=repr(fill), allowed=FILLS)
     if fill == "sky":
@@ -91,12 +72,9 @@ def fill_pixels(images: NDArray[np.float32], fill: str, seed: int) -> NDArray[np
 def baselines(
     images: NDArray[np.float32], baseline: str, draws: int, seed: int
 ) -> NDArray[np.float32]:
-    """Images without an object, of shape (n, draws, height, width, n_channels).
+    """Images without an object, by one of `BASELINES`; all but ``"sky"`` have a single draw.
 
-    Raises
-    ------
-    ModelError
-        If `baseline` is not one of `BASELINES`; all but ``"sky"`` have a single draw.
+    The shape is (n, draws, height, width, n_channels).
     """
     if baseline not in BASELINES:
         raise ModelError("Unknown `baseline`.", received=repr(baseline), allowed=BASELINES)
@@ -105,8 +83,7 @@ def baselines(
     if baseline == "zero":
         return np.zeros_like(images)[:, None]
     height, width = images.shape[1:3]
-    smooth: NDArray[np.float32] = gaussian_filter(images, (0, height / 8, width / 8, 0))
-    return smooth[:, None]
+    return np.asarray(gaussian_filter(images, (0, height / 8, width / 8, 0))[:, None])
 
 
 class SourceModel(NamedTuple):
@@ -163,52 +140,31 @@ class SourceModel(NamedTuple):
 
     def spread(self, light: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scale light, of shape (height, width, n_channels), by place and mix its colors."""
-        image: NDArray[np.float64] = self.place * (light @ self.color.T)
-        return image
+        return np.asarray(self.place * (light @ self.color.T))
 
     def gather(self, slope: NDArray[np.float64]) -> NDArray[np.float64]:
         """The transpose of `spread`."""
-        light: NDArray[np.float64] = (self.place * slope) @ self.color
-        return light
+        return np.asarray((self.place * slope) @ self.color)
 
 
 class Blur:
-    """Gaussian seeing, and its transpose.
-
-    Parameters
-    ----------
-    height, width : int
-        Size of the images [pixel].
-    sigma : float
-        Standard deviation of the seeing [pixel]; 0 for none.
-
-    Raises
-    ------
-    ModelError
-        If it is negative.
-    """
+    """Gaussian seeing of standard deviation `sigma` [pixel], 0 for none, and its transpose."""
 
     def __init__(self, height: int, width: int, sigma: float) -> None:
         if not (np.isfinite(sigma) and sigma >= 0):
             raise ModelError("`seeing` must be >= 0.", received=sigma)
-        self._y, self._x = (_blur_matrix(length, sigma) for length in (height, width))
+        self._matrices = [_blur_matrix(length, sigma) for length in (height, width)]
         self._none = sigma == 0
 
-    def __call__(self, light: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Blur light of shape (..., height, width, channels)."""
-        return self._apply(self._y, light, self._x)
+    def __call__(self, light: Any, *, transposed: bool = False) -> NDArray[np.float64]:
+        """Blur light of shape (..., height, width, channels).
 
-    def transpose(self, slope: NDArray[np.floating]) -> NDArray[np.float64]:
-        """The gradient by the light, from that by the blurred image."""
-        return self._apply(self._y.T, slope, self._x.T)
-
-    def _apply(
-        self, y: NDArray[np.float64], light: NDArray[np.floating], x: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+        The transpose is the gradient by the light, from that by the blurred image.
+        """
         if self._none:
             return np.asarray(light, np.float64)
-        blurred: NDArray[np.float64] = np.einsum("ij,...jkc,lk->...ilc", y, light, x, optimize=True)
-        return blurred
+        y, x = (m.T if transposed else m for m in self._matrices)
+        return np.asarray(np.einsum("ij,...jkc,lk->...ilc", y, light, x, optimize=True))
 
 
 def _blur_matrix(length: int, sigma: float) -> NDArray[np.float64]:
@@ -217,5 +173,4 @@ def _blur_matrix(length: int, sigma: float) -> NDArray[np.float64]:
         return np.eye(length)
     place = np.arange(length)
     weights = np.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
-    matrix: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
-    return matrix
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

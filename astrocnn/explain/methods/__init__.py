@@ -106,7 +106,7 @@ class InspectionMethod:
     Parameters
     ----------
     inspect : callable
-        From an `astrocnn.explain.inspection.Inspection` to extensions of a FITS file.
+        From an `astrocnn.explain.explained_network.Inspection` to extensions of a FITS file.
     plot : callable
         From these extensions and an `astrocnn.explain.Explanation` to pictures of a report.
     default : bool

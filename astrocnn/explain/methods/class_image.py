@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 from astrocnn.explain.attribution import Explanation
+from astrocnn.explain.explained_network import Inspection
 from astrocnn.explain.figures import plot_class_images
 from astrocnn.explain.gradients import compiled
 from astrocnn.explain.hdus import Card, find_hdus, image_hdu
-from astrocnn.explain.inspection import Inspection
 from astrocnn.explain.methods import InspectionMethod
 from astrocnn.explain.network import (
     Evaluator,
@@ -133,7 +133,7 @@ def class_image(
         noise = light_model.noise * rng.standard_normal((draws, *shape), np.float32)
         views["image"] = (sky + noise + added).astype(np.float32)
         rise = keras.ops.convert_to_numpy(step(views)).mean(axis=0, dtype=np.float64)
-        light = light_model.gather(blur.transpose(rise * mask))
+        light = light_model.gather(blur(rise * mask, transposed=True))
         rise = blur(light_model.spread(np.maximum(light, 0) if adds else light)) * mask
         size = float(np.sqrt(np.mean(rise**2)))
         # Without `l2`, the penalty follows from the brightness.
@@ -161,7 +161,7 @@ def _inspect(inspection: Inspection) -> list[Any]:
             ExplainTarget(target, name),
             like=like,
             scalars=None if scalars is None else scalars.mean(axis=0),
-            bands=inspection.n_bands,
+            bands=inspection.network.inputs.n_bands,
             steps=_STEPS,
             seed=inspection.seed,
         )

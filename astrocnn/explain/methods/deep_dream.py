@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from astrocnn.backend import keras, layers, ops
 from astrocnn.errors import ModelError
 from astrocnn.explain.attribution import Explanation
+from astrocnn.explain.explained_network import Inspection
 from astrocnn.explain.figures import plot_deep_dream
 from astrocnn.explain.gradients import compiled
 from astrocnn.explain.hdus import find_hdus, image_hdu
-from astrocnn.explain.inspection import Inspection
 from astrocnn.explain.methods import InspectionMethod
 from astrocnn.explain.network import (
     Evaluator,
@@ -123,7 +123,8 @@ def deep_dream(
             for move in moves:
                 shifted = np.roll(current, move, axis=(1, 2))
                 rise = ops.convert_to_numpy(slope({**x, "image": shifted}))
-                rise = blur(blur.transpose(np.roll(rise * mask, -move, axis=(1, 2))))
+                rise = np.roll(rise * mask, -move, axis=(1, 2))
+                rise = blur(blur(rise, transposed=True))
                 typical = np.sqrt(np.mean(rise**2, axis=(1, 2, 3), keepdims=True))
                 # Bounded: a gradient is concentrated in few pixels, which would dominate.
                 step = rise / (np.abs(rise) + np.maximum(typical, 1e-30))
@@ -210,7 +211,7 @@ def _inspect(inspection: Inspection) -> list[Any]:
         images,
         ExplainTarget(layer=layer),
         scalars=scalars,
-        bands=inspection.n_bands,
+        bands=inspection.network.inputs.n_bands,
         seed=inspection.seed,
     )
     both = np.stack([network.to_flux(images), network.to_flux(after)])

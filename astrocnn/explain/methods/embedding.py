@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from astrocnn.backend import keras
 from astrocnn.errors import InputsError, MissingDependency, ModelError
 from astrocnn.explain.attribution import Explanation
+from astrocnn.explain.explained_network import Inspection
 from astrocnn.explain.figures import plot_embedding
 from astrocnn.explain.hdus import native, table_hdu
-from astrocnn.explain.inspection import Inspection
 from astrocnn.explain.methods import InspectionMethod
 from astrocnn.explain.network import Evaluator
 from astrocnn.models.layer_access import cut_after

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from astrocnn.backend import keras
 from astrocnn.explain.attribution import Explanation
+from astrocnn.explain.explained_network import Inspection
 from astrocnn.explain.figures import plot_feature_maps
 from astrocnn.explain.hdus import NO_UNIT, find_hdus, image_hdu
-from astrocnn.explain.inspection import Inspection
 from astrocnn.explain.methods import InspectionMethod
 from astrocnn.explain.network import Evaluator, select_layers
 from astrocnn.models.layer_access import layer_output
@@ -58,7 +58,7 @@ def feature_maps(
 def _inspect(inspection: Inspection) -> list[Any]:
     images, scalars = inspection.network.arrays([inspection.example])
     layers = select_layers(inspection.model, 0.0, 1.0)
-    flux = np.moveaxis(inspection.images([inspection.example])[0], -1, 0)
+    flux = np.moveaxis(inspection.network.shards.images([inspection.example])[0], -1, 0)
     hdus = [image_hdu("OBJECT", flux, [*inspection.flux_cards, inspection.example_card])]
     comments = ["Output of each filter of the layer for OBJECT: filter, y, x."]
     for number, layer in enumerate(layers, start=1):

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from astrocnn.backend import keras, ops
 from astrocnn.errors import InputsError, ModelError
 from astrocnn.explain.attribution import Explanation
+from astrocnn.explain.explained_network import Inspection
 from astrocnn.explain.figures import plot_top_activations
 from astrocnn.explain.gradients import compiled
 from astrocnn.explain.hdus import NO_UNIT, Card, find_hdus, image_hdu
-from astrocnn.explain.inspection import Inspection
 from astrocnn.explain.methods import InspectionMethod
 from astrocnn.explain.methods.deconvnet import deconvnet
 from astrocnn.explain.network import build_arrays, select_layers, validate_counts
@@ -257,14 +257,14 @@ def _patch_hdus(inspection: Inspection, top: TopActivations, number: int) -> lis
         for name, values, more, comment in (
             (
                 "PATCHES",
-                stacked(inspection.images(flat)),
+                stacked(inspection.network.shards.images(flat)),
                 cards,
                 "Top activations of filters: filter, rank, band, y, x; NaN outside of the image.",
             ),
             ("ACTIVATIONS", top.values[selected], [NO_UNIT], "Filter, rank."),
             (
                 "RECONSTRUCTIONS",
-                stacked(back[..., : inspection.n_bands]),
+                stacked(back[..., : inspection.network.inputs.n_bands]),
                 [NO_UNIT],
                 "Reconstructions of the pixels of PATCHES by a deconvolutional network.",
             ),

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 from astrocnn.explain.attribution import Explanation
+from astrocnn.explain.explained_network import Inspection
 from astrocnn.explain.figures import plot_kernels
 from astrocnn.explain.hdus import NO_UNIT, band_cards, find_hdus, image_hdu
-from astrocnn.explain.inspection import Inspection
 from astrocnn.explain.methods import InspectionMethod
 from astrocnn.models.layer_access import convolutions, find_layer
 from astrocnn.report.page import Picture

@@ -25,9 +25,8 @@ from astrocnn.explain.attribution import (
     Explanation,
     compute_attribution,
 )
-from astrocnn.explain.explained_network import ExplainedNetwork
+from astrocnn.explain.explained_network import ExplainedNetwork, Inspection
 from astrocnn.explain.files import write_explanation
-from astrocnn.explain.inspection import Inspection
 from astrocnn.explain.methods import InspectionMethod, select_methods
 from astrocnn.explain.predictions import (
     RunPredictions,
