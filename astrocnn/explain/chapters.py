@@ -9,12 +9,11 @@ import numpy as np
 from astropy.units import Unit
 from numpy.typing import NDArray
 
-from astrocnn.errors import ConfigError
 from astrocnn.explain import figures
 from astrocnn.explain.attribution import MAX_NAMED_SCALARS, Attribution, Explanation, Scalars
 from astrocnn.explain.checks import DeletionInsertion
 from astrocnn.explain.checks.deletion import CURVES
-from astrocnn.explain.methods import AttributionMethod, InspectionMethod, get_method, get_title
+from astrocnn.explain.methods import InspectionMethod, find_method, get_title
 from astrocnn.report.page import Chapter, Picture, Table
 
 __all__ = ["build_chapters"]
@@ -99,28 +98,21 @@ def _build_attribution_chapter(explanation: Explanation) -> Chapter:
     rows = [
         [get_title(name), meaning]
         for name in methods
-        if (meaning := _get_declared(name, "scalars_meaning" if scalars else "meaning"))
+        if (meaning := getattr(find_method(name), "scalars_meaning" if scalars else "meaning", ""))
     ]
     tables = [Table(columns, rows)] if rows else []
     pictures = []
     for one in explanation.attributions:
         if scalars is None:
-            names = explanation.objects.channel_names(_count_channels(one))
             pictures += [*_plot_maps(explanation, one), *_plot_by_band(explanation, one)]
+            fractions = next(iter(one.check("fractions").values()), np.empty((0, 0)))
+            names = explanation.objects.channel_names(fractions.shape[-1])
             pictures += _plot_fractions(one, names, "band", _BAND_NOTE)
         elif len(scalars.names) <= MAX_NAMED_SCALARS:
             pictures += _plot_inputs(one, scalars)
         else:
             pictures += _plot_spectra(one, scalars)
     return Chapter("Attribution", text, pictures, tables)
-
-
-def _get_declared(name: str, attribute: str) -> Any:
-    """An attribute of a method; None for an unknown method."""
-    try:
-        return getattr(get_method(name), attribute, None)
-    except ConfigError:
-        return None
 
 
 def _format_pixel_effect(one: Attribution) -> str:
@@ -155,12 +147,12 @@ def _build_picture(
 ) -> Picture:
     """A picture whose alternative text names its objects."""
     caption = f"{one.label}: {text}"
-    names = "; ".join(_join_lines(label) for label in one.captions[part])
-    return Picture(figure, caption, f"{caption} {names}", raster=raster)
+    return Picture(figure, caption, f"{caption} {'; '.join(_get_names(one, part))}", raster=raster)
 
 
-def _join_lines(label: str) -> str:
-    return label.replace("\n", ", ")
+def _get_names(one: Attribution, part: slice) -> list[str]:
+    """Captions of objects, in one line each."""
+    return [caption.replace("\n", ", ") for caption in one.captions[part]]
 
 
 def _plot_maps(explanation: Explanation, one: Attribution) -> list[Picture]:
@@ -188,8 +180,7 @@ def _plot_by_band(explanation: Explanation, one: Attribution) -> list[Picture]:
     objects = explanation.objects
     maps = {get_title(m): v for m, v in one.maps.items() if v.ndim == 4 and v.shape[-1] > 1}
     pictures = []
-    for i in range(min(len(one.truths), _BY_BAND) if maps else 0):
-        label = _join_lines(one.captions[i])
+    for i, label in enumerate(_get_names(one, slice(_BY_BAND)) if maps else ()):
         figure = figures.plot_attribution_by_band(
             np.asarray(objects.images)[i],
             {name: values[i] for name, values in maps.items()},
@@ -201,11 +192,6 @@ def _plot_by_band(explanation: Explanation, one: Attribution) -> list[Picture]:
         caption = f"{one.label}, band by band; the bands of a method share one scale."
         pictures.append(Picture(figure, caption, f"{label}: {caption}", raster=True))
     return pictures
-
-
-def _count_channels(one: Attribution) -> int:
-    fractions = one.check("fractions")
-    return np.shape(next(iter(fractions.values())))[-1] if fractions else 0
 
 
 def _plot_fractions(
@@ -231,7 +217,7 @@ def _group_by_method(one: Attribution) -> dict[str, NDArray[Any]]:
     """Attributions of shape (n, n_scalars), by title and unit of the method."""
     contributions = {}
     for name, values in one.maps.items():
-        unit = ", per $\\sigma$" if _get_declared(name, "is_gradient") else ""
+        unit = ", per $\\sigma$" if getattr(find_method(name), "is_gradient", False) else ""
         contributions[get_title(name) + unit] = np.asarray(values, float).reshape(len(values), -1)
     return contributions
 
@@ -255,20 +241,17 @@ def _plot_inputs(one: Attribution, scalars: Scalars) -> list[Picture]:
         )
         pictures.append(Picture(figure, caption))
     pictures += _plot_fractions(one, names, "input", along=len(names) <= _LINES)
-    texts = np.array(
-        [
-            _replace_minus(
-                f"{name} = {value:.4g} {unit}".rstrip()
-                for name, value, unit in zip(scalars.names, row, scalars.units, strict=True)
-            )
-            for row in scalars.values
-        ]
-    )
+    texts = []
+    for row in scalars.values:
+        triples = zip(scalars.names, row, scalars.units, strict=True)
+        texts.append(
+            _replace_minus(f"{name} = {v:.4g} {unit}".rstrip() for name, v, unit in triples)
+        )
     for part in _split_objects(one, min(max(1, _BARS // len(names)), _OBJECTS)):
         figure = figures.plot_input_bars(
             {method: values[part] for method, values in added.items()},
             names=texts[part],
-            labels=[_join_lines(label) for label in one.captions[part]],
+            labels=_get_names(one, part),
             foot=one.label,
         )
         pictures.append(_build_picture(one, part, figure, "values of each method.", raster=False))
@@ -278,11 +261,8 @@ def _plot_inputs(one: Attribution, scalars: Scalars) -> list[Picture]:
 def _plot_spectra(one: Attribution, scalars: Scalars) -> list[Picture]:
     """Lines along the inputs of single objects, and all objects together."""
     added = _group_by_method(one)
-    options: dict[str, Any] = {
-        "names": scalars.names,
-        "ylabel": _format_axis_label(set(scalars.units)),
-    }
-    figure = figures.plot_spectrum_summary(scalars.values, added, **options)
+    names, ylabel = scalars.names, _format_axis_label(set(scalars.units))
+    figure = figures.plot_spectrum_summary(scalars.values, added, names=names, ylabel=ylabel)
     caption = (
         f"{one.label}: above, the median of the {len(one.truths)} objects with the range from "
         "16 % to 84 % of them; below, the fraction of the absolute attribution of each input, its "
@@ -293,9 +273,10 @@ def _plot_spectra(one: Attribution, scalars: Scalars) -> list[Picture]:
         figure = figures.plot_spectra(
             scalars.values[part],
             {method: values[part] for method, values in added.items()},
-            labels=[_join_lines(label) for label in one.captions[part]],
+            labels=_get_names(one, part),
+            names=names,
+            ylabel=ylabel,
             foot=one.label,
-            **options,
         )
         text = (
             f"each object on the colors of {next(iter(added))}, and below it all methods, divided "
@@ -450,10 +431,7 @@ def _format_percent(values: Any) -> str:
 def _build_inspection_chapter(explanation: Explanation) -> Chapter | None:
     pictures: list[Picture] = []
     for name, hdus in explanation.inspections.items():
-        try:
-            method: AttributionMethod | InspectionMethod | None = get_method(name)
-        except ConfigError:
-            method = None
+        method = find_method(name)
         if isinstance(method, InspectionMethod):
             pictures += method.plot(hdus, explanation)
     text = ["Filters and layers of the network as a whole, whatever the single object."]

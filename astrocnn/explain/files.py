@@ -15,6 +15,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from astropy.wcs import WCS
 
 from astrocnn.atomic import replacing
 from astrocnn.column import fits_name
-from astrocnn.errors import ConfigError
 from astrocnn.explain.attribution import (
     Attribution,
     ExplainedObjects,
@@ -44,13 +44,14 @@ from astrocnn.explain.hdus import (
     table_hdu,
     write_hdus,
 )
-from astrocnn.explain.methods import AttributionMethod, get_method
+from astrocnn.explain.methods import find_method
 
 __all__ = ["file_name", "read_explanation", "write_explanation"]
 
 _OBJECTS, _TABLE, _NETWORK = "objects", "diagnostics.fits", "network.fits"
 _NO_WCS = "There is no WCS: the place of this image on the sky is not known."
 _ALL_CURVES = (*CURVES, "random_deletion_std", "random_insertion_std")
+_INPUTS = ("input", "unit", "value", "standardized")
 _FRACTION = "fraction_"
 _TILT = 0.1
 """Largest sine of the angle to north up."""
@@ -83,17 +84,7 @@ Columns = dict[str, tuple[Any, str, str]]
 
 
 def write_explanation(folder: Path, explanation: Explanation, cards: Sequence[Card]) -> None:
-    """Write all files of an explanation into an empty folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Empty folder to write to.
-    explanation : Explanation
-        The explanation.
-    cards : sequence of Card
-        Provenance, for the primary header of each file.
-    """
+    """Write all files of an explanation into an empty folder, with cards on its provenance."""
     objects = explanation.objects
     (folder / _OBJECTS).mkdir(parents=True)
     names = [file_name(identifier) for identifier in objects.ids]
@@ -102,9 +93,9 @@ def write_explanation(folder: Path, explanation: Explanation, cards: Sequence[Ca
         hdus = list(write(objects, k, explanation.attributions))
         write_hdus(folder / _OBJECTS / name, [*cards, *_object_cards(objects, k)], hdus)
     if explanation.attributions:
-        table, *extensions = _diagnostics(objects, explanation.attributions, names)
-        write_hdus(folder / _TABLE, cards, [table, *extensions])
-        _write_csv(folder / "diagnostics.csv", table)
+        hdus = _diagnostics(objects, explanation.attributions, names)
+        write_hdus(folder / _TABLE, cards, hdus)
+        _write_csv(folder / "diagnostics.csv", hdus[0])
     if explanation.inspections:
         hdus = []
         for name, method_hdus in explanation.inspections.items():
@@ -151,15 +142,6 @@ def _target_cards(one: Attribution, k: int) -> list[Card]:
     ]
 
 
-def _get_declared(method: str) -> AttributionMethod:
-    """A method by name, or one without texts if it is unknown."""
-    try:
-        declared = get_method(method)
-    except ConfigError:
-        declared = None
-    return declared if isinstance(declared, AttributionMethod) else AttributionMethod(np.asarray)
-
-
 def _image_hdus(
     objects: ExplainedObjects, k: int, attributions: Sequence[Attribution]
 ) -> Iterator[Any]:
@@ -176,8 +158,8 @@ def _image_hdus(
             if values.ndim == 3:
                 values = np.moveaxis(values, -1, 0)
                 cards += band_cards(objects.channels)
-            unit_text = _get_declared(method).unit
-            comments = [*([unit_text] if unit_text else []), *wcs_comments]
+            meaning = getattr(find_method(method), "unit", "")
+            comments = [*filter(None, [meaning]), *wcs_comments]
             yield image_hdu(method, values, cards, wcs=wcs, number=number, comments=comments)
 
 
@@ -198,7 +180,11 @@ def _scalar_hdus(
     comments = ["Mean and standard deviation of an input are those of the training set."]
     for number, one in enumerate(attributions, start=1):
         maps: Columns = {
-            method: (np.asarray(v[k], np.float32).ravel(), "", _get_declared(method).scalars_unit)
+            method: (
+                np.asarray(v[k], np.float32).ravel(),
+                "",
+                getattr(find_method(method), "scalars_unit", ""),
+            )
             for method, v in one.maps.items()
         }
         cards = _target_cards(one, k)
@@ -224,15 +210,19 @@ def _diagnostics(
         cards.append((f"LAYER{p}", one.layer or None, "the layer it explains"))
         if one.along is not None:
             cards.append((f"ALONG{p}", one.along[0], "what the column along holds"))
-    hdus = [table_hdu("DIAGNOSTICS", _stack_rows(rows, n, _DIAGNOSTICS | channels), cards)]
-    measured = [c for _, one, m in blocks if (c := one.checks[m].curves) is not None]
+    hdus = [table_hdu("DIAGNOSTICS", _stack_rows(rows, (n,), _DIAGNOSTICS | channels), cards)]
+    curves = [one.checks[method].curves for _, one, method in blocks]
+    measured = [curve.fraction for curve in curves if curve is not None]
     if measured:
-        blank = np.full((n, len(measured[0].fraction)), np.nan, np.float32)
-        curves = [_curve_rows(one.checks[m].curves, blank) for _, one, m in blocks]
+        blank = np.float32(np.nan)
+        values = [
+            {name: np.asarray(getattr(c, name, blank), np.float32) for name in _ALL_CURVES}
+            | {"fraction": measured[0].astype(np.float32)}
+            for c in curves
+        ]
         meanings = {name: f"{name}, along fraction" for name in _ALL_CURVES}
         meanings["fraction"] = "fraction of the pixels removed or brought back"
-        fraction = np.broadcast_to(measured[0].fraction.astype(np.float32), blank.shape)
-        columns = _stack_rows([{**row, "fraction": fraction} for row in curves], n, meanings)
+        columns = _stack_rows(values, (n, len(measured[0])), meanings)
         hdus.append(table_hdu("CURVES", columns, comments=["Rows are those of DIAGNOSTICS."]))
     return [*hdus, *_randomization_hdus(blocks, n)]
 
@@ -269,33 +259,28 @@ def _diagnostics_rows(
     return rows
 
 
-def _curve_rows(curves: DeletionInsertion | None, blank: Any) -> dict[str, Any]:
-    return {
-        name: blank if curves is None else np.asarray(getattr(curves, name), np.float32)
-        for name in _ALL_CURVES
-    }
-
-
-def _stack_rows(rows: Sequence[dict[str, Any]], n: int, meanings: dict[str, str]) -> Columns:
-    """Columns in the order of their meanings; NaN where a block has no value."""
+def _stack_rows(
+    rows: Sequence[dict[str, Any]], shape: tuple[int, ...], meanings: dict[str, str]
+) -> Columns:
+    """Columns of blocks of a shape, in the order of their meanings; NaN for missing values."""
     columns: Columns = {}
     for name, meaning in meanings.items():
         if name in rows[0]:
-            values = [np.asarray(np.nan if row[name] is None else row[name]) for row in rows]
-            parts = [v if v.ndim else np.full(n, v) for v in values]
-            unit = "deg" if name in ("ra", "dec") else ""
-            columns[name] = (np.concatenate(parts), unit, meaning)
+            values = (np.nan if row[name] is None else row[name] for row in rows)
+            parts = [np.broadcast_to(np.asarray(value), shape) for value in values]
+            columns[name] = (np.concatenate(parts), "deg" if name in ("ra", "dec") else "", meaning)
     return columns
 
 
 def _randomization_hdus(blocks: Sequence[tuple[int, Attribution, str]], n: int) -> list[Any]:
     """Correlations under weight randomization: a row for each object and stage."""
-    parts = []
-    for p, one, method in blocks:
-        values = one.checks[method].randomization
-        if values is not None:
-            for s, stage in enumerate(one.stages):
-                parts += [(p, method, stage, s, k, float(values[k, s])) for k in range(n)]
+    parts = [
+        (p, method, stage, step, k, float(values[k, step]))
+        for p, one, method in blocks
+        if (values := one.checks[method].randomization) is not None
+        for step, stage in enumerate(one.stages)
+        for k in range(n)
+    ]
     if not parts:
         return []
     arrays = [np.array(column) for column in zip(*parts, strict=True)]
@@ -326,12 +311,12 @@ def read_explanation(
     pixel_scale: float | None = None,
     images: Callable[[Any], Any] | None = None,
 ) -> Explanation:
-    """Read an explanation.
+    """Read what `write_explanation` wrote.
 
     Parameters
     ----------
     folder : Path
-        As written by `write_explanation`.
+        Its folder.
     pixel_scale : float, optional
         [arcsec/pixel]
     images : callable, optional
@@ -347,11 +332,8 @@ def read_explanation(
         for hdu in hdus[1:]:
             inspections.setdefault(hdu.header["INSPECT"], []).append(hdu)
         # Without maps, bands and unit are known from the images of the network alone.
-        units = [hdu.header["BUNIT"] for hdu in hdus if hdu.header.get("BUNIT")]
-        unit = units[0] if units else ""
-        objects = ExplainedObjects(
-            (), (), bands=read_bands(header), unit=unit, pixel_scale=pixel_scale
-        )
+        unit = next((u for hdu in hdus if (u := hdu.header.get("BUNIT"))), "")
+        objects = replace(objects, bands=read_bands(header), unit=unit)
     if (folder / _TABLE).is_file():
         tables = {hdu.name: hdu for hdu in read_hdus(folder / _TABLE)}
         header = tables["PRIMARY"].header
@@ -409,18 +391,9 @@ def _read_scalars(files: Sequence[Any], ids: Any, rows: Any) -> tuple[ExplainedO
         for hdu in hdus[1:]:
             for name, values in _columns(hdu).items():
                 parts.setdefault((name, hdu.ver), []).append(values)
-    names, values, units, standardized = (
-        parts.pop((name, 1)) for name in ("input", "value", "unit", "standardized")
-    )
-    scalars = Scalars(
-        tuple(map(str, names[0])), tuple(map(str, units[0])),
-        np.stack(values), np.stack(standardized),
-    )  # fmt: skip
-    maps = {
-        key: np.stack(arrays)[:, None]
-        for key, arrays in parts.items()
-        if key[0] not in ("input", "value", "unit", "standardized")
-    }
+    names, units, values, standardized = (np.stack(parts[name, 1]) for name in _INPUTS)
+    scalars = Scalars(tuple(map(str, names[0])), tuple(map(str, units[0])), values, standardized)
+    maps = {k: np.stack(arrays)[:, None] for k, arrays in parts.items() if k[0] not in _INPUTS}
     return ExplainedObjects(ids, rows, channels=scalars.names, scalars=scalars), maps
 
 
@@ -468,14 +441,12 @@ def _read_attributions(
         for method in methods:
             rows = np.flatnonzero(in_part & (table["method"] == method))
             one.maps[method] = maps[method, part]
+            by_channel = [table[name][rows] for name in fractions]
             checks = one.checks[method] = MapChecks(
                 residual=_none_if_empty(table["residual"][rows]),
                 shift=_none_if_empty(table["shift"][rows]),
+                fractions=_none_if_empty(np.stack(by_channel, axis=1)) if by_channel else None,
             )
-            if fractions:
-                checks.fractions = _none_if_empty(
-                    np.stack([table[c][rows] for c in fractions], axis=1)
-                )
             if curves is not None and np.isfinite(curves["deletion"][rows]).any():
                 checks.curves = DeletionInsertion(
                     curves["fraction"][rows[0]].astype(float),

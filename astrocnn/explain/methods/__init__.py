@@ -33,6 +33,7 @@ __all__ = [
     "METHODS",
     "AttributionMethod",
     "InspectionMethod",
+    "find_method",
     "get_method",
     "get_title",
     "select_methods",
@@ -49,22 +50,18 @@ class AttributionMethod:
     Parameters
     ----------
     compute : callable
-        ``compute(model, images, target, *, scalars=None, batch_size=64, **options)``; see
-        `astrocnn.explain.methods` for the arguments.  Returns an array of shape (n, height, width)
-        or (n, height, width, n_channels), positive where a pixel raises the target, or an object
-        with such an array as ``attribution`` and with ``residual``, of shape (n,): by how much the
-        sum of the attributions misses the change of the target.
+        ``compute(model, images, target, *, scalars=None, batch_size=64, **options)``.  Returns an
+        array of shape (n, height, width) or (n, height, width, n_channels), positive where a pixel
+        raises the target, or an object with such an array as ``attribution`` and with
+        ``residual``, of shape (n,): by how much the sum of the attributions misses the change of
+        the target.
     title : str
         Title in figures and tables; by default the name of the method with spaces.
-    meaning : str
-        Meaning of its map of an image, for the report.
-    scalars_meaning : str
-        Meaning of its value of a scalar, for the report; empty if it does not explain scalars.
+    meaning, scalars_meaning : str
+        Meaning of its map of an image, and of its value of a scalar, for the report; the latter is
+        empty if it does not explain scalars.
     unit, scalars_unit : str
-        Meaning of the value of a pixel and of a scalar, for the header of a FITS file.
-
-    Other Parameters
-    ----------------
+        The same for the header of a FITS file.
     default : bool
         Whether it is used when no methods are named.
     is_gradient : bool
@@ -150,48 +147,30 @@ def get_method(name: str, *, trusted: bool = False) -> AttributionMethod | Inspe
     if name in _outside:
         return _outside[name]
     method: Any = plugins.load("explain", name, trusted=trusted)
-    if isinstance(method, (AttributionMethod, InspectionMethod)):
-        return method
-    return AttributionMethod(method)
+    declared = isinstance(method, (AttributionMethod, InspectionMethod))
+    return method if declared else AttributionMethod(method)
 
 
 def get_title(name: str) -> str:
-    """The title of a method in figures and tables.
+    """The title of a method in figures and tables, by default its name with spaces."""
+    return getattr(find_method(name), "title", "") or name.replace("_", " ")
 
-    Parameters
-    ----------
-    name : str
-        Name of the method, as for `get_method`.
 
-    Returns
-    -------
-    str
-        For a method that is unknown or has no title its name, with spaces in place of underscores.
-    """
+def find_method(name: str) -> AttributionMethod | InspectionMethod | None:
+    """A method by name, or None: files may come from where other methods are installed."""
     try:
-        method = get_method(name)
+        return get_method(name)
     except ConfigError:
-        method = None
-    return getattr(method, "title", "") or name.replace("_", " ")
+        return None
 
 
 def select_methods(
     named: Sequence[str] = (),
 ) -> tuple[dict[str, AttributionMethod], dict[str, InspectionMethod]]:
-    """Methods by short name: those that are named, or those that are used by default.
+    """Methods of attribution and of inspection by short name: those named, or the default ones.
 
-    Parameters
-    ----------
-    named : sequence of str
-        Names as for `get_method`, given by the user, so that their files and modules may be
-        imported; empty for the default methods.
-
-    Returns
-    -------
-    attribution : dict of str to AttributionMethod
-        Methods whose results lie on the inputs of an object.
-    inspection : dict of str to InspectionMethod
-        Methods that look at the network as a whole.
+    Names are those of `get_method`, given by the user, so that their files and modules may be
+    imported.
 
     Raises
     ------
@@ -202,11 +181,10 @@ def select_methods(
     for name in named or plugins.names("explain"):
         method = get_method(name, trusted=bool(named))
         if named or method.default:
-            methods[_get_short_name(name)] = method
-    # Later look-ups in this process, for instance by the report, use the short name.
-    _outside.update(
-        {_get_short_name(n): methods[_get_short_name(n)] for n in named if plugins.is_outside(n)}
-    )
+            methods[short := _get_short_name(name)] = method
+            if plugins.is_outside(name):
+                # Later look-ups in this process, for instance by the report, use the short name.
+                _outside[short] = method
     return (
         {name: m for name, m in methods.items() if isinstance(m, AttributionMethod)},
         {name: m for name, m in methods.items() if isinstance(m, InspectionMethod)},

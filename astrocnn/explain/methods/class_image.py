@@ -58,18 +58,17 @@ def class_image(
     """Find the image with the largest target, ``S(I) - l2 |I|^2``, on an empty sky.
 
     Four constraints of astronomical images suppress high-frequency patterns: light is positive,
-    blurred by ``seeing``, has the places and colors of the light in ``like``, and the target is
+    blurred by `seeing`, has the places and colors of the light in `like`, and the target is
     averaged over draws of sky noise, which hide what is fainter.
 
     Parameters
     ----------
     model : keras.Model
-        From images, and scalars where it takes them.
+        See `astrocnn.explain.methods`.
     target : ExplainTarget
-        The number to be raised; for a class the logit, for a quantity the mean, since a probability
-        has no gradient where it is near 0 or 1.
+        The number to be raised; not a probability, which has no gradient where it is near 0 or 1.
     lowest : bool
-        Whether to find the image with the smallest target instead, for instance of small redshift.
+        Whether to find the image with the smallest target instead.
     like : array_like of shape (n, height, width, n_channels), optional
         Normalized images of objects, a hundred or more, from which level and noise of the sky
         are measured, and the brightness of light by place and by band.  Without them the sky is 0
@@ -86,11 +85,9 @@ def class_image(
     bands : int, optional
         Number of leading channels that are changed; the others, masks for instance, stay at the
         level of the sky.  All by default.
-    draws : int
-        Draws of the noise, new ones in each step.
-    steps : int
-        Of the ascent (conditional gradients).  Each moves toward the best image for the current
-        slope, by a fraction that falls with the number of steps: there is no learning rate.
+    draws, steps : int
+        Draws of the noise in each step, and steps of the ascent (conditional gradients), which
+        become smaller with their number: there is no learning rate.
     seed : int
         Seed of the noise.
 
@@ -167,7 +164,7 @@ def _inspect(inspection: Inspection) -> list[Any]:
         )
         for name in names
     ]
-    titles = [f"large {target.name}" if name is None else name for name in names]
+    titles = (f"large {target.name}" if name is None else name for name in names)
     cards: list[Card] = [(f"CLASS{k}", title, "") for k, title in enumerate(titles, start=1)]
     values = np.moveaxis(network.to_flux(np.stack(images)), -1, 1)
     comments = ["The image with the largest output of each class: class, band, y, x."]

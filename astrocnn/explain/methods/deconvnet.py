@@ -116,15 +116,9 @@ def deconvnet(
 
 
 def _explain_target(
-    model: keras.Model,
-    images: Any,
-    target: ExplainTarget,
-    *,
-    scalars: Any = None,
-    batch_size: int = 64,
+    model: keras.Model, images: Any, target: ExplainTarget, **options: Any
 ) -> NDArray[np.float32]:
     """DeconvNet for the channel of the last maps with the largest activation times gradient."""
-    options: dict[str, Any] = {"scalars": scalars, "batch_size": batch_size}
     if target.layer is not None:
         return deconvnet(model, images, target.layer, target.channel, **options)
     evaluator = Evaluator(model, images, target, **options)

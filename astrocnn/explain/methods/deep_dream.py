@@ -36,8 +36,6 @@ from astrocnn.report.page import Picture
 
 __all__ = ["METHOD", "deep_dream", "resize_network"]
 
-Images = NDArray[np.floating]
-
 
 def deep_dream(
     model: keras.Model,
@@ -67,13 +65,11 @@ def deep_dream(
     target : ExplainTarget
         What is raised: of a whole layer its mean square, which amplifies what is weakly there; of
         a channel its mean; of an output the number itself.
-    octaves : int
-        Sizes of the image, the last of which is its own; 1 for what follows a flattening, which
-        fixes the size.
+    octaves, steps : int
+        Sizes of the image, the last of which is its own, and steps in each; one size for what
+        follows a flattening, which fixes it.
     ratio : float
         Ratio of the sizes of consecutive octaves.
-    steps : int
-        In each octave.
     rate : float
         Most by which a step changes a pixel, where the gradient is steepest [normalized unit];
         half of it where the gradient is typical.
@@ -101,7 +97,13 @@ def deep_dream(
     evaluator = Evaluator(model, images, scalars=scalars, batch_size=batch_size)
     validate_counts(octaves=octaves, steps=steps)
     height, width, channels = evaluator.images.shape[1:]
-    _validate(ratio, rate, jitter)
+    for name, value, allowed, valid in (
+        ("ratio", ratio, "> 1", 1 < ratio < np.inf),
+        ("rate", rate, "> 0", 0 < rate < np.inf),
+        ("jitter", jitter, ">= 0 pixels", jitter >= 0),
+    ):
+        if not valid:
+            raise ModelError(f"`{name}` must be {allowed}.", received=value)
     mask = band_mask(bands, channels)
     sizes = [
         (max(1, round(height / ratio**k)), max(1, round(width / ratio**k)))
@@ -145,37 +147,17 @@ def _build_slope(cut: keras.Model, target: ExplainTarget) -> Callable[[dict[str,
     return compiled(lambda x: compute_image_gradient(score, x))
 
 
-def _resize(images: Images, size: tuple[int, int]) -> NDArray[np.float32]:
+def _resize(images: Any, size: tuple[int, int]) -> NDArray[np.float32]:
     if images.shape[1:3] == size:
         return np.asarray(images, np.float32)
     resized = ops.image.resize(images, size, interpolation="bilinear", antialias=True)
     return np.asarray(ops.convert_to_numpy(resized), np.float32)
 
 
-def _validate(ratio: float, rate: float, jitter: int) -> None:
-    for name, value, allowed, good in (
-        ("ratio", ratio, "> 1", np.isfinite(ratio) and ratio > 1),
-        ("rate", rate, "> 0", np.isfinite(rate) and rate > 0),
-        ("jitter", jitter, ">= 0 pixels", jitter >= 0),
-    ):
-        if not good:
-            raise ModelError(f"`{name}` must be {allowed}.", received=value)
-
-
 def resize_network(cut: Any, height: int, width: int) -> keras.Model:
-    """The same layers and weights, for images of another size.
+    """The same layers and weights, for images of another size [pixel].
 
-    Parameters
-    ----------
-    cut : keras.Model
-        Functional, with the input ``"image"``.
-    height, width : int
-        Pixels.
-
-    Raises
-    ------
-    ModelError
-        If a layer of it works for one size only, or the image shrinks to nothing.
+    Raises ModelError if a layer works for one size only, or the image shrinks to nothing.
     """
     image = cut.input["image"]
     inputs = [

@@ -9,7 +9,7 @@ McInnes, Healy & Melville 2018, arXiv:1802.03426 (UMAP).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,16 +65,12 @@ def embedding(
         See `astrocnn.explain.methods`.
     layer : str, optional
         Name of any layer; the input of the heads by default.
-    method : str
-        ``"pca"``: the two directions of largest variance, along which distances mean something.
-        ``"tsne"`` and ``"umap"``: neighbors stay neighbors, but neither the distance between
-        groups nor their size means anything.
+    method : {"pca", "tsne", "umap"}
+        The two directions of largest variance, along which distances mean something; or t-SNE or
+        UMAP, in which neighbors stay neighbors, but neither the distance between groups nor their
+        size means anything.
     seed : int
         Of t-SNE and UMAP; principal components have none.
-
-    Returns
-    -------
-    Embedding
 
     Raises
     ------
@@ -85,7 +81,7 @@ def embedding(
     MissingDependency
         If UMAP is not installed.
     """
-    _validate(method, len(images))
+    _validate(method, len(images))  # before the network runs
     vectors = layer_vectors(model, images, layer, scalars=scalars, batch_size=batch_size)
     return embed(vectors, method=method, seed=seed)
 
@@ -98,23 +94,9 @@ def layer_vectors(
     scalars: Any = None,
     batch_size: int = 64,
 ) -> NDArray[np.float32]:
-    """One vector per object from a layer; maps are averaged over their pixels.
+    """One vector per object from a layer, of shape (n, d); maps are averaged over their pixels.
 
-    Parameters
-    ----------
-    model, images, scalars, batch_size
-        As for `embedding`.
-    layer : str, optional
-        Name of any layer; the input of the heads by default.
-
-    Returns
-    -------
-    ndarray of shape (n, d)
-
-    Raises
-    ------
-    ModelError
-        If there is no such layer; the message lists all with their shapes.
+    Parameters and errors are as for `embedding`.
     """
     evaluator = Evaluator(model, images, scalars=scalars, batch_size=batch_size)
     cut = cut_after(model, layer)
@@ -129,20 +111,7 @@ def embed(vectors: Any, *, method: str = "pca", seed: int = 0) -> Embedding:
     vectors : array_like of shape (n, d)
         Finite.
     method, seed
-        As for `embedding`.
-
-    Returns
-    -------
-    Embedding
-
-    Raises
-    ------
-    ModelError
-        If there is no such method.
-    InputsError
-        If the vectors are too few, not finite, or no vectors.
-    MissingDependency
-        If UMAP is not installed.
+        As for `embedding`, with its errors.
 
     Examples
     --------
@@ -154,7 +123,7 @@ def embed(vectors: Any, *, method: str = "pca", seed: int = 0) -> Embedding:
     _validate(method, len(x))
     if x.ndim != 2 or not x.shape[1] or not np.isfinite(x).all():
         raise InputsError(
-            "Vectors to embed must be finite.",
+            "`vectors` must be finite.",
             received=f"shape {x.shape}",
             allowed="shape (n, d), all numbers finite",
         )
@@ -237,7 +206,7 @@ def _inspect(inspection: Inspection) -> list[Any]:
 
 def _plot(hdus: Sequence[Any], explanation: Explanation) -> list[Picture]:
     table, header = hdus[0].data, hdus[0].header
-    colors: Mapping[str, Any] = {
+    colors = {
         header[f"TCOMM{k}"]: native(table[name])
         for k, name in enumerate(hdus[0].columns.names, start=1)
         if name.startswith("color")

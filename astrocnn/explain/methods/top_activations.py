@@ -7,6 +7,7 @@ Zeiler & Fergus 2014, ECCV (arXiv:1311.2901), section 4 and figure 2 (the top ni
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -77,11 +78,10 @@ def top_activations(
     Parameters
     ----------
     model : keras.Model
-        From images, and scalars where it takes them.
+        See `astrocnn.explain.methods`.
     batches : iterable of ndarray, or of tuple of two ndarray
-        Blocks of normalized images of shape (k, height, width, n_channels), or each with its
-        standardized scalars of shape (k, n_scalars) or None; of any sizes, without influence on
-        the result.
+        Blocks of images, or each with its scalars or None; of any sizes, without influence on the
+        result.
     layer : str
         Name of a layer; of a vector each number is a filter.
     count : int
@@ -90,10 +90,6 @@ def top_activations(
         Filters of the layer; all by default.
     batch_size : int
         Images at once in the network.
-
-    Returns
-    -------
-    TopActivations
 
     Raises
     ------
@@ -165,14 +161,14 @@ def patches(images: Any, boxes: Any) -> NDArray[np.float32]:
     images, boxes = np.asarray(images, np.float32), np.asarray(boxes)
     if boxes.shape != (*images.shape[:-3], 4) or not boxes.size:
         raise InputsError(
-            "There must be one box for each image.",
+            "`boxes` must have one box for each image.",
             received=f"images of shape {images.shape}, boxes of shape {boxes.shape}",
             allowed=f"boxes of shape {(*images.shape[:-3], 4)}",
         )
     size = boxes.reshape(-1, 2, 2) @ (-1, 1)
     if (size != size[0]).any() or (size[0] < 1).any():
         raise InputsError(
-            "All boxes must have one size.",
+            "`boxes` must be of one size.",
             received=f"{len(np.unique(size, axis=0))} sizes, the smallest side {size.min()}",
         )
     result = np.full((*images.shape[:-3], *size[0], images.shape[-1]), np.nan, np.float32)
@@ -205,9 +201,8 @@ def _rebatch(model: keras.Model, batches: Iterable[Any], size: int) -> Iterator[
         for start in range(0, n - size + 1, size):
             yield {name: a[start : start + size].copy() for name, a in block.items()}, size
         # A copy, so that the block is freed before the next one is built.
-        remainder = (
-            {name: a[n - n % size :].copy() for name, a in block.items()} if n % size else {}
-        )
+        rest = n % size
+        remainder = {name: a[n - rest :].copy() for name, a in block.items()} if rest else {}
         del batch, block
     if remainder:
         n_new = len(remainder["image"])
@@ -217,14 +212,11 @@ def _rebatch(model: keras.Model, batches: Iterable[Any], size: int) -> Iterator[
 
 def _inspect(inspection: Inspection) -> list[Any]:
     hdus = []
-    rows = inspection.rows
+    starts = range(0, len(inspection.rows), _BLOCK)
     # Not the first layer: its receptive field is a few pixels, and its kernels are plotted.
     layers = select_layers(inspection.model, 0.5, 1.0)
     for number, layer in enumerate(layers, start=1):
-        blocks = (
-            inspection.network.arrays(rows[start : start + _BLOCK])
-            for start in range(0, len(rows), _BLOCK)
-        )
+        blocks = (inspection.network.arrays(inspection.rows[k : k + _BLOCK]) for k in starts)
         top = top_activations(inspection.model, blocks, layer, count=_COUNT)
         hdus += _patch_hdus(inspection, top, number)
     return hdus
@@ -252,23 +244,15 @@ def _patch_hdus(inspection: Inspection, top: TopActivations, number: int) -> lis
 
     cards: list[Card] = [*inspection.flux_cards, ("LAYER", top.layer, "name of the layer")]
     cards += [(f"FILTER{k}", int(c), "") for k, c in enumerate(top.channels[selected], start=1)]
+    axes = "Top activations of filters: filter, rank, band, y, x; NaN outside of the image."
+    source = "Reconstructions of the pixels of PATCHES by a deconvolutional network."
+    flux = stacked(inspection.network.shards.images(flat))
+    pixels = stacked(back[..., : inspection.network.inputs.n_bands])
+    hdu = functools.partial(image_hdu, number=number)
     return [
-        image_hdu(name, values, more, number=number, comments=[comment])
-        for name, values, more, comment in (
-            (
-                "PATCHES",
-                stacked(inspection.network.shards.images(flat)),
-                cards,
-                "Top activations of filters: filter, rank, band, y, x; NaN outside of the image.",
-            ),
-            ("ACTIVATIONS", top.values[selected], [NO_UNIT], "Filter, rank."),
-            (
-                "RECONSTRUCTIONS",
-                stacked(back[..., : inspection.network.inputs.n_bands]),
-                [NO_UNIT],
-                "Reconstructions of the pixels of PATCHES by a deconvolutional network.",
-            ),
-        )
+        hdu("PATCHES", flux, cards, comments=[axes]),
+        hdu("ACTIVATIONS", top.values[selected], [NO_UNIT], comments=["Filter, rank."]),
+        hdu("RECONSTRUCTIONS", pixels, [NO_UNIT], comments=[source]),
     ]
 
 
