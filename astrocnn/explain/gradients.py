@@ -43,7 +43,6 @@ _RECTIFIERS = (
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function as a graph, traced again for arrays of new shapes."""
-    _require_tensorflow()
     # A partial object has no code, by which TensorFlow would warn of retracing for many networks.
     return tf.function(functools.partial(function), autograph=False)
 
@@ -54,7 +53,6 @@ def gradient(function: Callable[[Any], tuple[Any, Any]], x: Any) -> tuple[Any, A
     The function computes scores, of shape (n,), and the tensor, which is `x` itself or computed
     from it.
     """
-    _require_tensorflow()
     x = tf.convert_to_tensor(x)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
@@ -66,7 +64,6 @@ def gradient(function: Callable[[Any], tuple[Any, Any]], x: Any) -> tuple[Any, A
 
 def with_backward(value: Any, x: Any, backward: Callable[[Any], Any]) -> Any:
     """A tensor equal to `value` whose gradient with respect to `x` is `backward` of its own."""
-    _require_tensorflow()
     value = tf.stop_gradient(value)
 
     @tf.custom_gradient
@@ -75,15 +72,6 @@ def with_backward(value: Any, x: Any, backward: Callable[[Any], Any]) -> Any:
         return tf.identity(value), lambda signal: tf.cast(backward(signal), x.dtype)
 
     return linked(x)
-
-
-def _require_tensorflow() -> None:
-    if keras.backend.backend() != "tensorflow":
-        raise ModelError(
-            "Explanations need Keras with the TensorFlow backend.",
-            received=keras.backend.backend(),
-            hint="KERAS_BACKEND=tensorflow; a saved network loads under any backend",
-        )
 
 
 def with_rule(model: keras.Model, rule: str) -> Callable[[dict[str, Any]], Any]:

@@ -82,13 +82,7 @@ def as_strip(model: keras.Model) -> keras.Model:
 
 
 def image_shape(model: keras.Model) -> tuple[int, int, int]:
-    """Height, width and channels of the image a network takes.
-
-    Raises
-    ------
-    ModelError
-        If it takes none.
-    """
+    """Height, width and channels of the image a network takes; raises ModelError if none."""
     inputs = model.input
     if not isinstance(inputs, dict) or "image" not in inputs:
         raise ModelError(
@@ -163,13 +157,7 @@ def validate_square(size: int | None, height: int, width: int) -> None:
 
 
 def band_mask(bands: int | None, channels: int) -> NDArray[np.float64]:
-    """1 for each of the first `bands` channels and 0 for the others, of shape (channels,).
-
-    Raises
-    ------
-    ModelError
-        If there are not as many.
-    """
+    """1 for each of the first `bands` channels and 0 for the others, of shape (channels,)."""
     if bands is not None and not 1 <= bands <= channels:
         raise ModelError(
             "`bands` must not exceed the channels of the network.",
@@ -180,13 +168,7 @@ def band_mask(bands: int | None, channels: int) -> NDArray[np.float64]:
 
 
 def select_layers(model: keras.Model, *fractions: float) -> list[str]:
-    """Layers with maps, after their activation where there are such, at fractions of the depth.
-
-    Raises
-    ------
-    ModelError
-        If there is none.
-    """
+    """Layers with maps, after their activation where there are such, at fractions of the depth."""
     maps = [
         layer
         for layer in model.layers

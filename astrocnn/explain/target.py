@@ -44,13 +44,8 @@ class ExplainTarget:
         and the point estimate by default.
     scale : {"logit", "probability"}
         For classes: the raw output of the class, which does not saturate, or its probability.
-
-    Other Parameters
-    ----------------
-    layer : str, optional
-        Instead of a target: the mean activation of this layer.
-    channel : int, optional
-        Of that layer, along the last axis; all channels by default.
+    layer, channel : str, int, optional
+        Instead of a target: the mean activation of this layer, or of one channel of it.
     uncertainty : bool
         The epistemic uncertainty of the target: for classes the mutual information of class and
         draw [nat], as in the column ``mutual_info``; for a quantity the variance over draws of
@@ -103,11 +98,6 @@ class ExplainTarget:
         target : Target, optional
             Whose class or interval it is.
 
-        Raises
-        ------
-        ModelError
-            If the target has no such class or interval.
-
         Examples
         --------
         >>> ExplainTarget.parse("layer:conv2#5").label
@@ -116,9 +106,8 @@ class ExplainTarget:
         kind, colon, layer = text.partition(":")
         if colon and kind == "layer":
             name, _, channel = layer.partition("#")
-            if channel.isdecimal():
-                return cls(layer=name, channel=int(channel))
-            return cls(layer=layer)
+            is_numbered = channel.isdecimal()
+            return cls(layer=name, channel=int(channel)) if is_numbered else cls(layer=layer)
         try:
             low, high = (float(end) for end in text.split(","))
         except ValueError:
@@ -209,7 +198,14 @@ class ExplainTarget:
             no draws where they are needed.
         """
         if self.layer is not None:
-            return self._layer_tensor(model, self.layer)
+            tensor = layer_output(model, self.layer)
+            if self.channel is not None and not 0 <= self.channel < tensor.shape[-1]:
+                raise ModelError(
+                    f"The layer '{self.layer}' has no such channel.",
+                    received=self.channel,
+                    allowed=f"0 to {tensor.shape[-1] - 1}",
+                )
+            return tensor
         outputs = model.output
         names = tuple(outputs) if isinstance(outputs, dict) else ()
         if self.name not in names:
@@ -234,29 +230,11 @@ class ExplainTarget:
             )
         return output
 
-    def _layer_tensor(self, model: keras.Model, layer: str) -> Any:
-        tensor = layer_output(model, layer)
-        if self.channel is not None and not 0 <= self.channel < tensor.shape[-1]:
-            raise ModelError(
-                f"The layer '{layer}' has no such channel.",
-                received=self.channel,
-                allowed=f"0 to {tensor.shape[-1] - 1}",
-            )
-        return tensor
-
     def value(self, values: Any, choice: Any = None) -> Any:
-        """The number of each object from the values of `tensor`.
+        """The number of each object, of shape (n,), from the values of `tensor` and `choice`.
 
-        Parameters
-        ----------
-        values : tensor of shape (n, units) or (n, draws, units), or of any shape for a layer
-            Of `tensor`; the mean over draws is taken unless their disagreement is explained.
-        choice : tensor of shape (n, units), optional
-            See `choice`.
-
-        Returns
-        -------
-        tensor of shape (n,)
+        Of values of shape (n, draws, units), the mean over draws is taken unless their
+        disagreement is explained.
         """
         values = ops.cast(values, "float32")
         if self.layer is not None:

@@ -1,6 +1,16 @@
 """Figures of explanations, for a paper and for the report.
 
-Each function returns a `matplotlib.figure.Figure`; nothing is shown or saved.
+Each function returns a `matplotlib.figure.Figure`; nothing is shown or saved.  In all of them
+
+===============  ==================================================================================
+`band_names`     sequence of str, one for each band
+`labels`         sequence of str, one for each object
+`pixel_scale`    float, optional [arcsec/pixel], gives a scale bar
+`title`, `foot`  str, lines above and below the figure: the number explained, for instance
+===============  ==================================================================================
+
+and images are NaN where there is no data.  `PredictionError` is raised if the shapes of arrays do
+not belong together, or there is nothing to plot.
 """
 
 from __future__ import annotations

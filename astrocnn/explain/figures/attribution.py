@@ -56,27 +56,14 @@ def plot_attribution(
     Parameters
     ----------
     images : array_like of shape (n, height, width, n_bands)
-        Flux, NaN where there is no data; in color from three bands on.
+        Flux; in color from three bands on.
     maps : mapping of str to array_like of shape (n, height, width) or (n, height, width, n_bands)
         By method; those by band are added up.  Colors are centered on zero where a method has
         negative values.
-    labels : sequence of str
-        Beside each object.
-    band_names : sequence of str
-        One for each band.
-    pixel_scale : float, optional
-        [arcsec/pixel]; gives a scale bar.
     scale : {"object", "method"}
         Whether each map has its own full color, or all objects share that of a method.
     contour : str, optional
         Method of the outline; the first by default.
-    foot : str
-        A line below: the number explained, or "N up, E left" where that is so.
-
-    Raises
-    ------
-    PredictionError
-        If the shapes do not belong together, or there is no such method or scale.
     """
     images = _validate_images(images, band_names)
     sums = {name: _sum_maps(name, values, images) for name, values in maps.items()}
@@ -137,21 +124,11 @@ def plot_attribution_by_band(
     Parameters
     ----------
     image : array_like of shape (height, width, n_bands)
-        Flux, NaN where there is no data.
+        Flux.
     maps : mapping of str to array_like of shape (height, width, n_channels)
         By method.
-    band_names, pixel_scale
-        As for `plot_attribution`.
     channel_names : sequence of str, optional
-        Channels of the maps, where the network takes others than bands; those that are bands
-        stand below theirs.
-    title : str
-        Above the figure, of one line or several.
-
-    Raises
-    ------
-    PredictionError
-        If the shapes do not belong together, or there is no map.
+        Channels of the maps, where the network takes others than bands.
     """
     images = _validate_images(np.asarray(image)[None], band_names)
     names = list(band_names if channel_names is None else channel_names)

@@ -33,11 +33,6 @@ def plot_deletion_insertion(
         By method.
     ylabel : str
         The number explained.
-
-    Raises
-    ------
-    PredictionError
-        If there is no curve.
     """
     require(curves, "There is no method to plot.", "none", "one entry for each method")
     figure = Figure(figsize=(COLUMN * 2.05, COLUMN * 0.92), layout="constrained")
@@ -74,11 +69,6 @@ def plot_randomization(stages: Sequence[str], correlations: Mapping[str, Any]) -
         Layers, in the order in which they are given random weights.
     correlations : mapping of str to array_like of shape (n, n_stages)
         By method, NaN where a map is constant.
-
-    Raises
-    ------
-    PredictionError
-        If there is no method, or the shapes do not belong together.
     """
     arrays = validate_arrays(
         correlations,
@@ -119,17 +109,10 @@ def plot_band_fractions(
     ----------
     fractions : mapping of str to array_like of shape (n, n_bands)
         By method.
-    band_names : sequence of str of length n_bands
-        Names of the bands.
     along : (str, array_like of shape (n,)), optional
         Label of the axis, and values by which objects are put in bins: a redshift, for instance.
     n_bins : int
         Bins with equally many objects, at most; fewer where there are few objects.
-
-    Raises
-    ------
-    PredictionError
-        If there is no method, or the shapes do not belong together.
     """
     n = len(next(iter(fractions.values()), ()))
     arrays = validate_arrays(

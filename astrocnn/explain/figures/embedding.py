@@ -46,11 +46,6 @@ def plot_embedding(
         Labels of the axes.
     size : float
         Side of an image, in widths of its panel.
-
-    Raises
-    ------
-    PredictionError
-        If there are no points, or not one color and image for each.
     """
     points = np.asarray(points, np.float64)
     extra = [np.asarray(x) for x in (colors, thumbnails) if x is not None]

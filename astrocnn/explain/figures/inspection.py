@@ -46,15 +46,8 @@ def plot_kernels(kernels: Any, *, band_names: Sequence[str], most: int = 64) -> 
     ----------
     kernels : array_like of shape (kernel_height, kernel_width, n_bands, n_filters)
         As Keras stores them.
-    band_names : sequence of str of length n_bands
-        Names of the bands, or channels.
     most : int
         Filters shown; of more, those with the largest norm.
-
-    Raises
-    ------
-    PredictionError
-        If the shapes do not belong together.
     """
     kernels = np.asarray(kernels, np.float64)
     n_bands = len(band_names)
@@ -102,20 +95,12 @@ def plot_feature_maps(
     Parameters
     ----------
     image : array_like of shape (height, width, n_bands)
-        NaN where there is no data.
     maps : array_like of shape (map_height, map_width, n_filters)
         Output of the layer.
-    layer : str
-        Name of the layer.
     shared_scale : bool
         One scale for all maps; else each has its own, and its number is what full color means.
     most : int
         Maps shown; of more, those that vary most over the image.
-
-    Raises
-    ------
-    PredictionError
-        If the shapes do not belong together.
     """
     image, maps = np.asarray(image, np.float64), np.asarray(maps, np.float64)
     require(
@@ -176,15 +161,8 @@ def plot_top_activations(
         In the same pixels.
     values : array_like of shape (n_filters, count)
         The activations.
-    layer : str
-        Name of the layer.
     channels : sequence of int, optional
         Number of each filter; counted from zero by default.
-
-    Raises
-    ------
-    PredictionError
-        If the shapes do not belong together.
 
     References
     ----------
@@ -244,17 +222,8 @@ def plot_class_images(
     ----------
     images : mapping of str to array_like of shape (height, width, n_bands)
         By class.
-    band_names : sequence of str of length n_bands
-        Names of the bands.
-    pixel_scale : float, optional
-        [arcsec/pixel]; gives a scale bar.
     unit : str
         Unit of the images, written below.
-
-    Raises
-    ------
-    PredictionError
-        If the shapes do not belong together.
 
     References
     ----------
@@ -301,18 +270,10 @@ def plot_deep_dream(
     Parameters
     ----------
     before, after : array_like of shape (n, height, width, n_bands)
-        NaN where there is no data.
     labels : sequence of str, optional
         A line above each image.
-    title : str
-        Above the figure.
-    pixel_scale, unit
-        As for `plot_class_images`.
-
-    Raises
-    ------
-    PredictionError
-        If the shapes differ.
+    unit : str
+        Unit of the images.
     """
     before, after = np.asarray(before, np.float64), np.asarray(after, np.float64)
     require(

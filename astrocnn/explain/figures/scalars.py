@@ -42,15 +42,6 @@ def plot_input_bars(
         By method: red above zero, blue below.
     names : array_like of str of shape (n, n_inputs)
         Beside the bars of each object: the input and its value.
-    labels : sequence of str of length n
-        Above each object.
-    foot : str
-        A line below: the number explained.
-
-    Raises
-    ------
-    PredictionError
-        If there is no method, or the shapes do not belong together.
     """
     names = np.asarray(names)
     arrays = validate_arrays(added, (len(labels), names.shape[-1]), _SHAPES)
@@ -86,19 +77,13 @@ def plot_input_summary(
 
     Parameters
     ----------
-    added : array_like of shape (n, n_inputs)
-        Contribution of each input to the number explained.
-    standardized : array_like of shape (n, n_inputs)
-        Its value, minus the mean of the training set and in its standard deviations: the color.
-    names : sequence of str
+    added, standardized : array_like of shape (n, n_inputs)
+        Contribution of each input to the number explained, and, as its color, the value of the
+        input minus the mean of the training set, in its standard deviations.
+    names : sequence of str of length n_inputs
         Names of the inputs.
     output : str
         The number explained.
-
-    Raises
-    ------
-    PredictionError
-        If the shapes do not belong together.
     """
     values = np.asarray(standardized, np.float64)
     array = validate_arrays({"": added}, (len(values), len(names)), _SHAPES)[""]
@@ -149,19 +134,10 @@ def plot_spectra(
         The spectra.
     added : mapping of str to array_like of shape (n, n_inputs)
         By method.
-    names : sequence of str
+    names : sequence of str of length n_inputs
         Names of the inputs; increasing numbers at their ends are their positions.
-    labels : sequence of str
-        Above each object.
     ylabel : str
         Label of the values.
-    foot : str
-        A line below: the number explained.
-
-    Raises
-    ------
-    PredictionError
-        If there is no method, or the shapes do not belong together.
     """
     values = np.asarray(values, np.float64)
     arrays = validate_arrays(added, values.shape, _SHAPES)
@@ -206,11 +182,6 @@ def plot_spectrum_summary(
     ----------
     values, added, names, ylabel
         As for `plot_spectra`; the band holds 16 % to 84 % of the objects.
-
-    Raises
-    ------
-    PredictionError
-        If there is no method, or the shapes do not belong together.
     """
     values = np.asarray(values, np.float64)
     arrays = validate_arrays(added, (len(values), len(names)), _SHAPES)
