@@ -48,63 +48,43 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Scalars:
-    """Inputs of a network that takes no image; maps of it are one pixel high.
-
-    Parameters
-    ----------
-    names, units : sequence of str of length n_scalars
-        Name and unit of each scalar; the unit may be empty.
-    values : ndarray of shape (n, n_scalars)
-        As in the catalogue.
-    standardized : ndarray of shape (n, n_scalars)
-        As the network takes them: minus the mean of the training set, in its standard deviations.
-    """
+    """Inputs of a network that takes no image; maps of it are one pixel high."""
 
     names: Sequence[str]
     units: Sequence[str]
+    """Of each scalar; the unit may be empty."""
     values: Array
+    """As in the catalogue, of shape (n, n_scalars)."""
     standardized: Array
+    """Minus the mean of the training set, in its standard deviations."""
 
 
 @dataclass(frozen=True, eq=False)
 class ExplainedObjects:
-    """The objects that are explained.
-
-    Parameters
-    ----------
-    ids, rows : ndarray of shape (n,)
-        Identifiers, and rows of the catalogue.
-    ra, dec : ndarray of shape (n,), optional
-        ICRS [deg].
-    images : ndarray of shape (n, height, width, n_bands), optional
-        Flux [`unit`], NaN where there is no data; of no use where there are `scalars`.
-    wcs : sequence, optional
-        The WCS of each image, or None.
-    bands, channels : sequence of str
-        Names of the bands, and along the last axis of a map: the bands, and masks or mixtures of
-        them if the network takes such; or the scalars, if few.
-    unit : str
-        Unit of the images.
-    scalars : Scalars, optional
-        If the network takes them and no image.
-    pixel_scale : float, optional
-        [arcsec/pixel]
-    orientation : str
-        Common orientation of all images, if there is one: "N up, E left".
-    """
+    """The n objects that are explained."""
 
     ids: Any
     rows: Any
+    """Of the catalogue."""
     ra: Any = None
     dec: Any = None
+    """ICRS [deg], if known."""
     images: Any = None
+    """Flux [`unit`] of shape (n, height, width, n_bands), NaN where there is no data; of no use
+    where there are `scalars`."""
     wcs: Sequence[Any] = ()
+    """WCS of each image, or None."""
     bands: Sequence[str] = ()
     channels: Sequence[str] = ()
+    """Names along the last axis of a map: the bands, and masks or mixtures of them if the network
+    takes such; or the scalars, if few."""
     unit: str = ""
     scalars: Scalars | None = None
+    """If the network takes them and no image."""
     pixel_scale: float | None = None
+    """[arcsec/pixel]"""
     orientation: str = ""
+    """Common orientation of all images, if there is one: "N up, E left"."""
 
     def channel_names(self, count: int) -> Sequence[str]:
         """Names of the channels or bands, or their numbers if `count` fits neither."""
@@ -116,75 +96,51 @@ class ExplainedObjects:
 
 @dataclass(eq=False)
 class MapChecks:
-    """Checks of the maps of one method; None where a check was not made.
-
-    Parameters
-    ----------
-    residual : ndarray of shape (n,)
-        Change of the target minus the sum of the attributions.
-    curves : DeletionInsertion
-        See `astrocnn.explain.checks.deletion`.
-    shift : ndarray of shape (n,)
-        Correlation with the map of the image moved by one pixel.
-    randomization : ndarray of shape (n, n_stages)
-        Rank correlation with the map of the network with random weights; NaN for objects left out.
-    fractions : ndarray of shape (n, n_channels)
-        Fraction of the attribution in each band, or of each scalar.
-    pointing : Pointing
-        Where the cause is known.
-    """
+    """Checks of the maps of one method; None where a check was not made."""
 
     residual: Array | None = None
+    """Change of the target minus the sum of the attributions, of shape (n,)."""
     curves: DeletionInsertion | None = None
     shift: Array | None = None
+    """Correlation with the map of the image moved by one pixel, of shape (n,)."""
     randomization: Array | None = None
+    """Rank correlation with the map of the network with random weights, of shape (n, n_stages);
+    NaN for objects left out."""
     fractions: Array | None = None
+    """Fraction of the attribution in each band, or of each scalar, of shape (n, n_channels)."""
     pointing: Pointing | None = None
+    """Where the cause is known."""
 
 
 @dataclass(eq=False)
 class Attribution:
-    """Maps of several methods for one number of each object, with their checks.
-
-    Parameters
-    ----------
-    label : str
-        The number explained: `ExplainTarget.label`.
-    objects : ExplainedObjects, optional
-        With images and WCS.
-    name : str
-        The target predicted.
-    labels, scores : sequence of length n
-        The number explained of each object, and its value.
-    truths, predictions : sequence of str of length n
-        Label, empty where unknown, and prediction of each object, in words.
-    maps : dict of str to ndarray of shape (n, height, width) or (n, height, width, n_channels)
-        By method; of scalars, images one pixel high.
-    checks : dict of str to MapChecks
-        By method.
-    stages : sequence of str
-        Layers in the order in which they were randomized, from the output down.
-    layer : str
-        The layer explained, if it is one.
-    along : (str, ndarray of shape (n,)), optional
-        A predicted quantity along which fractions are shown: its name and values.
-    skipped : dict of str to str
-        Why a method is left out.
-    """
+    """Maps of several methods for one number of each of n objects, with their checks."""
 
     label: str
+    """The number explained: `ExplainTarget.label`."""
     objects: ExplainedObjects | None = None
     name: str = ""
+    """The target predicted."""
     labels: Sequence[str] = ()
+    """The number explained of each object."""
     scores: Any = None
+    """Its value, of shape (n,)."""
     truths: Sequence[str] = ()
+    """The label of each object in words, empty where unknown."""
     predictions: Sequence[str] = ()
+    """The prediction of each object in words."""
     maps: dict[str, Array] = field(default_factory=dict)
+    """By method, of shape (n, height, width) or (n, height, width, n_channels)."""
     checks: dict[str, MapChecks] = field(default_factory=dict)
+    """By method."""
     stages: Sequence[str] = ()
+    """Layers in the order in which they were randomized, from the output down."""
     layer: str = ""
+    """The layer explained, if it is one."""
     along: tuple[str, Any] | None = None
+    """A predicted quantity along which fractions are shown: its name and n values."""
     skipped: dict[str, str] = field(default_factory=dict)
+    """Why a method is left out."""
 
     def check(self, name: str) -> dict[str, Any]:
         """One check of all methods for which it was made."""
@@ -207,27 +163,17 @@ class Attribution:
 
 @dataclass(eq=False)
 class Explanation:
-    """Attributions and inspections of a network, as written to disk and plotted.
-
-    Parameters
-    ----------
-    objects : ExplainedObjects
-        Those of all attributions.
-    attributions : sequence of Attribution
-        One for each number explained.
-    inspections : mapping of str to sequence of HDU
-        Inspections of the whole network, by method.
-    cards : mapping of str to object
-        Provenance: values of the primary header.
-    images : callable, optional
-        From rows of the catalogue to images.
-    """
+    """Attributions and inspections of a network, as written to disk and plotted."""
 
     objects: ExplainedObjects
     attributions: Sequence[Attribution] = ()
+    """One for each number explained, all of the same objects."""
     inspections: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """HDUs of the whole network, by method."""
     cards: Mapping[str, Any] = field(default_factory=dict)
+    """Provenance: values of the primary header."""
     images: Callable[[Any], Any] | None = None
+    """From rows of the catalogue to images."""
 
 
 def compute_attribution(

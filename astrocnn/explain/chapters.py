@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -137,17 +137,18 @@ def _format_pixel_effect(one: Attribution) -> str:
     return text
 
 
-def _split_objects(one: Attribution, step: int) -> list[slice]:
-    count = min(len(one.truths), step * _MAX_FIGURES)
-    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
-
-
-def _build_picture(
-    one: Attribution, part: slice, figure: Any, text: str, *, raster: bool
-) -> Picture:
-    """A picture whose alternative text names its objects."""
+def _plot_sheets(
+    one: Attribution, step: int, plot: Callable[[slice], Any], text: str, *, raster: bool = False
+) -> list[Picture]:
+    """Figures of a few objects each, which the alternative text names."""
     caption = f"{one.label}: {text}"
-    return Picture(figure, caption, f"{caption} {'; '.join(_get_names(one, part))}", raster=raster)
+    count = min(len(one.truths), step * _MAX_FIGURES)
+    pictures = []
+    for start in range(0, count, step):
+        part = slice(start, min(start + step, count))
+        names = "; ".join(_get_names(one, part))
+        pictures.append(Picture(plot(part), caption, f"{caption} {names}", raster=raster))
+    return pictures
 
 
 def _get_names(one: Attribution, part: slice) -> list[str]:
@@ -161,19 +162,19 @@ def _plot_maps(explanation: Explanation, one: Attribution) -> list[Picture]:
         return []
     # Outline a map that adds up to the change of the number, if there is one.
     first = "integrated_gradients" if "integrated_gradients" in one.maps else next(iter(one.maps))
-    pictures = []
-    for part in _split_objects(one, _OBJECTS):
-        figure = figures.plot_attribution(
+
+    def plot(part: slice) -> Any:
+        return figures.plot_attribution(
             np.asarray(objects.images)[part],
             {get_title(name): np.asarray(values)[part] for name, values in one.maps.items()},
             labels=one.captions[part],
             band_names=objects.bands,
             pixel_scale=objects.pixel_scale,
             contour=get_title(first),
-            foot="; ".join(text for text in (one.label, objects.orientation) if text),
+            foot="; ".join(filter(None, (one.label, objects.orientation))),
         )
-        pictures.append(_build_picture(one, part, figure, "maps of each method.", raster=True))
-    return pictures
+
+    return _plot_sheets(one, _OBJECTS, plot, "maps of each method.", raster=True)
 
 
 def _plot_by_band(explanation: Explanation, one: Attribution) -> list[Picture]:
@@ -247,15 +248,17 @@ def _plot_inputs(one: Attribution, scalars: Scalars) -> list[Picture]:
         texts.append(
             _replace_minus(f"{name} = {v:.4g} {unit}".rstrip() for name, v, unit in triples)
         )
-    for part in _split_objects(one, min(max(1, _BARS // len(names)), _OBJECTS)):
-        figure = figures.plot_input_bars(
+
+    def plot(part: slice) -> Any:
+        return figures.plot_input_bars(
             {method: values[part] for method, values in added.items()},
             names=texts[part],
             labels=_get_names(one, part),
             foot=one.label,
         )
-        pictures.append(_build_picture(one, part, figure, "values of each method.", raster=False))
-    return pictures
+
+    step = min(max(1, _BARS // len(names)), _OBJECTS)
+    return [*pictures, *_plot_sheets(one, step, plot, "values of each method.")]
 
 
 def _plot_spectra(one: Attribution, scalars: Scalars) -> list[Picture]:
@@ -268,9 +271,9 @@ def _plot_spectra(one: Attribution, scalars: Scalars) -> list[Picture]:
         "16 % to 84 % of them; below, the fraction of the absolute attribution of each input, its "
         "mean over the objects."
     )
-    pictures = [Picture(figure, caption)]
-    for part in _split_objects(one, _SPECTRA):
-        figure = figures.plot_spectra(
+
+    def plot(part: slice) -> Any:
+        return figures.plot_spectra(
             scalars.values[part],
             {method: values[part] for method, values in added.items()},
             labels=_get_names(one, part),
@@ -278,12 +281,12 @@ def _plot_spectra(one: Attribution, scalars: Scalars) -> list[Picture]:
             ylabel=ylabel,
             foot=one.label,
         )
-        text = (
-            f"each object on the colors of {next(iter(added))}, and below it all methods, divided "
-            "by the number in the legend."
-        )
-        pictures.append(_build_picture(one, part, figure, text, raster=False))
-    return pictures
+
+    text = (
+        f"each object on the colors of {next(iter(added))}, and below it all methods, divided by "
+        "the number in the legend."
+    )
+    return [Picture(figure, caption), *_plot_sheets(one, _SPECTRA, plot, text)]
 
 
 def _format_axis_label(units: set[str]) -> str:

@@ -28,21 +28,13 @@ __all__ = ["ExplainedNetwork", "Inspection", "innermost"]
 
 @dataclass(frozen=True, eq=False)
 class ExplainedNetwork:
-    """A trained network with the images, or the scalars alone, that it was trained on.
-
-    Parameters
-    ----------
-    estimator : KerasEstimator
-        Estimator whose model returns raw outputs by target.
-    shards : Shards
-        Images and scalars of all rows.
-    remarks : tuple of str
-        Notes on the choice of the network.
-    """
+    """A trained network with the images, or the scalars alone, that it was trained on."""
 
     estimator: KerasEstimator
     shards: Shards
+    """Images and scalars of all rows."""
     remarks: tuple[str, ...] = ()
+    """Notes on the choice of the network."""
 
     @classmethod
     def find(cls, estimator: Estimator, shards: Shards) -> ExplainedNetwork:
@@ -137,29 +129,16 @@ class ExplainedNetwork:
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """A network, and the objects by which it is inspected.
-
-    Parameters
-    ----------
-    network : ExplainedNetwork
-        The network.
-    predictions : RunPredictions
-        Predictions and labels.
-    target : str
-        The first target that is explained.
-    rows : ndarray of int
-        Rows of the test split.
-    example : int
-        Row of the object whose feature maps are shown.
-    seed : int
-        Seed of the random numbers.
-    """
+    """A network, and the objects by which it is inspected."""
 
     network: ExplainedNetwork
     predictions: RunPredictions
     target: str
+    """The first target that is explained."""
     rows: NDArray[np.int64]
+    """Of the test split."""
     example: int
+    """Row of the object whose feature maps are shown."""
     seed: int = 0
 
     def run(self, name: str, method: InspectionMethod, skipped: dict[str, str]) -> Sequence[Any]:

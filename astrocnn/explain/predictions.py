@@ -7,6 +7,7 @@ the selection is independent of the score on the test split.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,17 +37,7 @@ Samples = Mapping[str, NDArray[np.float32]]
 
 
 class TargetPredictions:
-    """Predictions of one target for some rows.
-
-    Parameters
-    ----------
-    task : Task
-        That of the estimator, calibrated if the run is.
-    name : str
-        One of its targets.
-    samples : mapping of str to ndarray of shape (n_draws, n, units)
-        Activated parameters by target.
-    """
+    """Predictions of one target for some rows, from samples of shape (n_draws, n, units)."""
 
     def __init__(self, task: Task, name: str, samples: Mapping[str, Any]) -> None:
         target = task.target(name)
@@ -81,34 +72,19 @@ class TargetPredictions:
         return [f"{value:.3g} +- {std:.2g}" for value, std in values]
 
 
+@dataclass(frozen=True, eq=False)
 class RunPredictions:
-    """Predictions and labels of any rows of a run.
+    """Predictions and labels of any rows of a run."""
 
-    Parameters
-    ----------
-    estimator : Estimator
-        Estimator of the run, calibrated if the run is.
-    shards : Shards
-        The cutouts of the run.
-    sample : callable
-        From rows to samples by target, as the run predicts.
-    kept : (ndarray of int, mapping of str to ndarray), optional
-        Sorted rows and their samples that need not be computed again, of this very estimator.
-    columns : sequence of str
-        Columns of the catalogue; the first one that exists colors an embedding as well.
-    """
-
-    def __init__(
-        self,
-        estimator: Estimator,
-        shards: Shards,
-        sample: Callable[[Rows], Samples],
-        *,
-        kept: tuple[Rows, Samples] | None = None,
-        columns: Sequence[str] = (),
-    ) -> None:
-        self.estimator, self.shards, self.columns = estimator, shards, columns
-        self._kept, self._sample = kept, sample
+    estimator: Estimator
+    """Of the run, calibrated if the run is."""
+    shards: Shards
+    sample: Callable[[Rows], Samples]
+    """From rows to samples by target, as the run predicts."""
+    kept: tuple[Rows, Samples] | None = None
+    """Sorted rows and their samples that need not be computed again, of this very estimator."""
+    columns: Sequence[str] = ()
+    """Of the catalogue; the first one that exists colors an embedding as well."""
 
     def of_target(self, name: str, rows: Any) -> TargetPredictions:
         """Predictions of a target for some rows."""
@@ -116,15 +92,15 @@ class RunPredictions:
 
     def samples(self, rows: Rows) -> Samples:
         """Activated parameters of some rows."""
-        if self._kept is not None:
+        if self.kept is not None:
             # The kept rows are sorted, so that rows in any order are found by bisection.
-            kept_rows, values = self._kept
+            kept_rows, values = self.kept
             place = np.searchsorted(kept_rows, rows)
             if len(kept_rows) and np.array_equal(
                 kept_rows[np.minimum(place, len(kept_rows) - 1)], rows
             ):
                 return {name: v[:, place] for name, v in values.items()}
-        return self._sample(rows)
+        return self.sample(rows)
 
     def labels(self, name: str, rows: Any) -> list[str]:
         """The label of each row in words, empty where there is none."""

@@ -49,20 +49,16 @@ def sum_bands(maps: NDArray[np.float64], *, signed: bool = False) -> NDArray[np.
 
 
 def band_fractions(maps: Any) -> NDArray[np.float64]:
-    """Fraction of the absolute attribution in each band.
+    """Fraction of the absolute attribution in each band, of shape (n, n_channels).
 
-    Those of gradients (saliency, SmoothGrad) are per unit of the normalized bands; those of
-    integrated gradients count what each band adds, whatever its unit.
+    Rows add up to 1, or are NaN for a map of zeros.  Fractions of gradients (saliency, SmoothGrad)
+    are per unit of the normalized bands; those of integrated gradients count what each band adds,
+    whatever its unit.
 
     Parameters
     ----------
     maps : array_like of shape (n, height, width, n_channels)
         Of a method with one value per band.
-
-    Returns
-    -------
-    ndarray of shape (n, n_channels)
-        Rows add up to 1; NaN for a map of zeros.
 
     Raises
     ------
@@ -141,10 +137,6 @@ def pointing(maps: Any, masks: Any, *, margin: int = 0) -> Pointing:
     margin : int
         Pixels by which the masks are made wider on all sides, for methods of low resolution; the
         expected fraction grows with them.
-
-    Returns
-    -------
-    Pointing
 
     Raises
     ------

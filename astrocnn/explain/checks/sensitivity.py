@@ -72,10 +72,6 @@ def randomization(
     seed : int
         Seed of the weights.
 
-    Returns
-    -------
-    Randomization
-
     Raises
     ------
     ModelError

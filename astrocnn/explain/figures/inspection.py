@@ -270,10 +270,7 @@ def plot_deep_dream(
     Parameters
     ----------
     before, after : array_like of shape (n, height, width, n_bands)
-    labels : sequence of str, optional
-        A line above each image.
-    unit : str
-        Unit of the images.
+        Images in `unit`.
     """
     before, after = np.asarray(before, np.float64), np.asarray(after, np.float64)
     require(

@@ -47,42 +47,31 @@ METHODS = "astrocnn.explain.methods"
 class AttributionMethod:
     """A method whose result lies on the pixels of given images, or on scalars as strips of pixels.
 
-    Parameters
-    ----------
-    compute : callable
-        ``compute(model, images, target, *, scalars=None, batch_size=64, **options)``.  Returns an
-        array of shape (n, height, width) or (n, height, width, n_channels), positive where a pixel
-        raises the target, or an object with such an array as ``attribution`` and with
-        ``residual``, of shape (n,): by how much the sum of the attributions misses the change of
-        the target.
-    title : str
-        Title in figures and tables; by default the name of the method with spaces.
-    meaning, scalars_meaning : str
-        Meaning of its map of an image, and of its value of a scalar, for the report; the latter is
-        empty if it does not explain scalars.
-    unit, scalars_unit : str
-        The same for the header of a FITS file.
-    default : bool
-        Whether it is used when no methods are named.
-    is_gradient : bool
-        Whether values are per standard deviation of an input.
-    report_options, report_options_scalars : mapping of str to object
-        Options of `compute` for a report on many objects, of images and of scalars.
-    square : str
-        Name of the option that takes the side of a hidden square [pixel]; empty if it has none.
+    ``compute(model, images, target, *, scalars=None, batch_size=64, **options)`` returns an array
+    of shape (n, height, width) or (n, height, width, n_channels), positive where a pixel raises the
+    target, or an object with such an array as ``attribution`` and with ``residual``, of shape
+    (n,): by how much the sum of the attributions misses the change of the target.
     """
 
     compute: Callable[..., Any]
     title: str = ""
+    """Title in figures and tables; by default the name of the method with spaces."""
     meaning: str = ""
     scalars_meaning: str = ""
+    """Meaning of its map of an image, and of its value of a scalar, for the report; the latter is
+    empty if it does not explain scalars."""
     unit: str = ""
     scalars_unit: str = ""
+    """The same for the header of a FITS file."""
     default: bool = False
+    """Whether it is used when no methods are named."""
     is_gradient: bool = False
+    """Whether values are per standard deviation of an input."""
     report_options: Mapping[str, Any] = field(default_factory=dict)
     report_options_scalars: Mapping[str, Any] = field(default_factory=dict)
+    """Options of `compute` for a report on many objects, of images and of scalars."""
     square: str = ""
+    """Name of the option that takes the side of a hidden square [pixel], if it has one."""
 
     def __post_init__(self) -> None:
         # `astrocnn.plugins` names a method by its module: the file of the method, not this one.
@@ -98,24 +87,15 @@ class AttributionMethod:
 
 @dataclass(frozen=True, eq=False)
 class InspectionMethod:
-    """A method that inspects the whole network.
-
-    Parameters
-    ----------
-    inspect : callable
-        From an `astrocnn.explain.explained_network.Inspection` to extensions of a FITS file.
-    plot : callable
-        From these extensions and an `astrocnn.explain.Explanation` to pictures of a report.
-    default : bool
-        Whether it is used when no methods are named.
-    needs_objects : bool
-        Whether it needs objects of the test split.
-    """
+    """A method that inspects the whole network."""
 
     inspect: Callable[[Any], Sequence[Any]]
+    """From an `astrocnn.explain.explained_network.Inspection` to extensions of a FITS file."""
     plot: Callable[[Sequence[Any], Any], Sequence[Any]]
+    """From these extensions and an `astrocnn.explain.Explanation` to pictures of a report."""
     default: bool = True
     needs_objects: bool = False
+    """Whether it needs objects of the test split."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "__module__", self.inspect.__module__)

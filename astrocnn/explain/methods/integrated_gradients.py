@@ -73,10 +73,6 @@ def integrated_gradients(
     seed : int
         Seed of the noise.
 
-    Returns
-    -------
-    IntegratedGradients
-
     Raises
     ------
     ModelError

@@ -171,14 +171,13 @@ def patches(images: Any, boxes: Any) -> NDArray[np.float32]:
             "`boxes` must be of one size.",
             received=f"{len(np.unique(size, axis=0))} sizes, the smallest side {size.min()}",
         )
-    result = np.full((*images.shape[:-3], *size[0], images.shape[-1]), np.nan, np.float32)
+    side = size[0]
+    limits = np.array(images.shape[-3:-1])
+    result = np.empty((*images.shape[:-3], *side, images.shape[-1]), np.float32)
     for place in np.ndindex(images.shape[:-3]):
-        y, x = (np.arange(*boxes[place][2 * side : 2 * side + 2]) for side in (0, 1))
-        inside = [
-            (at >= 0) & (at < length)
-            for at, length in zip((y, x), images.shape[-3:-1], strict=True)
-        ]
-        result[place][np.ix_(*inside)] = images[place][np.ix_(y[inside[0]], x[inside[1]])]
+        padded = np.pad(images[place], [(k, k) for k in (*side, 0)], constant_values=np.nan)
+        y, x = np.clip(boxes[place][[0, 2]], -side, limits) + side
+        result[place] = padded[y : y + side[0], x : x + side[1]]
     return result
 
 
