@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -141,17 +141,23 @@ class Inspection:
     """Row of the object whose feature maps are shown."""
     seed: int = 0
 
-    def run(self, name: str, method: InspectionMethod, skipped: dict[str, str]) -> Sequence[Any]:
-        """Run a method; without extensions, and with the reason in `skipped`, where it fails."""
-        # A method that fails must not discard the results of the others.
-        if not len(self.rows) and method.needs_objects:
-            skipped[name] = "The test split has no labelled object."
-            return ()
-        try:
-            return method(self)
-        except (ModelError, InputsError) as error:
-            skipped[name] = error.what
-            return ()
+    def run_all(
+        self,
+        methods: Mapping[str, InspectionMethod],
+        results: dict[str, Sequence[Any]],
+        skipped: dict[str, str],
+    ) -> Iterator[str]:
+        """Run methods one at a time, and name them; their extensions or the reason for none."""
+        for name, method in methods.items():
+            # A method that fails must not discard the results of the others.
+            try:
+                if method.needs_objects and not len(self.rows):
+                    raise InputsError("The test split has no labelled object.")
+                if hdus := method(self):
+                    results[name] = hdus
+            except (ModelError, InputsError) as error:
+                skipped[name] = error.what
+            yield name
 
     @property
     def model(self) -> keras.Model:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from astrocnn import __version__
 from astrocnn.atomic import replacing_folder, sha256, write_bytes
 from astrocnn.backend import load_tensorflow
+from astrocnn.catalog import Catalog
 from astrocnn.datasets import find_usable_rows
 from astrocnn.errors import AstrocnnError, ConfigError, PredictionError
 from astrocnn.evaluation import read_scores
@@ -27,7 +28,7 @@ from astrocnn.explain.attribution import (
 )
 from astrocnn.explain.explained_network import ExplainedNetwork, Inspection
 from astrocnn.explain.files import write_explanation
-from astrocnn.explain.methods import InspectionMethod, select_methods
+from astrocnn.explain.methods import select_methods
 from astrocnn.explain.predictions import (
     RunPredictions,
     select_by_id,
@@ -141,12 +142,12 @@ def run(
     wcs, remark = _cutout_wcs(current, rows)
     if remark:
         yield remark
-    catalog = shards.catalog
+    ra, dec = _get_positions(shards.catalog, rows)
     shown = ExplainedObjects(
         shards.ids[rows],
         rows,
-        ra=None if catalog.ra is None else catalog.ra[rows],
-        dec=None if catalog.dec is None else catalog.dec[rows],
+        ra,
+        dec,
         images=shards.images(rows),
         wcs=wcs,
         bands=shards.bands,
@@ -162,13 +163,14 @@ def run(
     for uncertain in (False, True) if uncertainty else (False,):
         for name in names if mapping else ():
             target_predictions = predictions.of_target(name, rows)
-            default = (
-                target_predictions.explain_target(explained[name]) if number is None else number
-            )
+            if uncertain:
+                target = ExplainTarget(explained[name], uncertainty=True)
+            else:
+                target = number or target_predictions.explain_target(explained[name])
             one, work = compute_attribution(
                 network.model,
                 images,
-                ExplainTarget(explained[name], uncertainty=True) if uncertain else default,
+                target,
                 mapping,
                 scalars=scalars,
                 checks=CHECKS if checks else (),
@@ -186,7 +188,7 @@ def run(
     )
     inspections: dict[str, Sequence[Any]] = {}
     skipped: dict[str, str] = {}
-    steps.append(_inspect(inspection, inspecting, inspections, skipped))
+    steps.append(inspection.run_all(inspecting, inspections, skipped))
     count = len(attributions) * len(mapping) * (1 + len(CHECKS) * checks) + len(inspecting)
     for _ in track(chain(*steps), "explaining", total=count):
         pass
@@ -241,23 +243,13 @@ def _select(
         chosen = select_most_uncertain(target_predictions, most_uncertain)
         return test[chosen], "the most uncertain of the test split"
     count = PER_CLASS if per_class is None else per_class
+    chosen = select_per_class(target_predictions, count)
     each = "predicted class" if target_predictions.classes else "fifth of the predicted values"
-    return test[
-        select_per_class(target_predictions, count)
-    ], f"{count} of each {each} in the test split"
+    return test[chosen], f"{count} of each {each} in the test split"
 
 
-def _inspect(
-    inspection: Inspection,
-    methods: dict[str, InspectionMethod],
-    results: dict[str, Sequence[Any]],
-    skipped: dict[str, str],
-) -> Iterator[str]:
-    for name, method in methods.items():
-        made = inspection.run(name, method, skipped)
-        if made:
-            results[name] = made
-        yield name
+def _get_positions(catalog: Catalog, rows: Rows) -> list[Any]:
+    return [None if values is None else values[rows] for values in (catalog.ra, catalog.dec)]
 
 
 def _cutout_wcs(current: Run, rows: Rows) -> tuple[list[Any], str]:
@@ -271,7 +263,7 @@ def _cutout_wcs(current: Run, rows: Rows) -> tuple[list[Any], str]:
         if not np.array_equal(catalog.ids[rows], shards.ids[rows]):
             return none, "without WCS: the catalogue has changed since the cutouts were made"
         columns = {name: catalog.table[name][rows] for name in catalog.table.colnames}
-        ra, dec = (None if v is None else v[rows] for v in (catalog.ra, catalog.dec))
+        ra, dec = _get_positions(catalog, rows)
         source = open_source(survey, ra=ra, dec=dec, columns=columns, size=shards.size)
         return [get_cutout_wcs(source, k) for k in range(len(rows))], ""
     except (AstrocnnError, OSError, IndexError) as error:
