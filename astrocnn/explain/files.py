@@ -124,12 +124,14 @@ def file_name(identifier: Any) -> str:
 
 
 def _object_cards(objects: ExplainedObjects, k: int) -> list[Card]:
-    cards: list[Card] = [("OBJID", str(objects.ids[k]), "identifier of the object")]
-    if objects.ra is not None:
-        cards.append(("RA_OBJ", float(objects.ra[k]), "[deg] right ascension"))
-        cards.append(("DEC_OBJ", float(objects.dec[k]), "[deg] declination"))
-    cards.append(("CATROW", int(objects.rows[k]), "row of the catalogue, from 0"))
-    return cards
+    # A card without a value is not written.
+    ra, dec = (None if v is None else float(v[k]) for v in (objects.ra, objects.dec))
+    return [
+        ("OBJID", str(objects.ids[k]), "identifier of the object"),
+        ("RA_OBJ", ra, "[deg] right ascension"),
+        ("DEC_OBJ", dec, "[deg] declination"),
+        ("CATROW", int(objects.rows[k]), "row of the catalogue, from 0"),
+    ]
 
 
 def _target_cards(one: Attribution, k: int) -> list[Card]:

@@ -139,7 +139,7 @@ class SourceModel(NamedTuple):
         return cls(level, noise.astype(np.float32), place, root, float(np.sqrt(mean)))
 
     def spread(self, light: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scale light, of shape (height, width, n_channels), by place and mix its colors."""
+        """Light of shape (height, width, n_channels), scaled by place, its colors mixed."""
         return np.asarray(self.place * (light @ self.color.T))
 
     def gather(self, slope: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -153,24 +153,17 @@ class Blur:
     def __init__(self, height: int, width: int, sigma: float) -> None:
         if not (np.isfinite(sigma) and sigma >= 0):
             raise ModelError("`seeing` must be >= 0.", received=sigma)
-        self._matrices = [_blur_matrix(length, sigma) for length in (height, width)]
-        self._none = sigma == 0
+        self._matrices = []
+        for place in (np.arange(height), np.arange(width)) if sigma > 0 else ():
+            weights = np.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
+            self._matrices.append(weights / weights.sum(axis=1, keepdims=True))
 
     def __call__(self, light: Any, *, transposed: bool = False) -> NDArray[np.float64]:
         """Blur light of shape (..., height, width, channels).
 
         The transpose is the gradient by the light, from that by the blurred image.
         """
-        if self._none:
+        if not self._matrices:
             return np.asarray(light, np.float64)
         y, x = (m.T if transposed else m for m in self._matrices)
         return np.asarray(np.einsum("ij,...jkc,lk->...ilc", y, light, x, optimize=True))
-
-
-def _blur_matrix(length: int, sigma: float) -> NDArray[np.float64]:
-    """Matrix that blurs a line of pixels; its rows add up to 1."""
-    if sigma == 0:
-        return np.eye(length)
-    place = np.arange(length)
-    weights = np.exp(-0.5 * ((place[:, None] - place) / sigma) ** 2)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

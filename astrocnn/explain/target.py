@@ -238,7 +238,9 @@ class ExplainTarget:
         """
         values = ops.cast(values, "float32")
         if self.layer is not None:
-            return self._compute_mean_activation(values)
+            values = values if self.channel is None else values[..., self.channel]
+            axes = tuple(range(1, len(values.shape)))
+            return ops.mean(values, axis=axes) if axes else values
         if self.uncertainty:
             return self._compute_disagreement(values)
         if choice is not None:
@@ -246,17 +248,9 @@ class ExplainTarget:
         scores = self._family.explained(values, self.output, self.scale)
         return ops.mean(scores, axis=1) if len(scores.shape) == 2 else scores
 
-    def _compute_mean_activation(self, values: Any) -> Any:
-        if self.channel is not None:
-            values = values[..., self.channel]
-        axes = tuple(range(1, len(values.shape)))
-        return ops.mean(values, axis=axes) if axes else values
-
     def _compute_class_values(self, raw: Any, scale: str) -> Any:
         """Numbers of all classes, of shape (..., n_classes)."""
-        return ops.stack(
-            [self._family.explained(raw, name, scale) for name in self._class_names], -1
-        )
+        return ops.stack([self._family.explained(raw, c, scale) for c in self._class_names], -1)
 
     def _compute_disagreement(self, raw: Any) -> Any:
         """Variance or mutual information over draws, from raw outputs (n, draws, units)."""

@@ -181,12 +181,11 @@ def _validate_images(images: Any, band_names: Sequence[str]) -> NDArray[np.float
 
 def _sum_maps(name: str, values: Any, images: NDArray[np.float64]) -> NDArray[np.float64]:
     values = np.asarray(values, np.float64)
-    n = len(images)
     require(
-        values.ndim in (3, 4) and len(values) == n,
+        values.ndim in (3, 4) and len(values) == len(images),
         f"The maps of '{name}' do not belong to these images.",
         values.shape,
-        f"({n}, height, width) or ({n}, height, width, n_bands)",
+        f"({len(images)}, height, width), or with an axis of bands",
     )
     return sum_bands(values) if values.ndim == 4 else values
 

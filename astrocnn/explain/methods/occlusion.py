@@ -94,7 +94,10 @@ def occlusion(
     stride = max(1, size // 2) if stride is None else stride
     validate_counts(stride=stride)
     validate_square(size, height, width)
-    top, left = (_get_offsets(length, size, stride) for length in (height, width))
+    top, left = (
+        np.append(np.arange(0, length - size, stride), max(length - size, 0)).astype(np.int32)
+        for length in (height, width)
+    )
     # The first variation is the image itself: a square beyond its border.
     corners = np.stack(np.meshgrid(top, left, indexing="ij"), axis=-1).reshape(-1, 2)
     corners = np.concatenate([np.full((1, 2), max(height, width), np.int32), corners])
@@ -118,11 +121,6 @@ def _on_pixels(
 ) -> NDArray[np.float32]:
     """Mean drop over the squares that hide each pixel, of shape (n, height, width)."""
     return occlusion(model, images, target, **options).on_pixels(*np.shape(images)[1:3])
-
-
-def _get_offsets(length: int, size: int, stride: int) -> NDArray[np.int32]:
-    last = max(length - size, 0)
-    return np.unique(np.append(np.arange(0, last + 1, stride), last)).astype(np.int32)
 
 
 METHOD = AttributionMethod(
