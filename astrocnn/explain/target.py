@@ -130,7 +130,7 @@ class ExplainTarget:
     @property
     def _family(self) -> Family:
         if self.target is None:
-            raise ModelError("A target or a layer is needed to explain something.")
+            raise ModelError("`ExplainTarget` needs a target or a layer.")
         return self.target.family
 
     @property

@@ -94,7 +94,7 @@ def test_a_map_without_differences_is_a_random_order(linear, images):
     ("arguments", "words"),
     [
         ({"steps": 0}, "steps"),
-        ({"steps": 82}, "larger than the number of pixels"),
+        ({"steps": 82}, "must not exceed the number of pixels"),
         ({"draws": 0}, "draws"),
         ({"fill": "grey"}, "Unknown `fill`"),
         ({"order": "up"}, "Unknown `order`"),
@@ -106,5 +106,5 @@ def test_invalid_arguments_are_refused(linear, images, arguments, words):
 
 
 def test_maps_of_other_images_are_refused(linear, images):
-    with pytest.raises(InputsError, match="do not lie on the pixels"):
+    with pytest.raises(InputsError, match="must lie on the pixels"):
         deletion(linear[0], images, SPIRAL, images[:2])

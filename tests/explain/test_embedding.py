@@ -115,7 +115,7 @@ def test_invalid_arguments_are_refused(conv):
     with pytest.raises(ModelError, match="no layer 'map'") as caught:
         embedding(conv, images, layer="map")
     assert "maps (7, 7, 4)" in str(caught.value)
-    with pytest.raises(InputsError, match="too few objects"):
+    with pytest.raises(InputsError, match="Too few objects"):
         embedding(conv, images[:1])
     with pytest.raises(InputsError, match="must be finite"):
         embed([[1.0, np.nan], [0.0, 1.0]])

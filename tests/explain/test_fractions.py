@@ -39,7 +39,7 @@ def test_a_map_of_zeros_has_no_fractions():
 
 
 def test_maps_without_bands_are_refused():
-    with pytest.raises(InputsError, match="do not tell bands apart"):
+    with pytest.raises(InputsError, match="must have an axis of bands"):
         band_fractions(np.ones((2, 3, 3)))
 
 

@@ -340,5 +340,5 @@ def test_intervals_by_text():
     assert found.output == (0.1, 0.3) and found.label == "probability of 0.1 < z < 0.3"
     with pytest.raises(ModelError, match="did you mean 'spiral'"):
         ExplainTarget.parse("spirl", TARGETS["shape"])
-    with pytest.raises(ModelError, match="A target or a layer"):
+    with pytest.raises(ModelError, match="a target or a layer"):
         ExplainTarget()

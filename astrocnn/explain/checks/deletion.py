@@ -113,7 +113,7 @@ def deletion(
         raise ModelError("Unknown `order`.", received=repr(order), allowed=_ORDERS)
     if steps > n_pixels:
         raise ModelError(
-            "`steps` is larger than the number of pixels.",
+            "`steps` must not exceed the number of pixels.",
             received=f"{steps} steps",
             allowed=f"at most {n_pixels}",
         )

@@ -32,13 +32,13 @@ def validate_maps(maps: Any, shape: tuple[int, ...] | None = None) -> NDArray[np
     if values.ndim not in (3, 4) or not values.size or not same:
         n, height, width = ("n", "height", "width") if shape is None else shape
         raise InputsError(
-            "The maps do not lie on the pixels of the images.",
+            "`maps` must lie on the pixels of the images.",
             received=f"shape {values.shape}",
             allowed=f"({n}, {height}, {width}) or ({n}, {height}, {width}, n_channels)",
             hint="take a method whose result lies on the pixels",
         )
     if not np.isfinite(values).all():
-        raise InputsError("The maps have values that are not finite.")
+        raise InputsError("`maps` must be finite.")
     return values
 
 
@@ -75,7 +75,7 @@ def band_fractions(maps: Any) -> NDArray[np.float64]:
     values = validate_maps(maps)
     if values.ndim == 3:
         raise InputsError(
-            "These maps do not tell bands apart.",
+            "`maps` must have an axis of bands.",
             received=f"shape {values.shape}",
             allowed="(n, height, width, n_channels)",
             hint="saliency, smooth_grad and integrated_gradients do",

@@ -173,7 +173,7 @@ def _validate_images(images: Any, band_names: Sequence[str]) -> NDArray[np.float
     images = np.asarray(images, np.float64)
     require(
         images.ndim == 4 and len(images) and images.shape[-1] == len(band_names),
-        "Maps need images, with one name for each band.",
+        "`images` must have one name for each band.",
         f"images of shape {images.shape}, {len(band_names)} names",
     )
     return images

@@ -34,7 +34,7 @@ def plot_deletion_insertion(
     ylabel : str
         The number explained.
     """
-    require(curves, "There is no method to plot.", "none", "one entry for each method")
+    require(curves, "`curves` holds no method.", "none", "one entry for each method")
     figure = Figure(figsize=(COLUMN * 2.05, COLUMN * 0.92), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     x = 100 * np.asarray(next(iter(curves.values())).fraction, float)

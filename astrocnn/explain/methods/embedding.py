@@ -146,7 +146,7 @@ def _validate(method: str, n: int) -> None:
         )
     if n < _FEWEST[method]:
         raise InputsError(
-            "There are too few objects to embed.",
+            "Too few objects to embed.",
             received=n,
             allowed=f"{_FEWEST[method]} or more for '{method}'",
         )
