@@ -170,13 +170,9 @@ def _plot_cell(cell: Any, values: Any, top: float, signed: bool, light: Any) -> 
 
 
 def _validate_images(images: Any, band_names: Sequence[str]) -> NDArray[np.float64]:
-    images = np.asarray(images, np.float64)
-    require(
-        images.ndim == 4 and len(images) and images.shape[-1] == len(band_names),
-        "`images` must have one name for each band.",
-        f"images of shape {images.shape}, {len(band_names)} names",
-    )
-    return images
+    shape = (None, None, None, len(band_names))
+    message = "`images` must have one name for each band."
+    return validate_arrays({"images": images}, shape, message)["images"]
 
 
 def _sum_maps(name: str, values: Any, images: NDArray[np.float64]) -> NDArray[np.float64]:

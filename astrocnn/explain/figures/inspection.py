@@ -49,14 +49,9 @@ def plot_kernels(kernels: Any, *, band_names: Sequence[str], most: int = 64) -> 
     most : int
         Filters shown; of more, those with the largest norm.
     """
-    kernels = np.asarray(kernels, np.float64)
     n_bands = len(band_names)
-    require(
-        kernels.ndim == 4 and kernels.size and kernels.shape[2] == n_bands,
-        "`plot_kernels` needs kernels over pixels, with one name for each band.",
-        f"shape {kernels.shape}, {n_bands} names",
-        f"(height, width, {n_bands}, n_filters)",
-    )
+    message = "`plot_kernels` needs kernels over pixels, with one name for each band."
+    kernels = validate_arrays({"kernels": kernels}, (None, None, n_bands, None), message)["kernels"]
     count = kernels.shape[-1]
     selected = _select_largest(np.sqrt((kernels**2).sum(axis=(0, 1, 2))), most)
     top = full_scale(kernels[..., selected])

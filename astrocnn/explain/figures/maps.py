@@ -29,7 +29,7 @@ __all__ = [
     "full_scale",
     "image_grid",
     "is_signed",
-    "new_figure",
+    "build_figure",
     "plot_map",
     "plot_outline",
     "require",
@@ -73,7 +73,7 @@ def validate_arrays(
     return values
 
 
-def new_figure(width: float, height: float, **pads: float) -> Figure:
+def build_figure(width: float, height: float, **pads: float) -> Figure:
     """A figure of a size in inches, with the distances between its axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(**pads)  # type: ignore[union-attr]
@@ -82,7 +82,7 @@ def new_figure(width: float, height: float, **pads: float) -> Figure:
 
 def image_grid(rows: int, columns: int, width: float, height: float) -> tuple[Figure, Any]:
     """A figure of small images close to each other, of a size in inches, and its axes."""
-    figure = new_figure(width, height, w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    figure = build_figure(width, height, w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 

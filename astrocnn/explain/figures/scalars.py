@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from astrocnn.explain.figures.maps import annotate, new_figure, require, short, validate_arrays
+from astrocnn.explain.figures.maps import annotate, build_figure, require, short, validate_arrays
 from astrocnn.report.style import COLORS, COLUMN, styled
 
 __all__ = ["plot_input_bars", "plot_input_summary", "plot_spectra", "plot_spectrum_summary"]
@@ -47,7 +47,7 @@ def plot_input_bars(
     arrays = validate_arrays(added, (len(labels), names.shape[-1]), _SHAPES)
     n, count = names.shape
     high = (_ROW * count + 0.3) * n + 0.45 + 0.15 * bool(foot)
-    figure = new_figure(_WIDE, high, w_pad=0.03, h_pad=0.02, hspace=0.01)
+    figure = build_figure(_WIDE, high, w_pad=0.03, h_pad=0.02, hspace=0.01)
     panels = figure.subplots(n, len(arrays), squeeze=False, sharex="col", sharey="row")
     place = np.arange(count)
     for i, row in enumerate(panels):
@@ -150,7 +150,7 @@ def plot_spectra(
     n = len(values)
     x, xlabel = _parse_names(names)
     high = 2.15 * n + 0.35 + 0.15 * bool(foot)
-    figure = new_figure(_WIDE, high, h_pad=0.015, hspace=0.0)
+    figure = build_figure(_WIDE, high, h_pad=0.015, hspace=0.0)
     panels = figure.subplots(2 * n, 1, sharex=True, squeeze=False, height_ratios=(1.15, 1) * n)
     for i in range(n):
         above, below = panels[2 * i : 2 * i + 2, 0]
