@@ -83,7 +83,7 @@ def plot_randomization(stages: Sequence[str], correlations: Mapping[str, Any]) -
         middle, low, high = _compute_quantiles(np.c_[np.ones(len(values)), values])
         place = x + 0.07 * (i - (len(arrays) - 1) / 2)
         error = [middle - low, high - middle]
-        line = {"ms": 4, "lw": 1.1, "elinewidth": 0.7, "label": name}
+        line: dict[str, Any] = {"ms": 4, "lw": 1.1, "elinewidth": 0.7, "label": name}
         axes.errorbar(place, middle, error, **line, **_get_style(i))
     axes.set_xticks(x, ["none", *stages], **_ASLANT)
     axes.tick_params(axis="x", which="both", top=False)

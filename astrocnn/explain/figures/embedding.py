@@ -82,18 +82,22 @@ def _scatter(
     figure: Figure, axes: Axes, points: NDArray[np.float64], colors: Any, label: str
 ) -> NDArray[np.float64]:
     """Plot the points, and return the color of each."""
-    dots: dict[str, Any] = {"s": float(np.clip(900 / len(points), 3, 22)), "lw": 0}
-    dots["rasterized"] = True
+    dot = float(np.clip(900 / len(points), 3, 22))
+
+    def plot(rows: Any, **options: Any) -> Any:
+        return axes.scatter(
+            points[rows, 0], points[rows, 1], s=dot, lw=0, rasterized=True, **options
+        )
+
     shades = np.full((len(points), 4), to_rgba(_UNKNOWN))
     if colors.dtype.kind in "fiub":
         values = np.asarray(colors, np.float64)
         known = np.isfinite(values)
-        axes.scatter(*points[~known].T, c=_UNKNOWN, **dots)
+        plot(~known, c=_UNKNOWN)
         if known.any():
             ends = np.quantile(values[known], [0.01, 0.99])
             low, high = ends if ends[1] > ends[0] else np.add(ends, (-0.5, 0.5))
-            scale: dict[str, Any] = {"cmap": "viridis", "vmin": low, "vmax": high}
-            artist = axes.scatter(*points[known].T, c=values[known], **scale, **dots)
+            artist = plot(known, c=values[known], cmap="viridis", vmin=low, vmax=high)
             bar_axes = axes.inset_axes((0.0, 1.04, 1.0, 0.035))
             figure.colorbar(
                 artist, cax=bar_axes, orientation="horizontal", extend="both", label=label
@@ -104,11 +108,11 @@ def _scatter(
         return shades
     text = colors.astype(str)
     categories = sorted(set(text.tolist()) - {""})
-    axes.scatter(*points[text == ""].T, c=_UNKNOWN, **dots)
+    plot(text == "", c=_UNKNOWN)
     for i, name in enumerate(categories):
         color, marker = COLORS[i % len(COLORS)], MARKERS[(i + i // len(COLORS)) % len(MARKERS)]
         members = text == name
-        axes.scatter(*points[members].T, c=color, marker=marker, alpha=0.8, label=name, **dots)
+        plot(members, c=color, marker=marker, alpha=0.8, label=name)
         shades[members] = to_rgba(color)
     if categories:
         figure.legend(
