@@ -13,11 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.errors import ConfigError
 from astrocnn.metrics.intervals import wilson
-from astrocnn.metrics.weighted import (
-    ratio,
-    validate_finite,
-    validate_weights,
-)
+from astrocnn.metrics.weighted import average, ratio, validate_finite, validate_weights
 
 __all__ = [
     "NLL_FLOOR",
@@ -45,10 +41,8 @@ class Reliability:
         Edges of the bins in probability.
     count : ndarray of shape (n_bins,)
         Objects in each bin.
-    predicted : ndarray of shape (n_bins,)
-        Mean probability in each bin; NaN in an empty one.
-    observed : ndarray of shape (n_bins,)
-        Fraction that came true; NaN in an empty one.
+    predicted, observed : ndarray of shape (n_bins,)
+        Mean probability, and fraction that came true; NaN in an empty bin.
     low, high : ndarray of shape (n_bins,)
         Wilson interval of `observed`.
     """
@@ -101,16 +95,9 @@ def ece(
 
     Parameters
     ----------
-    probability : array_like of shape (n,)
-        Of something that may happen.
-    outcome : array_like of shape (n,)
-        1 where it did, 0 where not, or a fraction.
+    probability, outcome, n_bins, binning
+        As for `reliability`.
     weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
-    n_bins : int
-        Number of bins.
-    binning : {"width", "count"}
-        Bins of equal width, or with equally many objects.
 
     References
     ----------
@@ -134,10 +121,8 @@ def classwise_ece(
 
     Parameters
     ----------
-    probabilities, truth : array_like of shape (n, n_classes)
-        Probabilities, and labels as 0 and 1 or as fractions.
-    weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
+    probabilities, truth, weights
+        As for `brier`.
     n_bins : int
         Bins of equal width between 0 and 1.
 
@@ -160,15 +145,13 @@ def brier(
     probabilities, truth : array_like of shape (n, n_classes)
         Probabilities, and labels as 0 and 1 or as fractions.
     weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
 
     References
     ----------
     Brier (1950), Monthly Weather Review 78, 1, equation 2.
     """
     p, y = validate_finite(probabilities, "probabilities", 2), validate_finite(truth, "labels", 2)
-    w = validate_weights(weights, len(p))
-    return ratio(w @ ((p - y) ** 2).sum(axis=1), w.sum(axis=-1))
+    return average(((p - y) ** 2).sum(axis=1), weights)
 
 
 def log_loss(
@@ -181,15 +164,11 @@ def log_loss(
 
     Parameters
     ----------
-    probabilities, truth : array_like of shape (n, n_classes)
-        Probabilities, and labels as 0 and 1 or as fractions.
-    weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
+    probabilities, truth, weights
+        As for `brier`.
     """
     p, y = validate_finite(probabilities, "probabilities", 2), validate_finite(truth, "labels", 2)
-    w = validate_weights(weights, len(p))
-    losses = -(y * np.log(np.maximum(p, NLL_FLOOR))).sum(axis=1)
-    return ratio(w @ losses, w.sum(axis=-1))
+    return average(-(y * np.log(np.maximum(p, NLL_FLOOR))).sum(axis=1), weights)
 
 
 def _binned(
@@ -201,11 +180,10 @@ def _binned(
             "A reliability needs as many labels as probabilities between 0 and 1, and a bin.",
             received=f"{p.shape} probabilities, {y.shape} labels, {n_bins} bins",
         )
-    if binning == "width":
-        edges = np.linspace(0, 1, n_bins + 1)
-    elif binning == "count":
-        edges = np.quantile(p, np.linspace(0, 1, n_bins + 1)) if p.size else np.zeros(n_bins + 1)
-    else:
+    if binning not in ("width", "count"):
         raise ConfigError("Unknown binning.", received=binning, allowed=("width", "count"))
+    edges = np.linspace(0, 1, n_bins + 1)
+    if binning == "count":
+        edges = np.quantile(p, edges) if p.size else np.zeros(n_bins + 1)
     place = np.clip(np.searchsorted(edges, p, side="left") - 1, 0, n_bins - 1)
     return p, y, place, edges

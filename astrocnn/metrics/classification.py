@@ -14,11 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.errors import ConfigError
-from astrocnn.metrics.weighted import (
-    ratio,
-    validate_finite,
-    validate_weights,
-)
+from astrocnn.metrics.weighted import average, ratio, validate_finite, validate_weights
 
 __all__ = [
     "Ranking",
@@ -37,20 +33,14 @@ __all__ = [
 def confusion_matrix(
     truth: ArrayLike, predicted: ArrayLike, n_classes: int, weights: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """How often each true class (row) was called each class (column).
+    """Objects of each true class (row) called each class (column), (..., n_classes, n_classes).
 
     Parameters
     ----------
     truth, predicted : array_like of int of shape (n,)
         Numbers of the classes, from 0.
     n_classes : int
-        Number of classes.
     weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
-
-    Returns
-    -------
-    matrix : ndarray of shape (..., n_classes, n_classes)
 
     Raises
     ------
@@ -59,9 +49,8 @@ def confusion_matrix(
     """
     t, p = _classes(truth, n_classes), _classes(predicted, n_classes)
     w = validate_weights(weights, len(t))
-    cell = t * n_classes + p
     indicator = np.zeros((len(t), n_classes * n_classes))
-    indicator[np.arange(len(t)), cell] = 1.0
+    indicator[np.arange(len(t)), t * n_classes + p] = 1.0
     return (w @ indicator).reshape(*w.shape[:-1], n_classes, n_classes)
 
 
@@ -72,14 +61,10 @@ def accuracy(
 
     Parameters
     ----------
-    truth, predicted : array_like of int of shape (n,)
-        Numbers of the classes.
-    weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
+    truth, predicted, weights
+        As for `confusion_matrix`.
     """
-    correct = np.asarray(truth) == np.asarray(predicted)
-    w = validate_weights(weights, len(correct))
-    return ratio(w @ correct, w.sum(axis=-1))
+    return average(np.asarray(truth) == np.asarray(predicted), weights)
 
 
 def completeness(matrix: ArrayLike) -> NDArray[np.float64]:
@@ -95,13 +80,7 @@ def completeness(matrix: ArrayLike) -> NDArray[np.float64]:
 
 
 def purity(matrix: ArrayLike) -> NDArray[np.float64]:
-    """TP / (TP + FP) of each class (precision), from a confusion matrix; shape (..., n_classes).
-
-    Parameters
-    ----------
-    matrix : array_like of shape (..., n_classes, n_classes)
-        From `confusion_matrix`.
-    """
+    """TP / (TP + FP) of each class (precision), of shape (..., n_classes). See `completeness`."""
     matrix = np.asarray(matrix, np.float64)
     return ratio(_diagonal(matrix), matrix.sum(axis=-2))
 
@@ -109,27 +88,14 @@ def purity(matrix: ArrayLike) -> NDArray[np.float64]:
 def f1(matrix: ArrayLike) -> NDArray[np.float64]:
     """2 TP / (2 TP + FP + FN) of each class; NaN for a class neither present nor predicted.
 
-    Parameters
-    ----------
-    matrix : array_like of shape (..., n_classes, n_classes)
-        From `confusion_matrix`.
-
-    Returns
-    -------
-    ndarray of shape (..., n_classes)
+    Of shape (..., n_classes). See `completeness`.
     """
     matrix = np.asarray(matrix, np.float64)
     return ratio(2 * _diagonal(matrix), matrix.sum(axis=-1) + matrix.sum(axis=-2))
 
 
 def macro_f1(matrix: ArrayLike) -> NDArray[np.float64]:
-    """Mean F1 over the classes that are present or predicted, with equal weights.
-
-    Parameters
-    ----------
-    matrix : array_like of shape (..., n_classes, n_classes)
-        From `confusion_matrix`.
-    """
+    """Mean F1 over the classes that are present or predicted, of shape (...). See `f1`."""
     scores = f1(matrix)
     defined = np.isfinite(scores)
     return ratio(np.where(defined, scores, 0).sum(axis=-1), defined.sum(axis=-1))
@@ -142,12 +108,8 @@ def majority_fraction(
 
     Parameters
     ----------
-    truth : array_like of int of shape (n,)
-        Numbers of the classes.
-    n_classes : int
-        Number of classes.
-    weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
+    truth, n_classes, weights
+        As for `confusion_matrix`.
     """
     t = _classes(truth, n_classes)
     w = validate_weights(weights, len(t))
@@ -158,15 +120,12 @@ def majority_fraction(
 def rmse(
     predicted: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """Root mean square difference, for instance between vote fractions; over all but the first axis
-    and over the objects.
+    """Root mean square difference over objects and questions, for instance of vote fractions.
 
     Parameters
     ----------
     predicted, truth : array_like of shape (n,) or (n, n_questions)
-        Fractions.
     weights : array_like of shape (..., n), optional
-        Weight of each object.
 
     References
     ----------
@@ -174,8 +133,7 @@ def rmse(
     """
     difference = np.asarray(predicted, np.float64) - np.asarray(truth, np.float64)
     square = validate_finite(difference.reshape(len(difference), -1), "differences", 2) ** 2
-    w = validate_weights(weights, len(square))
-    return np.sqrt(ratio(w @ square.mean(axis=1), w.sum(axis=-1)))
+    return np.sqrt(average(square.mean(axis=1), weights))
 
 
 def change_prior(probability: ArrayLike, trained: float, actual: float) -> NDArray[np.float64]:
@@ -286,13 +244,14 @@ class Ranking:
         fp = np.add.reduceat(w * ~y, self._starts, axis=-1).cumsum(axis=-1)
         return tp, fp
 
+    def _curve(self, weights: ArrayLike | None = None) -> list[NDArray[np.float64]]:
+        """The `counts`, preceded by those above the highest probability: none."""
+        return [np.insert(count, 0, 0.0, axis=-1) for count in self.counts(weights)]
+
     def roc(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """False and true positive rate, from (0, 0) to (1, 1), each of shape (m + 1,)."""
-        tp, fp = self.counts()
-        return (
-            ratio(np.r_[0.0, fp], (~self.positive).sum()),
-            ratio(np.r_[0.0, tp], self.positive.sum()),
-        )
+        tp, fp = self._curve()
+        return ratio(fp, (~self.positive).sum()), ratio(tp, self.positive.sum())
 
     def completeness_purity(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Completeness and purity at each of `thresholds` ("at or above"), each of shape (m,)."""
@@ -306,55 +265,44 @@ class Ranking:
         ----------
         Hanley and McNeil (1982), Radiology 143, 29.
         """
-        tp, fp = self.counts(weights)
-        if not tp.shape[-1]:
-            return np.full(tp.shape[:-1], np.nan)
-        before = np.concatenate([np.zeros_like(tp[..., :1]), tp[..., :-1]], axis=-1)
-        new_fp = np.diff(fp, axis=-1, prepend=0)
-        area = (new_fp * (before + tp) / 2).sum(axis=-1)
+        tp, fp = self._curve(weights)
+        area = (np.diff(fp) * (tp[..., :-1] + tp[..., 1:]) / 2).sum(axis=-1)
         return ratio(area, tp[..., -1] * fp[..., -1])
 
     def average_precision(self, weights: ArrayLike | None = None) -> NDArray[np.float64]:
         """Sum over thresholds of (step in completeness) times purity, without interpolation."""
-        tp, fp = self.counts(weights)
-        if not tp.shape[-1]:
-            return np.full(tp.shape[:-1], np.nan)
-        step = np.diff(tp, axis=-1, prepend=0)
-        pure = np.where(tp + fp > 0, tp / np.where(tp + fp > 0, tp + fp, 1), 0)
-        return ratio((step * pure).sum(axis=-1), tp[..., -1])
+        tp, fp = self._curve(weights)
+        pure = np.nan_to_num(ratio(tp, tp + fp))[..., 1:]
+        return ratio((np.diff(tp) * pure).sum(axis=-1), tp[..., -1])
 
     def fpr_at_tpr(self, tpr: float, weights: ArrayLike | None = None) -> NDArray[np.float64]:
         """Smallest false-positive rate of a threshold that reaches a true-positive rate."""
-        tp, fp = self.counts(weights)
-        return self._pick(tp, ratio(fp, fp[..., -1:]), tpr)
+        tp, fp = self._curve(weights)
+        return _pick(tp, ratio(fp, fp[..., -1:]), tpr)
 
     def precision_at_recall(
         self, recall: float, weights: ArrayLike | None = None
     ) -> NDArray[np.float64]:
         """Purity at the highest threshold that reaches a completeness (recall)."""
-        tp, fp = self.counts(weights)
-        return self._pick(tp, ratio(tp, tp + fp), recall)
+        tp, fp = self._curve(weights)
+        return _pick(tp, ratio(tp, tp + fp), recall)
 
     def tpr_at_fpr(self, fpr: float, weights: ArrayLike | None = None) -> NDArray[np.float64]:
         """Largest true-positive rate of a threshold whose false-positive rate stays within `fpr`.
 
         With fewer than 1 / `fpr` negatives this asks for no false positive at all.
         """
-        tp, fp = self.counts(weights)
-        if not tp.shape[-1]:
-            return np.full(tp.shape[:-1], np.nan)
+        tp, fp = self._curve(weights)
         within = fp <= fpr * fp[..., -1:] * (1 + 1e-12)
         best = np.where(within, tp, 0).max(axis=-1)
         return np.where(fp[..., -1] > 0, ratio(best, tp[..., -1]), np.nan)
 
-    @staticmethod
-    def _pick(
-        tp: NDArray[np.float64], value: NDArray[np.float64], recall: float
-    ) -> NDArray[np.float64]:
-        if not tp.shape[-1]:
-            return np.full(tp.shape[:-1], np.nan)
-        # The tolerance keeps 19 of 20 at 95 %, whose product in floating point exceeds 19.
-        reached = tp >= recall * tp[..., -1:] * (1 - 1e-12)
-        first = reached.argmax(axis=-1)
-        picked = np.take_along_axis(value, first[..., None], axis=-1)[..., 0]
-        return np.where(tp[..., -1] > 0, picked, np.nan)
+
+def _pick(
+    tp: NDArray[np.float64], value: NDArray[np.float64], recall: float
+) -> NDArray[np.float64]:
+    """Value at the first threshold that reaches a recall above 0."""
+    # The tolerance keeps 19 of 20 at 95 %, whose product in floating point exceeds 19.
+    first = (tp >= recall * tp[..., -1:] * (1 - 1e-12)).argmax(axis=-1)
+    picked = np.take_along_axis(value, first[..., None], axis=-1)[..., 0]
+    return np.where(tp[..., -1] > 0, picked, np.nan)

@@ -14,12 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.errors import ConfigError
-from astrocnn.metrics.weighted import (
-    average,
-    ratio,
-    validate_finite,
-    validate_weights,
-)
+from astrocnn.metrics.weighted import average, ratio, validate_finite, validate_weights
 
 __all__ = [
     "Densities",
@@ -36,6 +31,9 @@ __all__ = [
 
 MASS_FLOOR: float = 2.0**-24
 """Bins with less probability than this count as this in the likelihood (float32 rounding)."""
+
+PIT_FLOOR: float = 2.0**-24
+"""Smallest distance from 0 and 1 in `pit_ad`: float32 cannot distinguish 1 - p from 1."""
 
 _ELEMENTS_AT_ONCE = 1 << 20
 
@@ -70,10 +68,8 @@ class Densities:
     edges: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        m, edges = (
-            validate_finite(self.masses, "probabilities", 2),
-            validate_finite(self.edges, "edges", 1),
-        )
+        m = validate_finite(self.masses, "probabilities", 2)
+        edges = validate_finite(self.edges, "edges", 1)
         if len(edges) != m.shape[1] + 1 or np.any(np.diff(edges) <= 0) or len(edges) < 2:
             raise ConfigError(
                 "Bins need rising edges, one more than there are bins.",
@@ -105,7 +101,6 @@ class Densities:
         Parameters
         ----------
         truth : array_like of shape (n,)
-            True values.
 
         Returns
         -------
@@ -116,13 +111,7 @@ class Densities:
         return np.where(inside, self.masses[np.arange(len(x)), bins] / self.widths[bins], 0.0)
 
     def cumulative(self, truth: ArrayLike) -> NDArray[np.float64]:
-        """Probability of at most one value per object: the PIT when it is the true one.
-
-        Parameters
-        ----------
-        truth : array_like of shape (n,)
-            True values.
-        """
+        """Probability of at most one value per object: the PIT when it is the true one."""
         x, bins, _ = self._place(truth)
         below = np.concatenate([np.zeros((len(x), 1)), np.cumsum(self.masses, axis=1)], axis=1)
         row = np.arange(len(x))
@@ -132,12 +121,8 @@ class Densities:
     def nll(self, truth: ArrayLike) -> NDArray[np.float64]:
         """Negative log of the density at the truth [nat]; see `MASS_FLOOR`.
 
-        Depends on the unit of the value, and may be negative.
-
-        Parameters
-        ----------
-        truth : array_like of shape (n,)
-            True values; one outside the bins has the floor of the bin at the end.
+        Depends on the unit of the value, and may be negative; a true value outside the bins has
+        the floor of the bin at the end.
         """
         _, bins, _ = self._place(truth)
         return -np.log(np.maximum(self.at(truth), MASS_FLOOR / self.widths[bins]))
@@ -147,11 +132,6 @@ class Densities:
 
         Its mean estimates the squared distance from the true conditional densities up to a
         constant that no forecaster changes: it ranks, and has no zero.
-
-        Parameters
-        ----------
-        truth : array_like of shape (n,)
-            True values.
 
         References
         ----------
@@ -285,10 +265,8 @@ def crps_ensemble(draws: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
     ----------
     Gneiting and Raftery (2007), equation 21.
     """
-    x, y = (
-        np.sort(validate_finite(draws, "draws", 2), axis=1),
-        validate_finite(truth, "true values", 1),
-    )
+    x = np.sort(validate_finite(draws, "draws", 2), axis=1)
+    y = validate_finite(truth, "true values", 1)
     m = x.shape[1]
     rank = 2.0 * np.arange(1, m + 1) - m - 1
     return np.abs(x - y[:, None]).mean(axis=1) - x @ rank / m**2
@@ -299,10 +277,6 @@ def _square(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float6
     return (a * a + a * b + b * b) / 3
 
 
-PIT_FLOOR: float = 2.0**-24
-"""Smallest distance from 0 and 1 in `pit_ad`: float32 cannot distinguish 1 - p from 1."""
-
-
 def pit(cumulative: ArrayLike) -> NDArray[np.float64]:
     """PIT values from the predicted probability of at most the true value.
 
@@ -310,11 +284,6 @@ def pit(cumulative: ArrayLike) -> NDArray[np.float64]:
     ----------
     cumulative : array_like of shape (n,)
         Each object's distribution function at its true value.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Between 0 and 1.
 
     Raises
     ------
@@ -342,18 +311,11 @@ def pit_ks(values: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.fl
     values : array_like of shape (n,)
         From `pit`.
     weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
-
-    Returns
-    -------
-    ndarray of shape (...)
-        As `scipy.stats.kstest` gives it.
     """
-    u, _, below = _steps(values, weights)
+    u, _, below = _compute_distribution(values, weights)
     if not len(u):
         return np.full(below.shape[:-1], np.nan)
-    above = (below[..., 1:] - u).max(axis=-1)
-    return np.maximum(above, (u - below[..., :-1]).max(axis=-1))
+    return np.maximum((below[..., 1:] - u).max(axis=-1), (u - below[..., :-1]).max(axis=-1))
 
 
 def pit_cvm(values: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -361,19 +323,10 @@ def pit_cvm(values: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.f
 
     Parameters
     ----------
-    values : array_like of shape (n,)
-        From `pit`.
-    weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out; n is their sum.
-
-    Returns
-    -------
-    ndarray of shape (...)
-        As `scipy.stats.cramervonmises` gives it.
+    values, weights
+        As for `pit_ks`; n is the sum of the weights.
     """
-    u, total, below = _steps(values, weights)
-    if not len(u):
-        return np.full(below.shape[:-1], np.nan)
+    u, total, below = _compute_distribution(values, weights)
     edges = np.r_[0.0, u, 1.0]
     # Between two values F_n = c, and (c - u)^2 = c^2 - 2 c u + u^2.
     return total * (below**2 @ np.diff(edges) - below @ np.diff(edges**2) + 1 / 3)
@@ -387,16 +340,14 @@ def pit_ad(values: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.fl
 
     Parameters
     ----------
-    values : array_like of shape (n,)
-        From `pit`; nearer to 0 or 1 than `PIT_FLOOR` counts as that, else it would be infinite.
-    weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out; n is their sum.
+    values, weights
+        As for `pit_cvm`; nearer to 0 or 1 than `PIT_FLOOR` counts as that, else it were infinite.
 
     References
     ----------
     Anderson and Darling (1952), Ann. Math. Stat. 23, 193; Stephens (1974), JASA 69, 730 (case 0).
     """
-    u, total, below = _steps(values, weights)
+    u, total, below = _compute_distribution(values, weights)
     if not len(u):
         return np.full(below.shape[:-1], np.nan)
     u = np.clip(u, PIT_FLOOR, 1 - PIT_FLOOR)
@@ -413,10 +364,8 @@ def pit_outliers(
 
     Parameters
     ----------
-    values : array_like of shape (n,)
-        From `pit`.
-    weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
+    values, weights
+        As for `pit_ks`.
     tail : float
         Twice this is expected of a calibrated prediction.
 
@@ -428,7 +377,7 @@ def pit_outliers(
     return average((u < tail) | (u > 1 - tail), weights)
 
 
-def _steps(
+def _compute_distribution(
     values: ArrayLike, weights: ArrayLike | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Sorted values, sum of weights, and the distribution function between values: (..., n+1)."""

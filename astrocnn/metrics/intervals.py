@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -25,7 +25,7 @@ _ELEMENTS_AT_ONCE = 1 << 22
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Score:
     """One number about a sample, with what it rests on.
 
@@ -37,10 +37,8 @@ class Score:
         Its value, NaN when it is not defined on this sample.
     low, high : float
         Ends of the confidence interval; NaN when there is none.
-    n_used : int
-        Objects that entered.
-    n_excluded : int
-        Objects left out.
+    n_used, n_excluded : int
+        Objects that entered, and objects left out.
     reason : str
         Why they were left out; empty when none was.
     target : str
@@ -61,9 +59,6 @@ class Score:
     target: str = ""
     note: str = ""
     level: float = 0.95
-
-    def __repr__(self) -> str:
-        return f"<Score {self}>"
 
     def __str__(self) -> str:
         name = f"{self.target}.{self.name}" if self.target else self.name
@@ -145,30 +140,25 @@ def bootstrap(
             "A bootstrap needs a level between 0 and 1 and a number of resamples from 0.",
             received=f"level {level}, {n_resamples} resamples",
         )
-    if n == 0:
-        return {
-            name: Score(name, math.nan, math.nan, math.nan, 0, level=level) for name in statistics
-        }
     ones = np.ones((1, n))
-    values = {name: float(np.asarray(f(ones))[0]) for name, f in statistics.items()}
-    resampled: dict[str, list[NDArray[np.float64]]] = {name: [] for name in statistics}
-    for weights in resamples(n, n_resamples, seed):
+    values = {
+        name: float(np.asarray(f(ones))[0]) if n else math.nan for name, f in statistics.items()
+    }
+    resampled: dict[str, list[NDArray[np.float64]]] = {name: [np.zeros(0)] for name in statistics}
+    for weights in resamples(n, n_resamples, seed) if n else ():
         for name, f in statistics.items():
             resampled[name].append(np.asarray(f(weights), np.float64))
     tail = 50 * (1 - level)
     scores = {}
     for name, value in values.items():
-        score = Score(name, value, math.nan, math.nan, n, level=level)
-        replicas = np.concatenate(resampled[name]) if resampled[name] else np.zeros(0)
+        low, high, note = math.nan, math.nan, ""
+        replicas = np.concatenate(resampled[name])
         finite = replicas[np.isfinite(replicas)]
         if math.isfinite(value) and len(finite) > n_resamples / 2:
-            low, high = np.percentile(finite, [tail, 100 - tail])
-            score = replace(score, low=float(low), high=float(high))
+            low, high = map(float, np.percentile(finite, [tail, 100 - tail]))
             if len(finite) < n_resamples:
-                score = replace(
-                    score, note=f"interval from the {len(finite)} resamples that define it"
-                )
-        scores[name] = score
+                note = f"interval from the {len(finite)} resamples that define it"
+        scores[name] = Score(name, value, low, high, n, note=note, level=level)
     return scores
 
 
@@ -202,8 +192,7 @@ def wilson(
         half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     low = np.where(k == 0, 0.0, np.maximum(middle - half, 0.0))
     high = np.where(k == n, 1.0, np.minimum(middle + half, 1.0))
-    empty = n == 0
-    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
+    return np.where(n == 0, np.nan, low), np.where(n == 0, np.nan, high)
 
 
 def paired_difference(

@@ -37,16 +37,12 @@ __all__ = [
 
 
 def deviation(predicted: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
-    """Scaled redshift error, (z_phot - z_spec) / (1 + z_spec).
+    """Scaled redshift error, (z_phot - z_spec) / (1 + z_spec), of shape (n,).
 
     Parameters
     ----------
     predicted, truth : array_like of shape (n,)
         Photometric and spectroscopic redshift.
-
-    Returns
-    -------
-    dz : ndarray of shape (n,)
 
     Raises
     ------
@@ -58,10 +54,8 @@ def deviation(predicted: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
     >>> deviation([0.21, 0.50], [0.10, 0.50]).round(3).tolist()
     [0.1, 0.0]
     """
-    z, true = (
-        validate_finite(predicted, "photometric redshifts", 1),
-        validate_finite(truth, "true redshifts", 1),
-    )
+    z = validate_finite(predicted, "photometric redshifts", 1)
+    true = validate_finite(truth, "true redshifts", 1)
     if z.shape != true.shape:
         raise ConfigError(
             "There must be as many photometric as true redshifts.",
@@ -84,7 +78,6 @@ def bias(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]
     dz : array_like of shape (n,)
         From `deviation`.
     weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
 
     References
     ----------
@@ -94,27 +87,14 @@ def bias(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]
 
 
 def bias_median(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
-    """Median deviation, as RAIL defines the bias.
-
-    Parameters
-    ----------
-    dz : array_like of shape (n,)
-        From `deviation`.
-    weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
-    """
+    """Median deviation, as RAIL defines the bias. See `bias`."""
     return quantile(dz, 0.5, weights)
 
 
 def sigma_mad(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """1.4826 median(abs(dz - median(dz))), also called sigma_NMAD: the sigma of a normal sample.
 
-    Parameters
-    ----------
-    dz : array_like of shape (n,)
-        From `deviation`.
-    weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
+    See `bias` for the parameters.
 
     References
     ----------
@@ -126,12 +106,7 @@ def sigma_mad(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.flo
 def sigma_iqr(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """(q75 - q25) / 1.349: the sigma of a normal sample, from its quartiles.
 
-    Parameters
-    ----------
-    dz : array_like of shape (n,)
-        From `deviation`.
-    weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
+    See `bias` for the parameters.
 
     References
     ----------
@@ -147,12 +122,10 @@ def outlier_fraction(
 
     Parameters
     ----------
-    dz : array_like of shape (n,)
-        From `deviation`.
+    dz, weights
+        As for `bias`.
     limit : float
         0.05 by the custom of SDSS, 0.15 by that of Euclid and of deep fields.
-    weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
 
     References
     ----------
@@ -164,12 +137,7 @@ def outlier_fraction(
 def outliers_rail(dz: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """Fraction with abs(dz) > max(0.06, 3 sigma_IQR); the limit follows the weights.
 
-    Parameters
-    ----------
-    dz : array_like of shape (n,)
-        From `deviation`.
-    weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
+    See `bias` for the parameters.
 
     References
     ----------
@@ -224,14 +192,8 @@ def trend(
         The column; objects where it is not finite are left out and counted.
     n_bins : int
         Fewer where there are not ten objects for each, or where values repeat.
-    n_resamples : int
-        Bootstrap resamples behind each interval.
-    seed : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    Trend
+    n_resamples, seed : int
+        Of the bootstrap behind each interval.
 
     Raises
     ------
@@ -248,31 +210,16 @@ def trend(
     x, along = x[finite], along[finite]
     n_bins = min(n_bins, max(1, len(x) // 10))
     edges = np.unique(np.quantile(along, np.linspace(0, 1, n_bins + 1))) if len(x) else np.zeros(1)
-    if len(edges) == 1:
-        edges = np.repeat(edges, 2) if len(x) else np.zeros(1)
-    place = np.clip(np.searchsorted(edges[1:-1], along, side="right"), 0, None)
+    if len(edges) == 1 and len(x):
+        edges = np.repeat(edges, 2)
+    place = np.searchsorted(edges[1:-1], along, side="right")
     count = np.bincount(place, minlength=len(edges) - 1)
-    found = [
-        bootstrap(
-            {"bias": partial(bias, d), "sigma": partial(sigma_mad, d)},
-            len(d),
-            n_resamples=n_resamples,
-            seed=seed,
-        )
-        for d in (x[place == i] for i in range(len(count)))
-    ]
-    values = {
-        name: np.array([[s[name].value, s[name].low, s[name].high] for s in found]).reshape(-1, 3)
-        for name in ("bias", "sigma")
-    }
     center = np.array([np.median(along[place == i]) if c else np.nan for i, c in enumerate(count)])
-    return Trend(
-        edges,
-        center,
-        count,
-        values["bias"][:, 0],
-        values["sigma"][:, 0],
-        values["bias"][:, 1:].T,
-        values["sigma"][:, 1:].T,
-        int((~finite).sum()),
-    )
+    values = np.empty((2, 3, len(count)))
+    for i in range(len(count)):
+        inside = x[place == i]
+        statistics = {"bias": partial(bias, inside), "sigma": partial(sigma_mad, inside)}
+        scores = bootstrap(statistics, len(inside), n_resamples=n_resamples, seed=seed)
+        values[:, :, i] = [(s.value, s.low, s.high) for s in scores.values()]
+    mean, sigma = values
+    return Trend(edges, center, count, mean[0], sigma[0], mean[1:], sigma[1:], int((~finite).sum()))

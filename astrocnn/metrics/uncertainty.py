@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
 from astrocnn.errors import ConfigError
-from astrocnn.metrics.weighted import (
-    ratio,
-    validate_finite,
-    validate_weights,
-)
+from astrocnn.metrics.weighted import ratio, validate_finite, validate_weights
 
 __all__ = [
     "expected_entropy",
+    "mean_over_draws",
     "mutual_information",
     "predictive_entropy",
     "risk_coverage",
@@ -22,52 +21,45 @@ __all__ = [
 ]
 
 
+def mean_over_draws(samples: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """Mean over the first axis, in float64; equal draws give exactly that draw.
+
+    Parameters
+    ----------
+    samples : ndarray of shape (n_draws, ...), or iterable of ndarray
+    """
+    draws = iter(samples)
+    first = np.asarray(next(draws), np.float64)
+    shift, count = np.zeros_like(first), 1
+    for draw in draws:
+        shift += draw - first
+        count += 1
+    return first + shift / count
+
+
 def predictive_entropy(samples: ArrayLike) -> NDArray[np.float64]:
-    """H[mean p]: all the uncertainty there is [nat].
+    """H[mean p], of shape (n,): all the uncertainty there is [nat].
 
     Parameters
     ----------
     samples : array_like of shape (n_draws, n, n_classes)
         Class probabilities of each draw.
-
-    Returns
-    -------
-    entropy : ndarray of shape (n,)
     """
-    return _entropy(_mean(samples))
+    return _entropy(mean_over_draws(validate_finite(samples, "samples", 3)))
 
 
 def expected_entropy(samples: ArrayLike) -> NDArray[np.float64]:
     """Mean over draws of H[p_t]: what more training data would not remove [nat].
 
-    Parameters
-    ----------
-    samples : array_like of shape (n_draws, n, n_classes)
-        Probabilities of each draw.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        [nat]
+    See `predictive_entropy` for the parameters.
     """
-    p = validate_finite(samples, "samples", 3)
-    # Around the first draw, so that equal draws give their common entropy to the last bit.
-    first = _entropy(p[0])
-    return first + (_entropy(p) - first).mean(axis=0)
+    return mean_over_draws(_entropy(validate_finite(samples, "samples", 3)))
 
 
 def mutual_information(samples: ArrayLike) -> NDArray[np.float64]:
     """H[mean p] - mean H[p_t], never negative: how much the draws disagree [nat].
 
-    Parameters
-    ----------
-    samples : array_like of shape (n_draws, n, n_classes)
-        Probabilities of each draw.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        [nat]
+    See `predictive_entropy` for the parameters.
 
     References
     ----------
@@ -88,7 +80,6 @@ def risk_coverage(
     uncertainty : array_like of shape (n,)
         Objects are kept from the smallest up; equal ones are kept together.
     weights : array_like of shape (..., n), optional
-        Weight of each object.
 
     Returns
     -------
@@ -141,11 +132,6 @@ def risk_coverage_area(
         return np.full(coverage.shape[:-1], np.nan)
     step = np.diff(coverage, axis=-1, prepend=0)
     return np.where(step > 0, step * risk, 0).sum(axis=-1)
-
-
-def _mean(samples: ArrayLike) -> NDArray[np.float64]:
-    p = validate_finite(samples, "samples", 3)
-    return p[0] + (p - p[0]).mean(axis=0)
 
 
 def _entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,10 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaln, gammaln, logsumexp
 
 from astrocnn.errors import ConfigError
-from astrocnn.metrics.weighted import (
-    average,
-    validate_finite,
-)
+from astrocnn.metrics.weighted import average, validate_finite
 
 __all__ = ["dirichlet_multinomial_nll", "mean_deviation", "votes_credible"]
 
@@ -23,9 +20,7 @@ def mean_deviation(
     Parameters
     ----------
     predicted, truth : array_like of shape (n, n_answers)
-        Fractions of the votes.
     weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
 
     References
     ----------

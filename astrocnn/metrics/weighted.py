@@ -33,9 +33,8 @@ def validate_finite(values: ArrayLike, what: str, ndim: int) -> NDArray[np.float
         raise ConfigError(
             f"The {what} must have {ndim} axes.", received=f"an array of shape {array.shape}"
         )
-    bad = ~np.isfinite(array)
-    if bad.any():
-        rows = np.unique(np.nonzero(bad)[0])
+    if not np.isfinite(array).all():
+        rows = np.unique(np.nonzero(~np.isfinite(array))[0])
         raise ConfigError(
             f"The {what} are not finite in {len(rows)} rows.",
             received=f"rows {', '.join(map(str, rows[:10]))}",
@@ -80,9 +79,7 @@ def average(values: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.f
     Parameters
     ----------
     values : array_like of shape (n,)
-        One number per object.
     weights : array_like of shape (..., n), optional
-        Weight of each object, 1 when left out.
 
     Returns
     -------
@@ -103,18 +100,13 @@ def quantile(values: ArrayLike, q: float, weights: ArrayLike | None = None) -> N
     Parameters
     ----------
     values : ndarray of shape (n,)
-        Finite numbers.
     q : float
         Between 0 and 1, without the ends.
     weights : array_like of shape (..., n), optional
-        Weight of each object.
     """
-    x = validate_finite(values, "values", 1)
-    w = validate_weights(weights, len(x))
+    x, below = _accumulate(values, weights)
     if not len(x):
-        return np.full(w.shape[:-1], np.nan)
-    order = np.argsort(x, kind="stable")
-    x, below = x[order], np.cumsum(w[..., order], axis=-1)
+        return np.full(below.shape[:-1], np.nan)
     return _between(x, below, q)
 
 
@@ -124,19 +116,25 @@ def median_deviation(values: ArrayLike, weights: ArrayLike | None = None) -> NDA
     Distances are not sorted anew for each set of weights: the radius that holds half of the
     weight is found by bisection in the sorted values.
     """
-    x = validate_finite(values, "values", 1)
-    w = validate_weights(weights, len(x))
+    x, below = _accumulate(values, weights)
     if not len(x):
-        return np.full(w.shape[:-1], np.nan)
-    order = np.argsort(x, kind="stable")
-    x, below = x[order], np.cumsum(w[..., order], axis=-1)
+        return np.full(below.shape[:-1], np.nan)
     rows = below.reshape(-1, len(x))
     center = _between(x, rows, 0.5)
     rows = np.concatenate([np.zeros((len(rows), 1)), rows], axis=1)
     total = rows[:, -1]
     half = [_radius(x, rows, center, total * 0.5 * (1 + sign * _ROUNDING)) for sign in (-1.0, 1.0)]
     middle = np.where(total > 0, (half[0] + half[1]) / 2, np.nan)
-    return middle.reshape(w.shape[:-1])
+    return middle.reshape(below.shape[:-1])
+
+
+def _accumulate(
+    values: ArrayLike, weights: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sorted values, and the weight up to each of them."""
+    x = validate_finite(values, "values", 1)
+    order = np.argsort(x, kind="stable")
+    return x[order], np.cumsum(validate_weights(weights, len(x))[..., order], axis=-1)
 
 
 def _between(x: NDArray[np.float64], below: NDArray[np.float64], q: float) -> NDArray[np.float64]:

@@ -164,7 +164,7 @@ def test_crps_of_a_sharp_bin_is_the_distance_and_of_draws_agrees():
     np.testing.assert_allclose(crps_ensemble(few, truth), direct)
 
 
-def test_the_prior_has_a_flat_pit_and_loses_where_it_counts(calibrated):
+def test_the_prior_has_a_flat_pit_and_worse_proper_scores(calibrated):
     """The forecaster that gives everybody n(z), against which PIT alone is no defence."""
     _, _, truth, sharp = calibrated
     edges = np.linspace(0, 0.4, 81)
@@ -176,7 +176,7 @@ def test_the_prior_has_a_flat_pit_and_loses_where_it_counts(calibrated):
     assert prior.nll(truth).mean() > sharp.nll(truth).mean() + 1
 
 
-def test_proper_scores_prefer_the_right_width(calibrated):
+def test_proper_scores_prefer_the_true_width(calibrated):
     mean, sigma, truth, right = calibrated
     for factor in (0.5, 2.0):
         wrong = gaussians(mean, factor * sigma)
@@ -185,7 +185,7 @@ def test_proper_scores_prefer_the_right_width(calibrated):
             assert better.mean() < -3 * better.std() / np.sqrt(len(truth)), (score, factor)
 
 
-def test_a_sure_error_is_floored():
+def test_the_likelihood_of_a_certain_error_is_floored():
     p = Densities([[1.0, 0.0]], [0, 0.1, 0.2])
     assert p.nll([0.15])[0] == pytest.approx(-np.log(MASS_FLOOR / 0.1))
     assert p.nll([0.3])[0] == pytest.approx(-np.log(MASS_FLOOR / 0.1))
@@ -211,12 +211,12 @@ def test_blocks_do_not_change_a_score(calibrated, monkeypatch):
         ([[0.5, 0.5]], [0, 1, 1], "rising"),
     ],
 )
-def test_what_is_no_density_is_refused(masses, edges, message):
+def test_invalid_densities_are_refused(masses, edges, message):
     with pytest.raises(ConfigError, match=message):
         Densities(masses, edges)
 
 
-def test_truths_must_match():
+def test_true_values_must_match_the_densities():
     p = Densities([[0.5, 0.5]], [0, 1, 2])
     with pytest.raises(ConfigError, match="one true value per density"):
         p.at([0.5, 0.6])

@@ -89,13 +89,13 @@ def test_undefined_resamples_are_left_out_with_a_note():
     assert "not defined" in str(empty)
 
 
-def test_bad_arguments():
+def test_invalid_levels_and_counts_are_refused():
     for options in ({"level": 1.0}, {"level": 95}, {"n_resamples": -1}):
         with pytest.raises(ConfigError, match="level between 0 and 1"):
             bootstrap({}, 3, **options)
 
 
-def test_score_speaks():
+def test_text_of_a_score():
     score = Score(
         "accuracy",
         0.875,

@@ -79,7 +79,7 @@ def test_weights_are_repetitions():
         assert both[1] == pytest.approx(getattr(weighted, name)(*args))
 
 
-def test_order_of_rows_does_not_matter():
+def test_the_order_of_rows_does_not_matter():
     y, p, _ = sample(3, 80, 5)
     order = np.random.default_rng(0).permutation(80)
     a, b = Ranking(y, p), Ranking(y[order], p[order])
