@@ -16,9 +16,9 @@ from astrocnn.calibration.base import (
     Remap,
     StoredExtra,
     compute_mean_masses,
-    compute_mean_over_draws,
+    compute_mean_probabilities,
     find_labelled,
-    too_few_objects,
+    take_labelled,
 )
 from astrocnn.calibration.conformal import (
     ConformalIntervals,
@@ -43,10 +43,6 @@ def get_remap(family: Family) -> type[Remap] | None:
     ----------
     family : Family
         Of a target.
-
-    Returns
-    -------
-    type of Remap, or None when samples of this family are left as they are
     """
     return next((kind for kind in REMAPS if kind.suits(family)), None)
 
@@ -94,10 +90,6 @@ def calibrate(
     seed : int
         Of the division into halves behind the table.
 
-    Returns
-    -------
-    Calibration
-
     Raises
     ------
     PredictionError
@@ -112,15 +104,16 @@ def calibrate(
         if kind is None:
             continue
         name = target.name
-        rows = find_labelled(target.family, encoded[name], weights[name], samples[name])
-        least = 2 * kind.least_rows
-        if len(rows) < least:
-            raise too_few_objects(f"a calibration of '{name}'", len(rows), least)
-        objects = _Objects(
-            np.asarray(encoded[name])[rows],
-            np.asarray(samples[name])[:, rows],
-            None if by_values is None else np.asarray(by_values)[rows],
+        labels, drawn, rows = take_labelled(
+            target.family,
+            encoded[name],
+            weights[name],
+            samples[name],
+            f"a calibration of '{name}'",
+            2 * kind.least_rows,
         )
+        along = None if by_values is None else np.asarray(by_values)[rows]
+        objects = _Objects(labels, drawn, along)
         first, second = (objects.take(half) for half in split_halves(np.arange(len(rows)), seed))
         remaps[name] = kind.fit(target.family, objects.encoded, objects.weights, objects.samples)
         half = kind.fit(target.family, first.encoded, first.weights, first.samples)
@@ -251,9 +244,25 @@ def remap_held_out(
 def compute_scores(family: Family, encoded: Any, samples: Any) -> dict[str, float]:
     """Calibration scores of objects with label and prediction, by name."""
     if isinstance(family, ClassFamily):
-        return _score_classes(family, np.asarray(encoded), np.asarray(samples))
+        p = compute_mean_probabilities(family, samples)
+        truth = np.asarray(family.to_truth(encoded), np.float64)
+        correct = p.argmax(axis=1) == truth.argmax(axis=1)
+        return {
+            "ece": float(metrics.ece(p.max(axis=1), correct)),
+            "nll": float(metrics.log_loss(p, truth)),
+            "brier": float(metrics.brier(p, truth)),
+        }
     assert isinstance(family, QuantityFamily)
-    return _score_quantities(family, np.asarray(encoded), np.asarray(samples))
+    values = family.to_values(encoded)
+    densities = metrics.Densities(compute_mean_masses(family, samples), family.edges)
+    before, within = densities.credible(values)
+    return {
+        "pit_ks": float(metrics.pit_ks(densities.cumulative(values))),
+        "crps": float(densities.crps(values).mean()),
+        "nll": float(densities.nll(values).mean()),
+        "coverage_68": float(metrics.credible_coverage(before, within, 0.68).mean()),
+        "coverage_95": float(metrics.credible_coverage(before, within, 0.95).mean()),
+    }
 
 
 def compute_expected_scores(family: Family, samples: Any) -> dict[str, float]:
@@ -265,36 +274,7 @@ def compute_expected_scores(family: Family, samples: Any) -> dict[str, float]:
     if not isinstance(family, ClassFamily):
         # Mean of the Kolmogorov distribution, sqrt(pi / 2) log 2.
         return {"pit_ks": float(np.sqrt(np.pi / 2) * np.log(2) / np.sqrt(n))}
-    p = _probabilities(family, samples).max(axis=1)
+    p = compute_mean_probabilities(family, samples).max(axis=1)
     place = np.clip(np.ceil(15 * p).astype(int) - 1, 0, 14)
     variance = np.bincount(place, p * (1 - p), 15)
     return {"ece": float(np.sqrt(2 / np.pi) * np.sqrt(variance).sum() / n)}
-
-
-def _probabilities(family: ClassFamily, samples: Any) -> NDArray[np.float64]:
-    p = compute_mean_over_draws(np.asarray(family.to_probabilities(samples), np.float64))
-    return p / p.sum(axis=1, keepdims=True)
-
-
-def _score_classes(family: ClassFamily, encoded: Any, samples: Any) -> dict[str, float]:
-    p = _probabilities(family, samples)
-    truth = np.asarray(family.to_truth(encoded), np.float64)
-    correct = p.argmax(axis=1) == truth.argmax(axis=1)
-    return {
-        "ece": float(metrics.ece(p.max(axis=1), correct)),
-        "nll": float(metrics.log_loss(p, truth)),
-        "brier": float(metrics.brier(p, truth)),
-    }
-
-
-def _score_quantities(family: QuantityFamily, encoded: Any, samples: Any) -> dict[str, float]:
-    values = family.to_values(encoded)
-    densities = metrics.Densities(compute_mean_masses(family, samples), family.edges)
-    before, within = densities.credible(values)
-    return {
-        "pit_ks": float(metrics.pit_ks(densities.cumulative(values))),
-        "crps": float(densities.crps(values).mean()),
-        "nll": float(densities.nll(values).mean()),
-        "coverage_68": float(metrics.credible_coverage(before, within, 0.68).mean()),
-        "coverage_95": float(metrics.credible_coverage(before, within, 0.95).mean()),
-    }

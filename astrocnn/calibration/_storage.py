@@ -114,10 +114,6 @@ def read(path: str | os.PathLike[str], model: str | None = None) -> Calibration:
     model : str, optional
         Fingerprint of the estimator it is meant for.
 
-    Returns
-    -------
-    Calibration
-
     Raises
     ------
     ModelError

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,19 +18,21 @@ from numpy.typing import NDArray
 from astrocnn.catalog import Catalog
 from astrocnn.column import Column
 from astrocnn.errors import PredictionError
-from astrocnn.targets import Family, QuantityFamily, Task, density_grid
+from astrocnn.metrics import mean_over_draws
+from astrocnn.targets import ClassFamily, Family, QuantityFamily, Task, density_grid
 
 __all__ = [
-    "compute_digest",
-    "compute_mean_masses",
-    "compute_quantiles",
     "Batch",
     "Extra",
+    "PlainExtra",
     "Predictor",
     "Remap",
     "StoredExtra",
+    "compute_mean_masses",
+    "compute_mean_probabilities",
+    "compute_quantiles",
     "find_labelled",
-    "compute_mean_over_draws",
+    "take_labelled",
     "too_few_objects",
 ]
 
@@ -146,6 +148,16 @@ class StoredExtra(Extra, Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class PlainExtra:
+    """Base of extras whose fields are plain values."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the fields."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
 def find_labelled(family: Family, encoded: Any, weight: Any, samples: Any) -> NDArray[np.intp]:
     """Rows with a label and a prediction.
 
@@ -174,13 +186,14 @@ def find_labelled(family: Family, encoded: Any, weight: Any, samples: Any) -> ND
     return np.flatnonzero((weight > 0) & np.isfinite(samples).all(axis=(0, 2)))
 
 
-def compute_mean_over_draws(draws: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Mean over the first axis in float64; equal draws give exactly that draw."""
-    first = np.asarray(draws[0], np.float64)
-    shift = np.zeros_like(first)
-    for draw in draws[1:]:
-        shift += draw - first
-    return first + shift / len(draws)
+def take_labelled(
+    family: Family, encoded: Any, weight: Any, samples: Any, purpose: str = "", least: int = 0
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.intp]]:
+    """Labels, samples and rows of the objects that `find_labelled` finds, at least so many."""
+    rows = find_labelled(family, encoded, weight, samples)
+    if len(rows) < least:
+        raise too_few_objects(purpose, len(rows), least)
+    return np.asarray(encoded)[rows], np.asarray(samples)[:, rows], rows
 
 
 def too_few_objects(purpose: str, received: int, least: int, hint: str = "") -> PredictionError:
@@ -197,11 +210,14 @@ def compute_mean_masses(
     family: QuantityFamily, samples: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Mean over draws of the probability in each bin, of shape (n, n_bins)."""
-    first = family.masses(samples[:1])[0]
-    shift = np.zeros_like(first)
-    for t in range(1, len(samples)):  # one draw in memory at a time
-        shift += family.masses(samples[t : t + 1])[0] - first
-    return first + shift / len(samples)
+    # One draw in memory at a time.
+    return mean_over_draws(family.masses(samples[t : t + 1])[0] for t in range(len(samples)))
+
+
+def compute_mean_probabilities(family: ClassFamily, samples: Any) -> NDArray[np.float64]:
+    """Mean over draws of the class probabilities, of shape (n, n_classes)."""
+    p = mean_over_draws(np.asarray(family.to_probabilities(samples), np.float64))
+    return p / p.sum(axis=-1, keepdims=True)
 
 
 def compute_quantiles(
@@ -212,15 +228,9 @@ def compute_quantiles(
     rows = np.flatnonzero(np.isfinite(masses).all(axis=1))
     out = np.full((len(masses), len(levels)), np.nan)
     cdf = np.concatenate([np.zeros((len(rows), 1)), np.cumsum(masses[rows], axis=1)], axis=1)
-    shape = (len(rows), len(levels))
     out[rows] = density_grid.quantiles(
         np.broadcast_to(family.edges, cdf.shape),
         cdf / cdf[:, -1:],
-        np.broadcast_to(np.asarray(levels, np.float64), shape),
+        np.broadcast_to(np.asarray(levels, np.float64), (len(rows), len(levels))),
     )
     return out
-
-
-def compute_digest(values: dict[str, Any]) -> str:
-    """SHA-256 of plain values."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

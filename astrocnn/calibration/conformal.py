@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from astrocnn.calibration.base import (
     Batch,
-    compute_digest,
-    compute_mean_over_draws,
+    PlainExtra,
+    compute_mean_probabilities,
     compute_quantiles,
-    find_labelled,
+    take_labelled,
     too_few_objects,
 )
 from astrocnn.column import Column
@@ -33,7 +33,7 @@ __all__ = ["ConformalIntervals", "ConformalSets", "count_rows_needed", "examples
 
 
 @dataclass(frozen=True)
-class ConformalSets:
+class ConformalSets(PlainExtra):
     """Sets of classes that contain the true one with a given probability.
 
     The score of a class is one less its probability (LAC); a set holds every class whose score is
@@ -98,34 +98,24 @@ class ConformalSets:
         PredictionError
             If there are too few objects, or too few of a class, for a level.
         """
+        _validate_target(target, ClassFamily, "classes to make sets of", levels)
         family = target.family
-        if not isinstance(family, ClassFamily):
-            raise PredictionError(
-                f"Target '{target.name}' has no classes to make sets of.",
-                received=type(family).__name__,
-            )
-        _validate_levels(levels)
-        rows = find_labelled(family, encoded, weight, samples)
-        p = _compute_probabilities(family, np.asarray(samples)[:, rows])
-        label = np.asarray(family.to_truth(np.asarray(encoded)[rows])).argmax(axis=1)
-        score = 1.0 - p[np.arange(len(rows)), label]
+        encoded, samples, _ = take_labelled(family, encoded, weight, samples)
+        p = compute_mean_probabilities(family, samples)
+        label = np.asarray(family.to_truth(encoded)).argmax(axis=1)
+        score = 1.0 - p[np.arange(len(label)), label]
         classes = tuple(family.classes)
-        cutoffs = []
-        for level in levels:
-            if by_class:
-                class_cutoffs = [
-                    compute_cutoff(score[label == k], level, f"a set of class {name} at {level:g}")
-                    for k, name in enumerate(classes)
-                ]
-            else:
-                class_cutoffs = [compute_cutoff(score, level, f"sets at {level:g}")] * len(classes)
-            cutoffs.append(tuple(class_cutoffs))
-        return cls(target.name, target.prefix, classes, tuple(levels), tuple(cutoffs))
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of target, levels and cutoffs."""
-        return compute_digest(asdict(self))
+        if by_class:
+            chosen = [(f"a set of class {name}", label == k) for k, name in enumerate(classes)]
+        else:
+            chosen = [("sets", np.ones(len(label), bool))] * len(classes)
+        cutoffs = tuple(
+            tuple(
+                compute_cutoff(score[rows], level, f"{text} at {level:g}") for text, rows in chosen
+            )
+            for level in levels
+        )
+        return cls(target.name, target.prefix, classes, tuple(levels), cutoffs)
 
     def columns(self) -> tuple[Column, ...]:
         """For each level the names of the classes in the set, joined by '+', and their number."""
@@ -143,7 +133,7 @@ class ConformalSets:
         """Compute the sets of predicted objects."""
         family = batch.estimator.task.target(self.target).family
         assert isinstance(family, ClassFamily)
-        p = _compute_probabilities(family, batch.samples[self.target])
+        p = compute_mean_probabilities(family, batch.samples[self.target])
         out: dict[str, NDArray[Any]] = {}
         columns = iter(self.columns())
         for inside in self.members(p):
@@ -163,10 +153,9 @@ class ConformalSets:
             Mean over draws; rows with NaN give sets without any class.
         """
         p = np.asarray(probabilities, np.float64)
-        known = np.isfinite(p).all(axis=1)
-        known = np.broadcast_to(np.expand_dims(known, 1), p.shape)
-        best = np.argmax(np.where(known, p, 0.0), axis=1)
-        first = known & (np.expand_dims(best, 1) == np.arange(p.shape[1]))
+        known = np.isfinite(p).all(axis=1, keepdims=True)
+        best = np.argmax(np.where(known, p, 0.0), axis=1, keepdims=True)
+        first = known & (best == np.arange(p.shape[1]))
         return [first | (known & (1.0 - p <= np.array(each))) for each in self.cutoffs]
 
     def score(
@@ -174,7 +163,7 @@ class ConformalSets:
     ) -> dict[str, float]:
         """Coverage and mean size of the sets of labelled objects, by name."""
         assert isinstance(family, ClassFamily)
-        p = compute_mean_over_draws(np.asarray(family.to_probabilities(samples), np.float64))
+        p = compute_mean_probabilities(family, samples)
         label = np.asarray(family.to_truth(encoded)).argmax(axis=1)
         scores: dict[str, float] = {}
         for level, inside in zip(self.levels, self.members(p), strict=True):
@@ -185,7 +174,7 @@ class ConformalSets:
 
 
 @dataclass(frozen=True)
-class ConformalIntervals:
+class ConformalIntervals(PlainExtra):
     """Intervals that contain the true value with a given probability.
 
     From the predictive quantiles q of the level, [q_low - Q w, q_high + Q w] with w their
@@ -243,10 +232,8 @@ class ConformalIntervals:
         ----------
         target : Target
             Over a number.
-        encoded, weight : array_like of shape (n, k) and (n,)
-            Labels as `Target.encode` gives them.
-        samples : array_like of shape (n_draws, n, units)
-            Activated samples.
+        encoded, weight, samples
+            As for `ConformalSets.fit`.
         levels : sequence of float
             Coverage of each interval.
         by : str, optional
@@ -261,19 +248,13 @@ class ConformalIntervals:
         PredictionError
             If there are too few objects, or too few in a bin, for a level.
         """
-        family = target.family
-        if not isinstance(family, QuantityFamily):
-            raise PredictionError(
-                f"Target '{target.name}' has no density to make intervals of.",
-                received=type(family).__name__,
-            )
-        _validate_levels(levels)
-        rows = find_labelled(family, encoded, weight, samples)
-        value = family.to_values(np.asarray(encoded)[rows])
-        ends = _compute_ends(family, np.asarray(samples)[:, rows], levels)
+        _validate_target(target, QuantityFamily, "density to make intervals of", levels)
+        family, n = target.family, len(np.asarray(weight))
+        encoded, samples, rows = take_labelled(family, encoded, weight, samples)
+        value, ends = family.to_values(encoded), _compute_ends(family, samples, levels)
         place, cuts = np.zeros(len(rows), np.intp), np.zeros(0)
         if by is not None:
-            if by_values is None or len(np.asarray(by_values)) != len(np.asarray(weight)):
+            if by_values is None or len(np.asarray(by_values)) != n:
                 raise ConfigError(f"Intervals by '{by}' need its value of each object.")
             x = np.asarray(by_values, np.float64)[rows]
             known = x[np.isfinite(x)]
@@ -296,11 +277,6 @@ class ConformalIntervals:
         return cls(
             target.name, target.prefix, tuple(levels), tuple(stretch), by, tuple(cuts.tolist())
         )
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of target, levels, constants and bins."""
-        return compute_digest(asdict(self))
 
     def columns(self) -> tuple[Column, ...]:
         """For each level the ends of the interval."""
@@ -337,7 +313,7 @@ class ConformalIntervals:
         family : QuantityFamily
             Of the target.
         samples : ndarray of shape (n_draws, n, units)
-            Activated samples; rows with NaN give NaN.
+            Rows with NaN give NaN.
         by_values : array_like of shape (n,), optional
             Values of the column `by`.
         """
@@ -374,8 +350,11 @@ def count_rows_needed(level: float) -> int:
     return max(1, math.ceil(round(level / (1 - level), 9)))
 
 
-def _validate_levels(levels: Sequence[float]) -> None:
-    """Raise if a coverage is not between 0 and 1."""
+def _validate_target(target: Any, kind: type, needed: str, levels: Sequence[float]) -> None:
+    if not isinstance(target.family, kind):
+        raise PredictionError(
+            f"Target '{target.name}' has no {needed}.", received=type(target.family).__name__
+        )
     if not len(levels) or not all(0 < level < 1 for level in levels):
         raise ConfigError(
             "Every coverage must be between 0 and 1.", received=levels, hint="levels = [0.68, 0.95]"
@@ -395,11 +374,6 @@ def compute_cutoff(scores: NDArray[np.float64], level: float, purpose: str) -> f
 def format_level(level: float) -> str:
     """Format a level for column names: 68, or 99p7 for 0.997."""
     return f"{100 * level:g}".replace(".", "p")
-
-
-def _compute_probabilities(family: ClassFamily, samples: NDArray[Any]) -> NDArray[np.float64]:
-    p = compute_mean_over_draws(np.asarray(family.to_probabilities(samples), np.float64))
-    return p / p.sum(axis=-1, keepdims=True)
 
 
 def _compute_ends(

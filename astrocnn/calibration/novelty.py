@@ -129,21 +129,11 @@ class Novelty:
 
     def columns(self) -> tuple[Column, ...]:
         """The score and the distance."""
+        fraction = "Fraction of validation objects nearer to what the model knows (1: stranger)"
+        distance = "Mahalanobis distance from the validation objects in penultimate features"
         return (
-            Column(
-                "novelty",
-                "f4",
-                "",
-                "stat.value",
-                "Fraction of validation objects nearer to what the model knows (1: stranger)",
-            ),
-            Column(
-                "novelty_distance",
-                "f4",
-                "",
-                "stat.value",
-                "Mahalanobis distance from the validation objects in penultimate features",
-            ),
+            Column("novelty", "f4", "", "stat.value", fraction),
+            Column("novelty_distance", "f4", "", "stat.value", distance),
         )
 
     def compute(self, batch: Batch) -> dict[str, NDArray[Any]]:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtr, ndtri
 
-from astrocnn.calibration.base import compute_mean_over_draws, find_labelled, too_few_objects
+from astrocnn.calibration.base import take_labelled
 from astrocnn.errors import ConfigError
+from astrocnn.metrics import mean_over_draws
 from astrocnn.targets import Family, QuantityFamily
 from astrocnn.targets.families.binned import Binned
 
@@ -76,33 +77,18 @@ class PitRemap:
         it depart (James & Stein 1961), so that few objects whose PITs look uniform change little.
         Objects without a label or a prediction are ignored.
 
-        Parameters
-        ----------
-        family : Family
-            Over a number.
-        encoded, weight : array_like of shape (n, k) and (n,)
-            Labels as `Target.encode` gives them.
-        samples : array_like of shape (n_draws, n, units)
-            Activated samples.
-
-        Raises
-        ------
-        PredictionError
-            If fewer than `least_rows` objects can be used.
+        See `Remap.fit` for the parameters.
         """
         assert isinstance(family, QuantityFamily)
-        rows = find_labelled(family, encoded, weight, samples)
-        n = len(rows)
-        if n < cls.least_rows:
-            raise too_few_objects("a PIT remap", n, cls.least_rows)
-        samples = np.asarray(samples)[:, rows]
-        values = family.to_values(np.asarray(encoded)[rows])
-        low, high, share = _around(family, samples, values)
+        encoded, samples, _ = take_labelled(
+            family, encoded, weight, samples, "a PIT remap", cls.least_rows
+        )
+        low, high, share = _around(family, samples, family.to_values(encoded))
 
         def pit(g: _Monotone) -> NDArray[np.float64]:
-            return compute_mean_over_draws((1 - share) * ndtr(g(low)) + share * ndtr(g(high)))
+            return mean_over_draws((1 - share) * ndtr(g(low)) + share * ndtr(g(high)))
 
-        levels = _LEVELS[n * np.minimum(_LEVELS, 1 - _LEVELS) >= _ROWS_BEYOND]
+        levels = _LEVELS[len(encoded) * np.minimum(_LEVELS, 1 - _LEVELS) >= _ROWS_BEYOND]
         expected = ndtri(levels)
         pooled = ndtri(np.clip((1 - share) * ndtr(low) + share * ndtr(high), 1e-15, 1 - 1e-15))
         x = _rising(np.quantile(pooled, levels))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.calibration.base import Batch, compute_digest, find_labelled, too_few_objects
+from astrocnn.calibration.base import Batch, PlainExtra, take_labelled, too_few_objects
 from astrocnn.column import Column
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.metrics import Ranking, change_prior, wilson
@@ -28,7 +28,7 @@ _NO_YES = ("no", "yes")
 
 
 @dataclass(frozen=True)
-class Selection:
+class Selection(PlainExtra):
     """Select objects whose probability of being usable reaches a threshold.
 
     Parameters
@@ -136,7 +136,7 @@ class Selection:
         usable, p = _get_truth_and_probability(main, encoded, weights, samples)
         n_usable, n_unusable = int(usable.sum()), int((~usable).sum())
         if min(n_usable, n_unusable) < _LEAST_ROWS:
-            kind = "usable" if n_usable < n_unusable else "spoilt"
+            kind = "usable" if n_usable < n_unusable else "unusable"
             raise too_few_objects(
                 f"a selection by '{main.name}': {kind} ones",
                 min(n_usable, n_unusable),
@@ -175,7 +175,7 @@ class Selection:
             ),
         )
 
-    def judge(
+    def compute_rates(
         self,
         task: Any,
         encoded: Mapping[str, Any],
@@ -201,11 +201,6 @@ class Selection:
         kept = p >= self.threshold
         counts = int((kept & usable).sum()), n_usable, int((kept & ~usable).sum()), n_unusable
         return _achieved(*counts, self.prior)
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of thresholds and prior."""
-        return compute_digest(asdict(self))
 
     @property
     def summary(self) -> str:
@@ -305,10 +300,8 @@ def _get_truth_and_probability(
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Truth and probability (rounded as in the table) of objects that have both."""
     name = target.name
-    rows = find_labelled(target.family, encoded[name], weights[name], samples[name])
-    yes = np.asarray(encoded[name])[rows, 0] >= 0.5
-    p = target.family.summarize(np.asarray(samples[name])[:, rows])["p"]
-    return yes, np.asarray(p, np.float64)
+    labels, chosen, _ = take_labelled(target.family, encoded[name], weights[name], samples[name])
+    return labels[:, 0] >= 0.5, np.asarray(target.family.summarize(chosen)["p"], np.float64)
 
 
 def _purity(tpr: Any, fpr: Any, prior: float) -> NDArray[np.float64]:

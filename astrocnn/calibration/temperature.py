@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from astrocnn.calibration.base import compute_mean_over_draws, find_labelled, too_few_objects
+from astrocnn.calibration.base import take_labelled
 from astrocnn.errors import ConfigError
-from astrocnn.metrics import log_loss
+from astrocnn.metrics import log_loss, mean_over_draws
 from astrocnn.targets import ClassFamily, Family
 
 __all__ = ["Temperature", "examples"]
@@ -64,31 +64,17 @@ class Temperature:
         A prior on log T, as strong as one object, keeps T finite where no object is wrong.
         Objects without a label or a prediction are ignored.
 
-        Parameters
-        ----------
-        family : Family
-            Over classes.
-        encoded, weight : array_like of shape (n, k) and (n,)
-            Labels as `Target.encode` gives them.
-        samples : array_like of shape (n_draws, n, units)
-            Activated samples.
-
-        Raises
-        ------
-        PredictionError
-            If fewer than `least_rows` objects can be used.
+        See `Remap.fit` for the parameters.
         """
         assert isinstance(family, ClassFamily)
-        rows = find_labelled(family, encoded, weight, samples)
-        if len(rows) < cls.least_rows:
-            raise too_few_objects("a temperature", len(rows), cls.least_rows)
-        samples = np.asarray(samples)[:, rows]
-        truth = family.to_truth(np.asarray(encoded)[rows])
-        log_p = _log_probabilities(family, samples)
+        encoded, samples, _ = take_labelled(
+            family, encoded, weight, samples, "a temperature", cls.least_rows
+        )
+        truth, log_p = family.to_truth(encoded), _log_probabilities(family, samples)
 
         def loss(log_t: float) -> float:
-            p = compute_mean_over_draws(_softmax(log_p / np.exp(log_t)))
-            return float(log_loss(p, truth)) + 0.5 * log_t**2 / len(rows)
+            p = mean_over_draws(_softmax(log_p / np.exp(log_t)))
+            return float(log_loss(p, truth)) + 0.5 * log_t**2 / len(encoded)
 
         result = minimize_scalar(loss, bounds=_RANGE, method="bounded", options={"xatol": 1e-4})
         return cls(float(np.exp(result.x)))

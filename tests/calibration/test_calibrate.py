@@ -40,7 +40,7 @@ def calibration():
     return calibrate(ESTIMATOR, *_validation(), features=features)
 
 
-def test_each_target_gets_what_suits_its_family(calibration):
+def test_each_target_has_the_remap_of_its_family(calibration):
     assert {name: type(r) for name, r in calibration.remaps.items()} == {
         "kind": Temperature,
         "z": PitRemap,
@@ -49,7 +49,7 @@ def test_each_target_gets_what_suits_its_family(calibration):
     assert calibration.model == ESTIMATOR.fingerprint
 
 
-def test_the_table_tells_what_fresh_objects_confirm(calibration):
+def test_the_table_agrees_with_new_objects(calibration):
     table = {(row["target"], row["score"]): row for row in calibration.table}
     ece = table["kind", "ece"]
     assert ece["before"] > 0.08 > 1.4 * ece["expected"] > ece["after"]
@@ -76,37 +76,37 @@ def test_the_table_tells_what_fresh_objects_confirm(calibration):
     assert inside[encoded["kind"] > 0].mean() == pytest.approx(0.9, abs=0.03)
 
 
-def test_chance_alone_opens_these_gaps():
-    found, said = [], []
+def test_expected_scores_equal_those_of_calibrated_samples():
+    found, expected = [], []
     for seed in range(40):
         samples, y = classes(300, 1.0, seed=seed)
         found.append(compute_scores(KIND.family, y, samples)["ece"])
-        said.append(compute_expected_scores(KIND.family, samples)["ece"])
-    assert np.mean(found) == pytest.approx(np.mean(said), rel=0.06)
+        expected.append(compute_expected_scores(KIND.family, samples)["ece"])
+    assert np.mean(found) == pytest.approx(np.mean(expected), rel=0.06)
 
 
-def test_held_out_objects_are_remapped_by_what_the_others_taught():
+def test_held_out_objects_are_remapped_by_a_fit_on_the_others():
     samples, encoded, weights = _validation(400)
     y, p, w = encoded["kind"], samples["kind"], weights["kind"].copy()
     w[:3] = 0
-    judge, out = remap_held_out(Temperature, KIND.family, y, w, p, seed=4)
-    assert len(judge) in (198, 199) and judge.min() >= 3
-    learn = np.setdiff1d(np.arange(3, 400), judge)
-    remap = Temperature.fit(KIND.family, y[learn], w[learn], p[:, learn])
-    np.testing.assert_array_equal(out, remap.apply(KIND.family, p[:, judge]))
+    scored, out = remap_held_out(Temperature, KIND.family, y, w, p, seed=4)
+    assert len(scored) in (198, 199) and scored.min() >= 3
+    fitted = np.setdiff1d(np.arange(3, 400), scored)
+    remap = Temperature.fit(KIND.family, y[fitted], w[fitted], p[:, fitted])
+    np.testing.assert_array_equal(out, remap.apply(KIND.family, p[:, scored]))
 
 
-def test_the_table_is_as_uncertain_as_fresh_objects_are():
-    """Coverage told for half the objects scatters as it must; a flattered one would not."""
-    told = []
+def test_the_coverage_of_the_table_scatters_as_binomial_numbers():
+    """Coverage of the other half scatters as binomial numbers; that of the same would not."""
+    coverage = []
     for seed in range(16):
         samples, encoded, weights = _validation(250, seed=seed)
         found = calibrate(ESTIMATOR, samples, encoded, weights)
-        told += [r["after"] for r in found.table if r["score"] == "conf68_coverage"]
-    # 100 objects learn and 100 are judged.
+        coverage += [r["after"] for r in found.table if r["score"] == "conf68_coverage"]
+    # fitted on 100 objects, scored on 100.
     expected = np.sqrt(2 * 0.68 * 0.32 / 100)
-    assert np.std(told) == pytest.approx(expected, rel=0.45)
-    assert np.mean(told) == pytest.approx(0.68, abs=3 * expected / 4)
+    assert np.std(coverage) == pytest.approx(expected, rel=0.45)
+    assert np.mean(coverage) == pytest.approx(0.68, abs=3 * expected / 4)
 
 
 def test_one_target_in_two_classes_and_one_rare_class():
@@ -169,7 +169,7 @@ def test_another_model_or_a_damaged_file_is_refused(calibration, tmp_path):
             read(path)
 
 
-def test_z_is_left_where_no_remap_suits():
+def test_a_target_without_a_suitable_remap_is_unchanged():
     task = Task("z", (Z,), "z.crps")
     other = SimpleNamespace(name="x", family=object())
     estimator = SimpleNamespace(
@@ -180,8 +180,8 @@ def test_z_is_left_where_no_remap_suits():
 
 
 @pytest.mark.parametrize("seed", [14, 38])
-def test_a_rare_answer_never_stops_a_calibration(seed):
-    """With these seeds only 8 of 27 examples are in the half that teaches the table."""
+def test_a_rare_answer_does_not_stop_a_calibration(seed):
+    """With these seeds only 8 of 27 examples are in the half that fits the table."""
     yes = np.zeros((400, 1), np.float32)
     yes[:27] = 1
     p = 0.1 + 0.6 * yes + 0.1 * np.random.default_rng(seed).random((1, 400, 1))

@@ -24,24 +24,24 @@ def _coverages(n_calibration, level, by_class, *, trials=200):
     found = []
     for _ in range(trials):
         rows = rng.permutation(60000)[: n_calibration + 2000]
-        fit, judge = rows[:n_calibration], rows[n_calibration:]
+        fit, test = rows[:n_calibration], rows[n_calibration:]
         sets = ConformalSets.fit(
             KIND, y[fit], np.ones(len(fit)), samples[:, fit], levels=(level,), by_class=by_class
         )
-        (inside,) = sets.members(p[judge])
-        hit = inside[np.arange(len(judge)), label[judge]]
-        found.append([hit.mean(), *(hit[label[judge] == k].mean() for k in range(3))])
+        (inside,) = sets.members(p[test])
+        hit = inside[np.arange(len(test)), label[test]]
+        found.append([hit.mean(), *(hit[label[test] == k].mean() for k in range(3))])
     return np.mean(found, axis=0)
 
 
 @pytest.mark.parametrize("level", [0.8, 0.9, 0.97])
-def test_sets_hold_the_true_class_as_often_as_they_say(level):
+def test_sets_contain_the_true_class_at_their_level(level):
     covered = _coverages(400, level, by_class=False)[0]
     # Romano et al. (2020), theorem 1: between the level and 1 / (n + 1) more; and never empty.
     assert level - 0.004 <= covered <= level + 1 / 401 + 0.008
 
 
-def test_sets_by_class_do_so_in_each_class():
+def test_sets_by_class_reach_their_level_in_each_class():
     assert _coverages(900, 0.9, by_class=True)[1:] == pytest.approx([0.9] * 3, abs=0.012)
 
 
@@ -69,7 +69,7 @@ def test_sets_as_columns():
     assert none["kind_set90"].shape == none["kind_set90_size"].shape == (0,)
 
 
-def test_a_level_needs_objects_enough():
+def test_too_few_objects_for_a_level_are_refused():
     assert [count_rows_needed(level) for level in (0.5, 0.68, 0.9, 0.95, 0.99)] == [1, 3, 9, 19, 99]
     samples, y = classes(200, 1.0)
     few = np.flatnonzero(y[:, 2] == 0).tolist() + np.flatnonzero(y[:, 2])[:8].tolist()
@@ -87,41 +87,41 @@ def test_a_level_needs_objects_enough():
 
 
 @pytest.mark.parametrize("factor", [2.0, 0.5])
-def test_intervals_hold_the_truth_as_often_as_they_say(factor):
+def test_intervals_contain_the_truth_at_their_level(factor):
     samples, y = gaussians(12000, factor)
     rng = np.random.default_rng(2)
     found = []
     for _ in range(30):
         rows = rng.permutation(12000)[:1500]
-        fit, judge = rows[:500], rows[500:]
+        fit, test = rows[:500], rows[500:]
         made = ConformalIntervals.fit(Z, y[fit], np.ones(500), samples[:, fit])
-        low68, high68, low95, high95 = made.intervals(Z.family, samples[:, judge])
-        z = y[judge, 0]
+        low68, high68, low95, high95 = made.intervals(Z.family, samples[:, test])
+        z = y[test, 0]
         found.append([((a <= z) & (z <= b)).mean() for a, b in ((low68, high68), (low95, high95))])
         assert np.all(low95 <= low68) and np.all(low68 < high68) and np.all(high68 <= high95)
     np.testing.assert_allclose(np.mean(found, axis=0), [0.68, 0.95], atol=0.01)
     # Wide objects have wide intervals: the margin is in units of the width.
-    width = (high68 - low68) / samples[0, judge, 1]
+    width = (high68 - low68) / samples[0, test, 1]
     assert np.ptp(width) < 0.1 * np.median(width)
     assert np.median(width) == pytest.approx(2 * factor * 0.9945, rel=0.12)
 
 
-def test_intervals_by_magnitude_hold_in_each_bin():
+def test_intervals_by_magnitude_reach_their_level_in_each_bin():
     # Faint objects are worse than they say, bright ones better.
     samples, y = gaussians(8000, 1.0)
     mag = np.random.default_rng(0).uniform(16, 22, 8000)
     error = y[:, 0] - samples[0, :, 0]
     y = (samples[0, :, 0] + error * np.where(mag > 20, 2.5, 0.5))[:, None]
-    fit, judge = slice(None, 3000), slice(3000, None)
+    fit, test = slice(None, 3000), slice(3000, None)
     ones = np.ones(3000)
 
     def covered(**options):
         made = ConformalIntervals.fit(Z, y[fit], ones, samples[:, fit], levels=(0.68,), **options)
-        rows = SimpleNamespace(catalog=_Numbers(mag_r=mag[judge]))
-        out = made.compute(batch(samples={"z": samples[:, judge]}, catalog=rows.catalog))
-        z = y[judge, 0]
+        rows = SimpleNamespace(catalog=_Numbers(mag_r=mag[test]))
+        out = made.compute(batch(samples={"z": samples[:, test]}, catalog=rows.catalog))
+        z = y[test, 0]
         inside = (out["z_conf68_low"] <= z) & (z <= out["z_conf68_high"])
-        place = np.searchsorted(cuts, mag[judge])
+        place = np.searchsorted(cuts, mag[test])
         return [inside[place == k].mean() for k in range(3)], made
 
     cuts = np.quantile(mag[fit], [1 / 3, 2 / 3])

@@ -39,7 +39,7 @@ def _id(pair):
     return f"{type(pair[0]).__name__}-{type(pair[1].family).__name__}"
 
 
-def test_all_are_either():
+def test_every_part_is_a_remap_or_an_extra():
     assert {"temperature", "pit_remap", "conformal", "novelty"} <= {*NAMES}
     assert len(REMAPS) + len(EXTRAS) == len(PARTS)
     assert {type(remap) for remap, _ in PAIRS} == {type(remap) for remap in REMAPS}
@@ -88,7 +88,7 @@ def test_a_remap_acts_on_each_object_and_draw_by_itself(pair):
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=_id)
-def test_a_remap_is_learned_alike_in_any_order(pair):
+def test_the_fit_of_a_remap_does_not_depend_on_the_order(pair):
     remap, target = pair
     n = 2 * remap.least_rows
     samples = _samples(target, n)
@@ -101,7 +101,7 @@ def test_a_remap_is_learned_alike_in_any_order(pair):
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda p: type(p).__name__)
-def test_it_comes_back_from_a_file(part, tmp_path):
+def test_a_part_is_restored_from_its_file(part, tmp_path):
     values = asdict(part)
     json.dumps({k: v for k, v in values.items() if not isinstance(v, np.ndarray)})
     remaps, extras = ({"x": part}, ()) if isinstance(part, Remap) else ({}, (part,))

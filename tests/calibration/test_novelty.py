@@ -20,7 +20,7 @@ def _features(n, d=32, shift=0.0, seed=0):
     return x.astype(np.float32)
 
 
-def test_objects_of_the_same_kind_score_evenly_and_strangers_near_one():
+def test_similar_objects_have_uniform_scores_and_others_scores_near_one():
     novelty = Novelty.fit(_features(1000))
     same, _ = novelty.score(_features(1500, seed=1))
     np.testing.assert_allclose(np.quantile(same, [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.04)
@@ -44,13 +44,13 @@ def test_it_does_not_depend_on_the_units_of_features():
 
 
 @pytest.mark.parametrize("n", [120, 400])
-def test_few_objects_with_many_features_score_evenly_too(n):
+def test_few_objects_with_many_features_have_uniform_scores(n):
     same, _ = Novelty.fit(_features(n, d=80)).score(_features(1000, d=80, seed=1))
     assert np.median(same) == pytest.approx(0.5, abs=0.12)
     assert np.mean(same == 1) < 0.06
 
 
-def test_a_feature_that_woke_up_is_strange():
+def test_a_constant_feature_that_varies_is_novel():
     new = _features(50, seed=1)
     new[:, -1] = 100.0
     assert Novelty.fit(_features(300)).score(new)[0].min() == 1.0
@@ -67,7 +67,7 @@ def test_any_split_and_order_give_the_same_bits(pieces):
     np.testing.assert_array_equal(np.array(novelty.score(x[order])), whole[:, order])
 
 
-def test_many_rows_are_thinned_always_alike(monkeypatch):
+def test_the_subset_of_many_rows_is_reproducible(monkeypatch):
     monkeypatch.setattr("astrocnn.calibration.novelty._MOST_ROWS", 500)
     x = _features(600, d=4)
     novelty = Novelty.fit(x)
@@ -75,7 +75,7 @@ def test_many_rows_are_thinned_always_alike(monkeypatch):
     assert novelty.fingerprint == Novelty.fit(x).fingerprint != Novelty.fit(2 * x).fingerprint
 
 
-def test_rows_without_features_stay_without():
+def test_rows_without_features_remain_nan():
     x = _features(3, seed=1)
     x[1] = np.nan
     fraction, distance = Novelty.fit(_features(200)).score(x)
@@ -83,7 +83,7 @@ def test_rows_without_features_stay_without():
     assert np.isfinite(fraction[[0, 2]]).all()
 
 
-def test_it_needs_rows_and_features():
+def test_too_few_rows_and_other_features_are_refused():
     with pytest.raises(PredictionError, match=r"(?s)99 objects.*100 or more"):
         Novelty.fit(_features(99))
     with pytest.raises(PredictionError, match="finite"):
@@ -95,7 +95,7 @@ def test_it_needs_rows_and_features():
         novelty.compute(batch(images=None, scalars=None))
 
 
-def test_it_rises_for_stamps_unlike_those_that_a_network_knows(tmp_path):
+def test_novelty_rises_for_stamps_unlike_the_training_set(tmp_path):
     from astropy.table import Table
 
     from astrocnn.catalog import Catalog

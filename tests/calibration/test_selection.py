@@ -24,14 +24,14 @@ def parts(usable, p, ghost=None, p_ghost=None):
     n = len(usable)
     zero, tenth = np.zeros(n), np.full(n, 0.1)
     truth = {"usable": usable, "ghost": zero if ghost is None else ghost, "trail": zero}
-    said = {"usable": p, "ghost": tenth if p_ghost is None else p_ghost, "trail": tenth}
+    probabilities = {"usable": p, "ghost": tenth if p_ghost is None else p_ghost, "trail": tenth}
     encoded = {k: np.asarray(v, np.float32)[:, None] for k, v in truth.items()}
     weights = {k: np.ones(n, np.float32) for k in truth}
-    samples = {k: np.asarray(v, np.float32)[None, :, None] for k, v in said.items()}
+    samples = {k: np.asarray(v, np.float32)[None, :, None] for k, v in probabilities.items()}
     return encoded, weights, samples
 
 
-# 100 usable objects at 0.01 ... 1.00, and 100 spoilt ones a little lower, at 0.005 ... 0.995.
+# 100 usable objects at 0.01 ... 1.00, and 100 unusable ones a little lower, at 0.005 ... 0.995.
 USABLE = np.r_[np.ones(100), np.zeros(100)]
 P = np.r_[np.arange(1, 101) / 100, np.arange(100) / 100 + 0.005] / 1.01
 
@@ -46,7 +46,7 @@ def batch(**columns):
 
 def test_completeness_is_that_of_the_quantile():
     made = fit(completeness=0.95)
-    # The 95th largest of 0.01 ... 1.00 is 0.06; spoilt ones at or above are 0.065 ... 0.995.
+    # The 95th largest of 0.01 ... 1.00 is 0.06; unusable ones at or above are 0.065 ... 0.995.
     assert made.threshold == np.float32(0.06 / 1.01)
     assert made.achieved["completeness"][0] == 0.95
     assert made.achieved["fpr"][0] == 0.94
@@ -60,7 +60,7 @@ def test_intervals_are_those_of_wilson():
     assert (low, high) == (pytest.approx(0.8882, abs=1e-4), pytest.approx(0.9785, abs=1e-4))
 
 
-def test_purity_keeps_as_many_as_it_may():
+def test_a_purity_keeps_the_most_usable_objects():
     usable = np.r_[np.ones(40), np.zeros(60)]
     p = np.r_[np.linspace(0.9, 0.5, 40), np.linspace(0.6, 0.1, 60)]
     made = Selection.fit(TASK, *parts(usable, p), purity=0.9)
@@ -86,7 +86,7 @@ def test_any_completeness_is_reached_and_by_the_highest_threshold(seed, level):
 def test_prior_changes_purity_and_probability_but_not_completeness():
     plain, rich = fit(completeness=0.5), fit(completeness=0.5, prior=0.9)
     assert plain.threshold == rich.threshold
-    tpr, fpr = 0.5, 0.5 - 0.01  # spoilt objects at or above 0.51 / 1.01
+    tpr, fpr = 0.5, 0.5 - 0.01  # unusable objects at or above 0.51 / 1.01
     assert rich.achieved["purity"][0] == pytest.approx(0.9 * tpr / (0.9 * tpr + 0.1 * fpr))
     low, high = rich.achieved["purity"][1:]
     assert low < rich.achieved["purity"][0] < high
@@ -96,7 +96,7 @@ def test_prior_changes_purity_and_probability_but_not_completeness():
     assert "usable_p_prior" not in {c.name for c in plain.columns()}
 
 
-def test_purity_asked_for_at_another_prior_moves_the_threshold():
+def test_a_purity_at_another_prior_moves_the_threshold():
     usable = np.r_[np.ones(50), np.zeros(50)]
     p = np.r_[np.linspace(0.4, 1, 50), np.linspace(0, 0.6, 50)]
     common, rare = (
@@ -141,7 +141,7 @@ def test_the_threshold_of_a_reason_has_the_best_f1():
     assert dict(made.reasons)["trail"] == 0.5  # no example of it
 
 
-def test_verdicts_and_reasons():
+def test_selected_objects_and_reasons():
     made = Selection(
         "usable",
         "usable",
@@ -175,7 +175,7 @@ def test_verdicts_and_reasons():
     assert made.columns()[0].dtype == "i2"  # masked logical columns lose their mask in FITS
 
 
-def test_verdicts_of_no_rows_and_of_single_rows():
+def test_selection_of_no_rows_and_of_single_rows():
     made = examples()[1]
     p = {"usable": [0.2, 0.7, 0.3], "ghost": [0.6, 0.6, 0.1]}
     together = made.compute(batch(**p))
@@ -185,7 +185,7 @@ def test_verdicts_of_no_rows_and_of_single_rows():
     assert all(len(v) == 0 for v in made.compute(batch(usable=[], ghost=[])).values())
 
 
-def test_validation_verdicts_are_what_was_promised():
+def test_selected_validation_objects_have_the_achieved_rates():
     made = fit(completeness=0.87)
     got = made.compute(batch(usable=P, ghost=0 * P, trail=0 * P))["selected"] == 1
     assert got[USABLE == 1].mean() == made.achieved["completeness"][0]
@@ -210,19 +210,19 @@ def test_json_and_fingerprint(made):
         ({"completeness": 0.9, "target": "usble"}, "no target"),
     ],
 )
-def test_what_makes_no_sense_is_refused(criterion, message):
+def test_invalid_criteria_are_refused(criterion, message):
     with pytest.raises(ConfigError, match=message):
         fit(**criterion)
 
 
-def test_a_class_is_no_yes_no_question():
+def test_a_target_over_classes_is_refused():
     task = make("morphology", classes=["spiral", "elliptical"], column="kind")
     with pytest.raises(ConfigError, match="yes/no"):
         Selection.fit(task, {}, {}, {}, completeness=0.9)
 
 
 def test_too_few_rows_and_unreachable_purity_are_refused():
-    with pytest.raises(PredictionError, match=r"too few[\s\S]*spoilt[\s\S]*19"):
+    with pytest.raises(PredictionError, match=r"too few[\s\S]*unusable[\s\S]*19"):
         Selection.fit(TASK, *parts(USABLE[:119], P[:119]), completeness=0.9)
     with pytest.raises(PredictionError, match=r"at most 0\.5"):
         Selection.fit(TASK, *parts(USABLE, 0.5 + 0 * P), purity=0.9)

@@ -20,7 +20,7 @@ def _ece(samples, y):
 
 
 @pytest.mark.parametrize("factor", [2.0, 0.5])
-def test_it_finds_by_how_much_logits_are_too_large(factor, ones):
+def test_the_factor_of_the_logits_is_recovered(factor, ones):
     samples, y = classes(4000, factor)
     found = Temperature.fit(FAMILY, y, ones(y), samples)
     assert found.temperature == pytest.approx(factor, rel=0.06)
@@ -42,7 +42,7 @@ def test_with_many_draws_the_mean_is_calibrated(ones):
     assert found.temperature < each.temperature - 0.2, "the mean over draws is less sure already"
 
 
-def test_it_divides_logits_in_every_draw():
+def test_logits_are_divided_in_every_draw():
     logits = np.random.default_rng(0).normal(0, 3, (5, 40, 3))
     out = Temperature(1.7).apply(FAMILY, softmax(logits, axis=-1).astype(np.float32))
     np.testing.assert_allclose(out, softmax(logits / 1.7, axis=-1), atol=1e-6)
@@ -75,7 +75,7 @@ def test_certainty_rounded_to_one_can_be_taken_back():
     np.testing.assert_allclose(Temperature(5.0).apply(FAMILY, sure).sum(), 1, atol=1e-6)
 
 
-def test_without_any_mistake_it_stays_finite(ones):
+def test_the_temperature_is_finite_without_errors(ones):
     y = np.eye(3, dtype=np.float32)[np.arange(60) % 3]
     samples = (0.98 * y + 0.02 / 3)[None]
     assert 0.2 < Temperature.fit(FAMILY, y, ones(y), samples).temperature < 1
@@ -91,7 +91,7 @@ def test_rows_without_label_or_prediction_do_not_count(ones):
     assert np.isnan(found.apply(FAMILY, more)[:, 300:305]).all()
 
 
-def test_too_few_or_senseless(ones):
+def test_too_few_objects_and_invalid_parameters_are_refused(ones):
     samples, y = classes(49, 2.0)
     with pytest.raises(PredictionError, match=r"(?s)too few.*49 objects.*50 or more"):
         Temperature.fit(FAMILY, y, ones(y), samples)
