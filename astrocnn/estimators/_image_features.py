@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -105,12 +106,11 @@ class ImageFeatures:
                 blocks.append(compute(part, images, scale, fitted=self.fitted)[0])
                 continue
             network, layer = part
-            names = network.inputs.scalars
-            network_scalars = None
-            if names:
+            own = None
+            if network.inputs.scalars:
                 assert scalars is not None
-                network_scalars = scalars[:, [self._inputs.scalars.index(name) for name in names]]
-            blocks.append(compute_features(network, images, network_scalars, layer))
+                own = scalars[:, [self._inputs.scalars.index(n) for n in network.inputs.scalars]]
+            blocks.append(compute_features(network, images, own, layer))
         return np.concatenate(blocks, axis=1)
 
     def fit_scale(self, values: NDArray[np.float32]) -> None:
@@ -130,16 +130,11 @@ class ImageFeatures:
         """Write ``features.json``, ``features.npz`` with fitted families, and each network
         into a folder of its own.
         """
-        parts: list[Any] = []
         for k, part in enumerate(self.parts):
-            if isinstance(part, str):
-                parts.append(part)
-                continue
-            network, layer = part
-            parts.append({"layer": layer})
-            network.save(folder / f"network-{k}")
+            if not isinstance(part, str):
+                part[0].save(folder / f"network-{k}")
         about: dict[str, Any] = {
-            "parts": parts,
+            "parts": [p if isinstance(p, str) else {"layer": p[1]} for p in self.parts],
             "location": self.location.tolist(),
             "scale": self.scale.tolist(),
         }
@@ -192,7 +187,9 @@ def _check_network(network: Estimator, layer: str | None, inputs: Inputs) -> Non
             "Only a trained network of images has features to learn from.",
             received=type(network).__name__,
         )
-    network.inputs.check(_ImagesOf(inputs))
+    # The images alone: scalars are compared by name.
+    images = {name: getattr(inputs, name) for name in ("bands", "size", "pixel_scale", "unit")}
+    network.inputs.check(SimpleNamespace(**images))
     absent = [name for name in network.inputs.scalars if name not in inputs.scalars]
     if absent:
         raise ModelError(
@@ -203,14 +200,6 @@ def _check_network(network: Estimator, layer: str | None, inputs: Inputs) -> Non
         )
     if layer is not None:
         own = network.inputs
-        images = np.empty((0, own.size, own.size, len(own.bands)), np.float32)
+        none = np.empty((0, own.size, own.size, len(own.bands)), np.float32)
         scalars = np.empty((0, len(own.scalars)), np.float32) if own.scalars else None
-        compute_features(network, images, scalars, layer)
-
-
-class _ImagesOf:
-    """Description of the image inputs alone; scalars are compared by name elsewhere."""
-
-    def __init__(self, inputs: Inputs) -> None:
-        self.bands, self.size = inputs.bands, inputs.size
-        self.pixel_scale, self.unit = inputs.pixel_scale, inputs.unit
+        compute_features(network, none, scalars, layer)

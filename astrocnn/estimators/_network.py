@@ -6,7 +6,6 @@ import functools
 import json
 import zipfile
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrocnn.backend import keras, tf
-from astrocnn.datasets import get_d4_views
-from astrocnn.datasets.symmetry import ELEMENTS
 from astrocnn.errors import ModelError
-from astrocnn.estimators.base import TRY, evaluate_in_blocks, validate_draws
+from astrocnn.estimators.base import (
+    TRY,
+    average_over_views,
+    evaluate_in_blocks,
+    explain_damage,
+    validate_draws,
+)
 from astrocnn.imaging import Inputs
 from astrocnn.models import MonteCarloDropout, with_precision
 from astrocnn.models.layer_access import cut_after
@@ -62,10 +65,7 @@ class Forward:
         self, model: keras.Model, task: Task, inputs: Inputs, draws: int, seed: int, views: str
     ) -> None:
         validate_draws(draws, views)
-        # Reflections change handedness; the first four elements are the rotations.
-        one = views == "one" or not inputs.bands
-        self._n_views = 1 if one else ELEMENTS // (2 if task.sensitive_to else 1)
-        self._inputs = inputs
+        self._task, self._inputs, self._views = task, inputs, views
         self._step = compile_graph(_activated(model, task, draws, seed))
 
     def __call__(
@@ -82,13 +82,11 @@ class Forward:
             return self._step(x)
         assert self._inputs.normalization is not None
         image = self._inputs.normalization.apply(x["image"])
-        if self._n_views == 1:
-            return self._step({**x, "image": image})
-        total: dict[str, NDArray[Any]] = {}
-        for view in islice(get_d4_views(image), self._n_views):
-            for name, value in self._step({**x, "image": np.ascontiguousarray(view)}).items():
-                total[name] = total.get(name, np.float32(0)) + keras.ops.convert_to_numpy(value)
-        return {name: value / np.float32(self._n_views) for name, value in total.items()}
+
+        def predict(view: NDArray[Any]) -> dict[str, Any]:
+            return self._step({**x, "image": view})
+
+        return average_over_views(predict, image, self._task, self._views)
 
 
 def _activated(
@@ -122,10 +120,8 @@ class FeatureExtractor(Forward):
 
     Parameters
     ----------
-    model : keras.Model
-        In the precision of the predictions.
-    inputs : Inputs
-        With a normalization, if they have bands.
+    model, task, inputs
+        As for `Forward`.
     layer : str, optional
         Its name; what goes into the heads by default.
 
@@ -135,9 +131,10 @@ class FeatureExtractor(Forward):
         If there is no such layer.
     """
 
-    def __init__(self, model: keras.Model, inputs: Inputs, layer: str | None = None) -> None:
-        self._n_views = 1
-        self._inputs = inputs
+    def __init__(
+        self, model: keras.Model, task: Task, inputs: Inputs, layer: str | None = None
+    ) -> None:
+        self._task, self._inputs, self._views = task, inputs, "one"
         body = cut_after(model, layer)
         self._width = int(body.output.shape[-1])
 
@@ -168,10 +165,8 @@ def compute_rounding_change(
 
     Parameters
     ----------
-    model : keras.Model
-        In float32.
-    task : Task
-    inputs : Inputs
+    model, task, inputs
+        As for `Forward`; the model in float32.
     images : ndarray of shape (n, size, size, n_bands)
         Linear fluxes.
     scalars : ndarray of shape (n, n_scalars), optional
@@ -183,12 +178,9 @@ def compute_rounding_change(
         of each parameter over the objects.
     """
     short = with_precision(model, "bfloat16")
-    layers = model._flatten_layers(include_self=False)
-    draws = (
-        _ROUNDING_DRAWS if any("dropout" in type(layer).__name__.lower() for layer in layers) else 0
-    )
+    names = [type(layer).__name__.lower() for layer in model._flatten_layers(include_self=False)]
     largest = 0.0
-    for n in sorted({0, draws}):
+    for n in (0, _ROUNDING_DRAWS) if any("dropout" in name for name in names) else (0,):
         exact, rounded = (
             Forward(network, task, inputs, n, 0, "one")(images, scalars)
             for network in (model, short)
@@ -272,15 +264,12 @@ def read_network(folder: Path, task: Task, inputs: Inputs) -> keras.Model:
         If the file is missing or damaged, or the network is for another task or other inputs.
     """
     path = folder / _FILE
-    if not zipfile.is_zipfile(path):
-        raise _unreadable(folder, f"{path.name} is {'damaged' if path.is_file() else 'missing'}")
-    try:
+    with explain_damage(f"The network in '{folder}' cannot be read."):
+        if not zipfile.is_zipfile(path):
+            raise ValueError(f"{path.name} is {'damaged' if path.is_file() else 'missing'}")
         model = keras.models.load_model(path, compile=False, safe_mode=True)
         received = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
         outputs = set(model.output)
-    # Keras can raise almost any exception on a damaged file.
-    except Exception as error:
-        raise _unreadable(folder, f"{type(error).__name__}: {error}") from error
     expected: dict[str, tuple[int, ...]] = {"image": inputs.shape} if inputs.bands else {}
     if inputs.scalars:
         expected["scalars"] = (len(inputs.scalars),)
@@ -292,11 +281,3 @@ def read_network(folder: Path, task: Task, inputs: Inputs) -> keras.Model:
             hint=TRY,
         )
     return model
-
-
-def _unreadable(folder: Path, received: str) -> ModelError:
-    return ModelError(
-        f"The network in '{folder}' cannot be read.",
-        received=received,
-        hint=TRY,
-    )

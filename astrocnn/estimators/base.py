@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,7 +18,7 @@ from pydantic import BaseModel
 from astrocnn import plugins
 from astrocnn.atomic import restore_folder
 from astrocnn.backend import ops
-from astrocnn.datasets import Shards
+from astrocnn.datasets import Shards, get_d4_views
 from astrocnn.errors import InputsError, ModelError
 from astrocnn.imaging import Inputs
 from astrocnn.stored_files import read_json
@@ -27,8 +29,11 @@ __all__ = [
     "TRY",
     "VIEWS",
     "Estimator",
+    "Wrapper",
+    "average_over_views",
     "compute_features",
     "evaluate_in_blocks",
+    "explain_damage",
     "load_estimator",
     "select_with_scalars",
     "validate_arrays",
@@ -96,11 +101,6 @@ class Estimator(Protocol):
             Rows; those without any label are not used.
         *args, **options
             Of the kind of estimator; all have defaults.
-
-        Returns
-        -------
-        Estimator
-            Itself.
         """
 
     def sample(
@@ -151,16 +151,41 @@ class Estimator(Protocol):
         """Read what `save` wrote."""
 
 
+class Wrapper:
+    """Base of estimators around another one, whose inputs and features are theirs."""
+
+    _inner: Estimator
+
+    @property
+    def task(self) -> Task:
+        """The task."""
+        return self._inner.task
+
+    @property
+    def inputs(self) -> Inputs:
+        """The inputs."""
+        return self._inner.inputs
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic of predictions."""
+        return self._inner.precision
+
+    def features(
+        self,
+        images: NDArray[np.floating],
+        scalars: NDArray[np.floating] | None = None,
+        *,
+        layer: str | None = None,
+    ) -> NDArray[np.float32]:
+        """Features of the other one, of shape (n, d); see `KerasEstimator.features`."""
+        return compute_features(self._inner, images, scalars, layer)
+
+
 def compute_features(
     estimator: Any, images: Any, scalars: Any, layer: str | None
 ) -> NDArray[np.float32]:
-    """Compute features; raise for an estimator without any.
-
-    Raises
-    ------
-    ModelError
-        If it has none, or a layer is meant and it has no layers.
-    """
+    """Compute features; raise for an estimator without any, or without layers if one is meant."""
     measure = getattr(estimator, "features", None)
     chosen = {} if layer is None else {"layer": layer}
     if measure is None or not chosen.keys() <= inspect.signature(measure).parameters.keys():
@@ -169,17 +194,11 @@ def compute_features(
             received=type(estimator).__name__,
             hint="intermediate features exist for networks only",
         )
-    features: NDArray[np.float32] = measure(images, scalars, **chosen)
-    return features
+    return np.asarray(measure(images, scalars, **chosen))
 
 
 def validate_draws(draws: int, views: str) -> None:
-    """Raise for a negative number of draws or unknown views.
-
-    Raises
-    ------
-    ModelError
-    """
+    """Raise `ModelError` for a negative number of draws or unknown views."""
     if draws < 0:
         raise ModelError(f"`draws` must be an integer >= 0; got {draws}.")
     if views not in VIEWS:
@@ -196,10 +215,6 @@ def load_estimator(directory: str | os.PathLike[str]) -> Estimator:
     ----------
     directory : path-like
         What `Estimator.save` wrote, the folder ``model`` of a run directory.
-
-    Returns
-    -------
-    Estimator
 
     Raises
     ------
@@ -262,13 +277,12 @@ def validate_arrays(
         n = len(images if images is not None else scalars if scalars is not None else ())
         images = np.zeros((n, 0, 0, 0), np.float32)
     images = np.asarray(images)
-    expected = (inputs.size, inputs.size, inputs.n_bands)
-    if images.ndim != 4 or images.shape[1:] != expected:
+    if images.ndim != 4 or images.shape[1:] != (inputs.size, inputs.size, inputs.n_bands):
+        shape = f"(n, {inputs.size}, {inputs.size}, {inputs.n_bands})"
         raise InputsError(
             "The images do not have the shape that this model was trained on.",
             received=f"shape {images.shape}",
-            allowed=f"shape (n, {inputs.size}, {inputs.size}, {inputs.n_bands}) with the bands "
-            + ", ".join(inputs.bands),
+            allowed=f"shape {shape} with the bands {', '.join(inputs.bands)}",
         )
     images = np.ascontiguousarray(images, dtype=np.float32)
     if not inputs.scalars:
@@ -284,6 +298,44 @@ def validate_arrays(
             allowed=f"shape {expected_scalars}: {', '.join(inputs.scalars)}",
         )
     return images, values
+
+
+def average_over_views(
+    predict: Callable[[NDArray[Any]], Mapping[str, Any]],
+    images: NDArray[Any],
+    task: Task,
+    views: str,
+) -> dict[str, Any]:
+    """Mean of predictions over the orientations of images that a task allows.
+
+    Parameters
+    ----------
+    predict : callable
+        From images to arrays or tensors by target.
+    images : ndarray of shape (n, size, size, n_bands)
+    task : Task
+    views : {"one", "d4"}
+        As in `Estimator.sample`.
+    """
+    if views == "one":
+        return dict(predict(images))
+    # Reflections change handedness; the first four elements are the rotations.
+    n_views = 4 if task.sensitive_to else 8
+    total: dict[str, NDArray[Any]] = {}
+    for view in islice(get_d4_views(images), n_views):
+        for name, value in predict(np.ascontiguousarray(view)).items():
+            total[name] = total.get(name, np.float32(0)) + _numpy(value)
+    return {name: value / np.float32(n_views) for name, value in total.items()}
+
+
+@contextmanager
+def explain_damage(what: str) -> Iterator[None]:
+    """Raise `ModelError` in place of any error: a damaged file can cause almost all."""
+    try:
+        yield
+    except Exception as error:
+        received = f"{type(error).__name__}: {error}"
+        raise ModelError(what, received=received, hint=TRY) from error
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -312,11 +364,6 @@ def evaluate_in_blocks(
     block : int
         Rows of each call.  The last block repeats its last row, and the repetitions are cut off.
 
-    Returns
-    -------
-    dict of str to ndarray
-        The results for the n rows.
-
     Raises
     ------
     ModelError
@@ -338,6 +385,4 @@ def evaluate_in_blocks(
 
 def _numpy(value: Any) -> NDArray[Any]:
     # Arrays stay as they are: classical methods do not load the backend.
-    if isinstance(value, np.ndarray):
-        return value
-    return ops.convert_to_numpy(value)
+    return value if isinstance(value, np.ndarray) else ops.convert_to_numpy(value)

@@ -17,9 +17,8 @@ from astrocnn import calibration, plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.calibration import Calibration, Remap
 from astrocnn.datasets import Shards
-from astrocnn.display import Displayed
 from astrocnn.errors import ConfigError
-from astrocnn.estimators.base import ABOUT, Estimator, compute_features, load_estimator, write_json
+from astrocnn.estimators.base import ABOUT, Estimator, Wrapper, load_estimator, write_json
 from astrocnn.imaging import Inputs
 from astrocnn.targets import Task
 
@@ -29,7 +28,7 @@ _INSIDE = "estimator"
 _REMAPS = "calibration.json"
 
 
-class Calibrated(Displayed):
+class Calibrated(Wrapper):
     """An estimator and a remap for some of its targets.
 
     Its task is that of the estimator, but for the families that a remap changes: a density of any
@@ -54,7 +53,7 @@ class Calibrated(Displayed):
     """
 
     def __init__(self, estimator: Estimator, remaps: Mapping[str, Remap]) -> None:
-        self.estimator = estimator
+        self.estimator = self._inner = estimator
         self.remaps = dict(remaps)
         for name, remap in self.remaps.items():
             family = estimator.task.target(name).family
@@ -63,9 +62,6 @@ class Calibrated(Displayed):
                     f"The remap of target '{name}' does not suit its family.",
                     received=f"{type(remap).__name__} for {type(family).__name__}",
                 )
-
-    def _facts(self) -> dict[str, object]:
-        return {"calibrated": list(self.remaps), "estimator": repr(self.estimator)}
 
     @property
     def task(self) -> Task:
@@ -76,16 +72,6 @@ class Calibrated(Displayed):
             for t in task.targets
         )
         return replace(task, targets=targets)
-
-    @property
-    def inputs(self) -> Inputs:
-        """The inputs."""
-        return self.estimator.inputs
-
-    @property
-    def precision(self) -> str:
-        """Precision of the estimator."""
-        return self.estimator.precision
 
     @property
     def fingerprint(self) -> str:
@@ -112,16 +98,6 @@ class Calibrated(Displayed):
         """Train the estimator again and drop the remaps, which belong to the previous fit.
 
         `astrocnn.calibration.calibrate` fits new ones on predictions of validation objects.
-
-        Parameters
-        ----------
-        shards, train, validation, **options
-            As for the estimator's `fit`.
-
-        Returns
-        -------
-        Calibrated
-            Itself.
         """
         self.remaps = {}
         self.estimator.fit(shards, train, validation, **options)
@@ -143,24 +119,8 @@ class Calibrated(Displayed):
             samples[name] = remap.apply(family, samples[name])
         return samples
 
-    def features(
-        self,
-        images: NDArray[np.floating],
-        scalars: NDArray[np.floating] | None = None,
-        *,
-        layer: str | None = None,
-    ) -> NDArray[np.float32]:
-        """Features of the estimator, of shape (n, d); see `KerasEstimator.features`."""
-        return compute_features(self.estimator, images, scalars, layer)
-
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Write a folder with ``estimator.json``, the remaps, and a folder for the estimator.
-
-        Raises
-        ------
-        ModelError
-            If it has not been trained.
-        """
+        """Write a folder with ``estimator.json``, the remaps, and a folder for the estimator."""
         with replacing_folder(directory) as folder:
             self.estimator.save(folder / _INSIDE)
             made = Calibration(self.estimator.fingerprint, self.remaps)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,14 +14,15 @@ from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
-from astrocnn.datasets import Shards, get_d4_views, read_labels
-from astrocnn.display import Displayed
+from astrocnn.datasets import Shards, read_labels
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.estimators._image_features import ImageFeatures, Part
 from astrocnn.estimators.base import (
     ABOUT,
     TRY,
+    average_over_views,
     evaluate_in_blocks,
+    explain_damage,
     select_with_scalars,
     validate_arrays,
     validate_draws,
@@ -57,7 +57,7 @@ class _About(Stored):
     task: dict[str, Any]
 
 
-class ClassicalEstimator(Displayed):
+class ClassicalEstimator:
     """A method on standardized numbers, one for each target: scalars, features of the image, or
     both.
 
@@ -67,9 +67,8 @@ class ClassicalEstimator(Displayed):
     Parameters
     ----------
     task : Task
-        What is predicted.
     inputs : Inputs
-        From what: scalars, and bands when there are features.  Without location and scale of the
+        Scalars, and bands when there are features.  Without location and scale of the
         scalars, `fit` measures them on the training rows.
     method : str
         Name of a module in ``astrocnn/estimators/methods``.
@@ -132,30 +131,13 @@ class ClassicalEstimator(Displayed):
             )
         for target in task.targets:
             validate_target(target, self._method)
-        self.task = task
-        self.inputs = inputs
-        self.method = method
+        self.task, self.inputs, self.method, self.seed = task, inputs, method, seed
         self.options = {**self._method.OPTIONS, **(options or {})}
-        self.seed = seed
         self._features = ImageFeatures(features, inputs)
-
-    def _facts(self) -> dict[str, object]:
-        return {
-            "predicts": self.task.names,
-            "method": self.method,
-            "features": self._features.labels,
-            "scalars": self.inputs.scalars,
-        }
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the training data, the method, its options and the inputs, hexadecimal.
-
-        Raises
-        ------
-        ModelError
-            If it has not been trained.
-        """
+        """SHA-256 over the training data, the method, its options and the inputs, hexadecimal."""
         self._require_trained()
         about = (
             self.method,
@@ -185,17 +167,10 @@ class ClassicalEstimator(Displayed):
 
         Parameters
         ----------
-        shards : Shards
-            Images, scalars and labels.
-        train : ndarray of int
-            Rows.
+        shards, train
+            As for every estimator.
         validation : ndarray of int, optional
             Not used; every estimator takes it.
-
-        Returns
-        -------
-        ClassicalEstimator
-            Itself.
 
         Raises
         ------
@@ -239,10 +214,7 @@ class ClassicalEstimator(Displayed):
         return np.concatenate(parts) if parts else np.empty((len(rows), 0), np.float32)
 
     def _join(
-        self,
-        inputs: Inputs,
-        scalars: NDArray[np.floating] | None,
-        measured: NDArray[np.float32],
+        self, inputs: Inputs, scalars: NDArray[np.floating] | None, measured: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Standardized scalars, then standardized features, of shape (n, k)."""
         x = self._features.standardize(measured)
@@ -265,16 +237,13 @@ class ClassicalEstimator(Displayed):
         self._require_trained()
         validate_draws(draws, views)
         stack, scalar_values = validate_arrays(self.inputs, images, scalars)
-        if views == "one" or not self._features.parts:
-            return self._predict(self._compute_x(stack, scalar_values), draws, seed)
-        # Reflections change handedness; the first four views are the rotations.
-        n_views = 4 if self.task.sensitive_to else 8
-        total: dict[str, NDArray[np.float32]] = {}
-        for view in islice(get_d4_views(stack), n_views):
-            x = self._compute_x(np.ascontiguousarray(view), scalar_values)
-            for name, values in self._predict(x, draws, seed).items():
-                total[name] = total[name] + values if name in total else values
-        return {name: values / np.float32(n_views) for name, values in total.items()}
+
+        def predict(view: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+            return self._predict(self._compute_x(view, scalar_values), draws, seed)
+
+        return average_over_views(
+            predict, stack, self.task, views if self._features.parts else "one"
+        )
 
     def _compute_x(
         self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
@@ -294,15 +263,15 @@ class ClassicalEstimator(Displayed):
             return out
 
         def block(arrays: dict[str, Any]) -> dict[str, NDArray[np.float32]]:
-            out = {}
-            for t in self.task.targets:
-                fitted = self.states_[t.name]
-                draws = [
-                    predict_target(t, self._method, fitted, arrays["x"], member)
-                    for member in members
-                ]
-                out[t.name] = np.stack(draws)
-            return out
+            return {
+                t.name: np.stack(
+                    [
+                        predict_target(t, self._method, self.states_[t.name], arrays["x"], member)
+                        for member in members
+                    ]
+                )
+                for t in self.task.targets
+            }
 
         def piece(rows: NDArray[np.intp]) -> dict[str, NDArray[np.float32]]:
             # Blocks of one size, because the last bits of linear algebra depend on it.
@@ -317,19 +286,17 @@ class ClassicalEstimator(Displayed):
     def _members(self, draws: int, seed: int) -> list[Any]:
         if not draws:
             return [None]
-        counts = [
-            self._method.members(fitted["state"]) if hasattr(self._method, "members") else 0
-            for fitted in self.states_.values()
-        ]
-        if draws > min(counts):
+        count = getattr(self._method, "members", lambda state: 0)
+        most = min(count(fitted["state"]) for fitted in self.states_.values())
+        if draws > most:
+            problem = "has too few members for so many draws." if most else "has no draws."
             raise ModelError(
-                f"The method '{self.method}' "
-                + ("has too few members for so many draws." if min(counts) else "has no draws."),
+                f"The method '{self.method}' {problem}",
                 received=f"draws = {draws}",
-                allowed=f"at most {min(counts)}",
-                hint="ask for 0 draws" + ("" if min(counts) else ", or take 'random_forest'"),
+                allowed=f"at most {most}",
+                hint="ask for 0 draws" + ("" if most else ", or take 'random_forest'"),
             )
-        return np.random.default_rng(seed).permutation(min(counts))[:draws].tolist()
+        return np.random.default_rng(seed).permutation(most)[:draws].tolist()
 
     def features(
         self, images: NDArray[np.floating] | None, scalars: NDArray[np.floating] | None = None
@@ -349,11 +316,6 @@ class ClassicalEstimator(Displayed):
 
         With features, ``features.json``, their fitted parameters and the folders of networks are
         written as well.
-
-        Raises
-        ------
-        ModelError
-            If it has not been trained.
         """
         self._require_trained()
         about = {
@@ -365,7 +327,7 @@ class ClassicalEstimator(Displayed):
             "task": storage.to_dict(self.task),
         }
         with replacing_folder(directory) as folder:
-            _write_states(folder / _FILE, self.states_)
+            skops.io.dump(self.states_, folder / _FILE)
             plugins.copy_files(folder, [type(t.family) for t in self.task.targets])
             if self._features.parts:
                 self._features.save(folder)
@@ -399,36 +361,12 @@ class ClassicalEstimator(Displayed):
         return estimator
 
 
-def _write_states(path: Path, states: dict[str, Any]) -> None:
-    """Write fitted scikit-learn objects without pickle."""
-    skops.io.dump(states, path)
-
-
 def _read_states(path: Path, trusted: tuple[str, ...]) -> dict[str, Any]:
-    """Read what `_write_states` wrote; nothing in the file is executed.
-
-    Parameters
-    ----------
-    path : Path
-    trusted : tuple of str
-        Types allowed beside those that skops knows to be harmless.
-
-    Raises
-    ------
-    ModelError
-        If the file is missing or damaged, or holds other types.
-    """
-    try:
+    """Read fitted objects if their types are trusted or known to skops to be harmless."""
+    with explain_damage(f"The fitted method cannot be read from '{path}'."):
         unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted))
         if not unknown:
             return dict(skops.io.load(path, trusted=list(trusted)))
-    # A damaged file can raise almost any exception.
-    except Exception as error:
-        raise ModelError(
-            f"The fitted method cannot be read from '{path}'.",
-            received=f"{type(error).__name__}: {error}",
-            hint=TRY,
-        ) from error
     raise ModelError(
         f"'{path}' holds types that the method does not need; it is not loaded.",
         received=unknown,

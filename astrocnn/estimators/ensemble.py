@@ -15,13 +15,12 @@ from pydantic import Field
 from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.datasets import Shards
-from astrocnn.display import Displayed
 from astrocnn.errors import ModelError
 from astrocnn.estimators.base import (
     ABOUT,
     TRY,
     Estimator,
-    compute_features,
+    Wrapper,
     load_estimator,
     write_json,
 )
@@ -38,12 +37,13 @@ class _About(Stored):
     members: tuple[Annotated[str, Field(pattern=r"^member-\d+$")], ...] = Field(min_length=1)
 
 
-class Ensemble(Displayed):
+class Ensemble(Wrapper):
     """A deep ensemble: the predictive distribution is the mean over members and draws.
 
     Members differ in their seed, hence in initial weights, order of the training data,
     augmentation and dropout; they share task and inputs, normalization included.  What they
-    disagree on is the epistemic uncertainty, as it is between draws of one network.
+    disagree on is the epistemic uncertainty, as it is between draws of one network.  Features are
+    those of the first member.
 
     Parameters
     ----------
@@ -66,13 +66,11 @@ class Ensemble(Displayed):
             raise ModelError(
                 "An ensemble has several members.", received=len(self.members), allowed="2 or more"
             )
+        self._inner = self.members[0]
         for attribute in ("task", "inputs"):
             first, *others = (getattr(m, attribute) for m in self.members)
             if any(other != first for other in others):
                 raise ModelError(f"The members of an ensemble must have the same {attribute}.")
-
-    def _facts(self) -> dict[str, object]:
-        return {"predicts": self.task.names, "members": [repr(m) for m in self.members]}
 
     @classmethod
     def of(
@@ -106,16 +104,6 @@ class Ensemble(Displayed):
         )
 
     @property
-    def task(self) -> Task:
-        """The task."""
-        return self.members[0].task
-
-    @property
-    def inputs(self) -> Inputs:
-        """The inputs."""
-        return self.members[0].inputs
-
-    @property
     def precision(self) -> str:
         """``"bfloat16"`` if any member predicts in it on this machine, else ``"float32"``."""
         precisions = {member.precision for member in self.members}
@@ -147,10 +135,8 @@ class Ensemble(Displayed):
 
         Parameters
         ----------
-        shards : Shards
-            Images and labels.
-        train, validation : ndarray of int
-            Rows.
+        shards, train, validation
+            As for every estimator.
         backup : path, optional
             A folder, in which each member has its own.  The same call again goes on with the
             member and the epoch at which it was interrupted; members that were finished are not
@@ -163,11 +149,6 @@ class Ensemble(Displayed):
             less where they are wrong.
         **options
             As for a member's `fit`.
-
-        Returns
-        -------
-        Ensemble
-            Itself.
 
         Raises
         ------
@@ -228,24 +209,8 @@ class Ensemble(Displayed):
             for name, values in joined.items()
         }
 
-    def features(
-        self,
-        images: NDArray[np.floating],
-        scalars: NDArray[np.floating] | None = None,
-        *,
-        layer: str | None = None,
-    ) -> NDArray[np.float32]:
-        """Features of the first member, of shape (n, d); see `KerasEstimator.features`."""
-        return compute_features(self.members[0], images, scalars, layer)
-
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Write a folder with ``estimator.json`` and a folder for each member.
-
-        Raises
-        ------
-        ModelError
-            If it has not been trained.
-        """
+        """Write a folder with ``estimator.json`` and a folder for each member."""
         names = [f"member-{k}" for k in range(len(self.members))]
         with replacing_folder(directory) as folder:
             for name, member in zip(names, self.members, strict=True):
@@ -254,13 +219,7 @@ class Ensemble(Displayed):
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> Ensemble:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        ModelError
-            If a file is missing or damaged.
-        """
+        """Read what `save` wrote."""
         folder = Path(directory)
         about = read_json(folder / ABOUT, _About, hint=TRY)
         return cls([load_estimator(folder / name) for name in about.members])

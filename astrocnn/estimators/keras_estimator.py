@@ -17,7 +17,6 @@ from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.backend import keras
 from astrocnn.datasets import Shards, build_dataset, fit_normalization, read_labels
-from astrocnn.display import Displayed
 from astrocnn.errors import ModelError
 from astrocnn.estimators._network import (
     FeatureExtractor,
@@ -84,15 +83,14 @@ class _About(Stored):
     task: dict[str, Any]
 
 
-class KerasEstimator(Displayed):
+class KerasEstimator:
     """A network built from an architecture and a task.
 
     Parameters
     ----------
     task : Task
-        What is predicted.
     inputs : Inputs
-        From what.  Without a normalization, `fit` measures one (asinh) on the training rows, and
+        Without a normalization, `fit` measures one (asinh) on the training rows, and
         likewise location and scale of the scalars.
     architecture : str or callable
         Name of a module in ``astrocnn/models/architectures``, ``path/to/file.py:features``, or a
@@ -139,26 +137,14 @@ class KerasEstimator(Displayed):
     ) -> None:
         resolve_precision(precision)
         self._leaf = plugins.load("architectures", architecture, trusted=True)
-        self.task = task
-        self.inputs = inputs
+        self.task, self.inputs, self.seed = task, inputs, seed
         self.architecture = plugins.reference("architectures", self._leaf)
         self.options = options if isinstance(options, Options) else Options.from_dict(options or {})
         self.requested_precision = precision
-        self.seed = seed
         self.origin_: dict[str, Any] | None = None
         self._initial: tuple[keras.Model, Any] | None = None
         self._forwards: dict[tuple[Any, ...], Forward] = {}
         self._features: dict[tuple[str, str | None], FeatureExtractor] = {}
-
-    def _facts(self) -> dict[str, object]:
-        model = getattr(self, "model_", None)
-        return {
-            "predicts": self.task.names,
-            "architecture": self.architecture,
-            "bands": self.inputs.bands,
-            "scalars": self.inputs.scalars,
-            "parameters": "not trained" if model is None else model.count_params(),
-        }
 
     @property
     def precision(self) -> str:
@@ -170,13 +156,7 @@ class KerasEstimator(Displayed):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the weights, the architecture and the inputs, hexadecimal.
-
-        Raises
-        ------
-        ModelError
-            If it has not been trained.
-        """
+        """SHA-256 over the weights, the architecture and the inputs, hexadecimal."""
         self._require_trained()
         about = (self.architecture, self.options.chosen, self.inputs, storage.to_dict(self.task))
         total = hashlib.sha256(repr(about).encode())
@@ -222,11 +202,9 @@ class KerasEstimator(Displayed):
 
         Parameters
         ----------
-        shards : Shards
-            Images and labels.
-        train, validation : ndarray of int
-            Rows; those that lack a scalar are not used.  Without validation rows the training
-            loss decides which epoch is best.
+        shards, train, validation
+            As for every estimator; rows that lack a scalar are not used.  Without validation rows
+            the training loss decides which epoch is best.
         epochs, optimizer, patience, strategy, precision, backup, history_file
             See `astrocnn.training.fit`; `precision` here is that of the training.
         batch_size : int
@@ -248,11 +226,6 @@ class KerasEstimator(Displayed):
             The same for single layers, by name; 0 keeps a layer as it is.
         callbacks : sequence of keras.callbacks.Callback or function
             See `astrocnn.training.fit`.
-
-        Returns
-        -------
-        KerasEstimator
-            Itself.
         """
         # Workers can only join before TensorFlow is used.
         distribution = get_strategy(strategy) if isinstance(strategy, str) else strategy
@@ -277,6 +250,12 @@ class KerasEstimator(Displayed):
         for output, target in auxiliary.items():
             importance[output] = self.options.auxiliary * importance[target]
         classes = [t.name for t in targets if isinstance(t.family, ClassFamily)]
+        class_weights = {}
+        if balance:
+            encoded, weights = read_labels(shards, self.task, train)
+            class_weights = {
+                name: compute_class_weights(encoded[name], weights[name]) for name in classes
+            }
         origin = {} if self.origin_ is None else {"origin": self.origin_["model"]}
         history = fit(
             trained,
@@ -292,7 +271,7 @@ class KerasEstimator(Displayed):
             objective=Objective(
                 {t.name: t.family.loss for t in targets},
                 loss_weights=importance,
-                class_weights=self._class_weights(shards, train) if balance else {},
+                class_weights=class_weights,
                 metrics={name: {"accuracy": _accuracy} for name in classes},
                 auxiliary=auxiliary,
             ),
@@ -322,13 +301,7 @@ class KerasEstimator(Displayed):
         return self
 
     def describe_start(self, start: KerasEstimator) -> dict[str, str]:
-        """Describe which weights a `fit` with this start would transfer; nothing is trained.
-
-        Raises
-        ------
-        ModelError
-            If the weights do not fit.
-        """
+        """Describe which weights a `fit` with this start would transfer; nothing is trained."""
         return describe_origin(start_from(self._untrained(), self.task, self.inputs, start))
 
     def _untrained(self) -> keras.Model:
@@ -357,16 +330,6 @@ class KerasEstimator(Displayed):
             self._initial = (self._untrained(), random.getstate())
         return self._initial[0]
 
-    def _class_weights(
-        self, shards: Shards, rows: NDArray[np.integer]
-    ) -> dict[str, NDArray[np.float64]]:
-        encoded, weights = read_labels(shards, self.task, rows)
-        return {
-            t.name: compute_class_weights(encoded[t.name], weights[t.name])
-            for t in self.task.targets
-            if isinstance(t.family, ClassFamily)
-        }
-
     def _adopt(self, model: keras.Model) -> None:
         self.model_ = model
         self._forwards.clear()
@@ -392,10 +355,8 @@ class KerasEstimator(Displayed):
         forward = self._forward(int(draws), int(seed), views)
         if len(images):
             return forward(images, scalars)
-        return {
-            t.name: np.empty((max(draws, 1), 0, t.family.units), np.float32)
-            for t in self.task.targets
-        }
+        shapes = {t.name: (max(draws, 1), 0, t.family.units) for t in self.task.targets}
+        return {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
 
     def features(
         self,
@@ -404,7 +365,7 @@ class KerasEstimator(Displayed):
         *,
         layer: str | None = None,
     ) -> NDArray[np.float32]:
-        """Features: outputs of an intermediate layer.
+        """Features: outputs of an intermediate layer, of shape (n, d).
 
         Without dropout, and in the precision of predictions; no row depends on another.
 
@@ -416,10 +377,6 @@ class KerasEstimator(Displayed):
             Name of any layer, whose maps are averaged over their pixels; by default what the heads
             turn into parameters.
 
-        Returns
-        -------
-        ndarray of shape (n, d)
-
         Raises
         ------
         ModelError
@@ -429,18 +386,13 @@ class KerasEstimator(Displayed):
         images, scalars = validate_arrays(self.inputs, images, scalars)
         key = (self.precision, layer)
         if key not in self._features:
-            exact = self.precision == "float32"
-            model = self.model_ if exact else with_precision(self.model_, self.precision)
-            self._features[key] = FeatureExtractor(model, self.inputs, layer)
+            self._features[key] = FeatureExtractor(
+                self._rounded_model, self.task, self.inputs, layer
+            )
         return self._features[key].compute(images, scalars)
 
     def drawing(self, draws: int = 20, seed: int = 0) -> keras.Model:
         """The network as a Monte-Carlo dropout sampler, for attribution methods.
-
-        Parameters
-        ----------
-        draws, seed
-            As for `sample`.
 
         Returns
         -------
@@ -460,22 +412,21 @@ class KerasEstimator(Displayed):
     def _forward(self, draws: int, seed: int, views: str) -> Forward:
         key = (draws, seed if draws else 0, views, self.precision)
         if key not in self._forwards:
-            model = self.model_
-            if self.precision != "float32":
-                model = with_precision(model, self.precision)
             # One at a time: the masks of many draws take memory.
             self._forwards.clear()
-            self._forwards[key] = Forward(model, self.task, self.inputs, draws, seed, views)
+            self._forwards[key] = Forward(
+                self._rounded_model, self.task, self.inputs, draws, seed, views
+            )
         return self._forwards[key]
 
-    def save(self, directory: str | os.PathLike[str]) -> None:
-        """Write a folder with ``model.keras``, ``inputs.json`` and ``estimator.json``.
+    @property
+    def _rounded_model(self) -> keras.Model:
+        """The network in the precision of predictions."""
+        exact = self.precision == "float32"
+        return self.model_ if exact else with_precision(self.model_, self.precision)
 
-        Raises
-        ------
-        ModelError
-            If it has not been trained.
-        """
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write a folder with ``model.keras``, ``inputs.json`` and ``estimator.json``."""
         self._require_trained()
         change = self.bfloat16_change_
         about = {

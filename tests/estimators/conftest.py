@@ -37,7 +37,7 @@ def measured(images: np.ndarray) -> np.ndarray:
     return np.where(known, [np.where(known, peak, 0), area], np.nan).T.astype(np.float32)
 
 
-def ask(estimator: Estimator, images: np.ndarray, **options: object) -> dict[str, np.ndarray]:
+def predict(estimator: Estimator, images: np.ndarray, **options: object) -> dict[str, np.ndarray]:
     """Samples from images, or from what was measured in them when it takes scalars only."""
     scalars = None if estimator.inputs.bands else measured(images)
     return estimator.sample(images, scalars, **options)

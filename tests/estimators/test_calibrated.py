@@ -75,7 +75,7 @@ def test_a_temperature_on_a_network(shards, task, inputs, images):
     np.testing.assert_array_equal(same["bright"], estimator.sample(images)["bright"])
 
 
-def test_saved_and_loaded_it_says_the_same(inside, images, tmp_path):
+def test_a_saved_estimator_predicts_the_same(inside, images, tmp_path):
     calibrated = Calibrated(inside, {"width": REMAP})
     calibrated.save(tmp_path / "model")
     again = load_estimator(tmp_path / "model")

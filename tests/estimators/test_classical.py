@@ -84,44 +84,44 @@ def test_densities_are_calibrated_and_as_wide_as_the_noise(method, shards, table
     estimator = fit(method, number(), shards)
     family = estimator.task.targets[0].family
     masses = estimator.sample(None, scalars(shards))["z"]
-    told = family.summarize(masses)
-    error = told["mean"] - truth(table["a"][TEST] - 3)
+    predicted = family.summarize(masses)
+    error = predicted["mean"] - truth(table["a"][TEST] - 3)
     assert np.sqrt(np.mean(error**2)) < 0.6 * NOISE
     pit = np.sort(family.cumulative(masses, np.asarray(table["z"][TEST]))[0])
     steps = (np.arange(len(TEST)) + 0.5) / len(TEST)
     assert np.abs(pit - steps).max() < 1.63 / np.sqrt(len(TEST))  # KS test, 1 percent
-    assert 0.9 * NOISE < np.median(told["std"]) < 1.35 * NOISE
+    assert 0.9 * NOISE < np.median(predicted["std"]) < 1.35 * NOISE
     estimator.save(tmp_path / "model")
     again = load_estimator(tmp_path / "model").sample(None, scalars(shards))["z"]
     np.testing.assert_array_equal(again, masses)
 
 
 @pytest.mark.parametrize("family", [Gaussian(0.0, 1.0, relative_errors=True), Mixture(0.0, 1.0)])
-def test_every_family_tells_what_the_method_found(family, shards):
+def test_every_family_has_the_moments_of_the_method(family, shards):
     x = scalars(shards)
-    told = [
+    predicted = [
         t.targets[0].family.summarize(fit("knn", t, shards).sample(None, x)["z"])
         for t in (number(family), number())
     ]
     for name in ("mean", "std"):
-        np.testing.assert_allclose(told[0][name], told[1][name], atol=0.01)
+        np.testing.assert_allclose(predicted[0][name], predicted[1][name], atol=0.01)
 
 
 @pytest.mark.parametrize("method", NAMES)
-def test_the_number_of_threads_is_without_influence(method, shards, table, monkeypatch):
+def test_predictions_do_not_depend_on_the_number_of_threads(method, shards, table, monkeypatch):
     task = number() if method in OF_NUMBERS else KIND
     options = {"random_forest": {"trees": 8}, "boosted_trees": {"rounds": 4}}.get(method, {})
     rows = np.concatenate([TEST, TRAIN, TEST])  # three blocks
 
-    def told(threads: int) -> np.ndarray:
+    def predicted(threads: int) -> np.ndarray:
         monkeypatch.setattr(methods, "_count_processors", lambda: threads)
         estimator = fit(method, task, shards, **options)
         return estimator.sample(None, scalars(shards, rows))[task.targets[0].name]
 
-    np.testing.assert_array_equal(told(1), told(3))
+    np.testing.assert_array_equal(predicted(1), predicted(3))
 
 
-def test_as_many_threads_as_are_given_and_have_work(monkeypatch):
+def test_number_of_threads(monkeypatch):
     def openmp() -> int:
         return min(i["num_threads"] for i in threadpool_info() if i["user_api"] == "openmp")
 
@@ -137,7 +137,7 @@ def test_as_many_threads_as_are_given_and_have_work(monkeypatch):
 
 
 @pytest.mark.parametrize("method", NAMES)
-def test_a_row_says_the_same_alone_and_among_others(method, shards):
+def test_a_prediction_does_not_depend_on_other_rows(method, shards):
     task = number() if method in OF_NUMBERS else KIND
     estimator = fit(method, task, shards)
     x = scalars(shards, np.arange(N))
@@ -183,7 +183,7 @@ def test_draws_of_a_method_without_any_are_refused(method, shards):
         fit(method, KIND, shards).sample(None, scalars(shards), draws=2)
 
 
-def test_rows_without_a_scalar_or_a_label_teach_nothing(table, shards, tmp_path):
+def test_rows_without_a_scalar_or_a_label_are_not_used(table, shards, tmp_path):
     holes = table.copy()
     holes["a"][:50] = 99.0
     holes["kind"][50:90] = ""
@@ -199,7 +199,7 @@ def test_rows_without_a_scalar_or_a_label_teach_nothing(table, shards, tmp_path)
     np.testing.assert_array_equal(clean.sample(None, x[10:])["morphology"], p[:, 10:])
 
 
-def test_what_cannot_be_is_refused(shards):
+def test_invalid_combinations_are_refused(shards):
     with pytest.raises(ConfigError, match="did you mean 'random_forest'"):
         ClassicalEstimator(KIND, INPUTS, "random_forrest")
     with pytest.raises(ConfigError, match="did you mean 'neighbors'"):
@@ -228,7 +228,7 @@ def test_a_file_with_other_types_is_not_loaded(shards, tmp_path):
         load_estimator(tmp_path / "model")
 
 
-def test_it_needs_no_tensorflow():
+def test_classical_methods_do_not_load_tensorflow():
     code = (
         "import sys, astrocnn.estimators as e; e.ClassicalEstimator;"
         "print({'keras', 'tensorflow'} & set(sys.modules))"
@@ -238,7 +238,7 @@ def test_it_needs_no_tensorflow():
 
 
 @pytest.mark.real_data
-def test_neighbors_of_sdss_galaxies_scatter_as_they_should(real_data, tmp_path):
+def test_redshifts_of_sdss_galaxies_have_the_published_scatter(real_data, tmp_path):
     """15 neighbors in magnitudes and colors: sigma_MAD about 0.018 (1,000 of 5,000 galaxies)."""
     names = ("zs", "u", "g", "r", "i", "z", "u-g", "g-r", "r-i", "i-z")
     table = Table(np.loadtxt(real_data / "photoz_catalogs" / "SDSS_MGS.train")[:, :10], names=names)
@@ -251,12 +251,12 @@ def test_neighbors_of_sdss_galaxies_scatter_as_they_should(real_data, tmp_path):
     test, train = order[:1000], order[1000:]
     task = make("photoz", column="zs", range=(0.0, 0.4))
     estimator = ClassicalEstimator(task, inputs, "knn").fit(galaxies, train)
-    told = task.summarize(estimator.sample(None, galaxies.scalars(inputs.scalars)[test]))
+    predicted = task.summarize(estimator.sample(None, galaxies.scalars(inputs.scalars)[test]))
     x = np.stack([table[name] for name in names[1:]], axis=1)
     x = (x - x[train].mean(axis=0)) / x[train].std(axis=0)
     oracle = KNeighborsRegressor(15).fit(x[train], table["zs"][train]).predict(x[test])
     z = np.asarray(table["zs"])[test]
-    found, expected = (sigma_mad(deviation(point, z)) for point in (told["z_mean"], oracle))
+    found, expected = (sigma_mad(deviation(point, z)) for point in (predicted["z_mean"], oracle))
     assert 0.015 < found < 0.020
     assert found == pytest.approx(expected, rel=0.03)
-    assert outlier_fraction(deviation(told["z_mean"], z), 0.05) < 0.03
+    assert outlier_fraction(deviation(predicted["z_mean"], z), 0.05) < 0.03

@@ -38,14 +38,14 @@ def images() -> np.ndarray:
     return images_and_classes(60, seed=4)[0]
 
 
-def test_it_learns_from_images(fitted, images):
+def test_training_images_are_mostly_correct(fitted, images):
     wide = images_and_classes(60, seed=4)[1]
     p = fitted.sample(images)["morphology"][0]
     assert ((p[:, 0] > 0.5) == wide).mean() > 0.9
     assert fitted.facts["Features"] == "hog, colors, cas"
 
 
-def test_what_it_sees_is_standardized(fitted, shards, images):
+def test_features_are_standardized(fitted, shards, images):
     seen = fitted.features(shards.images(TRAIN))
     known = np.isfinite(seen).all(axis=1)
     assert known.sum() > 80
@@ -58,7 +58,7 @@ def test_what_it_sees_is_standardized(fitted, shards, images):
     np.testing.assert_allclose(fitted.features(images)[:, column], expected, rtol=1e-5)
 
 
-def test_a_row_says_the_same_alone_and_among_others(fitted, images):
+def test_a_prediction_does_not_depend_on_other_rows(fitted, images):
     whole = fitted.sample(images)["morphology"]
     np.testing.assert_array_equal(fitted.sample(images[::-1])["morphology"][:, ::-1], whole)
     np.testing.assert_array_equal(fitted.sample(images[[7]])["morphology"], whole[:, [7]])
@@ -73,7 +73,7 @@ def test_views_are_averaged(fitted, images):
     assert np.abs(found - each[0]).max() > 1e-5
 
 
-def test_saved_and_loaded_it_says_the_same(fitted, images, tmp_path):
+def test_a_saved_estimator_predicts_the_same(fitted, images, tmp_path):
     fitted.save(tmp_path / "model")
     again = load_estimator(tmp_path / "model")
     assert again.fingerprint == fitted.fingerprint
@@ -155,7 +155,7 @@ def test_features_of_any_layer_of_a_network(task, inputs, shards, images, tmp_pa
         ClassicalEstimator(task, bare, "knn", ((hybrid, layer),))
 
 
-def test_features_learn_from_the_training_rows_only(task, bare, shards, images, tmp_path):
+def test_features_are_fitted_on_the_training_rows_only(task, bare, shards, images, tmp_path):
     wide = images_and_classes(60, seed=4)[1]
     families = ("descriptors", "pixels")
     estimator = ClassicalEstimator(task, bare, "logistic_regression", families, seed=3)
@@ -181,7 +181,7 @@ def test_features_learn_from_the_training_rows_only(task, bare, shards, images, 
             load_estimator(tmp_path / "model")
 
 
-def test_what_cannot_be_is_refused(task, bare):
+def test_invalid_combinations_are_refused(task, bare):
     with pytest.raises(ConfigError, match="did you mean 'hog'"):
         ClassicalEstimator(task, bare, "knn", ("hogg",))
     with pytest.raises(ModelError, match="scalars only"):

@@ -11,7 +11,7 @@ from astrocnn import plugins
 from astrocnn.errors import AstrocnnError, InputsError
 from astrocnn.estimators import Estimator, load_estimator
 
-from .conftest import SIZE, ask, images_and_classes
+from .conftest import SIZE, images_and_classes, predict
 
 NAMES = plugins.module_names("astrocnn.estimators")
 DRAWS = 3
@@ -36,7 +36,7 @@ def images() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def drawn(fitted, images):
-    return ask(fitted, images, draws=DRAWS, seed=7)
+    return predict(fitted, images, draws=DRAWS, seed=7)
 
 
 def _same(a, b) -> None:
@@ -55,14 +55,14 @@ def test_it_follows_the_protocol(leaf, fitted):
     assert fitted.precision in ("float32", "bfloat16")
 
 
-def test_it_has_learned(fitted, task):
+def test_training_objects_are_mostly_correct(fitted, task):
     images, wide = images_and_classes(200, seed=11)
-    p = ask(fitted, images)["morphology"].mean(axis=0)
+    p = predict(fitted, images)["morphology"].mean(axis=0)
     assert ((p[:, 0] > 0.5) == wide).mean() > 0.85
 
 
 def test_samples_are_activated_parameters(fitted, task, drawn, images):
-    passes = len(ask(fitted, images)["bright"])
+    passes = len(predict(fitted, images)["bright"])
     for target in task.targets:
         values = drawn[target.name]
         assert values.shape == (DRAWS * passes, len(images), target.family.units)
@@ -71,72 +71,74 @@ def test_samples_are_activated_parameters(fitted, task, drawn, images):
         np.testing.assert_allclose(p.sum(axis=-1), 1, atol=1e-5)
         assert p.min() >= 0
     assert set(drawn) == set(task.names)
-    assert ask(fitted, images)["bright"].shape == (passes, len(images), 1)
+    assert predict(fitted, images)["bright"].shape == (passes, len(images), 1)
 
 
 def test_draws_differ_and_are_the_same_again(fitted, drawn, images):
     assert np.ptp(drawn["morphology"], axis=0).max() > 1e-4
-    _same(drawn, ask(fitted, images, draws=DRAWS, seed=7))
-    other = ask(fitted, images, draws=DRAWS, seed=8)
+    _same(drawn, predict(fitted, images, draws=DRAWS, seed=7))
+    other = predict(fitted, images, draws=DRAWS, seed=8)
     assert np.abs(other["morphology"] - drawn["morphology"]).max() > 1e-4
-    more = ask(fitted, images, draws=DRAWS + 2, seed=7)
+    more = predict(fitted, images, draws=DRAWS + 2, seed=7)
     _same(drawn, {name: values[: len(drawn[name])] for name, values in more.items()})
 
 
 @pytest.mark.parametrize("draws", [0, DRAWS])
 @pytest.mark.parametrize("pieces", [[150], [1, 149], [64, 64, 22], [37, 50, 63]])
 def test_any_split_gives_the_same_bits(fitted, images, drawn, draws, pieces):
-    whole = drawn if draws else ask(fitted, images)
+    whole = drawn if draws else predict(fitted, images)
     edges = np.cumsum([0, *pieces])
-    parts = [ask(fitted, images[a:b], draws=draws, seed=7) for a, b in itertools.pairwise(edges)]
+    parts = [
+        predict(fitted, images[a:b], draws=draws, seed=7) for a, b in itertools.pairwise(edges)
+    ]
     _same(whole, {name: np.concatenate([p[name] for p in parts], axis=1) for name in whole})
 
 
 def test_any_order_gives_the_same_bits(fitted, images, drawn):
     order = np.random.default_rng(0).permutation(len(images))
-    shuffled = ask(fitted, images[order], draws=DRAWS, seed=7)
+    shuffled = predict(fitted, images[order], draws=DRAWS, seed=7)
     _same(shuffled, {name: values[:, order] for name, values in drawn.items()})
 
 
-def test_fits_byte_order_and_double_precision_are_understood(fitted, images):
-    native = ask(fitted, images[:10])
-    _same(native, ask(fitted, images[:10].astype(">f4")))
-    _same(native, ask(fitted, images[:10].astype(np.float64)))
-    backwards = ask(fitted, images[9::-1])
+def test_big_endian_and_double_precision_images(fitted, images):
+    native = predict(fitted, images[:10])
+    _same(native, predict(fitted, images[:10].astype(">f4")))
+    _same(native, predict(fitted, images[:10].astype(np.float64)))
+    backwards = predict(fitted, images[9::-1])
     _same(native, {name: values[:, ::-1] for name, values in backwards.items()})
 
 
 def test_pixels_without_data_give_numbers_and_scalars_without_value_none(fitted):
     blank = np.full((2, SIZE, SIZE, 2), np.nan, np.float32)
-    for values in ask(fitted, blank, draws=2).values():
+    for values in predict(fitted, blank, draws=2).values():
         assert np.isfinite(values).all() if fitted.inputs.bands else np.isnan(values).all()
 
 
-def test_the_input_is_left_alone(fitted, images):
+def test_the_input_arrays_are_unchanged(fitted, images):
     before = images.copy()
-    ask(fitted, images, views="d4")
+    predict(fitted, images, views="d4")
     np.testing.assert_array_equal(images, before)
 
 
 def test_d4_is_the_mean_over_the_eight_views(fitted, images):
     some = images[:12]
-    averaged = ask(fitted, some, draws=2, seed=1, views="d4")
+    averaged = predict(fitted, some, draws=2, seed=1, views="d4")
     views = [
-        ask(fitted, np.rot90(flipped, k, axes=(1, 2)), draws=2, seed=1)
+        predict(fitted, np.rot90(flipped, k, axes=(1, 2)), draws=2, seed=1)
         for flipped in (some, some[:, ::-1])
         for k in range(4)
     ]
     for name, values in averaged.items():
         expected = np.mean([view[name] for view in views], axis=0)
         np.testing.assert_allclose(values, expected, atol=2e-3)
-    turned = ask(fitted, np.rot90(some, axes=(1, 2)), draws=2, seed=1, views="d4")
+    turned = predict(fitted, np.rot90(some, axes=(1, 2)), draws=2, seed=1, views="d4")
     for name, values in averaged.items():
         np.testing.assert_allclose(values, turned[name], atol=1e-6)
 
 
-def test_no_objects_give_no_rows(fitted, images):
-    passes = len(ask(fitted, images[:0])["morphology"])
-    assert ask(fitted, images[:0], draws=4)["morphology"].shape == (4 * passes, 0, 2)
+def test_predictions_of_no_objects(fitted, images):
+    passes = len(predict(fitted, images[:0])["morphology"])
+    assert predict(fitted, images[:0], draws=4)["morphology"].shape == (4 * passes, 0, 2)
 
 
 @pytest.mark.parametrize("shape", [(3, SIZE, SIZE, 3), (3, SIZE, 20, 2), (SIZE, SIZE, 2)])
@@ -147,16 +149,16 @@ def test_other_images_are_refused(fitted, shape):
         fitted.sample(np.zeros(shape, np.float32))
 
 
-def test_wrong_arguments_are_refused(fitted, images):
+def test_invalid_arguments_are_refused(fitted, images):
     with pytest.raises(InputsError, match="scalars"):
         fitted.sample(images[:2], np.zeros((2, 1)))
     with pytest.raises(AstrocnnError, match=r"(?s)views.*'one', 'd4'"):
-        ask(fitted, images[:2], views="d5")
+        predict(fitted, images[:2], views="d5")
     with pytest.raises(AstrocnnError, match="`draws` must be an integer >= 0"):
-        ask(fitted, images[:2], draws=-1)
+        predict(fitted, images[:2], draws=-1)
 
 
-def test_an_untrained_one_says_so(leaf, task, inputs, images, tmp_path):
+def test_an_untrained_estimator_is_refused(leaf, task, inputs, images, tmp_path):
     with pytest.raises(AstrocnnError, match="not been trained"):
         leaf.example(task, inputs).sample(images)
     with pytest.raises(AstrocnnError, match="not been trained"):
@@ -164,7 +166,7 @@ def test_an_untrained_one_says_so(leaf, task, inputs, images, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_saved_and_loaded_it_says_the_same(fitted, images, drawn, tmp_path):
+def test_a_saved_estimator_predicts_the_same(fitted, images, drawn, tmp_path):
     fitted.save(tmp_path / "model")
     fitted.save(tmp_path / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -173,7 +175,7 @@ def test_saved_and_loaded_it_says_the_same(fitted, images, drawn, tmp_path):
     assert again.task == fitted.task
     assert again.inputs == fitted.inputs
     assert again.precision == fitted.precision
-    _same(drawn, ask(again, images, draws=DRAWS, seed=7))
+    _same(drawn, predict(again, images, draws=DRAWS, seed=7))
 
 
 def test_a_folder_without_an_estimator_is_refused(tmp_path):

@@ -59,9 +59,9 @@ def test_samples_are_those_of_the_members_in_turn(fitted, images):
                 np.testing.assert_array_equal(found[name][k::2], values)
 
 
-def test_what_members_disagree_on_is_in_the_mutual_information(fitted, images):
-    said = fitted.task.summarize(fitted.sample(images))
-    assert said["morphology_mutual_info"].max() > 1e-4
+def test_the_mutual_information_is_the_disagreement_of_members(fitted, images):
+    columns = fitted.task.summarize(fitted.sample(images))
+    assert columns["morphology_mutual_info"].max() > 1e-4
     alone = fitted.members[0].task.summarize(fitted.members[0].sample(images))
     assert alone["morphology_mutual_info"].max() == 0
 
@@ -123,7 +123,7 @@ def test_features_have_the_same_bits_in_any_split_and_order(fitted, images, piec
     assert fitted.features(images[:0]).shape == (0, whole.shape[1])
 
 
-def test_saved_and_loaded_it_is_the_same(fitted, images, tmp_path):
+def test_a_saved_ensemble_predicts_the_same(fitted, images, tmp_path):
     fitted.save(tmp_path / "model")
     again = load_estimator(tmp_path / "model")
     assert isinstance(again, Ensemble)

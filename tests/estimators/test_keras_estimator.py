@@ -44,7 +44,7 @@ def test_it_is_the_network_on_normalized_images(fitted, inputs):
     np.testing.assert_allclose(exact["bright"][0], keras.ops.sigmoid(raw["bright"]), atol=tolerance)
 
 
-def test_the_network_of_draws_answers_with_those_of_sample(fitted, inputs, task):
+def test_the_sampler_network_gives_the_draws_of_sample(fitted, inputs, task):
     images, _ = images_and_classes(5, seed=5)
     raw = fitted.drawing(draws=6, seed=2)({"image": inputs.normalization.apply(images)})
     drawn = KerasEstimator.sample(fitted, images, draws=6, seed=2)
@@ -65,7 +65,7 @@ def test_prediction_does_not_move_the_network(fitted):
         np.testing.assert_array_equal(old, new)
 
 
-def test_sampling_in_many_ways_brings_no_advice_from_tensorflow(fitted, caplog):
+def test_sampling_in_many_ways_causes_no_warning(fitted, caplog):
     """Every number of draws is another graph; none of them is traced twice."""
     images, _ = images_and_classes(3, seed=5)
     with caplog.at_level("WARNING", logger="tensorflow"):
@@ -225,7 +225,7 @@ def test_a_failed_save_leaves_what_was_there(fitted, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_auxiliary_heads_train_and_leave(task, shards, inputs, tmp_path, monkeypatch):
+def test_auxiliary_heads_are_trained_and_removed(task, shards, inputs, tmp_path, monkeypatch):
     # That of a paper is slow to trace; places and heads are declared in the same way.
     monkeypatch.setattr(lenet, "AUXILIARY", ("pool1", "pool2"), raising=False)
     monkeypatch.setattr(lenet, "auxiliary", lambda x, block: block.flatten(x), raising=False)

@@ -54,7 +54,7 @@ def _other(other_task, seed=0, **how):
     return KerasEstimator(other_task, inputs, "lenet", seed=seed, **{**HOW, **how})
 
 
-def test_the_same_task_begins_where_the_other_ended(trained, task, shards):
+def test_a_start_of_the_same_task_predicts_the_same(trained, task, shards):
     again = KerasEstimator(task, trained.inputs, "lenet", seed=7, **HOW)
     again.fit(shards, TRAIN, VALIDATION, start=trained, rate=0, frozen_epochs=0, **STILL)
     images, _ = images_and_classes(10, seed=5)
@@ -114,7 +114,7 @@ def test_a_backup_of_another_start_is_refused(trained, task, other_task, other_s
         _other(other_task).fit(other_survey, TRAIN, backup=tmp_path, **FIT)
 
 
-def test_members_begin_with_one_network_or_each_with_its_own(trained, task, shards, monkeypatch):
+def test_members_start_from_one_network_or_each_from_its_own(trained, task, shards, monkeypatch):
     def ensemble(n):
         return Ensemble.of(task, trained.inputs, "lenet", members=n, **HOW)
 
@@ -132,7 +132,7 @@ def test_members_begin_with_one_network_or_each_with_its_own(trained, task, shar
         three.members[0].fit(shards, TRAIN, start=three)
 
 
-def test_what_cannot_be_begun_with_is_refused(trained, task, shards):
+def test_unsuitable_starts_are_refused(trained, task, shards):
     fresh = KerasEstimator(task, trained.inputs, "lenet", **HOW)
     with pytest.raises(ModelError, match="one trained network"):
         fresh.fit(shards, TRAIN, start=KerasEstimator(task, trained.inputs, "lenet", **HOW))

@@ -46,10 +46,10 @@ def fitted(request, catalog, tmp_path_factory):
     )
 
 
-def test_it_has_learned_from_colors(fitted, catalog):
+def test_colors_predict_the_class(fitted, catalog):
     scalars = np.stack([catalog.numbers(n) for n in INPUTS.scalars], axis=1)[500:]
-    told = TASK.summarize(fitted.sample(None, scalars))
-    assert np.std(told["z_mean"] - catalog.table["z"][500:]) < 0.09  # from 0.23 of all
+    columns = TASK.summarize(fitted.sample(None, scalars))
+    assert np.std(columns["z_mean"] - catalog.table["z"][500:]) < 0.09  # from 0.23 of all
 
 
 def test_scalars_are_standardized_by_the_training_rows(fitted, catalog):
@@ -58,7 +58,7 @@ def test_scalars_are_standardized_by_the_training_rows(fitted, catalog):
     assert fitted.inputs.scalar_scale[0] == pytest.approx(np.nanstd(g), rel=1e-6)
 
 
-def test_saved_and_loaded_it_says_the_same(fitted, catalog, tmp_path):
+def test_a_saved_estimator_predicts_the_same(fitted, catalog, tmp_path):
     scalars = np.stack([catalog.numbers(n) for n in INPUTS.scalars], axis=1)[10:40]
     fitted.save(tmp_path / "model")
     again = load_estimator(tmp_path / "model")
@@ -82,11 +82,11 @@ def test_every_row_is_predicted_or_flagged_and_none_is_dropped(fitted, catalog, 
     wanted = Flag.SCALAR_MISSING | Flag.NOT_PREDICTED
     np.testing.assert_array_equal(found["flags"], np.where(gone, wanted, 0))
     scalars = np.stack([catalog.numbers(n) for n in INPUTS.scalars], axis=1)[~gone]
-    told = TASK.summarize(fitted.sample(None, scalars))
-    np.testing.assert_array_equal(np.asarray(found["z_mean"])[~gone], told["z_mean"])
+    columns = TASK.summarize(fitted.sample(None, scalars))
+    np.testing.assert_array_equal(np.asarray(found["z_mean"])[~gone], columns["z_mean"])
 
 
-def test_images_beside_the_table_are_not_looked_at(fitted, catalog, tmp_path):
+def test_images_beside_the_table_are_not_read(fitted, catalog, tmp_path):
     class Refusing(ArraySource):
         def read(self, rows, out=None):
             raise AssertionError("read")

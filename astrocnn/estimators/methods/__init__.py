@@ -59,7 +59,6 @@ def validate_target(target: Target, method: ModuleType) -> None:
     Parameters
     ----------
     target : Target
-        What is predicted.
     method : module
         A module of this folder.
 
@@ -69,13 +68,14 @@ def validate_target(target: Target, method: ModuleType) -> None:
         Naming the methods that can.
     """
     needed = [name for kind, name in _FUNCTIONS if isinstance(target.family, kind)]
-    if any(hasattr(method, name) for name in needed):
+
+    def suits(module: ModuleType) -> bool:
+        return any(hasattr(module, name) for name in needed)
+
+    if suits(method):
         return
-    able = [
-        name
-        for name in plugins.module_names(METHODS)
-        if any(hasattr(plugins.load_module(METHODS, name), function) for function in needed)
-    ]
+    names = plugins.module_names(METHODS)
+    able = [name for name in names if suits(plugins.load_module(METHODS, name))]
     raise ModelError(
         f"The method '{method.__name__.rpartition('.')[2]}' cannot predict the target "
         f"'{target.name}'.",
@@ -96,12 +96,9 @@ def fit_target(
 
     Parameters
     ----------
-    target : Target
-        What is predicted.
-    method : module
-        A module of this folder.
+    target, method
+        As for `validate_target`.
     x : ndarray of shape (n, n_features)
-        Features of the objects.
     encoded : ndarray of shape (n, k)
         Labels as the family of the target encodes them, without missing ones.
     options : dict of str to object
@@ -149,14 +146,10 @@ def predict_target(
 
     Parameters
     ----------
-    target : Target
-        What is predicted.
-    method : module
-        The module of this folder that was fitted.
+    target, method, x
+        As for `fit_target`.
     fitted : dict
         What `fit_target` returned.
-    x : ndarray of shape (n, n_features)
-        Features of the objects.
     member : int or None
         Index of the member that predicts, for a method with members; None for all together.
 

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from sklearn.neighbors import NearestNeighbors
 
+from astrocnn.metrics import crps_ensemble
+
 __all__ = [
     "OPTIONS",
     "TRUSTED",
@@ -66,7 +68,9 @@ def fit_values(
     itself = near == chosen[:, None]
     itself[~itself.any(axis=1), -1] = True
     others = y[near[~itself].reshape(len(chosen), -1)]
-    scores = np.array([_crps(_widened(others, width), y[chosen]) for width in _WIDTHS])
+    scores = np.array(
+        [crps_ensemble(_widened(others, width), y[chosen]).mean() for width in _WIDTHS]
+    )
     least = np.argmax(scores <= 1.01 * scores.min())
     return {"search": search, "y": y, "width": float(_WIDTHS[least])}
 
@@ -86,11 +90,3 @@ def _search(x: NDArray[np.floating], options: dict[str, Any]) -> NearestNeighbor
 def _widened(near: NDArray[np.floating], width: float) -> NDArray[np.float64]:
     scatter = near.std(axis=1)[:, None, None]
     return (near[:, :, None] + width * scatter * _POINTS).reshape(len(near), -1)
-
-
-def _crps(values: NDArray[np.float64], truth: NDArray[np.floating]) -> float:
-    """Mean CRPS of equally probable values, of shape (n, m)."""
-    v = np.sort(values, axis=1)
-    m = v.shape[1]
-    rank = m * (truth[:, None] < v) - np.arange(m) - 0.5
-    return float(2 / m**2 * np.mean(np.sum((v - truth[:, None]) * rank, axis=1)))
