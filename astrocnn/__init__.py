@@ -46,7 +46,6 @@ _HOME = {
     "predict": "prediction",
     "read_pdf": "prediction",
     "to_qp": "prediction",
-    "plot_bands": "report",
     "simulate": "simulation",
     "simulate_stamps": "simulation",
     "simulate_redshift": "simulation",

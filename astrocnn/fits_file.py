@@ -52,9 +52,8 @@ _MAGIC: dict[bytes, Callable[[BinaryIO], Any]] = {
 
 @contextlib.contextmanager
 def open_fits(
-    source: str | os.PathLike[str] | bytes | bytearray,
+    path: str | os.PathLike[str],
     *,
-    path: str | os.PathLike[str] | None = None,
     error: type[AstrocnnError] = ImageError,
     allow_truncated: bool = False,
     **options: Any,
@@ -67,10 +66,8 @@ def open_fits(
 
     Parameters
     ----------
-    source : path or bytes
-        The file, or all its bytes.
-    path : path, optional
-        Of the file that bytes came from, for messages.
+    path : path
+        The file.
     error : type
         What to raise.
     allow_truncated : bool
@@ -88,20 +85,15 @@ def open_fits(
         Of the type `error`, if the file cannot be read, is not FITS, is truncated or damaged, or
         would need more than `MAX_MEMORY` to decompress.
     """
-    data = bytes(source) if isinstance(source, bytes | bytearray) else None
-    if path is None:
-        path = "FITS file" if isinstance(source, bytes | bytearray) else source
     path = Path(path)
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         try:
             stream: BinaryIO
-            if data is None and is_compressed(path):
-                data = read_bytes(path)
-            if data is not None:
-                plain = decompress(data, path)
-                units, size = scan_bytes(plain, path), len(plain)
-                stream = io.BytesIO(plain)
+            if is_compressed(path):
+                data = decompress(read_bytes(path), path)
+                units, size = scan_bytes(data, path), len(data)
+                stream = io.BytesIO(data)
             else:
                 stream = stack.enter_context(open_regular(path))
                 units, size = scan_file(stream, path)

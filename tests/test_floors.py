@@ -24,7 +24,6 @@ FLOORS = {
             "header_units",
             "progress",
             "column",
-            "display",
             "backend",
         ],
         0,

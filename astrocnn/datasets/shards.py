@@ -18,7 +18,6 @@ from astrocnn.catalog.roles import split_difference
 from astrocnn.datasets import shard_file
 from astrocnn.datasets.columns import decode, from_dict
 from astrocnn.datasets.symmetry import UPSIDE_DOWN, d4_tables
-from astrocnn.display import Displayed
 from astrocnn.errors import AstrocnnError, CatalogError, ImageError
 from astrocnn.fits_file import read_bytes
 from astrocnn.imaging import Inputs
@@ -97,7 +96,7 @@ def _damaged(path: Path, received: str) -> ImageError:
     )
 
 
-class Shards(Displayed):
+class Shards:
     """Cutouts and catalogue columns of a directory of shards.
 
     Rows are numbered as in the catalogue the shards were made from, whatever their place on disk.
@@ -156,14 +155,11 @@ class Shards(Displayed):
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def _facts(self) -> dict[str, object]:
-        return {
-            "folder": self.directory,
-            "objects": len(self),
-            "pixels": f"{self.size} x {self.size}" if self.bands else "none",
-            "bands": self.bands,
-            "unit": self.inputs.unit,
-        }
+    def __repr__(self) -> str:
+        if not self.bands:
+            return f"<Shards of {len(self)} objects without images>"
+        bands = ", ".join(self.bands)
+        return f"<Shards of {len(self)} objects, {self.size} x {self.size} pixels in {bands}>"
 
     @property
     def bands(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ They return samples in the format of an estimator, so the same code scores them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +14,7 @@ from scipy.optimize import isotonic_regression, minimize_scalar
 
 from astrocnn.errors import PredictionError
 from astrocnn.metrics import dirichlet_multinomial_nll
-from astrocnn.targets import ClassFamily, QuantityFamily, Target
+from astrocnn.targets import ClassFamily, DiscreteFamily, QuantityFamily, Target
 
 __all__ = [
     "ConstantBaseline",
@@ -57,7 +58,6 @@ class Cut:
     Parameters
     ----------
     family : ClassFamily
-        Family of the target.
     column : str
         Name of the column, for instance "peak brightness".
     threshold : float
@@ -103,13 +103,10 @@ class Neighbors:
     Parameters
     ----------
     family : QuantityFamily
-        Family of the target.
     column : str
         Name of the column.
-    sorted_column : ndarray of shape (n,)
-        The column of the training objects, ascending.
-    values : ndarray of shape (n,)
-        Their true values.
+    sorted_column, values : ndarray of shape (n,)
+        The column of the training objects, ascending, and their true values.
     count : int
         Number of neighbors.
     """
@@ -162,9 +159,8 @@ def fit_majority(target: Target, encoded: ArrayLike, weight: ArrayLike) -> Const
     PredictionError
         If no object has a label.
     """
-    family = _get_classes(target)
-    truth = _get_truth(target, encoded, np.asarray(weight) > 0)
-    fractions = truth.mean(axis=0)
+    family, labels = _select(target, ClassFamily, encoded, np.asarray(weight) > 0)
+    fractions = np.asarray(family.to_truth(labels), np.float64).mean(axis=0)
     parameters = np.asarray(family.from_probabilities(fractions[None, None]))[0, 0]
     majority = family.classes[int(fractions.argmax())]
     description = f"always '{majority}', the most frequent class of the training split"
@@ -182,14 +178,12 @@ def fit_cut(
 
     Parameters
     ----------
-    target : Target
-        A target over named classes.
+    target, encoded, weight
+        As for `fit_majority`.
     column : str
-        Name of the column.
+        Name of the column, for instance a magnitude.
     values : array_like of shape (n,)
         The column; objects where it is not finite are excluded.
-    encoded, weight : array_like of shape (n, k) and (n,)
-        Labels of the training split.
 
     Raises
     ------
@@ -201,10 +195,11 @@ def fit_cut(
     Brummer and du Preez (2013), arXiv:1304.2331: the isotonic fit is optimal for every
     threshold at once.
     """
-    # Counts of each class below and above every possible cut, by cumulative sums.
     column_values = np.asarray(values, np.float64)
     used = (np.asarray(weight) > 0) & np.isfinite(column_values)
-    truth = _get_truth(target, encoded, used)
+    family, labels = _select(target, ClassFamily, encoded, used)
+    truth = np.asarray(family.to_truth(labels), np.float64)
+    # Counts of each class below and above every possible cut, by cumulative sums.
     order = np.argsort(column_values[used], kind="stable")
     x, starts = np.unique(column_values[used][order], return_index=True)
     counts = np.add.reduceat(truth[order], starts, axis=0)
@@ -223,7 +218,7 @@ def fit_cut(
         sides = [side[best] if side[best].sum() else below[-1] for side in (below, above)]
         edges = np.array([threshold])
         steps = np.stack([side / side.sum() for side in sides])
-    return Cut(_get_classes(target), column, threshold, edges, steps)
+    return Cut(family, column, threshold, edges, steps)
 
 
 def fit_prior(target: Target, encoded: ArrayLike, weight: ArrayLike) -> ConstantBaseline:
@@ -234,22 +229,15 @@ def fit_prior(target: Target, encoded: ArrayLike, weight: ArrayLike) -> Constant
 
     Parameters
     ----------
-    target : Target
-        A target over a number.
-    encoded, weight : array_like of shape (n, 1) and (n,)
-        Labels of the training split.
-
-    Raises
-    ------
-    PredictionError
-        If no object has a label.
+    target, encoded, weight
+        As for `fit_majority`; the target is over a number.
 
     References
     ----------
     Schmidt, Malz et al. (2020), MNRAS 499, 1587, section 3.3 (trainZ).
     """
-    family, values = _get_quantity(target), _get_values(target, encoded, weight)
-    parameters = family.from_values(values[None])[0]
+    family, labels = _select(target, QuantityFamily, encoded, np.asarray(weight) > 0)
+    parameters = family.from_values(family.to_values(labels)[None])[0]
     return ConstantBaseline("Prior", "the distribution of the training labels", parameters)
 
 
@@ -261,11 +249,11 @@ def fit_mean(target: Target, encoded: ArrayLike, weight: ArrayLike) -> ConstantB
     target, encoded, weight
         As for `fit_prior`.
     """
-    mean = float(_get_values(target, encoded, weight).mean())
-    parameters = _get_quantity(target).from_values(np.full((1, 1), mean))[0]
-    return ConstantBaseline(
-        "Training mean", f"{mean:.4g}, the mean of the training labels", parameters
-    )
+    family, labels = _select(target, QuantityFamily, encoded, np.asarray(weight) > 0)
+    mean = float(family.to_values(labels).mean())
+    parameters = family.from_values(np.full((1, 1), mean))[0]
+    description = f"{mean:.4g}, the mean of the training labels"
+    return ConstantBaseline("Training mean", description, parameters)
 
 
 def fit_neighbors(
@@ -273,29 +261,15 @@ def fit_neighbors(
 ) -> Neighbors:
     """Nearest neighbors in one column, as many as the square root of the training objects.
 
-    Parameters
-    ----------
-    target : Target
-        A target over a number.
-    column : str
-        Name of the column, for instance a magnitude.
-    values : array_like of shape (n,)
-        The column; objects where it is not finite are excluded.
-    encoded, weight : array_like of shape (n, 1) and (n,)
-        Labels of the training split.
-
-    Raises
-    ------
-    PredictionError
-        If no object has both a label and a finite value.
+    See `fit_cut` for the parameters; the target is over a number.
     """
     x = np.asarray(values, np.float64)
-    usable = np.where(np.isfinite(x), weight, 0)
-    truth = _get_values(target, encoded, usable)
-    x = x[usable > 0]
-    order = np.argsort(x, kind="stable")
-    count = min(len(x), max(5, round(len(x) ** 0.5)))
-    return Neighbors(_get_quantity(target), column, x[order], truth[order], count)
+    used = (np.asarray(weight) > 0) & np.isfinite(x)
+    family, labels = _select(target, QuantityFamily, encoded, used)
+    order = np.argsort(x[used], kind="stable")
+    count = min(len(order), max(5, round(len(order) ** 0.5)))
+    truth = family.to_values(labels)[order]
+    return Neighbors(family, column, x[used][order], truth, count)
 
 
 def fit_votes(target: Target, encoded: ArrayLike, weight: ArrayLike) -> ConstantBaseline:
@@ -303,17 +277,11 @@ def fit_votes(target: Target, encoded: ArrayLike, weight: ArrayLike) -> Constant
 
     Parameters
     ----------
-    target : Target
-        A target over votes.
-    encoded, weight : array_like of shape (n, n_answers) and (n,)
-        Votes of the training split.
-
-    Raises
-    ------
-    PredictionError
-        If no object has votes.
+    target, encoded, weight
+        As for `fit_majority`; votes as labels.
     """
-    votes = np.asarray(encoded, np.float64)[_find_labelled(target, np.asarray(weight) > 0)]
+    _, votes = _select(target, DiscreteFamily, encoded, np.asarray(weight) > 0)
+    votes = np.asarray(votes, np.float64)
     # Half a vote for each answer, so that an answer without votes stays possible.
     fractions = (votes.sum(axis=0) + 0.5) / (votes.sum() + 0.5 * votes.shape[1])
 
@@ -363,35 +331,19 @@ def _fit_isotonic(
     return (x[change - 1] + x[change]) / 2, np.stack([1 - p, p], axis=1)
 
 
-def _find_labelled(target: Target, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _select(
+    target: Target, kind: type, encoded: ArrayLike, used: NDArray[np.bool_]
+) -> tuple[Any, NDArray[Any]]:
+    """The family of a target, and the labels of the used objects."""
+    if not isinstance(target.family, kind):
+        raise PredictionError(
+            f"The baseline does not suit the family of target '{target.name}'.",
+            received=type(target.family).__name__,
+            allowed=kind.__name__,
+        )
     if not used.any():
         raise PredictionError(
             f"The baseline of target '{target.name}' needs at least one training object.",
             hint="give training objects with a label (and a finite value of the column)",
         )
-    return used
-
-
-def _get_truth(target: Target, encoded: ArrayLike, used: NDArray[np.bool_]) -> NDArray[np.float64]:
-    labelled = np.asarray(encoded)[_find_labelled(target, used)]
-    return np.asarray(_get_classes(target).to_truth(labelled), np.float64)
-
-
-def _get_values(target: Target, encoded: ArrayLike, weight: ArrayLike) -> NDArray[np.float64]:
-    labelled = np.asarray(encoded)[_find_labelled(target, np.asarray(weight) > 0)]
-    return _get_quantity(target).to_values(labelled)
-
-
-def _get_classes(target: Target) -> ClassFamily:
-    if not isinstance(target.family, ClassFamily):
-        raise PredictionError(f"Target '{target.name}' has no classes.")
-    return target.family
-
-
-def _get_quantity(target: Target) -> QuantityFamily:
-    if not isinstance(target.family, QuantityFamily):
-        raise PredictionError(
-            f"Target '{target.name}' is not a number with a density.",
-            received=type(target.family).__name__,
-        )
-    return target.family
+    return target.family, np.asarray(encoded)[used]

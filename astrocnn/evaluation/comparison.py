@@ -27,10 +27,8 @@ class Contestant:
 
     Parameters
     ----------
-    name : str
-        Name of the model.
-    score : str
-        Name of the score to compare.
+    name, score : str
+        Name of the model, and of the score to compare.
     ids : ndarray of shape (n,)
         Identifiers of the test objects.
     evaluation : TargetEvaluation
@@ -41,11 +39,6 @@ class Contestant:
     score: str
     ids: NDArray[np.generic]
     evaluation: TargetEvaluation
-
-    @property
-    def usable_ids(self) -> NDArray[np.generic]:
-        """Identifiers of the objects with a label and a prediction."""
-        return self.ids[self.evaluation.rows]
 
     def select(self, ids: NDArray[np.generic]) -> Contestant:
         """The same for some of its objects, in their order."""
@@ -98,7 +91,7 @@ def compare_models(contestants: Sequence[Contestant]) -> tuple[list[Table], str]
     if len(contestants) < 2:
         raise ConfigError("A comparison needs at least two models.", received=len(contestants))
     # Paired by object: the difficulty of an object cancels in the difference.
-    ids = reduce(np.intersect1d, [c.usable_ids for c in contestants])
+    ids = reduce(np.intersect1d, [c.ids[c.evaluation.rows] for c in contestants])
     _validate_same_quantity(contestants, len(ids))
     chosen = [c.select(ids) for c in contestants]
     _validate_same_labels(chosen)

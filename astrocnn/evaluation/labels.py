@@ -31,15 +31,17 @@ def get_label(name: str) -> str:
     str
         For an unknown score its name, with spaces in place of underscores.
     """
-    kind, class_name = split_class_score(name)
-    if kind:
-        return f"{get_class_labels()[kind].label} of {class_name}"
-    label = _get_labels().get(name)
-    return label.label if label else name.replace("_", " ")
+    label, class_name = _find_label(name)
+    if label is None:
+        return name.replace("_", " ")
+    return f"{label.label} of {class_name}" if class_name else label.label
 
 
 def split_class_score(name: str) -> tuple[str, str]:
-    """Kind and class of a score of one class, as ``completeness_spiral``; else empty strings."""
+    """Kind and class of a score of one class, as ``completeness_spiral``; else empty strings.
+
+    See `get_label` for the parameter.
+    """
     if name not in _get_labels():
         for kind in get_class_labels():
             if name.startswith(f"{kind}_"):
@@ -48,17 +50,16 @@ def split_class_score(name: str) -> tuple[str, str]:
 
 
 def format_value(score: Score) -> str:
-    """The value with as many digits as its interval justifies.
+    """The value with as many digits as its interval justifies, fractions in percent.
 
     Parameters
     ----------
     score : Score
-        Value with its 95 % interval.
 
     Returns
     -------
     str
-        In percent for fractions; a dash if the value is not finite.
+        A dash if the value is not finite.
     """
     if not math.isfinite(score.value):
         return "–"
@@ -66,12 +67,7 @@ def format_value(score: Score) -> str:
 
 
 def format_interval(score: Score) -> str:
-    """The interval with the digits of the value.
-
-    Parameters
-    ----------
-    score : Score
-        Value with its 95 % interval.
+    """The interval with the digits of the value. See `format_value`.
 
     Returns
     -------
@@ -84,18 +80,7 @@ def format_interval(score: Score) -> str:
 
 
 def format_score(score: Score) -> str:
-    """Value and interval.
-
-    Parameters
-    ----------
-    score : Score
-        Value with its 95 % interval.
-
-    Returns
-    -------
-    str
-        Results of `format_value` and `format_interval`, separated by a space.
-    """
+    """Value and interval. See `format_value` and `format_interval`."""
     return f"{format_value(score)} {format_interval(score)}".rstrip()
 
 
@@ -110,9 +95,14 @@ def _get_labels() -> dict[str, ScoreLabel]:
     return {name: label for kind in KINDS.values() for name, label in kind.SCORES.items()}
 
 
+def _find_label(name: str) -> tuple[ScoreLabel | None, str]:
+    """Label of a score and, for a score of one class, the name of the class."""
+    kind, class_name = split_class_score(name)
+    return get_class_labels().get(kind) or _get_labels().get(name), class_name
+
+
 def _is_percent(score: Score) -> bool:
-    kind, _ = split_class_score(score.name)
-    label = get_class_labels().get(kind) or _get_labels().get(score.name)
+    label, _ = _find_label(score.name)
     return label is not None and label.percent
 
 

@@ -1,4 +1,4 @@
-"""Chapters of a report on predictions: scores, figures, galleries, selection and calibration.
+"""Chapters of a report on predictions: scores, figures and galleries.
 
 Tables and figures are those that the kind of each target declares (`astrocnn.evaluation.kinds`);
 nothing here depends on which kind it is.
@@ -7,21 +7,12 @@ nothing here depends on which kind it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.calibration import Remap, remap_held_out
-from astrocnn.calibration.selection import Selection
-from astrocnn.evaluation import figures
-from astrocnn.evaluation.kinds import (
-    FigureSpec,
-    TargetEvaluation,
-    evaluate_target,
-    get_kind,
-)
+from astrocnn.evaluation.kinds import FigureSpec, TargetEvaluation, get_kind
 from astrocnn.evaluation.labels import (
     format_interval,
     format_score,
@@ -37,16 +28,12 @@ from astrocnn.report.page import Chapter, Headline, Picture, Table
 from astrocnn.targets import Task
 
 __all__ = [
-    "calibration_chapter",
-    "calibration_table",
-    "compare_calibration",
     "figure_chapters",
     "gallery_chapter",
     "list_grouped_targets",
     "make_headline",
     "score_tables",
     "scores_chapter",
-    "selection_chapter",
 ]
 
 _MAX_SEPARATE = 3
@@ -98,7 +85,6 @@ def score_tables(
     Parameters
     ----------
     task : Task
-        The task of the model.
     scores : sequence of Score
         Scores of the model.
     baselines : mapping of str to sequence of Score, optional
@@ -109,33 +95,24 @@ def score_tables(
     grouped = list_grouped_targets(task)
     tables = []
     for name in (*task.names, ""):
-        if name in grouped:
-            if name == grouped[0]:
-                tables.append(
-                    _grouped_table(task, scores, format_value if compact else format_score)
-                )
-            continue
         target_scores = [s for s in scores if s.target == name]
-        if not target_scores:
+        if name in grouped[:1]:
+            tables.append(_grouped_table(task, scores, format_value if compact else format_score))
+        if name in grouped or not target_scores:
             continue
-        scores_by_baseline = {
+        others = {
             label: {s.name: s for s in scored if s.target == name}
             for label, scored in (baselines or {}).items()
-            if any(s.target == name for s in scored)
         }
+        others = {label: by_name for label, by_name in others.items() if by_name}
         explained = get_kind(task.target(name)).get_shared_notes(task.target(name)) if name else {}
         # Intervals of several baselines do not fit on the page.
-        format_baseline = (
-            format_score if len(scores_by_baseline) < 2 and not compact else format_value
-        )
+        short = format_score if len(others) < 2 and not compact else format_value
         rows = [
             [
                 get_label(s.name) if compact else _add_note(s, explained),
                 format_score(s),
-                *(
-                    format_baseline(o[s.name]) if s.name in o else "–"
-                    for o in scores_by_baseline.values()
-                ),
+                *(_format_cell(by_name, s.name, short) for by_name in others.values()),
             ]
             for s in target_scores
             if not split_class_score(s.name)[0]
@@ -143,19 +120,22 @@ def score_tables(
         first = target_scores[0]
         excluded = f", {first.n_excluded:,} excluded: {first.reason}" if first.n_excluded else ""
         caption = f"{name or 'All targets together'}: {first.n_used:,} objects{excluded}"
-        tables.append(Table(["Score", "Model", *scores_by_baseline], rows, caption, numeric=True))
+        tables.append(Table(["Score", "Model", *others], rows, caption, numeric=True))
         tables += [] if compact else _class_tables(name, target_scores)
     return tables
+
+
+def _format_cell(
+    scores: Mapping[Any, Score], key: Any, show: Callable[[Score], str] = format_score
+) -> str:
+    return show(scores[key]) if key in scores else "–"
 
 
 def _grouped_table(task: Task, scores: Sequence[Score], show: Callable[[Score], str]) -> Table:
     names = list_grouped_targets(task)
     columns = get_kind(task.target(names[0])).GROUP_SCORES
     by_name = {(s.target, s.name): s for s in scores}
-    rows = [
-        [name, *(show(by_name[name, c]) if (name, c) in by_name else "–" for c in columns)]
-        for name in names
-    ]
+    rows = [[name, *(_format_cell(by_name, (name, c), show) for c in columns)] for name in names]
     least = min((s.n_used for s in scores if s.target in names), default=0)
     caption = f"Each question by itself: at least {least:,} objects"
     return Table(["", *map(get_label, columns)], rows, caption, numeric=True)
@@ -163,27 +143,22 @@ def _grouped_table(task: Task, scores: Sequence[Score], show: Callable[[Score], 
 
 def _class_tables(target: str, scores: Sequence[Score]) -> list[Table]:
     by_class = {split_class_score(s.name): s for s in scores if split_class_score(s.name)[0]}
-    if not by_class:
-        return []
     kinds = list(dict.fromkeys(kind for kind, _ in by_class))
     notes: dict[str, str] = {}
     for (_, name), s in by_class.items():
         notes[name] = notes.get(name) or s.note
     rows = [
-        [
-            f"{name}\n{note}" if note else name,
-            *(format_score(by_class[k, name]) if (k, name) in by_class else "–" for k in kinds),
-        ]
+        ["\n".join(filter(None, (name, note))), *(_format_cell(by_class, (k, name)) for k in kinds)]
         for name, note in notes.items()
     ]
     columns = ["Class", *(get_class_labels()[kind].label for kind in kinds)]
-    return [Table(columns, rows, f"{target}: single classes", numeric=True)]
+    return [Table(columns, rows, f"{target}: single classes", numeric=True)] if rows else []
 
 
 def _add_note(score: Score, explained: Mapping[str, str]) -> str:
     """Label of a score, and below it its notes that the text does not explain."""
-    notes = [part for part in score.note.split("; ") if part and part not in explained]
-    return "\n".join([get_label(score.name), *(["; ".join(notes)] if notes else [])])
+    note = "; ".join(part for part in score.note.split("; ") if part not in explained)
+    return "\n".join(filter(None, (get_label(score.name), note)))
 
 
 def scores_chapter(
@@ -234,7 +209,6 @@ def figure_chapters(
     Parameters
     ----------
     task : Task
-        The task of the model.
     evaluations : sequence of TargetEvaluation
         As `astrocnn.evaluation.evaluate` returns them.
     by : mapping of str to array_like of shape (n,), optional
@@ -280,11 +254,10 @@ def gallery_chapter(
     read_images: Callable[[NDArray[np.intp]], NDArray[Any]],
     *,
     pixel_scale: float | None = None,
-    bands: Sequence[int] | None = None,
     ids: Sequence[Any] | None = None,
     count: int = 12,
 ) -> Chapter | None:
-    """Stamps of the most certain and most uncertain objects of each target, and of its errors.
+    """Stamps of certain and uncertain objects and of errors; None where there are no images.
 
     Parameters
     ----------
@@ -294,17 +267,11 @@ def gallery_chapter(
         Returns images of shape (k, height, width, n_bands) of k rows, NaN where there is no data.
     pixel_scale : float, optional
         [arcsec/pixel]
-    bands : sequence of int, optional
-        One band, or three for red, green and blue.
     ids : sequence, optional
         Identifier of each row, printed above its stamp.
     count : int
         Stamps per gallery.
 
-    Returns
-    -------
-    Chapter or None
-        None where objects have no images.
     """
     pictures: list[Picture] = []
     text: list[str] = []
@@ -326,7 +293,6 @@ def gallery_chapter(
                 images[kind],
                 stamps,
                 pixel_scale=pixel_scale,
-                bands=bands,
                 levels=levels,
                 labels=None if ids is None else [str(ids[s.row]) for s in stamps],
             )
@@ -336,203 +302,3 @@ def gallery_chapter(
             caption = f"{e.target.name}: {kind}."
             pictures.append(Picture(figure, caption, f"{caption} {listed}", raster=True))
     return Chapter("Galleries", list(dict.fromkeys(text)), pictures) if pictures else None
-
-
-# Calibration
-
-
-def compare_calibration(
-    task: Task,
-    remaps: Mapping[str, Remap],
-    encoded: Mapping[str, NDArray[Any]],
-    weights: Mapping[str, NDArray[Any]],
-    samples: Mapping[str, NDArray[Any]],
-    *,
-    seed: int = 0,
-) -> dict[str, tuple[NDArray[np.floating], NDArray[np.floating]]]:
-    """Cross-fit a calibration to show it: fit on one half of the objects, apply to the other.
-
-    Parameters
-    ----------
-    task : Task
-        The task of the model.
-    remaps : mapping of str to Remap
-        Fitted remap of each calibrated target.
-    encoded, weights, samples : mapping of str to ndarray
-        Those of the validation split.
-    seed : int
-        Seed of the division into halves.
-
-    Returns
-    -------
-    dict of str to pair of ndarray
-        `TargetEvaluation.calibration_data` of the other half before and after, by target.
-    """
-    compared: dict[str, tuple[NDArray[np.floating], NDArray[np.floating]]] = {}
-    for target in task.targets:
-        name, family = target.name, target.family
-        if name not in remaps:
-            continue
-        data = encoded[name], weights[name], samples[name]
-        rows, remapped_samples = remap_held_out(type(remaps[name]), family, *data, seed=seed)
-        labels = encoded[name][rows], weights[name][rows]
-        remapped = replace(target, family=remaps[name].family(family))
-        before = evaluate_target(target, *labels, samples[name][:, rows]).calibration_data()
-        after = evaluate_target(remapped, *labels, remapped_samples).calibration_data()
-        if before is not None and after is not None:
-            compared[name] = before, after
-    return compared
-
-
-def calibration_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Scores before and after a calibration.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        As `astrocnn.calibration.Calibration.table`.
-    """
-    cells = [
-        [
-            f"{row['target']}: {get_label(row['score'])}",
-            *("" if (v := row.get(key)) is None else f"{v:.4g}" for key in _CALIBRATION_COLUMNS),
-        ]
-        for row in rows
-    ]
-    columns = ["Score", *_CALIBRATION_COLUMNS]
-    caption = (
-        "Before and after, cross-fitted on the validation split; expected for a perfectly "
-        "calibrated model"
-    )
-    return Table(columns, cells, caption, numeric=True)
-
-
-_CALIBRATION_COLUMNS = ("before", "after", "expected")
-
-
-def calibration_chapter(
-    rows: Sequence[Mapping[str, Any]],
-    compared: Mapping[str, tuple[NDArray[np.floating], NDArray[np.floating]]],
-    note: str = "",
-) -> Chapter:
-    """Scores and figures before and after a calibration.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        As `astrocnn.calibration.Calibration.table`.
-    compared : mapping of str to pair of ndarray
-        `TargetEvaluation.calibration_data` before and after, of the same objects, by target.
-    note : str
-        Other fits on these objects, a selection for instance.
-    """
-    text = [
-        "Cross-fitted: fitted on one half of the validation split, scored on the other; the "
-        "calibration applied to predictions is fitted on both. The test split is not used."
-    ]
-    text += [f"{note[0].upper()}{note[1:]}."] if note else []
-    pictures = []
-    for name, (before, after) in compared.items():
-        if len(before) == 2:
-            figure = figures.plot_reliability(
-                {"before": (before[0], before[1]), "after": (after[0], after[1])}, n_bins=12
-            )
-            pictures.append(
-                Picture(
-                    figure,
-                    f"{name}: reliability diagram before and after temperature scaling. A "
-                    "calibrated model follows the diagonal; bars are 95 % Wilson intervals.",
-                )
-            )
-        else:
-            values = {"before": before[0], "after": after[0]}
-            for figure, label in (
-                (figures.plot_pit_histogram(values), "histogram of the PIT"),
-                (figures.plot_qq(values), "Q-Q plot of the PIT"),
-            ):
-                caption = f"{name}: {label} before and after recalibration. Gray: expected scatter "
-                pictures.append(Picture(figure, f"{caption}of a calibrated model."))
-    return Chapter("Calibration", text, pictures, [calibration_table(rows)] if rows else [])
-
-
-# Selection
-
-
-def selection_chapter(
-    selection: Selection,
-    task: Task,
-    encoded: Mapping[str, Any],
-    weights: Mapping[str, Any],
-    samples: Mapping[str, Any],
-) -> Chapter:
-    """A selection as fitted on the validation split, and its rates on the test split.
-
-    Parameters
-    ----------
-    selection : Selection
-        Fitted on the validation split.
-    task : Task
-        The task of the model.
-    encoded, weights, samples : mapping of str to ndarray
-        Those of the test split, as for `astrocnn.evaluation.score`.
-    """
-    expected, achieved = selection.achieved, selection.judge(task, encoded, weights, samples)
-    rows = [
-        [label, _format_rate(expected[key]), _format_rate(achieved[key])]
-        for key, label in _RATES.items()
-        if key in achieved
-    ]
-    columns = ["", "validation split", "test split"]
-    tables = [Table(columns, rows, "Selected objects", numeric=True)]
-    reasons = _build_reason_rows(selection, task, encoded, weights, samples)
-    if reasons:
-        columns = ["Reason", "rejected", "correctly rejected", "selected in spite of it"]
-        caption = "Rejected objects of the test split, by reason"
-        tables.append(Table(columns, reasons, caption, numeric=True))
-    text = [
-        f"{selection.summary[0].upper()}{selection.summary[1:]}.",
-        "Brackets hold 95 % Wilson intervals. An object can be rejected for several reasons.",
-    ]
-    return Chapter("Selection", text, tables=tables)
-
-
-_RATES = {
-    "completeness": "Completeness\nfraction of positive objects that are selected",
-    "purity": "Purity\nfraction of selected objects that are positive",
-    "fpr": "False positive rate\nfraction of negative objects that are selected",
-}
-
-
-def _format_rate(rate: tuple[float, float, float]) -> str:
-    value, low, high = (f"{100 * number:.1f}" for number in rate)
-    return f"{value}\u00a0% [{low},\u00a0{high}]"
-
-
-def _build_reason_rows(
-    selection: Selection,
-    task: Task,
-    encoded: Mapping[str, Any],
-    weights: Mapping[str, Any],
-    samples: Mapping[str, Any],
-) -> list[list[str]]:
-    """Per reason: objects rejected for it, correctly so, and selected in spite of it."""
-    predicted = np.isfinite(np.asarray(samples[selection.target])).all(axis=(0, 2))
-    columns = task.summarize({name: np.asarray(s)[:, predicted] for name, s in samples.items()})
-
-    def reaches(prefix: str, threshold: float) -> NDArray[np.bool_]:
-        return np.asarray(columns[f"{prefix}_p"], np.float64) >= threshold
-
-    selected = reaches(selection.prefix, selection.threshold)
-    names = {t.prefix: t.name for t in task.targets}
-    unexplained = ~selected
-    rows = []
-    for prefix, threshold in selection.reasons:
-        name = names[prefix]
-        rejected = ~selected & reaches(prefix, threshold)
-        unexplained &= ~rejected
-        labelled = np.asarray(weights[name])[predicted] > 0
-        true = labelled & (np.asarray(encoded[name])[predicted, 0] >= 0.5)
-        in_spite = f"{int((selected & true).sum())} of {int(true.sum())}"
-        rows.append([prefix, str(rejected.sum()), str((rejected & true).sum()), in_spite])
-    rows.append([f"{selection.prefix} probability low", str(unexplained.sum()), "–", "–"])
-    return rows

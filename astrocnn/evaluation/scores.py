@@ -54,7 +54,6 @@ def evaluate(
     Parameters
     ----------
     task : Task
-        The task of the model.
     encoded, weights : mapping of str to ndarray
         Labels by target, as `Task.encode` gives them.
     samples : mapping of str to ndarray of shape (n_draws, n, units)
@@ -95,15 +94,8 @@ def score(
     ----------
     task, encoded, weights, samples
         As for `evaluate`.
-    n_resamples : int
-        Bootstrap resamples of each 95 % interval; 0 for none.
-    seed : int
-        Seed of the bootstrap.
-
-    Raises
-    ------
-    PredictionError
-        If a target was not predicted or shapes do not match.
+    n_resamples, seed : int
+        As for `score_evaluations`.
     """
     evaluations = evaluate(task, encoded, weights, samples)
     return score_evaluations(evaluations, n_resamples=n_resamples, seed=seed)
@@ -122,10 +114,6 @@ def score_evaluations(
         Bootstrap resamples of each 95 % interval; 0 for none.
     seed : int
         Seed of the bootstrap.
-
-    Returns
-    -------
-    list of Score
     """
     out = [s for e in evaluations for s in e.scores(n_resamples=n_resamples, seed=seed)]
     for kind in KINDS.values():
@@ -148,15 +136,12 @@ def baseline_scores(
     Parameters
     ----------
     task : Task
-        The task of the model.
     train, test : (mapping, mapping)
         Encoded labels and weights by target, as `Task.encode` gives them.
     column : (str, array_like, array_like), optional
         Name of a column, its training and its test values, for baselines that use it.
-    n_resamples : int
-        Bootstrap resamples of each interval.
-    seed : int
-        Seed of the bootstrap.
+    n_resamples, seed : int
+        As for `score_evaluations`.
 
     Returns
     -------
@@ -199,13 +184,7 @@ def find_headline(task: Task, scores: Sequence[Score]) -> Score:
     Parameters
     ----------
     task : Task
-        Names its headline.
     scores : sequence of Score
-        All scores of the task.
-
-    Returns
-    -------
-    Score
 
     Raises
     ------
@@ -244,13 +223,8 @@ def write_scores(
     **about
         Anything else that JSON can hold: split, headline, times scored.
     """
-    content = {
-        **about,
-        "scores": [_to_json(s) for s in scores],
-        "baselines": {
-            name: [_to_json(s) for s in group] for name, group in (baselines or {}).items()
-        },
-    }
+    plain = {name: list(map(_to_json, group)) for name, group in (baselines or {}).items()}
+    content = {**about, "scores": list(map(_to_json, scores)), "baselines": plain}
     atomic.write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 

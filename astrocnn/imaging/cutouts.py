@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from astrocnn.display import Displayed
 from astrocnn.errors import ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging.planes import Scaling
@@ -32,8 +31,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, repr=False)
-class Cutouts(Displayed):
+@dataclass(frozen=True)
+class Cutouts:
     """A stack of cutouts with what is known about each row.
 
     Parameters
@@ -52,15 +51,6 @@ class Cutouts(Displayed):
 
     def __len__(self) -> int:
         return len(self.images)
-
-    def _facts(self) -> dict[str, object]:
-        _, height, width, n_bands = self.images.shape
-        return {
-            "objects": len(self),
-            "pixels": f"{height} x {width}",
-            "bands": n_bands,
-            "flagged": int(np.count_nonzero(self.flags)),
-        }
 
 
 def allocate_stack(shape: tuple[int, int, int, int], out: np.ndarray | None = None) -> np.ndarray:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from astrocnn import plugins
-from astrocnn.display import Displayed
 from astrocnn.errors import ConfigError
 from astrocnn.imaging import photometry
 from astrocnn.imaging.files import expand_path, replace_band
@@ -107,8 +106,8 @@ class Band:
         return roles
 
 
-@dataclass(frozen=True, repr=False)
-class Survey(Displayed):
+@dataclass(frozen=True)
+class Survey:
     """A named set of bands.
 
     Parameters
@@ -192,15 +191,6 @@ class Survey(Displayed):
                 problems += [sentence for sentence in sentences if sentence]
         if problems:
             raise ConfigError(f"The survey '{self.name}' is not usable: {'; '.join(problems)}.")
-
-    def _facts(self) -> dict[str, object]:
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "bands": self.band_names,
-            "unit": self.common_unit,
-            "reference": self.reference,
-        }
 
     @property
     def band_names(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.errors import PredictionError
-from astrocnn.report.style import COLORS, NO_DATA, styled
+from astrocnn.report.style import COLORS, NO_DATA, new_panels, styled
 
 __all__ = [
     "Stamp",
@@ -98,22 +98,13 @@ def plot_gallery(
             received=f"images of shape {cutouts.shape}, {len(stamps)} stamps",
         )
     colored = make_rgb(cutouts, bands, levels)
-    columns = min(columns, len(stamps))
-    rows = -(-len(stamps) // columns)
     width = 7.1 / 6
-    figure = Figure(
-        figsize=(width * columns, (width + (0.30 if labels is None else 0.42)) * rows),
-        layout="constrained",
-    )
+    height = width + (0.30 if labels is None else 0.42)
+    figure, panels = new_panels(len(stamps), columns, width, height)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.03)  # type: ignore[union-attr, call-arg]
-    for i, stamp in enumerate(stamps):
-        axes = figure.add_subplot(rows, columns, i + 1)
-        axes.imshow(colored[i], origin="lower", interpolation="nearest")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.spines[:].set(
-            color=COLORS[1] if stamp.is_error else "0.6", lw=1.6 if stamp.is_error else 0.6
-        )
+    for i, (axes, stamp) in enumerate(zip(panels, stamps, strict=True)):
+        edge, width = (COLORS[1], 1.6) if stamp.is_error else ("0.6", 0.6)
+        _show_image(axes, colored[i], edge, width)
         if labels is not None:
             axes.set_title(labels[i], fontsize=6, pad=2)
         axes.set_xlabel(_format_caption(stamp), fontsize=7, labelpad=2, linespacing=1.15)
@@ -155,26 +146,19 @@ def plot_bands(
             "`images` must hold at least one image, and `bands` one name per band.",
             received=f"images of shape {cutouts.shape}, {len(bands)} names",
         )
-    colored = len(bands) >= 3
-    columns = len(bands) + colored
+    color = make_rgb(cutouts) if len(bands) >= 3 else np.empty(0)
+    columns = len(bands) + bool(len(color))
     side = min(1.1, 7.1 / columns)
     figure = Figure(figsize=(side * columns, side * len(cutouts) + 0.25), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)  # type: ignore[union-attr, call-arg]
     axes = figure.subplots(len(cutouts), columns, squeeze=False)
-    color = make_rgb(cutouts) if colored else None
     for i, row in enumerate(axes):
         for j, cell in enumerate(row):
-            if j < len(bands):
-                cell.imshow(
-                    make_rgb(cutouts[i : i + 1], [j])[0], origin="lower", interpolation="nearest"
-                )
-            elif color is not None:
-                cell.imshow(color[i], origin="lower", interpolation="nearest")
-            cell.set_xticks([])
-            cell.set_yticks([])
-            cell.spines[:].set(color="0.6", lw=0.5)
+            is_band = j < len(bands)
+            image = make_rgb(cutouts[i : i + 1], [j])[0] if is_band else color[i]
+            _show_image(cell, image, "0.6", 0.5)
             if i == 0:
-                cell.set_title(bands[j] if j < len(bands) else "color", pad=3)
+                cell.set_title(bands[j] if is_band else "color", pad=3)
         if labels is not None:
             row[0].set_ylabel(labels[i], fontsize=7)
     if pixel_scale:
@@ -184,17 +168,20 @@ def plot_bands(
     return figure
 
 
+def _show_image(axes: Axes, image: NDArray[np.float64], edge: str, width: float) -> None:
+    axes.imshow(image, origin="lower", interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set(color=edge, lw=width)
+
+
 def compute_band_levels(images: ArrayLike) -> NDArray[np.float64]:
-    """Brightness of each band above its background, for the same colors in several galleries.
+    """Brightness of each band above its background, for equal colors in galleries; (n_bands,).
 
     Parameters
     ----------
     images : array_like of shape (n, height, width, n_bands)
         NaN where there is no data.
-
-    Returns
-    -------
-    levels : ndarray of shape (n_bands,)
     """
     x, empty = _subtract_background(np.asarray(images, np.float64))
     return np.array([_compute_white_level(x[..., b][~empty[..., b]]) for b in range(x.shape[-1])])

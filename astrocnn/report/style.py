@@ -19,6 +19,7 @@ __all__ = [
     "NO_DATA",
     "STYLE",
     "new_figure",
+    "new_panels",
     "render_png",
     "render_svg",
     "styled",
@@ -68,12 +69,6 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
     Parameters
     ----------
     function : callable
-        Returns a figure.
-
-    Returns
-    -------
-    callable
-        Takes the same arguments.
     """
 
     @functools.wraps(function)
@@ -91,14 +86,32 @@ def new_figure(width: float = COLUMN, height: float = COLUMN * 0.85) -> tuple[Fi
     ----------
     width, height : float
         Size of the figure [inch].
-
-    Returns
-    -------
-    figure : Figure
-    axes : Axes
     """
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
+
+
+def new_panels(
+    n: int, columns: int, width: float, height: float, more: float = 0.0, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure with panels of equal size in rows, the rest of the last row empty.
+
+    Parameters
+    ----------
+    n, columns : int
+        Number of panels, and of panels in a full row.
+    width, height, more : float
+        Size of a panel, and further height of the figure [inch].
+    **options
+        As for `Figure.subplots`.
+    """
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    figure = Figure(figsize=(width * columns, height * rows + more), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+    for axes in panels[n:]:
+        axes.remove()
+    return figure, panels[:n]
 
 
 @styled
@@ -108,11 +121,6 @@ def render_svg(figure: Figure) -> str:
     Parameters
     ----------
     figure : Figure
-        The figure.
-
-    Returns
-    -------
-    str
     """
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
@@ -127,13 +135,8 @@ def render_png(figure: Figure, dpi: int = 200) -> str:
     Parameters
     ----------
     figure : Figure
-        The figure.
     dpi : int
         Resolution [pixel/inch].
-
-    Returns
-    -------
-    str
     """
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})

@@ -70,7 +70,7 @@ def test_missing_numbers_and_labels(case):
         fit_cut(target, "x", np.full(5, np.nan), encoded, weight)
 
 
-def test_a_useless_number_becomes_the_majority():
+def test_a_cut_on_a_constant_is_the_majority_class():
     target = Target("q", Bernoulli(), "q")
     encoded, weight = target.encode([1, 1, 0])
     cut = fit_cut(target, "x", [3.0, 3.0, 3.0], encoded, weight)
@@ -109,7 +109,7 @@ def test_peak_brightness():
 @pytest.mark.parametrize(
     "family", [Binned(0.0, 1.0, 50), Gaussian(0.0, 1.0, 50, relative_errors=True)]
 )
-def test_the_prior_has_the_moments_of_the_labels_and_the_mean_is_sure(family):
+def test_the_prior_has_the_moments_of_the_labels(family):
     rng = np.random.default_rng(0)
     z = rng.beta(2, 4, 600)
     z[:10] = np.nan

@@ -27,20 +27,18 @@ def test_reliability_of_several_predictors_with_their_counts():
 @pytest.mark.parametrize("power", [1.0, 2.0])
 def test_pit_histogram_holds_densities_and_binomial_bands(power):
     u = np.random.default_rng(0).random(500) ** power
-    figure = figures.plot_pit_histogram({"one": u, "other": 1 - u}, n_bins=10)
+    figure = figures.plot_pit_histogram({"one": u, "other": 1 - u})
     (axes,) = figure.axes
     two_sigma, one_sigma, first, second = axes.patches
-    np.testing.assert_allclose(first.get_data().values, np.histogram(u, 10, (0, 1))[0] / 50)
+    np.testing.assert_allclose(first.get_data().values, np.histogram(u, 20, (0, 1))[0] / 25)
     np.testing.assert_allclose(second.get_data().values, first.get_data().values[::-1])
     for patch, level in ((two_sigma, 0.954), (one_sigma, 0.683)):
-        low, high = binom.interval(level, 500, 0.1)
+        low, high = binom.interval(level, 500, 0.05)
         assert (patch.get_y(), patch.get_y() + patch.get_height()) == pytest.approx(
-            (low / 50, high / 50)
+            (low / 25, high / 25)
         )
     assert f"one: KS {kstest(u, 'uniform').statistic:.3f}" in legend(axes)
-    assert render_svg(figure) == render_svg(
-        figures.plot_pit_histogram({"one": u, "other": 1 - u}, n_bins=10)
-    )
+    assert render_svg(figure) == render_svg(figures.plot_pit_histogram({"one": u, "other": 1 - u}))
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0])

@@ -21,6 +21,11 @@ from astrocnn.evaluation import (
     score,
     write_scores,
 )
+from astrocnn.evaluation.calibration_chapters import (
+    calibration_chapter,
+    calibration_table,
+    compare_calibration,
+)
 from astrocnn.evaluation.labels import split_class_score
 from astrocnn.evaluation.provenance_chapter import (
     data_chapter,
@@ -29,9 +34,6 @@ from astrocnn.evaluation.provenance_chapter import (
     training_chapter,
 )
 from astrocnn.evaluation.report_chapters import (
-    calibration_chapter,
-    calibration_table,
-    compare_calibration,
     figure_chapters,
     gallery_chapter,
     list_grouped_targets,

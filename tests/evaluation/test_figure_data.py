@@ -90,13 +90,13 @@ def test_error_rates_are_the_means_of_equally_filled_bins():
     magnitude = rng.uniform(14, 20, 400)
     wrong = rng.random(400) < (magnitude - 14) / 10
     magnitude[:3] = np.nan
-    (axes,) = figures.plot_error_rate(wrong, magnitude, xlabel="r", n_bins=4).axes
+    (axes,) = figures.plot_error_rate(wrong, magnitude, xlabel="r").axes
     (container,) = axes.containers
     points = container[0].get_xydata()
     known = np.isfinite(magnitude)
-    edges = np.quantile(magnitude[known], [0, 0.25, 0.5, 0.75, 1])
+    edges = np.quantile(magnitude[known], np.linspace(0, 1, 11))
     place = np.searchsorted(edges[1:-1], magnitude[known], side="right")
-    expected = [wrong[known][place == i].mean() for i in range(4)]
+    expected = [wrong[known][place == i].mean() for i in range(10)]
     np.testing.assert_allclose(points[:, 1], expected)
     bars = container[2][1].get_segments()
     for i, bar in enumerate(bars):
@@ -142,18 +142,16 @@ def test_bias_and_scatter_are_those_of_each_bin():
     rng = np.random.default_rng(5)
     magnitude = rng.uniform(14, 18, 600)
     error = rng.normal(0.01 * (magnitude - 16), 0.02)
-    figure = figures.plot_errors(error, magnitude, xlabel="r", required=(0.002, 0.05), n_bins=5)
+    figure = figures.plot_errors(error, magnitude, xlabel="r")
     top, bottom = figure.axes
-    edges = np.quantile(magnitude, np.linspace(0, 1, 6))
+    edges = np.quantile(magnitude, np.linspace(0, 1, 11))
     place = np.searchsorted(edges[1:-1], magnitude, side="right")
-    bias = [error[place == i].mean() for i in range(5)]
-    scatter = [stats.median_abs_deviation(error[place == i], scale="normal") for i in range(5)]
+    bias = [error[place == i].mean() for i in range(10)]
+    scatter = [stats.median_abs_deviation(error[place == i], scale="normal") for i in range(10)]
     np.testing.assert_allclose(top.containers[0][0].get_ydata(), bias)
     np.testing.assert_allclose(bottom.containers[0][0].get_ydata(), scatter, rtol=1e-4)
-    centers = [np.median(magnitude[place == i]) for i in range(5)]
+    centers = [np.median(magnitude[place == i]) for i in range(10)]
     np.testing.assert_allclose(top.containers[0][0].get_xdata(), centers)
-    bands = [patch.get_y() + patch.get_height() for patch in (top.patches[0], bottom.patches[0])]
-    assert bands == pytest.approx([0.002, 0.05])
 
 
 def test_stacked_densities_and_true_histogram_hold_all_objects():
@@ -184,7 +182,7 @@ def test_densities_have_unit_area_and_at_most_thirty_draws():
     rng = np.random.default_rng(7)
     draws = rng.dirichlet(np.ones(40), (35, 3))
     truth = np.array([0.25, np.nan, 0.75])
-    figure = figures.plot_densities(draws, edges, truth, labels=["a", "b", "c"], columns=2)
+    figure = figures.plot_densities(draws, edges, truth, labels=["a", "b", "c"])
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title() for axes in panels] == ["a", "b", "c"]
     for i, axes in enumerate(panels):

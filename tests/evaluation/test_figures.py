@@ -22,7 +22,7 @@ def part(case, name):
 
 
 @pytest.mark.parametrize("name", ["morphology", "bar"])
-def test_all_figures_of_a_target_are_drawn_the_same_each_time(case, name):
+def test_figures_are_reproducible(case, name):
     settings = dict(matplotlib.rcParams)
     drawn = evaluate_target(*part(case, name)).figures()
     assert {"confusion", "roc", "completeness_purity", "reliability", "risk_coverage"} <= set(drawn)
@@ -34,13 +34,13 @@ def test_all_figures_of_a_target_are_drawn_the_same_each_time(case, name):
     assert dict(matplotlib.rcParams) == settings
 
 
-def test_confusion_says_counts_completeness_and_purity():
-    said = words(figures.plot_confusion_matrix([[8, 2], [0, 0]], ("star", "galaxy")))
+def test_confusion_matrix_shows_counts_completeness_and_purity():
+    shown = words(figures.plot_confusion_matrix([[8, 2], [0, 0]], ("star", "galaxy")))
     thin = "\u2009"
-    assert f"8\n80{thin}%" in said
-    assert f"100.0{thin}%" in said and f"80.0{thin}%" in said
-    assert "-" in said  # completeness of a class that is absent
-    assert {"star", "galaxy", "predicted class", "true class"} <= set(said)
+    assert f"8\n80{thin}%" in shown
+    assert f"100.0{thin}%" in shown and f"80.0{thin}%" in shown
+    assert "-" in shown  # completeness of a class that is absent
+    assert {"star", "galaxy", "predicted class", "true class"} <= set(shown)
 
 
 def test_reliability_draws_every_full_bin_with_its_count():

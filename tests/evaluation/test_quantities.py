@@ -114,7 +114,7 @@ def test_scores_are_those_of_the_columns_and_of_the_mean_density(case):
     assert found["sigma_mad"].note == "point estimate: mean of p(z)"
 
 
-def test_over_confidence_is_seen_by_every_score_of_densities(case):
+def test_overconfidence_worsens_every_score_of_densities(case):
     found = by_name(score(case.task, case.encoded, case.weights, case.samples, n_resamples=0))
     calibrated = case.factor == 1
     p = float(found["pit_ks"].note.split()[2])
@@ -127,7 +127,7 @@ def test_over_confidence_is_seen_by_every_score_of_densities(case):
     assert (found["pit_outliers"].value < 0.01) == calibrated
 
 
-def test_order_of_rows_does_not_matter(case):
+def test_the_order_of_rows_does_not_matter(case):
     order = np.random.default_rng(1).permutation(N)
     mixed = score(
         case.task,
@@ -144,7 +144,7 @@ def test_order_of_rows_does_not_matter(case):
         assert a.value == pytest.approx(b.value, rel=1e-6, abs=1e-9), a.name
 
 
-def test_parts_do_not_change_what_is_measured(case, monkeypatch):
+def test_chunks_do_not_change_the_scores(case, monkeypatch):
     whole = evaluate_target(*part(case))
     monkeypatch.setattr("astrocnn.evaluation.kinds.density._ELEMENTS_AT_ONCE", 5000)
     parts = evaluate_target(*part(case))
@@ -158,7 +158,7 @@ def test_parts_do_not_change_what_is_measured(case, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["mixture", "gaussian"])
 def test_every_family_over_a_number_has_the_same_scores(kind):
-    """The same densities told in the parameters of another family."""
+    """The same densities in the parameters of another family."""
     truth, mean, sigma = foretold()
     if kind == "gaussian":
         family = Gaussian(LOW, HIGH, 160, relative_errors=True)
@@ -167,12 +167,12 @@ def test_every_family_over_a_number_has_the_same_scores(kind):
         family = Mixture(LOW, HIGH, 2, n_bins=160)
         samples = None
     histogram = Binned(LOW, HIGH, 160)
-    told = binned(mean, sigma, histogram)[None]
+    bins = binned(mean, sigma, histogram)[None]
     if samples is None:
         grid = stats.norm.ppf((np.arange(400) + 0.5) / 400)
         samples = family.from_values(mean[:, None] + sigma[:, None] * grid)[None]
     found = []
-    for f, s in ((family, samples), (histogram, told)):
+    for f, s in ((family, samples), (histogram, bins)):
         target = Target("z", f, "z")
         evaluation = evaluate_target(target, *target.encode(truth), s)
         found.append(by_name(evaluation.scores(n_resamples=0)))
@@ -180,7 +180,7 @@ def test_every_family_over_a_number_has_the_same_scores(kind):
         assert found[0][name].value == pytest.approx(found[1][name].value, rel=0.04), name
 
 
-def test_the_prior_is_flat_in_pit_and_far_behind_in_crps(case):
+def test_the_prior_has_a_flat_pit_and_a_large_crps(case):
     train = foretold(seed=7)[0]
     train_labels = case.task.encode({"z": train})
     column = ("r", train + 0.001, np.where(np.arange(N) == 50, np.nan, case.truth))
@@ -193,14 +193,14 @@ def test_the_prior_is_flat_in_pit_and_far_behind_in_crps(case):
     for name in ("crps", "cde_loss", "nll", "sigma_mad"):
         assert prior[name].value > network[name].value + 0.01, name
     assert prior["coverage_68"].value == pytest.approx(0.68, abs=0.06)
-    # The number that was given is the answer but for 0.001: its neighbors must know it.
+    # The number that was given is the answer but for 0.001: that of its neighbors.
     assert abs(alone["bias"].value) < 0.002
     assert alone["sigma_mad"].value < 0.4 * prior["sigma_mad"].value
-    assert alone["sigma_mad"].n_excluded == 4  # it has an answer where the network has none
+    assert alone["sigma_mad"].n_excluded == 4  # the column is known in all rows
     assert set(descriptions) == {"Prior", "r alone"}
 
 
-def test_nothing_to_score_is_said_not_raised(case):
+def test_no_objects_to_score(case):
     target, encoded, weight, samples = part(case)
     nothing = evaluate_target(target, encoded, 0 * weight, samples)
     for s in nothing.scores():
@@ -285,7 +285,7 @@ def test_regression_scores_residuals_and_not_those_of_redshifts():
     assert worst.row == int(np.abs(off).argmax())
 
 
-def test_the_story_of_a_redshift_without_images(sure):
+def test_chapters_of_a_redshift_without_images(sure):
     case = sure
     scores = score(case.task, case.encoded, case.weights, case.samples, n_resamples=50)
     evaluations = evaluate(case.task, case.encoded, case.weights, case.samples)
@@ -309,7 +309,7 @@ def test_the_story_of_a_redshift_without_images(sure):
 
 @pytest.mark.parametrize("n", [1, 3])
 @pytest.mark.parametrize("family", [Binned(LOW, HIGH, 40), Gaussian(LOW, HIGH, 40)])
-def test_a_handful_of_equal_objects_is_scored_and_drawn(n, family):
+def test_few_equal_objects_are_scored_and_plotted(n, family):
     target = Target("z", family, "z")
     samples = family.from_values(np.full((n, 9), 0.1))[None]
     evaluation = evaluate_target(target, *target.encode(np.full(n, 0.1)), samples)

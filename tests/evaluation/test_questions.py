@@ -8,12 +8,12 @@ import pytest
 
 from astrocnn.calibration.selection import Selection
 from astrocnn.evaluation import evaluate, evaluate_target, score
+from astrocnn.evaluation.calibration_chapters import selection_chapter
 from astrocnn.evaluation.kinds import ClassEvaluation
 from astrocnn.evaluation.report_chapters import (
     figure_chapters,
     gallery_chapter,
     scores_chapter,
-    selection_chapter,
 )
 from astrocnn.metrics import wilson
 from astrocnn.targets import make
@@ -28,7 +28,7 @@ def words(figure):
 
 @pytest.fixture(scope="module")
 def quality():
-    """Half of the objects are spoilt, for one reason each; severity makes them easy to see."""
+    """Half of the objects are unusable, for one reason each; severity makes them easy to see."""
     rng = np.random.default_rng(1)
     task = make("quality", reasons={name: f"has_{name}" for name in REASONS})
     why = np.where(rng.random(N) < 0.5, rng.integers(0, len(REASONS), N), -1)
@@ -85,7 +85,7 @@ def test_areas_of_all_questions_are_their_scores(quality):
     assert ClassEvaluation.plot_joint_figures(evaluations[:1]) == {}
 
 
-def test_probability_falls_along_the_severity_of_spoilt_objects(quality):
+def test_probability_falls_along_the_severity_of_unusable_objects(quality):
     (task, encoded, weights, samples), severity = quality
     part = [x["usable"] for x in (encoded, weights, samples)]
     columns = {"severity": severity, "mag": np.linspace(18, 22, N), "none": np.full(N, np.nan)}
@@ -102,7 +102,7 @@ def test_probability_falls_along_the_severity_of_spoilt_objects(quality):
     assert "p \\geq" not in words(without["precision_recall"])
 
 
-def test_a_selection_is_judged_on_the_test_split(quality):
+def test_a_selection_is_scored_on_the_test_split(quality):
     parts, _ = quality
     task, encoded, weights, samples = parts
     achieved = dict.fromkeys(("completeness", "purity", "fpr"), (0.5, 0.4, 0.6))
@@ -113,7 +113,7 @@ def test_a_selection_is_judged_on_the_test_split(quality):
     p = samples["usable"].mean(axis=0)[:, 0].astype(np.float32)
     usable, kept = encoded["usable"][:, 0] > 0, p >= 0.5
     n = int((usable & np.isfinite(p)).sum())
-    got = selection.judge(*parts)
+    got = selection.compute_rates(*parts)
     count = int((kept & usable).sum())
     assert got["completeness"] == pytest.approx((count / n, *map(float, wilson(count, n))))
     assert got["purity"][0] == pytest.approx(count / kept.sum())
@@ -122,9 +122,9 @@ def test_a_selection_is_judged_on_the_test_split(quality):
     assert rates.rows[0][2].startswith(f"{100 * count / n:.1f}")
     for name, rejected, truly, through in (row for row in why.rows if row[0] in REASONS):
         true = (encoded[name][:, 0] > 0) & np.isfinite(p)
-        said = samples[name].mean(axis=0)[:, 0] >= 0.5
-        assert int(rejected) == int((said & ~kept & np.isfinite(p)).sum())
-        assert int(truly) == int((said & true & ~kept).sum())
+        above = samples[name].mean(axis=0)[:, 0] >= 0.5
+        assert int(rejected) == int((above & ~kept & np.isfinite(p)).sum())
+        assert int(truly) == int((above & true & ~kept).sum())
         assert through == f"{int((kept & true).sum())} of {int(true.sum())}"
     everyone = {name: np.ones_like(e) for name, e in encoded.items()}
-    assert selection.judge(task, everyone, weights, samples) == {}
+    assert selection.compute_rates(task, everyone, weights, samples) == {}

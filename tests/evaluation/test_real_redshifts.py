@@ -11,7 +11,7 @@ from astrocnn.targets import Binned, Target
 
 
 @pytest.mark.real_data
-def test_fifteen_neighbors_reach_what_they_reach_elsewhere(real_data):
+def test_fifteen_neighbors_have_the_published_scores(real_data):
     """A sigma_MAD of 0.018 in five folds, by r and the four colors."""
     path = real_data / "photoz_catalogs" / "SDSS_MGS.train"
     names = path.read_text().partition("\n")[0].lstrip("# ").replace(",", " ").split()

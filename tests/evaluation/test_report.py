@@ -63,7 +63,7 @@ def report(case, tmp_path_factory):
     return path, scores, baselines
 
 
-def test_report_needs_nothing_but_itself(report):
+def test_the_report_is_self_contained(report):
     path, *_ = report
     reader = Page(path)
     tags = [tag for tag, _ in reader.tags]
@@ -88,7 +88,7 @@ def test_report_is_accessible(report):
     assert [tag for tag, _ in reader.tags].count("h1") == 1
 
 
-def test_report_says_what_matters(report):
+def test_the_report_holds_scores_and_captions(report):
     _, scores, baselines = report
     text = Page(report[0]).text
     text = text.replace("\u00a0", " ")
@@ -107,7 +107,7 @@ def test_report_says_what_matters(report):
     assert "predicted as" not in text  # that is for the alternative text alone
 
 
-def test_one_pass_is_said_to_know_nothing_of_the_weights(case):
+def test_a_single_pass_has_unknown_epistemic_uncertainty(case):
     samples = {name: s[:1] for name, s in case.samples.items()}
     evaluations = evaluate(case.task, case.encoded, case.weights, samples)
     chapters = figure_chapters(case.task, evaluations)

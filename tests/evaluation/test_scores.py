@@ -70,7 +70,7 @@ def test_every_score_has_a_label(scores):
         assert any((kind or s.name) in labels for labels in known), s.name
 
 
-def test_numbers_have_the_digits_their_interval_is_worth():
+def test_numbers_have_the_digits_of_their_interval():
     def shown(value, low, high, name="bias"):
         s = Score(name, value, low, high, 10)
         return format_value(s), format_interval(s).replace("\u00a0", " ")
@@ -88,15 +88,17 @@ def test_scores_equal_sklearn_on_the_rows_that_can_be_scored(case, scores):
     keep = np.setdiff1d(np.arange(4, 160), [10])
     truth, p = case.truth[keep], case.samples["morphology"][:, keep].astype(float).mean(axis=0)
     p /= p.sum(axis=1, keepdims=True)
-    said = p.argmax(axis=1)
-    assert found["accuracy"].value == pytest.approx(oracle.accuracy_score(truth, said))
-    assert found["macro_f1"].value == pytest.approx(oracle.f1_score(truth, said, average="macro"))
+    predicted = p.argmax(axis=1)
+    assert found["accuracy"].value == pytest.approx(oracle.accuracy_score(truth, predicted))
+    assert found["macro_f1"].value == pytest.approx(
+        oracle.f1_score(truth, predicted, average="macro")
+    )
     assert found["auc"].value == pytest.approx(
         oracle.roc_auc_score(truth, p, multi_class="ovr"), abs=1e-6
     )
     assert found["nll"].value == pytest.approx(oracle.log_loss(truth, p), rel=1e-5)
-    recall = oracle.recall_score(truth, said, average=None)
-    precision = oracle.precision_score(truth, said, average=None)
+    recall = oracle.recall_score(truth, predicted, average=None)
+    precision = oracle.precision_score(truth, predicted, average=None)
     for k, name in enumerate(("elliptical", "spiral", "edge_on")):
         assert found[f"completeness_{name}"].value == pytest.approx(recall[k])
         assert found[f"purity_{name}"].value == pytest.approx(precision[k])
@@ -131,7 +133,7 @@ def test_uncertainty_adds_up(scores):
         assert found["risk_coverage_area"].value < 1 - found["accuracy"].value
 
 
-def test_order_of_rows_does_not_matter(case, scores):
+def test_the_order_of_rows_does_not_matter(case, scores):
     order = np.random.default_rng(1).permutation(160)
     mixed = score(
         case.task,
@@ -163,7 +165,7 @@ def test_questions_together(case):
     assert by_name(found, "a")["rmse"].value == pytest.approx(np.sqrt(0.25 / 3))
 
 
-def test_nothing_to_score_is_said_not_raised(case):
+def test_no_objects_to_score(case):
     nothing = {k: np.zeros_like(v) for k, v in case.weights.items()}
     found = score(case.task, case.encoded, nothing, case.samples)
     for s in found:
@@ -174,7 +176,7 @@ def test_nothing_to_score_is_said_not_raised(case):
         assert evaluate_target(*part, case.samples[target.name]).figures() == {}
 
 
-def test_a_sure_error_is_floored_and_said():
+def test_a_certain_error_is_floored_with_a_note():
     task = make("morphology", questions={"bar": "bar"})
     encoded, weights = task.encode({"bar": [1.0, 0.0]})
     found = by_name(

@@ -35,11 +35,11 @@ def test_scores_by_hand_and_by_scipy(case):
     found = by_name(evaluate_target(*case).scores(n_resamples=100))
     keep = np.setdiff1d(np.arange(6, 400), [9])
     alpha = samples[:, keep].astype(float)
-    said = (alpha / alpha.sum(axis=-1, keepdims=True)).mean(axis=0)
+    predicted = (alpha / alpha.sum(axis=-1, keepdims=True)).mean(axis=0)
     seen = encoded[keep] / encoded[keep].sum(axis=1, keepdims=True)
-    assert found["rmse"].value == pytest.approx(np.sqrt(((said - seen) ** 2).mean()), rel=1e-6)
-    assert found["mean_deviation"].value == pytest.approx(np.abs(said - seen).mean(), rel=1e-6)
-    expected = np.sqrt(((said - seen)[:, 1] ** 2).mean())
+    assert found["rmse"].value == pytest.approx(np.sqrt(((predicted - seen) ** 2).mean()), rel=1e-6)
+    assert found["mean_deviation"].value == pytest.approx(np.abs(predicted - seen).mean(), rel=1e-6)
+    expected = np.sqrt(((predicted - seen)[:, 1] ** 2).mean())
     assert found["rmse_featured"].value == pytest.approx(expected, rel=1e-6)
     logs = np.array(
         [
@@ -103,7 +103,7 @@ def test_figures_and_stamps(case):
     assert evaluate_target(target, encoded, 0 * weight, samples).figures() == {}
     picked = evaluate_target(*case).stamps(4)
     seen = encoded / np.maximum(encoded.sum(axis=1, keepdims=True), 1)
-    said = samples[0] / samples[0].sum(axis=1, keepdims=True)
-    off = np.where(weight > 0, np.nan_to_num(np.abs(said - seen).max(axis=1)), -1)
+    predicted = samples[0] / samples[0].sum(axis=1, keepdims=True)
+    off = np.where(weight > 0, np.nan_to_num(np.abs(predicted - seen).max(axis=1)), -1)
     assert picked["largest errors"][0].row == int(off.argmax())
     assert not {s.row for s in picked["largest errors"]} & set(range(6))

@@ -84,7 +84,7 @@ def plot_reliability(
 
 
 @styled
-def plot_pit_histogram(values: Mapping[str, ArrayLike], *, n_bins: int = 20) -> Figure:
+def plot_pit_histogram(values: Mapping[str, ArrayLike]) -> Figure:
     """Histogram of PIT values, with the scatter expected of a calibrated predictor.
 
     The bands hold 68 and 95 % of the counts of a uniform distribution (binomial).
@@ -93,9 +93,8 @@ def plot_pit_histogram(values: Mapping[str, ArrayLike], *, n_bins: int = 20) -> 
     ----------
     values : mapping of str to array_like of shape (n,)
         By name of the predictor: its probability of at most the true value.
-    n_bins : int
-        Bins of equal width.
     """
+    n_bins = 20
     figure, axes = new_figure()
     # The widest band of those compared.
     n = min(np.size(pit) for pit in values.values())
@@ -133,8 +132,8 @@ def plot_qq(values: Mapping[str, ArrayLike]) -> Figure:
 
     Parameters
     ----------
-    values : mapping of str to array_like of shape (n,)
-        By name of the predictor: its probability of at most the true value.
+    values
+        As for `plot_pit_histogram`.
     """
     figure = Figure(figsize=(COLUMN, COLUMN * 1.15), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1.3))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from astrocnn import metrics
 from astrocnn.metrics import Ranking
-from astrocnn.report.style import COLORS, COLUMN, new_figure, styled
+from astrocnn.report.style import COLORS, COLUMN, new_figure, new_panels, styled
 
 __all__ = [
     "plot_completeness_purity",
@@ -36,7 +36,6 @@ def plot_confusion_matrix(matrix: ArrayLike, classes: tuple[str, ...]) -> Figure
     matrix : array_like of shape (n_classes, n_classes)
         True class by row, predicted class by column.
     classes : tuple of str
-        Names of the classes.
     """
     counts = np.asarray(matrix, float)
     k = len(classes)
@@ -47,20 +46,14 @@ def plot_confusion_matrix(matrix: ArrayLike, classes: tuple[str, ...]) -> Figure
     small = 8.5 if k <= 6 else 7
     for i in range(k):
         for j in range(k):
-            axes.text(
-                j,
-                i,
-                f"{counts[i, j]:.0f}\n{fraction[i, j]:.0%}".replace("%", "\u2009%"),
-                ha="center",
-                va="center",
-                fontsize=small,
-                color="white" if fraction[i, j] > 0.55 else "black",
-            )
+            text = f"{counts[i, j]:.0f}\n{fraction[i, j]:.0%}".replace("%", "\u2009%")
+            color = "white" if fraction[i, j] > 0.55 else "black"
+            axes.text(j, i, text, ha="center", va="center", fontsize=small, color=color)
     rates = (metrics.completeness(counts), metrics.purity(counts))
     for i in range(k):
         for value, at in zip(rates, ((k - 0.05, i), (i, k - 0.05)), strict=True):
             text = "-" if np.isnan(value[i]) else f"{100 * value[i]:.1f}\u2009%"
-            axes.text(*at, text, ha="center", va="center", fontsize=small, color="#0072B2")
+            axes.text(*at, text, ha="center", va="center", fontsize=small, color=COLORS[0])
     axes.set_xlim(-0.5, k + 0.4)
     axes.set_ylim(k + 0.3, -0.5)
     # Class names above the matrix, so that the purities below line up with their columns.
@@ -69,7 +62,7 @@ def plot_confusion_matrix(matrix: ArrayLike, classes: tuple[str, ...]) -> Figure
     axes.set_xticks([*range(k), k - 0.05], [*classes, "completeness"], **(rotation if long else {}))
     axes.set_yticks([*range(k), k - 0.05], [*classes, "purity"])
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
-        labels[-1].set_color("#0072B2")
+        labels[-1].set_color(COLORS[0])
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
     axes.xaxis.set_label_position("top")
@@ -102,10 +95,7 @@ def plot_roc(rankings: Mapping[str, Ranking]) -> Figure:
 def plot_completeness_purity(rankings: Mapping[str, Ranking]) -> Figure:
     """Completeness (solid) and purity (dashed) of each class against the probability threshold.
 
-    Parameters
-    ----------
-    rankings : mapping of str to Ranking
-        By name of the class.
+    See `plot_roc` for the parameter.
     """
     figure, axes = new_figure()
     for i, (name, ranking) in enumerate(rankings.items()):
@@ -129,7 +119,7 @@ def plot_risk_coverage(errors: ArrayLike, uncertainty: ArrayLike) -> Figure:
     errors : array_like of bool of shape (n,)
         Which objects are misclassified.
     uncertainty : array_like of shape (n,)
-        Predictive entropy, for instance.
+        Predictive entropy [nat], for instance.
     """
     error = np.asarray(errors, float)
     n = len(error)
@@ -142,14 +132,9 @@ def plot_risk_coverage(errors: ArrayLike, uncertainty: ArrayLike) -> Figure:
     axes.plot(coverage, risk, color=COLORS[0], label="ranked by uncertainty")
     axes.plot(*best, "--", color="0.45", lw=1, label="ideal ranking (errors last)")
     axes.axhline(error.mean(), ls=":", color="0.45", lw=1, label="random ranking")
-    axes.set(
-        xlabel="coverage (fraction of objects, most certain first)",
-        ylabel="error rate",
-        xlim=(0, 1),
-    )
-    axes.set_ylim(
-        0, max(1.6 * float(error.mean()), float(risk[len(risk) // 5 :].max()) * 1.2, 0.02)
-    )
+    highest = max(1.6 * float(error.mean()), float(risk[len(risk) // 5 :].max()) * 1.2, 0.02)
+    axes.set(xlabel="coverage (fraction of objects, most certain first)", ylabel="error rate")
+    axes.set(xlim=(0, 1), ylim=(0, highest))
     axes.legend(loc="upper left")
     return figure
 
@@ -160,20 +145,15 @@ def plot_entropy(errors: ArrayLike, uncertainty: ArrayLike, n_classes: int) -> F
 
     Parameters
     ----------
-    errors : array_like of bool of shape (n,)
-        Which objects are misclassified.
-    uncertainty : array_like of shape (n,)
-        Predictive entropy [nat].
+    errors, uncertainty
+        As for `plot_risk_coverage`.
     n_classes : int
         Number of classes, whose logarithm ends the axis.
     """
     error, entropy = np.asarray(errors, bool), np.asarray(uncertainty, float)
     edges = np.linspace(0, np.log(n_classes), 16)
     figure, axes = new_figure()
-    for chosen, name, color in (
-        (~error, "correct", COLORS[0]),
-        (error, "incorrect", COLORS[1]),
-    ):
+    for chosen, name, color in ((~error, "correct", COLORS[0]), (error, "incorrect", COLORS[1])):
         if chosen.any():
             weights = np.full(int(chosen.sum()), 1 / chosen.sum())
             values = np.clip(entropy[chosen], 0, edges[-1])
@@ -201,19 +181,13 @@ def plot_vote_fractions(
     predicted, observed : array_like of shape (n, n_answers)
         Fractions of the votes.
     answers : sequence of str
-        Their names.
     intervals : (array_like, array_like), optional
         Ends of a credible interval of each predicted fraction, shown for few objects.
     """
     p, y = np.asarray(predicted, float), np.asarray(observed, float)
-    columns = 2 if len(answers) == 4 else min(3, len(answers))
-    rows = -(-len(answers) // columns)
-    figure = Figure(figsize=(2.37 * columns, 2.3 * rows + 0.1), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for k, axes in enumerate(panels.flat):
-        if k >= len(answers):
-            axes.set_visible(False)
-            continue
+    columns = 2 if len(answers) == 4 else 3
+    figure, panels = new_panels(len(answers), columns, 2.37, 2.3, 0.1, sharex=True, sharey=True)
+    for k, axes in enumerate(panels):
         axes.plot([0, 1], [0, 1], ":", color="0.5", lw=1)
         size, alpha = (3.0, 0.7) if len(p) < _INTERVALS_BELOW else (1.8, 0.25)
         options: dict[str, Any] = {"mec": "none", "alpha": alpha, "color": COLORS[0]}
@@ -227,9 +201,8 @@ def plot_vote_fractions(
         if len(p) >= 20:
             trend = metrics.trend(y[:, k], p[:, k], n_bins=8)
             error = np.nan_to_num(np.abs(trend.bias_interval - trend.bias))
-            axes.errorbar(
-                trend.center, trend.bias, error, fmt="s", ms=4, lw=1.1, capsize=2, color=COLORS[1]
-            )
+            style: dict[str, Any] = {"fmt": "s", "ms": 4, "lw": 1.1, "capsize": 2}
+            axes.errorbar(trend.center, trend.bias, error, color=COLORS[1], **style)
         rmse = float(metrics.rmse(p[:, [k]], y[:, [k]]))
         box = {"fc": "w", "ec": "none", "alpha": 0.75, "pad": 1.2}
         label = f"{answers[k]}\nRMSE {rmse:.3f}"
@@ -241,7 +214,7 @@ def plot_vote_fractions(
 
 
 @styled
-def plot_error_rate(errors: ArrayLike, by: ArrayLike, *, xlabel: str, n_bins: int = 10) -> Figure:
+def plot_error_rate(errors: ArrayLike, by: ArrayLike, *, xlabel: str) -> Figure:
     """Fraction of errors in bins of any column, with 95 % Wilson intervals.
 
     Parameters
@@ -252,25 +225,15 @@ def plot_error_rate(errors: ArrayLike, by: ArrayLike, *, xlabel: str, n_bins: in
         The column; objects where it is not finite are left out.
     xlabel : str
         Label of the column.
-    n_bins : int
-        Bins with equally many objects.
     """
     error = np.asarray(errors, float)
-    trend = metrics.trend(error, by, n_bins=n_bins, n_resamples=0)
+    trend = metrics.trend(error, by, n_resamples=0)
     low, high = metrics.wilson(trend.bias * trend.count, trend.count)
     figure, axes = new_figure()
     across = np.abs(np.stack([trend.edges[:-1], trend.edges[1:]]) - trend.center)
-    axes.errorbar(
-        trend.center,
-        trend.bias,
-        np.abs(np.stack([low, high]) - trend.bias),
-        across,
-        fmt="o",
-        ms=3.8,
-        lw=1,
-        color=COLORS[0],
-        ecolor="#7aa6c9",
-    )
+    up = np.abs(np.stack([low, high]) - trend.bias)
+    style: dict[str, Any] = {"fmt": "o", "ms": 3.8, "lw": 1, "ecolor": "#7aa6c9"}
+    axes.errorbar(trend.center, trend.bias, up, across, color=COLORS[0], **style)
     axes.axhline(error.mean(), color="0.45", ls="--", lw=0.9, label="all objects")
     axes.set(xlabel=xlabel, ylabel="error rate", ylim=(0, 1.1 * float(np.nanmax(high)) or 1.0))
     axes.legend(loc="best")

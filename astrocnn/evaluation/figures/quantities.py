@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from astrocnn import metrics
 from astrocnn.errors import PredictionError
-from astrocnn.report.style import COLORS, COLUMN, styled
+from astrocnn.report.style import COLORS, COLUMN, new_panels, styled
 
 __all__ = ["plot_against_truth", "plot_densities", "plot_errors", "plot_stacked_densities"]
 
@@ -58,16 +58,9 @@ def plot_against_truth(
         axes.plot(x, y, "o", ms=2.0, mec="none", color=COLORS[0], alpha=0.4, rasterized=True)
     else:
         inside = (x >= low) & (x <= high) & (y >= low) & (y <= high)
-        cells = axes.hexbin(
-            x[inside],
-            y[inside],
-            gridsize=60,
-            extent=(low, high, low, high),
-            mincnt=1,
-            norm=LogNorm(),
-            cmap=_CELLS,
-            linewidths=0.1,
-        )
+        looks: dict[str, Any] = {"norm": LogNorm(), "cmap": _CELLS, "linewidths": 0.1}
+        extent = (low, high, low, high)
+        cells = axes.hexbin(x[inside], y[inside], gridsize=60, extent=extent, mincnt=1, **looks)
         figure.colorbar(cells, ax=axes, label="objects per cell", pad=0.02, aspect=28)
     line = np.linspace(low, high, 50)
     axes.plot(line, line, color="0.15", lw=0.8)
@@ -90,8 +83,6 @@ def plot_errors(
     *,
     xlabel: str,
     symbol: str = r"\Delta z",
-    required: tuple[float, float] | None = None,
-    n_bins: int = 10,
 ) -> Figure:
     """Bias and sigma_MAD in bins of any column, with 95 % bootstrap intervals.
 
@@ -105,12 +96,8 @@ def plot_errors(
         Label of the column.
     symbol : str
         Symbol of the error, in mathtext.
-    required : (float, float), optional
-        Largest bias and scatter allowed, shown as bands.
-    n_bins : int
-        Bins with equally many objects.
     """
-    trend = metrics.trend(error, by, n_bins=n_bins)
+    trend = metrics.trend(error, by)
     figure = Figure(figsize=(COLUMN, COLUMN * 1.05), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True)
     overall = float(metrics.bias(error)), float(metrics.sigma_mad(error))
@@ -124,9 +111,6 @@ def plot_errors(
         axes.errorbar(trend.center, value, up, across, color=COLORS[0], **style)
         axes.axhline(mean, color="0.45", ls="--", lw=0.9, label="all objects")
     top.axhline(0, color="0.5", ls=":", lw=0.9)
-    if required is not None:
-        top.axhspan(-required[0], required[0], color=COLORS[2], alpha=0.15, lw=0)
-        bottom.axhspan(0, required[1], color=COLORS[2], alpha=0.15, lw=0)
     reach = 1.15 * float(np.nanmax(np.abs(np.r_[trend.bias_interval.ravel(), overall[0]]))) or 1.0
     top.set(ylabel=rf"mean ${symbol}$", ylim=(-reach, reach))
     top.ticklabel_format(axis="y", style="plain", useOffset=False)
@@ -199,7 +183,6 @@ def plot_densities(
     *,
     labels: Sequence[str] | None = None,
     xlabel: str = "$z$",
-    columns: int = 4,
 ) -> Figure:
     """Density (dark), draws (light) and true value (orange) of single objects.
 
@@ -215,8 +198,6 @@ def plot_densities(
         A line above each panel.
     xlabel : str
         Label of the value.
-    columns : int
-        Panels in a row.
 
     Raises
     ------
@@ -232,15 +213,8 @@ def plot_densities(
         )
     p = p / np.diff(edges)
     mean = p.mean(axis=0)
-    n = p.shape[1]
-    columns = min(columns, n)
-    rows = -(-n // columns)
-    figure = Figure(figsize=(7.1 * columns / 4, 1.35 * rows + 0.3), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for i, axes in enumerate(panels.flat):
-        if i >= n:
-            axes.set_visible(False)
-            continue
+    figure, panels = new_panels(p.shape[1], 4, 7.1 / 4, 1.35, 0.3)
+    for i, axes in enumerate(panels):
         low, high = _compute_window(mean[i], edges, None if true is None else float(true[i]))
         visible = slice(
             int(np.searchsorted(edges, low, side="right")) - 1, int(np.searchsorted(edges, high))

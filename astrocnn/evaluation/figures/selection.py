@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from astrocnn import metrics
 from astrocnn.errors import PredictionError
 from astrocnn.metrics import Ranking
-from astrocnn.report.style import COLORS, COLUMN, new_figure, styled
+from astrocnn.report.style import COLORS, COLUMN, new_figure, new_panels, styled
 
 __all__ = [
     "plot_completeness_fpr",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 _MIN_IN_BIN = 8
+_BINS = 7
 
 
 @styled
@@ -44,22 +46,15 @@ def plot_precision_recall(ranking: Ranking, threshold: float | None = None) -> F
     axes.fill_between(complete, low, high, color=COLORS[0], alpha=0.2, lw=0, step="pre")
     area = float(ranking.average_precision())
     axes.step(complete, pure, where="pre", color=COLORS[0], label=f"average precision {area:.3f}")
-    axes.axhline(
-        base_rate, ls=":", color="0.45", lw=1, label=f"all objects, purity {base_rate:.2f}"
-    )
+    label = f"all objects, purity {base_rate:.2f}"
+    axes.axhline(base_rate, ls=":", color="0.45", lw=1, label=label)
     floor = min(base_rate, float(np.min(low[complete >= 0.2], initial=base_rate)))
     if threshold is not None:
         at = _find_index(ranking, threshold)
-        axes.errorbar(
-            complete[at],
-            pure[at],
-            [[pure[at] - low[at]], [high[at] - pure[at]]],
-            fmt="o",
-            ms=5,
-            capsize=2,
-            color=COLORS[1],
-            label=f"$p \\geq {threshold:.3g}$: {complete[at]:.3f}, {pure[at]:.3f}",
-        )
+        up = [[pure[at] - low[at]], [high[at] - pure[at]]]
+        style: dict[str, Any] = {"fmt": "o", "ms": 5, "capsize": 2, "color": COLORS[1]}
+        label = f"$p \\geq {threshold:.3g}$: {complete[at]:.3f}, {pure[at]:.3f}"
+        axes.errorbar(complete[at], pure[at], up, label=label, **style)
     bottom = max(0.0, floor - 0.06)
     axes.set(xlabel="completeness (recall)", ylabel="purity (precision)", xlim=(0, 1.015))
     axes.set_ylim(bottom, 1 + 0.03 * (1 - bottom))
@@ -75,10 +70,8 @@ def plot_completeness_fpr(ranking: Ranking, threshold: float | None = None) -> F
 
     Parameters
     ----------
-    ranking : Ranking
-        The positive objects are those to select, for instance usable images.
-    threshold : float, optional
-        Smallest probability that is selected.
+    ranking, threshold
+        As for `plot_precision_recall`.
     """
     fpr, tpr = ranking.roc()
     negatives = int((~ranking.positive).sum())
@@ -110,15 +103,13 @@ def plot_completeness_fpr(ranking: Ranking, threshold: float | None = None) -> F
 
 
 @styled
-def plot_roc_areas(rankings: Mapping[str, Ranking], *, n_resamples: int = 400) -> Figure:
+def plot_roc_areas(rankings: Mapping[str, Ranking]) -> Figure:
     """Area under each ROC curve, with 95 % bootstrap intervals, the largest on top.
 
     Parameters
     ----------
     rankings : mapping of str to Ranking
         By name; those without positive or without negative objects are left out.
-    n_resamples : int
-        Bootstrap resamples.
 
     Raises
     ------
@@ -127,9 +118,9 @@ def plot_roc_areas(rankings: Mapping[str, Ranking], *, n_resamples: int = 400) -
     """
     results = {}
     for name, ranking in rankings.items():
-        score = metrics.bootstrap(
-            {"auc": ranking.auc}, len(ranking.positive), n_resamples=n_resamples
-        )["auc"]
+        score = metrics.bootstrap({"auc": ranking.auc}, len(ranking.positive), n_resamples=400)[
+            "auc"
+        ]
         if np.isfinite(score.value):
             results[name] = (score, int(ranking.positive.sum()))
     if not results:
@@ -161,11 +152,8 @@ def plot_probability_by_column(
     panels: Mapping[str, tuple[ArrayLike, ArrayLike]],
     *,
     ylabel: str,
-    xlabels: Mapping[str, str] | str = "",
     threshold: float | None = None,
     log: bool = True,
-    n_bins: int = 7,
-    columns: int = 4,
 ) -> Figure:
     """Probability against one column per panel: median, and band from 16 to 84 %.
 
@@ -176,16 +164,10 @@ def plot_probability_by_column(
         is not finite, or the column not positive on a logarithmic axis, are left out.
     ylabel : str
         Label of the probability.
-    xlabels : str or mapping of str to str
-        Label of the column, for all panels or for each.
     threshold : float, optional
         Marked by a line.
     log : bool
         Whether the axis of the column is logarithmic.
-    n_bins : int
-        Bins with equally many objects, fewer where there are few.
-    columns : int
-        Panels in a row.
 
     Raises
     ------
@@ -200,38 +182,27 @@ def plot_probability_by_column(
             clean[name] = (x[good], p[good])
     if not clean:
         raise PredictionError("No object has both a probability and a value of the column.")
-    columns = min(columns, len(clean))
-    rows = -(-len(clean) // columns)
+    columns = min(4, len(clean))
     width = COLUMN if columns == 1 else 7.1 if columns > 2 else 5.0
-    each = not isinstance(xlabels, str)
-    height = (2.5 if columns < 3 else 1.5 + 0.18 * each) * rows + 0.2
-    figure = Figure(figsize=(width, height), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    for axes, name in zip(grid.flat, clean, strict=False):
-        _plot_trend(axes, *clean[name], n_bins, log)
+    height = 2.5 if columns < 3 else 1.5
+    figure, grid = new_panels(len(clean), columns, width / columns, height, 0.2, sharey=True)
+    for axes, name in zip(grid, clean, strict=True):
+        _plot_trend(axes, *clean[name], log)
         if threshold is not None:
             axes.axhline(threshold, ls="--", color=COLORS[1], lw=0.9, label="threshold")
-            if axes is grid[0, 0]:
+            if axes is grid[0]:
                 axes.legend(handlelength=1.4, fontsize=7, loc="best")
-        if each:
-            axes.set_xlabel(xlabels.get(name, ""), fontsize=7.5)  # type: ignore[union-attr]
-        axes.set(title=f"{name.replace('_', ' ')} ({len(clean[name][0])})", ylim=(-0.02, 1.02))
-        axes.title.set_fontsize(8.5)
-    for axes in list(grid.flat)[len(clean) :]:
-        axes.set_visible(False)
+        axes.set_title(f"{name.replace('_', ' ')} ({len(clean[name][0])})", fontsize=8.5)
+        axes.set_ylim(-0.02, 1.02)
     figure.supylabel(ylabel, fontsize=9.5)
-    if not each:
-        figure.supxlabel(str(xlabels), fontsize=9.5)
     return figure
 
 
-def _plot_trend(
-    axes: Axes, x: NDArray[np.float64], p: NDArray[np.float64], n_bins: int, log: bool
-) -> None:
+def _plot_trend(axes: Axes, x: NDArray[np.float64], p: NDArray[np.float64], log: bool) -> None:
     order = np.argsort(x, kind="stable")
     x, p = x[order], p[order]
     axes.plot(x, p, ".", ms=2, color="0.55", alpha=0.5, rasterized=len(x) > 2000)
-    count = int(np.clip(len(x) // _MIN_IN_BIN, 1, n_bins))
+    count = int(np.clip(len(x) // _MIN_IN_BIN, 1, _BINS))
     parts = np.array_split(np.arange(len(x)), count)
     middle = np.array([np.median(x[part]) for part in parts])
     low, median, high = (np.array([np.quantile(p[i], q) for i in parts]) for q in (0.16, 0.5, 0.84))

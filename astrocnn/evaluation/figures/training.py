@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib import colormaps
@@ -17,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.errors import PredictionError
-from astrocnn.report.style import COLORS, COLUMN, styled
+from astrocnn.report.style import COLORS, COLUMN, new_panels, styled
 
 __all__ = ["plot_learning_curve", "plot_parallel_coordinates"]
 
@@ -25,6 +24,9 @@ __all__ = ["plot_learning_curve", "plot_parallel_coordinates"]
 _RANKS = ListedColormap(colormaps["YlGnBu"](np.linspace(0.25, 1, 256)))
 _SPREAD = 0.09
 _LOG_ABOVE = 20.0
+
+_Axis: TypeAlias = tuple[NDArray[np.float64], list[tuple[float, str]]]
+"""Positions of the runs on an axis, from 0 to 1, and its tick labels."""
 
 
 @styled
@@ -40,12 +42,9 @@ def plot_learning_curve(history: Mapping[str, Any], best_epoch: int | None = Non
     """
     names = [n for n in history if f"val_{n}" in history]
     names = names or [n for n in history if n.endswith("loss")]
-    columns = min(len(names), 2)
-    rows = -(-len(names) // max(columns, 1))
-    figure = Figure(figsize=(COLUMN * columns, 2.6 * rows), layout="constrained")
+    figure, panels = new_panels(len(names), 2, COLUMN, 2.6)
     epochs = np.asarray(history.get("epoch", np.arange(1, len(history[names[0]]) + 1)))
-    for i, name in enumerate(names):
-        axes = figure.add_subplot(rows, columns, i + 1)
+    for axes, name in zip(panels, names, strict=True):
         axes.plot(epochs, np.asarray(history[name], float), ".-", ms=4, lw=1, label="training")
         if f"val_{name}" in history:
             values = np.asarray(history[f"val_{name}"], float)
@@ -54,17 +53,8 @@ def plot_learning_curve(history: Mapping[str, Any], best_epoch: int | None = Non
             axes.axvline(best_epoch, color="0.5", ls=":", lw=1, label=f"best epoch {best_epoch}")
         axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if i == 0:
-            axes.legend()
+    panels[0].legend()
     return figure
-
-
-@dataclass
-class _Axis:
-    """One vertical axis: positions of the runs from 0 to 1, and its tick labels."""
-
-    at: NDArray[np.float64]
-    ticks: list[tuple[float, str]]
 
 
 @styled
@@ -127,7 +117,7 @@ def plot_parallel_coordinates(
     width = max(COLUMN, 1.05 * len(axis_by_name) + 0.6)
     figure = Figure(figsize=(width, COLUMN * 0.9), layout="constrained")
     axes = figure.add_subplot()
-    points = np.stack([axis.at for axis in axis_by_name.values()])
+    points = np.stack([at for at, _ in axis_by_name.values()])
     for k in order[::-1]:
         best = k == order[0] and not broken[k]
         fraction = 1 - rank[k] / max(len(order) - 1, 1)
@@ -140,8 +130,8 @@ def plot_parallel_coordinates(
             solid_capstyle="round",
         )
     last = len(axis_by_name) - 1
-    for place, (name, axis) in enumerate(axis_by_name.items()):
-        _plot_axis(axes, place, name, axis, right=place == last)
+    for place, (name, (_, ticks)) in enumerate(axis_by_name.items()):
+        _plot_axis(axes, place, name, ticks, right=place == last)
     if broken.any():
         text = "dashed lines: not finished"
         axes.text(last, -0.07, text, ha="right", va="top", fontsize=7.5)
@@ -150,11 +140,13 @@ def plot_parallel_coordinates(
     return figure
 
 
-def _plot_axis(axes: Axes, x: float, name: str, axis: _Axis, *, right: bool) -> None:
+def _plot_axis(
+    axes: Axes, x: float, name: str, ticks: Sequence[tuple[float, str]], *, right: bool
+) -> None:
     side = 1 if right else -1
     axes.plot([x, x], [0, 1], color="0.2", lw=0.9, zorder=4)
     axes.text(x, 1.05, name, ha="center", va="bottom", fontsize=8.5, linespacing=0.95)
-    for y, text in axis.ticks:
+    for y, text in ticks:
         axes.plot([x, x + 0.03 * side], [y, y], color="0.2", lw=0.8, zorder=4)
         axes.text(
             x + 0.05 * side,
@@ -190,7 +182,7 @@ def _build_numeric_axis(
 ) -> _Axis:
     low, high = limits or (float(value.min()), float(value.max()))
     if low == high:
-        return _Axis(np.full(len(value), 0.5), [(0.5, f"{low:.4g}")])
+        return np.full(len(value), 0.5), [(0.5, f"{low:.4g}")]
     if log:
         marks = _compute_log_ticks(low, high)
         scaled, ends = np.log(value), (math.log(low), math.log(high))
@@ -204,7 +196,7 @@ def _build_numeric_axis(
         ((p - ends[0]) / (ends[1] - ends[0]), _format_tick(m))
         for p, m in zip(places, marks, strict=True)
     ]
-    return _Axis(at, ticks)
+    return at, ticks
 
 
 def _compute_log_ticks(low: float, high: float) -> list[float]:
@@ -243,7 +235,7 @@ def _build_choice_axis(values: Sequence[Any], rank: NDArray[np.intp]) -> _Axis:
             * (np.arange(len(group)) - (len(group) - 1) / 2)
             / max(len(group) - 1, 4)
         )
-    return _Axis(at, [(place[v], v) for v in choices])
+    return at, [(place[v], v) for v in choices]
 
 
 def _interpolate_line(y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -38,12 +38,6 @@ def get_kind(target: Target) -> type[TargetEvaluation]:
     Parameters
     ----------
     target : Target
-        Target whose family declares the kind.
-
-    Returns
-    -------
-    type
-        A subclass of `TargetEvaluation`.
 
     Raises
     ------
@@ -73,10 +67,5 @@ def evaluate_target(
     ----------
     target, encoded, weight, samples, threshold
         As for `TargetEvaluation`.
-
-    Returns
-    -------
-    TargetEvaluation
-        Of the kind that the family of the target declares.
     """
     return get_kind(target)(target, encoded, weight, samples, threshold)

@@ -18,7 +18,15 @@ from astrocnn.metrics.intervals import Statistic
 from astrocnn.report.gallery import Stamp
 from astrocnn.targets import Target
 
-__all__ = ["Array", "Baseline", "FigureSpec", "ScoreLabel", "TargetEvaluation", "join_notes"]
+__all__ = [
+    "Array",
+    "Baseline",
+    "FigureSpec",
+    "ScoreLabel",
+    "TargetEvaluation",
+    "join_notes",
+    "plot_specs",
+]
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -82,11 +90,8 @@ class TargetEvaluation(ABC):
     Parameters
     ----------
     target : Target
-        What is predicted.
-    encoded : array_like of shape (n, k)
-        Labels as `Target.encode` gives them.
-    weight : array_like of shape (n,)
-        0 where there is no label.
+    encoded, weight : array_like of shape (n, k) and (n,)
+        Labels as `Target.encode` gives them; weight 0 where there is none.
     samples : array_like of shape (n_draws, n, units)
         Activated samples; NaN where there is no prediction.
     threshold : float, optional
@@ -272,9 +277,7 @@ class TargetEvaluation(ABC):
             column = np.asarray(values, np.float64)[self.rows]
             if np.isfinite(column).any():
                 columns[name] = column
-        specs = {**self.get_figure_specs(), **self.get_column_specs(columns)}
-        plotted = ((name, spec, spec.plot(self)) for name, spec in specs.items())
-        return {name: (spec, figure) for name, spec, figure in plotted if figure is not None}
+        return plot_specs({**self.get_figure_specs(), **self.get_column_specs(columns)}, self)
 
     def figures(self, by: Mapping[str, ArrayLike] | None = None) -> dict[str, Figure]:
         """All figures of the target by name; see `plot_figures`."""
@@ -286,10 +289,7 @@ class TargetEvaluation(ABC):
 
         Rows without a label can be certain or uncertain, but are no errors.
 
-        Parameters
-        ----------
-        count : int
-            Objects of each sort.
+        `count` is the number of objects of each sort.
         """
 
     def calibration_data(self) -> Array | None:
@@ -312,6 +312,24 @@ class TargetEvaluation(ABC):
         """A baseline fitted on one column as well; None for kinds without one."""
         return None
 
+    def _choose_stamps(
+        self,
+        describe: Callable[[int], Stamp],
+        uncertainty: Array,
+        error: Array,
+        labelled: NDArray[np.bool_],
+        count: int,
+        worst: str = "largest errors",
+    ) -> dict[str, list[Stamp]]:
+        """Stamps of the smallest and largest uncertainty, and of labelled objects by error."""
+        by_error = np.argsort(-error, kind="stable")
+        picks = {
+            "most certain": np.argsort(uncertainty, kind="stable")[:count],
+            "most uncertain": np.argsort(-uncertainty, kind="stable")[:count],
+            worst: by_error[labelled[by_error]][:count],
+        }
+        return {kind: [describe(i) for i in chosen] for kind, chosen in picks.items()}
+
     # Several targets of this kind
 
     @classmethod
@@ -320,10 +338,8 @@ class TargetEvaluation(ABC):
         return False
 
     @classmethod
-    def joint_scores(
-        cls, evaluations: Sequence[TargetEvaluation], *, n_resamples: int = 1000, seed: int = 0
-    ) -> list[Score]:
-        """Scores over several targets of this kind."""
+    def joint_scores(cls, evaluations: Sequence[TargetEvaluation], **options: int) -> list[Score]:
+        """Scores over several targets of this kind; `options` are those of `scores`."""
         return []
 
     @classmethod
@@ -332,6 +348,21 @@ class TargetEvaluation(ABC):
     ) -> dict[str, tuple[FigureSpec, Figure]]:
         """Figures of several targets of this kind."""
         return {}
+
+    @staticmethod
+    def _score_questions(
+        statistic: Statistic, n: int, n_excluded: int, lack: str, note: str, **options: int
+    ) -> list[Score]:
+        """A score over several targets, with its bootstrap interval."""
+        score = metrics.bootstrap({"questions_rmse": statistic}, n, **options)["questions_rmse"]
+        reason = f"{n_excluded} {lack}" if n_excluded else ""
+        return [replace(score, n_excluded=n_excluded, reason=reason, note=note)]
+
+
+def plot_specs(specs: Mapping[str, FigureSpec], data: Any) -> dict[str, tuple[FigureSpec, Figure]]:
+    """Figures of what they are plotted from, without those that do not apply."""
+    plotted = ((name, spec, spec.plot(data)) for name, spec in specs.items())
+    return {name: (spec, figure) for name, spec, figure in plotted if figure is not None}
 
 
 def join_notes(*notes: str) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from astrocnn import metrics
 from astrocnn.evaluation import figures
 from astrocnn.evaluation.baselines import ConstantBaseline, Cut, fit_cut, fit_majority
-from astrocnn.evaluation.kinds.base import Array, FigureSpec, ScoreLabel, TargetEvaluation
+from astrocnn.evaluation.kinds.base import (
+    Array,
+    FigureSpec,
+    ScoreLabel,
+    TargetEvaluation,
+    plot_specs,
+)
 from astrocnn.metrics import Ranking, Score
 from astrocnn.metrics.calibration import NLL_FLOOR
 from astrocnn.metrics.intervals import Statistic
@@ -81,8 +86,7 @@ class ClassEvaluation(TargetEvaluation):
     @cached_property
     def mean(self) -> Array:
         """Mean probabilities over draws, of shape (m, n_classes)."""
-        # Differences from the first draw: equal draws have exactly their own mean.
-        return self.draws[0] + (self.draws - self.draws[0]).mean(axis=0)
+        return metrics.mean_over_draws(self.draws)
 
     @property
     def label(self) -> NDArray[np.intp]:
@@ -114,7 +118,6 @@ class ClassEvaluation(TargetEvaluation):
     # Scores
 
     def statistics(self) -> dict[str, Statistic]:
-        """Functions of bootstrap weights by name of their score."""
         return self._decisions() | self._rankings() | self._probabilities()
 
     def _decisions(self) -> dict[str, Statistic]:
@@ -179,7 +182,6 @@ class ClassEvaluation(TargetEvaluation):
         return out
 
     def get_score_notes(self) -> dict[str, str]:
-        """Notes on scores, by name of the score."""
         counts = np.bincount(self.label, minlength=len(self.classes))
         notes = dict.fromkeys(("ece", "ece_equal_count"), "interval biased high by resampling")
         for name, count in zip(self.classes, counts, strict=True):
@@ -231,7 +233,6 @@ class ClassEvaluation(TargetEvaluation):
         )
 
     def get_figure_specs(self) -> Mapping[str, FigureSpec]:
-        """Figures by name, in the order of the report."""
         return _FIGURES
 
     def get_column_spec(self, name: str, column: Array) -> FigureSpec:
@@ -298,12 +299,6 @@ class ClassEvaluation(TargetEvaluation):
         spread = evaluation.draws.std(axis=0)
         of_truth = np.take_along_axis(evaluation.mean, evaluation.label[:, None], axis=1)[:, 0]
         is_error = labelled & ~evaluation.correct
-        by_truth = np.argsort(of_truth, kind="stable")
-        picks = {
-            "most certain": np.argsort(evaluation.entropy, kind="stable")[:count],
-            "most uncertain": np.argsort(-evaluation.entropy, kind="stable")[:count],
-            "most confident errors": by_truth[is_error[by_truth]][:count],
-        }
 
         def stamp(i: int) -> Stamp:
             k = evaluation.predicted[i]
@@ -313,7 +308,9 @@ class ClassEvaluation(TargetEvaluation):
             label = self.classes[evaluation.label[i]] if labelled[i] else ""
             return Stamp(int(evaluation.rows[i]), label, self.classes[k], detail, bool(is_error[i]))
 
-        return {kind: [stamp(i) for i in chosen] for kind, chosen in picks.items()}
+        return self._choose_stamps(
+            stamp, evaluation.entropy, -of_truth, is_error, count, "most confident errors"
+        )
 
     def calibration_data(self) -> Array:
         """Probability of the predicted class and whether it is correct, of shape (2, m)."""
@@ -343,42 +340,37 @@ class ClassEvaluation(TargetEvaluation):
         return target.family.units == 1
 
     @classmethod
-    def joint_scores(
-        cls, evaluations: Sequence[TargetEvaluation], *, n_resamples: int = 1000, seed: int = 0
-    ) -> list[Score]:
+    def _get_questions(cls, evaluations: Sequence[TargetEvaluation]) -> list[ClassEvaluation]:
+        return [e for e in evaluations if isinstance(e, cls) and cls.is_groupable(e.target)]
+
+    @classmethod
+    def joint_scores(cls, evaluations: Sequence[TargetEvaluation], **options: int) -> list[Score]:
         """RMSE over all yes/no questions, of the objects with an answer to each of them."""
-        questions = [e for e in evaluations if isinstance(e, cls) and cls.is_groupable(e.target)]
+        questions = cls._get_questions(evaluations)
         if len(questions) < 2:
             return []
         # An object without an answer to one question would count with fewer terms than others.
         weight = np.min([e.weight for e in questions], axis=0)
         complete = [cls(e.target, e.encoded, weight, e.samples) for e in questions]
-        rows = complete[0].rows
-        for e in complete[1:]:
-            rows = np.intersect1d(rows, e.rows)
-        keep = [np.searchsorted(e.rows, rows) for e in complete]
-        predicted = np.stack([e.mean[k, 1] for e, k in zip(complete, keep, strict=True)], axis=1)
-        truth = np.stack([e.truth[k, 1] for e, k in zip(complete, keep, strict=True)], axis=1)
-        statistics = {"questions_rmse": lambda w: metrics.rmse(predicted, truth, w)}
-        score = metrics.bootstrap(statistics, len(rows), n_resamples=n_resamples, seed=seed)
-        excluded = len(weight) - len(rows)
-        return [
-            replace(
-                score["questions_rmse"],
-                n_excluded=excluded,
-                reason=f"{excluded} without all answers or without a prediction"
-                if excluded
-                else "",
-                note=f"over {len(questions)} questions",
-            )
-        ]
+        rows = reduce(np.intersect1d, [e.rows for e in complete])
+        keep = [(e, np.searchsorted(e.rows, rows)) for e in complete]
+        predicted = np.stack([e.mean[k, 1] for e, k in keep], axis=1)
+        truth = np.stack([e.truth[k, 1] for e, k in keep], axis=1)
+        return cls._score_questions(
+            lambda w: metrics.rmse(predicted, truth, w),
+            len(rows),
+            len(weight) - len(rows),
+            "without all answers or without a prediction",
+            f"over {len(questions)} questions",
+            **options,
+        )
 
     @classmethod
     def plot_joint_figures(
         cls, evaluations: Sequence[TargetEvaluation]
     ) -> dict[str, tuple[FigureSpec, Figure]]:
         """ROC areas and reliability of all yes/no questions together."""
-        questions = [e for e in evaluations if isinstance(e, cls) and cls.is_groupable(e.target)]
+        questions = cls._get_questions(evaluations)
         rankings = {
             e.target.name: ranking
             for e in questions
@@ -387,8 +379,7 @@ class ClassEvaluation(TargetEvaluation):
         }
         if len(questions) < 2 or not rankings:
             return {}
-        plotted = ((name, spec, spec.plot(rankings)) for name, spec in _JOINT_FIGURES.items())
-        return {name: (spec, figure) for name, spec, figure in plotted if figure is not None}
+        return plot_specs(_JOINT_FIGURES, rankings)
 
 
 def _take(statistic: Statistic, k: int) -> Statistic:

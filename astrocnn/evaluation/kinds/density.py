@@ -38,6 +38,7 @@ OUTLIERS = (0.05, 0.15)
 
 _OTHER_POINTS = ("median", "mode")
 _LEVELS = (68, 95)
+_ETA = {f"eta_{round(100 * limit):03d}": limit for limit in OUTLIERS}
 _EXAMPLES = 4
 _ELEMENTS_AT_ONCE = 1 << 22
 
@@ -54,8 +55,8 @@ class DensityEvaluation(TargetEvaluation):
         "bias": ScoreLabel("Bias, mean error"),
         "bias_median": ScoreLabel("Bias, median error"),
         **{
-            f"eta_{round(100 * limit):03d}": ScoreLabel(f"Outliers, |dz| > {limit}", percent=True)
-            for limit in OUTLIERS
+            name: ScoreLabel(f"Outliers, |dz| > {limit}", percent=True)
+            for name, limit in _ETA.items()
         },
         "outliers_rail": ScoreLabel("Outliers, |dz| > max(0.06, 3 sigma_IQR)", percent=True),
         **{f"{p}_bias": ScoreLabel(f"Bias of the {p}, mean error") for p in _OTHER_POINTS},
@@ -89,7 +90,6 @@ class DensityEvaluation(TargetEvaluation):
         return _is_relative(self.target)
 
     def describe_unlabelled(self) -> str:
-        """Why a row without a label is excluded."""
         return f"without a value between {self.family.low:g} and {self.family.high:g}"
 
     @property
@@ -136,7 +136,6 @@ class DensityEvaluation(TargetEvaluation):
     # Scores
 
     def statistics(self) -> dict[str, Statistic]:
-        """Functions of bootstrap weights by name of their score."""
         return self._point_statistics() | self._density_statistics()
 
     def _point_statistics(self) -> dict[str, Statistic]:
@@ -149,8 +148,7 @@ class DensityEvaluation(TargetEvaluation):
         # First the usual headline: scatter of redshifts, RMSE of other numbers.
         if self.is_relative:
             out = scatter | common | {"sigma_iqr": partial(metrics.sigma_iqr, error)}
-            for limit in OUTLIERS:
-                name = f"eta_{round(100 * limit):03d}"
+            for name, limit in _ETA.items():
                 out[name] = partial(metrics.outlier_fraction, error, limit)
             out["outliers_rail"] = partial(metrics.outliers_rail, error)
         else:
@@ -202,10 +200,11 @@ class DensityEvaluation(TargetEvaluation):
         ]
 
     def get_score_notes(self) -> dict[str, str]:
-        """Notes on scores, by name of the score."""
-        notes = dict.fromkeys(self._point_statistics(), self._point_note(self.target))
-        for point in _OTHER_POINTS:
-            del notes[f"{point}_bias"], notes[f"{point}_sigma_mad"]
+        notes = {
+            name: self._point_note(self.target)
+            for name in self._point_statistics()
+            if not name.startswith(_OTHER_POINTS)
+        }
         for name in self.get_binomial_trials():
             notes[name] = join_notes(notes.get(name, ""), "Wilson interval")
         notes["pit_outliers"] = "0.02 % if calibrated; Wilson interval"
@@ -215,20 +214,13 @@ class DensityEvaluation(TargetEvaluation):
         edges = self.densities.edges
         place = np.clip(np.searchsorted(edges, self.truth, side="right") - 1, 0, len(edges) - 2)
         floored = int((self.densities.masses[np.arange(len(self)), place] < MASS_FLOOR).sum())
-        notes["nll"] = join_notes(
-            "of the binned density",
-            f"{floored} probabilities of the true bin raised to {MASS_FLOOR:.1g}"
-            if floored
-            else "",
-        )
+        raised = f"{floored} probabilities of the true bin raised to {MASS_FLOOR:.1g}"
+        notes["nll"] = join_notes("of the binned density", raised if floored else "")
         return notes
 
     def get_binomial_trials(self) -> dict[str, int]:
         """Number of objects of each fraction with a Wilson interval."""
-        names = ["pit_outliers"]
-        if self.is_relative:
-            names += [f"eta_{round(100 * limit):03d}" for limit in OUTLIERS]
-        return dict.fromkeys(names, len(self))
+        return dict.fromkeys(("pit_outliers", *(_ETA if self.is_relative else ())), len(self))
 
     # Report
 
@@ -278,7 +270,6 @@ class DensityEvaluation(TargetEvaluation):
         )
 
     def get_figure_specs(self) -> Mapping[str, FigureSpec]:
-        """Figures by name, in the order of the report."""
         section = _get_section(self.target)
         if self.is_relative:
             predicted, true, symbol = "photometric redshift", "true redshift", "dz"
@@ -349,21 +340,12 @@ class DensityEvaluation(TargetEvaluation):
         """The narrowest densities, the widest, and the largest errors."""
         evaluation = self.with_unlabelled()
         labelled = self.weight[evaluation.rows] > 0
-        spread, mean, size = (
-            evaluation.columns["std"],
-            evaluation.columns["mean"],
-            np.abs(evaluation.error),
-        )
+        spread, mean = evaluation.columns["std"], evaluation.columns["mean"]
+        size = np.abs(evaluation.error)
         limit = OUTLIERS[0]
         if not self.is_relative:
             # The median of |error| is that of a half normal distribution: 1.4826 of it is sigma.
             limit = 3 * 1.4826 * float(np.median(size[labelled])) if labelled.any() else np.inf
-        by_size = np.argsort(-size, kind="stable")
-        picks = {
-            "most certain": np.argsort(spread, kind="stable")[:count],
-            "most uncertain": np.argsort(-spread, kind="stable")[:count],
-            "largest errors": by_size[labelled[by_size]][:count],
-        }
         typical = float(np.median(spread)) if len(spread) else 1.0
         # Decimals that show a typical spread with two significant digits.
         digits = int(np.clip(1 - np.floor(np.log10(max(typical, 1e-6))), 0, 6))
@@ -378,7 +360,7 @@ class DensityEvaluation(TargetEvaluation):
                 bool(labelled[i] and size[i] > limit),
             )
 
-        return {kind: [stamp(i) for i in chosen] for kind, chosen in picks.items()}
+        return self._choose_stamps(stamp, spread, size, labelled, count)
 
     def calibration_data(self) -> Array:
         """PIT values, of shape (1, m)."""
@@ -422,21 +404,20 @@ def _format_p(value: float) -> str:
 
 
 def _plot_against_truth(e: DensityEvaluation) -> Figure:
-    true, predicted = e.axis_labels
-    if not e.is_relative:
-        text = rf"RMSE = {np.sqrt((e.error**2).mean()):.3g}"
-        return figures.plot_against_truth(
-            e.columns["mean"], e.truth, xlabel=true, ylabel=predicted, limits=(), text=text
+    limits: tuple[float, ...] = ()
+    text = rf"RMSE = {np.sqrt((e.error**2).mean()):.3g}"
+    if e.is_relative:
+        limits = OUTLIERS
+        bias = f"{float(metrics.bias(e.error)):.5f}".replace("-", "\u2212")
+        outliers = 100 * float(metrics.outlier_fraction(e.error, OUTLIERS[0]))
+        text = (
+            rf"$\sigma_{{\mathrm{{MAD}}}}$ = {float(metrics.sigma_mad(e.error)):.4f}"
+            f"\nbias = {bias}\n"
+            rf"$\eta_{{{OUTLIERS[0]}}}$ = {outliers:.2f} %"
         )
-    bias = f"{float(metrics.bias(e.error)):.5f}".replace("-", "\u2212")
-    outliers = 100 * float(metrics.outlier_fraction(e.error, OUTLIERS[0]))
-    text = (
-        rf"$\sigma_{{\mathrm{{MAD}}}}$ = {float(metrics.sigma_mad(e.error)):.4f}"
-        f"\nbias = {bias}\n"
-        rf"$\eta_{{{OUTLIERS[0]}}}$ = {outliers:.2f} %"
-    )
+    true, predicted = e.axis_labels
     return figures.plot_against_truth(
-        e.columns["mean"], e.truth, xlabel=true, ylabel=predicted, limits=OUTLIERS, text=text
+        e.columns["mean"], e.truth, xlabel=true, ylabel=predicted, limits=limits, text=text
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import ClassVar
 
@@ -53,7 +52,6 @@ class VoteEvaluation(TargetEvaluation):
         self.alpha = np.asarray(self.samples[:, self.rows], np.float64)
 
     def describe_unlabelled(self) -> str:
-        """Why a row without a label is excluded."""
         return "without votes"
 
     @cached_property
@@ -80,7 +78,6 @@ class VoteEvaluation(TargetEvaluation):
     # Scores
 
     def statistics(self) -> dict[str, Statistic]:
-        """Functions of bootstrap weights by name of their score."""
         predicted, observed = self.predicted, self.observed
         nll = metrics.dirichlet_multinomial_nll(self.votes, self.alpha)
         out: dict[str, Statistic] = {
@@ -103,7 +100,6 @@ class VoteEvaluation(TargetEvaluation):
         return out
 
     def get_score_notes(self) -> dict[str, str]:
-        """Notes on scores, by name of the score."""
         noise = "includes the sampling noise of few votes"
         notes = {"rmse": noise, "mean_deviation": noise}
         for level in _LEVELS:
@@ -135,7 +131,6 @@ class VoteEvaluation(TargetEvaluation):
         )
 
     def get_figure_specs(self) -> Mapping[str, FigureSpec]:
-        """Figures by name, in the order of the report."""
         return {
             "fractions": FigureSpec(
                 "Votes",
@@ -172,16 +167,9 @@ class VoteEvaluation(TargetEvaluation):
         evaluation = self.with_unlabelled()
         voted = evaluation.votes.sum(axis=1) > 0
         entropy = metrics.predictive_entropy(evaluation.draws) if len(evaluation) else np.zeros(0)
-        error = np.abs(evaluation.predicted - np.nan_to_num(evaluation.observed)).max(
-            axis=1, initial=0
-        )
+        difference = evaluation.predicted - np.nan_to_num(evaluation.observed)
+        error = np.abs(difference).max(axis=1, initial=0)
         spread = evaluation.draws.std(axis=0)
-        by_error = np.argsort(-error, kind="stable")
-        picks = {
-            "most certain": np.argsort(entropy, kind="stable")[:count],
-            "most uncertain": np.argsort(-entropy, kind="stable")[:count],
-            "largest errors": by_error[voted[by_error]][:count],
-        }
         majority, predicted = evaluation.votes.argmax(axis=1), evaluation.predicted.argmax(axis=1)
 
         def stamp(i: int) -> Stamp:
@@ -193,7 +181,7 @@ class VoteEvaluation(TargetEvaluation):
             is_error = bool(voted[i] and majority[i] != k)
             return Stamp(int(evaluation.rows[i]), label, self.answers[k], detail, is_error)
 
-        return {kind: [stamp(i) for i in chosen] for kind, chosen in picks.items()}
+        return self._choose_stamps(stamp, entropy, error, voted, count)
 
     # Baselines
 
@@ -207,9 +195,7 @@ class VoteEvaluation(TargetEvaluation):
     # Several targets
 
     @classmethod
-    def joint_scores(
-        cls, evaluations: Sequence[TargetEvaluation], *, n_resamples: int = 1000, seed: int = 0
-    ) -> list[Score]:
+    def joint_scores(cls, evaluations: Sequence[TargetEvaluation], **options: int) -> list[Score]:
         """RMSE over all answers of all questions; an object counts where it has votes."""
         questions = [e for e in evaluations if isinstance(e, cls)]
         if len(questions) < 2:
@@ -219,18 +205,15 @@ class VoteEvaluation(TargetEvaluation):
             square[e.rows] += ((e.predicted - e.observed) ** 2).sum(axis=1)
             count[e.rows] += e.votes.shape[1]
         used = count > 0
-        excluded = int((~used).sum())
         square, count = square[used], count[used]
-        statistics = {"questions_rmse": lambda w: np.sqrt(w @ square / np.maximum(w @ count, 1))}
-        score = metrics.bootstrap(statistics, len(count), n_resamples=n_resamples, seed=seed)
-        return [
-            replace(
-                score["questions_rmse"],
-                n_excluded=excluded,
-                reason=f"{excluded} without votes or without a prediction" if excluded else "",
-                note=f"over {len(questions)} questions, where they have votes",
-            )
-        ]
+        return cls._score_questions(
+            lambda w: np.sqrt(w @ square / np.maximum(w @ count, 1)),
+            len(count),
+            int((~used).sum()),
+            "without votes or without a prediction",
+            f"over {len(questions)} questions, where they have votes",
+            **options,
+        )
 
 
 def _root_mean(square: Array, weights: Array) -> Array:

@@ -19,7 +19,6 @@ import numpy.typing as npt
 from astropy.wcs import WCS
 from PIL import Image
 
-from astrocnn.display import Displayed
 from astrocnn.errors import CatalogError, ConfigError, ImageError, MissingFileError
 from astrocnn.fits_file import decompress, read_bytes
 from astrocnn.flags import Flag
@@ -43,7 +42,6 @@ from astrocnn.imaging.files import (
 from astrocnn.imaging.planes import Plane, Scaling, find_planes, view_stored
 from astrocnn.imaging.resampling import resize
 from astrocnn.imaging.sky_grid import SkyGrid, build_window_wcs, read_pixel_scale
-from astrocnn.imaging.source import describe_source
 from astrocnn.imaging.survey import Hdu, Survey
 
 __all__ = ["PlaneRequest", "StampPlane", "StampSource", "find_stamp_plane", "read_stamp", "source"]
@@ -234,7 +232,7 @@ def source(
     return StampSource(survey, columns, size, **options)
 
 
-class StampSource(Displayed):
+class StampSource:
     """Cutouts of objects that have files of their own.
 
     The central `Survey.crop` pixels are taken (all of it without `crop`), padded with NaN when
@@ -308,9 +306,6 @@ class StampSource(Displayed):
 
     def __len__(self) -> int:
         return self._length
-
-    def _facts(self) -> dict[str, object]:
-        return describe_source(self)
 
     @cached_property
     def fingerprint(self) -> str:

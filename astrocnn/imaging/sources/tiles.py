@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
-from astrocnn.display import Displayed
 from astrocnn.errors import CatalogError, ConfigError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
@@ -45,7 +44,6 @@ from astrocnn.imaging.sky_grid import (
     build_window_wcs,
     same_grid,
 )
-from astrocnn.imaging.source import describe_source
 from astrocnn.imaging.survey import Band, Survey
 from astrocnn.imaging.tiles import assign_tiles, open_band
 
@@ -84,7 +82,7 @@ def source(
     return TileSource(survey, ra, dec, size, **options)
 
 
-class TileSource(Displayed):
+class TileSource:
     """Cutouts of objects from the tiles of a survey.
 
     The tiles of each band are looked up independently; an object is cut from the one in which
@@ -153,9 +151,6 @@ class TileSource(Displayed):
 
     def __len__(self) -> int:
         return len(self.ra)
-
-    def _facts(self) -> dict[str, object]:
-        return describe_source(self)
 
     @property
     def assigned(self) -> list[np.ndarray]:

@@ -18,7 +18,7 @@ from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import read_labels
 from astrocnn.errors import PredictionError
 from astrocnn.estimators.base import compute_features
-from astrocnn.evaluation.report_chapters import calibration_table, compare_calibration
+from astrocnn.evaluation.calibration_chapters import calibration_table, compare_calibration
 from astrocnn.runs.run import Run
 
 __all__ = ["run"]

@@ -89,7 +89,7 @@ def _evaluate(current: Run) -> Iterator[Table | str]:
     )
     yield from (f"{name}: {sentence}" for name, sentence in descriptions.items())
     for selection in (extra for extra in current.extras if isinstance(extra, Selection)):
-        got = selection.judge(task, encoded, weights, samples)
+        got = selection.compute_rates(task, encoded, weights, samples)
         rates = ", ".join(
             f"{k} {v:.3f} [{low:.3f}, {high:.3f}]" for k, (v, low, high) in got.items()
         )

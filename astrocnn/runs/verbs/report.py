@@ -15,6 +15,7 @@ from astrocnn.calibration.selection import Selection
 from astrocnn.catalog import SPLITS
 from astrocnn.datasets import Shards, read_labels
 from astrocnn.evaluation import evaluate, read_scores
+from astrocnn.evaluation.calibration_chapters import calibration_chapter, selection_chapter
 from astrocnn.evaluation.provenance_chapter import (
     data_chapter,
     model_chapter,
@@ -22,12 +23,10 @@ from astrocnn.evaluation.provenance_chapter import (
     training_chapter,
 )
 from astrocnn.evaluation.report_chapters import (
-    calibration_chapter,
     figure_chapters,
     gallery_chapter,
     make_headline,
     scores_chapter,
-    selection_chapter,
 )
 from astrocnn.explain.attribution import MAX_NAMED_SCALARS
 from astrocnn.explain.chapters import build_chapters
