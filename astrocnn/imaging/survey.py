@@ -6,11 +6,15 @@ mean; it opens no image.  `read_survey` reads one from a TOML file.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from astrocnn import plugins
 from astrocnn.errors import ConfigError
@@ -294,6 +298,8 @@ def _from_dict(cls: type[Survey], mapping: Mapping[str, Any], root: Path) -> Sur
         raise ConfigError("'bands' of a survey is a list of names or of tables.", received=listed)
     bands: list[Band] = []
     for item in listed:
+        if not isinstance(item, (str, Mapping)):
+            raise ConfigError("A band of a survey is a name or a table.", received=repr(item))
         table = {"name": item} if isinstance(item, str) else dict(item)
         table = {**defaults, **table}
         name = table.get("name")
@@ -301,13 +307,15 @@ def _from_dict(cls: type[Survey], mapping: Mapping[str, Any], root: Path) -> Sur
         missing = [k for k in ("name", "image") if k not in table]
         if missing:
             problems.append(f"band '{name}' has no '{missing[0]}'")
+        problems += _mistyped(table, Band, f"band '{name}'")
         if not missing and not problems:
             bands.append(Band(**_resolved(replace_band(table, str(name)), root)))
+    own = {k: v for k, v in mapping.items() if k in own_keys and k != "bands"}
+    problems += _mistyped(own, cls, "survey")
     if problems:
         raise ConfigError(
             f"The survey '{mapping.get('name', '')}' is not usable: {'; '.join(problems)}."
         )
-    own = {k: v for k, v in mapping.items() if k in own_keys and k != "bands"}
     if plugins.is_outside(str(own.get("kind", ""))):
         own["kind"] = _resolve_leaf(own["kind"], root)
     return cls(**{"name": "survey", **own, "bands": tuple(bands)})
@@ -327,6 +335,25 @@ def _resolved(table: dict[str, Any], root: Path) -> dict[str, Any]:
         elif value is not None:
             table[role] = tuple(expand_path(str(v), root) for v in value)
     return table
+
+
+def _mistyped(values: Mapping[str, Any], cls: type, location: str) -> list[str]:
+    """Problems of values that are not of the types of the fields of a class."""
+    problems = []
+    validators = _validators(cls)
+    for key in values.keys() & validators.keys():
+        try:
+            # As JSON, in which lists are tuples, but numbers in quotes are no numbers.
+            validators[key].validate_json(json.dumps(values[key], default=repr), strict=True)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].lower()
+            problems.append(f"{location}: {key} = {values[key]!r}: {reason}")
+    return sorted(problems)
+
+
+@cache
+def _validators(cls: type) -> dict[str, TypeAdapter[Any]]:
+    return {name: TypeAdapter(hint) for name, hint in get_type_hints(cls).items()}
 
 
 def _unknown(key: str, location: str, allowed: set[str]) -> str:

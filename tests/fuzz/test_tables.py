@@ -71,7 +71,7 @@ rms_hdu = 2
 [[bands]]
 name = "r"
 mask = "masks/*.fits"
-bad_bits = [1, 4]
+bad_bits = 5
 """
 UNITS = {"ra": "deg", "dec": "deg", "mag": "mag"}
 
