@@ -52,8 +52,9 @@ _MAGIC: dict[bytes, Callable[[BinaryIO], Any]] = {
 
 @contextlib.contextmanager
 def open_fits(
-    path: str | os.PathLike[str],
+    source: str | os.PathLike[str] | bytes | bytearray,
     *,
+    path: str | os.PathLike[str] | None = None,
     error: type[AstrocnnError] = ImageError,
     allow_truncated: bool = False,
     **options: Any,
@@ -66,8 +67,10 @@ def open_fits(
 
     Parameters
     ----------
-    path : path
-        The file.
+    source : path, or bytes
+        The file, or all its bytes, decompressed.
+    path : path, optional
+        Of the file that bytes came from, for messages.
     error : type
         What to raise.
     allow_truncated : bool
@@ -85,13 +88,14 @@ def open_fits(
         Of the type `error`, if the file cannot be read, is not FITS, is truncated or damaged, or
         would need more than `MAX_MEMORY` to decompress.
     """
-    path = Path(path)
+    is_data = isinstance(source, (bytes, bytearray))
+    path = Path(("FITS file" if is_data else source) if path is None else path)
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         try:
             stream: BinaryIO
-            if is_compressed(path):
-                data = decompress(read_bytes(path), path)
+            if is_data or is_compressed(path):
+                data = source if is_data else decompress(read_bytes(path), path)
                 units, size = scan_bytes(data, path), len(data)
                 stream = io.BytesIO(data)
             else:

@@ -17,7 +17,8 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from astrocnn import plugins
-from astrocnn.errors import ConfigError
+from astrocnn.errors import ConfigError, ImageError
+from astrocnn.fits_file import read_bytes
 from astrocnn.imaging import photometry
 from astrocnn.imaging.files import expand_path, replace_band
 from astrocnn.plugins import nearest
@@ -272,12 +273,18 @@ def read_survey(path: str | Path) -> Survey:
     """
     path = Path(path)
     try:
-        mapping = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"The survey file {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        mapping = tomllib.loads(read_bytes(path).decode("utf-8-sig"))
+    except ImageError as error:
+        raise ConfigError(f"The survey file {path} cannot be read: {error.what}") from error
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"The survey file {path} is not valid TOML: {error}.") from error
     mapping = mapping.get("survey", mapping)
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(
+            f"{path} is not a survey file.",
+            received=f"survey = {mapping!r}",
+            hint="if it is a run file, give the file that it names under survey",
+        )
     return Survey.from_dict({"name": path.stem, **mapping}, path.parent)
 
 

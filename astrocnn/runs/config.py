@@ -11,7 +11,8 @@ import tomli_w
 from pydantic import ValidationError
 
 from astrocnn import plugins
-from astrocnn.errors import ConfigError
+from astrocnn.errors import AstrocnnError, ConfigError
+from astrocnn.fits_file import read_bytes
 from astrocnn.imaging import Survey
 from astrocnn.runs.config_errors import format_validation_error
 from astrocnn.runs.sections import RunConfig
@@ -206,8 +207,8 @@ def _without_none(value: Any) -> Any:
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         # Editors of some systems begin a file with a byte order mark.
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        return tomllib.loads(read_bytes(path).decode("utf-8-sig"))
+    except (AstrocnnError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}.") from error
 
 
