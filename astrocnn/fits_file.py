@@ -88,14 +88,15 @@ def open_fits(
         Of the type `error`, if the file cannot be read, is not FITS, is truncated or damaged, or
         would need more than `MAX_MEMORY` to decompress.
     """
-    is_data = isinstance(source, (bytes, bytearray))
-    path = Path(("FITS file" if is_data else source) if path is None else path)
+    data = source if isinstance(source, (bytes, bytearray)) else None
+    path = Path(path or ("FITS file" if isinstance(source, (bytes, bytearray)) else source))
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         try:
             stream: BinaryIO
-            if is_data or is_compressed(path):
-                data = source if is_data else decompress(read_bytes(path), path)
+            if data is None and is_compressed(path):
+                data = decompress(read_bytes(path), path)
+            if data is not None:
                 units, size = scan_bytes(data, path), len(data)
                 stream = io.BytesIO(data)
             else:

@@ -70,16 +70,16 @@ def read_fits_table(
     CatalogError
         If there is no such extension, it is an image, or the file ends too early.
     """
-    data = None
-    if is_compressed(path):
-        data = read_bytes(path)
-        data = decompress(data, path, limit=MAX_MEMORY + MAX_EXPANSION * len(data))
-    return _read_table(path, data, hdu, choose)
+    if not is_compressed(path):
+        return _read_table(path, None, hdu, choose)
+    data = read_bytes(path)
+    limit = MAX_MEMORY + MAX_EXPANSION * len(data)
+    return _read_table(path, decompress(data, path, limit), hdu, choose)
 
 
 def _read_table(
     path: Path,
-    data: bytes | None,
+    data: bytes | bytearray | None,
     hdu: int | str | None,
     choose: Callable[[Sequence[str]], list[str]],
 ) -> Table:

@@ -120,7 +120,8 @@ def read_catalog(
         ) from error
     except Exception as error:  # every format raises types of its own on damaged files
         raise CatalogError(
-            f"'{path}' cannot be read as {kind}: {type(error).__name__}: {error}"[:500],
+            f"'{path}' cannot be read as {kind}.",
+            received=f"{type(error).__name__}: {error}"[:300],
             hint="the file may be damaged or cut short",
         ) from error
     for name in columns or ():
