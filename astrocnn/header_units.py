@@ -243,6 +243,9 @@ def _parse_layout(text: bytes, primary: bool) -> tuple[str, int, tuple[int, ...]
     kind = "image" if primary else _KINDS.get(str(value("XTENSION")), "other")
     # Random groups, an old form of radio data, have a first axis of length 0.
     groups = primary and axes[:1] == [0] and value("GROUPS") is True
+    fields = value("TFIELDS")
+    if fields is not None and not 0 <= int(fields) <= 999:
+        raise ValueError(f"TFIELDS = {fields}")
     pcount, gcount = 0, 1
     # An image extension has neither heap nor groups, whatever its header says.
     if groups or (not primary and kind != "image"):

@@ -15,6 +15,7 @@ import numpy as np
 
 from astrocnn.atomic import write_text
 from astrocnn.errors import ConfigError, ImageError, register_expansion
+from astrocnn.fits_file import open_regular
 
 __all__ = [
     "FileTemplate",
@@ -32,6 +33,8 @@ __all__ = [
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 # The standard allows any printable character in an EXTNAME: 'F814W+F606W', 'A.B', 'CCD*' for many.
 _BRACKET = re.compile(r"^(.*\S)\[([\w, .+*-]+)\]$")
+# Of a width without limit a format would take memory without limit.
+_FORMAT = re.compile(r"(?:.?[<>=^])?[+\- ]?#?0?\d{0,3}[,_]?(?:\.\d{1,2})?[a-zA-Z%]?")
 _FIELD = re.compile(r"\{\{|\}\}|\{([^{}:]+)(?::([^{}]*))?\}|[{}]")
 
 
@@ -149,6 +152,12 @@ class FileTemplate:
         for match in _FIELD.finditer(pattern):
             self._parts.append(pattern[end : match.start()])
             end = match.end()
+            if match.group(2) and not _FORMAT.fullmatch(match.group(2)):
+                raise ConfigError(
+                    "The file template is not valid: it has no such format.",
+                    received=match.group(0),
+                    allowed="{column}, or a format of at most three digits as in {column:05d}",
+                )
             if match.group(1) is not None:
                 self._parts.append((match.group(1), match.group(2) or ""))
             elif match.group(0) in ("{{", "}}"):
@@ -262,13 +271,13 @@ def compute_digest(description: Any, files: Iterable[str | os.PathLike[str]] = (
         # The name without its folder: moving a survey does not change the digest.
         total.update(f"\0{path.name}\0".encode())
         try:
-            with path.open("rb") as stream:
+            with open_regular(path) as stream:
                 length = stream.seek(0, os.SEEK_END)
                 total.update(str(length).encode())
                 for start in np.linspace(0, max(0, length - BLOCK), BLOCKS).astype(np.int64):
                     stream.seek(int(start))
                     total.update(stream.read(BLOCK))
-        except OSError:
+        except (OSError, ImageError):
             total.update(b"missing")
     return total.hexdigest()
 

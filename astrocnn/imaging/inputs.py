@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from astropy import units
 from numpy.typing import NDArray
 
 from astrocnn.errors import ConfigError, InputsError
 from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.imaging.normalization import Normalization
+from astrocnn.imaging.photometry import compare_units
 from astrocnn.stored_files import parse_json, validate
 
 __all__ = ["Inputs", "SCALE_TOLERANCE", "find_image_differences"]
@@ -333,9 +333,4 @@ def _band_differences(expected: tuple[str, ...], got: tuple[str, ...]) -> list[s
 
 
 def _same_unit(first: str, second: str) -> bool:
-    if first == second:
-        return True
-    try:
-        return bool(units.Unit(first) == units.Unit(second))
-    except (ValueError, TypeError):
-        return False
+    return first == second or compare_units(second, first) == 1

@@ -8,6 +8,7 @@ Oke & Gunn 1983, ApJ 266, 713: the AB system, zero magnitude = 3631 Jy (here exa
 
 from __future__ import annotations
 
+import math
 import warnings
 from functools import lru_cache
 
@@ -16,9 +17,29 @@ from astropy.units import photometric
 
 from astrocnn.errors import ConfigError, ImageError
 
-__all__ = ["compute_factor", "is_surface_brightness", "parse_unit", "validate_zero_point"]
+__all__ = [
+    "compare_units",
+    "compute_factor",
+    "is_surface_brightness",
+    "parse_unit",
+    "validate_zero_point",
+]
 
-_ALIASES = {"nanomaggies": "nanomaggy", "nmgy": "nanomaggy", "njy": "nJy", "ujy": "uJy"}
+# As they stand in headers, where case and plural vary.
+_ALIASES = {
+    "nanomaggies": "nanomaggy",
+    "nmgy": "nanomaggy",
+    "njy": "nJy",
+    "ujy": "uJy",
+    "adu": "adu",
+    "adu/s": "adu/s",
+    "dn/s": "DN/s",
+    "counts/s": "count/s",
+    "electrons": "electron",
+    "electrons/s": "electron/s",
+    "e-": "electron",
+    "e-/s": "electron/s",
+}
 MAX_ZERO_POINT = 100
 _AB_ZERO = 10 ** (-0.4 * 48.6) * u.erg / u.s / u.cm**2 / u.Hz
 
@@ -41,6 +62,31 @@ def parse_unit(unit: str) -> u.UnitBase:
                 raise ConfigError(
                     f"'{unit}' is not a unit.", allowed=["nJy", "nanomaggy", "MJy/sr", "count"]
                 ) from error
+
+
+@lru_cache(maxsize=256)
+def compare_units(stated: str, expected: str) -> float | None:
+    """Compare the unit that a header states with another.
+
+    Returns
+    -------
+    float or None
+        The factor between them (apart from the area of a pixel): 1 if they are the same, NaN if
+        one cannot be converted to the other; None if one of them is no unit that is known.
+    """
+    if not stated:
+        return None
+    try:
+        parse_unit(stated)
+        parse_unit(expected)
+    except ConfigError:
+        return None
+    try:
+        scale, needs_area = _conversion(stated, expected)
+    except (u.UnitsError, TypeError):
+        return math.nan
+    # A different unit even if an area of 1 sr makes the factor 1.
+    return scale if not needs_area or scale != 1 else 0.0
 
 
 def compute_factor(
@@ -101,6 +147,7 @@ def validate_zero_point(value: float, where: str) -> None:
         )
 
 
+@lru_cache(maxsize=64)
 def is_surface_brightness(unit: str | None) -> bool:
     """Whether a unit is per solid angle, so that pixels of another size hold the same value."""
     return unit is not None and _per_angle(parse_unit(unit))

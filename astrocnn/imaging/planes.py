@@ -39,12 +39,14 @@ __all__ = [
     "PlaneCache",
     "Scaling",
     "find_extensions",
+    "find_mosaic",
     "find_plane",
     "find_planes",
     "view_stored",
 ]
 
 _FIRST = "name another hdu, or none to take the first image of the file"
+_CELESTIAL = ("RA--", "DEC-", "GLON", "GLAT", "ELON", "ELAT", "SLON", "SLAT")
 _ALL = (slice(None), slice(None))
 # FITS is big-endian, and bytes are its only unsigned integers.
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
@@ -271,6 +273,34 @@ def find_extensions(path: str | Path, pattern: str, plane: int | None = None) ->
         if not found:
             raise ImageError(f"The file {path} has no image with a name like '{pattern}'.")
         return [file.select(unit.index, plane) for unit in found]
+
+
+def find_mosaic(path: str | Path, plane: int | None = None) -> list[Plane]:
+    """Find the first image of a file, and all others that have celestial coordinates of their own.
+
+    Parameters
+    ----------
+    path : str or Path
+        FITS file.
+    plane : int, optional
+        Which plane of each, if they are cubes.
+
+    Raises
+    ------
+    ImageError
+        If there is no image, or the first one cannot be used.
+    """
+    with _open_headers(Path(path)) as file:
+        first = file.select(None, plane)
+        others = [
+            unit.index
+            for unit in file
+            if unit.index > first.unit.index
+            and unit.is_image
+            and len(unit.shape) == len(first.unit.shape)
+            and str(unit.value("CTYPE1") or "").startswith(_CELESTIAL)
+        ]
+        return [first, *(file.select(number, plane) for number in others)]
 
 
 def find_planes(

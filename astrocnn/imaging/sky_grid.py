@@ -259,7 +259,8 @@ def read_pixel_scale(card: Callable[[str], object]) -> float | None:
             [
                 [v if isinstance(v, (int, float)) else d for v, d in zip(*rows, strict=True)]
                 for rows in zip(cards, default, strict=True)
-            ]
+            ],
+            dtype=float,
         )
 
     if not str(card("CTYPE1") or "").startswith(("RA", "DEC", "GLON", "GLAT", "ELON", "ELAT")):
@@ -269,7 +270,7 @@ def read_pixel_scale(card: Callable[[str], object]) -> float | None:
     steps = [card("CDELT1"), card("CDELT2")]
     if not area and all(isinstance(step, (int, float)) for step in steps):
         area = abs(np.linalg.det(matrix("PC", 1.0)) * steps[0] * steps[1])  # type: ignore[operator]
-    return float(np.sqrt(area)) * 3600 if area else None
+    return float(np.sqrt(area)) * 3600 if 0 < area < np.inf else None
 
 
 def compute_unit_vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:

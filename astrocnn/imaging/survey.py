@@ -7,6 +7,7 @@ mean; it opens no image.  `read_survey` reads one from a TOML file.
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -43,9 +44,9 @@ class Band:
         ``[SCI]`` or ``[2]`` names the HDU.
     hdu : int, str or mapping, optional
         HDU number, EXTNAME (``"SCI"`` or ``"SCI,2"``), or header cards that must match, such
-        as ``{"BAND": "g", "IMAGETYP": "image"}``.  By default the first image with data.  A list,
-        or a name with ``*``, takes several images of each file, as the CCDs of a mosaic; tiles
-        only.
+        as ``{"BAND": "g", "IMAGETYP": "image"}``.  By default the first image with data; of tiles
+        all images, if each lies elsewhere on the sky, as the CCDs of a mosaic.  A list, or a name
+        with ``*``, takes several images of each file; tiles only.
     plane : int, optional
         Which plane of a cube, or which channel of a color picture, counted from 0.
 
@@ -64,7 +65,8 @@ class Band:
     zero_point : float or str, optional
         AB magnitude of one unit of the image, or the header keyword that holds it.
     unit : str, optional
-        Unit of the image, such as ``"nJy"``, ``"nanomaggy"`` or ``"MJy/sr"``.
+        Unit of the image, such as ``"nJy"``, ``"nanomaggy"`` or ``"MJy/sr"``; by default that of
+        BUNIT in the header, which must not be another one.
     flux_scale : float
         Extra factor on every pixel, applied last.
     """
@@ -101,6 +103,44 @@ class Band:
             photometry.parse_unit(self.unit)
         if isinstance(self.zero_point, int):
             object.__setattr__(self, "zero_point", float(self.zero_point))
+
+    def choose_unit(self, stated: object, common: str | None, title: str) -> str | None:
+        """Choose the unit of the pixels of a file between its header and the survey.
+
+        Parameters
+        ----------
+        stated : object
+            BUNIT of the header; None, or a text that is no unit, says nothing.
+        common : str or None
+            Unit of the cutouts.
+        title : str
+            The file, for messages.
+
+        Returns
+        -------
+        str or None
+            What the pixels are in; None where nothing is known, or a zero point or a factor of the
+            band says what they mean, whatever the header states.
+
+        Raises
+        ------
+        ImageError
+            If the header contradicts the survey.
+        """
+        if self.zero_point is not None or self.flux_scale != 1 or not isinstance(stated, str):
+            return self.unit
+        expected = self.unit or common
+        scale = photometry.compare_units(stated.strip(), expected or stated.strip())
+        if scale is None or scale == 1:
+            return self.unit if expected else stated.strip() if scale else None
+        if self.unit is None and not math.isnan(scale):
+            return stated.strip()
+        raise ImageError(
+            f"The header of {title} states another unit than the survey.",
+            received=f"BUNIT = '{stated}'",
+            allowed=f"'{expected}', the unit of the {'band' if self.unit else 'survey'}",
+            hint="correct the survey; a zero_point or a flux_scale of the band overrides a header",
+        )
 
     def planes(self) -> dict[str, tuple[str | tuple[str, ...], Hdu]]:
         """Return files and HDU of each plane of this band: image, weight, rms, mask."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from astrocnn.errors import ImageError
 from astrocnn.imaging.files import find_files
-from astrocnn.imaging.planes import Plane, find_extensions, find_plane
+from astrocnn.imaging.planes import Plane, find_extensions, find_mosaic, find_plane
 from astrocnn.imaging.sky_grid import SkyGrid, compute_separation, compute_unit_vectors, same_grid
 from astrocnn.imaging.survey import Band
 
@@ -90,6 +91,9 @@ def open_band(band: Band) -> BandTiles:
         planes[role] = []
         for path, file_hdu in files:
             chosen = file_hdu if hdu is None else hdu
+            if chosen is None:
+                planes[role] += _find_unnamed(path, plane)
+                continue
             for one in chosen if isinstance(chosen, (list, tuple)) else (chosen,):
                 if isinstance(one, str) and "*" in one:
                     planes[role] += find_extensions(path, one, plane)
@@ -100,6 +104,39 @@ def open_band(band: Band) -> BandTiles:
     for role in planes.keys() - {"image"}:
         planes[role] = _pair_planes(band.name, role, images, grids, planes[role])
     return BandTiles(band, planes, grids)
+
+
+def _find_unnamed(path: Path, plane: int | None) -> list[Plane]:
+    """The images of a file of which the survey names none: the first one, or all CCDs of a mosaic.
+
+    Images on one grid are an image and what belongs to it (weights, masks), of which the first is
+    meant.  Images that lie elsewhere must not be passed over without a word.
+    """
+    found = find_mosaic(path, plane)
+    if len(found) == 1:
+        return found
+    first = SkyGrid.from_plane(found[0])
+    grids = [first, *(_grid_if_any(other) for other in found[1:])]
+    # An image in pixels of another size is no CCD of the same camera: a background, a thumbnail.
+    ccds = [
+        (one, grid)
+        for one, grid in zip(found, grids, strict=True)
+        if grid is not None and abs(grid.pixel_scale / first.pixel_scale - 1) < 0.05
+    ]
+    centers = np.stack([grid.center for _, grid in ccds])
+    pixel = np.radians(first.pixel_scale / 3600)
+    # How many images have the center of each.
+    alike = [int((compute_separation(centers, center) < pixel).sum()) for center in centers]
+    if alike[0] == len(ccds):
+        return found[:1]
+    if max(alike) == 1:
+        return [one for one, _ in ccds]
+    raise ImageError(
+        f"The file {path} holds images of several places and several of one place.",
+        received=[one.unit.title for one, _ in ccds],
+        allowed="an 'hdu' that names those to use: a list, or a pattern such as 'SCI*'",
+        hint=f"hdu = '{found[0].unit.name or 'CCD'}*' takes all whose names begin so",
+    )
 
 
 def _pair_planes(

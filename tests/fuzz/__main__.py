@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import resource
-import selectors
 import subprocess
 import sys
 import tempfile
@@ -22,7 +22,7 @@ from tests.fuzz import test_images
 from tests.fuzz.mutations import SECONDS, Reader, Trials
 
 READERS: dict[str, Reader] = {**test_images.READERS}
-SILENCE = 12 * SECONDS
+SILENCE = 60 * SECONDS
 AT_ONCE = 1000
 ADDRESS_SPACE = 6 << 30
 
@@ -45,23 +45,24 @@ class Worker:
     def __init__(self, name: str, start: int, stop: int) -> None:
         self.name, self.at, self.stop = name, start, stop
         self.heard = time.monotonic()
-        self.problems: list[str] = []
+        self.output = ""
+        # A file and no pipe, which would fill up while nobody listens.
+        self.log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  closed by `run`
         command = [sys.executable, "-m", "tests.fuzz", "--work", name, str(start), str(stop)]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        )
-        assert self.process.stdout is not None
-        self.stream = self.process.stdout
-        os.set_blocking(self.stream.fileno(), False)
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT)
 
     def listen(self) -> None:
-        """Take what the process has said."""
-        for line in self.stream:
-            self.heard = time.monotonic()
-            if line.startswith("@"):
-                self.at = int(line[1:])
-            else:
-                self.problems.append(line)
+        """Read what the process has said."""
+        self.log.seek(0)
+        output = self.log.read()
+        if output != self.output:
+            self.output, self.heard = output, time.monotonic()
+            numbers = re.findall(r"^@(\d+)\n", output, re.MULTILINE)
+            self.at = int(numbers[-1]) if numbers else self.at
+
+    def problems(self) -> str:
+        """What was said beside the numbers of the trials."""
+        return re.sub(r"^@\d+\n", "", self.output, flags=re.MULTILINE)
 
 
 def run(total: int, processes: int, only: list[str]) -> list[str]:
@@ -75,30 +76,28 @@ def run(total: int, processes: int, only: list[str]) -> list[str]:
     )
     failures: list[str] = []
     active: list[Worker] = []
-    with selectors.DefaultSelector() as selector:
-        while queue or active:
-            while queue and len(active) < processes:
-                active.append(Worker(*queue.popleft()))
-                selector.register(active[-1].stream, selectors.EVENT_READ)
-            selector.select(timeout=1)
-            for worker in list(active):
-                worker.listen()
-                status = worker.process.poll()
-                silent = time.monotonic() - worker.heard > SILENCE
-                if status is None and not silent:
-                    continue
-                worker.process.kill()
-                worker.process.wait()
-                worker.listen()
-                if status != 0:
-                    what = "hung" if silent else f"ended with {status}"
-                    worker.problems.append(f"{worker.name}, trial {worker.at}: the process {what}")
+    while queue or active:
+        while queue and len(active) < processes:
+            active.append(Worker(*queue.popleft()))
+        time.sleep(0.2)
+        for worker in list(active):
+            status = worker.process.poll()
+            worker.listen()
+            silent = time.monotonic() - worker.heard > SILENCE
+            if status is None and not silent:
+                continue
+            worker.process.kill()
+            worker.process.wait()
+            problem = worker.problems()
+            if status != 0:
+                what = "hung" if silent else f"ended with {status}"
+                problem += f"{worker.name}, trial {worker.at}: the process {what}\n"
+                if worker.at + 1 < worker.stop:
                     queue.append((worker.name, worker.at + 1, worker.stop))
-                failures += ["".join(worker.problems)] if worker.problems else []
-                print("".join(worker.problems), end="", flush=True)
-                selector.unregister(worker.stream)
-                worker.stream.close()
-                active.remove(worker)
+            failures += re.findall(r"^\w+, trial \d+.*", problem, re.MULTILINE)
+            print(problem, end="", flush=True)
+            worker.log.close()
+            active.remove(worker)
     return failures
 
 
@@ -115,7 +114,7 @@ def main() -> None:
         work(name, int(start), int(stop))
         return
     failures = run(options.total, options.processes, options.only)
-    print(f"{options.total} trials, {len(failures)} ranges with failures")
+    print(f"{options.total} trials, {len(failures)} failures")
     sys.exit(bool(failures))
 
 

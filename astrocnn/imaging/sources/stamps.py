@@ -172,9 +172,13 @@ def _pixels(picture: Image.Image) -> np.ndarray:
 def _read_picture(
     data: bytes, path: str, requests: list[PlaneRequest]
 ) -> dict[tuple[int, str], StampPlane]:
-    # Bytes 24 and 25 of a PNG are the bit depth and the color type, with 2 for color.
-    if data.startswith(_PNG) and data[24:25] == b"\x10" and data[25:26] in (b"\x02", b"\x06"):
-        # Pillow keeps only the upper 8 bits of 16-bit color and gives no warning.
+    # Bytes 24 and 25 of a PNG are the bit depth and the color type: color, or with transparency.
+    if (
+        data.startswith(_PNG)
+        and data[24:25] == b"\x10"
+        and data[25:26] in (b"\x02", b"\x04", b"\x06")
+    ):
+        # Pillow keeps only the upper 8 of the 16 bits and gives no warning.
         raise ImageError(
             f"The picture {path} has 16 bits a color, of which 8 would be lost.",
             allowed="PNG of 8 bits a color, gray PNG of 16 bits, or FITS",
@@ -289,19 +293,19 @@ class StampSource:
         if len(lengths) != 1:
             raise CatalogError("The columns of the catalogue have different lengths.")
         self._length = lengths.pop()
-        area = None
+        self._area = None
         if survey.pixel_scale is not None:
-            area = float(np.radians(survey.pixel_scale / 3600) ** 2)
+            self._area = float(np.radians(survey.pixel_scale / 3600) ** 2)
         # Where the zero point is in the headers, this is the factor for zero point 0.
         self._factors = [
             photometry.compute_factor(
-                survey.unit, b.unit, 0.0 if isinstance(b.zero_point, str) else b.zero_point, area
+                survey.unit,
+                b.unit,
+                0.0 if isinstance(b.zero_point, str) else b.zero_point,
+                self._area,
             )
             * b.flux_scale
             for b in survey.bands
-        ]
-        self._conserve = [
-            not photometry.is_surface_brightness(survey.unit or b.unit) for b in survey.bands
         ]
 
     def __len__(self) -> int:
@@ -442,7 +446,10 @@ class StampSource:
         # The central pixels; negative where the file is smaller, which pads it with NaN.
         x0, y0 = (width - side) // 2, (height - side) // 2
         first = (np.array([x0]), np.array([y0]))
-        factor = self._factor(b, main)
+        unit = band.unit
+        if not main.is_picture:
+            unit = band.choose_unit(main.card("BUNIT"), self.survey.unit, main.title)
+        factor = self._factor(b, main, unit)
         decode = build_decoder(main.scaling, band.valid_range)
         direct = side == size
         window = out[None] if direct else np.empty((1, side, side))
@@ -474,16 +481,20 @@ class StampSource:
         if not direct:
             values = resize(np.where(np.isfinite(window[0]), window[0], np.nan), size)
             # Pictures hold brightness for the eye, FITS pixels hold flux.
-            conserve = self._conserve[b] and not main.is_picture
+            surface = photometry.is_surface_brightness(self.survey.unit or unit)
+            conserve = not (surface or main.is_picture)
             # `resize` averages, so the sum needs the number of old pixels in a new one.
             out[...] = values * (side / size) ** 2 if conserve else values
         other_size = (height, width) != (side, side) if self.survey.crop is None else padded
         return Flag.SIZE_MISMATCH.value if other_size else 0
 
-    def _factor(self, b: int, file: StampPlane) -> float:
-        zero_point = self.survey.bands[b].zero_point
+    def _factor(self, b: int, file: StampPlane, unit: str | None) -> float:
+        band = self.survey.bands[b]
+        zero_point = band.zero_point
         if not isinstance(zero_point, str):
-            return self._factors[b]
+            if self.survey.unit is None or unit == band.unit:
+                return self._factors[b]
+            return photometry.compute_factor(self.survey.unit, unit, None, self._area)
         value = file.card(zero_point)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ImageError(

@@ -45,7 +45,7 @@ from astrocnn.imaging.sky_grid import (
     same_grid,
 )
 from astrocnn.imaging.survey import Band, Survey
-from astrocnn.imaging.tiles import assign_tiles, open_band
+from astrocnn.imaging.tiles import BandTiles, assign_tiles, open_band
 
 __all__ = ["source", "TileSource"]
 
@@ -135,15 +135,20 @@ class TileSource:
         self.pixel_scale: float | None
         self.pixel_scale, self._tangent = _choose_target(survey, self._reference)
         self._fallback = TangentGrid(self._reference[0].matrix())
+        units = [[_unit(survey, t.band, plane) for plane in t.planes["image"]] for t in self._tiles]
+        if self.unit is None:
+            self.unit = _common_unit(survey, self._tiles, units)
         self._factors = [
             [
                 photometry.compute_factor(
-                    survey.unit, tiles.band.unit, _zero_point(tiles.band, plane), grid.pixel_area
+                    survey.unit, unit, _zero_point(tiles.band, plane), grid.pixel_area
                 )
                 * tiles.band.flux_scale
-                for plane, grid in zip(tiles.planes["image"], tiles.grids, strict=True)
+                for plane, grid, unit in zip(
+                    tiles.planes["image"], tiles.grids, own_units, strict=True
+                )
             ]
-            for tiles in self._tiles
+            for tiles, own_units in zip(self._tiles, units, strict=True)
         ]
         self._shifts: dict[tuple[str, str], tuple[int, int] | None] = {}
         self._neighbors: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
@@ -291,9 +296,7 @@ class TileSource:
                 job.grid_map = GridMap(self.size, *tiles.grids[t].to_pixel(sky[0][at], sky[1][at]))
                 job.neighbors = self._find_neighbors(b, t, *job.grid_map.bounds())
                 job.method = self.survey.resampling
-                job.conserve = not photometry.is_surface_brightness(
-                    self.survey.unit or tiles.band.unit
-                )
+                job.conserve = not photometry.is_surface_brightness(self.unit or tiles.band.unit)
         return Group(into, jobs)
 
     def _node_positions(
@@ -388,6 +391,30 @@ def _choose_target(survey: Survey, grids: list[SkyGrid]) -> tuple[float, Tangent
             hint="give the survey a pixel_scale to resample all bands to",
         )
     return (float(np.median(scales)) if requested is None else requested), None
+
+
+def _unit(survey: Survey, band: Band, plane: Plane) -> str | None:
+    return band.choose_unit(plane.card("BUNIT"), survey.unit, plane.title)
+
+
+def _common_unit(
+    survey: Survey, tiles: list[BandTiles], units: list[list[str | None]]
+) -> str | None:
+    """The unit that the headers state, where the survey names none; None if some state nothing."""
+    stated = [
+        (unit, plane)
+        for t, own in zip(tiles, units, strict=True)
+        for unit, plane in zip(own, t.planes["image"], strict=True)
+    ]
+    first = next((unit for unit, _ in stated if unit is not None), None)
+    for unit, plane in stated:
+        if first is not None and unit is not None and photometry.compare_units(unit, first) != 1:
+            raise ImageError(
+                f"The images of the survey '{survey.name}' are in different units.",
+                received=f"{first}, and {unit} in {plane.title}",
+                hint="give the survey a unit, to which all are brought",
+            )
+    return first if all(unit is not None for unit, _ in stated) else None
 
 
 def _zero_point(band: Band, plane: Plane) -> float | None:

@@ -1,0 +1,125 @@
+"""The unit that a header states: honored, converted, or refused; and mosaics that name no HDU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from astrocnn.errors import ImageError
+from astrocnn.flags import Flag
+from astrocnn.imaging import Band, Survey, open_source
+
+AREA = (1 / 3600 * np.pi / 180) ** 2
+"""Of a pixel of 1 arcsec [sr]."""
+
+
+@pytest.fixture
+def cut(tmp_path, make_wcs):
+    """Cut one object from a tile or a stamp of ones with a header."""
+
+    def read(kind, bunit, survey_unit=None, **band):
+        wcs = make_wcs(shape=(8, 8))
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.fits"
+        header = wcs.to_header()
+        header["BUNIT"] = bunit
+        fits.PrimaryHDU(np.ones((8, 8), "f4"), header).writeto(path)
+        scale = 1.0 if kind == "stamps" else None
+        survey = Survey(
+            "s", (Band("g", str(path), **band),), kind=kind, unit=survey_unit, pixel_scale=scale
+        )
+        source = open_source(survey, [150.0], [2.0], {"id": [0]}, size=4)
+        cutouts = source.read([0])
+        if cutouts.flags[0] & Flag.FILE_UNREADABLE.value:
+            raise ImageError(source.problems[0])
+        return source, cutouts.images[0, 1, 1, 0]
+
+    return read
+
+
+@pytest.mark.parametrize("kind", ["tiles", "stamps"])
+@pytest.mark.parametrize(
+    ("bunit", "unit", "options", "expected"),
+    [
+        ("nJy", "nJy", {}, 1),
+        ("uJy", "nJy", {}, 1000),
+        ("nanomaggies", "nJy", {}, 3630.78),
+        ("MJy/sr", "nJy", {}, 1e15 * AREA),
+        ("no unit at all", "nJy", {}, 1),
+        ("", "nJy", {}, 1),
+        ("nJy", "uJy", {"unit": "nJy"}, 1e-3),
+        # What the user knows of the pixels comes before the header.
+        ("adu", "nJy", {"zero_point": 28.9}, 10),
+        ("adu", "nJy", {"flux_scale": 3.0}, 3),
+        ("adu", None, {}, 1),
+    ],
+)
+def test_the_unit_of_the_header_is_honored(cut, kind, bunit, unit, options, expected):
+    assert cut(kind, bunit, unit, **options)[1] == pytest.approx(expected, rel=2e-4)
+
+
+@pytest.mark.parametrize("kind", ["tiles", "stamps"])
+@pytest.mark.parametrize(
+    ("bunit", "unit", "options"),
+    [
+        ("adu", "nJy", {}),
+        ("ELECTRONS/S", "nJy", {}),
+        ("uJy", "nJy", {"unit": "nJy"}),
+        ("MJy/sr", "nJy", {"unit": "nJy"}),
+        ("mag", "nJy", {}),
+        ("K", "nJy", {"unit": "uJy"}),
+    ],
+)
+def test_a_header_that_contradicts_the_survey_is_refused(cut, kind, bunit, unit, options):
+    with pytest.raises(ImageError, match=f"another unit than the survey(?s:.*)BUNIT = '{bunit}'"):
+        cut(kind, bunit, unit, **options)
+
+
+def test_tiles_of_a_survey_without_a_unit_must_agree(tile, tmp_path):
+    def survey(*units):
+        for k, unit in enumerate(units):
+            path = tmp_path / f"{k}.fits"
+            path.unlink(missing_ok=True)
+            tile(path, ra=150 + 0.01 * k)
+            with fits.open(path, mode="update") as hdus:
+                hdus[0].header["BUNIT"] = unit
+        return open_source(Survey("s", (Band("g", str(tmp_path / "?.fits")),)), [150.0], [2.0])
+
+    assert survey("nJy", "nJy").unit == "nJy"
+    assert survey("nJy", "what").unit is None
+    with pytest.raises(ImageError, match=r"in different units(?s:.*)nJy, and uJy in .*1\.fits"):
+        survey("nJy", "uJy")
+
+
+@pytest.fixture
+def mosaic(tmp_path, make_wcs):
+    """Write a file of images (name, right ascension, value) and cut three objects from it."""
+
+    def read(*images, **options):
+        hdus = [fits.PrimaryHDU()]
+        for name, ra, value in images:
+            header = make_wcs(ra=ra, shape=(20, 20)).to_header()
+            hdus.append(fits.ImageHDU(np.full((20, 20), value, "f4"), header, name=name))
+        fits.HDUList(hdus).writeto(tmp_path / "m.fits")
+        survey = Survey("s", (Band("g", str(tmp_path / "m.fits"), **options),))
+        source = open_source(survey, [150.0, 150.1, 150.2], np.full(3, 2.0), size=4)
+        return source.read(range(3)).images[:, 1, 1, 0].tolist()
+
+    return read
+
+
+def test_all_images_of_a_mosaic_are_used(mosaic):
+    assert mosaic(("A", 150, 1), ("B", 150.1, 2), ("C", 150.2, 3)) == [1, 2, 3]
+
+
+def test_what_lies_on_the_first_image_is_no_other_ccd(mosaic):
+    got = mosaic(("SCI", 150, 1), ("ERR", 150, 2), ("DQ", 150, 3))
+    np.testing.assert_array_equal(got, [1, np.nan, np.nan])
+
+
+def test_ccds_with_planes_of_their_own_need_a_name(mosaic, tmp_path):
+    images = [(n, ra, v) for ra, v in ((150, 1), (150.1, 2)) for n in ("SCI", "ERR")]
+    with pytest.raises(ImageError, match=r"several of one place(?s:.*)hdu = 'SCI\*'"):
+        mosaic(*images)
+    (tmp_path / "m.fits").unlink()
+    np.testing.assert_array_equal(mosaic(*images, hdu="SCI*"), [1, 2, np.nan])
