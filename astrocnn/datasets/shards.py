@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from astropy.table import Column, Table
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from astrocnn import atomic
 from astrocnn.catalog import Catalog, Roles
@@ -19,22 +18,19 @@ from astrocnn.datasets import shard_file
 from astrocnn.datasets.columns import decode, from_dict
 from astrocnn.datasets.symmetry import UPSIDE_DOWN, d4_tables
 from astrocnn.errors import AstrocnnError, CatalogError, ImageError
-from astrocnn.fits_file import read_bytes
 from astrocnn.imaging import Inputs
 from astrocnn.imaging.cutouts import Cutouts
+from astrocnn.stored_files import Stored, read_json
 
-__all__ = ["FORMAT", "MANIFEST", "Manifest", "Shards"]
+__all__ = ["MANIFEST", "Manifest", "Shards"]
 
 MANIFEST = "manifest.json"
-FORMAT = 2
-MAX_MANIFEST = 1 << 28
-Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+_AGAIN = "remove it and run the cutouts again: the shards are kept"
+Count = Annotated[int, Field(ge=0, lt=1 << 53, strict=True)]
 
 
-class ShardEntry(BaseModel):
+class ShardEntry(Stored):
     """One shard in the manifest: its rows, the place of its pixels, its length and checksums."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     # A name and no path: a manifest of a stranger opens files of its own folder only.
     file: Annotated[str, Field(pattern=r"^shard-[0-9]{6,}\.fits$")]
@@ -45,12 +41,10 @@ class ShardEntry(BaseModel):
     table_sha256: str
 
 
-class Manifest(BaseModel):
+class Manifest(Stored):
     """What a directory of shards holds; ``manifest.json``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    format: int
+    format: Literal[2]
     creator: str
     inputs: dict[str, Any]
     rows: Count
@@ -69,31 +63,12 @@ class Manifest(BaseModel):
         ImageError
             If it is damaged, or of another format.
         """
-        try:
-            content = json.loads(read_bytes(path, MAX_MANIFEST))
-            found = content.get("format")
-            if found == FORMAT:
-                return cls.model_validate(content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            received = f"{'.'.join(str(key) for key in first['loc'])}: {first['msg']}"
-            raise _damaged(path, received) from error
-        except (ValueError, AttributeError, RecursionError) as error:
-            raise _damaged(path, str(error)) from error
-        raise ImageError(
-            f"The shards in '{path.parent}' are of an unknown format.",
-            received=repr(found)[:80],
-            allowed=FORMAT,
-            hint="write them again with this version",
-        )
+        manifest: Manifest = read_json(path, cls, ImageError, _AGAIN)
+        return manifest
 
 
 def _damaged(path: Path, received: str) -> ImageError:
-    return ImageError(
-        f"'{path}' is damaged.",
-        received=received,
-        hint="remove it and run the cutouts again: the shards are kept",
-    )
+    return ImageError(f"'{path}' is damaged.", received=received, hint=_AGAIN)
 
 
 class Shards:

@@ -16,7 +16,7 @@ from astrocnn.catalog import Catalog
 from astrocnn.column import Column
 from astrocnn.datasets import shard_file
 from astrocnn.datasets.columns import encode, stored_names, to_dict
-from astrocnn.datasets.shards import FORMAT, MANIFEST, Manifest, Shards
+from astrocnn.datasets.shards import MANIFEST, Manifest, Shards
 from astrocnn.errors import CatalogError, ConfigError, ImageError, InputsError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Inputs, Source, get_state
@@ -229,7 +229,7 @@ def write_shards(
         if path.name not in listed:
             path.unlink()
     manifest = {
-        "format": FORMAT,
+        "format": 2,
         "creator": f"astrocnn {__version__}",
         "inputs": {**inputs.to_dict(), **_UNFITTED},
         "rows": len(order),

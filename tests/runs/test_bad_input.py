@@ -81,7 +81,7 @@ def test_damaged_estimators_are_named(broken, file, damage, said):
 def test_a_damaged_manifest_is_named(broken):
     (broken / "shards/manifest.json").write_text("{")
     said = astrocnn("evaluate", broken, code=2)
-    assert "manifest.json' is damaged" in said
+    assert "manifest.json' cannot be read" in said
 
 
 def test_predictions_never_replace_the_catalogue(home, tmp_path):
