@@ -30,7 +30,10 @@ from astrocnn.calibration.pit_remap import PitRemap
 from astrocnn.calibration.temperature import Temperature
 from astrocnn.targets import ClassFamily, Family, QuantityFamily, Target
 
-__all__ = ["REMAPS", "calibrate", "get_remap", "remap_held_out"]
+__all__ = ["REMAPS", "SMALL", "calibrate", "get_remap", "remap_held_out"]
+
+SMALL = 500
+"""Number of labelled objects below which a calibration says that its split is small."""
 
 REMAPS: tuple[type[Remap], ...] = (Temperature, PitRemap)
 """Kinds of remap; a target takes the first that suits its family."""
@@ -64,7 +67,8 @@ def calibrate(
 
     Each target gets the remap that suits its family, and conformal sets or intervals for the
     remapped samples; a target without a suitable remap is unchanged.  All labelled objects
-    are used.  The table compares before and after, fitted on one half and scored on the other.
+    are used.  The table compares before and after, fitted on one half and scored on the other;
+    a remap that does not lower the negative log likelihood there is left out.
 
     Parameters
     ----------
@@ -99,6 +103,7 @@ def calibrate(
     remaps: dict[str, Remap] = {}
     extras: list[StoredExtra] = []
     table: list[dict[str, Any]] = []
+    notes: list[str] = []
     for target in estimator.task.targets:
         kind = get_remap(target.family)
         if kind is None:
@@ -115,17 +120,32 @@ def calibrate(
         along = None if by_values is None else np.asarray(by_values)[rows]
         objects = _Objects(labels, drawn, along)
         first, second = (objects.take(half) for half in split_halves(np.arange(len(rows)), seed))
-        remaps[name] = kind.fit(target.family, objects.encoded, objects.weights, objects.samples)
+        if len(rows) < SMALL:
+            notes.append(_describe_small(name, len(rows)))
         half = kind.fit(target.family, first.encoded, first.weights, first.samples)
-        remapped = replace(target, family=half.family(target.family))
         before = compute_scores(target.family, second.encoded, second.samples)
-        first, second = first.remap(half, target.family), second.remap(half, target.family)
-        after = compute_scores(remapped.family, second.encoded, second.samples)
+        fitted_second = second.remap(half, target.family)
+        after = compute_scores(half.family(target.family), second.encoded, fitted_second.samples)
+        remapped = target
+        if after["nll"] < before["nll"]:
+            remaps[name] = kind.fit(
+                target.family, objects.encoded, objects.weights, objects.samples
+            )
+            remapped = replace(target, family=half.family(target.family))
+            first, second = first.remap(half, target.family), fitted_second
+            objects = objects.remap(remaps[name], target.family)
+        else:
+            notes.append(
+                f"{name}: predictions are left as they are, a {_LABELS[kind]} fitted on one half "
+                f"does not lower the negative log likelihood of the other ({before['nll']:.4g} "
+                f"before, {after['nll']:.4g} after)"
+            )
+            after = before
         expected = compute_expected_scores(remapped.family, second.samples)
         scores: dict[str, tuple[float | None, float]] = {k: (before[k], after[k]) for k in before}
         conformal = _choose_conformal(remapped.family, first, set_levels, interval_levels, by)
         if conformal is not None:
-            extras.append(conformal(remapped, objects.remap(remaps[name], target.family)))
+            extras.append(conformal(remapped, objects))
             fitted = conformal(remapped, first)
             coverage = fitted.score(
                 remapped.family, second.encoded, second.samples, second.by_values
@@ -144,7 +164,18 @@ def calibrate(
         ]
     if features is not None:
         extras.append(Novelty.fit(features))
-    return Calibration(estimator.fingerprint, remaps, tuple(extras), tuple(table))
+    return Calibration(estimator.fingerprint, remaps, tuple(extras), tuple(table), tuple(notes))
+
+
+_LABELS: Mapping[type[Remap], str] = {Temperature: "temperature", PitRemap: "PIT remap"}
+
+
+def _describe_small(name: str, n: int) -> str:
+    scatter = 100 * 2 * np.sqrt(0.9 * 0.1 / n)
+    return (
+        f"{name}: the validation split is small, {n} labelled objects (fewer than {SMALL}): a "
+        f"coverage of 90 % is uncertain by {scatter:.0f} % (2 sigma), and gaps of calibration too"
+    )
 
 
 @dataclass(frozen=True)

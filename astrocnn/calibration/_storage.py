@@ -44,12 +44,15 @@ class Calibration:
         cross-fitted: fitted on one half of the validation objects, scored on the other.
         ``before`` is None for what exists only after; ``expected`` is the mean of the score for
         so many objects and a perfectly calibrated model, None where that is not a gap.
+    notes : tuple of str
+        Targets whose predictions are left as they are, and why; targets with few objects.
     """
 
     model: str
     remaps: Mapping[str, Remap]
     extras: tuple[StoredExtra, ...] = ()
     table: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
 
 class _Content(Stored):
@@ -60,6 +63,7 @@ class _Content(Stored):
     remaps: dict[str, dict[str, Any]]
     extras: tuple[dict[str, Any], ...]
     table: tuple[dict[str, str | int | float | None], ...]
+    notes: tuple[str, ...] = ()
     # A name, never a path to somewhere else.
     arrays: str | None = Field(None, pattern=r"^[^/\\]+\.npz$")
     sha256: str | None = None
@@ -84,6 +88,7 @@ def write(path: str | os.PathLike[str], calibration: Calibration) -> None:
         "remaps": {name: _to_values(remap) for name, remap in calibration.remaps.items()},
         "extras": [],
         "table": [dict(row) for row in calibration.table],
+        "notes": list(calibration.notes),
     }
     for i, extra in enumerate(calibration.extras):
         values = _to_values(extra)
@@ -134,6 +139,7 @@ def read(path: str | os.PathLike[str], model: str | None = None) -> Calibration:
         {name: _from_values(values, Remap, path, hint) for name, values in content.remaps.items()},
         tuple(extras),
         content.table,
+        content.notes,
     )
     if model is not None and model != calibration.model:
         raise ModelError(

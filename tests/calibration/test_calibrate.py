@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -133,12 +134,14 @@ def test_too_few_rows_are_refused():
 
 def test_written_and_read_it_is_the_same(calibration, tmp_path):
     path = tmp_path / "run" / "calibration.json"
+    calibration = replace(calibration, notes=("z: unchanged",))
     write(path, calibration)
     found = read(path, calibration.model)
     assert found.remaps == calibration.remaps
     assert found.extras[:2] == calibration.extras[:2]
     assert found.extras[2].fingerprint == calibration.extras[2].fingerprint
     assert list(found.table) == list(calibration.table)
+    assert found.notes == calibration.notes
     assert len(list(path.parent.iterdir())) == 2
     json.loads(path.read_text(), parse_constant=pytest.fail)
     without = type(calibration)(calibration.model, calibration.remaps, calibration.extras[:2])
@@ -190,3 +193,31 @@ def test_a_rare_answer_does_not_stop_a_calibration(seed):
     made = calibrate(estimator, {"ghost": p}, {"ghost": yes}, {"ghost": np.ones(400)}, seed=seed)
     (sets,) = made.extras
     assert sets.levels == (0.9,)
+
+
+def test_a_remap_that_gains_nothing_is_left_out():
+    """Samples that are calibrated already: a fit on one half helps the other by chance only."""
+    task = Task("kinds", (KIND,), "kind.accuracy")
+    estimator = SimpleNamespace(task=task, fingerprint="00")
+    kept = 0
+    for seed in range(6):
+        samples, y = classes(200, 1.0, seed=seed)
+        made = calibrate(estimator, {"kind": samples}, {"kind": y}, {"kind": np.ones(200)})
+        nll = next(row for row in made.table if row["score"] == "nll")
+        left = [note for note in made.notes if "left as they are" in note]
+        assert ("kind" in made.remaps) == (nll["after"] < nll["before"]) == (not left)
+        if left:
+            assert nll["after"] == nll["before"]
+            plain = ConformalSets.fit(KIND, y, np.ones(200), samples, levels=(0.9,), by_class=True)
+            assert made.extras == (plain,)
+        kept += bool(left)
+    assert 0 < kept < 6
+
+
+def test_a_small_split_is_reported(calibration):
+    assert not calibration.notes
+    samples, encoded, weights = _validation(450)
+    notes = calibrate(ESTIMATOR, samples, encoded, weights).notes
+    # 2 sqrt(0.9 x 0.1 / n) of 450 and of 360 objects.
+    assert ["450 labelled" in notes[0], "3 % (2 sigma)" in notes[0]] == [True, True]
+    assert "360 labelled objects (fewer than 500)" in notes[1]

@@ -101,4 +101,5 @@ def _calibrate(current: Run) -> Iterator[Table | str]:
     write(home.calibration, made)
     if made.table:
         yield calibration_table(made.table).to_rich()
+    yield from made.notes
     yield f"calibrated on {len(rows)} objects of the validation split: {home.calibration}"
