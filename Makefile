@@ -6,7 +6,7 @@ JOBS   ?= 2
 READY  := $(VENV)/.ready
 N      ?= 20000
 
-.PHONY: demo test lint bench fuzz docs clean
+.PHONY: demo test lint bench fuzz kills docs clean
 
 demo: $(READY)
 	$(BIN)/astrocnn demo --out runs/demo
@@ -32,6 +32,12 @@ docs: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python -m sphinx -b html -W --keep-going docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
+
+# Kill commands at random moments and compare what they leave: make kills N=500
+kills: N = 500
+kills: $(READY)
+	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
+	  $(BIN)/python -m tests.kills $(N)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
