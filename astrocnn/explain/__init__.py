@@ -1,6 +1,6 @@
 """Explain a network: which pixels or inputs decide, whether the maps hold, what the layers compute.
 
-`ExplainTarget` is the number explained.  A method is a file of `astrocnn.explain.methods`;
+`ExplainTarget` is the explained output.  A method is a file of `astrocnn.explain.methods`;
 of a Keras model, normalized images and a target it returns arrays.  A network of scalars is
 explained as one of images one pixel high (`as_strip`).  `astrocnn.explain.checks` tests maps, and
 `astrocnn.explain.figures` plots them.  For a run, `compute_attribution` fills an `Attribution`,

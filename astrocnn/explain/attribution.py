@@ -117,12 +117,12 @@ class Attribution:
     """Maps of several methods for one number of each of n objects, with their checks."""
 
     label: str
-    """The number explained: `ExplainTarget.label`."""
+    """The explained output: `ExplainTarget.label`."""
     objects: ExplainedObjects | None = None
     name: str = ""
     """The target predicted."""
     labels: Sequence[str] = ()
-    """The number explained of each object."""
+    """The explained output of each object."""
     scores: Any = None
     """Its value, of shape (n,)."""
     truths: Sequence[str] = ()
@@ -167,7 +167,7 @@ class Explanation:
 
     objects: ExplainedObjects
     attributions: Sequence[Attribution] = ()
-    """One for each number explained, all of the same objects."""
+    """One for each explained output, all of the same objects."""
     inspections: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """HDUs of the whole network, by method."""
     cards: Mapping[str, Any] = field(default_factory=dict)

@@ -29,22 +29,20 @@ _ENOUGH = 24
 _LITTLE = 0.1
 """Fraction of the differences between objects below which pixels hardly count."""
 _BAND_NOTE = (
-    " Integrated gradients count what a band adds, gradients how sensitive the number is to it."
+    " Integrated gradients measure the contribution of a band, gradients the sensitivity to it."
 )
 
 _CHECKS = {
-    "Deletion": "{pixels} are {filled}, the most important of the map first. The area by which "
-    "the curve is ahead of that of random orders on the way to the number of {empty}, in units of "
-    "the number: the mean, and for how many objects it is ahead.",
-    "Insertion": "the same while the {pixels} are brought back, on the way to the number of the "
-    "{image}.",
+    "Deletion": "{pixels} are {filled} in the order of the map, the most important first. Mean "
+    "area between the curves of random orders and of this order, in units of the output, and the "
+    "number of objects for which it is positive. Large for a good map.",
+    "Insertion": "the same for {pixels} that are restored, beginning with {empty}.",
     "Random weights": "median rank correlation with the map under weight randomization (Adebayo "
-    "et al. 2018), over a few of the objects. Of a map that depends on the weights it is far from "
-    "1.",
-    "Image shifted": "median correlation with the map of the image moved by one pixel, after "
-    "moving it back. Of a stable map it is near 1.",
-    "Inside": "fraction of the attribution inside the region that is known to be the cause; beside "
-    "it the expected fraction of a uniform map, and how often the peak is inside.",
+    "et al. 2018), for a few objects. Far from 1 for a map that depends on the weights.",
+    "Image shifted": "median correlation with the map of the image shifted by one pixel, after "
+    "shifting it back. Near 1 for a stable map.",
+    "Inside": "fraction of the attribution inside the region known to be the cause, the fraction "
+    "expected for a uniform map, and how often the peak is inside.",
 }
 _IMAGE_TERMS = {
     "pixels": "pixels",
@@ -74,23 +72,22 @@ def _build_attribution_chapter(explanation: Explanation) -> Chapter:
     scalars = explanation.objects.scalars
     if scalars is not None:
         text = [
-            "How much each input contributes to the number explained, compared with the mean "
-            "object, of which each input is the mean of the training set. Red raises the number, "
-            "blue lowers it.",
-            "Correlated inputs, such as neighbors in a spectrum or a magnitude and a color made of "
-            "it, share their contribution in one of many ways: their sum is better determined than "
-            "each.",
+            "Contribution of each input to the explained output, relative to a mean object, whose "
+            "inputs are the means of the training set. Red raises the output, blue lowers it.",
+            "The contribution of correlated inputs, such as neighbors in a spectrum or a magnitude "
+            "and a color made from it, can be divided among them in many ways: their sum is better "
+            "determined than each of them.",
         ]
         columns = ["Method", "Meaning of a value"]
     else:
         text = [
-            "Maps of the contribution of each pixel to the number explained. Red raises it, blue "
-            "lowers it; the bands of a method are added up. The number below a map is the value of "
-            "full color: maps with small numbers show little. The gray line is the isophote of the "
-            "object, five times the noise above the sky; the line on the second image holds half "
-            "of the map of one method.",
+            "Maps of the contribution of each pixel to the explained output, summed over bands. "
+            "Red raises the output, blue lowers it. The number below a map is the value of the "
+            "full color: maps with small numbers contain little. The gray line is the isophote of "
+            "the object at five times the sky noise; the line on the second image encloses half of "
+            "the attribution of one method.",
             "Methods answer different questions, and a convincing map may still be wrong: see the "
-            "checks that follow.",
+            "checks below.",
             *filter(None, map(_format_pixel_effect, explanation.attributions)),
         ]
         columns = ["Method", "Meaning of a map"]
@@ -107,7 +104,8 @@ def _build_attribution_chapter(explanation: Explanation) -> Chapter:
             pictures += [*_plot_maps(explanation, one), *_plot_by_band(explanation, one)]
             fractions = next(iter(one.check("fractions").values()), np.empty((0, 0)))
             names = explanation.objects.channel_names(fractions.shape[-1])
-            pictures += _plot_fractions(one, names, "band", _BAND_NOTE)
+            if len(names) > 1:
+                pictures += _plot_fractions(one, names, "band", _BAND_NOTE)
         elif len(scalars.names) <= MAX_NAMED_SCALARS:
             pictures += _plot_inputs(one, scalars)
         else:
@@ -116,7 +114,7 @@ def _build_attribution_chapter(explanation: Explanation) -> Chapter:
 
 
 def _format_pixel_effect(one: Attribution) -> str:
-    """Sentence on the change of the number by all pixels; empty if it was not measured."""
+    """Sentence on the change of the output by all pixels; empty if it was not measured."""
     curves = one.check("curves")
     if not curves:
         return ""
@@ -124,15 +122,15 @@ def _format_pixel_effect(one: Attribution) -> str:
     full, empty = curve[:, 0], curve[:, -1]
     change, spread = float(np.median(np.abs(full - empty))), float(np.std(full))
     text = (
-        f"All pixels together: filled with sky noise they change the {one.label} by {change:.2g} "
-        f"in the median of these objects; of the images it is {np.median(full):.3g}, of empty sky "
-        f"{np.median(empty):.3g}."
+        f"Filling all pixels with sky noise changes the {one.label} by {change:.2g} in the median "
+        f"over these objects; its median is {np.median(full):.3g} for the images and "
+        f"{np.median(empty):.3g} for empty sky."
     )
     if change < _LITTLE * spread:
         text += (
-            f" That is little beside the differences between the objects (standard deviation "
-            f"{spread:.2g}): the network mostly uses other inputs than pixels, such as its "
-            "scalars, and these maps show the little that is left."
+            f" This is small compared with the differences between objects (standard deviation "
+            f"{spread:.2g}): the network mostly uses inputs other than pixels, such as its "
+            "scalars, and these maps show only the small remainder."
         )
     return text
 
@@ -160,7 +158,7 @@ def _plot_maps(explanation: Explanation, one: Attribution) -> list[Picture]:
     objects = explanation.objects
     if not one.maps:
         return []
-    # Outline a map that adds up to the change of the number, if there is one.
+    # Outline a map whose sum is the change of the output, if there is one.
     first = "integrated_gradients" if "integrated_gradients" in one.maps else next(iter(one.maps))
 
     def plot(part: slice) -> Any:
@@ -203,8 +201,8 @@ def _plot_fractions(
     if not fractions:
         return []
     caption = (
-        f"{one.label}: fraction of the absolute attribution of each {noun}. Medians of objects, "
-        f"with the range from 16 % to 84 % of them; dotted, a uniform map.{note}"
+        f"{one.label}: fraction of the absolute attribution in each {noun}. Medians over objects, "
+        f"with the range from 16 % to 84 %; dotted: a uniform map.{note}"
     )
     figure = figures.plot_band_fractions(fractions, band_names=names)
     pictures = [Picture(figure, caption)]
@@ -236,9 +234,9 @@ def _plot_inputs(one: Attribution, scalars: Scalars) -> list[Picture]:
             output=one.label,
         )
         caption = (
-            f"{one.label}: what each input adds, by integrated gradients, to that of the mean "
-            f"object. Left, the mean of its absolute value over {len(one.truths)} objects; right, "
-            "each object, colored by the value of the input."
+            f"{one.label}: contribution of each input by integrated gradients, relative to the "
+            f"mean object. Left, the mean of its absolute value over {len(one.truths)} objects; "
+            "right, each object, colored by the value of the input."
         )
         pictures.append(Picture(figure, caption))
     pictures += _plot_fractions(one, names, "input", along=len(names) <= _LINES)
@@ -283,8 +281,8 @@ def _plot_spectra(one: Attribution, scalars: Scalars) -> list[Picture]:
         )
 
     text = (
-        f"each object on the colors of {next(iter(added))}, and below it all methods, divided by "
-        "the number in the legend."
+        f"each object, colored by {next(iter(added))}, and below it all methods, divided by the "
+        "number in the legend."
     )
     return [Picture(figure, caption), *_plot_sheets(one, _SPECTRA, plot, text)]
 
@@ -316,9 +314,7 @@ def _build_checks_chapter(explanation: Explanation) -> Chapter | None:
         pictures += _plot_randomization(one, start, terms)
     if not (pictures or tables):
         return None
-    text = [
-        "A check can show a map to be wrong, but not to be right. It is over the objects above."
-    ]
+    text = ["A check can show that a map is wrong, not that it is right. Same objects as above."]
     columns = {column for table in tables for column in table.columns}
     text += [f"{name}: {t.format_map(terms)}" for name, t in _CHECKS.items() if name in columns]
     return Chapter("Checks of the attribution", text, pictures, tables)
@@ -332,15 +328,15 @@ def _plot_curves(one: Attribution, start: str, terms: Mapping[str, str]) -> list
     ylabel = f"{one.label}, minus that of {terms['empty']}" if reversed_ else one.label
     figure = figures.plot_deletion_insertion(curves, ylabel=ylabel)
     caption = (
-        f"{start}mean over objects while {terms['pixels']} are {terms['filled']} in the order "
-        "of a map (left), or brought back in it (right). With a map of what matters the number of "
-        f"{terms['empty']}, and again that of the {terms['image']}, is reached sooner than in "
-        "random order (gray: the spread of single random orders)."
+        f"{start}mean output over objects while {terms['pixels']} are {terms['filled']} in the "
+        "order of a map (left), or restored in that order (right). For a good map the output "
+        f"approaches that of {terms['empty']}, or that of the {terms['image']}, faster than in "
+        "random order (gray: range of single random orders)."
     )
     if reversed_:
         caption += (
-            f" Of {reversed_} of {len(one.truths)} objects {terms['empty']} changes the number in "
-            "the other direction; they count with the other sign."
+            f" For {reversed_} of {len(one.truths)} objects {terms['empty']} has the larger "
+            "output; they enter with the opposite sign."
         )
     return [Picture(figure, caption)]
 
@@ -353,14 +349,14 @@ def _plot_randomization(one: Attribution, start: str, terms: Mapping[str, str]) 
     count = max(np.isfinite(np.asarray(v)).any(axis=1).sum() for v in values.values())
     caption = (
         f"{start}rank correlation of maps under weight randomization (Adebayo et al. 2018), from "
-        f"the output down. Medians of at most {count} objects, with the range from 16 % to 84 % of "
-        f"them. A map that does not change shows the {terms['image']}, not the network."
+        f"the output down. Medians over at most {count} objects, with the range from 16 % to 84 %. "
+        f"A map that does not change shows the {terms['image']}, not the network."
     )
     return [Picture(figure, caption)]
 
 
 def _compute_direction(curve: DeletionInsertion) -> Any:
-    """Sign of the change of the number from the image to empty sky."""
+    """Sign of the change of the output from the image to empty sky."""
     values = np.asarray(curve.deletion, float)
     return np.sign(values[:, -1] - values[:, 0])
 

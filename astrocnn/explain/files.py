@@ -64,9 +64,9 @@ _DIAGNOSTICS = {
     "file": "file in the folder objects",
     "part": "EXTVER of the map",
     "target": "what is predicted",
-    "output": "the number that is explained",
+    "output": "the explained output",
     "method": "how the map was made",
-    "score": "value of the number",
+    "score": "value of the output",
     "label": "label, empty where there is none",
     "prediction": "prediction",
     "residual": "change of the score minus the sum of attributions",
@@ -137,7 +137,7 @@ def _object_cards(objects: ExplainedObjects, k: int) -> list[Card]:
 def _target_cards(one: Attribution, k: int) -> list[Card]:
     return [
         ("TARGET", one.name, "what is predicted"),
-        ("OUTPUT", one.labels[k], "the number that is explained"),
+        ("OUTPUT", one.labels[k], "the explained output"),
         ("SCORE", float(one.scores[k]), "its value"),
         ("PRED", one.predictions[k], "prediction"),
         ("LABEL", one.truths[k], "label, empty where there is none"),
@@ -223,7 +223,7 @@ def _diagnostics(
             for c in curves
         ]
         meanings = {name: f"{name}, along fraction" for name in _ALL_CURVES}
-        meanings["fraction"] = "fraction of the pixels removed or brought back"
+        meanings["fraction"] = "fraction of the pixels removed or restored"
         columns = _stack_rows(values, (n, len(measured[0])), meanings)
         hdus.append(table_hdu("CURVES", columns, comments=["Rows are those of DIAGNOSTICS."]))
     return [*hdus, *_randomization_hdus(blocks, n)]

@@ -185,7 +185,7 @@ def select_layers(model: keras.Model, *fractions: float) -> list[str]:
 
 
 class Evaluator:
-    """A network with the inputs of objects and the number explained, evaluated in blocks.
+    """A network with the inputs of objects and the explained output, evaluated in blocks.
 
     Functions passed to it take arrays of a block by name, as tensors.
 
@@ -218,7 +218,7 @@ class Evaluator:
         self._cut = None if target is None else keras.Model(model.input, target.tensor(model))
 
     def score(self, x: Tensors) -> Any:
-        """The number explained, of shape (n,)."""
+        """The explained output, of shape (n,)."""
         assert self.target is not None and self._cut is not None
         inputs = {name: x[name] for name in self._cut.input}
         return self.target.value(self._cut(inputs, training=False), x.get("choice"))

@@ -57,7 +57,7 @@ class TargetPredictions:
             self.measure = "standard deviation"
 
     def explain_target(self, target: Target) -> ExplainTarget:
-        """The number explained by default: the logit of the predicted class, or the mean."""
+        """The explained output by default: the logit of the predicted class, or the mean."""
         if self.classes:
             return ExplainTarget(target, classes=[self.classes[k] for k in self.best])
         return ExplainTarget(target)

@@ -144,7 +144,7 @@ def test_scalars_come_back(tmp_path):
     np.testing.assert_array_equal(again.standardized, values - 1)
     np.testing.assert_array_equal(found.attributions[0].maps["occlusion"], one.maps["occlusion"])
     with fits.open(tmp_path / "e/objects/3.fits") as hdus:
-        assert "what OUTPUT loses" in hdus["INPUTS"].header["TCOMM5"]
+        assert "decrease of OUTPUT" in hdus["INPUTS"].header["TCOMM5"]
 
 
 def test_maps_of_both_kinds_have_a_wcs_or_a_comment_without(written):
@@ -188,7 +188,7 @@ def test_fitsverify_is_clean(written):
 
 def test_a_value_of_any_length_comes_back_with_its_comment_or_without(tmp_path):
     """Cards of 80 characters: no warning, no half a comment, the value whole."""
-    comment = "the number that is explained"
+    comment = "the explained output"
     values = {f"K{n}": "it's"[: n % 5] + "x" * (n - n % 5) for n in range(100)}
     cards = [(key, value, comment) for key, value in values.items()]
     write_hdus(tmp_path / "a.fits", cards, [])

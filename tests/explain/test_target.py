@@ -1,4 +1,4 @@
-"""The number explained agrees with the families, their tables, and finite differences."""
+"""The explained output agrees with the families, their tables, and finite differences."""
 
 from __future__ import annotations
 

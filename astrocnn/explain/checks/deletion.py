@@ -37,7 +37,7 @@ class DeletionInsertion(NamedTuple):
     """
 
     fraction: NDArray[np.float64]
-    """Fraction of the pixels removed or brought back, of shape (steps + 1,), from 0 to 1."""
+    """Fraction of the pixels removed or restored, of shape (steps + 1,), from 0 to 1."""
     deletion: NDArray[np.float64]
     """Target without the most important pixels, of shape (n, steps + 1)."""
     insertion: NDArray[np.float64]

@@ -6,7 +6,7 @@ Each function returns a `matplotlib.figure.Figure`; nothing is shown or saved.  
 `band_names`     sequence of str, one for each band
 `labels`         sequence of str, one for each object
 `pixel_scale`    float, optional [arcsec/pixel], gives a scale bar
-`title`, `foot`  str, lines above and below the figure: the number explained, for instance
+`title`, `foot`  str, lines above and below the figure: the explained output, for instance
 ===============  ==================================================================================
 
 and images are NaN where there is no data.  `PredictionError` is raised if the shapes of arrays do

@@ -23,7 +23,7 @@ _ASLANT: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anch
 def plot_deletion_insertion(
     curves: Mapping[str, DeletionInsertion], *, ylabel: str = "output"
 ) -> Figure:
-    """Mean output while pixels are removed, and brought back, beside random orders.
+    """Mean output while pixels are removed, and restored, beside random orders.
 
     The gray band is the spread of single random orders.
 
@@ -32,13 +32,13 @@ def plot_deletion_insertion(
     curves : mapping of str to DeletionInsertion
         By method.
     ylabel : str
-        The number explained.
+        The explained output.
     """
     require(curves, "`curves` holds no method.", "none", "one entry for each method")
     figure = Figure(figsize=(COLUMN * 2.05, COLUMN * 0.92), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     x = 100 * np.asarray(next(iter(curves.values())).fraction, float)
-    actions = {"deletion": "removed", "insertion": "brought back"}
+    actions = {"deletion": "removed", "insertion": "restored"}
     for axes, (kind, done) in zip(panels, actions.items(), strict=True):
         random = _compute_mean([getattr(c, f"random_{kind}") for c in curves.values()])
         axes.plot(x, random, "--", color=_RANDOM, lw=1.3, label="random order", zorder=1.5)

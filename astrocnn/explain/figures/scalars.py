@@ -16,7 +16,7 @@ from astrocnn.report.style import COLORS, COLUMN, styled
 __all__ = ["plot_input_bars", "plot_input_summary", "plot_spectra", "plot_spectrum_summary"]
 
 POSITIVE, NEGATIVE = "#b2182b", "#2166ac"
-"""Red of what raises the number explained, blue of what lowers it."""
+"""Red of what raises the explained output, blue of what lowers it."""
 
 _ROW = 0.155
 """Height of a bar [inch]."""
@@ -78,12 +78,12 @@ def plot_input_summary(
     Parameters
     ----------
     added, standardized : array_like of shape (n, n_inputs)
-        Contribution of each input to the number explained, and, as its color, the value of the
+        Contribution of each input to the explained output, and, as its color, the value of the
         input minus the mean of the training set, in its standard deviations.
     names : sequence of str of length n_inputs
         Names of the inputs.
     output : str
-        The number explained.
+        The explained output.
     """
     values = np.asarray(standardized, np.float64)
     array = validate_arrays({"": added}, (len(values), len(names)), _SHAPES)[""]

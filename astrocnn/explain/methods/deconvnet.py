@@ -161,9 +161,9 @@ def _build_selector(maps: Any, whole_map: bool) -> Callable[[Any, Any, Any], Any
 METHOD = AttributionMethod(
     _explain_target,
     title="DeconvNet",
-    meaning="The filter of the last maps that raises the number most, sent back from its strongest "
-    "place to the pixels: light (red) and darkness (blue) that activate it, in proportion to its "
-    "activation, not in units of the number.",
+    meaning="The filter of the last convolution that raises the output most, projected back to the "
+    "pixels from its strongest activation: light (red) and darkness (blue) that activate it, in "
+    "proportion to its activation, not in units of the output.",
     unit="In proportion to the activation of one filter, not in units of OUTPUT.",
     default=True,
 )

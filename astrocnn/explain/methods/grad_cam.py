@@ -82,8 +82,8 @@ def _resize_to_image(
 METHOD = AttributionMethod(
     _resize_to_image,
     title="Grad-CAM",
-    meaning="The last feature maps, weighted by their gradient: coarse, and only what raises the "
-    "number. It may be zero everywhere.",
+    meaning="The last feature maps, weighted by their gradient: coarse, positive contributions "
+    "only. It may be zero everywhere.",
     unit="Activations of a layer times their mean gradients, resized to the image.",
     default=True,
 )

@@ -107,12 +107,12 @@ def integrated_gradients(
 
 METHOD = AttributionMethod(
     integrated_gradients,
-    meaning="What each pixel adds, compared with empty sky. All pixels together add up to the "
-    "difference of the two numbers.",
-    scalars_meaning="What each input adds, compared with its mean in the training set. All inputs "
-    "together add up to the difference of the two numbers.",
-    unit="What each pixel adds to OUTPUT: in all SCORE less that of empty sky.",
-    scalars_unit="what the input adds to OUTPUT, beside mean inputs",
+    meaning="Contribution of each pixel relative to empty sky. The sum over pixels is the "
+    "difference of the two outputs.",
+    scalars_meaning="Contribution of each input relative to its mean in the training set. The sum "
+    "over inputs is the difference of the two outputs.",
+    unit="Contribution of each pixel to OUTPUT; the sum is SCORE minus that of empty sky.",
+    scalars_unit="contribution of the input to OUTPUT, relative to mean inputs",
     default=True,
     # Scalars need no draws of the sky and are cheap.
     report_options={"draws": 2, "steps": 24},

@@ -125,11 +125,11 @@ def _on_pixels(
 
 METHOD = AttributionMethod(
     _on_pixels,
-    meaning="What the number loses when a square around the pixel is filled with sky noise.",
-    scalars_meaning="What the number loses when the input, of a spectrum together with its "
-    "neighbors, is set to its mean in the training set.",
-    unit="What OUTPUT loses, in the mean of the squares that hide the pixel.",
-    scalars_unit="what OUTPUT loses when the input has its mean",
+    meaning="Decrease of the output when a square around the pixel is filled with sky noise.",
+    scalars_meaning="Decrease of the output when the input (in a spectrum, with its neighbors) "
+    "is set to its mean in the training set.",
+    unit="Decrease of OUTPUT, averaged over the squares that hide the pixel.",
+    scalars_unit="decrease of OUTPUT when the input is set to its mean",
     default=True,
     square="size",
 )

@@ -46,10 +46,10 @@ def saliency(
 
 METHOD = AttributionMethod(
     saliency,
-    meaning="The gradient: where more light would raise the number (red) or lower it (blue). "
-    "Noisy, and blind to features that have saturated.",
-    scalars_meaning="The gradient: by how much the number rises when the input rises, per standard "
-    "deviation of the input in the training set.",
+    meaning="The gradient: where more light would raise the output (red) or lower it (blue). "
+    "Noisy, and insensitive to saturated features.",
+    scalars_meaning="The gradient: change of the output per standard deviation of the input in the "
+    "training set.",
     unit="Change of OUTPUT per unit of the normalized image, not of flux.",
     scalars_unit="change of OUTPUT per standard deviation of the input",
     is_gradient=True,
