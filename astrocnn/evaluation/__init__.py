@@ -4,8 +4,6 @@ Takes plain arrays: labels as `Task.encode` gives them and samples of shape (n_d
 Each kind of evaluation is a file in ``kinds/``.
 """
 
-from __future__ import annotations
-
 from astrocnn.evaluation.baselines import *
 from astrocnn.evaluation.comparison import *
 from astrocnn.evaluation.kinds import TargetEvaluation as TargetEvaluation

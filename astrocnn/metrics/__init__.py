@@ -4,8 +4,6 @@ Nothing that is not finite is imputed: a metric refuses it, and the caller leave
 and counts them.  Weights of shape (..., n) turn every metric into its own bootstrap.
 """
 
-from __future__ import annotations
-
 from astrocnn.metrics.calibration import *
 from astrocnn.metrics.classification import *
 from astrocnn.metrics.density import *

@@ -4,8 +4,6 @@ Knows nothing about networks or scores; `astrocnn.evaluation` and `astrocnn.expl
 chapters.
 """
 
-from __future__ import annotations
-
 from astrocnn.report.gallery import *
 from astrocnn.report.page import *
 from astrocnn.report.style import *

@@ -4,8 +4,6 @@ Each function returns a `matplotlib.figure.Figure`, independent of pyplot; nothi
 saved.
 """
 
-from __future__ import annotations
-
 from astrocnn.evaluation.figures.calibration import *
 from astrocnn.evaluation.figures.classification import *
 from astrocnn.evaluation.figures.quantities import *
