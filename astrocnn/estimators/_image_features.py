@@ -157,7 +157,9 @@ class ImageFeatures:
         features.location = np.array(about.location, np.float64)
         features.scale = np.array(about.scale, np.float64)
         if features.needs_images:
-            features.fitted = _read_fitted(folder / _FITTED_FILE)
+            for label, array in read_arrays(folder / _FITTED_FILE, ModelError, TRY).items():
+                family, _, key = label.partition("/")
+                features.fitted.setdefault(family, {})[key] = array
         return features
 
     def digest(self) -> str:
@@ -167,14 +169,6 @@ class ImageFeatures:
         for array in (self.location, self.scale, *states):
             h.update(np.ascontiguousarray(array).tobytes())
         return h.hexdigest()
-
-
-def _read_fitted(path: Path) -> dict[str, dict[str, NDArray[np.floating]]]:
-    fitted: dict[str, dict[str, NDArray[np.floating]]] = {}
-    for label, array in read_arrays(path, ModelError, TRY).items():
-        family, _, key = label.partition("/")
-        fitted.setdefault(family, {})[key] = array
-    return fitted
 
 
 def _describe(network: Estimator, layer: str | None) -> str:

@@ -120,6 +120,10 @@ class TargetEvaluation(ABC):
     """Labels of the scores that each class has, named ``<key>_<class>``."""
     GROUP_SCORES: ClassVar[tuple[str, ...]] = ()
     """Columns of the table of many targets of the same kind."""
+    SECTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Chapters of the report in order, with their paragraphs."""
+    GALLERY_TEXT: ClassVar[str] = ""
+    """Explanation of a gallery, for the report."""
 
     def __init__(
         self,
@@ -229,9 +233,9 @@ class TargetEvaluation(ABC):
     # Report
 
     @classmethod
-    @abstractmethod
-    def get_sections(cls, target: Target) -> dict[str, tuple[str, ...]]:
+    def get_sections(cls, target: Target) -> Mapping[str, tuple[str, ...]]:
         """Chapters of the report in order, with their paragraphs."""
+        return cls.SECTIONS
 
     @classmethod
     def get_shared_notes(cls, target: Target) -> dict[str, str]:
@@ -239,9 +243,9 @@ class TargetEvaluation(ABC):
         return {}
 
     @classmethod
-    @abstractmethod
     def get_gallery_text(cls, target: Target) -> str:
         """Explanation of a gallery, for the report."""
+        return cls.GALLERY_TEXT
 
     @abstractmethod
     def get_figure_specs(self) -> Mapping[str, FigureSpec]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from typing import ClassVar
 
 import numpy as np
@@ -66,12 +66,19 @@ class ClassEvaluation(TargetEvaluation):
         "auc": ScoreLabel("ROC AUC"),
         "ece": ScoreLabel("Calibration error"),
     }
-    GROUP_SCORES: ClassVar[tuple[str, ...]] = (
-        "auc",
-        "average_precision",
-        "fpr_at_tpr95",
-        "ece",
-        "nll",
+    GROUP_SCORES: ClassVar = ("auc", "average_precision", "fpr_at_tpr95", "ece", "nll")
+    SECTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Classes": (),
+        "Uncertainty": (
+            "Of the objects with a probability of 0.8, eight in ten should belong to the predicted "
+            "class. The predictive entropy measures the total uncertainty of an object; the mutual "
+            "information is its epistemic part, on which the draws disagree and which more "
+            "training data could reduce.",
+        ),
+    }
+    GALLERY_TEXT: ClassVar[str] = (
+        "Below each stamp: true \u2192 predicted class where they differ (orange), otherwise the "
+        "class; its probability and the standard deviation over draws. Pink pixels have no data."
     )
 
     def _prepare(self) -> None:
@@ -127,8 +134,8 @@ class ClassEvaluation(TargetEvaluation):
             return metrics.confusion_matrix(label, predicted, k, w)
 
         out: dict[str, Statistic] = {
-            "accuracy": lambda w: metrics.accuracy(label, predicted, w),
-            "majority_fraction": lambda w: metrics.majority_fraction(label, k, w),
+            "accuracy": partial(metrics.accuracy, label, predicted),
+            "majority_fraction": partial(metrics.majority_fraction, label, k),
             "macro_f1": lambda w: metrics.macro_f1(matrix(w)),
         }
         for i, name in enumerate(self.classes):
@@ -148,37 +155,37 @@ class ClassEvaluation(TargetEvaluation):
         return {
             "auc": positive.auc,
             "average_precision": positive.average_precision,
-            "fpr_at_tpr95": lambda w: positive.fpr_at_tpr(0.95, w),
-            "fpr_at_tpr99": lambda w: positive.fpr_at_tpr(0.99, w),
-            "tpr_at_fpr1e-4": lambda w: positive.tpr_at_fpr(1e-4, w),
-            "precision_at_recall95": lambda w: positive.precision_at_recall(0.95, w),
+            "fpr_at_tpr95": partial(positive.fpr_at_tpr, 0.95),
+            "fpr_at_tpr99": partial(positive.fpr_at_tpr, 0.99),
+            "tpr_at_fpr1e-4": partial(positive.tpr_at_fpr, 1e-4),
+            "precision_at_recall95": partial(positive.precision_at_recall, 0.95),
         }
 
     def _probabilities(self) -> dict[str, Statistic]:
         mean, truth, correct = self.mean, self.truth, self.correct
         highest = mean.max(axis=1, initial=0)
         out: dict[str, Statistic] = {
-            "ece": lambda w: metrics.ece(highest, correct, w),
-            "ece_equal_count": lambda w: metrics.ece(highest, correct, w, binning="count"),
+            "ece": partial(metrics.ece, highest, correct),
+            "ece_equal_count": partial(metrics.ece, highest, correct, binning="count"),
         }
         for k, name in enumerate(self.classes) if len(self.classes) > 2 else ():
             out[f"ece_{name}"] = _take(lambda w: metrics.classwise_ece(mean, truth, w), k)
-        out["brier"] = lambda w: metrics.brier(mean, truth, w)
-        out["nll"] = lambda w: metrics.log_loss(mean, truth, w)
+        out["brier"] = partial(metrics.brier, mean, truth)
+        out["nll"] = partial(metrics.log_loss, mean, truth)
         if len(self.classes) == 2 and np.any((truth > 0) & (truth < 1)):
-            out["rmse"] = lambda w: metrics.rmse(mean[:, 1], truth[:, 1], w)
+            out["rmse"] = partial(metrics.rmse, mean[:, 1], truth[:, 1])
         if not len(self):
             return out
         entropy, epistemic = self.entropy, metrics.mutual_information(self.draws)
         # The same objects in every resample: the selection is part of the predictor.
         certain = entropy <= np.quantile(entropy, _MOST_CERTAIN)
-        out[f"accuracy_at_coverage{round(100 * _MOST_CERTAIN)}"] = lambda w: metrics.accuracy(
-            correct[certain], np.ones(certain.sum(), bool), w[..., certain]
+        out[f"accuracy_at_coverage{round(100 * _MOST_CERTAIN)}"] = lambda w: metrics.average(
+            correct[certain], w[..., certain]
         )
         out["risk_coverage_area"] = lambda w: metrics.risk_coverage_area(~correct, entropy, w)
-        out["entropy"] = lambda w: metrics.average(entropy, w)
-        out["expected_entropy"] = lambda w: metrics.average(entropy - epistemic, w)
-        out["mutual_info"] = lambda w: metrics.average(epistemic, w)
+        out["entropy"] = partial(metrics.average, entropy)
+        out["expected_entropy"] = partial(metrics.average, entropy - epistemic)
+        out["mutual_info"] = partial(metrics.average, epistemic)
         return out
 
     def get_score_notes(self) -> dict[str, str]:
@@ -210,28 +217,6 @@ class ClassEvaluation(TargetEvaluation):
 
     # Report
 
-    @classmethod
-    def get_sections(cls, target: Target) -> dict[str, tuple[str, ...]]:
-        """Chapters of the report with their paragraphs."""
-        return {
-            "Classes": (),
-            "Uncertainty": (
-                "Of the objects with a probability of 0.8, eight in ten should belong to the "
-                "predicted class. The predictive entropy measures the total uncertainty of an "
-                "object; the mutual information is its epistemic part, on which the draws "
-                "disagree and which more training data could reduce.",
-            ),
-        }
-
-    @classmethod
-    def get_gallery_text(cls, target: Target) -> str:
-        """Explanation of a gallery, for the report."""
-        return (
-            "Below each stamp: true \u2192 predicted class where they differ (orange), otherwise "
-            "the class; its probability and the standard deviation over draws. Pink pixels have "
-            "no data."
-        )
-
     def get_figure_specs(self) -> Mapping[str, FigureSpec]:
         return _FIGURES
 
@@ -253,7 +238,13 @@ class ClassEvaluation(TargetEvaluation):
             chosen = {k: x for k, x in columns.items() if _spans_decades(x) == log}
             panels = self._get_probability_panels(chosen, log)
             if panels:
-                specs[name] = self._get_probability_spec(panels, log)
+                note = " Objects with values of zero or below are left out." if log else ""
+                specs[name] = FigureSpec(
+                    "Classes",
+                    f"Probability of {self.target.name} along columns of the catalogue: medians "
+                    f"and the band from 16 to 84 %.{note}",
+                    partial(_plot_probability, panels, log),
+                )
         return specs
 
     def _get_probability_panels(
@@ -272,22 +263,6 @@ class ClassEvaluation(TargetEvaluation):
                 title = f"{name}, {answer}" if len(rows_by_answer) > 1 else name
                 panels[title] = (x[rows], self.mean[rows, 1])
         return panels
-
-    def _get_probability_spec(
-        self, panels: Mapping[str, tuple[Array, Array]], log: bool
-    ) -> FigureSpec:
-        caption = (
-            f"Probability of {self.target.name} along columns of the catalogue: medians and the "
-            "band from 16 to 84 %."
-        )
-        ylabel = f"probability of {self.target.name}"
-        return FigureSpec(
-            "Classes",
-            caption + (" Objects with values of zero or below are left out." if log else ""),
-            lambda e: figures.plot_probability_by_column(
-                panels, ylabel=ylabel, threshold=e.threshold, log=log
-            ),
-        )
 
     def stamps(self, count: int = 12) -> dict[str, list[Stamp]]:
         """The most certain, the most uncertain, and the most confident errors.
@@ -394,6 +369,13 @@ def _spans_decades(values: Array) -> bool:
         return False
     low, high = np.quantile(positive, [0.05, 0.95])
     return bool(high > _LOG_ABOVE * low)
+
+
+def _plot_probability(
+    panels: Mapping[str, tuple[Array, Array]], log: bool, e: ClassEvaluation
+) -> Figure:
+    ylabel = f"probability of {e.target.name}"
+    return figures.plot_probability_by_column(panels, ylabel=ylabel, threshold=e.threshold, log=log)
 
 
 def _plot_confusion_matrix(e: ClassEvaluation) -> Figure:

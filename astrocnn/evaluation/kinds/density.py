@@ -229,7 +229,7 @@ class DensityEvaluation(TargetEvaluation):
         return f"point estimate: mean of {'p(z)' if _is_relative(target) else 'the density'}"
 
     @classmethod
-    def get_sections(cls, target: Target) -> dict[str, tuple[str, ...]]:
+    def get_sections(cls, target: Target) -> Mapping[str, tuple[str, ...]]:
         """Chapters of the report with their paragraphs."""
         return {
             _get_section(target): (),

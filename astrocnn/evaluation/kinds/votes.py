@@ -45,6 +45,19 @@ class VoteEvaluation(TargetEvaluation):
         "deviation": ScoreLabel("Mean deviation"),
     }
 
+    SECTIONS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "Votes": (
+            "A predicted fraction is that of infinitely many volunteers; the fractions of the few "
+            "who voted scatter about it. Objects without votes on a question are excluded from its "
+            "scores.",
+        ),
+        "Uncertainty": (),
+    }
+    GALLERY_TEXT: ClassVar[str] = (
+        "Below each stamp: majority answer of the volunteers \u2192 of the model, with its "
+        "predicted fraction; orange where they differ. Pink pixels have no data."
+    )
+
     def _prepare(self) -> None:
         assert isinstance(self.target.family, DiscreteFamily)
         self.answers = self.target.family.classes
@@ -109,26 +122,6 @@ class VoteEvaluation(TargetEvaluation):
         return notes
 
     # Report
-
-    @classmethod
-    def get_sections(cls, target: Target) -> dict[str, tuple[str, ...]]:
-        """Chapters of the report with their paragraphs."""
-        return {
-            "Votes": (
-                "A predicted fraction is that of infinitely many volunteers; the fractions of the "
-                "few who voted scatter about it. Objects without votes on a question are excluded "
-                "from its scores.",
-            ),
-            "Uncertainty": (),
-        }
-
-    @classmethod
-    def get_gallery_text(cls, target: Target) -> str:
-        """Explanation of a gallery, for the report."""
-        return (
-            "Below each stamp: majority answer of the volunteers \u2192 of the model, with its "
-            "predicted fraction; orange where they differ. Pink pixels have no data."
-        )
 
     def get_figure_specs(self) -> Mapping[str, FigureSpec]:
         return {
