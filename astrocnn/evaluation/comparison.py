@@ -75,10 +75,8 @@ def compare_models(contestants: Sequence[Contestant]) -> tuple[list[Table], str]
 
     Returns
     -------
-    tables : list of Table
-        The score of each model, and the differences of all pairs.
-    note : str
-        Description of the sample.
+    tables, note : list of Table, str
+        The score of each model and the differences of all pairs; description of the sample.
 
     Raises
     ------

@@ -25,10 +25,8 @@ def data_chapter(
 
     Parameters
     ----------
-    splits : mapping of str to mapping
-        Number of labelled objects by split, target and class (`Task.tally`).
-    rows : mapping of str to int
-        Number of rows by split.
+    splits, rows : mapping
+        Number of labelled objects by split, target and class (`Task.tally`), and of rows by split.
     flags : array_like of int of shape (n,), optional
         Flags of all rows.
     facts : mapping of str to object, optional

@@ -145,10 +145,8 @@ def baseline_scores(
 
     Returns
     -------
-    scores : dict of str to list of Score
-        By name of the baseline, which scores the targets it applies to.
-    descriptions : dict of str to str
-        Description of each baseline.
+    scores, descriptions : dict
+        Scores of the targets it applies to, and description, by name of the baseline.
     """
     n = len(next(iter(test[1].values())))
     samples: dict[str, dict[str, NDArray[Any]]] = {}
@@ -217,9 +215,9 @@ def write_scores(
     path : path-like
         Replaced atomically.
     scores : sequence of Score
-        Scores of the model.
+        Those of the model.
     baselines : mapping of str to sequence of Score, optional
-        Scores of each baseline, by its name.
+        Those of each baseline, by its name.
     **about
         Anything else that JSON can hold: split, headline, times scored.
     """
@@ -237,13 +235,6 @@ def read_scores(
     ----------
     path : path-like
         ``scores.json`` of a run directory.
-
-    Returns
-    -------
-    scores : list of Score
-    baselines : dict of str to list of Score
-    about : dict
-        Everything else.
 
     Raises
     ------

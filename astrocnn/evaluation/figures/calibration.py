@@ -57,18 +57,9 @@ def plot_reliability(
             ends = np.minimum(x, observed), np.maximum(x, observed)
             top.vlines(x, *ends, color=COLORS[1], alpha=0.35, lw=4)
         ece = f"ECE {float(metrics.ece(p, y, n_bins=n_bins)):.3f}"
-        top.errorbar(
-            x,
-            observed,
-            errors,
-            fmt=marker if len(predictions) == 1 else f"{marker}-",
-            ms=4,
-            lw=1,
-            elinewidth=0.9,
-            capsize=2,
-            color=color,
-            label=f"{name}: {ece}" if name else ece,
-        )
+        style: dict[str, Any] = {"ms": 4, "lw": 1, "elinewidth": 0.9, "capsize": 2, "color": color}
+        style["fmt"] = marker if len(predictions) == 1 else f"{marker}-"
+        top.errorbar(x, observed, errors, label=f"{name}: {ece}" if name else ece, **style)
         bottom.stairs(bins.count, bins.edges, color=color, lw=1.2)
         most = max(most, float(bins.count.max()))
         left, lowest = min(left, float(x.min())), min(lowest, float(bins.low[full].min()))
@@ -173,9 +164,7 @@ def plot_credible_sets(
         Independent objects among the n values, for the width of the 95 % Wilson band.
     """
     levels = np.linspace(0, 1, 101)
-    coverage = np.array(
-        [metrics.credible_coverage(before, within, level).mean() for level in levels]
-    )
+    coverage = np.stack([metrics.credible_coverage(before, within, p).mean() for p in levels])
     n = np.size(before) if n_independent is None else n_independent
     low, high = metrics.wilson(coverage * n, n)
     figure, axes = new_figure(height=COLUMN)

@@ -121,14 +121,10 @@ def plot_parallel_coordinates(
     for k in order[::-1]:
         best = k == order[0] and not broken[k]
         fraction = 1 - rank[k] / max(len(order) - 1, 1)
-        axes.plot(
-            *_interpolate_line(points[:, k]),
-            color=COLORS[1] if best else _RANKS(fraction),
-            lw=2.2 if best else 1.0,
-            ls=(0, (3, 2)) if broken[k] else "-",
-            zorder=3 if best else 2,
-            solid_capstyle="round",
-        )
+        color, width, order_up = (COLORS[1], 2.2, 3) if best else (_RANKS(fraction), 1.0, 2)
+        dashes = (0, (3, 2)) if broken[k] else "-"
+        style: dict[str, Any] = {"color": color, "lw": width, "ls": dashes, "zorder": order_up}
+        axes.plot(*_interpolate_line(points[:, k]), solid_capstyle="round", **style)
     last = len(axis_by_name) - 1
     for place, (name, (_, ticks)) in enumerate(axis_by_name.items()):
         _plot_axis(axes, place, name, ticks, right=place == last)
@@ -148,16 +144,9 @@ def _plot_axis(
     axes.text(x, 1.05, name, ha="center", va="bottom", fontsize=8.5, linespacing=0.95)
     for y, text in ticks:
         axes.plot([x, x + 0.03 * side], [y, y], color="0.2", lw=0.8, zorder=4)
-        axes.text(
-            x + 0.05 * side,
-            y,
-            text,
-            ha="left" if right else "right",
-            va="center",
-            fontsize=7.5,
-            zorder=5,
-            bbox={"fc": "white", "ec": "none", "alpha": 0.75, "pad": 0.6},
-        )
+        box = {"fc": "white", "ec": "none", "alpha": 0.75, "pad": 0.6}
+        style: dict[str, Any] = {"va": "center", "fontsize": 7.5, "zorder": 5, "bbox": box}
+        axes.text(x + 0.05 * side, y, text, ha="left" if right else "right", **style)
 
 
 def _shorten_name(name: str, names: Mapping[str, Any]) -> str:

@@ -53,10 +53,8 @@ class FigureSpec:
 
     Parameters
     ----------
-    section : str
-        Chapter of the report it belongs to.
-    caption : str
-        Text below it.
+    section, caption : str
+        Chapter of the report it belongs to, and text below it.
     plot : callable
         Makes the figure from the evaluation; None where it does not apply.
     """
@@ -150,10 +148,9 @@ class TargetEvaluation(ABC):
                 f"samples {self.samples.shape}",
                 allowed=f"samples of shape (draws, n, {units}) and n labels",
             )
-        labelled, predicted = self.weight > 0, np.ones(n, bool)
+        labelled = self.weight > 0
         # One draw at a time: the samples of densities are large.
-        for draw in self.samples:
-            predicted &= np.isfinite(draw).all(axis=1)
+        predicted = np.all([np.isfinite(draw).all(axis=1) for draw in self.samples], axis=0)
         self.rows = np.flatnonzero(labelled & predicted)
         excluded = {
             self.describe_unlabelled(): int((~labelled).sum()),
@@ -201,12 +198,7 @@ class TargetEvaluation(ABC):
     def scores(self, *, n_resamples: int = 1000, seed: int = 0) -> list[Score]:
         """All scores of the target, with 95 % intervals.
 
-        Parameters
-        ----------
-        n_resamples : int
-            Bootstrap resamples; 0 for no intervals.
-        seed : int
-            Seed of the bootstrap.
+        Without resamples there are no intervals.
         """
         results = metrics.bootstrap(
             self.statistics(), len(self), n_resamples=n_resamples, seed=seed
