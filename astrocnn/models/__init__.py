@@ -56,23 +56,15 @@ __all__ = [
     "with_precision",
 ]
 
-_HOME = {
-    "Block": "blocks",
-    "FamilyLoss": "build",
-    "InputNames": "transfer",
-    "LayerSummary": "summary",
-    "MonteCarloDropout": "monte_carlo_dropout",
-    "TransferSummary": "transfer",
-    "add_auxiliary_heads": "build",
-    "build_model": "build",
-    "build_sampler": "monte_carlo_dropout",
-    "count_parameters": "build",
-    "get_body_layers": "transfer",
-    "smallest_size": "build",
-    "summarize_layers": "summary",
-    "transfer_weights": "transfer",
-    "with_precision": "precision",
-}
+_NAMES = {
+    "blocks": ("Block",),
+    "build": (
+        "FamilyLoss", "add_auxiliary_heads", "build_model", "count_parameters", "smallest_size",
+    ),
+    "monte_carlo_dropout": ("MonteCarloDropout", "build_sampler"),
+    "precision": ("with_precision",),
+    "summary": ("LayerSummary", "summarize_layers"),
+    "transfer": ("InputNames", "TransferSummary", "get_body_layers", "transfer_weights"),
+}  # fmt: skip
 
-
-__getattr__ = lazy(__name__, _HOME)
+__getattr__ = lazy(__name__, {name: home for home, names in _NAMES.items() for name in names})

@@ -297,9 +297,9 @@ class Block:
         """The same numbers in another shape (without the objects)."""
         return layers.Reshape(shape, name=self._name("reshape"))(x)
 
-    def scale(self, x: Tensor, initial: float = 1e-6) -> Tensor:
+    def scale(self, x: Tensor) -> Tensor:
         """A trained factor for each channel, near zero at first."""
-        return LayerScale(initial, name=self._name("scale"))(x)
+        return LayerScale(name=self._name("scale"))(x)
 
     def dropout(self, x: Tensor, rate: float) -> Tensor:
         """Dropout whose rate the options may scale or replace; none at all for rate 0.
@@ -346,11 +346,11 @@ class Block:
             )
         return x
 
-    def large_stem(self, image: Tensor, from_size: int = 112) -> bool:
+    def large_stem(self, image: Tensor) -> bool:
         """Whether the first layers may shrink the image at once: by its size, or by the option."""
         if self.options.stem is not None:
             return self.options.stem == "large"
-        return int(image.shape[1]) >= from_size
+        return int(image.shape[1]) >= 112
 
     def _initializer(self, name: str) -> Any:
         name = self.options.initializer or name

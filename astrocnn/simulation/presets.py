@@ -115,18 +115,10 @@ def get_preset(
     coarse: Mapping[str, float] | None = None,
     fractions: Mapping[str, float] | None = None,
 ) -> Preset:
-    """A preset by name, with a selection of its bands.
+    """A preset, by name or your own, with a selection of its bands.
 
-    Parameters
-    ----------
-    preset : str or Preset
-        Name of a preset, or a preset of your own.
-    bands : sequence of str, optional
-        Names of the bands; all by default.
-    coarse : mapping of str to float, optional
-        Bands with larger pixels, and how many times larger.
-    fractions : mapping of str to float, optional
-        Fraction of each class; classes left out do not occur.
+    `coarse` holds bands with larger pixels, and how many times larger; classes left out of
+    `fractions` do not occur.
 
     Raises
     ------

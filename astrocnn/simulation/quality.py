@@ -37,15 +37,9 @@ FRACTIONS = {"elliptical": 0.30, "spiral": 0.34, "edge_on": 0.16, "star": 0.20}
 
 @dataclasses.dataclass(frozen=True)
 class QualitySimulation(Simulation):
-    """Files of a survey with artefacts.
+    """Files of a survey with artefacts: those of `Simulation`, and for each tile its `truth`.
 
-    Parameters
-    ----------
-    catalog, survey, tiles
-        As in `Simulation`.
-    truth : tuple of Path
-        For each tile, the pixels that artefacts change: bit k stands for the artefact that
-        header card ``BIT<k>`` names.
+    These are the pixels that artefacts change: bit k stands for the artefact of card ``BIT<k>``.
     """
 
     truth: tuple[Path, ...]

@@ -57,10 +57,6 @@ def make(name: str | Callable[..., Task], **options: Any) -> Task:
     **options
         The arguments of its ``task`` function.
 
-    Returns
-    -------
-    Task
-
     Raises
     ------
     ConfigError

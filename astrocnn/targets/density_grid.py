@@ -119,16 +119,8 @@ def cdf_at(grid: Array, cdf: Array, values: Array) -> Array:
 def smoothed_histogram(values: NDArray[np.floating], edges: Array) -> Array:
     """Probability of each bin from few equally probable values: a kernel density estimate.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n, m)
-        Those outside the bins are moved to their ends; a row with NaN gives NaN.
-    edges : ndarray of shape (n_bins + 1,)
-        Equally spaced.
-
-    Returns
-    -------
-    ndarray of shape (n, n_bins)
+    The values, of shape (n, m), are moved to the ends where they lie outside the equally spaced
+    `edges`; a row with NaN gives NaN.  The result has the shape (n, n_bins).
 
     References
     ----------

@@ -30,16 +30,9 @@ def as_text(
 ) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
     """Convert labels of any type to text, and find those that are missing.
 
-    Whole numbers lose their decimals (``2.0`` becomes ``"2"``), booleans become ``"true"`` and
-    ``"false"``, white space around text is dropped.  None, NaN, masked and empty labels are
-    missing.
-
-    Parameters
-    ----------
-    values : array_like of shape (n,)
-        Text, bytes, numbers, booleans, or a mixture as objects.
-    missing : array_like of bool of shape (n,), optional
-        True where there is no label.
+    Labels are text, bytes, numbers, booleans, or a mixture as objects.  Whole numbers lose their
+    decimals (``2.0`` becomes ``"2"``), booleans become ``"true"`` and ``"false"``, white space
+    around text is dropped.  None, NaN, masked and empty labels are missing.
 
     Returns
     -------

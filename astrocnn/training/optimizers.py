@@ -87,10 +87,8 @@ def compute_factor(
         first three tenths and falls along a cosine; all of them end at the floor.
         "inverse_sqrt" falls as one over the square root of the updates made, whatever the length
         of the training, and "plateau" waits for the validation loss; the floor is their limit.
-    t : float
-        Fraction of training done, 0 to 1.
-    floor : float
-        Factor at the end.
+    t, floor : float
+        Fraction of training done, 0 to 1, and the factor at the end.
     drops : int
         Plateaus so far, for "plateau": see `count_plateaus`.
     warmups : float

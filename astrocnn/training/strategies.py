@@ -83,10 +83,7 @@ def _multiworker() -> tf.distribute.Strategy:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes files.
-
-    True everywhere but on the workers of a "multiworker" strategy other than the first.
-    """
+    """Whether this process writes files: all do, but for further workers of "multiworker"."""
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type is None:
         return True
@@ -142,10 +139,7 @@ def seed_dropout(model: Any, seed: int) -> None:
 
 
 def copy_first_replica(model: Any, strategy: tf.distribute.Strategy) -> None:
-    """Give all replicas the values that the network has on the first worker.
-
-    Each worker built its own network, perhaps from another random seed.
-    """
+    """Give all replicas the values of the first worker, for each built a network of its own."""
 
     def part(value: Any) -> Any:
         # A sum over replicas of which all but one are zero: it works on any strategy.

@@ -38,17 +38,8 @@ def residual(
 ) -> Tensor:
     """Features of shape (batch, 512), or (batch, 2048) with bottlenecks.
 
-    Parameters
-    ----------
-    image, scalars : tensor
-        As of any architecture.
-    block : Block
-        Makes the layers.
-    depths : tuple of int
-        Blocks in each of the four stages.
-    bottleneck : bool
-        Blocks of 1x1, 3x3 and 1x1 convolutions with four times as many filters in the last,
-        instead of two 3x3 convolutions.
+    `depths` are the blocks in each of the four stages.  A block with `bottleneck` has 1x1, 3x3 and
+    1x1 convolutions, with four times as many filters in the last, instead of two of 3x3.
     """
     if block.large_stem(image):
         x = block.conv(image, 64, 7, strides=2, **_STYLE)

@@ -40,18 +40,9 @@ def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
 def body(
     image: Tensor, scalars: Tensor, block: Block, depths: tuple[int, ...], filters: int
 ) -> Tensor:
-    """Features of a network of any size.
+    """Features of a network of any size: blocks in each stage, and filters of the first.
 
-    Parameters
-    ----------
-    image, scalars : tensor
-        As of any architecture.
-    block : Block
-        Makes the layers.
-    depths : tuple of int
-        Blocks in each stage.
-    filters : int
-        Filters of the first stage; each stage has twice as many as the one before.
+    Each stage has twice as many filters as the one before.
     """
     patch = 4 if block.large_stem(image) else 2
     x = _patches(image, filters, patch, block)

@@ -207,16 +207,8 @@ def sample_galaxies(
 ) -> Galaxies:
     """The first n galaxies of a seed that are bright enough for the catalogue.
 
-    Parameters
-    ----------
-    n : int
-        Number of galaxies.
-    seed : int
-        Galaxy i of a seed is always the same, whatever `n`.
-    survey : RedshiftSurvey, optional
-        Bands, noise and limit.
-    ebv : float, optional
-        Galactic reddening of all [mag]; by default each has its own, with a mean of 0.03.
+    Galaxy i of a seed is always the same, whatever `n`.  `ebv` is the Galactic reddening of all
+    [mag]; by default each has its own, with a mean of 0.03.
 
     Raises
     ------

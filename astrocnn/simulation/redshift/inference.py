@@ -75,7 +75,7 @@ def posterior(
     Parameters
     ----------
     flux : array_like of shape (n, 5)
-        Measured flux in u, g, r, i, z [nJy].
+        Measured in u, g, r, i, z [nJy].
     flux_error : array_like of shape (5,) or (n, 5)
         Standard deviation of the noise [nJy], without the scatter of the spectra.
     ebv : array_like of shape (n,)
@@ -146,15 +146,10 @@ def catalog_posterior(
         With the columns ``flux_<band>``, ``flux_err_<band>``, ``ebv`` and, for
         `with_structure`, the truth.
     edges : array_like of shape (n_bins + 1,)
-        Edges of the bins in redshift.
+        As for `posterior`, also the result.
     with_structure : bool
         Whether to use true radius, bulge and inclination as well.  They are meaningless for a
         survey with `morphology` off.
-
-    Returns
-    -------
-    ndarray of shape (n, n_bins)
-        Probability in each bin, summing to 1.
 
     Raises
     ------

@@ -212,14 +212,8 @@ def mixture_quantile(alpha: NDArray[np.float64], level: float) -> NDArray[np.flo
 
     The marginals of a Dirichlet distribution are Beta distributions; the predictive one is their
     mean over draws.  Newton's method, kept within a shrinking bracket, starts from the Beta
-    distribution of the same mean and variance, which for a single draw is the answer.
-
-    Parameters
-    ----------
-    alpha : ndarray of shape (n_draws, n, K)
-        Concentrations, all finite.
-    level : float
-        Probability below the quantile.
+    distribution of the same mean and variance, which for a single draw is the solution.  `alpha`
+    holds the concentrations, all finite, of shape (n_draws, n, K).
     """
     mean, square = np.zeros(alpha.shape[1:]), np.zeros(alpha.shape[1:])
     for draw in alpha:

@@ -19,17 +19,7 @@ _UNEVEN = 20
 
 @dataclass(frozen=True)
 class Finding:
-    """Result of one check.
-
-    Parameters
-    ----------
-    check : str
-        What is checked, in a word or two.
-    passed : bool
-        Whether nothing is wrong.
-    message : str
-        What was measured, and what to do about it if something is wrong.
-    """
+    """Result of one check: what was measured, and, if it failed, what to do about it."""
 
     check: str
     passed: bool
