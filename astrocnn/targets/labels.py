@@ -129,6 +129,7 @@ def encode_numbers(
 
 def match_labels(text: NDArray[np.str_], known: tuple[str, ...]) -> NDArray[np.intp]:
     """Position of each label in `known`, or -1."""
+    # A sorted search: a dictionary would loop over every object in Python.
     order = np.argsort(np.array(known))
     ordered = np.array(known)[order]
     place = np.clip(np.searchsorted(ordered, text), 0, len(ordered) - 1)

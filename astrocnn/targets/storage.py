@@ -79,6 +79,7 @@ def family_from_dict(values: Any, root: Path | None = None) -> Family:
     where = "The description of a family"
     stored = validate(values, _StoredFamily, where, ConfigError)
     kind = plugins.load("families", stored.name, root)
+    # JSON has no tuples, and families are compared by value.
     fields = {key: _frozen(value) for key, value in (stored.model_extra or {}).items()}
     family: Family = validate(fields, kind, f"{where} '{stored.name}'", ConfigError)
     return family

@@ -76,6 +76,7 @@ class Target:
             clean = {_key(k): "" if v is None else _key(v) for k, v in self.map.items()}
             object.__setattr__(self, "map", clean)
             try:
+                # Encoding is the one definition of what a label of the family is.
                 self.family.encode(sorted(set(clean.values())))
             except CatalogError as error:
                 raise ConfigError(

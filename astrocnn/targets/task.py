@@ -240,6 +240,7 @@ def _relevance(
     """
     n_draws, n = samples[above[0][0]].shape[:2]
     total = np.zeros(n)
+    # One draw in memory at a time, as in all summaries.
     for draw in range(n_draws):
         product = np.ones(n)
         for name, family, answer in above:

@@ -107,15 +107,8 @@ class QuantityFamily(Family):
     def encode(self, values: ArrayLike, missing: ArrayLike | None = None) -> Encoded:
         """The value itself, of shape (n, 1); weight 0 where it is missing or out of range.
 
-        Raises
-        ------
-        CatalogError
-            If a label is not a number.
-
-        Warns
-        -----
-        AstrocnnWarning
-            If a label lies outside the range, -99 and the like included: how many.
+        Labels outside the range, -99 and the like included, are counted in an `AstrocnnWarning`;
+        one that is not a number raises `CatalogError`.
         """
         return encode_numbers(values, missing, self.low, self.high)
 

@@ -62,6 +62,7 @@ class Bernoulli(ClassFamily):
             If a label is neither an answer nor a number between 0 and 1.
         """
         data = np.asarray(np.ma.getdata(values))
+        # Floats are fractions of votes and stay as they are; anything else is an answer.
         if data.dtype.kind == "f" and data.ndim == 1:
             answer, none = as_numbers(values, missing)
             self._validate_fractions(answer)

@@ -136,6 +136,7 @@ class Binned(QuantityFamily):
         p = self.masses(draw)
         until = np.cumsum(p, axis=1)
         place = np.clip((points - self.low) / (self.high - self.low) * self.n_bins, 0, self.n_bins)
+        # An index must be a number; the NaN of such a row stays in its masses.
         index = np.minimum(np.floor(np.nan_to_num(place)), self.n_bins - 1).astype(np.intp)
         inside, above = (np.take_along_axis(a, index, axis=1) for a in (p, until))
         return np.clip(above - (index + 1 - place) * inside, 0.0, 1.0)

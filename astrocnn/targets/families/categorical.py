@@ -94,6 +94,7 @@ class Categorical(ClassFamily):
         """Mean and spread of each probability, the most probable class, and entropies."""
         m = moments(samples)
         finite = np.all(np.isfinite(m.mean), axis=1)
+        # The argmax of a row of NaN would be the first class.
         best = np.argmax(np.where(np.expand_dims(finite, 1), m.mean, 0.0), axis=1)
         names = np.array(self.classes)
         classes = np.where(finite, names[best], np.array("", names.dtype)).astype(names.dtype)

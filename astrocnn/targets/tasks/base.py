@@ -133,6 +133,7 @@ def build_quantity(name: str, options: Mapping[str, Any], **defaults: Any) -> Ta
     family_name = plugins.short_name("families", kind)
     fields = _get_family_options(kind)
     unknown = [key for key in options if key not in (*_QUANTITY_OPTIONS, *fields)]
+    # An option of another family is the likeliest error, and worth a hint of its own.
     for key in unknown:
         quantity_families = _get_quantity_families().items()
         others = [other for other, cls in quantity_families if key in _get_family_options(cls)]
