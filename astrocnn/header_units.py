@@ -58,11 +58,23 @@ class Cards:
 
     def value(self, key: str) -> Any:
         """The value of a card as int, float, bool or str; None when absent."""
+        if len(key) > 8:
+            return self._hierarch(key)
         at = self._offsets.get(_padded_key(key))
         # Without "= " in columns 9 and 10 a card is a comment, whatever its keyword.
         if at is None or self.text[at + 8 : at + 10] != b"= ":
             return None
         return _parse_value(self.text[at + 10 : at + CARD])
+
+    def _hierarch(self, key: str) -> Any:
+        """The value of a card of the ESO convention: ``HIERARCH ESO DET ZP = 25.1``."""
+        words = key.upper().removeprefix("HIERARCH ").split()
+        for at in range(0, len(self.text) - CARD + 1, CARD):
+            if self.text[at : at + 9] == b"HIERARCH ":
+                name, _, value = self.text[at + 9 : at + CARD].partition(b"=")
+                if name.decode("ascii", "replace").upper().split() == words:
+                    return _parse_value(value)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,11 @@ class Plane:
         """File and HDU, for messages."""
         return f"{self.path}, {self.unit.title}"
 
+    @property
+    def label(self) -> str:
+        """Name of the file without its folder, and HDU."""
+        return f"{self.path.name}[{self.unit.name or self.unit.index}]"
+
     @cached_property
     def shape(self) -> tuple[int, int]:
         """Number of rows and columns."""

@@ -44,6 +44,18 @@ class BandTiles:
         """Equal for bands whose tiles lie on the same grids in the same order."""
         return tuple(grid.key for grid in self.grids)
 
+    @property
+    def pairs(self) -> list[str]:
+        """For each image the planes that mark its bad pixels, as sentences."""
+        others = {role: planes for role, planes in self.planes.items() if role != "image"}
+        if not others:
+            return []
+        return [
+            f"{image.label}: "
+            + ", ".join(f"{role} {planes[k].label}" for role, planes in others.items())
+            for k, image in enumerate(self.planes["image"])
+        ]
+
     def find_neighbors(self, tile: int, size: float) -> list[tuple[int, int, int]]:
         """Find the tiles that continue the pixel grid of a tile.
 

@@ -206,3 +206,12 @@ def test_pixel_scale_of_a_header_is_that_of_its_grid(make_wcs, form, scale, angl
     assert found == pytest.approx(SkyGrid(wcs, (50, 60)).pixel_scale, rel=1e-4)
     del header["CTYPE1"]
     assert read_pixel_scale(Cards(header.tostring().encode()).value) is None
+
+
+def test_a_zero_point_of_the_eso_convention():
+    header = fits.Header()
+    header["HIERARCH ESO QC PHOT ZP"], header["HIERARCH ESO DET"] = 25.5, "x = 'y'"
+    cards = Cards(header.tostring().encode())
+    for key in ("ESO QC PHOT ZP", "HIERARCH ESO QC PHOT ZP", "eso qc  phot zp"):
+        assert cards.value(key) == header["ESO QC PHOT ZP"] == 25.5
+    assert cards.value("ESO QC PHOT") is None and cards.value("HIERARCH ESO DET") == "x = 'y'"

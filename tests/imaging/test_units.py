@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from astrocnn.errors import ImageError
+from astrocnn.errors import AstrocnnWarning, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Band, Survey, open_source
 
@@ -89,6 +91,26 @@ def test_tiles_of_a_survey_without_a_unit_must_agree(tile, tmp_path):
     assert survey("nJy", "what").unit is None
     with pytest.raises(ImageError, match=r"in different units(?s:.*)nJy, and uJy in .*1\.fits"):
         survey("nJy", "uJy")
+
+
+def test_zero_points_that_differ_and_are_not_used_are_told(tile, tmp_path):
+    for k, value in enumerate((24.6, 29.8)):
+        tile(tmp_path / f"{k}.fits", ra=150 + 0.01 * k)
+        with fits.open(tmp_path / f"{k}.fits", mode="update") as hdus:
+            hdus[0].header["MAGZERO"] = value
+    band = Band("g", str(tmp_path / "?.fits"))
+    with pytest.warns(AstrocnnWarning, match=r"24\.6 in 0\.fits.* and 29\.8 in 1\.fits"):
+        open_source(Survey("s", (band,)), [150.0], [2.0])
+    open_source(Survey("s", (replace(band, zero_point="MAGZERO"),)), [150.0], [2.0])
+
+
+def test_the_pairs_of_images_and_masks_are_told(tile, tmp_path):
+    for k in (2, 10):
+        tile(tmp_path / f"i{k}.fits", ra=150 + 0.1 * k)
+        tile(tmp_path / f"w_{k}.fits", ra=150 + 0.1 * k)
+    band = Band("g", str(tmp_path / "i*.fits"), weight=str(tmp_path / "w*.fits"))
+    pairs = open_source(Survey("s", (band,)), [150.2], [2.0]).pairs
+    assert pairs == ["i10.fits[0]: weight w_10.fits[0]", "i2.fits[0]: weight w_2.fits[0]"]
 
 
 @pytest.fixture

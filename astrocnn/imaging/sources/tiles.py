@@ -7,6 +7,7 @@ grid of the tile of the reference band, and resampled otherwise.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
-from astrocnn.errors import CatalogError, ConfigError, ImageError
+from astrocnn.errors import AstrocnnWarning, CatalogError, ConfigError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
 from astrocnn.imaging.cutouts import (
@@ -49,6 +50,7 @@ from astrocnn.imaging.tiles import BandTiles, assign_tiles, open_band
 
 __all__ = ["source", "TileSource"]
 
+ZERO_POINT_CARDS = ("MAGZERO", "MAGZP", "MAGZPT", "MAG_ZERO", "MAG0", "PHOTZP", "ZP", "ZPT")
 SCALE_TOLERANCE = 0.01
 """Largest relative difference of two pixel scales that count as the same."""
 
@@ -138,6 +140,7 @@ class TileSource:
         units = [[_unit(survey, t.band, plane) for plane in t.planes["image"]] for t in self._tiles]
         if self.unit is None:
             self.unit = _common_unit(survey, self._tiles, units)
+        _warn_of_zero_points(survey, self._tiles)
         self._factors = [
             [
                 photometry.compute_factor(
@@ -169,6 +172,11 @@ class TileSource:
             }
             self._assigned = [by_band[b] for b in self._alike]
         return self._assigned
+
+    @property
+    def pairs(self) -> list[str]:
+        """Which weights, noise maps and masks belong to which image, one sentence per image."""
+        return [pair for tiles in self._tiles for pair in tiles.pairs]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -415,6 +423,29 @@ def _common_unit(
                 hint="give the survey a unit, to which all are brought",
             )
     return first if all(unit is not None for unit, _ in stated) else None
+
+
+def _warn_of_zero_points(survey: Survey, tiles: list[BandTiles]) -> None:
+    """Warn where headers state different zero points and the survey uses none of them."""
+    if survey.unit is not None:
+        return
+    for key in ZERO_POINT_CARDS:
+        stated = {
+            round(float(value), 3): plane.label
+            for t in tiles
+            if t.band.flux_scale == 1 and t.band.unit is None
+            for plane in t.planes["image"]
+            if isinstance(value := plane.card(key), (int, float))
+        }
+        if len(stated) > 1:
+            some = [f"{value} in {name}" for value, name in list(stated.items())[:2]]
+            warnings.warn(
+                f"The images of the survey '{survey.name}' state different zero points"
+                f" ({key} = {' and '.join(some)}), and it names none: their pixels are taken as"
+                f" they are. To bring them to one unit: zero_point = '{key}'.",
+                AstrocnnWarning,
+                stacklevel=3,
+            )
 
 
 def _zero_point(band: Band, plane: Plane) -> float | None:

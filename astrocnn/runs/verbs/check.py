@@ -108,7 +108,9 @@ def _source(run: Run) -> tuple[Source, str]:
         return source, "none: the catalogue alone"
     scale = "scale unknown" if source.pixel_scale is None else f"{source.pixel_scale:.4g} arcsec"
     summary = f"{survey.name}: {', '.join(source.bands)}; {scale}, unit {source.unit or 'unknown'}"
-    return source, summary
+    pairs: list[str] = getattr(source, "pairs", [])
+    more = [f"and {len(pairs) - _SHOWN} more images"] if len(pairs) > _SHOWN else []
+    return source, "\n".join([summary, *pairs[:_SHOWN], *more])
 
 
 def _labels(run: Run) -> tuple[None, str]:
