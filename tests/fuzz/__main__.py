@@ -65,13 +65,13 @@ class Worker:
         return re.sub(r"^@\d+\n", "", self.output, flags=re.MULTILINE)
 
 
-def run(total: int, processes: int, only: list[str]) -> list[str]:
+def run(total: int, processes: int, only: list[str], first: int = 0) -> list[str]:
     """Make trials in several processes and return the failures."""
     names = only or list(READERS)
     each = -(-total // len(names))
     queue = deque(
-        (name, start, min(start + AT_ONCE, each))
-        for start in range(0, each, AT_ONCE)
+        (name, start, min(start + AT_ONCE, first + each))
+        for start in range(first, first + each, AT_ONCE)
         for name in names
     )
     failures: list[str] = []
@@ -105,6 +105,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("total", type=int, nargs="?", default=20_000, help="number of trials")
+    parser.add_argument("--first", type=int, default=0, help="number of the first trial")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", nargs="*", default=[], choices=sorted(READERS))
     parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
@@ -113,7 +114,7 @@ def main() -> None:
         name, start, stop = options.work
         work(name, int(start), int(stop))
         return
-    failures = run(options.total, options.processes, options.only)
+    failures = run(options.total, options.processes, options.only, options.first)
     print(f"{options.total} trials, {len(failures)} failures")
     sys.exit(bool(failures))
 
