@@ -18,10 +18,10 @@ import time
 from collections import deque
 from pathlib import Path
 
-from tests.fuzz import test_images
+from tests.fuzz import test_images, test_tables
 from tests.fuzz.mutations import SECONDS, Reader, Trials
 
-READERS: dict[str, Reader] = {**test_images.READERS}
+READERS: dict[str, Reader] = {**test_images.READERS, **test_tables.READERS}
 SILENCE = 60 * SECONDS
 AT_ONCE = 1000
 ADDRESS_SPACE = 6 << 30
