@@ -134,7 +134,7 @@ def test_curves_of_opposite_directions_do_not_cancel():
     for one in (falling, mixed):
         (picture,) = build_chapters(only_curves(objects, "logit", one))[1].figures
         lines.append([line.get_ydata() for axes in picture.figure.axes for line in axes.lines])
-        assert ("Of 2 of 7 objects" in picture.caption) == (len(lines) == 2)
+        assert ("For 2 of 7 objects" in picture.caption) == (len(lines) == 2)
     np.testing.assert_allclose(*lines)
 
 
@@ -145,8 +145,8 @@ def test_pixels_that_hardly_count_are_named(change, little):
     found = only_curves(explained_objects(), "mean of z", curve(7)._replace(deletion=deletion))
     text = " ".join(build_chapters(found)[0].text)
     assert f"mean of z by {change:.2g} in the median" in text
-    assert f"of the images it is 3, of empty sky {3 + change:.3g}." in text
-    assert ("standard deviation 2): the network mostly uses other inputs" in text) == little
+    assert f"its median is 3 for the images and {3 + change:.3g} for empty sky." in text
+    assert ("standard deviation 2): the network mostly uses inputs other than" in text) == little
 
 
 def test_nothing_is_shown_that_was_not_computed():

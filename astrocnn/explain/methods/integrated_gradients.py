@@ -111,8 +111,8 @@ METHOD = AttributionMethod(
     "difference of the two outputs.",
     scalars_meaning="Contribution of each input relative to its mean in the training set. The sum "
     "over inputs is the difference of the two outputs.",
-    unit="Contribution of each pixel to OUTPUT; the sum is SCORE minus that of empty sky.",
-    scalars_unit="contribution of the input to OUTPUT, relative to mean inputs",
+    unit="Contribution to OUTPUT; the sum is SCORE minus that of empty sky.",
+    scalars_unit="contribution to OUTPUT, relative to mean inputs",
     default=True,
     # Scalars need no draws of the sky and are cheap.
     report_options={"draws": 2, "steps": 24},
