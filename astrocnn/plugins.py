@@ -18,6 +18,7 @@ import hashlib
 import importlib
 import pkgutil
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +26,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from astrocnn.atomic import cache_folder, write_bytes, write_text
-from astrocnn.errors import ConfigError
+from astrocnn.errors import AstrocnnWarning, ConfigError
 
 __all__ = [
     "COPIES",
@@ -225,9 +226,19 @@ def short_name(kind: str, leaf: Any) -> str:
 
 
 def copy_files(folder: str | Path, leaves: Iterable[Any]) -> None:
-    """Copy the files of leaves into a saved run or model, where `reference` says they are."""
+    """Copy the files of leaves into a saved run or model, where `reference` says they are.
+
+    One that a notebook or a script defines has no file; a warning says so.
+    """
     for leaf in leaves:
         name = leaf.__name__ if isinstance(leaf, ModuleType) else _module_name(leaf)
+        if name == "__main__":
+            warnings.warn(
+                f"'{_name_in_module(leaf, name)}' is defined in a notebook or script and is not "
+                "saved with the model. Keep it in a file, and name it as 'my_file.py:name'.",
+                AstrocnnWarning,
+                stacklevel=3,
+            )
         if name.startswith(_FILE_MODULE):
             module = sys.modules[name]
             write_bytes(Path(folder) / COPIES / _copy_name(module), module.__content__)
@@ -393,7 +404,10 @@ def _import_installed(kind: str, place: str, leaf: str) -> ModuleType:
         raise ConfigError(
             f"The {KINDS[kind].noun} is Python code that is not trusted on this machine.",
             received=leaf,
-            hint=f"if you trust it, add --plugin {leaf}",
+            hint=f"it was defined in a notebook or script: define it again, and then call "
+            f"astrocnn.plugins.trust({leaf!r})"
+            if place == "__main__"
+            else f"if you trust it, add --plugin {leaf}",
         )
     try:
         return importlib.import_module(place)

@@ -111,6 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
     load_tensorflow()
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
+        os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
         scenarios = prepare(Path(folder), options.only or list(COMMANDS))
         counts = dict.fromkeys((s.name for s in scenarios), 0)
         finished = wrong = 0

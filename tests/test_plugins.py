@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from astrocnn import plugins
-from astrocnn.errors import ConfigError
+from astrocnn.errors import AstrocnnWarning, ConfigError
 
 NET = """
 IMAGE = True
@@ -277,3 +277,22 @@ def test_classes_of_a_file_are_ordinary_classes(tmp_path):
     kind = plugins.load("families", path, trusted=True)
     assert dataclasses.asdict(kind(3)) == {"a": 3}
     assert plugins.reference("families", kind).endswith(".py:Leaf")
+
+
+def test_a_leaf_of_a_notebook_is_not_saved_and_can_be_defined_again(tmp_path, monkeypatch):
+    def features(image, scalars, block):
+        return image
+
+    monkeypatch.setattr(plugins, "_trusted", set())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    features.__module__, features.__qualname__ = "__main__", "features"
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "features", features, raising=False)
+    with pytest.warns(AstrocnnWarning, match="'features' is defined in a notebook or script"):
+        plugins.copy_files(tmp_path, [features])
+    saved = plugins.reference("architectures", features)
+    assert saved == "__main__:features"
+    with pytest.raises(ConfigError, match="define it again, and then call"):
+        plugins.load("architectures", saved)
+    plugins.trust(saved)
+    assert plugins.load("architectures", saved) is features

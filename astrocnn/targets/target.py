@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.errors import AstrocnnWarning, CatalogError, ConfigError
 from astrocnn.targets.families import Family
+from astrocnn.targets.families.base import MAX_UNITS
 from astrocnn.targets.labels import as_text
 
 __all__ = ["Target"]
@@ -54,6 +55,12 @@ class Target:
     depends_on: str | None = None
 
     def __post_init__(self) -> None:
+        if self.family.units > MAX_UNITS:
+            raise ConfigError(
+                f"The family of target '{self.name}' is too large.",
+                received=f"{self.family.units} numbers for an object",
+                allowed=f"{MAX_UNITS}",
+            )
         if not isinstance(self.column, str):
             object.__setattr__(self, "column", tuple(self.column))
             if len(self.column) != self.family.units or self.map is not None:

@@ -38,6 +38,20 @@ predict(fake.Photometric(2), catalog, source, out, draws=2, pdf="int16", extras=
 """
 
 
+def test_two_at_once_end_with_one_table(fake, tmp_path):
+    catalog, source = fake.survey()
+    way = {"draws": 2, "pdf": "int16", "extras": (fake.Brightness(), fake.Counted())}
+    whole = predict(fake.Photometric(2), catalog, source, tmp_path / "a.fits", **way)
+    out = tmp_path / "b.fits"
+    command = [sys.executable, "-c", _JOB, str(HERE), str(out), "never", "0"]
+    jobs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for job in jobs:
+        _, error = job.communicate(timeout=300)
+        assert job.returncode == 0, error
+    assert out.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.fits", "b.fits"]
+
+
 def test_killed_and_started_again(fake, tmp_path):
     catalog, source = fake.survey()
     way = {"draws": 2, "pdf": "int16", "extras": (fake.Brightness(), fake.Counted())}

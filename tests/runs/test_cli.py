@@ -15,6 +15,7 @@ import tensorflow as tf
 from astropy.io import fits
 from astropy.table import Table
 
+from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.verbs import doctor
 
 from .command import RUN, astrocnn
@@ -69,6 +70,13 @@ def test_training_twice_says_so_and_another_run_is_refused(home):
         "train", home / "run.toml", "--out", home / "run", "--set", "training.epochs=9", code=2
     )
     assert "training.epochs" in said and "another run" in said
+
+
+def test_a_second_command_in_one_directory_is_told_at_once(home):
+    with RunDirectory(home / "run").claimed():
+        for command in (("train", home / "run.toml", "--out"), ("calibrate",), ("evaluate",)):
+            said = astrocnn(*command, home / "run", code=2)
+            assert "Another process is writing to" in said and "wait until it has ended" in said
 
 
 @pytest.fixture(scope="module")

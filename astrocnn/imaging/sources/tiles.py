@@ -55,6 +55,10 @@ SCALE_TOLERANCE = 0.01
 """Largest relative difference of two pixel scales that count as the same."""
 
 
+TILED = True
+"""Objects are cut from images of the sky, by their position."""
+
+
 def source(
     survey: Survey,
     *,

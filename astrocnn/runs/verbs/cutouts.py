@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from astrocnn import plugins
 from astrocnn.datasets import Shards, write_shards
 from astrocnn.errors import ImageError
 from astrocnn.flags import UNUSABLE, Flag
@@ -62,7 +63,7 @@ def write_cutouts(run: Run) -> list[str]:
 def _explain_misses(run: Run) -> str | None:
     """Explain missing images by a wrong unit or order of the coordinates, if that fits."""
     survey, catalog = run.survey, run.catalog
-    if survey is None or survey.kind != "tiles":
+    if survey is None or not plugins.declared(plugins.load("sources", survey.kind), "TILED", False):
         return None
     if catalog.roles.ra is None or catalog.roles.dec is None:
         return None

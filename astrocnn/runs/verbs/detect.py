@@ -10,6 +10,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table, vstack
 
+from astrocnn import plugins
 from astrocnn.atomic import replacing
 from astrocnn.errors import CatalogError, ConfigError
 from astrocnn.imaging.cutouts import build_decoder, find_bad_pixels
@@ -53,8 +54,10 @@ def run(
             f"'{out}' exists: a catalogue is not replaced.", hint="write to another --out"
         )
     definition = load_survey(survey)
-    if definition.kind != "tiles":
-        raise ConfigError("Sources are detected on tiles; this survey is made of stamps.")
+    if not plugins.declared(plugins.load("sources", definition.kind), "TILED", False):
+        raise ConfigError(
+            "Sources are detected on tiles; this survey has none.", received=definition.kind
+        )
     name = band or definition.band_names[definition.reference_index]
     if name not in definition.band_names:
         raise ConfigError(

@@ -15,7 +15,14 @@ from astrocnn.backend import Tensor
 from astrocnn.column import Column
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.targets import density_grid
-from astrocnn.targets.families.base import Array, Encoded, Family, Part, build_columns
+from astrocnn.targets.families.base import (
+    MAX_UNITS,
+    Array,
+    Encoded,
+    Family,
+    Part,
+    build_columns,
+)
 from astrocnn.targets.labels import encode_numbers
 
 __all__ = ["QuantityFamily", "mean_of_draws"]
@@ -68,9 +75,11 @@ class QuantityFamily(Family):
             )
         object.__setattr__(self, "low", float(self.low))
         object.__setattr__(self, "high", float(self.high))
-        if not isinstance(self.n_bins, int) or self.n_bins < 2:
+        if not isinstance(self.n_bins, int) or not 2 <= self.n_bins <= MAX_UNITS:
             raise ConfigError(
-                "`n_bins` must be an integer >= 2.", received=self.n_bins, hint="n_bins = 180"
+                f"`n_bins` must be an integer from 2 to {MAX_UNITS}.",
+                received=self.n_bins,
+                hint="n_bins = 180",
             )
 
     @property

@@ -28,6 +28,7 @@ from astrocnn.plugins import nearest
 
 __all__ = [
     "ENTROPY_ROWS",
+    "MAX_UNITS",
     "SCALES",
     "ClassFamily",
     "DiscreteFamily",
@@ -37,6 +38,9 @@ __all__ = [
     "build_columns",
     "moments",
 ]
+
+MAX_UNITS = 100_000
+"""Most numbers that a family has for an object: a file that states more means harm."""
 
 Array: TypeAlias = NDArray[np.float64]
 Encoded: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
