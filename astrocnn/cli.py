@@ -96,6 +96,10 @@ Plugin = Annotated[
         callback=lambda values: _trust(values),
     ),
 ]
+Identifier = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Column of the identifiers, where it cannot be guessed."),
+]
 Out = Annotated[
     Path | None,
     typer.Option(
@@ -208,9 +212,7 @@ def init(
     catalog: Annotated[
         Path | None, typer.Option(help="Catalogue: columns are filled in from it.")
     ] = None,
-    id: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of the identifiers.")
-    ] = None,
+    id: Identifier = None,
 ) -> None:
     """Write a survey file and a run file to edit."""
     from astrocnn.runs.verbs import init as verb
@@ -318,6 +320,7 @@ def predict(
     survey: Annotated[
         Path | None, typer.Option(help="Survey file; default: that of the run.")
     ] = None,
+    id: Identifier = None,
     out: Annotated[Path, typer.Option(help="Table to write.")] = Path("predictions.fits"),
     draws: Annotated[
         int | None,
@@ -346,6 +349,7 @@ def predict(
             folder,
             catalog=catalog,
             survey=survey,
+            id=id,
             out=out,
             draws=draws,
             seed=seed,
@@ -371,11 +375,22 @@ def select(
 
 
 @app.command()
-def evaluate(folder: RunFolder, plugin: Plugin = []) -> None:  # noqa: B006
-    """Score the test split next to baselines; every scoring is counted."""
+def evaluate(
+    folder: RunFolder,
+    catalog: Annotated[
+        Path | None,
+        typer.Option(help="Score this catalogue with labels in place of the test split."),
+    ] = None,
+    survey: Annotated[
+        Path | None, typer.Option(help="Its survey file; default: that of the run.")
+    ] = None,
+    id: Identifier = None,
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Score the test split, or another catalogue, next to baselines; scorings are counted."""
     from astrocnn.runs.verbs import evaluate as verb
 
-    _print_all(verb.run(folder))
+    _print_all(verb.run(folder, catalog=catalog, survey=survey, id=id))
 
 
 @app.command()
@@ -504,6 +519,7 @@ def detect(
 def show(
     survey: Annotated[Path, typer.Argument(metavar="SURVEY.toml", help="The survey file.")],
     catalog: Annotated[Path, typer.Option(help="Catalogue.")],
+    id: Identifier = None,
     out: Annotated[Path, typer.Option(help="Image file to write.")] = Path("stacks.png"),
     size: Annotated[int, typer.Option(min=4, help="Side of the stamps (pixel).")] = 64,
     objects: Annotated[int, typer.Option(min=1, max=100, help="Number of objects.")] = 8,
@@ -511,7 +527,7 @@ def show(
     """Plot the band stacks of some objects as the network sees them."""
     from astrocnn.runs.verbs import show as verb
 
-    _print_all(verb.run(survey, catalog=catalog, out=out, size=size, objects=objects))
+    _print_all(verb.run(survey, catalog=catalog, id=id, out=out, size=size, objects=objects))
 
 
 @app.command("list")

@@ -7,6 +7,8 @@ nothing here depends on which kind it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from astrocnn.report.page import Chapter, Headline, Picture, Table
 from astrocnn.targets import Task
 
 __all__ = [
+    "catalogs_chapter",
     "figure_chapters",
     "gallery_chapter",
     "list_grouped_targets",
@@ -196,6 +199,39 @@ def scores_chapter(
     return Chapter(
         "Scores", list(dict.fromkeys(text)), tables=score_tables(task, scores, baselines)
     )
+
+
+def catalogs_chapter(
+    task: Task,
+    stored: Sequence[tuple[Sequence[Score], Mapping[str, Sequence[Score]], Mapping[str, Any]]],
+    model: str,
+) -> Chapter | None:
+    """Scores of other catalogues; None if there are none.
+
+    Parameters
+    ----------
+    task : Task
+    stored : sequence of tuple
+        What `astrocnn.evaluation.read_scores` returns for each catalogue.
+    model : str
+        Fingerprint of the estimator: scores of an earlier one are marked.
+    """
+    text = [
+        "Objects that the run was not trained on; the baselines are fitted on its training split."
+    ]
+    tables = []
+    for scores, baselines, about in stored:
+        text.append(
+            f"{about['split']}: number of scorings {about['times_scored']}"
+            + ("" if about["model"] == model else ", with an earlier model")
+            + "."
+        )
+        name = PurePath(about["split"]).name
+        tables += [
+            replace(table, caption=f"{name}, {table.caption}")
+            for table in score_tables(task, scores, baselines, compact=True)
+        ]
+    return Chapter("Other catalogues", text, tables=tables) if tables else None
 
 
 def figure_chapters(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import json
 import platform
+import re
 import sys
 import time
 import tomllib
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from astrocnn import __version__, calibration, estimators
 from astrocnn.atomic import exclusive, remove_leftovers, restore_folder, write_bytes, write_text
@@ -37,6 +40,12 @@ class Environment(Stored):
     packages: dict[str, str | None]
 
 
+class _Scored(BaseModel):
+    """The part of a file of scores that names its objects."""
+
+    split: str
+
+
 class RunDirectory:
     """A folder with all outputs of one run, at fixed paths.
 
@@ -51,7 +60,8 @@ class RunDirectory:
     ``calibration.json``          what was fitted on the validation split
     ``evaluation/``               draws on the test split, kept for reports without a new scoring
     ``scores.json``               scores with intervals
-    ``test_scorings.json``        every time the test split was scored
+    ``scores_NAME.json``          those of another catalogue
+    ``test_scorings.json``        every time the test split, or another catalogue, was scored
     ``explanations/``             maps of objects and of the network as a whole
     ``figures/``, ``report.html`` what a person looks at
     ``.lock``                     held by the command that writes
@@ -233,16 +243,39 @@ class RunDirectory:
         with self.reading(self.evaluation / "samples.npz", "evaluate"):
             return kept["rows"], {name: kept[f"target/{name}"] for name in names}
 
-    def count_test_scoring(self, model_sha256: str) -> int:
-        """Record that the test split is scored now; returns how often it has been."""
+    def count_scoring(self, model_sha256: str, name: str = "test") -> int:
+        """Record that objects are scored now; returns how often they have been.
+
+        Parameters
+        ----------
+        model_sha256 : str
+            Fingerprint of the estimator.
+        name : str
+            Of the catalogue as `name_scores` gives it, or ``"test"`` for the test split.
+        """
         log: list[dict[str, str]] = []
         if self._scorings.is_file():
             log = self.read_json(self._scorings, list[dict[str, str]], "evaluate")
-        log.append(
-            {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "model": model_sha256}
-        )
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        log.append({"time": now, "model": model_sha256, "objects": name})
         write_text(self._scorings, json.dumps(log, indent=2) + "\n")
-        return len(log)
+        return sum(entry.get("objects", "test") == name for entry in log)
+
+    def name_scores(self, catalog: Path) -> tuple[str, Path]:
+        """Name and file of the scores of a catalogue: its stem, numbered if that is taken."""
+        stem = re.sub(r"[^A-Za-z0-9_.-]", "_", catalog.name.split(".")[0]) or "catalog"
+        for number in itertools.count(1):
+            name = stem if number == 1 else f"{stem}-{number}"
+            file = self.path / f"scores_{name}.json"
+            if not file.is_file():
+                break
+            if self.read_json(file, _Scored, "evaluate").split == str(catalog.resolve()):
+                break
+        return name, file
+
+    def other_scores(self) -> list[Path]:
+        """Files with the scores of other catalogues."""
+        return sorted(self.path.glob("scores_*.json"))
 
 
 def _remove(path: Path, verb: str) -> str:

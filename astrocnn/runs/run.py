@@ -111,13 +111,23 @@ class Run:
         """The catalogue of objects."""
         return self.read_catalog(expand_path(self.config.catalog.file, self.config.root))
 
-    def read_catalog(self, path: str | Path) -> Catalog:
-        """Read another catalogue with the same column roles."""
+    def read_catalog(self, path: str | Path, id: str | None = None) -> Catalog:
+        """Read another catalogue with the same column roles; `id` may be another column."""
         section = self.config.catalog
         options: dict[str, Any] = {} if section.missing is None else {"missing": section.missing}
         return read_catalog(
-            path, hdu=section.hdu, id=section.id, ra=section.ra, dec=section.dec, **options
+            path, hdu=section.hdu, id=id or section.id, ra=section.ra, dec=section.dec, **options
         )
+
+    def read_objects(
+        self, catalog: Path | None, survey: Path | None, id: str | None
+    ) -> tuple[Catalog, Survey | None]:
+        """The catalogue and the survey of the run, or others in their place."""
+        objects = self.catalog if catalog is None and id is None else None
+        if objects is None:
+            own = expand_path(self.config.catalog.file, self.config.root)
+            objects = self.read_catalog(own if catalog is None else catalog, id)
+        return objects, self.survey if survey is None else load_survey(survey)
 
     @cached_property
     def survey(self) -> Survey | None:

@@ -12,7 +12,7 @@ from astrocnn.errors import ConfigError
 from astrocnn.imaging.files import expand_path
 from astrocnn.prediction import parse_worker, to_csv, to_parquet, to_qp
 from astrocnn.prediction import predict as predict_catalog
-from astrocnn.runs.run import Run, load_survey, open_images, select_bands
+from astrocnn.runs.run import Run, open_images, select_bands
 from astrocnn.runs.sections import RunConfig
 
 __all__ = ["run"]
@@ -30,6 +30,7 @@ def run(
     out: Path,
     catalog: Path | None = None,
     survey: Path | None = None,
+    id: str | None = None,
     draws: int | None = None,
     seed: int = 0,
     views: str | None = None,
@@ -60,8 +61,7 @@ def run(
     whole = out.with_suffix(".fits")
     for path in {out, whole}:
         _refuse_catalog(path, config, catalog)
-    objects = current.catalog if catalog is None else current.read_catalog(catalog)
-    images = current.survey if survey is None else load_survey(survey)
+    objects, images = current.read_objects(catalog, survey, id)
 
     load_tensorflow()
     estimator = current.estimator

@@ -23,6 +23,7 @@ from astrocnn.evaluation.provenance_chapter import (
     training_chapter,
 )
 from astrocnn.evaluation.report_chapters import (
+    catalogs_chapter,
     figure_chapters,
     gallery_chapter,
     make_headline,
@@ -92,6 +93,9 @@ def write(current: Run, *, inside: Sequence[Chapter] | None = None) -> Iterator[
             baselines,
             descriptions=about["baseline_descriptions"],
             times_scored=about["times_scored"],
+        ),
+        catalogs_chapter(
+            task, [read_scores(file) for file in home.other_scores()], estimator.fingerprint
         ),
         *(
             selection_chapter(selection, task, encoded, weights, samples)

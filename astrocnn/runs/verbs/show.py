@@ -20,7 +20,13 @@ FORMATS = (".png", ".pdf", ".svg", ".jpg")
 
 
 def run(
-    survey: Path, *, catalog: Path, out: Path, size: int = 64, objects: int = 8
+    survey: Path,
+    *,
+    catalog: Path,
+    out: Path,
+    id: str | None = None,
+    size: int = 64,
+    objects: int = 8,
 ) -> Iterator[str]:
     """Plot the band stacks of the first objects of a catalogue that have an image.
 
@@ -36,7 +42,7 @@ def run(
             "The picture to write has an unknown format.", received=str(out), allowed=FORMATS
         )
     definition = load_survey(survey)
-    table = read_catalog(catalog)
+    table = read_catalog(catalog, id=id)
     source = open_images(definition, table, size)
     cutouts = source.read(np.arange(min(len(table), max(1000, objects))))
     good = np.flatnonzero((cutouts.flags & int(UNUSABLE)) == 0)[:objects]
