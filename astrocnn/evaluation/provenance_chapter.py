@@ -50,8 +50,7 @@ def _flags_table(flags: np.ndarray) -> Table:
         [sentence, f"{count:,}", f"{100 * count / len(flags):.1f}\u00a0%"]
         for sentence, count in counts.items()
         if count
-    ]
-    body = body or [["No flags", f"{len(flags):,}", ""]]
+    ] or [["No flags", f"{len(flags):,}", ""]]
     return Table(["Flag", "rows", "fraction"], body, "Flags", numeric=True)
 
 
@@ -82,15 +81,12 @@ def training_chapter(
         f"{best} were kept."
     )
     picture = Picture(figures.plot_learning_curve(curves, best), caption)
-    return Chapter(
-        "Training", figures=[picture], tables=[_facts_table({**summary, **(facts or {})})]
-    )
+    table = _facts_table({**summary, **(facts or {})})
+    return Chapter("Training", figures=[picture], tables=[table])
 
 
 def model_chapter(
-    *,
-    facts: Mapping[str, object],
-    layers: Sequence[tuple[str, str, str, int]] = (),
+    *, facts: Mapping[str, object], layers: Sequence[tuple[str, str, str, int]] = ()
 ) -> Chapter:
     """The model and its layers.
 

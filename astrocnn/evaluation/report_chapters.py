@@ -235,10 +235,7 @@ def catalogs_chapter(
 
 
 def figure_chapters(
-    task: Task,
-    evaluations: Sequence[TargetEvaluation],
-    *,
-    by: Mapping[str, Any] | None = None,
+    task: Task, evaluations: Sequence[TargetEvaluation], *, by: Mapping[str, Any] | None = None
 ) -> list[Chapter]:
     """The figures of every target, in the chapters that its kind declares.
 

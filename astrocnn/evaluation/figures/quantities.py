@@ -92,10 +92,8 @@ def plot_errors(
         Predicted minus true values, divided by 1 + true values for redshifts.
     by : array_like of shape (n,)
         The column, for instance a magnitude; objects where it is not finite are left out.
-    xlabel : str
-        Label of the column.
-    symbol : str
-        Symbol of the error, in mathtext.
+    xlabel, symbol : str
+        Label of the column, and symbol of the error in mathtext.
     """
     trend = metrics.trend(error, by)
     figure = Figure(figsize=(COLUMN, COLUMN * 1.05), layout="constrained")
@@ -134,10 +132,8 @@ def plot_stacked_densities(
     ----------
     stack : array_like of shape (n_draws, n_bins)
         Sum over objects of the probability in each bin, for each draw.
-    edges : array_like of shape (n_bins + 1,)
-        Edges of the bins.
-    truth : array_like of shape (n,)
-        True values.
+    edges, truth : array_like of shape (n_bins + 1,) and (n,)
+        Edges of the bins, and true values.
     xlabel : str
         Label of the values.
     """
