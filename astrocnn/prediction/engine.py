@@ -9,28 +9,41 @@ catalogue's order.
 from __future__ import annotations
 
 import glob
+import hashlib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from astrocnn import __version__
 from astrocnn.atomic import remove_leftovers
+from astrocnn.backend import get_versions
 from astrocnn.calibration import Extra
 from astrocnn.catalog import Catalog, CatalogWarning
 from astrocnn.column import Column
 from astrocnn.errors import PredictionError
 from astrocnn.estimators.base import Estimator, validate_draws
+from astrocnn.flags import Flag
 from astrocnn.imaging import Cutouts, NoImages, Source, get_state
 from astrocnn.prediction import chunks
 from astrocnn.prediction.chunks import Plan, validate_worker
 from astrocnn.prediction.layout import Layout
-from astrocnn.prediction.objects import predict_chunk
-from astrocnn.prediction.provenance import Provenance
+from astrocnn.prediction.objects import predict_chunk, stack_scalars
 from astrocnn.progress import track
 
 __all__ = ["predict"]
+
+_COMMENTS = {
+    "MODELSHA": "digest of the network",
+    "CONFSHA": "digest of the run file",
+    "CATSHA": "digest of identifiers and positions",
+    "IMAGESHA": "digest of samples of the images",
+    "SURVEY": "name of the survey",
+}
 
 
 def predict(
@@ -111,7 +124,7 @@ def predict(
     if not estimator.inputs.bands:
         source = NoImages(len(catalog))  # images of an estimator without bands are not read
     layout = Layout.build(estimator, catalog, extras, pdf)
-    origin = Provenance(
+    origin = _Provenance(
         estimator,
         catalog,
         source,
@@ -202,3 +215,75 @@ def _warn_of_escapes(ids: np.ndarray) -> None:
             CatalogWarning,
             stacklevel=3,
         )
+
+
+@dataclass(frozen=True)
+class _Provenance:
+    """All inputs that determine the predicted numbers."""
+
+    estimator: Estimator
+    catalog: Catalog
+    source: Source
+    extras: Sequence[Extra]
+    options: Mapping[str, object]
+    given: Mapping[str, str]
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """Digests and names of model, catalogue and images, by FITS keyword."""
+        positions = [p for p in (self.catalog.ra, self.catalog.dec) if p is not None]
+        return {
+            "MODELSHA": self.estimator.fingerprint,
+            **self.given,
+            "CATSHA": _compute_digest(self.catalog.ids, *positions),
+            "IMAGESHA": self.source.fingerprint,
+        }
+
+    def facts(self) -> dict[str, object]:
+        """Plain values from which the fingerprint of the plan is computed."""
+        scalars = stack_scalars(self.catalog, self.estimator.inputs.scalars)
+        return {
+            **self.identity,
+            "weights": self.estimator.fingerprint,
+            "scalars": None if scalars is None else _compute_digest(scalars),
+            "inputs": self.estimator.inputs.to_json(),
+            "precision": self.estimator.precision,
+            "extras": [[e.fingerprint, *(repr(c) for c in e.columns())] for e in self.extras],
+            **self.options,
+        }
+
+    def cards(self, fingerprint: str) -> list[tuple[str, object, str]]:
+        """Keyword, value and comment of each card of the primary header."""
+        versions = get_versions()
+        cards: list[tuple[str, object, str]] = [
+            ("FPRINT", fingerprint, "fingerprint of the prediction"),
+            ("ORIGIN", f"astrocnn {__version__}", "software"),
+            ("TFVER", versions["tensorflow"], "TensorFlow version"),
+            ("KERASVER", versions["keras"], "Keras version"),
+            ("NDRAWS", self.options["draws"], "stochastic forward passes (0: deterministic)"),
+            ("SEED", self.options["seed"], "seed of the draws"),
+            ("VIEWS", self.options["views"], "orientations averaged"),
+            ("PRECIS", self.estimator.precision, "arithmetic of the network"),
+        ]
+        cards += [
+            (key.upper()[:8], value, _COMMENTS.get(key.upper(), ""))
+            for key, value in self.identity.items()
+        ]
+        cards += [
+            (f"EXTRA{number}", f"{type(extra).__name__} {extra.fingerprint}", "further columns")
+            for number, extra in enumerate(self.extras, start=1)
+        ]
+        cards += [
+            (f"FLAG{flag.bit_length() - 1}", flag.sentence, f"bit {int(flag)}") for flag in Flag
+        ]
+        return cards
+
+
+def _compute_digest(*arrays: np.ndarray) -> str:
+    """SHA-256 over the contents and types of arrays."""
+    total = hashlib.sha256()
+    for array in arrays:
+        array = np.ascontiguousarray(array)
+        total.update(f"{array.dtype.str}{array.shape}".encode())
+        total.update(array.view(np.uint8).data if array.size else b"")
+    return total.hexdigest()
