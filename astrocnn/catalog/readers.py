@@ -22,7 +22,8 @@ from astrocnn.catalog.columns import MAX_COLUMNS, validate_memory
 from astrocnn.catalog.fits_table import read_fits_table
 from astrocnn.catalog.parquet_table import read_parquet_table
 from astrocnn.catalog.roles import choose_roles, resolve_column
-from astrocnn.catalog.text_table import AS_UTF8, TEXT_FORMATS, Choose, read_text_table
+from astrocnn.catalog.text_layout import AS_UTF8
+from astrocnn.catalog.text_table import TEXT_FORMATS, Choose, read_text_table
 from astrocnn.catalog.validation import CatalogWarning
 from astrocnn.errors import AstrocnnError, CatalogError, MissingFileError
 from astrocnn.fits_file import open_regular

@@ -10,16 +10,13 @@ otherwise text.  The identifier is int64 or text and nothing else.
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -28,11 +25,21 @@ from astropy.io import ascii
 from astropy.table import Column, MaskedColumn, Table
 from pyarrow import csv as arrow_csv
 
-from astrocnn.catalog.columns import MAX_COLUMNS, UNREAD, convert_text
+from astrocnn.catalog.columns import UNREAD, convert_text
+from astrocnn.catalog.text_layout import (
+    AS_UTF8,
+    Layout,
+    detect_described_format,
+    find_layout,
+    open_text,
+    parse_sextractor_head,
+    read_head,
+    refuse_other_encoding,
+)
 from astrocnn.catalog.validation import CatalogWarning
 from astrocnn.errors import CatalogError
 
-__all__ = ["AS_UTF8", "TEXT_FORMATS", "Choose", "read_text_table"]
+__all__ = ["TEXT_FORMATS", "Choose", "read_text_table"]
 
 TEXT_FORMATS = (
     "CSV",
@@ -51,24 +58,6 @@ NO_VALUE = ["", "nan", "NaN", "NAN", "null", "NULL", "NA", "N/A", "n/a", "--", "
 
 DIGITS = r"^[+-]?[0-9]+$"
 BLOCK_BYTES = 1 << 23
-HEAD_LINES = 400
-"""Lines in which the description of an MRT table has to begin."""
-HEAD_LENGTH = 1 << 22
-"""Characters in which the first rows have to begin."""
-HEADER_LENGTH = 1 << 20
-DESCRIPTION_LENGTH = 1 << 18
-AS_UTF8 = "save the file as UTF-8"
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Where the rows of a table begin and what its columns are; separator None means blanks."""
-
-    separator: str | None
-    names: list[str]
-    first_row: int
-    units: dict[str, str] = field(default_factory=dict)
-    descriptions: dict[str, str] = field(default_factory=dict)
 
 
 def read_text_table(path: Path, opener: Callable[[], BinaryIO], choose: Choose) -> Table:
@@ -95,11 +84,11 @@ def read_text_table(path: Path, opener: Callable[[], BinaryIO], choose: Choose) 
     CatalogWarning
         If lines of a blank-separated table look like comments and like rows.
     """
-    head = _read_head(opener, path)
-    described = _described_format(head)
+    head = read_head(opener, path)
+    described = detect_described_format(head)
     if described is not None:
         return _read_described(path, opener, choose, described)
-    layout = _sextractor_layout(head) or _find_layout(head, path)
+    layout = parse_sextractor_head(head) or find_layout(head, path)
     selected, identifier = choose(layout.names)
     rows = _read_rows(path, opener, layout, selected)
     table, unread = Table(), {}
@@ -118,76 +107,10 @@ def read_text_table(path: Path, opener: Callable[[], BinaryIO], choose: Choose) 
     return table
 
 
-def _read_head(opener: Callable[[], BinaryIO], path: Path) -> list[str]:
-    """Lines up to the third after the comments, and at least as many as may describe a table."""
-    lines: list[str] = []
-    rows = length = 0
-    with _open_text(opener) as text:
-        while length < HEAD_LENGTH and (line := text.readline(HEAD_LENGTH)):
-            lines.append(line.rstrip("\n"))
-            length += len(line)
-            is_row = bool(line.strip()) and not line.startswith("#")
-            if is_row and not line.isascii():
-                _refuse_other_encoding(line, path)
-            rows += is_row
-            if rows > 3 and len(lines) >= HEAD_LINES:
-                break
-    if length >= HEAD_LENGTH and rows < 2:
-        raise CatalogError(f"'{path}' has no rows in its first {HEAD_LENGTH} characters.")
-    return lines
-
-
-def _open_text(opener: Callable[[], BinaryIO]) -> io.TextIOWrapper:
-    # Comments may be in any encoding; in rows surrogates are refused.
-    return io.TextIOWrapper(opener(), "utf-8-sig", errors="surrogateescape", newline=None)
-
-
-def _refuse_other_encoding(text: str, path: Path) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        byte = ord(text[error.start]) - 0xDC00
-        raise CatalogError(
-            f"'{path}' is not text in UTF-8.",
-            received=f"byte 0x{byte:02x} after '{text[: error.start][-40:]}'",
-            hint=AS_UTF8,
-        ) from None
-
-
-def _described_format(head: list[str]) -> str | None:
-    """The astropy name of a format that describes its own columns.
-
-    Raises
-    ------
-    CatalogError
-        If the description is so long that parsing it would take minutes.
-    """
-    if head[0].startswith("# %ECSV"):
-        length = sum(len(line) for line in head if line.startswith("#"))
-        if length > DESCRIPTION_LENGTH:
-            raise CatalogError(
-                "The ECSV table has too long a description of its columns.",
-                received=f"{length} characters",
-                allowed=f"{DESCRIPTION_LENGTH} characters",
-            )
-        return "ecsv"
-    lines = [line for line in head if line.strip()]
-    if any(line.startswith("Byte-by-byte Description") for line in lines):
-        return "mrt"
-    bars = [line for line in lines if not line.startswith("\\")]
-    # A table drawn with bars has them before its rows, too; IPAC has blanks there.
-    after = next((line for line in bars if not line.startswith("|")), "")
-    if bars and re.fullmatch(r"\|.*\|\s*", bars[0]) and after.startswith(" "):
-        if bars[0].count("|") > MAX_COLUMNS:
-            raise CatalogError(f"The IPAC table has more than {MAX_COLUMNS} columns.")
-        return "ipac"
-    return None
-
-
 def _read_described(
     path: Path, opener: Callable[[], BinaryIO], choose: Choose, described: str
 ) -> Table:
-    with _open_text(opener) as text:
+    with open_text(opener) as text:
         content = text.read()
     # Not splitlines, for which characters within a value end a line as well.
     lines = content.removesuffix("\n").split("\n")
@@ -212,130 +135,12 @@ def _read_described(
     selected, _ = choose(table.colnames)
     for name in selected:
         texts = table[name].tolist() if table[name].dtype.kind == "U" else []
-        _refuse_other_encoding("".join([name, *(t for t in texts if t)]), path)
+        refuse_other_encoding("".join([name, *(t for t in texts if t)]), path)
     return table[selected]
 
 
-def _sextractor_layout(head: list[str]) -> _Layout | None:
-    """Names, units and descriptions in a numbered head: ``#  1 NUMBER  Running number [unit]``."""
-    first_row = next((i for i, line in enumerate(head) if not line.startswith("#")), len(head))
-    if first_row == len(head) or not re.match(r"#\s+1\s+[A-Za-z]\w*(\s|$)", head[0]):
-        return None
-    width = len(head[first_row].split())
-    # astropy makes as many names as the largest number.
-    if any(
-        int(n) > MAX_COLUMNS for line in head[:first_row] for n in re.findall(r"^#\s+(\d+)", line)
-    ):
-        raise CatalogError(f"The SExtractor head has more than {MAX_COLUMNS} columns.")
-    # With a row of zeros astropy also names the elements of vectors (FLUX_APER, FLUX_APER_1 ...).
-    known = ascii.read([*head[:first_row], "0 " * width], format="sextractor", guess=False)
-    return _Layout(
-        None,
-        known.colnames,
-        first_row,
-        {name: str(known[name].unit or "") for name in known.colnames},
-        {name: str(known[name].description or "") for name in known.colnames},
-    )
-
-
-def _find_layout(head: list[str], path: Path) -> _Layout:
-    lines = [(at, line) for at, line in enumerate(head) if line.strip()]
-    at = next((i for i, (_, line) in enumerate(lines) if not line.startswith("#")), None)
-    if at is None:
-        raise CatalogError(f"'{path}' holds comments only.")
-    comment = lines[at - 1][1].lstrip("# \t") if at else ""
-    header = lines[at][1]
-    if len(header) > HEADER_LENGTH:
-        raise CatalogError(
-            f"'{path}' has a first line of {len(header)} characters.",
-            allowed=f"{HEADER_LENGTH} characters for the names of columns",
-        )
-    below = [(i, line) for i, line in lines[at + 1 :] if not line.startswith("#")][:2]
-    below = [(i, line) for i, line in below if len(line) <= HEADER_LENGTH]
-    separator = _find_separator(header, below[0][1] if below else "", path)
-    names, first_row = _split(header, separator), lines[at][0] + 1
-    if any(_is_number(name) for name in names):
-        names, first_row = _commented_names(comment, header, separator, path), lines[at][0]
-    elif below and separator is not None:
-        names = _match_width(names, _split(below[0][1], separator))
-    units: dict[str, str] = {}
-    for k, (i, line) in enumerate(below):
-        # A line of dashes below the names, as VizieR writes it, or below their units.
-        if all(re.fullmatch("-+|=+", value) for value in _split(line, separator)):
-            first_row = i + 1
-            if k == 1:
-                units = dict(zip(names, _split(below[0][1], separator), strict=False))
-            break
-    names = [name or f"unnamed_{i}" for i, name in enumerate(names, start=1)]
-    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
-    if repeated:
-        raise CatalogError(f"'{path}' has column names that occur twice.", received=repeated)
-    return _Layout(separator, names, first_row, units)
-
-
-def _match_width(names: list[str], row: list[str]) -> list[str]:
-    """The names, with as many empty ones at their end as the rows have empty values there."""
-    more = len(row) - len(names)
-    if more > 0 and not any(row[len(names) :]):
-        return [*names, *[""] * more]
-    if more < 0 and not any(names[len(row) :]):
-        return names[: len(row)]
-    return names
-
-
-def _commented_names(comment: str, header: str, separator: str | None, path: Path) -> list[str]:
-    """Names in the last comment line before the numbers begin."""
-    names = _split(comment, separator if separator and separator in comment else None)
-    width = len(_split(header, separator))
-    if comment and len(names) != width:
-        raise CatalogError(
-            f"'{path}' names {len(names)} columns in its last comment line but has "
-            f"{width} values in its first row.",
-            received=f"comment: {comment[:80]}",
-        )
-    if not comment or any(_is_number(name) for name in names):
-        raise CatalogError(
-            f"'{path}' has no line of column names.",
-            received=f"first line: {header[:80]}",
-            hint="put a line of names at the top, with or without '#'",
-        )
-    return names
-
-
-def _find_separator(header: str, row: str, path: Path) -> str | None:
-    """The separator that divides the names and the first row into as many values."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    preferred = [c for suffix, c in ((".csv", ","), (".tsv", "\t")) if suffix in suffixes]
-    candidates = [*preferred, "\t", ",", ";", "|"]
-    for separator in [*candidates, None]:
-        names = _split(header, separator)
-        width = len(names)
-        values = _split(row, separator)
-        has_width = len(_match_width(names, values)) == len(values)
-        if width > 1 and (not row or len(values) == width or (separator and has_width)):
-            return separator
-    for separator in candidates:
-        if separator in header:
-            return separator
-    return preferred[0] if preferred else None
-
-
-def _split(line: str, separator: str | None) -> list[str]:
-    if separator is None:
-        return [value.strip('"') for value in re.findall(r'"[^"]*"|\S+', line)]
-    try:
-        return [value.strip() for value in next(csv.reader([line], delimiter=separator), [""])]
-    except csv.Error:  # a value of more than 128 kB
-        return line.split(separator)
-
-
-def _is_number(value: str) -> bool:
-    # Not float(): a column may well be called "nan" or "inf".
-    return re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", value) is not None
-
-
 def _read_rows(
-    path: Path, opener: Callable[[], BinaryIO], layout: _Layout, selected: list[str]
+    path: Path, opener: Callable[[], BinaryIO], layout: Layout, selected: list[str]
 ) -> pa.Table:
     """The chosen columns as text."""
     by_blanks = layout.separator is None or len(layout.names) == 1
@@ -404,34 +209,27 @@ def _count_quotes(opener: Callable[[], BinaryIO]) -> int:
         return sum(block.count(b'"') for block in iter(lambda: stream.read(BLOCK_BYTES), b""))
 
 
-class _BlankSeparated:
+class _BlankSeparated(io.RawIOBase):
     """The rows of a blank-separated table as tab-separated ones, without comments."""
 
-    def __init__(self, stream: BinaryIO, layout: _Layout) -> None:
+    def __init__(self, stream: BinaryIO, layout: Layout) -> None:
         self._width = len(layout.names)
-        self._text = _open_text(lambda: stream)
+        self._text = open_text(lambda: stream)
         self._blocks = self._clean(layout.first_row)
         self._ready = b""
 
-    @property
-    def closed(self) -> bool:
-        """Whether the file is closed."""
-        return self._text.closed
-
     def close(self) -> None:
-        """Close the file."""
         self._text.close()
+        super().close()
 
-    def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes; fewer are not the end."""
-        while not self._ready:
-            block = next(self._blocks, None)
-            if block is None:
-                return b""
-            self._ready = block
-        size = len(self._ready) if size is None or size < 0 else size
-        block, self._ready = self._ready[:size], self._ready[size:]
-        return block
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._ready = self._ready or next(self._blocks, b"")
+        size = min(len(buffer), len(self._ready))
+        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
+        return size
 
     def _clean(self, first_row: int) -> Iterator[bytes]:
         for _ in range(first_row):
@@ -446,7 +244,8 @@ class _BlankSeparated:
                 block = re.sub(r'("[^"\n]*")|[ \t]+', lambda m: m.group(1) or "\t", block)
             elif self._width > 1:
                 block = re.sub(r"[ \t]+", "\t", block)
-            yield block.encode("utf-8", "surrogateescape")
+            if block:
+                yield block.encode("utf-8", "surrogateescape")
 
     def _warn_of_rows(self, comments: list[str]) -> None:
         data_like = [line for line in comments if len(line.split()) == self._width]

@@ -126,8 +126,6 @@ def test_a_column_that_nobody_asks_for_stops_nothing(tmp_path, kind, form):
         with pytest.raises(CatalogError, match="'extra' cannot be used"):
             read_catalog(tmp_path / "t.parquet", columns=["extra"])
     elif form == "pandas":
-        if kind == "date":
-            pytest.skip("pandas holds dates as Python objects")
         found = Catalog.from_table(data.to_pandas())
         if kind == "no list":
             return  # to pandas it is an empty text
