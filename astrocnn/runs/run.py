@@ -42,6 +42,7 @@ from astrocnn.runs.trained_runs import load_features, load_start
 from astrocnn.targets import Task, make
 
 __all__ = [
+    "EMPTY_TEST",
     "PEAK",
     "Run",
     "build_survey",
@@ -53,6 +54,10 @@ __all__ = [
 
 PEAK = "peak"
 """Name in ``evaluation.cut`` of the brightest pixel, measured when no column bears it."""
+
+EMPTY_TEST = (
+    "warning: the test split is empty; 'evaluate' will score other catalogues only (--catalog)"
+)
 
 Rows = NDArray[np.int64]
 

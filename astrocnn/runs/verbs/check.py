@@ -15,7 +15,7 @@ from astrocnn.catalog import SPLITS, Catalog
 from astrocnn.errors import AstrocnnError, ConfigError
 from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.imaging import Source
-from astrocnn.runs.run import Run, get_members
+from astrocnn.runs.run import EMPTY_TEST, Run, get_members
 from astrocnn.runs.sections import RunConfig
 from astrocnn.targets import Task
 from astrocnn.training.diagnostics import Finding
@@ -114,21 +114,32 @@ def _source(run: Run) -> tuple[Source, str]:
 
 
 def _labels(run: Run) -> tuple[None, str]:
-    catalog, task = run.catalog, run.task
+    catalog, task, inputs = run.catalog, run.task, run.config.inputs
     encoded, weights = task.encode({name: catalog.column(name) for name in task.label_columns})
     tally = task.tally(encoded, weights)
     lines = [f"{name}: " + ", ".join(f"{k} {v}" for k, v in t.items()) for name, t in tally.items()]
-    counts = np.bincount(run.splits, minlength=len(SPLITS))
-    lines.append(", ".join(f"{name} {n}" for name, n in zip(SPLITS, counts, strict=True)))
+    usable = np.any([weight > 0 for weight in weights.values()], axis=0)
+    usable &= np.all([np.isfinite(catalog.numbers(x)) for x in inputs.scalars], axis=0)
+    if run.config.survey is not None:
+        usable &= (catalog.flags & int(UNUSABLE)) == 0
+    counts = np.bincount(run.splits[usable], minlength=len(SPLITS))
+    splits = ", ".join(f"{n} {name}" for name, n in zip(SPLITS, counts, strict=True))
+    if run.config.survey is None:
+        lines.append(f"{splits} objects with labels")
+    else:
+        lines.append(
+            f"about {splits} objects with labels: 'train' leaves out those without an image, and "
+            "puts identical images into one split"
+        )
     run.check_columns(catalog.table)
     empty = [name for name, n in zip(SPLITS, counts, strict=True) if not n]
-    if empty:
+    if set(empty) - {"test"}:
         raise ConfigError(
             f"There is no object for: {', '.join(empty)}.",
             received="\n".join(lines),
             hint="add rows, or change split.fractions or split.by",
         )
-    return None, "\n".join(lines)
+    return None, "\n".join([*lines, EMPTY_TEST] if empty else lines)
 
 
 def _images(catalog: Catalog, source: Source) -> Iterator[Finding]:

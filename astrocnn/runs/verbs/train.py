@@ -14,7 +14,7 @@ from astrocnn.catalog import SPLITS
 from astrocnn.datasets import read_labels
 from astrocnn.errors import TrainingError
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.run import Run
+from astrocnn.runs.run import EMPTY_TEST, Run
 from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.trained_runs import check_runs
 from astrocnn.runs.verbs.cutouts import write_cutouts
@@ -85,6 +85,8 @@ def _train(
     current.check_draws()
     rows = current.require_rows("train", "validation")
     yield ", ".join(f"{len(rows[name])} {name}" for name in SPLITS) + " objects with labels"
+    if not len(rows["test"]):
+        yield EMPTY_TEST
     yield from _check_labels(
         current.task, *read_labels(current.shards, current.task, rows["train"])
     )
