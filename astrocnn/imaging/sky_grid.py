@@ -20,7 +20,7 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astropy.io import fits
-from astropy.wcs import WCS, NoConvergence, Sip
+from astropy.wcs import WCS, NoConvergence
 from astropy.wcs.utils import wcs_to_celestial_frame
 
 from astrocnn.errors import ImageError
@@ -30,12 +30,11 @@ from astrocnn.imaging.planes import Plane
 __all__ = [
     "read_pixel_scale",
     "SkyGrid",
+    "central_differences",
     "TangentGrid",
     "same_grid",
     "compute_separation",
-    "build_tangent_wcs",
     "compute_unit_vectors",
-    "build_window_wcs",
 ]
 
 ROUND_TRIP = 0.1
@@ -174,7 +173,7 @@ class SkyGrid:
         ra, dec = self.to_sky(
             np.array([x, x + 0.5, x - 0.5, x, x]), np.array([y, y, y, y + 0.5, y - 0.5])
         )
-        return _central_differences(ra, dec)
+        return central_differences(ra, dec)
 
     def may_continue(self, other: SkyGrid) -> bool:
         """Whether another image may lie on this pixel grid; quick, so that few are compared.
@@ -410,90 +409,7 @@ def same_grid(target: SkyGrid, other: SkyGrid) -> tuple[int, int] | None:
     return (int(whole_x), int(whole_y)) if worst < SAME_GRID else None
 
 
-def build_window_wcs(grid: SkyGrid, x0: int, y0: int, size: int, step: float = 1.0) -> WCS:
-    """Build the WCS of a square window of an image.
-
-    Parameters
-    ----------
-    grid : SkyGrid
-        Of the whole image.
-    x0, y0 : int
-        First pixel of the window, which may lie outside.
-    size : int
-        Pixels a side of the cutout made of the window.
-    step : float
-        Side of a pixel of the cutout in pixels of the image.
-
-    Returns
-    -------
-    astropy.wcs.WCS
-        With the distortions (SIP, TPV) of the image.  Those in tables do not fit into the header of
-        a cutout: the tangent plane in its middle equals them there to first order.
-    """
-    if grid.uses_tables:
-        return _local(grid, x0, y0, size, step)
-    # A copy, because all cutouts of a tile share its grid.
-    wcs = grid.wcs.deepcopy()
-    # Pixel p of the cutout, counted from 1, has its middle at first + (p - 1/2) step - 1/2.
-    first = np.array([x0, y0], float) + 0.5
-    wcs.wcs.crpix = (wcs.wcs.crpix - first) / step + 0.5
-    if step != 1:
-        if wcs.wcs.has_cd():
-            wcs.wcs.cd = wcs.wcs.cd * step
-        elif wcs.wcs.has_crota():
-            wcs.wcs.cdelt = wcs.wcs.cdelt * step
-        else:
-            # Not CDELT, which comes after the distortion of TPV.
-            wcs.wcs.pc = wcs.wcs.get_pc() * step
-    if wcs.sip is not None:
-        polynomials = [
-            None if p is None else _rescaled(p, step)
-            for p in (wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp)
-        ]
-        wcs.sip = Sip(*polynomials, (wcs.sip.crpix - first) / step + 0.5)
-    wcs.array_shape = (size, size)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about what astropy repaired when it read the header
-        wcs.wcs.set()
-    return wcs
-
-
-def build_tangent_wcs(matrix: np.ndarray, ra: float, dec: float, size: int) -> WCS:
-    """Build the WCS of a tangent plane that touches the sky in the middle of a cutout.
-
-    Parameters
-    ----------
-    matrix : ndarray of shape (2, 2)
-        Offsets east and north [arcsec] per pixel in x and y.
-    ra, dec : float
-        ICRS position of the middle [deg].
-    size : int
-        Pixels a side.
-    """
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.cunit = ["deg", "deg"]
-    wcs.wcs.radesys = "ICRS"
-    wcs.wcs.crval = [ra, dec]
-    # CRPIX counts pixels from 1.
-    wcs.wcs.crpix = [(size + 1) / 2] * 2
-    wcs.wcs.cd = np.asarray(matrix, float) / 3600
-    wcs.array_shape = (size, size)
-    wcs.wcs.set()
-    return wcs
-
-
-def _local(grid: SkyGrid, x0: int, y0: int, size: int, step: float) -> WCS:
-    x, y = (first + (size * step - 1) / 2 for first in (x0, y0))
-    reach = size * step / 2
-    ra, dec = grid.to_sky(
-        np.array([x, x + reach, x - reach, x, x]), np.array([y, y, y, y + reach, y - reach])
-    )
-    matrix = _central_differences(ra, dec) / (2 * reach) * step
-    return build_tangent_wcs(matrix, float(ra[0]), float(dec[0]), size)
-
-
-def _central_differences(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+def central_differences(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
     """East and north [arcsec] from the left to the right and from the lower to the upper neighbor.
 
     Parameters
@@ -512,9 +428,3 @@ def _central_differences(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
     north = (np.cos(lat[0]) * np.sin(lat) - np.sin(lat[0]) * np.cos(lat) * np.cos(lon)) / cosine
     arcsec = np.degrees(np.stack([east, north])) * 3600
     return np.stack([arcsec[:, 1] - arcsec[:, 2], arcsec[:, 3] - arcsec[:, 4]], axis=1)
-
-
-def _rescaled(polynomial: np.ndarray, step: float) -> np.ndarray:
-    """A SIP polynomial in larger pixels: u = u' step, and its value in them, too."""
-    p = np.arange(len(polynomial))
-    return np.asarray(polynomial * step ** (p[:, None] + p[None, :] - 1.0))

@@ -13,7 +13,8 @@ from astropy.wcs import WCS, DistortionLookupTable
 from PIL import Image
 
 from astrocnn.imaging import ArraySource, Band, NoImages, Survey, TileSource, get_cutout_wcs, unpack
-from astrocnn.imaging.sky_grid import SkyGrid, build_window_wcs
+from astrocnn.imaging.cutout_wcs import build_window_wcs
+from astrocnn.imaging.sky_grid import SkyGrid
 from astrocnn.imaging.sources.stamps import StampSource
 
 from .test_skygrid import sip_header, tpv_header

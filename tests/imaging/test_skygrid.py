@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from astrocnn.errors import ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Band, Survey, TileSource
+from astrocnn.imaging.cutout_wcs import build_window_wcs
 from astrocnn.imaging.planes import find_plane
-from astrocnn.imaging.sky_grid import SkyGrid, TangentGrid, build_window_wcs, same_grid
+from astrocnn.imaging.sky_grid import SkyGrid, TangentGrid, same_grid
 
 
 def sip_header(strength: float = 2e-5) -> fits.Header:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import threading
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,12 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
-from PIL import Image
 
 from astrocnn.errors import CatalogError, ConfigError, ImageError, MissingFileError
-from astrocnn.fits_file import decompress, read_bytes
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
+from astrocnn.imaging.cutout_wcs import build_window_wcs
 from astrocnn.imaging.cutouts import (
     Cutouts,
     allocate_stack,
@@ -39,185 +35,12 @@ from astrocnn.imaging.files import (
     sample_rows,
     split_hdu,
 )
-from astrocnn.imaging.planes import Plane, Scaling, find_planes, view_stored
 from astrocnn.imaging.resampling import resize
-from astrocnn.imaging.sky_grid import SkyGrid, build_window_wcs, read_pixel_scale
+from astrocnn.imaging.sky_grid import SkyGrid, read_pixel_scale
+from astrocnn.imaging.stamp_file import PlaneRequest, StampPlane, find_stamp_plane, read_stamp
 from astrocnn.imaging.survey import Hdu, Survey
 
-__all__ = ["PlaneRequest", "StampPlane", "StampSource", "find_stamp_plane", "read_stamp", "source"]
-
-MAX_BYTES = 256 << 20
-"""Largest stamp, decompressed [byte]: threads read several at once, and each as a whole."""
-_PNG = b"\x89PNG"
-_PICTURES = (b"\xff\xd8\xff", _PNG)
-
-
-@dataclass(frozen=True)
-class PlaneRequest:
-    """A plane to read, and the key (channel, role) under which it is returned."""
-
-    key: tuple[int, str]
-    hdu: int | str | Mapping[str, Any] | None
-    plane: int | None
-
-
-@dataclass(frozen=True)
-class StampPlane:
-    """One plane of a file.
-
-    Parameters
-    ----------
-    array : ndarray of shape (height, width)
-        Pixels as stored.
-    scaling : Scaling, optional
-        How they become values.
-    title : str
-        For messages.
-    card : callable
-        Gives the value of a header card, None when absent.
-    is_picture : bool
-        Whether the file is a PNG or JPEG.
-    """
-
-    array: np.ndarray
-    scaling: Scaling | None
-    title: str
-    card: Callable[[str], Any]
-    is_picture: bool = False
-
-
-def read_stamp(path: str, requests: list[PlaneRequest]) -> dict[tuple[int, str], StampPlane]:
-    """Read planes of one file.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such file.
-    ImageError
-        If it is no image, is too large, is damaged, or lacks a plane.
-    """
-    data = _bytes(path)
-    if data.startswith(_PICTURES):
-        return _read_picture(data, path, requests)
-    return _read_fits(data, Path(path), requests)
-
-
-def find_stamp_plane(
-    path: str, hdu: int | str | Mapping[str, Any] | None, number: int | None
-) -> Plane | None:
-    """Find an image plane with its header; None in a picture, which has none.
-
-    Raises
-    ------
-    ImageError
-        As for `read_stamp`.
-    """
-    data = _bytes(path)
-    if data.startswith(_PICTURES):
-        return None
-    plain = decompress(data, Path(path), MAX_BYTES)
-    return find_planes(plain, Path(path), [(hdu, number)], plain is not data)[0]
-
-
-def _bytes(path: str) -> bytes:
-    data = read_bytes(path, MAX_BYTES)
-    if not data:
-        raise ImageError(f"The file {path} is empty.")
-    return data
-
-
-def _read_fits(
-    data: bytes, path: Path, requests: list[PlaneRequest]
-) -> dict[tuple[int, str], StampPlane]:
-    plain = decompress(data, path, MAX_BYTES)
-    is_compressed = plain is not data
-    planes = find_planes(plain, path, [(w.hdu, w.plane) for w in requests], is_compressed)
-    result = {}
-    for request, plane in zip(requests, planes, strict=True):
-        if plane.unit.kind == "compressed":
-            _validate_size(plane.decoded_bytes, plane.title)
-            array = plane.load()
-        else:
-            array = view_stored(plain, plane.unit, path)[plane.take]
-        result[request.key] = StampPlane(array, plane.scaling, plane.title, plane.card)
-    return result
-
-
-def _validate_size(n_bytes: int, title: str) -> None:
-    if n_bytes > MAX_BYTES:
-        raise ImageError(
-            f"The image in {title} is too large for a stamp.",
-            received=f"{n_bytes} bytes",
-            allowed=f"{MAX_BYTES} bytes",
-        )
-
-
-def _pixels(picture: Image.Image) -> np.ndarray:
-    """Pixels of shape (height, width, channels); NaN where the picture is transparent."""
-    transparent = None
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        transparent = np.asarray(picture.convert("RGBA"))[..., 3] == 0
-    # Palettes and other color spaces become RGB; gray images keep their type, 16 bits included.
-    if picture.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBA", "LA", "1"):
-        pixels = np.asarray(picture.convert("L" if picture.mode in ("LA", "1") else "RGB"))
-    else:
-        pixels = np.asarray(picture)
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    if transparent is not None and transparent.any():
-        pixels = pixels.astype(np.float32)
-        pixels[transparent] = np.nan
-    return pixels
-
-
-def _read_picture(
-    data: bytes, path: str, requests: list[PlaneRequest]
-) -> dict[tuple[int, str], StampPlane]:
-    # Bytes 24 and 25 of a PNG are the bit depth and the color type: color, or with transparency.
-    if (
-        data.startswith(_PNG)
-        and data[24:25] == b"\x10"
-        and data[25:26] in (b"\x02", b"\x04", b"\x06")
-    ):
-        # Pillow keeps only the upper 8 of the 16 bits and gives no warning.
-        raise ImageError(
-            f"The picture {path} has 16 bits a color, of which 8 would be lost.",
-            allowed="PNG of 8 bits a color, gray PNG of 16 bits, or FITS",
-        )
-    try:
-        # Only the two decoders by whose first bytes the file was recognized; the others are many.
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture,
-        ):
-            # The size that the header states, before memory is taken for it.
-            _validate_size(4 * picture.width * picture.height, path)
-            pixels = _pixels(picture)
-    except ImageError:
-        raise
-    except Exception as error:  # every decoder raises its own types
-        raise ImageError(f"The picture {path} is truncated or damaged ({error}).") from error
-    channels = pixels.shape[2]
-    images = [w for w in requests if w.key[1] == "image"]
-    result = {}
-    for request in requests:
-        plane = request.plane
-        if plane is None:
-            # Bands that share a picture and name no channel are its channels in order.
-            plane = images.index(request) if request in images and len(images) == channels else 0
-            if channels > 1 and len(images) != channels:
-                raise ImageError(
-                    f"The picture {path} has {channels} color channels.",
-                    allowed="'plane' 0 (red), 1 (green) or 2 (blue) for each band",
-                )
-        if channels == 1 and 0 <= plane < 3:
-            plane = 0  # a gray picture among color ones
-        if not 0 <= plane < channels:
-            raise ImageError(
-                f"The picture {path} has no channel {plane}.", allowed=f"0 to {channels - 1}"
-            )
-        result[request.key] = StampPlane(pixels[..., plane], None, path, lambda key: None, True)
-    return result
-
+__all__ = ["StampSource", "source"]
 
 BLOCK = 32
 MAX_PROBLEMS = 20

@@ -19,6 +19,7 @@ from astropy.wcs import WCS
 from astrocnn.errors import AstrocnnWarning, CatalogError, ConfigError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
+from astrocnn.imaging.cutout_wcs import build_tangent_wcs, build_window_wcs
 from astrocnn.imaging.cutouts import (
     Cutouts,
     allocate_stack,
@@ -38,13 +39,7 @@ from astrocnn.imaging.jobs import (
 )
 from astrocnn.imaging.planes import Plane, PlaneCache
 from astrocnn.imaging.resampling import GridMap, compute_nodes
-from astrocnn.imaging.sky_grid import (
-    SkyGrid,
-    TangentGrid,
-    build_tangent_wcs,
-    build_window_wcs,
-    same_grid,
-)
+from astrocnn.imaging.sky_grid import SkyGrid, TangentGrid, same_grid
 from astrocnn.imaging.survey import Band, Survey
 from astrocnn.imaging.tiles import BandTiles, assign_tiles, open_band
 
