@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -17,26 +17,7 @@ from numpy.typing import NDArray
 from astrocnn.column import Column
 from astrocnn.errors import CatalogError, PredictionError
 
-__all__ = ["decode", "encode", "from_dict", "stored_names", "to_dict"]
-
-
-def to_dict(column: Column) -> dict[str, Any]:
-    """For JSON."""
-    return asdict(column)
-
-
-def from_dict(mapping: Mapping[str, Any]) -> Column:
-    """The inverse of `to_dict`.
-
-    Raises
-    ------
-    CatalogError
-        If these are not the entries of a column.
-    """
-    try:
-        return Column(**{**mapping, "shape": tuple(mapping["shape"])})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CatalogError("A stored column is damaged.", received=str(error)) from error
+__all__ = ["decode", "encode", "stored_names"]
 
 
 def stored_names(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from astropy.table import Column, Table
+from astropy import table
 from pydantic import Field
 
 from astrocnn import atomic
 from astrocnn.catalog import Catalog, Roles
 from astrocnn.catalog.roles import split_difference
+from astrocnn.column import Column
 from astrocnn.datasets import shard_file
-from astrocnn.datasets.columns import decode, from_dict
+from astrocnn.datasets.columns import decode
 from astrocnn.datasets.symmetry import UPSIDE_DOWN, d4_tables
 from astrocnn.errors import AstrocnnError, CatalogError, ImageError
 from astrocnn.imaging import Inputs
@@ -46,10 +47,10 @@ class Manifest(Stored):
 
     format: Literal[2]
     creator: str
-    inputs: dict[str, Any]
+    inputs: Inputs
     rows: Count
     missing: list[float] | None
-    columns: list[dict[str, Any]]
+    columns: list[Column]
     roles: dict[str, str]
     fingerprint: dict[str, str]
     shards: list[ShardEntry]
@@ -88,12 +89,8 @@ class Shards:
 
     def __init__(self, directory: Path, manifest: Manifest) -> None:
         self.directory = directory
-        try:
-            self.inputs = Inputs.from_dict(manifest.inputs)
-            self._stored = [from_dict(entry) for entry in manifest.columns]
-        except AstrocnnError as error:
-            raise _damaged(directory / MANIFEST, str(error)) from error
-        self._manifest = manifest
+        self.inputs = manifest.inputs
+        self._manifest, self._stored = manifest, manifest.columns
         self._shards = manifest.shards
         self._counts = np.array([shard.rows for shard in self._shards], np.int64)
         self._starts = np.concatenate([[0], np.cumsum(self._counts)])
@@ -189,13 +186,13 @@ class Shards:
             # Identifiers and labels are verified whenever they are read, which costs nothing beside
             # the pixels; those are verified by `verify`, at about a second per gigabyte.
             digest = shard_file.compute_table_digest(path, shard.offset, self._pixel_bytes(shard))
-            table = shard_file.read_table(path) if digest == shard.table_sha256 else None
-            if table is None or len(table) != shard.rows:
+            rows = shard_file.read_table(path) if digest == shard.table_sha256 else None
+            if rows is None or len(rows) != shard.rows:
                 raise ImageError(
                     f"The table of the shard '{path}' changed since it was written.",
                     hint="remove the file and run the cutouts again: the others are kept",
                 )
-            tables.append(table)
+            tables.append(rows)
         try:
             raw = np.concatenate(tables) if tables else np.zeros(0, np.dtype([]))
             names = {"row", "flags", "content", *(column.name for column in self._stored)}
@@ -222,7 +219,7 @@ class Shards:
         return self._raw["row"].astype(np.int64)
 
     @cached_property
-    def objects(self) -> Table:
+    def objects(self) -> table.Table:
         """Table of n rows: id, ra, dec, flags, no_data, row, content and the catalogue's columns.
 
         A catalogue column that bears one of these names is ``catalog_<name>``.
@@ -233,13 +230,19 @@ class Shards:
         try:
             columns = [decode(column, raw[column.name]) for column in own]
             columns += [
-                Column(raw["flags"].astype(np.int32), name="flags"),
-                Column(self._no_data(raw), name="no_data"),
-                Column(raw["row"].astype(np.int64), name="row"),
-                Column(np.char.decode(raw["content"], "ascii"), name="content"),
+                table.Column(raw["flags"].astype(np.int32), name="flags"),
+                table.Column(self._no_data(raw), name="no_data"),
+                table.Column(raw["row"].astype(np.int64), name="row"),
+                table.Column(np.char.decode(raw["content"], "ascii"), name="content"),
             ]
             columns += [decode(column, raw[column.name]) for column in stored[len(own) :]]
-            return Table(columns, copy=False)
+            objects = table.Table(columns, copy=False)
+            missing = {"id", *({"ra", "dec"} if self._has_positions else ())} - set(
+                objects.colnames
+            )
+            if missing:
+                raise ValueError(f"no column {', '.join(missing)}")
+            return objects
         except (ValueError, TypeError, KeyError) as error:
             if isinstance(error, AstrocnnError):
                 raise
@@ -261,11 +264,15 @@ class Shards:
         """Hash of the pixels of each row; an empty text for one without any data."""
         return np.asarray(self.objects["content"])
 
+    @property
+    def _has_positions(self) -> bool:
+        return "ra" in self._manifest.roles.values()
+
     @cached_property
     def catalog(self) -> Catalog:
         """The objects as a catalogue."""
         objects = self.objects
-        placed = "ra" in self._manifest.roles.values()
+        placed = self._has_positions
         declared = self._manifest.missing
         return Catalog(
             table=objects,

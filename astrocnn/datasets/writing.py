@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from astrocnn import __version__, atomic
 from astrocnn.catalog import Catalog
 from astrocnn.column import Column
 from astrocnn.datasets import shard_file
-from astrocnn.datasets.columns import encode, stored_names, to_dict
+from astrocnn.datasets.columns import encode, stored_names
 from astrocnn.datasets.shards import MANIFEST, Manifest, Shards
 from astrocnn.errors import CatalogError, ConfigError, ImageError, InputsError
 from astrocnn.flags import Flag
@@ -234,7 +234,7 @@ def write_shards(
         "inputs": {**inputs.to_dict(), **_UNFITTED},
         "rows": len(order),
         "missing": catalog.missing,
-        "columns": [to_dict(s) for s in (*(s for s, _ in own), *stored)],
+        "columns": [asdict(s) for s in (*(s for s, _ in own), *stored)],
         "roles": {
             name: role
             for role in ("id", "ra", "dec")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from astrocnn.datasets.columns import decode, encode, from_dict, stored_names, to_dict
+from astrocnn.column import Column
+from astrocnn.datasets.columns import decode, encode, stored_names
 from astrocnn.datasets.shard_file import read_table
 from astrocnn.errors import CatalogError
+from astrocnn.stored_files import parse_json
 
 
 def through_fits(tmp_path_factory, column) -> Column:
@@ -22,7 +25,7 @@ def through_fits(tmp_path_factory, column) -> Column:
     path = tmp_path_factory.mktemp("table") / "t.fits"
     table = fits.BinTableHDU.from_columns([stored.fits_column(values)], name="OBJECTS")
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
-    stored = from_dict(json.loads(json.dumps(to_dict(stored))))
+    stored = parse_json(json.dumps(asdict(stored)), Column, "column")
     return decode(stored, read_table(path)["a_column"])
 
 
