@@ -237,11 +237,9 @@ class Shards:
             ]
             columns += [decode(column, raw[column.name]) for column in stored[len(own) :]]
             objects = table.Table(columns, copy=False)
-            missing = {"id", *({"ra", "dec"} if self._has_positions else ())} - set(
-                objects.colnames
-            )
-            if missing:
-                raise ValueError(f"no column {', '.join(missing)}")
+            needed = ("id", "ra", "dec") if self._has_positions else ("id",)
+            if not set(needed) <= set(objects.colnames):
+                raise ValueError(f"the columns {', '.join(objects.colnames)}")
             return objects
         except (ValueError, TypeError, KeyError) as error:
             if isinstance(error, AstrocnnError):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from astrocnn.column import Column
+from astrocnn.column import Column as StoredColumn
 from astrocnn.datasets.columns import decode, encode, stored_names
 from astrocnn.datasets.shard_file import read_table
 from astrocnn.errors import CatalogError
@@ -25,7 +25,7 @@ def through_fits(tmp_path_factory, column) -> Column:
     path = tmp_path_factory.mktemp("table") / "t.fits"
     table = fits.BinTableHDU.from_columns([stored.fits_column(values)], name="OBJECTS")
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
-    stored = parse_json(json.dumps(asdict(stored)), Column, "column")
+    stored = parse_json(json.dumps(asdict(stored)), StoredColumn, "column")
     return decode(stored, read_table(path)["a_column"])
 
 
