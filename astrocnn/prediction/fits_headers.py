@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 BITPIX = {"u1": 8, "i2": 16, "i4": 32, "i8": 64, "f4": -32, "f8": -64}
+ESCAPED = "TESC"
+"""Card of a column whose text has the escapes of a Python string, since FITS holds ASCII only."""
 RESERVED = {"SIMPLE", "BITPIX", "NAXIS", "EXTEND", "CHECKSUM", "DATASUM", "END"}
 PUNCTUATION = frozenset(b":;<=>?@[\\]^_`")
 
@@ -116,6 +118,8 @@ def build_table_header(
             if text:
                 _set_card(header, f"{keyword}{number}", text, "", after=last)
                 last = f"{keyword}{number}"
+        if column.escaped:
+            header.set(f"{ESCAPED}{number}", True, "text with escapes of Python", after=last)
     return _reserve_checksums(header)
 
 

@@ -8,6 +8,7 @@ import shutil
 from importlib import metadata
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 from astropy.table import Table
@@ -21,7 +22,15 @@ from astrocnn.catalog import Catalog, CatalogWarning
 from astrocnn.errors import ImageError, InputsError, ModelError, PredictionError
 from astrocnn.flags import Flag
 from astrocnn.imaging import ArraySource, Inputs, Survey, open_source
-from astrocnn.prediction import Plan, chunks, parse_worker, predict, predict_objects
+from astrocnn.prediction import (
+    Plan,
+    chunks,
+    parse_worker,
+    predict,
+    predict_objects,
+    to_csv,
+    to_parquet,
+)
 from astrocnn.prediction.fits_headers import is_intact
 from astrocnn.targets import make
 
@@ -275,6 +284,10 @@ def test_identifiers_that_fits_cannot_hold_are_named(tmp_path):
         out = predict(Mean(), Catalog.from_table(table), source_of(images), tmp_path / "p.fits")
     found = Table.read(out)["id"].tolist()
     assert [name.encode().decode("unicode_escape") for name in found] == ["a", "źródło", "c"]
+    # Formats that hold any character have the identifiers as they came.
+    assert to_csv(out, tmp_path / "p.csv").read_text("utf-8").splitlines()[2].startswith('"źródło"')
+    stored = pq.read_table(to_parquet(out, tmp_path / "p.parquet"))
+    assert stored["id"].to_pylist() == ["a", "źródło", "c"]
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations((1, 2, 3))))
