@@ -10,6 +10,7 @@ otherwise text.  The identifier is int64 or text and nothing else.
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 import warnings
@@ -155,7 +156,9 @@ def _read_rows(
             return "error"
         return "skip"
 
-    quotes = _count_quotes(opener)
+    quotes, is_utf8 = _scan(opener)
+    if not is_utf8:
+        opener = _drop_foreign_comments(opener, layout, path)
     opened = _BlankSeparated(opener(), layout) if by_blanks else opener()
     with closing(opened) as stream:
         try:
@@ -204,9 +207,41 @@ def _read_rows(
     return table
 
 
-def _count_quotes(opener: Callable[[], BinaryIO]) -> int:
+def _scan(opener: Callable[[], BinaryIO]) -> tuple[int, bool]:
+    """The number of quotes, and whether all is UTF-8."""
+    quotes, decoder = 0, codecs.getincrementaldecoder("utf-8")()
+    is_utf8 = True
     with opener() as stream:
-        return sum(block.count(b'"') for block in iter(lambda: stream.read(BLOCK_BYTES), b""))
+        while block := stream.read(BLOCK_BYTES):
+            quotes += block.count(b'"')
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError:
+                is_utf8 = False
+    return quotes, is_utf8
+
+
+def _drop_foreign_comments(
+    opener: Callable[[], BinaryIO], layout: Layout, path: Path
+) -> Callable[[], BinaryIO]:
+    """The content with empty comments where those are in another encoding.
+
+    Raises
+    ------
+    CatalogError
+        If a row is.
+    """
+    lines = []
+    with open_text(opener) as text:
+        for line in text:
+            # With as many values as a row it may be one.
+            is_row = line.count(layout.separator or " ") == len(layout.names) - 1
+            if line.startswith("#") and not (line.isascii() or is_row):
+                line = "#\n"
+            refuse_other_encoding(line, path)
+            lines.append(line)
+    content = "".join(lines).encode()
+    return lambda: io.BytesIO(content)
 
 
 class _BlankSeparated(io.RawIOBase):

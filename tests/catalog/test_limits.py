@@ -189,6 +189,7 @@ def test_inches_are_no_quotes(tmp_path):
         "\ufeffid\tx\t\n1\t2\t\n3\t4\t\n",
         "# Sérsic\nid,x\n1,2\n3,4\n".encode("latin-1"),
         "# Sérsic\nid x\n1 2\n3 4\n".encode("latin-1"),
+        "id,x\n1,2\n# Sérsic, é, b\n3,4\n".encode("latin-1"),
         b"\xef\xbb\xbf# id x\n1 2\n3 4\n",
     ],
 )
@@ -200,7 +201,8 @@ def test_trailing_separators_and_comments_of_any_encoding(tmp_path, content):
 
 def test_text_in_another_encoding_says_how_to_save_it(tmp_path):
     rows = "id,name\n" + "".join(f"{i},a\n" for i in range(600))
-    for content in ((rows + "999,é\n").encode("latin-1"), rows.encode("utf-16")):
+    foreign = [(rows + row).encode("latin-1") for row in ("999,é\n", "#é,b\n")]
+    for content in (*foreign, rows.encode("utf-16")):
         (tmp_path / "t.csv").write_bytes(content)
         with pytest.raises(CatalogError, match="save the file as UTF-8"):
             read_catalog(tmp_path / "t.csv")
