@@ -24,9 +24,10 @@ import numpy as np
 import tensorflow as tf
 
 from astrocnn.explain import ExplainTarget, integrated_gradients, occlusion
-from astrocnn.models import Options, has_fast_bfloat16, with_precision
+from astrocnn.models import Options, with_precision
 from astrocnn.models.build import build_model
 from astrocnn.targets import Categorical
+from astrocnn.training import has_fast_bfloat16
 from tests.benchmarks._table import Row
 
 __all__ = ["rows"]

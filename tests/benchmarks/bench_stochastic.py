@@ -21,7 +21,8 @@ from astrocnn.estimators.base import BLOCK
 from astrocnn.models.build import build_model
 from astrocnn.models.monte_carlo_dropout import MonteCarloDropout
 from astrocnn.models.options import Options
-from astrocnn.training.precision import has_fast_bfloat16, with_precision
+from astrocnn.models.precision import with_precision
+from astrocnn.training import has_fast_bfloat16
 from tests.benchmarks._table import Row
 
 __all__ = ["rows"]

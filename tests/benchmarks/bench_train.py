@@ -17,11 +17,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from astrocnn.models import Options, has_fast_bfloat16
+from astrocnn.models import Options
 from astrocnn.models.build import build_model
 from astrocnn.models.summary import summarize_layers
 from astrocnn.targets import Categorical
-from astrocnn.training import fit
+from astrocnn.training import fit, has_fast_bfloat16
 from tests.benchmarks._table import Row
 
 __all__ = ["rows"]
