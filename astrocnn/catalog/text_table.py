@@ -157,7 +157,7 @@ def _read_rows(
         return "skip"
 
     quotes, is_utf8 = _scan(opener)
-    if not is_utf8:
+    if not (is_utf8 or by_blanks):
         opener = _drop_foreign_comments(opener, layout, path)
     opened = _BlankSeparated(opener(), layout) if by_blanks else opener()
     with closing(opened) as stream:
@@ -235,7 +235,7 @@ def _drop_foreign_comments(
     with open_text(opener) as text:
         for line in text:
             # With as many values as a row it may be one.
-            is_row = line.count(layout.separator or " ") == len(layout.names) - 1
+            is_row = line.count(str(layout.separator)) == len(layout.names) - 1
             if line.startswith("#") and not (line.isascii() or is_row):
                 line = "#\n"
             refuse_other_encoding(line, path)
