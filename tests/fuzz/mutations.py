@@ -257,6 +257,8 @@ def insert_card(data: bytes, rng: np.random.Generator) -> bytes:
 
 def change_png_header(data: bytes, rng: np.random.Generator) -> bytes:
     """Change size, depth or color type of a PNG, with the checksum that belongs to it."""
+    if len(data) < 33:
+        return flip_bits(data, rng)
     header = bytearray(data[12:29])
     at = int(rng.choice([4, 8, 12, 13, 14, 15, 16]))
     if at < 12:
