@@ -46,6 +46,7 @@ _HOME = {
     "predict": "prediction",
     "read_pdf": "prediction",
     "to_qp": "prediction",
+    "plot_bands": "report",
     "simulate": "simulation",
     "simulate_stamps": "simulation",
     "simulate_redshift": "simulation",

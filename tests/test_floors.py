@@ -24,6 +24,7 @@ FLOORS = {
             "header_units",
             "progress",
             "column",
+            "display",
             "backend",
         ],
         0,

@@ -18,14 +18,15 @@ from astrocnn.catalog.validation import (
     validate_missing,
     validate_positions,
 )
+from astrocnn.display import Displayed
 from astrocnn.errors import CatalogError
 from astrocnn.flags import Flag
 
 __all__ = ["Catalog"]
 
 
-@dataclass(frozen=True, eq=False)
-class Catalog:
+@dataclass(frozen=True, eq=False, repr=False)
+class Catalog(Displayed):
     """A table of objects with their identifiers and positions.
 
     Build one with `from_table` or `astrocnn.catalog.read_catalog`, which check it.
@@ -118,6 +119,16 @@ class Catalog:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def _facts(self) -> dict[str, object]:
+        position = "" if self.ra is None else f"{self.roles.ra}, {self.roles.dec}"
+        return {
+            "objects": len(self),
+            "columns": self.table.colnames,
+            "identifier": self.roles.id,
+            "position": position,
+            "flagged": int(np.count_nonzero(self.flags)),
+        }
 
     def __getitem__(self, rows: slice | np.ndarray | list[int] | int) -> Catalog:
         """Select rows, in the given order; they are not checked again."""

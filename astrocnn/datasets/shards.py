@@ -18,6 +18,7 @@ from astrocnn.column import Column
 from astrocnn.datasets import shard_file
 from astrocnn.datasets.columns import decode
 from astrocnn.datasets.symmetry import UPSIDE_DOWN, d4_tables
+from astrocnn.display import Displayed
 from astrocnn.errors import AstrocnnError, CatalogError, ImageError
 from astrocnn.imaging import Inputs
 from astrocnn.imaging.cutouts import Cutouts
@@ -72,7 +73,7 @@ def _damaged(path: Path, received: str) -> ImageError:
     return ImageError(f"'{path}' is damaged.", received=received, hint=_AGAIN)
 
 
-class Shards:
+class Shards(Displayed):
     """Cutouts and catalogue columns of a directory of shards.
 
     Rows are numbered as in the catalogue the shards were made from, whatever their place on disk.
@@ -127,11 +128,14 @@ class Shards:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def __repr__(self) -> str:
-        if not self.bands:
-            return f"<Shards of {len(self)} objects without images>"
-        bands = ", ".join(self.bands)
-        return f"<Shards of {len(self)} objects, {self.size} x {self.size} pixels in {bands}>"
+    def _facts(self) -> dict[str, object]:
+        return {
+            "folder": self.directory,
+            "objects": len(self),
+            "pixels": f"{self.size} x {self.size}" if self.bands else "none",
+            "bands": self.bands,
+            "unit": self.inputs.unit,
+        }
 
     @property
     def bands(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from astrocnn import calibration, plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.calibration import Calibration, Remap
 from astrocnn.datasets import Shards
+from astrocnn.display import Displayed
 from astrocnn.errors import ConfigError
 from astrocnn.estimators.base import ABOUT, Estimator, Wrapper, load_estimator, write_json
 from astrocnn.imaging import Inputs
@@ -28,7 +29,7 @@ _INSIDE = "estimator"
 _REMAPS = "calibration.json"
 
 
-class Calibrated(Wrapper):
+class Calibrated(Displayed, Wrapper):
     """An estimator and a remap for some of its targets.
 
     Its task is that of the estimator, but for the families that a remap changes: a density of any
@@ -62,6 +63,9 @@ class Calibrated(Wrapper):
                     f"The remap of target '{name}' does not suit its family.",
                     received=f"{type(remap).__name__} for {type(family).__name__}",
                 )
+
+    def _facts(self) -> dict[str, object]:
+        return {"calibrated": list(self.remaps), "estimator": repr(self.estimator)}
 
     @property
     def task(self) -> Task:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.datasets import Shards, read_labels
+from astrocnn.display import Displayed
 from astrocnn.errors import ConfigError, ModelError
 from astrocnn.estimators._image_features import ImageFeatures, Part
 from astrocnn.estimators.base import (
@@ -57,7 +58,7 @@ class _About(Stored):
     task: dict[str, Any]
 
 
-class ClassicalEstimator:
+class ClassicalEstimator(Displayed):
     """A method on standardized numbers, one for each target: scalars, features of the image, or
     both.
 
@@ -134,6 +135,14 @@ class ClassicalEstimator:
         self.task, self.inputs, self.method, self.seed = task, inputs, method, seed
         self.options = {**self._method.OPTIONS, **(options or {})}
         self._features = ImageFeatures(features, inputs)
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "predicts": self.task.names,
+            "method": self.method,
+            "features": self._features.labels,
+            "scalars": self.inputs.scalars,
+        }
 
     @property
     def fingerprint(self) -> str:

@@ -15,6 +15,7 @@ from pydantic import Field
 from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.datasets import Shards
+from astrocnn.display import Displayed
 from astrocnn.errors import ModelError
 from astrocnn.estimators.base import (
     ABOUT,
@@ -37,7 +38,7 @@ class _About(Stored):
     members: tuple[Annotated[str, Field(pattern=r"^member-\d+$")], ...] = Field(min_length=1)
 
 
-class Ensemble(Wrapper):
+class Ensemble(Displayed, Wrapper):
     """A deep ensemble: the predictive distribution is the mean over members and draws.
 
     Members differ in their seed, hence in initial weights, order of the training data,
@@ -71,6 +72,9 @@ class Ensemble(Wrapper):
             first, *others = (getattr(m, attribute) for m in self.members)
             if any(other != first for other in others):
                 raise ModelError(f"The members of an ensemble must have the same {attribute}.")
+
+    def _facts(self) -> dict[str, object]:
+        return {"predicts": self.task.names, "members": [repr(m) for m in self.members]}
 
     @classmethod
     def of(

@@ -17,6 +17,7 @@ from astrocnn import plugins
 from astrocnn.atomic import replacing_folder
 from astrocnn.backend import keras
 from astrocnn.datasets import Shards, build_dataset, fit_normalization, read_labels
+from astrocnn.display import Displayed
 from astrocnn.errors import ModelError
 from astrocnn.estimators._network import (
     FeatureExtractor,
@@ -83,7 +84,7 @@ class _About(Stored):
     task: dict[str, Any]
 
 
-class KerasEstimator:
+class KerasEstimator(Displayed):
     """A network built from an architecture and a task.
 
     Parameters
@@ -145,6 +146,16 @@ class KerasEstimator:
         self._initial: tuple[keras.Model, Any] | None = None
         self._forwards: dict[tuple[Any, ...], Forward] = {}
         self._features: dict[tuple[str, str | None], FeatureExtractor] = {}
+
+    def _facts(self) -> dict[str, object]:
+        model = getattr(self, "model_", None)
+        return {
+            "predicts": self.task.names,
+            "architecture": self.architecture,
+            "bands": self.inputs.bands,
+            "scalars": self.inputs.scalars,
+            "parameters": "not trained" if model is None else model.count_params(),
+        }
 
     @property
     def precision(self) -> str:

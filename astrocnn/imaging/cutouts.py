@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from astrocnn.display import Displayed
 from astrocnn.errors import ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging.planes import Scaling
@@ -31,8 +32,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Cutouts:
+@dataclass(frozen=True, repr=False)
+class Cutouts(Displayed):
     """A stack of cutouts with what is known about each row.
 
     Parameters
@@ -51,6 +52,15 @@ class Cutouts:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def _facts(self) -> dict[str, object]:
+        _, height, width, n_bands = self.images.shape
+        return {
+            "objects": len(self),
+            "pixels": f"{height} x {width}",
+            "bands": n_bands,
+            "flagged": int(np.count_nonzero(self.flags)),
+        }
 
 
 def allocate_stack(shape: tuple[int, int, int, int], out: np.ndarray | None = None) -> np.ndarray:

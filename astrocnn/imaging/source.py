@@ -12,6 +12,7 @@ import numpy.typing as npt
 from astropy.wcs import WCS
 
 from astrocnn import plugins
+from astrocnn.display import Displayed
 from astrocnn.errors import ConfigError, ImageError
 from astrocnn.imaging.cutouts import Cutouts, allocate_stack, compute_flags, drop_infinite
 from astrocnn.imaging.files import compute_digest, sample_rows
@@ -69,7 +70,19 @@ class Source(Protocol):
         ...
 
 
-class ArraySource:
+def describe_source(source: Source) -> dict[str, object]:
+    """What a source shows of itself."""
+    scale = source.pixel_scale
+    return {
+        "objects": len(source),
+        "pixels": f"{source.size} x {source.size}",
+        "bands": source.bands,
+        "pixel scale": None if scale is None else f"{scale:.4g} arcsec",
+        "unit": source.unit,
+    }
+
+
+class ArraySource(Displayed):
     """Cutouts that are in memory already.
 
     Parameters
@@ -126,6 +139,9 @@ class ArraySource:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def _facts(self) -> dict[str, object]:
+        return describe_source(self)
 
     @property
     def fingerprint(self) -> str:

@@ -18,6 +18,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from astrocnn import plugins
+from astrocnn.display import Displayed
 from astrocnn.errors import ConfigError, ImageError
 from astrocnn.fits_file import read_bytes
 from astrocnn.imaging import photometry
@@ -151,8 +152,8 @@ class Band:
         return roles
 
 
-@dataclass(frozen=True)
-class Survey:
+@dataclass(frozen=True, repr=False)
+class Survey(Displayed):
     """A named set of bands.
 
     Parameters
@@ -236,6 +237,15 @@ class Survey:
                 problems += [sentence for sentence in sentences if sentence]
         if problems:
             raise ConfigError(f"The survey '{self.name}' is not usable: {'; '.join(problems)}.")
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "bands": self.band_names,
+            "unit": self.common_unit,
+            "reference": self.reference,
+        }
 
     @property
     def band_names(self) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ _ELEMENTS_AT_ONCE = 1 << 22
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Score:
     """One number about a sample, with what it rests on.
 
@@ -59,6 +59,9 @@ class Score:
     target: str = ""
     note: str = ""
     level: float = 0.95
+
+    def __repr__(self) -> str:
+        return f"<Score {self}>"
 
     def __str__(self) -> str:
         name = f"{self.target}.{self.name}" if self.target else self.name

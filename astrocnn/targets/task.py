@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from astrocnn import plugins
 from astrocnn.column import Column
+from astrocnn.display import Displayed
 from astrocnn.errors import CatalogError, ConfigError
 from astrocnn.targets.families import DiscreteFamily
 from astrocnn.targets.labels import as_numbers
@@ -26,8 +27,8 @@ Labels: TypeAlias = "ArrayLike | tuple[ArrayLike, ArrayLike | None]"
 _LONGEST_COLUMN = 68
 
 
-@dataclass(frozen=True)
-class Task:
+@dataclass(frozen=True, repr=False)
+class Task(Displayed):
     """What a network predicts.
 
     Parameters
@@ -43,6 +44,10 @@ class Task:
     name: str
     targets: tuple[Target, ...]
     headline: str
+
+    def _facts(self) -> dict[str, object]:
+        targets = [f"{t.name} ({type(t.family).__name__.lower()})" for t in self.targets]
+        return {"name": self.name, "targets": targets, "headline score": self.headline}
 
     def __post_init__(self) -> None:
         if not self.targets:

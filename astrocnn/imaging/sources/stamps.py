@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
+from astrocnn.display import Displayed
 from astrocnn.errors import CatalogError, ConfigError, ImageError, MissingFileError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
@@ -37,6 +38,7 @@ from astrocnn.imaging.files import (
 )
 from astrocnn.imaging.resampling import resize
 from astrocnn.imaging.sky_grid import SkyGrid, read_pixel_scale
+from astrocnn.imaging.source import describe_source
 from astrocnn.imaging.stamp_file import PlaneRequest, StampPlane, find_stamp_plane, read_stamp
 from astrocnn.imaging.survey import Hdu, Survey
 
@@ -59,7 +61,7 @@ def source(
     return StampSource(survey, columns, size, **options)
 
 
-class StampSource:
+class StampSource(Displayed):
     """Cutouts of objects that have files of their own.
 
     The central `Survey.crop` pixels are taken (all of it without `crop`), padded with NaN when
@@ -133,6 +135,9 @@ class StampSource:
 
     def __len__(self) -> int:
         return self._length
+
+    def _facts(self) -> dict[str, object]:
+        return describe_source(self)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
+from astrocnn.display import Displayed
 from astrocnn.errors import AstrocnnWarning, CatalogError, ConfigError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
@@ -40,6 +41,7 @@ from astrocnn.imaging.jobs import (
 from astrocnn.imaging.planes import Plane, PlaneCache
 from astrocnn.imaging.resampling import GridMap, compute_nodes
 from astrocnn.imaging.sky_grid import SkyGrid, TangentGrid, same_grid
+from astrocnn.imaging.source import describe_source
 from astrocnn.imaging.survey import Band, Survey
 from astrocnn.imaging.tiles import BandTiles, assign_tiles, open_band
 
@@ -83,7 +85,7 @@ def source(
     return TileSource(survey, ra, dec, size, **options)
 
 
-class TileSource:
+class TileSource(Displayed):
     """Cutouts of objects from the tiles of a survey.
 
     The tiles of each band are looked up independently; an object is cut from the one in which
@@ -158,6 +160,9 @@ class TileSource:
 
     def __len__(self) -> int:
         return len(self.ra)
+
+    def _facts(self) -> dict[str, object]:
+        return describe_source(self)
 
     @property
     def assigned(self) -> list[np.ndarray]:
