@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Iterable
@@ -187,6 +188,12 @@ def _print_all(parts: Iterable[Any]) -> None:
         _show(part)
 
 
+def _show_next(*words: str | Path) -> None:
+    """Print what is done next, as the last line of a command."""
+    # Not wrapped, so that it can be copied.
+    print(f"next: astrocnn {shlex.join(map(str, words))}")
+
+
 @app.command()
 def demo(
     out: Annotated[
@@ -229,6 +236,7 @@ def check(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
     _show(findings)
     if not good:
         raise typer.Exit(1)
+    _show_next("train", run)
 
 
 @app.command()
@@ -237,6 +245,7 @@ def summary(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
     from astrocnn.runs.verbs import summary as verb
 
     _print_all(verb.run(_load(run, overrides)))
+    _show_next("check", run)
 
 
 @app.command()
@@ -245,6 +254,7 @@ def cutouts(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  
     from astrocnn.runs.verbs import cutouts as verb
 
     _print_all(verb.run(_load(run, overrides), _folder(run, out)))
+    _show_next("train", run, *(("--out", out) if out else ()))
 
 
 @app.command()
@@ -258,6 +268,7 @@ def diagnose(run: RunFile, out: Out = None, overrides: Overrides = []) -> None: 
         _show(f"figure: {figure}")
     if not good:
         raise typer.Exit(1)
+    _show_next("train", run, *(("--out", out) if out else ()))
 
 
 @app.command("find-lr")
@@ -301,6 +312,7 @@ def train(
     if start is not None:
         overrides = [*overrides, f"transfer.start={start.resolve()}"]
     _print_all(verb.run(_load(run, overrides), _folder(run, out)))
+    _show_next("calibrate", _folder(run, out))
 
 
 @app.command()
@@ -309,6 +321,7 @@ def calibrate(folder: RunFolder, plugin: Plugin = []) -> None:  # noqa: B006
     from astrocnn.runs.verbs import calibrate as verb
 
     _print_all(verb.run(folder))
+    _show_next("evaluate", folder)
 
 
 @app.command()
@@ -358,6 +371,7 @@ def predict(
             worker=worker,
         )
     )
+    _show_next("explain", folder)
 
 
 @app.command()
@@ -391,6 +405,7 @@ def evaluate(
     from astrocnn.runs.verbs import evaluate as verb
 
     _print_all(verb.run(folder, catalog=catalog, survey=survey, id=id))
+    _show_next("report", folder)
 
 
 @app.command()
@@ -493,6 +508,7 @@ def simulate(
     from astrocnn.runs.verbs import simulate as verb
 
     _print_all(verb.run(out, objects=objects, seed=seed, preset=preset))
+    _show_next("init", "FOLDER", "--catalog", out / "catalog.fits")
 
 
 @app.command()
@@ -513,6 +529,7 @@ def detect(
     from astrocnn.runs.verbs import detect as verb
 
     _print_all(verb.run(survey, out=out, band=band, threshold=threshold, min_pixels=min_pixels))
+    _show_next("show", survey, "--catalog", out)
 
 
 @app.command()
@@ -548,6 +565,7 @@ def doctor() -> None:
     from astrocnn.runs.verbs import doctor as verb
 
     _print_all(verb.run())
+    _show_next("demo")
 
 
 def _version(value: bool) -> None:

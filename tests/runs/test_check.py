@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -23,8 +24,8 @@ split = { fractions = [0.7, 0.3, 0.0] }
 @pytest.fixture
 def run(tmp_path):
     rng = np.random.default_rng(0)
-    z = rng.uniform(0, 0.4, 300)
-    table = Table({"id": np.arange(300), "g": 20 + z, "r": 19 - z, "z": z})
+    z = rng.uniform(0, 0.4, 400)
+    table = Table({"id": np.arange(400), "g": 20 + z, "r": 19 - z, "z": z})
     table["z"][:40] = np.nan
     table["r"][20:70] = np.nan
     table.write(tmp_path / "galaxies.ecsv")
@@ -42,7 +43,7 @@ def test_check_and_train_count_the_same_objects(run):
         "train", run, "--out", run.parent / "run", "--set", "split.fractions=[0.6,0.2,0.2]"
     )
     assert counts(checked) == counts(trained)
-    assert sum(map(int, counts(trained))) == 300 - 70  # without a redshift or a color
+    assert sum(map(int, counts(trained))) == 400 - 70  # without a redshift or a color
     assert "about" not in checked and "test split is empty" not in checked + trained
 
 
@@ -62,3 +63,16 @@ def test_an_empty_validation_split_is_wrong(run):
 def test_numbers_before_images_are_read_are_said_to_be_approximate(home):
     said = " ".join(astrocnn("check", home / "run.toml").split())
     assert "about" in said and "leaves out those without an image" in said
+
+
+def test_the_last_line_is_the_next_command(run, tmp_path):
+    """Each command that is printed can be given as it stands, up to the report."""
+    folder = tmp_path / "a run"
+    said = astrocnn("train", run, "--out", folder, "--set", "split.fractions=[0.1,0.8,0.1]")
+    verbs = []
+    while (line := said.splitlines()[-1]).startswith("next: astrocnn "):
+        words = shlex.split(line)[2:]
+        verbs.append(words[0])
+        said = astrocnn(*words)
+    assert verbs == ["calibrate", "evaluate", "report"]
+    assert (folder / "report.html").is_file()

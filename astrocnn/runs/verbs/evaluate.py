@@ -78,7 +78,6 @@ def _evaluate_test_split(current: Run) -> Iterator[Table | str]:
     yield from _score(
         current, current, samples, home.scores, "test", times, "test objects; the test split"
     )
-    yield f"next: astrocnn report {home.path}"
 
 
 def _evaluate_catalog(
@@ -129,7 +128,6 @@ def _score_shards(current: Run, shards: Shards, path: Path) -> Iterator[Table | 
         f"{len(shards)} rows, {len(rows)} scored; {seen.sum()} left out because they are training "
         f"or validation objects: {file}"
     )
-    yield f"next: astrocnn report {home.path}"
 
 
 def _find_seen(current: Run, other: Run, rows: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -103,6 +103,8 @@ def _write_results(folder: SearchFolder) -> Iterator[Table | str]:
         yield f"best run: {folder.best}"
     if any(result.epoch for result in results):
         yield f"figure: {_plot(folder, results)}"
+    if counts["complete"]:
+        yield f"next: astrocnn train {folder.best}"
 
 
 def _plot(folder: SearchFolder, results: list[TrialResult]) -> Path:
