@@ -55,9 +55,9 @@ class Column:
     nullable : bool
         Whether values may be missing.  Missing floats are NaN, missing text is empty.
     null : int, optional
-        The integer that represents a missing value (TNULL), and cannot be a value itself;
-        by default the smallest of its type (255 for uint8 and bool).  One outside of the type
-        widens what is stored.
+        The integer that represents a missing value (TNULL), masked or not;
+        by default the smallest of its type (255 for uint8 and bool), which is then refused as a
+        value.  One outside of the type widens what is stored.
     escaped : bool
         Whether text is stored with the escapes of a Python string, backslashes and blanks at its
         end included, so that different texts stay different.
@@ -100,6 +100,7 @@ class Column:
                     received=self.dtype,
                     allowed="integers, floats, bool, U<length>",
                 )
+        object.__setattr__(self, "_null_given", self.null is not None)
         if self.nullable and kind.kind in "iu":
             if self.null is None:
                 smallest = 255 if kind.kind == "u" else int(np.iinfo(kind).min)
@@ -233,7 +234,7 @@ class Column:
             low, high = int(present.min()), int(present.max())
             if low < limits.min or high > limits.max:
                 raise self._refused(f"integers from {low} to {high}")
-            if null is not None and null in (low, high):
+            if null is not None and null in (low, high) and not self._null_given:  # type: ignore[attr-defined]
                 raise self._refused(f"the value {null}, which stands for a missing one")
         if mask is np.ma.nomask or not np.any(mask):
             return data

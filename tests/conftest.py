@@ -12,6 +12,7 @@ from hypothesis import settings
 from astrocnn.training.precision import bfloat16_works
 
 matplotlib.use("Agg")
+os.environ["SOURCE_DATE_EPOCH"] = "1700000000"  # tables that are written twice are identical
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if not bfloat16_works():
     # Tested with the instructions that this machine has, before TensorFlow chooses.

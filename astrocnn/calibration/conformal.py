@@ -124,9 +124,11 @@ class ConformalSets(PlainExtra):
         for level in self.levels:
             name = f"{self.prefix}_set{format_level(level)}"
             text = f"Classes of which one is right with {100 * level:g} % coverage"
-            result.append(Column(name, f"U{width}", "", "meta.code.class", text))
+            result.append(Column(name, f"U{width}", "", "meta.code.class;src.class", text))
             size_text = f"Number of classes in {name}"
-            result.append(Column(f"{name}_size", "i2", "", "meta.number", size_text))
+            result.append(
+                Column(f"{name}_size", "i2", "", "meta.number", size_text, nullable=True, null=-1)
+            )
         return tuple(result)
 
     def compute(self, batch: Batch) -> dict[str, NDArray[Any]]:

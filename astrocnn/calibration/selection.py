@@ -220,9 +220,9 @@ class Selection(PlainExtra):
         """``selected``, ``rejected_for`` and, with a prior, the adjusted probability."""
         low = f"{self.prefix} probability low"
         width = max(len(low), len("+".join(name for name, _ in self.reasons)))
-        text = f"1: {self.prefix}_p reaches {self.threshold:.6g}; 0: it does not; -1: not predicted"
+        text = f"1: {self.prefix}_p reaches {self.threshold:.6g}; 0: it does not"
         result = [
-            Column("selected", "i2", "", "meta.code", text),
+            Column("selected", "i2", "", "meta.code", text, nullable=True, null=-1),
             Column(
                 "rejected_for",
                 f"U{width}",

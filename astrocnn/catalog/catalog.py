@@ -252,18 +252,41 @@ class Catalog(Displayed):
         Values keep the type, unit and range of the file (radians, negative RA, NaN ...), for a
         table that must repeat them exactly.  Identifiers are those of `ids`.
         """
-        identifier = Column(self.ids, description=self.table[self.roles.id].description)
-        columns = [(self.roles.id, identifier, "meta.id;meta.main")]
+        given = self.table[self.roles.id].description
+        identifier = Column(self.ids, description=given or "Identifier in the catalogue")
+        main = "meta.main"
+        columns = [(self.roles.id, identifier, f"meta.id;{main}")]
         if self.roles.ra is not None and self.roles.dec is not None:
             columns += [
-                (self.roles.ra, self._angle(self.roles.ra), "pos.eq.ra;meta.main"),
-                (self.roles.dec, self._angle(self.roles.dec), "pos.eq.dec;meta.main"),
+                (
+                    self.roles.ra,
+                    self._angle(self.roles.ra, "Right ascension"),
+                    "pos.eq.ra;meta.main",
+                ),
+                (
+                    self.roles.dec,
+                    self._angle(self.roles.dec, "Declination"),
+                    "pos.eq.dec;meta.main",
+                ),
             ]
         return columns
 
-    def _angle(self, name: str) -> Column:
+    @property
+    def frame(self) -> tuple[str, float | None] | None:
+        """Frame and equinox in which the columns of positions are given, as in RADESYS."""
+        if self.roles.ra is None:
+            return None
+        system, equinox = self.table[self.roles.ra].meta.get("frame") or ("ICRS", None)
+        if system == "ICRS":
+            return system, None
+        standard = {"eq_FK4": 1950.0, "eq_FK5": 2000.0}[system]
+        return system[3:], float(str(equinox).lstrip("BJ")) if equinox else standard
+
+    def _angle(self, name: str, description: str) -> Column:
         column = self.table[name].copy(copy_data=False)
         column.unit = column.unit or "deg"
+        assert self.frame is not None
+        column.description = column.description or f"{description} ({self.frame[0]})"
         return column
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -257,6 +259,7 @@ class _Provenance:
         versions = get_versions()
         cards: list[tuple[str, object, str]] = [
             ("FPRINT", fingerprint, "fingerprint of the prediction"),
+            ("DATE", _get_date(), "UTC when the table was written"),
             ("ORIGIN", f"astrocnn {__version__}", "software"),
             ("TFVER", versions["tensorflow"], "TensorFlow version"),
             ("KERASVER", versions["keras"], "Keras version"),
@@ -265,6 +268,11 @@ class _Provenance:
             ("VIEWS", self.options["views"], "orientations averaged"),
             ("PRECIS", self.estimator.precision, "arithmetic of the network"),
         ]
+        if self.catalog.frame is not None:
+            system, equinox = self.catalog.frame
+            cards.append(("RADESYS", system, "frame of right ascension and declination"))
+            if equinox is not None:
+                cards.append(("EQUINOX", equinox, "equinox of the frame"))
         cards += [
             (key.upper()[:8], value, _COMMENTS.get(key.upper(), ""))
             for key, value in self.identity.items()
@@ -277,6 +285,13 @@ class _Provenance:
             (f"FLAG{flag.bit_length() - 1}", flag.sentence, f"bit {int(flag)}") for flag in Flag
         ]
         return cards
+
+
+def _get_date() -> str:
+    """The time of day, or that of ``SOURCE_DATE_EPOCH``, with which two tables are identical."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    seconds = int(epoch) if epoch.isdecimal() else None
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _compute_digest(*arrays: np.ndarray) -> str:

@@ -18,7 +18,7 @@ from astrocnn.prediction.pdf import DensityPlane, build_planes
 
 __all__ = ["FLAGS", "ROW", "Layout", "compute_extra", "get_absent_values"]
 
-FLAGS = Column("flags", "int32", ucd="meta.code", description="bit mask, see FLAGn cards")
+FLAGS = Column("flags", "int32", ucd="meta.code.qual", description="bit mask, see FLAGn cards")
 ROW = Column("ROW", "int64", description="row of the catalogue, from 0")
 
 _KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b", "U": "U"}

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import astrocnn
 from astrocnn.backend import keras, tf
 from astrocnn.catalog import Catalog, CatalogWarning
+from astrocnn.column import Column
 from astrocnn.errors import ImageError, InputsError, ModelError, PredictionError
 from astrocnn.flags import Flag
 from astrocnn.imaging import ArraySource, Inputs, Survey, open_source
@@ -564,3 +565,49 @@ def test_each_row_is_read_and_predicted_once_in_the_order_of_the_tiles(tmp_path)
     # Rows of one tile stand together in the order of the source, so no tile is visited twice.
     np.testing.assert_array_equal(np.concatenate(read), work)
     assert len(read) == estimator.calls == 5
+
+
+def test_two_dates_differ_in_nothing_else(tmp_path, monkeypatch):
+    catalog, images = objects(20)
+    headers, contents = [], []
+    for k, epoch in enumerate(("0", "1700000000")):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+        out = predict(Mean(), catalog, source_of(images), tmp_path / f"{k}.fits")
+        contents.append(out.read_bytes()[2880:])
+        headers.append(fits.getheader(out, 0))
+    assert [h["DATE"] for h in headers] == ["1970-01-01T00:00:00", "2023-11-14T22:13:20"]
+    assert set(fits.HeaderDiff(*headers).diff_keyword_values) == {"DATE", "CHECKSUM"}
+    # The length of the primary header is a multiple of 2880; only its first block holds a date.
+    assert contents[0].endswith(contents[1][-len(contents[1]) + 2880 :])
+    assert headers[0]["RADESYS"] == "ICRS"
+
+
+class Members:
+    """An extra with an integer that may be missing."""
+
+    fingerprint = "members"
+
+    def columns(self):
+        return (Column("n", "i2", "", "meta.number", "Members", nullable=True, null=-1),)
+
+    def compute(self, batch):
+        return {"n": np.arange(len(batch)) % 3}
+
+
+def test_missing_integers_are_blank_for_every_reader(tmp_path):
+    catalog, images = objects()
+    out = predict(Mean(), catalog, source_of(images), tmp_path / "p.fits", extras=[Members()])
+    table = Table.read(out, hdu="PREDICTIONS")
+    assert np.flatnonzero(table["n"].mask).tolist() == [7]
+    with fits.open(out) as hdus:
+        header = hdus["PREDICTIONS"].header
+        number = hdus["PREDICTIONS"].columns.names.index("n") + 1
+        assert header[f"TNULL{number}"] == -1
+        ucds = {c.name: header.get(f"TUCD{k}") for k, c in enumerate(hdus[1].columns, 1)}
+        comments = [header.get(f"TCOMM{k}") for k in range(1, len(hdus[1].columns) + 1)]
+    assert ucds["flags"] == "meta.code.qual"
+    assert ucds["morphology_p_a"] == "stat.probability;src.class"
+    assert comments[:3] == [
+        "Identifier in the catalogue", "Right ascension (ICRS)", "Declination (ICRS)"
+    ]  # fmt: skip
+    assert all(comments)

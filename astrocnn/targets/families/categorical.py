@@ -107,14 +107,15 @@ class Categorical(ClassFamily):
         """Descriptions of what `summarize` returns."""
         names = [(f"p_{column_name(c)}", c) for c in self.classes]
         rows = [
-            (p, "stat.probability", f"Probability of class {c}, mean over draws") for p, c in names
+            (p, "stat.probability;src.class", f"Probability of class {c}, mean over draws")
+            for p, c in names
         ]
         rows += [
             (f"{p}_std", "stat.stdev;stat.probability", f"Spread over draws of P({c})")
             for p, c in names
         ]
         width = max(map(len, self.classes))
-        best = Column("class", f"U{width}", "", "meta.code.class", "Most probable class")
+        best = Column("class", f"U{width}", "", "meta.code.class;src.class", "Most probable class")
         return (*build_columns(rows), best, *build_columns(ENTROPY_ROWS))
 
     def tally(self, encoded: NDArray[np.floating], weight: NDArray[np.floating]) -> dict[str, int]:
