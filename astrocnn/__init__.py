@@ -45,6 +45,7 @@ _HOME = {
     "calibrate": "calibration",
     "predict": "prediction",
     "read_pdf": "prediction",
+    "read_predictions": "prediction",
     "to_qp": "prediction",
     "plot_bands": "report",
     "simulate": "simulation",

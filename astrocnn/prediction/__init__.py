@@ -9,6 +9,7 @@ from astrocnn.prediction.engine import predict
 from astrocnn.prediction.export import to_csv, to_parquet, to_qp
 from astrocnn.prediction.objects import predict_objects
 from astrocnn.prediction.pdf import PDF_FORMS, read_pdf
+from astrocnn.prediction.predictions import Predictions, read_predictions
 from astrocnn.prediction.selection import SelectedCatalog, select_objects, write_selected
 from astrocnn.prediction.table_writer import TableWriter
 
@@ -18,12 +19,14 @@ __all__ = [
     "Column",
     "Extra",
     "Plan",
+    "Predictions",
     "SelectedCatalog",
     "TableWriter",
     "parse_worker",
     "predict",
     "predict_objects",
     "read_pdf",
+    "read_predictions",
     "select_objects",
     "to_csv",
     "to_parquet",

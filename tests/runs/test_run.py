@@ -54,7 +54,8 @@ def test_each_verb_makes_each_thing_once(place):
     out = place / "run"
     bands = len(Run(load_run(place / "run.toml")).survey.bands)
     with counted() as counts:
-        astrocnn("train", place / "run.toml", "--out", out)
+        said = astrocnn("train", place / "run.toml", "--out", out)
+    assert "weights of the best epoch are kept: 1 of 1" in said
     assert counts == {"catalogue": 1, "band": bands, "built": 1}
     with counted() as counts:
         astrocnn("predict", out, "--out", place / "predictions.fits", "--draws", 2)

@@ -14,7 +14,7 @@ from astrocnn.catalog import SPLITS
 from astrocnn.datasets import read_labels
 from astrocnn.errors import TrainingError
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.run import EMPTY_TEST, Run
+from astrocnn.runs.run import EMPTY_TEST, Run, get_members
 from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.trained_runs import check_runs
 from astrocnn.runs.verbs.cutouts import write_cutouts
@@ -108,6 +108,10 @@ def _train(
     if chief:
         estimator.save(folder.model)
     wait_for_all(strategy)
+    histories = [m.history_ for m in get_members(estimator) if hasattr(m, "history_")]
+    if histories:
+        kept = ", ".join(f"{h.best_epoch} of {len(h)}" for h in histories)
+        yield f"weights of the best epoch are kept: {kept}"
     yield f"trained: {folder.model}"
 
 
