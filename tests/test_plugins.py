@@ -50,12 +50,12 @@ def entry_point(monkeypatch):
 
     def install(kind: str, name: str, value: str) -> None:
         point = metadata.EntryPoint(name, value, f"astrocnn.{kind}")
-        known = metadata.entry_points
+        known = plugins._installed
 
-        def entry_points(*, group):
-            return [point] if group == point.group else known(group=group)
+        def installed(group, *folders):
+            return [point] if group == point.group else known(group, *folders)
 
-        monkeypatch.setattr(metadata, "entry_points", entry_points)
+        monkeypatch.setattr(plugins, "_installed", installed)
 
     return install
 
