@@ -51,13 +51,13 @@ def test_damaged_files_of_a_run_are_named(scored, tmp_path, file, content, verb)
     broken = shutil.copytree(scored, tmp_path / "run")
     (broken / file).write_text(content)
     said = words(astrocnn("report", broken, code=2))
-    assert f"{file} is damaged" in said and f"run 'astrocnn {verb}' again" in said
+    assert f"{file}' cannot be read" in said and f"run 'astrocnn {verb}' again" in said
 
 
 def test_a_damaged_count_of_scorings_is_not_forgotten(broken):
     log = broken / "test_scorings.json"
     log.write_text("{")
-    assert "test_scorings.json is damaged" in astrocnn("evaluate", broken, code=2)
+    assert "test_scorings.json' cannot be read" in astrocnn("evaluate", broken, code=2)
     assert log.read_text() == "{"
 
 
