@@ -44,6 +44,7 @@ learning_rate = 2e-3
 
 [prediction]
 draws = 4
+precision = "float32"
 
 [evaluation]
 cut = "mag_r"

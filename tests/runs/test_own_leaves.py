@@ -87,6 +87,7 @@ learning_rate = 1e-2
 
 [prediction]
 draws = 3
+precision = "float32"
 """
 
 

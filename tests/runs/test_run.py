@@ -46,7 +46,9 @@ def counted():
 def place(home, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("once")
     shutil.copytree(home / "sky", folder / "sky")
-    (folder / "run.toml").write_text(RUN.replace("epochs = 2", "epochs = 1"))
+    (folder / "run.toml").write_text(
+        RUN.replace("epochs = 2", "epochs = 1").replace("float32", "auto")
+    )
     return folder
 
 

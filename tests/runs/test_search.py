@@ -62,6 +62,7 @@ strategy = "one"
 
 [prediction]
 draws = 0
+precision = "float32"
 
 [search]
 trials = 3
