@@ -119,9 +119,12 @@ class Options:
     def __post_init__(self) -> None:
         # All errors at once, so that a run file is corrected in one go.
         raise_errors(list(self._errors()))
+        # A list or whole number, as TOML has it, would differ from that of a stored model.
         if isinstance(self.dropout, (list, tuple)):
-            # A list, as TOML has it, would differ from the same rates of a stored model.
             object.__setattr__(self, "dropout", tuple(float(r) for r in self.dropout))
+        for name in ("dropout", "head_dropout", "spatial_dropout", "l2", "width", "auxiliary"):
+            if isinstance(value := getattr(self, name), int):
+                object.__setattr__(self, name, float(value))
 
     def _errors(self) -> Iterator[ConfigError]:
         for name, allowed in ALLOWED.items():

@@ -96,13 +96,14 @@ FIELD = {
     "WISE": ["W1", "W2", "W3", "W4"],
     "GALEX": ["NUV", "FUV"],
 }
+UNIT = {"SDSS": "nanomaggy", "2MASS": "DN", "WISE": "DN", "GALEX": "ct / s"}
 SCALE = {"SDSS": 0.396, "2MASS": 1.0, "WISE": 1.375, "GALEX": 1.5}
 
 
 def field_survey(real_data, groups, **options) -> Survey:
     root = real_data / "blast_multiband" / "2010H"
     bands = [
-        {"name": band, "image": f"{group}/{group}_{band}.fits"}
+        {"name": band, "image": f"{group}/{group}_{band}.fits", "unit": UNIT[group]}
         for group in groups
         for band in FIELD[group]
     ]

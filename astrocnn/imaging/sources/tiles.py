@@ -412,21 +412,31 @@ def _unit(survey: Survey, band: Band, plane: Plane) -> str | None:
 def _common_unit(
     survey: Survey, tiles: list[BandTiles], units: list[list[str | None]]
 ) -> str | None:
-    """The unit that the headers state, where the survey names none; None if some state nothing."""
+    """The one unit of all images where the survey names none; None if some say nothing.
+
+    Bands in different units are wanted where the survey states the unit of each of them.
+    """
     stated = [
-        (unit, plane)
+        (unit, plane, t.band)
         for t, own in zip(tiles, units, strict=True)
         for unit, plane in zip(own, t.planes["image"], strict=True)
+        if unit is not None
     ]
-    first = next((unit for unit, _ in stated if unit is not None), None)
-    for unit, plane in stated:
-        if first is not None and unit is not None and photometry.compare_units(unit, first) != 1:
-            raise ImageError(
-                f"The images of the survey '{survey.name}' are in different units.",
-                received=f"{first}, and {unit} in {plane.title}",
-                hint="give the survey a unit, to which all are brought",
-            )
-    return first if all(unit is not None for unit, _ in stated) else None
+    if not stated:
+        return None
+    first, _, first_band = stated[0]
+    different = False
+    for unit, plane, band in stated:
+        if photometry.compare_units(unit, first) != 1:
+            different = True
+            if None in (band.unit, first_band.unit):
+                raise ImageError(
+                    f"The images of the survey '{survey.name}' are in different units.",
+                    received=f"{first}, and {unit} in {plane.title}",
+                    hint="give the survey a unit, to which all are brought, or each of these bands "
+                    "its own to keep the values as they are",
+                )
+    return first if not different and len(stated) == sum(map(len, units)) else None
 
 
 def _warn_of_zero_points(survey: Survey, tiles: list[BandTiles]) -> None:
