@@ -51,7 +51,8 @@ def test_damaged_files_of_a_run_are_named(scored, tmp_path, file, content, verb)
     broken = shutil.copytree(scored, tmp_path / "run")
     (broken / file).write_text(content)
     said = words(astrocnn("report", broken, code=2))
-    assert f"{file}' cannot be read" in said and f"run 'astrocnn {verb}' again" in said
+    assert file in said and ("cannot be read" in said or "is damaged" in said)
+    assert f"run 'astrocnn {verb}' again" in said
 
 
 def test_a_damaged_count_of_scorings_is_not_forgotten(broken):
