@@ -163,38 +163,27 @@ def _read_schema(path: Path) -> pa.Schema:
 
 
 def _validate_sizes(files: list[Path], names: list[str], path: Path) -> None:
-    """Refuse files that claim far more values than they have bytes for."""
+    """Refuse files that claim far more rows than they have bytes for."""
     needed = source = 0
     for part in files:
         source += part.stat().st_size
         with _open(part) as file:
-            for counts in _count_values(file):
-                # Values of runs need no bytes; in memory one takes 8, and as many for an index.
-                needed += sum(8 * counts[name] for name in names)
+            # Repeated values need no bytes; in memory one takes 8, and as many for an index.
+            needed += 8 * file.metadata.num_rows * len(names)
     validate_memory(needed, source, f"'{path}'")
-
-
-def _count_values(file: pq.ParquetFile) -> list[Counter[str]]:
-    """Values of each column in each row group; of lists those inside."""
-    groups = []
-    for group in map(file.metadata.row_group, range(file.num_row_groups)):
-        counts: Counter[str] = Counter()
-        for column in map(group.column, range(group.num_columns)):
-            counts[column.path_in_schema.partition(".")[0]] += column.num_values
-        groups.append(counts)
-    return groups
 
 
 def _read_file(path: Path, names: list[str]) -> pa.Table:
     with _open(path) as file:
         text = [f.name for f in file.schema_arrow if _is_text(f.type) and f.name in set(names)]
-        counts = _count_values(file)
+        # Not the metadata of columns: damaged ones end the process in pyarrow.
+        rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
     with _open(path, read_dictionary=text) as file:
         # Repeated text can take any memory, but as a dictionary, which is slow where all differ.
         repeated = [
             name
             for name in text
-            if sum(c[name] * _longest(file, i, name) for i, c in enumerate(counts)) > MAX_MEMORY
+            if sum(n * _longest(file, i, name) for i, n in enumerate(rows)) > MAX_MEMORY
         ]
     with _open(path, read_dictionary=repeated) as file:
         return file.read(columns=names)
