@@ -93,6 +93,44 @@ def test_tiles_of_a_survey_without_a_unit_must_agree(tile, tmp_path):
         survey("nJy", "uJy")
 
 
+@pytest.fixture
+def two_bands(tile, tmp_path):
+    """Open a survey of two bands on one grid; each is a tile of its own value and header unit."""
+
+    def write(stated, declared):
+        bands = []
+        for k, (in_header, in_survey) in enumerate(zip(stated, declared, strict=True)):
+            path = tmp_path / f"{'gr'[k]}.fits"
+            path.unlink(missing_ok=True)
+            tile(path, data=np.full((50, 60), 2.0 + k, "f4"))
+            if in_header:
+                fits.setval(path, "BUNIT", value=in_header)
+            bands.append(Band("gr"[k], str(path), unit=in_survey))
+        return open_source(Survey("s", tuple(bands)), [150.0], [2.0], size=4)
+
+    return write
+
+
+def test_bands_in_different_units_are_kept_where_the_survey_states_both(two_bands):
+    source = two_bands(["nanomaggy", "DN"], ["nanomaggy", "DN"])
+    assert source.unit is None
+    np.testing.assert_array_equal(source.read([0]).images[0, 0, 0], [2.0, 3.0])
+    # A band without BUNIT is what the survey says.
+    assert two_bands(["nanomaggy", None], ["nanomaggy", "ct / s"]).unit is None
+    assert two_bands(["nJy", "nJy"], ["nJy", "nJy"]).unit == "nJy"
+
+
+@pytest.mark.parametrize("declared", [(None, None), ("nanomaggy", None), (None, "DN")])
+def test_bands_in_different_units_are_refused_where_the_survey_states_not_both(two_bands, declared):
+    with pytest.raises(ImageError, match=r"different units(?s:.*)nanomaggy, and DN in (?s:.*)own"):
+        two_bands(["nanomaggy", "DN"], declared)
+
+
+def test_a_unit_of_the_survey_that_the_header_contradicts_is_still_refused(two_bands):
+    with pytest.raises(ImageError, match="another unit than the survey"):
+        two_bands(["nanomaggy", "uJy"], ["nanomaggy", "DN"])
+
+
 def test_zero_points_that_differ_and_are_not_used_are_told(tile, tmp_path):
     for k, value in enumerate((24.6, 29.8)):
         tile(tmp_path / f"{k}.fits", ra=150 + 0.01 * k)

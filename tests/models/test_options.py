@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+
 import pytest
 
 from astrocnn.errors import ConfigError
@@ -49,3 +52,24 @@ def test_chosen_options_are_those_that_differ_from_the_paper():
         "dropout": (0.1, 0.2),
         "width": 0.5,
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "same"),
+    [
+        ({"width": 2}, {"width": 2.0}),
+        ({"dropout": 0}, {"dropout": 0.0}),
+        ({"dropout": [0, 0.5]}, {"dropout": (0.0, 0.5)}),
+        ({"head_dropout": 0, "l2": 0, "auxiliary": 1}, {"head_dropout": 0.0, "auxiliary": 1.0}),
+    ],
+)
+def test_whole_numbers_of_a_run_file_are_those_of_a_stored_model(given, same):
+    """Fingerprints are made of the text of options, where 2 and 2.0 would differ."""
+    assert repr(Options.from_dict(given)) == repr(Options.from_dict(same))
+    stored = json.loads(json.dumps(dataclasses.asdict(Options.from_dict(given))))
+    assert repr(Options.from_dict(stored)) == repr(Options.from_dict(given))
+
+
+def test_integers_that_count_stay_integers():
+    options = Options(normalization="group", groups=4, strides=2, dilation=3)
+    assert [type(v) for v in (options.groups, options.strides, options.dilation)] == [int] * 3

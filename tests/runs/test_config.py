@@ -179,3 +179,26 @@ def test_unreadable_files_are_refused(tmp_path, text, said):
         load_run(write(tmp_path, text))
     with pytest.raises(ConfigError, match="does not exist"):
         load_run(tmp_path / "absent.toml")
+
+
+def test_a_survey_is_checked_without_the_variables_of_its_paths(tmp_path, monkeypatch):
+    """A run can be read where its images are not; a mistake beside them is still found."""
+    monkeypatch.delenv("NOWHERE", raising=False)
+    survey = 'name = "s"\nimage = "$NOWHERE/{band}.fits"\nbands = ["r"]\n'
+    write(tmp_path, survey, "survey.toml")
+    run = write(
+        tmp_path,
+        'survey = "survey.toml"\n[catalog]\nfile = "c.csv"\n[task]\nname = "morphology"\n',
+    )
+    assert load_run(run).survey["image"] == "$NOWHERE/{band}.fits"
+    write(tmp_path, survey + 'resampling = "magic"\n', "survey.toml")
+    with pytest.raises(ConfigError, match="resampling = 'magic'"):
+        load_run(run)
+
+
+@pytest.mark.parametrize("section", ["training", "inputs", "augmentation", "prediction", "split"])
+def test_every_key_has_a_description_and_a_valid_default(section):
+    model = type(getattr(parse_run(GOOD), section))
+    for name, field in model.model_fields.items():
+        assert field.description and field.description.endswith("."), name
+    assert model() == getattr(parse_run(GOOD), section)
