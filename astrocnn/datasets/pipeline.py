@@ -220,7 +220,7 @@ def build_dataset(
                 received=[type(step).__name__ for step in plan.steps],
                 hint="leave the augmentation out, or give the inputs bands",
             )
-        return indices.map(_from_table(extras, task)).prefetch(tf.data.AUTOTUNE)
+        return indices.map(_as_it_is(_from_table(extras, task))).prefetch(tf.data.AUTOTUNE)
     # One numpy call a batch gathers everything: a call costs more than copying a small image.
     names = list(extras)
     # The symmetries of the square cost least while the pixels are copied out of the shards.
@@ -247,9 +247,19 @@ def build_dataset(
         }
         return _structure(images, fields, task)
 
+    if all(type(step).__module__.startswith("astrocnn.") for step in plan.steps):
+        batch = _as_it_is(batch)
     # Batches are gathered in parallel but delivered in order: the order is part of the seed.
     data = indices.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return data.prefetch(tf.data.AUTOTUNE)
+
+
+def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep AutoGraph from rewriting a function without loops over tensors: that takes a second.
+
+    Augmentation of the user may have such loops, and is rewritten.
+    """
+    return tf.autograph.experimental.do_not_convert(function)
 
 
 def _batches_of_indices(
@@ -277,9 +287,9 @@ def _batches_of_indices(
             # A seed for each batch, so augmentation does not depend on which batch is made first.
             return chosen, tf.random.experimental.stateless_fold_in(epoch_seed, number)
 
-        return tf.data.Dataset.range(n_batches).map(pick)
+        return tf.data.Dataset.range(n_batches).map(_as_it_is(pick))
 
-    data = tf.data.Dataset.range(1).flat_map(one_epoch)
+    data = tf.data.Dataset.range(1).flat_map(_as_it_is(one_epoch))
     # Schedules and progress bars need the length, which flat_map hides.
     return data.apply(tf.data.experimental.assert_cardinality(n_batches))
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_few_kills():
     # In a process without threads, which can be forked.
-    command = [sys.executable, "-m", "tests.kills", "8", "--seed", "1"]
+    command = [sys.executable, "-m", "tests.kills", "5", "--seed", "1"]
     only = [
         word for name in ("cutouts", "train", "calibrate", "predict") for word in ("--only", name)
     ]
