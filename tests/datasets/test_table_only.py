@@ -43,7 +43,7 @@ def bare(tmp_path_factory) -> Shards:
 
 
 def test_shards_hold_the_table_only(bare: Shards) -> None:
-    assert len(bare) == N and bare.bands == () and "without images" in repr(bare)
+    assert len(bare) == N and bare.bands == () and "pixels none" in repr(bare)
     assert bare.images([3, 1]).shape == (2, 0, 0, 0)
     cutouts = bare.read(np.array([9, 0]))
     assert cutouts.no_data.shape == (2, 0)
