@@ -11,6 +11,7 @@ Calabretta & Greisen 2002, A&A 395, 1077 (celestial WCS); Shupe et al. 2005, ASP
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import warnings
 from collections.abc import Callable
@@ -251,25 +252,22 @@ def read_pixel_scale(card: Callable[[str], object]) -> float | None:
     Good to a few percent in a wide field, and a hundred times faster than a `SkyGrid`.
     """
 
-    def matrix(name: str, diagonal: float) -> np.ndarray:
-        cards = [[card(f"{name}{i}_{j}") for j in (1, 2)] for i in (1, 2)]
-        default = np.eye(2) * diagonal
-        return np.array(
-            [
-                [v if isinstance(v, (int, float)) else d for v, d in zip(*rows, strict=True)]
-                for rows in zip(cards, default, strict=True)
-            ],
-            dtype=float,
+    def determinant(name: str, diagonal: float) -> float:
+        cards = ((i, j, card(f"{name}{i}_{j}")) for i in (1, 2) for j in (1, 2))
+        a, b, c, d = (
+            value if isinstance(value, (int, float)) else diagonal * (i == j)
+            for i, j, value in cards
         )
+        return abs(a * d - b * c)
 
     if not str(card("CTYPE1") or "").startswith(("RA", "DEC", "GLON", "GLAT", "ELON", "ELAT")):
         return None
     # Absent CD cards are 0, absent PC cards those of the identity matrix.
-    area = abs(np.linalg.det(matrix("CD", 0.0)))
+    area = determinant("CD", 0.0)
     steps = [card("CDELT1"), card("CDELT2")]
     if not area and all(isinstance(step, (int, float)) for step in steps):
-        area = abs(np.linalg.det(matrix("PC", 1.0)) * steps[0] * steps[1])  # type: ignore[operator]
-    return float(np.sqrt(area)) * 3600 if 0 < area < np.inf else None
+        area = abs(determinant("PC", 1.0) * steps[0] * steps[1])  # type: ignore[operator]
+    return math.sqrt(area) * 3600 if 0 < area < math.inf else None
 
 
 def compute_unit_vectors(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
