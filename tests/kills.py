@@ -207,12 +207,19 @@ def log_file(pid: int) -> Path:
     return Path(tempfile.gettempdir()) / f"kills-{pid}.log"
 
 
+def take_output(pid: int) -> str:
+    """Output of a child that has ended; one that was killed at once has not begun a file."""
+    log = log_file(pid)
+    output = log.read_text() if log.exists() else ""
+    log.unlink(missing_ok=True)
+    return output
+
+
 def in_child(do: Callable[[], None], folder: Path) -> None:
     """Do something in a process of its own; an error ends the check."""
     pid = fork(do)
     _, status = os.waitpid(pid, 0)
-    output = log_file(pid).read_text()
-    log_file(pid).unlink()
+    output = take_output(pid)
     if status:
         raise SystemExit(f"a command failed without a kill:\n{output}")
 
@@ -228,8 +235,7 @@ def kill(do: Callable[[], None], seconds: float) -> bool:
     if not done:
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
-    output = log_file(pid).read_text()
-    log_file(pid).unlink()
+    output = take_output(pid)
     killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
     if status and not killed:
         raise SystemExit(f"a command failed after kills:\n{output}")
