@@ -112,6 +112,8 @@ def main(arguments: list[str] | None = None) -> int:
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
+        # The header of a table holds the time at which it was written.
+        os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
         scenarios = prepare(Path(folder), options.only or list(COMMANDS))
         counts = dict.fromkeys((s.name for s in scenarios), 0)
         finished = wrong = 0
