@@ -77,7 +77,9 @@ from keras import layers
 
 
 def features(image, scalars, block):
-    return block.dropout(layers.Dense(8, "relu")(layers.Flatten()(image)), 0.2)
+    # Names that Keras makes count the layers of the process.
+    x = layers.Dense(8, "relu", name="hidden")(layers.Flatten(name="flat")(image))
+    return block.dropout(x, 0.2)
 '''
 LEFT_OVER = (".tmp-", ".old-")
 COMMANDS: dict[str, tuple[str, ...]] = {
