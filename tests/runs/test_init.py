@@ -72,3 +72,13 @@ def test_unknown_surveys_are_refused_with_the_nearest_name(tmp_path):
     with pytest.raises(ConfigError, match="did you mean 'sdss_jpeg'"):
         list(run(tmp_path / "x", "sdss_jpg"))
     assert not (tmp_path / "x").exists()
+
+
+def test_names_with_quotes_and_backslashes_are_kept(tmp_path):
+    odd = tmp_path / 'my "deep" field'
+    odd.mkdir()
+    Table({"id": [1, 2], 'the "kind"': ["a", "b"]}).write(odd / "c\\d.fits")
+    list(run(odd / 'run "1"', "tiles", odd / "c\\d.fits"))
+    config = load_run(odd / 'run "1"' / "run.toml")
+    assert config.title == 'run "1"' and Path(config.catalog.file) == odd / "c\\d.fits"
+    assert config.task.options["column"] == 'the "kind"'

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import astrocnn
-from astrocnn.atomic import replacing
+from astrocnn.atomic import write_text
 from astrocnn.catalog import Catalog, read_catalog
 from astrocnn.catalog.roles import find_column
 from astrocnn.errors import ConfigError
@@ -21,7 +21,7 @@ __all__ = ["TEMPLATES", "list_surveys", "run"]
 TEMPLATES = {
     "tiles": """\
 # Large images, cut at the position of each object.
-name = "{name}"
+name = {name}
 kind = "tiles"
 
 [[bands]]
@@ -36,7 +36,7 @@ image = "images/*_r.fits"
 """,
     "stamps": """\
 # A small file for each object. Names in braces are columns of the catalogue.
-name = "{name}"
+name = {name}
 kind = "stamps"
 # pixel_scale = 0.2                   # [arcsec]; needed for files without a WCS
 bands = ["r"]
@@ -47,11 +47,11 @@ image = "stamps/{{id}}.fits"            # FITS, JPEG, PNG or TIFF
 
 _RUN = """\
 # Check this file with `astrocnn check {run}`; every key is described in the documentation.
-title = "{name}"
+title = {name}
 survey = "survey.toml"
 
 [catalog]
-file = "{catalog}"
+file = {catalog}
 {roles}
 [inputs]
 size = 64                             # side of the cutouts [pixel]
@@ -66,8 +66,8 @@ epochs = 40
 optimizer = "adamw"
 schedule = "cosine"
 """
-_CLASSES = 'name = "morphology"\ncolumn = "{column}"\nclasses = [{classes}]\n'
-_REDSHIFT = 'name = "photoz"\ncolumn = "{column}"\nrange = [0.0, {high}]\n'
+_CLASSES = 'name = "morphology"\ncolumn = {column}\nclasses = [{classes}]\n'
+_REDSHIFT = 'name = "photoz"\ncolumn = {column}\nrange = [0.0, {high}]\n'
 _MOST_CLASSES = 20
 # Catalogues mark a missing redshift by values such as 99 or 9999.
 _NO_REDSHIFT = 90
@@ -112,8 +112,8 @@ def run(
         raise ConfigError(
             f"There is no survey '{survey}'.", allowed=known, hint=nearest(survey, known)
         )
-    name = folder.resolve().name
-    roles, task = "", _CLASSES.format(column="class", classes='"elliptical", "spiral"')
+    name = _quote(folder.resolve().name)
+    roles, task = "", _CLASSES.format(column='"class"', classes='"elliptical", "spiral"')
     if catalog is not None:
         table = read_catalog(catalog, id=id)
         roles, task = _describe_roles(table), _describe_task(table)
@@ -127,7 +127,7 @@ def run(
     files = {
         folder / "survey.toml": text,
         run_file: _RUN.format(
-            run=run_file, name=name, catalog=path.replace("\\", "/"), roles=roles, task=task
+            run=run_file, name=name, catalog=_quote(path), roles=roles, task=task
         ),
     }
     if existing := [str(path) for path in files if path.exists()]:
@@ -136,8 +136,7 @@ def run(
         )
     folder.mkdir(parents=True, exist_ok=True)
     for path_, content in files.items():
-        with replacing(path_) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+        write_text(path_, content)
         yield f"wrote {path_}"
     yield f"next: edit both, then astrocnn check {run_file}"
 
@@ -145,7 +144,7 @@ def run(
 def _describe_roles(catalog: Catalog) -> str:
     """Lines that name the recognized columns."""
     found = {role: getattr(catalog.roles, role) for role in ("id", "ra", "dec")}
-    return "".join(f'{role} = "{column}"\n' for role, column in found.items() if column)
+    return "".join(f"{role} = {_quote(column)}\n" for role, column in found.items() if column)
 
 
 def _describe_task(catalog: Catalog) -> str:
@@ -166,11 +165,16 @@ def _describe_task(catalog: Catalog) -> str:
     if redshift is not None and not text:
         values = catalog.numbers(redshift)
         high = np.max(values[np.isfinite(values) & (values < _NO_REDSHIFT)], initial=0.1)
-        return _REDSHIFT.format(column=redshift, high=math.ceil(high * 10) / 10)
+        return _REDSHIFT.format(column=_quote(redshift), high=math.ceil(high * 10) / 10)
     if not candidates:
-        return _CLASSES.format(column="class", classes='"elliptical", "spiral"')
+        return _CLASSES.format(column='"class"', classes='"elliptical", "spiral"')
     best = min(text or candidates, key=lambda column: len(candidates[column]))
     others = ", ".join(column for column in candidates if column != best)
     comment = f"# other columns with few values: {others}\n" if others else ""
-    classes = ", ".join(json.dumps(value, ensure_ascii=False) for value in candidates[best])
-    return comment + _CLASSES.format(column=best, classes=classes)
+    classes = ", ".join(_quote(value) for value in candidates[best])
+    return comment + _CLASSES.format(column=_quote(best), classes=classes)
+
+
+def _quote(text: str) -> str:
+    """A string of TOML, which those of JSON are."""
+    return json.dumps(text, ensure_ascii=False)
