@@ -23,7 +23,8 @@ from tests.fuzz.mutations import SECONDS, Reader, Trials
 
 READERS: dict[str, Reader] = {**test_images.READERS, **test_tables.READERS}
 SILENCE = 60 * SECONDS
-AT_ONCE = 1000
+# Starting a process costs as much as a thousand trials.
+AT_ONCE = 10_000
 ADDRESS_SPACE = 6 << 30
 
 
