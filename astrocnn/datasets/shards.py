@@ -188,7 +188,8 @@ class Shards(Displayed):
             path = self.directory / shard.file
             self._validate_length(shard)
             # Identifiers and labels are verified whenever they are read, which costs nothing beside
-            # the pixels; those are verified by `verify`, at about a second per gigabyte.
+            # the pixels; those are verified by `write_shards`, with which a training begins, and
+            # by `verify`, at about a second per gigabyte.
             digest = shard_file.compute_table_digest(path, shard.offset, self._pixel_bytes(shard))
             rows = shard_file.read_table(path) if digest == shard.table_sha256 else None
             if rows is None or len(rows) != shard.rows:

@@ -176,14 +176,13 @@ def write_shards(
         for path in [directory / MANIFEST, *directory.glob("shard-*.fits")]:
             path.unlink(missing_ok=True)
     done = _finished(directory, fingerprint)
-    # Hashing reads every byte, so checksums of untouched shards are taken over.
     hashed = _hashed(directory, fingerprint)
     # While shards are being replaced there must be no manifest that declares them complete.
     (directory / MANIFEST).unlink(missing_ok=True)
     starts = range(0, len(order), rows_per_shard)
     # A complete set is of one state of the images, whatever became of them since; others are cut
     # again where the files were written anew.
-    whole = bool(hashed) and len(done) >= len(starts)
+    whole = bool(starts) and len(hashed) >= len(starts)
     states: dict[int, str] = {}
     entries: list[dict[str, Any]] = []
     for number, start in track(enumerate(starts), "cutting", total=len(starts)):
@@ -315,7 +314,10 @@ def _missing_scalars(catalog: Catalog, inputs: Inputs) -> np.ndarray:
 
 
 def _hashed(directory: Path, fingerprint: dict[str, str]) -> dict[str, dict[str, str]]:
-    """Checksums from a finished manifest with this fingerprint, so that none is computed twice."""
+    """Checksums of the shards that are still what a finished manifest with this fingerprint says.
+
+    This reads every byte, at about a gigabyte per second; training reads them more than once.
+    """
     try:
         manifest = Manifest.read(directory / MANIFEST)
     except ImageError:
@@ -323,7 +325,11 @@ def _hashed(directory: Path, fingerprint: dict[str, str]) -> dict[str, dict[str,
     # Checksums of other data with the same file names would be wrong.
     if manifest.fingerprint != fingerprint:
         return {}
-    return {s.file: {"sha256": s.sha256, "table_sha256": s.table_sha256} for s in manifest.shards}
+    return {
+        s.file: {"sha256": s.sha256, "table_sha256": s.table_sha256}
+        for s in manifest.shards
+        if (directory / s.file).is_file() and atomic.sha256(directory / s.file) == s.sha256
+    }
 
 
 def _finished(directory: Path, fingerprint: dict[str, str]) -> dict[str, shard_file.ShardHeader]:

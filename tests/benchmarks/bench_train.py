@@ -111,7 +111,12 @@ def _keras(model: keras.Model, data: tf.data.Dataset) -> float:
 
 
 def _ours(model: keras.Model, data: tf.data.Dataset, precision: str) -> float:
-    losses = {"shape": FAMILY.loss}
-    how = {"losses": losses, "epochs": EPOCHS, "strategy": "one", "precision": precision}
-    history = fit(model, data, **how)
+    history = fit(
+        model,
+        data,
+        objective={"shape": FAMILY.loss},
+        epochs=EPOCHS,
+        strategy="one",
+        precision=precision,
+    )
     return float(min(history["seconds"][1:]))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from astrocnn import atomic
 from astrocnn.catalog import Catalog
 from astrocnn.datasets import Shards, write_shards
 from astrocnn.errors import AstrocnnError, CatalogError, ConfigError, ImageError, InputsError
@@ -128,13 +129,18 @@ def test_fitsverify_has_no_complaint(shards: Shards) -> None:
         assert "verification OK" in done.stdout, done.stdout
 
 
-def test_nothing_is_cut_or_hashed_twice(tmp_path: Path, images: np.ndarray, monkeypatch) -> None:
+def test_nothing_is_cut_twice_and_each_shard_is_verified_once(
+    tmp_path: Path, images: np.ndarray, monkeypatch
+) -> None:
     first, second = Counting(images), Counting(images)
     write(tmp_path, first)
     before = contents(tmp_path)
-    monkeypatch.setattr("astrocnn.atomic.sha256", lambda path: pytest.fail(f"hashed {path}"))
+    hashed: list[str] = []
+    sha256 = atomic.sha256
+    monkeypatch.setattr("astrocnn.atomic.sha256", lambda p: hashed.append(p.name) or sha256(p))
     write(tmp_path, second)
     assert (first.cut, second.cut) == (50, 0)
+    assert hashed == [f"shard-{i:06d}.fits" for i in range(4)]
     assert contents(tmp_path) == before
 
 
@@ -197,11 +203,13 @@ def test_images_written_anew_after_a_kill_are_cut_anew(tmp_path: Path, images: n
     assert source.cut == 16
 
 
-def test_a_flipped_bit_in_the_shard_of_a_killed_run_is_cut_anew(
-    tmp_path: Path, images: np.ndarray, shards: Shards
+@pytest.mark.parametrize("killed", [False, True], ids=["of a whole set", "of a killed run"])
+def test_a_flipped_bit_in_the_pixels_of_a_shard_is_cut_anew(
+    tmp_path: Path, images: np.ndarray, shards: Shards, killed: bool
 ) -> None:
     write(tmp_path, Counting(images))
-    (tmp_path / "manifest.json").unlink()
+    if killed:
+        (tmp_path / "manifest.json").unlink()
     path = tmp_path / "shard-000001.fits"
     data = bytearray(path.read_bytes())
     data[9000] ^= 1
@@ -209,6 +217,21 @@ def test_a_flipped_bit_in_the_shard_of_a_killed_run_is_cut_anew(
     source = Counting(images)
     write(tmp_path, source)
     assert source.cut == 16 and contents(tmp_path) == contents(shards.directory)
+
+
+def test_a_damaged_shard_of_a_whole_set_is_not_replaced_by_one_of_other_images(
+    tmp_path: Path, images: np.ndarray
+) -> None:
+    images = images.copy()
+    write(tmp_path, Counting(images))
+    images[10] += 1  # no sample of the fingerprint; its shard is the first
+    path = tmp_path / "shard-000001.fits"
+    data = bytearray(path.read_bytes())
+    data[9000] ^= 1
+    path.write_bytes(data)
+    source = Counting(images)
+    np.testing.assert_array_equal(write(tmp_path, source).images([10])[0], images[10])
+    assert source.cut == 32
 
 
 def test_images_written_anew_while_they_are_cut_are_refused(
