@@ -1,14 +1,17 @@
-"""Our own files read back: JSON by a schema, arrays, and FITS checksums.
+"""Files read without trust: JSON by a schema, TOML, arrays, and FITS checksums.
 
 Any bytes give a value of the right types or one `AstrocnnError`.  Nothing in a file is executed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import tomllib
 import zipfile
+from collections.abc import Iterable
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
@@ -19,16 +22,19 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from astrocnn.errors import AstrocnnError, ModelError
+from astrocnn.errors import AstrocnnError, ConfigError, ModelError
+from astrocnn.fits_file import read_bytes
 
 __all__ = [
     "Stored",
+    "compute_array_digest",
     "compute_file_sum",
     "compute_sum",
     "has_valid_sum",
     "parse_json",
     "read_arrays",
     "read_json",
+    "read_toml",
     "validate",
 ]
 
@@ -158,6 +164,23 @@ def read_arrays(
         raise error(f"{where} cannot be read.", received=_cut(str(bad)), hint=hint) from bad
 
 
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the TOML file of a user.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, or is not TOML.
+    """
+    try:
+        # Editors of some systems begin a file with a byte order mark.
+        return tomllib.loads(read_bytes(path).decode("utf-8-sig"))
+    except AstrocnnError as error:
+        raise ConfigError(f"{path} cannot be read: {error.what}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not a TOML file: {error}.") from error
+
+
 @cache
 def _adapter(schema: Any) -> TypeAdapter[Any]:
     if is_dataclass(schema):
@@ -178,6 +201,17 @@ def _format(mistake: Any) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def compute_array_digest(arrays: Iterable[NDArray[Any]], about: str = "") -> str:
+    """SHA-256 over a text, and over the types, shapes and contents of arrays, hexadecimal."""
+    total = hashlib.sha256(about.encode())
+    for array in arrays:
+        array = np.ascontiguousarray(array)
+        total.update(f"{array.dtype.str}{array.shape}".encode())
+        # Text has no buffer that can be hashed, and a view of bytes needs no copy.
+        total.update(array.view(np.uint8).data if array.size else b"")
+    return total.hexdigest()
 
 
 def has_valid_sum(path: str | os.PathLike[str]) -> bool:

@@ -13,14 +13,16 @@ from astropy.io import fits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from astrocnn.errors import ModelError, TrainingError
+from astrocnn.errors import ConfigError, ModelError, TrainingError
 from astrocnn.stored_files import (
     Stored,
+    compute_array_digest,
     compute_sum,
     has_valid_sum,
     parse_json,
     read_arrays,
     read_json,
+    read_toml,
     validate,
 )
 
@@ -159,3 +161,36 @@ def test_the_checksums_of_astropy_are_valid_and_of_a_flipped_bit_are_not(tmp_pat
     assert not has_valid_sum(path)
     path.write_bytes(data[:-1])
     assert not has_valid_sum(path)
+
+
+def test_array_digests_know_values_types_shapes_and_the_text():
+    numbers = np.arange(6)
+    others = [
+        [numbers + 1],
+        [numbers.astype("i4")],
+        [numbers.reshape(2, 3)],
+        [numbers[:3], numbers[3:]],
+        [numbers.astype("U2")],
+        [numbers[:0]],
+    ]
+    digests = [compute_array_digest(arrays) for arrays in ([numbers], *others)]
+    digests.append(compute_array_digest([numbers], "weights"))
+    assert len(set(digests)) == len(digests)
+    assert compute_array_digest([np.stack([numbers, numbers], 1)[:, 0]]) == digests[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"a = ", "not a TOML file"), (b"\xff", "not a TOML file"), (None, "cannot be read: .*exist")],
+)
+def test_user_files_that_are_no_toml(tmp_path, content, message):
+    path = tmp_path / "a.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        read_toml(path)
+
+
+def test_toml_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.toml").write_text("a = 1", encoding="utf-8-sig")
+    assert read_toml(tmp_path / "a.toml") == {"a": 1}

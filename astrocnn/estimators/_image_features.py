@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +22,7 @@ from astrocnn.estimators.base import (
 from astrocnn.features import FEATURES, compute
 from astrocnn.features import fit as fit_features
 from astrocnn.imaging import Inputs
-from astrocnn.stored_files import Stored, read_arrays, read_json
+from astrocnn.stored_files import Stored, compute_array_digest, read_arrays, read_json
 
 __all__ = ["ImageFeatures", "Part"]
 
@@ -164,11 +163,8 @@ class ImageFeatures:
 
     def digest(self) -> str:
         """SHA-256 over the parts, their fitted parameters and the statistics, hexadecimal."""
-        h = hashlib.sha256(repr(self.labels).encode())
         states = [state[key] for _, state in sorted(self.fitted.items()) for key in sorted(state)]
-        for array in (self.location, self.scale, *states):
-            h.update(np.ascontiguousarray(array).tobytes())
-        return h.hexdigest()
+        return compute_array_digest((self.location, self.scale, *states), repr(self.labels))
 
 
 def _describe(network: Estimator, layer: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +39,7 @@ from astrocnn.imaging import Inputs
 from astrocnn.models import Options, get_body_layers, with_precision
 from astrocnn.models.build import add_auxiliary_heads, build_model
 from astrocnn.models.monte_carlo_dropout import build_sampler
-from astrocnn.stored_files import Stored, read_json
+from astrocnn.stored_files import Stored, compute_array_digest, read_json
 from astrocnn.targets import ClassFamily, Task, storage
 from astrocnn.training import (
     Backup,
@@ -170,11 +169,7 @@ class KerasEstimator(Displayed):
         """SHA-256 over the weights, the architecture and the inputs, hexadecimal."""
         self._require_trained()
         about = (self.architecture, self.options.chosen, self.inputs, storage.to_dict(self.task))
-        total = hashlib.sha256(repr(about).encode())
-        for weights in self.model_.get_weights():
-            total.update(f"{weights.dtype.str}{weights.shape}".encode())
-            total.update(np.ascontiguousarray(weights).tobytes())
-        return total.hexdigest()
+        return compute_array_digest(self.model_.get_weights(), repr(about))
 
     @property
     def facts(self) -> dict[str, str]:

@@ -70,19 +70,21 @@ class Source(Protocol):
         ...
 
 
-def describe_source(source: Source) -> dict[str, object]:
-    """What a source shows of itself."""
-    scale = source.pixel_scale
-    return {
-        "objects": len(source),
-        "pixels": f"{source.size} x {source.size}",
-        "bands": source.bands,
-        "pixel scale": None if scale is None else f"{scale:.4g} arcsec",
-        "unit": source.unit,
-    }
+class DisplayedSource(Displayed):
+    """Base of sources that show what their cutouts are."""
+
+    def _facts(self: Any) -> dict[str, object]:
+        scale = self.pixel_scale
+        return {
+            "objects": len(self),
+            "pixels": f"{self.size} x {self.size}",
+            "bands": self.bands,
+            "pixel scale": None if scale is None else f"{scale:.4g} arcsec",
+            "unit": self.unit,
+        }
 
 
-class ArraySource(Displayed):
+class ArraySource(DisplayedSource):
     """Cutouts that are in memory already.
 
     Parameters
@@ -139,9 +141,6 @@ class ArraySource(Displayed):
 
     def __len__(self) -> int:
         return len(self.images)
-
-    def _facts(self) -> dict[str, object]:
-        return describe_source(self)
 
     @property
     def fingerprint(self) -> str:

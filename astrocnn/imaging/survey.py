@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -20,10 +19,10 @@ from pydantic import TypeAdapter, ValidationError
 from astrocnn import plugins
 from astrocnn.display import Displayed
 from astrocnn.errors import ConfigError, ImageError
-from astrocnn.fits_file import read_bytes
 from astrocnn.imaging import photometry
 from astrocnn.imaging.files import expand_path, replace_band
 from astrocnn.plugins import nearest
+from astrocnn.stored_files import read_toml
 
 __all__ = ["Band", "Hdu", "RESAMPLINGS", "Survey", "read_survey"]
 
@@ -322,12 +321,7 @@ def read_survey(path: str | Path) -> Survey:
         If there is no such file, or it is not TOML, or not a survey.
     """
     path = Path(path)
-    try:
-        mapping = tomllib.loads(read_bytes(path).decode("utf-8-sig"))
-    except ImageError as error:
-        raise ConfigError(f"The survey file {path} cannot be read: {error.what}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"The survey file {path} is not valid TOML: {error}.") from error
+    mapping = read_toml(path)
     mapping = mapping.get("survey", mapping)
     if not isinstance(mapping, Mapping):
         raise ConfigError(

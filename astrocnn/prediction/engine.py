@@ -9,7 +9,6 @@ catalogue's order.
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 import time
 import warnings
@@ -36,6 +35,7 @@ from astrocnn.prediction.chunks import Plan, validate_worker
 from astrocnn.prediction.layout import Layout
 from astrocnn.prediction.objects import predict_chunk, stack_scalars
 from astrocnn.progress import track
+from astrocnn.stored_files import compute_array_digest
 
 __all__ = ["predict"]
 
@@ -237,7 +237,7 @@ class _Provenance:
         return {
             "MODELSHA": self.estimator.fingerprint,
             **self.given,
-            "CATSHA": _compute_digest(self.catalog.ids, *positions),
+            "CATSHA": compute_array_digest([self.catalog.ids, *positions]),
             "IMAGESHA": self.source.fingerprint,
         }
 
@@ -247,7 +247,7 @@ class _Provenance:
         return {
             **self.identity,
             "weights": self.estimator.fingerprint,
-            "scalars": None if scalars is None else _compute_digest(scalars),
+            "scalars": None if scalars is None else compute_array_digest([scalars]),
             "inputs": self.estimator.inputs.to_json(),
             "precision": self.estimator.precision,
             "extras": [[e.fingerprint, *(repr(c) for c in e.columns())] for e in self.extras],
@@ -292,13 +292,3 @@ def _get_date() -> str:
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     seconds = int(epoch) if epoch.isdecimal() else None
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-
-
-def _compute_digest(*arrays: np.ndarray) -> str:
-    """SHA-256 over the contents and types of arrays."""
-    total = hashlib.sha256()
-    for array in arrays:
-        array = np.ascontiguousarray(array)
-        total.update(f"{array.dtype.str}{array.shape}".encode())
-        total.update(array.view(np.uint8).data if array.size else b"")
-    return total.hexdigest()

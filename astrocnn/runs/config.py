@@ -11,11 +11,11 @@ import tomli_w
 from pydantic import ValidationError
 
 from astrocnn import plugins
-from astrocnn.errors import AstrocnnError, ConfigError
-from astrocnn.fits_file import read_bytes
+from astrocnn.errors import ConfigError
 from astrocnn.imaging import Survey
 from astrocnn.runs.config_errors import format_validation_error
 from astrocnn.runs.sections import RunConfig
+from astrocnn.stored_files import read_toml
 
 __all__ = [
     "dump_portable",
@@ -56,7 +56,7 @@ def load_run(
             received=str(path),
             hint="give the path of a .toml file, for instance one of pipelines/",
         )
-    raw = _read_toml(path)
+    raw = read_toml(path)
     if "bands" in raw and "task" not in raw:
         raise ConfigError(
             f"{path} describes a survey, not a run.",
@@ -204,19 +204,11 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        # Editors of some systems begin a file with a byte order mark.
-        return tomllib.loads(read_bytes(path).decode("utf-8-sig"))
-    except (AstrocnnError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not a TOML file: {error}.") from error
-
-
 def read_survey_file(path: Path) -> dict[str, Any]:
     """A survey file as plain values, with the folder its relative paths count from."""
     if not path.is_file():
         raise ConfigError("The survey file does not exist.", received=str(path))
-    survey = _read_toml(path)
+    survey = read_toml(path)
     if "task" in survey and "bands" not in survey:
         raise ConfigError(
             f"{path} is a run file, not a survey.",

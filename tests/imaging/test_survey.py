@@ -75,7 +75,7 @@ def test_unusable_surveys(change, sentence):
 
 def test_not_toml_and_not_there(tmp_path):
     (tmp_path / "bad.toml").write_text("a = ")
-    with pytest.raises(ConfigError, match="not valid TOML"):
+    with pytest.raises(ConfigError, match="not a TOML file"):
         read_survey(tmp_path / "bad.toml")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_survey(tmp_path / "none.toml")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
-from astrocnn.display import Displayed
 from astrocnn.errors import CatalogError, ConfigError, ImageError, MissingFileError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
@@ -38,9 +36,10 @@ from astrocnn.imaging.files import (
 )
 from astrocnn.imaging.resampling import resize
 from astrocnn.imaging.sky_grid import SkyGrid, read_pixel_scale
-from astrocnn.imaging.source import describe_source
+from astrocnn.imaging.source import DisplayedSource
 from astrocnn.imaging.stamp_file import PlaneRequest, StampPlane, find_stamp_plane, read_stamp
 from astrocnn.imaging.survey import Hdu, Survey
+from astrocnn.stored_files import compute_array_digest
 
 __all__ = ["StampSource", "source"]
 
@@ -61,7 +60,7 @@ def source(
     return StampSource(survey, columns, size, **options)
 
 
-class StampSource(Displayed):
+class StampSource(DisplayedSource):
     """Cutouts of objects that have files of their own.
 
     The central `Survey.crop` pixels are taken (all of it without `crop`), padded with NaN when
@@ -136,19 +135,13 @@ class StampSource(Displayed):
     def __len__(self) -> int:
         return self._length
 
-    def _facts(self) -> dict[str, object]:
-        return describe_source(self)
-
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the survey, of the columns that name the files, and of samples of some."""
-        names = hashlib.blake2b(digest_size=16)
-        for name, values in self._columns.items():
-            names.update(f"{name}{values.dtype.str}{values.shape}".encode())
-            names.update(np.ascontiguousarray(values).tobytes())
+        names = compute_array_digest(self._columns.values(), repr(list(self._columns)))
         rows = sample_rows(self._length)
         files = [t.fill(self._values(int(row))) for row in rows for t in self._files]
-        return compute_digest((self.survey, names.hexdigest()), files)
+        return compute_digest((self.survey, names), files)
 
     def state(self, rows: npt.ArrayLike) -> str:
         """Digest of the lengths and times of the files of some rows."""

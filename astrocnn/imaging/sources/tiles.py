@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
-from astrocnn.display import Displayed
 from astrocnn.errors import AstrocnnWarning, CatalogError, ConfigError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
@@ -41,7 +40,7 @@ from astrocnn.imaging.jobs import (
 from astrocnn.imaging.planes import Plane, PlaneCache
 from astrocnn.imaging.resampling import GridMap, compute_nodes
 from astrocnn.imaging.sky_grid import SkyGrid, TangentGrid, same_grid
-from astrocnn.imaging.source import describe_source
+from astrocnn.imaging.source import DisplayedSource
 from astrocnn.imaging.survey import Band, Survey
 from astrocnn.imaging.tiles import BandTiles, assign_tiles, open_band
 
@@ -85,7 +84,7 @@ def source(
     return TileSource(survey, ra, dec, size, **options)
 
 
-class TileSource(Displayed):
+class TileSource(DisplayedSource):
     """Cutouts of objects from the tiles of a survey.
 
     The tiles of each band are looked up independently; an object is cut from the one in which
@@ -160,9 +159,6 @@ class TileSource(Displayed):
 
     def __len__(self) -> int:
         return len(self.ra)
-
-    def _facts(self) -> dict[str, object]:
-        return describe_source(self)
 
     @property
     def assigned(self) -> list[np.ndarray]:
