@@ -43,6 +43,7 @@ _HOME = {
     "Calibrated": "estimators",
     "load_estimator": "estimators",
     "calibrate": "calibration",
+    "embed": "prediction",
     "predict": "prediction",
     "read_pdf": "prediction",
     "read_predictions": "prediction",

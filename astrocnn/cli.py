@@ -375,6 +375,48 @@ def predict(
 
 
 @app.command()
+def embed(
+    folder: RunFolder,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Catalogue; default: that of the run.")
+    ] = None,
+    survey: Annotated[
+        Path | None, typer.Option(help="Survey file; default: that of the run.")
+    ] = None,
+    id: Identifier = None,
+    out: Annotated[Path, typer.Option(help="Table to write.")] = Path("embeddings.fits"),
+    layer: Annotated[
+        str | None, typer.Option(help="Layer of the features; default: the input of the heads.")
+    ] = None,
+    views: Annotated[
+        str | None, typer.Option(help="'one', or 'd4' to average over orientations.")
+    ] = None,
+    worker: Annotated[
+        str, typer.Option(metavar="I/N", help="Compute the chunks of worker I.")
+    ] = "1/1",
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Write the feature vector of every row of a catalogue, for similarity and outliers.
+
+    With --out ending in .parquet, that file is written beside the FITS table.
+    """
+    from astrocnn.runs.verbs import embed as verb
+
+    _print_all(
+        verb.run(
+            folder,
+            catalog=catalog,
+            survey=survey,
+            id=id,
+            out=out,
+            layer=layer,
+            views=views,
+            worker=worker,
+        )
+    )
+
+
+@app.command()
 def select(
     predictions: Annotated[
         Path, typer.Argument(metavar="PREDICTIONS.fits", help="Table written by 'predict'.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from astrocnn.calibration import Batch, Extra
 from astrocnn.column import Column
 from astrocnn.prediction.chunks import Plan, parse_worker
+from astrocnn.prediction.embedding import embed
 from astrocnn.prediction.engine import predict
 from astrocnn.prediction.export import to_csv, to_parquet, to_qp
 from astrocnn.prediction.objects import predict_objects
@@ -22,6 +23,7 @@ __all__ = [
     "Predictions",
     "SelectedCatalog",
     "TableWriter",
+    "embed",
     "parse_worker",
     "predict",
     "predict_objects",

@@ -166,7 +166,9 @@ def write(
         ("IMGSTATE", state, "lengths and times of the image files"),
     ]
     images = [plane.image(predicted.errors[plane.name]) for plane in layout.planes]
-    with TableWriter(plan.path(folder, chunk), columns, len(rows), cards, images=images) as writer:
+    with TableWriter(
+        plan.path(folder, chunk), columns, len(rows), cards, images=images, name=layout.name
+    ) as writer:
         values = {"ROW": rows, **predicted.columns, **predicted.densities}
         writer.put(np.arange(len(rows)), values)
 
@@ -214,7 +216,13 @@ def merge(
     names = [column.name for column in layout.predicted]
     errors = {plane.name: 0.0 for plane in layout.planes}
     with TableWriter(
-        out, [*layout.own, *layout.predicted], len(catalog), cards, images=images, tables=tables
+        out,
+        [*layout.own, *layout.predicted],
+        len(catalog),
+        cards,
+        images=images,
+        tables=tables,
+        name=layout.name,
     ) as writer:
         for start in range(0, len(catalog), _MERGE_ROWS):
             rows = np.arange(start, min(start + _MERGE_ROWS, len(catalog)))
@@ -229,7 +237,7 @@ def merge(
                 )
             # Densities are copied as they are stored, never scaled.
             with fits.open(path, memmap=True, do_not_scale_image_data=True) as hdus:
-                records = hdus["PREDICTIONS"].data
+                records = hdus[layout.name].data
                 if not np.array_equal(records["ROW"], plan.rows(chunk)):
                     raise PredictionError(
                         "A chunk does not hold the rows it should.",

@@ -12,9 +12,9 @@ import glob
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -33,11 +33,11 @@ from astrocnn.imaging import Cutouts, NoImages, Source, get_state
 from astrocnn.prediction import chunks
 from astrocnn.prediction.chunks import Plan, validate_worker
 from astrocnn.prediction.layout import Layout
-from astrocnn.prediction.objects import predict_chunk, stack_scalars
+from astrocnn.prediction.objects import ChunkPrediction, predict_chunk, stack_scalars
 from astrocnn.progress import track
 from astrocnn.stored_files import compute_array_digest
 
-__all__ = ["predict"]
+__all__ = ["Provenance", "compute_table", "predict"]
 
 _COMMENTS = {
     "MODELSHA": "digest of the network",
@@ -112,7 +112,66 @@ def predict(
         requested of a task that has none, existing chunks belong to another prediction, `out`
         exists and is no table of predictions, or the disk is full.
     """
+    validate_draws(draws, views)
+    layout = Layout.build(estimator, catalog, extras, pdf)
+    origin = Provenance(
+        estimator,
+        catalog,
+        source,
+        {"draws": draws, "seed": seed, "views": views, "pdf": pdf},
+        (
+            ("NDRAWS", draws, "stochastic forward passes (0: deterministic)"),
+            ("SEED", seed, "seed of the draws"),
+            ("VIEWS", views, "orientations averaged"),
+        ),
+        provenance or {},
+        extras,
+    )
+
+    def compute(objects: Catalog, cutouts: Cutouts) -> ChunkPrediction:
+        return predict_chunk(
+            estimator,
+            objects,
+            cutouts,
+            draws=draws,
+            seed=seed,
+            views=views,
+            extras=extras,
+            planes=layout.planes,
+        )
+
+    return compute_table(out, origin, layout, compute, worker=worker)
+
+
+def compute_table(
+    out: str | Path,
+    origin: Provenance,
+    layout: Layout,
+    compute: Callable[[Catalog, Cutouts], ChunkPrediction],
+    *,
+    worker: tuple[int, int] = (1, 1),
+) -> Path | None:
+    """Compute the columns of a table chunk by chunk, and merge the chunks.
+
+    Parameters
+    ----------
+    out, worker
+        As for `predict`, with its errors.
+    origin : Provenance
+        Estimator, catalogue and images, and what else the values depend on.
+    layout : Layout
+        Columns of the table.
+    compute : callable
+        From some rows of the catalogue and their images to the values of all columns that are not
+        the catalogue's own; each row by itself.
+
+    Returns
+    -------
+    Path or None
+        The table, or None while chunks of other workers are missing.
+    """
     out = Path(out)
+    estimator, catalog, source = origin.estimator, origin.catalog, origin.source
     if len(source) != len(catalog):
         raise PredictionError(
             "The images and the catalogue do not have the same rows.",
@@ -120,20 +179,11 @@ def predict(
             allowed=f"{len(catalog)} rows, each once",
         )
     validate_worker(*worker)
-    validate_draws(draws, views)
     estimator.inputs.check(source)
     catalog.refuse_sentinels(estimator.inputs.scalars)
     if not estimator.inputs.bands:
         source = NoImages(len(catalog))  # images of an estimator without bands are not read
-    layout = Layout.build(estimator, catalog, extras, pdf)
-    origin = _Provenance(
-        estimator,
-        catalog,
-        source,
-        extras,
-        {"draws": draws, "seed": seed, "views": views, "pdf": pdf},
-        provenance or {},
-    )
+        origin = replace(origin, source=source)
     size, n_bands = estimator.inputs.size, len(estimator.inputs.bands)
     plan = Plan.make(source.order(), size * size * n_bands * 4, origin.facts())
     folder = out.with_name(out.name + ".parts")
@@ -145,28 +195,19 @@ def predict(
     _warn_of_escapes(catalog.ids)
     folder.mkdir(parents=True, exist_ok=True)
 
-    def compute(numbers: Iterable[int]) -> None:
+    def compute_chunks(numbers: Iterable[int]) -> None:
         states = {chunk: get_state(source, plan.rows(chunk)) for chunk in numbers}
         missing = [k for k, state in states.items() if not chunks.exists(plan, folder, k, state)]
         images = _read_ahead(source, plan, missing)
         for chunk, state, cutouts in track(images, "predicting", total=len(missing)):
-            predicted = predict_chunk(
-                estimator,
-                catalog[plan.rows(chunk)],
-                cutouts,
-                draws=draws,
-                seed=seed,
-                views=views,
-                extras=extras,
-                planes=layout.planes,
-            )
-            chunks.write(plan, folder, chunk, predicted, layout, state)
+            computed = compute(catalog[plan.rows(chunk)], cutouts)
+            chunks.write(plan, folder, chunk, computed, layout, state)
 
     try:
-        compute(range(worker[0] - 1, len(plan), worker[1]))
+        compute_chunks(range(worker[0] - 1, len(plan), worker[1]))
         if all(plan.path(folder, chunk).is_file() for chunk in range(len(plan))):
             # Those of other workers, and those whose images were written anew in the meantime.
-            compute(range(len(plan)))
+            compute_chunks(range(len(plan)))
             chunks.merge(plan, folder, out, catalog, layout, origin.cards(plan.fingerprint))
         elif not chunks.is_finished(out, plan):
             return None
@@ -220,15 +261,34 @@ def _warn_of_escapes(ids: np.ndarray) -> None:
 
 
 @dataclass(frozen=True)
-class _Provenance:
-    """All inputs that determine the predicted numbers."""
+class Provenance:
+    """All inputs that determine the computed numbers.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        The trained estimator.
+    catalog : Catalog
+        The objects.
+    source : Source
+        Their images, row for row.
+    options : mapping
+        Plain values; they enter the fingerprint.
+    described : tuple of (keyword, value, comment)
+        Cards of the primary header that describe the options.
+    given : mapping of str to str
+        Digests and names that enter the fingerprint and the primary header.
+    extras : sequence of Extra
+        What computes further columns.
+    """
 
     estimator: Estimator
     catalog: Catalog
     source: Source
-    extras: Sequence[Extra]
     options: Mapping[str, object]
+    described: tuple[tuple[str, object, str], ...]
     given: Mapping[str, str]
+    extras: Sequence[Extra] = ()
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -263,9 +323,7 @@ class _Provenance:
             ("ORIGIN", f"astrocnn {__version__}", "software"),
             ("TFVER", versions["tensorflow"], "TensorFlow version"),
             ("KERASVER", versions["keras"], "Keras version"),
-            ("NDRAWS", self.options["draws"], "stochastic forward passes (0: deterministic)"),
-            ("SEED", self.options["seed"], "seed of the draws"),
-            ("VIEWS", self.options["views"], "orientations averaged"),
+            *self.described,
             ("PRECIS", self.estimator.precision, "arithmetic of the network"),
         ]
         if self.catalog.frame is not None:

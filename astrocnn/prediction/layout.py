@@ -37,11 +37,14 @@ class Layout:
         Flags, those of the task, those of the extras.
     planes : tuple of DensityPlane
         Densities.
+    name : str
+        EXTNAME of the table.
     """
 
     own: tuple[Column, ...]
     predicted: tuple[Column, ...]
-    planes: tuple[DensityPlane, ...]
+    planes: tuple[DensityPlane, ...] = ()
+    name: str = "PREDICTIONS"
 
     @classmethod
     def build(
@@ -55,11 +58,28 @@ class Layout:
             If two columns have the same name, an extra has no value for rows without a
             prediction, or the form of the densities is invalid.
         """
-        own = tuple(Column.like(*column) for column in catalog.role_columns())
         declared = [("the task", estimator.task.columns())]
         for extra in extras:
             get_absent_values(extra)
             declared.append((type(extra).__name__, extra.columns()))
+        return cls.join(catalog, declared, build_planes(estimator.task, pdf))
+
+    @classmethod
+    def join(
+        cls,
+        catalog: Catalog,
+        declared: Sequence[tuple[str, Sequence[Column]]],
+        planes: tuple[DensityPlane, ...] = (),
+        name: str = "PREDICTIONS",
+    ) -> Layout:
+        """Join the columns of the catalogue, the flags, and columns by what declares them.
+
+        Raises
+        ------
+        PredictionError
+            If two columns have the same name.
+        """
+        own = tuple(Column.like(*column) for column in catalog.role_columns())
         taken = {column.name.lower(): "the catalogue" for column in own}
         taken |= dict.fromkeys((FLAGS.name.lower(), ROW.name.lower()), "the table itself")
         predicted = [FLAGS]
@@ -75,7 +95,7 @@ class Layout:
                     )
                 taken[column.name.lower()] = owner
         validate_ucds(predicted)
-        return cls(own, tuple(predicted), build_planes(estimator.task, pdf))
+        return cls(own, tuple(predicted), planes, name)
 
 
 def get_absent_values(extra: Extra) -> dict[str, np.ndarray]:

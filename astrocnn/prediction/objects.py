@@ -22,7 +22,7 @@ from astrocnn.prediction.layout import compute_extra, get_absent_values
 from astrocnn.prediction.pdf import DensityPlane
 from astrocnn.targets import Family, QuantityFamily, Task
 
-__all__ = ["ChunkPrediction", "predict_chunk", "predict_objects", "stack_scalars"]
+__all__ = ["ChunkPrediction", "find_usable", "predict_chunk", "predict_objects", "stack_scalars"]
 
 SAMPLE_BYTES = 64 * 1024**2
 """Samples in memory at a time [bytes]; their summaries take a few times as much."""
@@ -97,19 +97,13 @@ def predict_chunk(
 ) -> ChunkPrediction:
     """Predict the objects of one chunk, with their densities; see `predict_objects`."""
     n = len(catalog)
-    flags = cutouts.flags.astype(np.int32) | catalog.flags.astype(np.int32)
-    scalars = stack_scalars(catalog, estimator.inputs.scalars)
-    if scalars is not None:
-        flags[~np.isfinite(scalars).all(axis=-1)] |= Flag.SCALAR_MISSING
-    usable = (flags & int(estimator.inputs.refused)) == 0
-    flags[~usable] |= Flag.NOT_PREDICTED
-
+    flags, usable, scalars = find_usable(estimator, catalog, cutouts)
     absent = _compute_absent(estimator.task, extras)
     columns = {name: np.repeat(value, n) for name, value in absent.items()}
     densities = {plane.name: plane.empty(n) for plane in planes}
     errors = dict.fromkeys(densities, 0.0)
     for batch, rows in _iterate_batches(
-        estimator, catalog, cutouts, scalars, np.flatnonzero(usable), draws, seed, views
+        estimator, catalog, cutouts, scalars, usable, draws, seed, views
     ):
         computed = dict(batch.columns)
         for extra in extras:
@@ -124,6 +118,19 @@ def predict_chunk(
             densities[plane.name][rows] = stored
             errors[plane.name] = max(errors[plane.name], error)
     return ChunkPrediction({"flags": flags, **columns}, densities, errors)
+
+
+def find_usable(
+    estimator: Estimator, catalog: Catalog, cutouts: Cutouts
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Flags of all rows, the rows that can be predicted, and the scalars of all rows."""
+    flags = cutouts.flags.astype(np.int32) | catalog.flags.astype(np.int32)
+    scalars = stack_scalars(catalog, estimator.inputs.scalars)
+    if scalars is not None:
+        flags[~np.isfinite(scalars).all(axis=-1)] |= Flag.SCALAR_MISSING
+    usable = (flags & int(estimator.inputs.refused)) == 0
+    flags[~usable] |= Flag.NOT_PREDICTED
+    return flags, np.flatnonzero(usable), scalars
 
 
 def stack_scalars(catalog: Catalog, names: Sequence[str]) -> np.ndarray | None:

@@ -15,7 +15,7 @@ from astrocnn.prediction import predict as predict_catalog
 from astrocnn.runs.run import Run, open_images, select_bands
 from astrocnn.runs.sections import RunConfig
 
-__all__ = ["run"]
+__all__ = ["refuse_catalog", "run"]
 
 _WRITERS: dict[str, Callable[[Path, Path], Path]] = {
     ".csv": to_csv,
@@ -60,7 +60,7 @@ def run(
     home.require(home.model, "train")
     whole = out.with_suffix(".fits")
     for path in {out, whole}:
-        _refuse_catalog(path, config, catalog)
+        refuse_catalog(path, config, catalog)
     objects, images = current.read_objects(catalog, survey, id)
 
     load_tensorflow()
@@ -92,7 +92,8 @@ def run(
     yield f"{len(objects)} rows: {out}"
 
 
-def _refuse_catalog(path: Path, config: RunConfig, catalog: Path | None) -> None:
+def refuse_catalog(path: Path, config: RunConfig, catalog: Path | None) -> None:
+    """Raise if a table would replace the catalogue that it is made for."""
     read = Path(expand_path(config.catalog.file, config.root)) if catalog is None else catalog
     if path.exists() and read.exists() and path.samefile(read):
         raise ConfigError(
