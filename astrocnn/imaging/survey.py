@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -263,6 +263,38 @@ class Survey(Displayed):
             return self.unit
         units = {band.unit for band in self.bands}
         return units.pop() if len(units) == 1 else None
+
+    def combine_units(self, stated: Iterable[tuple[Band, str | None, str]]) -> str | None:
+        """The one unit of all images of a survey that names none; None if some say nothing.
+
+        Bands in different units are wanted where the survey states the unit of each of them.
+
+        Parameters
+        ----------
+        stated : iterable of (Band, str or None, str)
+            For each image its band, its unit, and its name for messages.
+
+        Raises
+        ------
+        ImageError
+            If the units of two images differ.
+        """
+        images = list(stated)
+        known = [(band, unit, title) for band, unit, title in images if unit is not None]
+        different = False
+        for band, unit, title in known:
+            first_band, first, _ = known[0]
+            if photometry.compare_units(unit, first) == 1:
+                continue
+            different = True
+            if None in (band.unit, first_band.unit):
+                raise ImageError(
+                    f"The images of the survey '{self.name}' are in different units.",
+                    received=f"{first}, and {unit} in {title}",
+                    hint="give the survey a unit, to which all are brought, or each of these bands "
+                    "its own to keep the values as they are",
+                )
+        return known[0][1] if known and not different and len(known) == len(images) else None
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any], root: str | Path = ".") -> Survey:

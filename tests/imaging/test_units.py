@@ -183,3 +183,43 @@ def test_ccds_with_planes_of_their_own_need_a_name(mosaic, tmp_path):
         mosaic(*images)
     (tmp_path / "m.fits").unlink()
     np.testing.assert_array_equal(mosaic(*images, hdu="SCI*"), [1, 2, np.nan])
+
+
+@pytest.fixture
+def stamps(tmp_path):
+    """Open stamps of the value 2 whose headers state the given units, a list for each band."""
+
+    def write(*bands, unit=None):
+        for name, stated in zip("gr", bands, strict=False):
+            for k, bunit in enumerate(stated):
+                path = tmp_path / f"{k}_{name}.fits"
+                hdu = fits.PrimaryHDU(np.full((4, 4), 2.0, "f4"))
+                if bunit is not None:
+                    hdu.header["BUNIT"] = bunit
+                hdu.writeto(path, overwrite=True)
+        template = str(tmp_path / "{k}_%s.fits")
+        declared = tuple(Band(name, template % name) for name in "gr"[: len(bands)])
+        survey = Survey("s", declared, kind="stamps", unit=unit)
+        return open_source(survey, columns={"k": np.arange(len(bands[0]))}, size=4)
+
+    return write
+
+
+def test_stamps_of_a_survey_without_a_unit_must_agree(stamps):
+    source = stamps(["nJy", "uJy", "nJy", None, "mag"])
+    assert source.unit == "nJy"
+    cutouts = source.read(np.arange(5))
+    unreadable = cutouts.flags & Flag.FILE_UNREADABLE.value > 0
+    np.testing.assert_array_equal(unreadable, [False, True, False, False, True])
+    assert np.isnan(cutouts.images[unreadable]).all()
+    assert "1_g.fits" in source.problems[0] and "uJy" in source.problems[0]
+    # Nothing depends on which rows are read together.
+    np.testing.assert_array_equal(stamps(["nJy", "uJy"]).read([1]).flags, cutouts.flags[1:2])
+    stated = stamps(["nJy", "uJy"], unit="nJy").read([0, 1]).images[:, 0, 0, 0]
+    np.testing.assert_allclose(stated, [2.0, 2000.0])
+
+
+def test_bands_of_stamps_in_different_units_are_refused(stamps):
+    assert stamps(["nJy"], ["nJy"]).unit == "nJy"
+    with pytest.raises(ImageError, match=r"different units(?s:.*)nJy, and uJy in band 'r'"):
+        stamps(["nJy"], ["uJy"])

@@ -117,6 +117,12 @@ class StampSource(DisplayedSource):
         if len(lengths) != 1:
             raise CatalogError("The columns of the catalogue have different lengths.")
         self._length = lengths.pop()
+        self._units = self._find_units()
+        if self.unit is None:
+            self.unit = survey.combine_units(
+                (band, unit, f"band '{band.name}'")
+                for band, unit in zip(survey.bands, self._units, strict=True)
+            )
         self._area = None
         if survey.pixel_scale is not None:
             self._area = float(np.radians(survey.pixel_scale / 3600) ** 2)
@@ -219,6 +225,27 @@ class StampSource(DisplayedSource):
         corner = ((width - side) // 2, (height - side) // 2)
         return build_window_wcs(grid, *corner, self.size, side / self.size)
 
+    def _find_units(self) -> list[str | None]:
+        """The unit of each band, where the survey names none that of the first files found."""
+        bands = self.survey.bands
+        units = [self.survey.unit or band.unit for band in bands]
+        if None not in units:
+            return units
+        for row in sample_rows(self._length):
+            values = self._values(int(row))
+            planes: dict[tuple[int, str], StampPlane] = {}
+            try:
+                for template, requests in self._files.items():
+                    planes.update(read_stamp(template.fill(values), requests))
+            except ImageError:
+                continue
+            main = [planes[b, "image"] for b in range(len(bands))]
+            return [
+                unit if file.is_picture else band.choose_unit(file.card("BUNIT"), None, file.title)
+                for unit, file, band in zip(units, main, bands, strict=True)
+            ]
+        return units
+
     def _values(self, row: int) -> dict[str, object]:
         return {name: _plain(values[row]) for name, values in self._columns.items()}
 
@@ -270,6 +297,7 @@ class StampSource(DisplayedSource):
         unit = band.unit
         if not main.is_picture:
             unit = band.choose_unit(main.card("BUNIT"), self.survey.unit, main.title)
+            self._validate_unit(b, main, unit)
         factor = self._factor(b, main, unit)
         decode = build_decoder(main.scaling, band.valid_range)
         direct = side == size
@@ -324,6 +352,19 @@ class StampSource(DisplayedSource):
             )
         photometry.validate_zero_point(value, f"card {zero_point} of {file.title}")
         return float(self._factors[b] * 10 ** (-0.4 * value))
+
+    def _validate_unit(self, b: int, file: StampPlane, unit: str | None) -> None:
+        """Refuse a file in another unit than the first ones where the survey names none."""
+        first = self._units[b]
+        if self.survey.unit is not None or unit is None or first is None or unit == first:
+            return
+        if photometry.compare_units(unit, first) != 1:
+            raise ImageError(
+                f"The header of {file.title} states another unit than those of other objects.",
+                received=f"BUNIT = '{unit}'",
+                allowed=f"'{first}', as in the first files of '{self.survey.name}'",
+                hint="give the survey a unit, to which all are brought",
+            )
 
     def _validate_scale(self, file: StampPlane) -> None:
         """Refuse a file whose header states another pixel scale than the survey."""

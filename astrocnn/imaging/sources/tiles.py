@@ -139,7 +139,11 @@ class TileSource(DisplayedSource):
         self._fallback = TangentGrid(self._reference[0].matrix())
         units = [[_unit(survey, t.band, plane) for plane in t.planes["image"]] for t in self._tiles]
         if self.unit is None:
-            self.unit = _common_unit(survey, self._tiles, units)
+            self.unit = survey.combine_units(
+                (t.band, unit, plane.title)
+                for t, own in zip(self._tiles, units, strict=True)
+                for unit, plane in zip(own, t.planes["image"], strict=True)
+            )
         _warn_of_zero_points(survey, self._tiles)
         self._factors = [
             [
@@ -403,36 +407,6 @@ def _choose_target(survey: Survey, grids: list[SkyGrid]) -> tuple[float, Tangent
 
 def _unit(survey: Survey, band: Band, plane: Plane) -> str | None:
     return band.choose_unit(plane.card("BUNIT"), survey.unit, plane.title)
-
-
-def _common_unit(
-    survey: Survey, tiles: list[BandTiles], units: list[list[str | None]]
-) -> str | None:
-    """The one unit of all images where the survey names none; None if some say nothing.
-
-    Bands in different units are wanted where the survey states the unit of each of them.
-    """
-    stated = [
-        (unit, plane, t.band)
-        for t, own in zip(tiles, units, strict=True)
-        for unit, plane in zip(own, t.planes["image"], strict=True)
-        if unit is not None
-    ]
-    if not stated:
-        return None
-    first, _, first_band = stated[0]
-    different = False
-    for unit, plane, band in stated:
-        if photometry.compare_units(unit, first) != 1:
-            different = True
-            if None in (band.unit, first_band.unit):
-                raise ImageError(
-                    f"The images of the survey '{survey.name}' are in different units.",
-                    received=f"{first}, and {unit} in {plane.title}",
-                    hint="give the survey a unit, to which all are brought, or each of these bands "
-                    "its own to keep the values as they are",
-                )
-    return first if not different and len(stated) == sum(map(len, units)) else None
 
 
 def _warn_of_zero_points(survey: Survey, tiles: list[BandTiles]) -> None:
