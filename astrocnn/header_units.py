@@ -250,6 +250,12 @@ def _build_unit(text: bytes, start: int, index: int, path: Path) -> tuple[Header
 def _parse_layout(text: bytes, primary: bool) -> tuple[str, int, tuple[int, ...], int, Cards, str]:
     cards = Cards(text)
     value = cards.value
+    # Of a card that stands twice, as where the END between two headers is lost, others read the
+    # second, which nobody validated.
+    cards_at = range(0, len(text), CARD)
+    for key in (b"NAXIS   =", b"TFIELDS ="):
+        if text.count(key) > 1 and sum(text.startswith(key, i) for i in cards_at) > 1:
+            raise ValueError(f"{key[:-1].decode().strip()} stands twice")
     bitpix = int(value("BITPIX"))
     axes = _parse_axes(value, "NAXIS")
     kind = "image" if primary else _KINDS.get(str(value("XTENSION")), "other")

@@ -25,13 +25,13 @@ from types import SimpleNamespace
 import keras, numpy as np, tensorflow as tf
 from astrocnn.explain import deconvnet, patches, top_activations
 from astrocnn.targets import Categorical
-from astrocnn.models.build import build
+from astrocnn.models.build import build_model
 
 n, size, bands, block, layer = int(sys.argv[1]), 69, 3, 500, "pool2"
 keras.utils.set_random_seed(0)
 target = SimpleNamespace(name="shape", family=Categorical(("smooth", "spiral", "artifact")))
 task = SimpleNamespace(targets=(target,))
-model = build("dominguez_sanchez18", task, size=size, n_channels=bands)
+model = build_model("dominguez_sanchez18", task, size=size, n_channels=bands)
 
 def images(start):
     rng = np.random.default_rng(start)

@@ -133,6 +133,13 @@ def test_headers_that_lie(tmp_path, cards, says):
         read_catalog(tmp_path / "t.fits")
 
 
+def test_a_header_that_runs_into_the_next_one_is_refused(tmp_path):
+    data = header_of(3, NAXIS=10**9).replace(b"END     ", b"XXX     ", 1)
+    (tmp_path / "t.fits").write_bytes(data)
+    with pytest.raises(CatalogError, match="NAXIS stands twice"):
+        read_catalog(tmp_path / "t.fits")
+
+
 def test_a_letter_beyond_ascii_in_a_header_harms_nothing(tmp_path):
     data = header_of(3, PCOUNT="0 / \xe9t\xe9").replace(b"TTYPE2  =", b"COMMENT  ")
     (tmp_path / "t.fits").write_bytes(data)
