@@ -213,18 +213,27 @@ def demo(
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="[IMAGES]...", help="Image files, or folders that hold them."),
+    ] = [],  # noqa: B006
     survey: Annotated[
-        str, typer.Option(help="tiles, stamps, or the name of a survey that is included.")
-    ] = "tiles",
+        str | None,
+        typer.Option(
+            help="A template, 'tiles' or 'stamps', or a survey that is included; default: drafted "
+            "from the images."
+        ),
+    ] = None,
     catalog: Annotated[
-        Path | None, typer.Option(help="Catalogue: columns are filled in from it.")
+        Path | None,
+        typer.Option(help="Catalogue: its columns of positions, labels and file names are used."),
     ] = None,
     id: Identifier = None,
 ) -> None:
-    """Write a survey file and a run file to edit."""
+    """Write a survey file and a run file from images and a catalogue."""
     from astrocnn.runs.verbs import init as verb
 
-    _print_all(verb.run(folder, survey=survey, catalog=catalog, id=id))
+    _print_all(verb.run(folder, images, survey=survey, catalog=catalog, id=id))
 
 
 @app.command()

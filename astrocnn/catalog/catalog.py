@@ -82,6 +82,11 @@ class Catalog(Displayed):
             Numbers that mean "no value", such as (99.0, -99.0): masked in every column of
             numbers but identifier and position.  An empty one declares that there are none.
 
+        Notes
+        -----
+        With ``id="row_number"`` a table without such a column gets it: the numbers of its rows from
+        1.  They hold for this table only: rows added anywhere but at its end change them.
+
         Raises
         ------
         CatalogError
@@ -109,6 +114,8 @@ class Catalog(Displayed):
         if missing is not None:
             missing = validate_missing(missing)
             mask_missing(table, missing, (roles.id, roles.ra, roles.dec))
+        if roles.id not in table.colnames:
+            table.add_column(np.arange(1, len(table) + 1), name=roles.id, index=0)
         flags = np.zeros(len(table), dtype=np.int32)
         ra_deg = dec_deg = None
         if roles.ra is not None and roles.dec is not None:

@@ -67,7 +67,8 @@ def read_catalog(
     hdu : int or str, optional
         Table extension of a FITS file; by default the first.
     id, ra, dec : str, optional
-        Columns of the identifier and the position; by default found by the alias table.
+        Columns of the identifier and the position; by default found by the alias table.  Without
+        an identifier ``id="row_number"`` numbers the rows from 1.
     columns : sequence of str, optional
         Read only these (and the identifier and position), so that a large table fits in memory.
     missing : sequence of float, optional
@@ -95,7 +96,7 @@ def read_catalog(
         if columns is None:
             return list(names), roles.id
         selected = [roles.id, roles.ra, roles.dec, *(resolve_column(c, names) for c in columns)]
-        return list(dict.fromkeys(name for name in selected if name is not None)), roles.id
+        return [str(name) for name in dict.fromkeys(selected) if name in names], roles.id
 
     kind = "a table"
     try:

@@ -15,6 +15,7 @@ from astrocnn.plugins import nearest
 __all__ = [
     "ALIASES",
     "POSITIONS",
+    "ROW_NUMBER",
     "Roles",
     "choose_roles",
     "find_column",
@@ -104,6 +105,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
 """Quantity -> column names, lower case, best first."""
 
 
+ROW_NUMBER = "row_number"
+"""Identifier of catalogues that have none: the number of the row, from 1."""
+
+
 def find_column(quantity: str, names: Sequence[str]) -> str | None:
     """Find the column that holds a quantity; None when there is none.
 
@@ -160,23 +165,27 @@ def choose_roles(
 ) -> Roles:
     """Choose the columns of identifier and position, given or found by the alias table.
 
+    `ROW_NUMBER` may be the identifier of a table that has no such column.
+
     Raises
     ------
     CatalogError
         If a name does not exist, no identifier is found, or only one coordinate is.
     """
-    chosen = (
-        resolve_column(id, names, "identifier column")
-        if id is not None
-        else find_column("id", names)
-    )
+    if id == ROW_NUMBER and id not in names:
+        chosen: str | None = ROW_NUMBER
+    elif id is not None:
+        chosen = resolve_column(id, names, "identifier column")
+    else:
+        chosen = find_column("id", names)
     if chosen is None:
         raise CatalogError(
             "No column of the catalogue is known as an identifier.",
             received=names,
             allowed=[a.upper() for a in ALIASES["id"]],
             hint='name it: id = "column" under [catalog] in a run file, id="column" in Python, or '
-            "--id column where a command has it",
+            f"--id column where a command has it; where there is none, {ROW_NUMBER} as the column "
+            "numbers the rows",
         )
     if ra is None and dec is None:
         for pair in POSITIONS:

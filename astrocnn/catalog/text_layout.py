@@ -189,6 +189,7 @@ def _commented_names(comment: str, header: str, separator: str | None, path: Pat
             f"'{path}' names {len(names)} columns in its last comment line but has "
             f"{width} values in its first row.",
             received=f"comment: {comment[:80]}",
+            hint="correct that line so that it names every column, or save the table as CSV",
         )
     if not comment or any(_is_number(name) for name in names):
         raise CatalogError(

@@ -39,6 +39,7 @@ __all__ = [
     "PlaneCache",
     "Scaling",
     "find_extensions",
+    "find_images",
     "find_mosaic",
     "find_plane",
     "find_planes",
@@ -306,6 +307,26 @@ def find_mosaic(path: str | Path, plane: int | None = None) -> list[Plane]:
             and str(unit.value("CTYPE1") or "").startswith(_CELESTIAL)
         ]
         return [first, *(file.select(number, plane) for number in others)]
+
+
+def find_images(path: str | Path) -> tuple[HeaderUnit, list[HeaderUnit]]:
+    """Find all images of a file, reading headers only.
+
+    Returns
+    -------
+    primary : HeaderUnit
+        The first header.
+    images : list of HeaderUnit
+        Those with an image of two or more axes.
+
+    Raises
+    ------
+    ImageError
+        If the file is not FITS.
+    """
+    with _open_headers(Path(path)) as file:
+        units = list(file)
+    return units[0], [unit for unit in units if unit.is_image]
 
 
 def find_planes(

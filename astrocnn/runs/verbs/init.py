@@ -1,20 +1,24 @@
-"""``astrocnn init``: a survey file and a run file to edit, filled in from a catalogue."""
+"""``astrocnn init``: a survey file and a run file to edit, from images and a catalogue."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
 
 import astrocnn
 from astrocnn.atomic import write_text
 from astrocnn.catalog import Catalog, read_catalog
-from astrocnn.catalog.roles import find_column
-from astrocnn.errors import ConfigError
+from astrocnn.catalog.roles import ROW_NUMBER
+from astrocnn.errors import CatalogError, ConfigError
 from astrocnn.plugins import nearest
+from astrocnn.runs.drafts.survey import (
+    SurveyDraft,
+    draft_stamps,
+    draft_tiles,
+    list_images,
+    quote,
+)
+from astrocnn.runs.drafts.task import UNKNOWN_TASK, draft_scalars, draft_task
 
 __all__ = ["TEMPLATES", "list_surveys", "run"]
 
@@ -40,7 +44,7 @@ name = {name}
 kind = "stamps"
 # pixel_scale = 0.2                   # [arcsec]; needed for files without a WCS
 bands = ["r"]
-image = "stamps/{{id}}.fits"            # FITS, JPEG, PNG or TIFF
+image = "stamps/{{id}}.fits"            # FITS, JPEG or PNG
 """,
 }
 """Survey files for images of one's own."""
@@ -48,29 +52,26 @@ image = "stamps/{{id}}.fits"            # FITS, JPEG, PNG or TIFF
 _RUN = """\
 # Check this file with `astrocnn check {run}`; every key is described in the documentation.
 title = {name}
-survey = "survey.toml"
-
+{survey}
 [catalog]
 file = {catalog}
 {roles}
 [inputs]
-size = 64                             # side of the cutouts [pixel]
-
+{inputs}
 [task]
 {task}
 [model]
-architecture = "plain8"
+architecture = "{architecture}"
 
 [training]
 epochs = 40
 optimizer = "adamw"
 schedule = "cosine"
 """
-_CLASSES = 'name = "morphology"\ncolumn = {column}\nclasses = [{classes}]\n'
-_REDSHIFT = 'name = "photoz"\ncolumn = {column}\nrange = [0.0, {high}]\n'
-_MOST_CLASSES = 20
-# Catalogues mark a missing redshift by values such as 99 or 9999.
-_NO_REDSHIFT = 90
+_SURVEY = 'survey = "survey.toml"\n'
+_SIZE = "size = {size:<4}                           # side of the cutouts [pixel]\n"
+_HEAD = 100
+"""Rows of the catalogue whose file names are tried."""
 
 
 def list_surveys() -> dict[str, Path]:
@@ -84,7 +85,11 @@ def list_surveys() -> dict[str, Path]:
 
 
 def run(
-    folder: Path, survey: str = "tiles", catalog: Path | None = None, id: str | None = None
+    folder: Path,
+    images: Sequence[Path] = (),
+    survey: str | None = None,
+    catalog: Path | None = None,
+    id: str | None = None,
 ) -> Iterator[str]:
     """Write ``survey.toml`` and ``run.toml`` into a folder; existing files are left alone.
 
@@ -92,89 +97,142 @@ def run(
     ----------
     folder : Path
         Made if it does not exist.
-    survey : str
-        ``"tiles"`` or ``"stamps"`` for images of one's own, or a survey of `list_surveys`.
+    images : sequence of Path
+        Image files, or folders of them: the survey file is drafted from their names and headers.
+    survey : str, optional
+        ``"tiles"`` or ``"stamps"`` for a template to fill in, or a survey of `list_surveys`.  By
+        default it is drafted from the images, or from a column of the catalogue that names them; a
+        catalogue of magnitudes and redshifts without images needs none.
     catalog : Path, optional
-        Its columns are looked through for positions and labels.
+        Its columns are looked through for positions, labels and file names.
     id : str, optional
         Column of the identifiers, if it has none of the usual names.
+
+    Yields
+    ------
+    str
+        What was assumed, what was not found, and what to do next.
 
     Raises
     ------
     ConfigError
-        If there is no such survey, or one of the files exists.
+        If there is no such survey, or no such image, or one of the files exists.
     CatalogError
         If the catalogue cannot be read.
     """
     shipped = list_surveys()
-    if survey not in TEMPLATES and survey not in shipped:
+    if survey is not None and survey not in TEMPLATES and survey not in shipped:
         known = [*TEMPLATES, *shipped]
         raise ConfigError(
             f"There is no survey '{survey}'.", allowed=known, hint=nearest(survey, known)
         )
-    name = _quote(folder.resolve().name)
-    roles, task = "", _CLASSES.format(column='"class"', classes='"elliptical", "spiral"')
-    if catalog is not None:
-        table = read_catalog(catalog, id=id)
-        roles, task = _describe_roles(table), _describe_task(table)
-    text = (
-        TEMPLATES[survey].format(name=name)
-        if survey in TEMPLATES
-        else shipped[survey].read_text(encoding="utf-8")
-    )
-    path = "catalog.fits" if catalog is None else str(catalog.resolve())
-    run_file = folder / "run.toml"
-    files = {
-        folder / "survey.toml": text,
-        run_file: _RUN.format(
-            run=run_file, name=name, catalog=_quote(path), roles=roles, task=task
-        ),
-    }
+    if survey is not None and images:
+        raise ConfigError(
+            "A survey is either drafted from images or named.",
+            received=f"--survey {survey}, and {len(images)} paths of images",
+            hint="leave one of them out",
+        )
+    files = [folder / "survey.toml", folder / "run.toml"]
     if existing := [str(path) for path in files if path.exists()]:
         raise ConfigError(
             "The folder has such files already.", received=existing, hint="name another folder"
         )
+    name = quote(folder.resolve().name)
+    table, notes = (None, []) if catalog is None else _read(catalog, id)
+    draft = None if survey is not None else _draft_survey(table, catalog, images)
+    notes += draft.notes if draft is not None else []
+    scalars: list[str] = []
+    roles, task = "", UNKNOWN_TASK
+    if table is not None:
+        roles = _describe_roles(table)
+        positions = f"positions '{table.roles.ra}', '{table.roles.dec}'"
+        notes.append(
+            f"catalogue of {len(table)} rows: identifier '{table.roles.id}', "
+            + (positions if table.roles.ra else "no positions")
+        )
+        task, task_notes = draft_task(table)
+        notes += task_notes
+        if survey is None and draft is None:
+            scalars, scalar_notes = draft_scalars(table)
+            notes += scalar_notes
+    content: dict[Path, str] = {}
+    if draft is not None:
+        content[files[0]] = draft.format(folder.resolve().name)
+    elif not scalars:
+        template = survey or "tiles"
+        content[files[0]] = (
+            TEMPLATES[template].format(name=name)
+            if template in TEMPLATES
+            else shipped[template].read_text(encoding="utf-8")
+        )
+    content[files[1]] = _RUN.format(
+        run=files[1],
+        name=name,
+        survey="" if scalars else _SURVEY,
+        catalog=quote("catalog.fits" if catalog is None else str(catalog.resolve())),
+        roles=roles,
+        inputs=_describe_inputs(draft, scalars),
+        task=task,
+        architecture="ann" if scalars else "plain8",
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    for path_, content in files.items():
-        write_text(path_, content)
-        yield f"wrote {path_}"
-    yield f"next: edit both, then astrocnn check {run_file}"
+    yield from (f"- {note}" for note in notes)
+    for path, text in content.items():
+        write_text(path, text)
+        yield f"wrote {path}"
+    if table is None and draft is not None and draft.kind == "tiles":
+        yield f"next: astrocnn detect {files[0]} --out {folder / 'catalog.fits'}"
+    elif draft is None and not scalars:
+        yield f"next: edit {' and '.join(map(str, content))}, then astrocnn check {files[1]}"
+    else:
+        yield f"next: astrocnn check {files[1]}"
+
+
+def _read(path: Path, id: str | None) -> tuple[Catalog, list[str]]:
+    """The catalogue, with another identifier if none is known, and what was assumed."""
+    try:
+        return read_catalog(path, id=id), []
+    except CatalogError:
+        table = read_catalog(path, id=ROW_NUMBER) if id is None else None
+        if table is None or table.roles.id != ROW_NUMBER:
+            raise
+    for name in table.table.colnames:
+        values, missing = table.column(name)
+        # Numbers of any measurement differ from row to row as well.
+        if values.dtype.kind in "US" and not missing.any() and len(set(values)) == len(values):
+            note = f"no column has the name of an identifier: '{name}' differs in each row"
+            return read_catalog(path, id=name), [note]
+    return table, [f"no column of identifiers: rows are numbered, as '{ROW_NUMBER}'"]
+
+
+def _draft_survey(
+    table: Catalog | None, catalog: Path | None, images: Sequence[Path]
+) -> SurveyDraft | None:
+    """A survey of the images that are given, or that a column of the catalogue names."""
+    files = list_images(images) if images else []
+    if table is not None and catalog is not None:
+        columns: Mapping[str, Sequence[object]] = {
+            name: list(table.table[name][:_HEAD])
+            for name in table.table.colnames
+            if table.table[name].dtype.kind in "USOiu" and table.table[name].ndim == 1
+        }
+        draft = draft_stamps(columns, files, catalog.resolve().parent)
+        if draft is not None:
+            return draft
+    return draft_tiles(files) if files else None
+
+
+def _describe_inputs(draft: SurveyDraft | None, scalars: list[str]) -> str:
+    """The keys of ``[inputs]``."""
+    if scalars:
+        return f"scalars = {quote(scalars)}\n"
+    lines = _SIZE.format(size=64 if draft is None else draft.size)
+    if draft is not None and draft.stretch is not None:
+        lines += f"stretch = {quote(draft.stretch)}\n"
+    return lines
 
 
 def _describe_roles(catalog: Catalog) -> str:
     """Lines that name the recognized columns."""
     found = {role: getattr(catalog.roles, role) for role in ("id", "ra", "dec")}
-    return "".join(f"{role} = {_quote(column)}\n" for role, column in found.items() if column)
-
-
-def _describe_task(catalog: Catalog) -> str:
-    """A task for the column with the fewest classes, or for a redshift."""
-    columns = catalog.table.colnames
-    used = {name for name, _, _ in catalog.role_columns()}
-    candidates: dict[str, list[str]] = {}
-    for column in columns:
-        values = catalog.table[column]
-        if column not in used and values.ndim == 1 and values.dtype.kind in "USOiub":
-            filled = values.compressed() if hasattr(values, "compressed") else values
-            distinct = sorted({str(value).strip() for value in np.unique(filled)} - {""})
-            if 2 <= len(distinct) <= _MOST_CLASSES:
-                candidates[column] = distinct
-    # Text is a label more often than a number, which may be a flag or a count.
-    text = [column for column in candidates if catalog.table[column].dtype.kind in "USO"]
-    redshift = find_column("redshift", columns)
-    if redshift is not None and not text:
-        values = catalog.numbers(redshift)
-        high = np.max(values[np.isfinite(values) & (values < _NO_REDSHIFT)], initial=0.1)
-        return _REDSHIFT.format(column=_quote(redshift), high=math.ceil(high * 10) / 10)
-    if not candidates:
-        return _CLASSES.format(column='"class"', classes='"elliptical", "spiral"')
-    best = min(text or candidates, key=lambda column: len(candidates[column]))
-    others = ", ".join(column for column in candidates if column != best)
-    comment = f"# other columns with few values: {others}\n" if others else ""
-    classes = ", ".join(_quote(value) for value in candidates[best])
-    return comment + _CLASSES.format(column=_quote(best), classes=classes)
-
-
-def _quote(text: str) -> str:
-    """A string of TOML, which those of JSON are."""
-    return json.dumps(text, ensure_ascii=False)
+    return "".join(f"{role} = {quote(column)}\n" for role, column in found.items() if column)

@@ -1,0 +1,151 @@
+"""Role and band of each image in FITS files, from header cards, names of HDUs and of files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from astrocnn.header_units import HeaderUnit
+from astrocnn.imaging.planes import find_images
+
+__all__ = ["PICTURES", "SUFFIXES", "ImagePlane", "list_planes", "sort_bands", "split_words"]
+
+PICTURES = (".jpg", ".jpeg", ".png")
+SUFFIXES = (".fits", ".fit", ".fts", ".fits.fz", ".fits.gz", ".fit.gz", ".fits.bz2", *PICTURES)
+
+# Words in names of files and HDUs, and in the card IMAGETYP.
+_ROLES = {
+    "image": {"image", "img", "sci", "science", "sciimg", "flux", "ooi", "drz", "drc", "frame"},
+    "weight": {"weight", "wht", "wgt", "wt", "invvar", "ivar", "oow"},
+    "rms": {"rms", "err", "error", "noise", "sigma", "std", "unc", "uncertainty"},
+    "mask": {"mask", "maskbits", "msk", "mskimg", "flag", "flg", "dq", "dqm", "ood", "bad"},
+    "other": {"psf", "copsf", "nexp", "exp", "exptime", "model", "residual", "chi2", "depth"}
+    | {"galdepth", "psfdepth", "psfsize", "segm", "segmentation", "bkg", "background", "cov"}
+    | {"ctx", "catalog", "var", "variance", "thumbnail", "preview"},
+}
+_BAND_CARDS = ("BAND", "FILTER", "FILTNAM", "FILTNAME", "FILTERS", "FILTER1")
+_WAVELENGTHS = ("FUV", "NUV", *"ug", "VIS", *"rizyYJHK", "Ks", "W1", "W2", "W3", "W4")
+_KNOWN_BANDS = {band.lower(): band for band in reversed(_WAVELENGTHS)}
+_MOST_LETTERS = 12
+
+
+@dataclass(frozen=True)
+class ImagePlane:
+    """One image in a FITS file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    unit : HeaderUnit
+        Its header.
+    n_images : int
+        Number of images in the file.
+    role : str
+        ``"image"``, ``"weight"``, ``"rms"``, ``"mask"`` or ``"other"``.
+    named : bool
+        Whether the role stands somewhere; an image whose role does not is taken for one.
+    band : str or None
+        Name of the filter.
+    source : str
+        Where the band was found.
+    primary : HeaderUnit
+        First header of the file.
+    """
+
+    path: Path
+    unit: HeaderUnit
+    n_images: int
+    role: str
+    named: bool
+    band: str | None
+    source: str
+    primary: HeaderUnit
+
+    def card(self, key: str) -> object:
+        """Value of a header card of the image, else of the first header."""
+        value = self.unit.value(key)
+        return self.primary.value(key) if value is None else value
+
+    @property
+    def on_sky(self) -> bool:
+        """Whether it has celestial coordinates."""
+        return str(self.unit.value("CTYPE1") or "")[:4] in ("RA--", "DEC-", "GLON", "GLAT")
+
+
+def list_planes(path: Path) -> list[ImagePlane]:
+    """The images of a FITS file, from its headers alone.
+
+    Raises
+    ------
+    ImageError
+        If it is not FITS.
+    """
+    primary, units = find_images(path)
+    planes = []
+    for unit in units:
+        role, named = _find_role(unit, path)
+        band, source = _find_band(unit, primary, path)
+        planes.append(ImagePlane(path, unit, len(units), role, named, band, source, primary))
+    return planes
+
+
+def sort_bands(names: Iterable[str]) -> list[str]:
+    """Names of bands by wavelength; unknown ones last, by name."""
+    order = {band.lower(): at for at, band in enumerate(_WAVELENGTHS)}
+
+    def key(name: str) -> tuple[int, str]:
+        words = [name.lower(), *map(str.lower, reversed(split_words(name)))]
+        return min((order[word] for word in words if word in order), default=len(order)), name
+
+    return sorted(names, key=key)
+
+
+def split_words(name: str) -> list[str]:
+    """Words of a file or HDU name.
+
+    >>> split_words("c4d_150110-ooi_z.S4.fits")
+    ['c4d', '150110', 'ooi', 'z', 'S4', 'fits']
+    """
+    return [word for word in re.split(r"[^A-Za-z0-9+]+", name) if word]
+
+
+def _find_role(unit: HeaderUnit, path: Path) -> tuple[str, bool]:
+    texts = (unit.name, str(unit.value("IMAGETYP") or ""), path.name, path.parent.name)
+    named = []
+    for text in texts:
+        words = [word.lower() for word in split_words(text)]
+        words += [word.removesuffix("s") for word in words]
+        # "image" goes last: 'image-invvar' is a weight.
+        named += [role for role in reversed(_ROLES) if _ROLES[role].intersection(words)][:1]
+    # A PSF may be marked as an image within its file.
+    return ("other" if "other" in named[:3] else named[0], True) if named else ("image", False)
+
+
+def _find_band(unit: HeaderUnit, primary: HeaderUnit, path: Path) -> tuple[str | None, str]:
+    for key in _BAND_CARDS:
+        for header in (unit, primary):
+            words = str(header.value(key) or "").replace(",", " ").split()
+            # Numbers count the filters of an instrument.
+            name = words[0] if words else ""
+            named = name and len(name) <= _MOST_LETTERS and not name.isdigit()
+            if named and name.lower() not in ("none", "n/a", "clear"):
+                return name, key
+    known_roles = set().union(*_ROLES.values())
+    # unit.name is in capitals.
+    title = str(unit.value("EXTNAME") or "")
+    words = [word for word in split_words(title) if word.lower() not in known_roles]
+    if words and len(words) < len(split_words(title)):
+        return "_".join(words), "EXTNAME"
+    # The last words of a file name, or its folder, name the band more often than the first ones.
+    for text, source in ((path.name, "file name"), (path.parent.name, "folder")):
+        for word in reversed(split_words(text)):
+            # 'w1' and 'W1', but not 'I' and 'i': capitals are near-infrared bands.
+            band = word if word in _WAVELENGTHS else _KNOWN_BANDS.get(word.lower())
+            if band is not None and (len(word) > 1 or word in _WAVELENGTHS):
+                return band, source
+            if re.fullmatch(r"[Ff]\d{3,4}[WwMmNn]", word):
+                return word.upper(), source
+    return None, ""
