@@ -36,8 +36,8 @@ from astrocnn.stored_files import compute_file_sum
 __all__ = ["RecordFile", "TableWriter"]
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-BLOCK_BYTES = 1 << 20
-RELEASE_BYTES = 1 << 24
+BLOCK_BYTES = 1 << 22
+RELEASE_BYTES = 1 << 27
 
 
 class RecordFile:
@@ -111,16 +111,25 @@ class RecordFile:
             contiguous = positions[-1] - positions[0] == positions.size - 1 and bool(
                 np.all(np.diff(positions) == 1)
             )
-            if contiguous and whole:
+            if whole:
                 records = np.empty(positions.size, dtype=record)
                 for name, column_values in values.items():
                     records[name] = column_values[part]
+            if contiguous and whole:
                 self._write_at(start + int(positions[0]) * size, records)
                 continue
             target = np.frombuffer(self._map, dtype=record, count=count, offset=start)
-            for name, column_values in values.items():
-                target[name][positions] = column_values[part]
-            span = (int(positions.max()) - int(positions.min()) + 1) * size + mmap.PAGESIZE
+            # In the order of the file each page is touched once, whatever the order of the rows.
+            order = np.argsort(positions, kind="stable")
+            positions = positions[order]
+            if whole:
+                # As plain bytes: numpy would copy the fields of a record one by one.
+                plain = np.dtype((np.void, size))
+                target.view(plain)[positions] = records.view(plain)[order]
+            else:
+                for name, column_values in values.items():
+                    target[name][positions] = column_values[part][order]
+            span = (int(positions[-1]) - int(positions[0]) + 1) * size + mmap.PAGESIZE
             self._release(min(span, positions.size * (size + mmap.PAGESIZE)))
 
     def flush(self) -> None:
