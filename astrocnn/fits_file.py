@@ -14,12 +14,14 @@ import lzma
 import math
 import os
 import stat
+import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from astropy.io import fits
 
 from astrocnn.errors import AstrocnnError, ImageError, MissingFileError
@@ -35,6 +37,7 @@ __all__ = [
     "read_bytes",
     "truncation_error",
     "validate_compression",
+    "validate_streams",
 ]
 
 MAX_MEMORY = 1 << 30
@@ -264,3 +267,46 @@ def validate_compression(unit: HeaderUnit, path: Path) -> None:
             received=f"{stored} bytes of compressed data",
             hint="decompress it by hand if it is sound: plain FITS has no such limit",
         )
+
+
+def validate_streams(unit: HeaderUnit, path: Path) -> None:
+    """Refuse tiles whose HCOMPRESS streams state another size than the tiles have.
+
+    The decoder believes the size in the stream: one that is zero ends the process, a larger one
+    writes beyond its memory.
+
+    Raises
+    ------
+    ImageError
+        If a tile does.
+
+    References
+    ----------
+    White 1992, in Space and Earth Science Data Compression Workshop: the stream begins with two
+    magic bytes, the two sides and the scale as 32-bit integers.
+    """
+    if unit.kind != "compressed" or unit.value("ZCMPTYPE") != "HCOMPRESS_1":
+        return
+    sides = [
+        (length, unit.value(f"ZTILE{number}") or (length if number == 1 else 1))
+        for number, length in enumerate(reversed(unit.shape), start=1)
+    ]
+    counts = [-(-length // tile) for length, tile in sides]
+    with open_fits(path, disable_image_compression=True) as hdus:
+        for number, stream in enumerate(hdus[unit.index].data["COMPRESSED_DATA"]):
+            places = np.unravel_index(number, counts, order="F")
+            pixels = math.prod(
+                min(tile, length - int(place) * tile)
+                for (length, tile), place in zip(sides, places, strict=True)
+            )
+            # A tile that could not be compressed has no stream here.
+            if not len(stream):
+                continue
+            start = np.asarray(stream[:10]).astype(np.uint8).tobytes()
+            height, width = struct.unpack(">2i", start[2:]) if len(start) == 10 else (0, 0)
+            if min(height, width) < 1 or height * width != pixels:
+                raise ImageError(
+                    f"Tile {number} of the compressed image in {path}, {unit.title}, is damaged.",
+                    received=f"{height} x {width} pixels",
+                    allowed=f"{pixels} pixels",
+                )

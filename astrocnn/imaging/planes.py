@@ -31,6 +31,7 @@ from astrocnn.fits_file import (
     read_bytes,
     truncation_error,
     validate_compression,
+    validate_streams,
 )
 from astrocnn.header_units import Cards, HeaderUnit, scan_bytes, scan_file, select_unit
 
@@ -184,6 +185,7 @@ class Plane:
             If the file ends before its data do, or cannot be decoded.
         """
         if self.unit.kind == "compressed":
+            validate_streams(self.unit, self.path)
             with open_fits(self.path) as hdus:
                 values = np.asarray(hdus[self.unit.index].section[self.take])
             if values.shape != self.shape:

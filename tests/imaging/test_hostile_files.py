@@ -101,6 +101,22 @@ def test_a_compressed_image_must_have_the_size_of_its_tiles(tmp_path, cards, sen
             read()
 
 
+def test_streams_of_hcompress_must_have_the_size_of_their_tile(tmp_path):
+    path = tmp_path / "image.fits"
+    pixels = np.arange(20 * 30, dtype="i4").reshape(20, 30)
+    hdu = fits.CompImageHDU(pixels, compression_type="HCOMPRESS_1", tile_shape=(8, 30))
+    hdu.writeto(path)
+    whole = path.read_bytes()
+    # The last tile has the 4 rows that are left.
+    np.testing.assert_array_equal(find_plane(path).load(), pixels)
+    at = whole.index(b"\xdd\x99")
+    assert struct.unpack(">2i", whole[at + 2 : at + 10]) == (8, 30)
+    for sides in [(0, 30), (0, 0), (8, -30), (-8, -30), (9, 30), (10**5, 10**5)]:
+        path.write_bytes(whole[: at + 2] + struct.pack(">2i", *sides) + whole[at + 10 :])
+        with pytest.raises(ImageError, match=f"Tile 0 (?s:.*){sides[0]} x {sides[1]} pixels"):
+            find_plane(path).load()
+
+
 @pytest.mark.parametrize("kind", COMPRESSORS)
 def test_a_stream_may_expand_so_far_and_no_further(tmp_path, kind, monkeypatch):
     data = COMPRESSORS[kind](bytes(50_000_000))
