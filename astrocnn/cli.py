@@ -423,6 +423,96 @@ def embed(
             worker=worker,
         )
     )
+    _show_next("similar", out, "--to", "ID", "--images", folder)
+
+
+Embeddings = Annotated[
+    Path, typer.Argument(metavar="EMBEDDINGS", help="Table written by 'embed' (FITS or Parquet).")
+]
+ImagesOf = Annotated[
+    Path | None,
+    typer.Option("--images", metavar="DIR", help="Run directory: show its images on a page."),
+]
+
+
+@app.command()
+def similar(
+    embeddings: Embeddings,
+    to: Annotated[str, typer.Option(metavar="ID,...", help="Objects to find similar ones to.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="Number of objects to find.")] = 50,
+    out: Annotated[Path, typer.Option(help="Table to write, .csv or .fits.")] = Path("similar.csv"),
+    id: Identifier = None,
+    images: ImagesOf = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Catalogue of the images; default: that of the run.")
+    ] = None,
+    survey: Annotated[
+        Path | None, typer.Option(help="Survey file of the images; default: that of the run.")
+    ] = None,
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Find the objects that look most similar to given ones.
+
+    With --images, a page with their images is written beside the table.
+    """
+    from astrocnn.runs.verbs import similar as verb
+
+    _print_all(
+        verb.run(
+            embeddings,
+            to=_names(to),
+            n=n,
+            out=out,
+            id=id,
+            images=images,
+            catalog=catalog,
+            survey=survey,
+        )
+    )
+
+
+@app.command()
+def outliers(
+    embeddings: Embeddings,
+    n: Annotated[int, typer.Option("-n", min=1, help="Number of objects to find.")] = 100,
+    method: Annotated[
+        str, typer.Option(help="'local_outlier_factor' or 'isolation_forest'.")
+    ] = "local_outlier_factor",
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Table with a column 'score': your interest in some objects, 0 to 5."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Table to write, .csv or .fits.")] = Path(
+        "outliers.csv"
+    ),
+    id: Identifier = None,
+    images: ImagesOf = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Catalogue of the images; default: that of the run.")
+    ] = None,
+    survey: Annotated[
+        Path | None, typer.Option(help="Survey file of the images; default: that of the run.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Find the most unusual objects; with --scores, those that you find interesting first."""
+    from astrocnn.runs.verbs import outliers as verb
+
+    _print_all(
+        verb.run(
+            embeddings,
+            n=n,
+            method=method,
+            scores=scores,
+            out=out,
+            id=id,
+            images=images,
+            catalog=catalog,
+            survey=survey,
+            seed=seed,
+        )
+    )
 
 
 @app.command()

@@ -34,7 +34,9 @@ FLOORS = {
     **dict.fromkeys(["datasets", "models", "simulation"], 3),
     **dict.fromkeys(["training", "calibration"], 4),
     "estimators": 5,
-    **dict.fromkeys(["prediction", "evaluation", "explain"], 6),
+    **dict.fromkeys(
+        ["prediction", "evaluation", "explain", "embeddings", "labeling", "acquisition"], 6
+    ),
     "runs": 7,
     "cli": 8,
 }

@@ -26,7 +26,7 @@ from astrocnn.fits_file import open_fits
 from astrocnn.prediction.fits_headers import ESCAPED
 from astrocnn.prediction.pdf import open_densities, select_densities
 
-__all__ = ["to_csv", "to_parquet", "to_qp"]
+__all__ = ["read_text_blocks", "to_csv", "to_parquet", "to_qp"]
 
 ROWS = 65536
 QP_ROWS = 16384
@@ -55,7 +55,7 @@ def to_csv(
     """
     with replacing(out) as temporary, temporary.open("wb") as stream:
         writer = None
-        for block in _read_text_blocks(table, hdu):
+        for block in read_text_blocks(table, hdu):
             batch = pa.table(dict(_flat_columns(block)))
             writer = writer or csv.CSVWriter(stream, batch.schema)
             writer.write_table(batch)
@@ -89,7 +89,7 @@ def to_parquet(
     with replacing(out) as temporary, open_densities(table) as stored:
         densities = {d.name: d for d in stored.values()} if hdu == "PREDICTIONS" else {}
         writer, start = None, 0
-        for block in _read_text_blocks(table, hdu):
+        for block in read_text_blocks(table, hdu):
             names = [*block.colnames, *densities]
             about = [_about(block[name]) for name in block.colnames]
             about += [{"centers": json.dumps(d.centers.tolist())} for d in densities.values()]
@@ -175,13 +175,15 @@ def to_qp(
     return out
 
 
-def _read_text_blocks(table: str | os.PathLike[str], hdu: str) -> Iterator[Table]:
+def read_text_blocks(
+    table: str | os.PathLike[str], hdu: str | int, rows: int = ROWS
+) -> Iterator[Table]:
     """Blocks of a table, with text as it was before FITS; these formats hold any character."""
     with open_fits(table, error=PredictionError) as hdus:
         header = hdus[hdu].header
         numbers = range(1, int(header["TFIELDS"]) + 1)
         escaped = [str(header[f"TTYPE{n}"]) for n in numbers if header.get(f"{ESCAPED}{n}") is True]
-    for block in read_blocks(table, hdu, ROWS):
+    for block in read_blocks(table, hdu, rows):
         for name in escaped:
             plain = [text.encode("ascii").decode("unicode_escape") for text in block[name]]
             block[name] = np.array(plain, dtype=str)

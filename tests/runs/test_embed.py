@@ -1,8 +1,9 @@
-"""`embed` on a trained run."""
+"""`embed`, `similar` and `outliers` on a trained run."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from astropy.table import Table
 
 from astrocnn.flags import Flag
@@ -36,3 +37,59 @@ def test_what_cannot_be_embedded_is_one_message(home, tmp_path):
         "embed", home / "run", "--layer", "pool99", "--out", tmp_path / "e.fits", code=2
     )
     assert "no layer 'pool99'" in said
+
+
+@pytest.fixture(scope="module")
+def embeddings(home, tmp_path_factory):
+    out = tmp_path_factory.mktemp("embedded") / "embeddings.fits"
+    assert "next: astrocnn similar" in astrocnn("embed", home / "run", "--out", out)
+    return out
+
+
+def test_similar_objects_and_their_page(home, embeddings, tmp_path):
+    ids = Run.open(home / "run").catalog.ids.tolist()
+    good = Table.read(embeddings)
+    first, second = [i for i, f in zip(ids, good["flags"], strict=True) if not f & 2048][:2]
+    out = tmp_path / "like.csv"
+    given = ("--to", f"{first},{second}", "-n", 12, "--out", out, "--images", home / "run")
+    printed = astrocnn("similar", embeddings, *given)
+    table = Table.read(out, format="ascii.csv")
+    assert len(table) == 12 and not {first, second} & set(table["id"].tolist())
+    assert set(table["id"].tolist()) <= set(ids)
+    assert set(table["nearest"].tolist()) <= {first, second}
+    page = (tmp_path / "like.html").read_text()
+    assert "like.html" in printed and page.count("<img") == 2 and "<script" not in page
+    assert f"12 objects nearest to {first}, {second}" in page
+    astrocnn("similar", embeddings, "--to", first, "-n", 3, "--out", tmp_path / "s.fits")
+    stored = Table.read(tmp_path / "s.fits", hdu="SIMILAR")
+    assert stored["id"].dtype.kind == "i" and len(stored) == 3
+
+
+def test_outliers_and_scores_of_some(home, embeddings, tmp_path):
+    out = tmp_path / "odd.csv"
+    astrocnn("outliers", embeddings, "-n", 20, "--out", out, "--images", home / "run")
+    table = Table.read(out, format="ascii.csv")
+    assert len(table) == 20 and (tmp_path / "odd.html").is_file()
+    # The table of a ranking, filled in for some rows.
+    table["score"] = np.ma.masked_all(20)
+    table["score"][:4] = [5.0, 0.0, 1.0, 0.0]
+    table.write(tmp_path / "mine.csv", format="ascii.csv")
+    astrocnn(
+        "outliers", embeddings, "--scores", tmp_path / "mine.csv", "--out", tmp_path / "odd2.fits"
+    )
+    assert {"interest", "combined_score"} <= set(Table.read(tmp_path / "odd2.fits").colnames)
+    table["score"][:] = np.ma.masked
+    table.write(tmp_path / "none.csv", format="ascii.csv")
+    said = astrocnn("outliers", embeddings, "--scores", tmp_path / "none.csv", code=2)
+    assert "holds no score" in said
+
+
+def test_what_cannot_be_found_is_one_message(home, embeddings, tmp_path):
+    said = astrocnn("similar", embeddings, "--to", "12", "--out", tmp_path / "s.csv", code=2)
+    assert "no such object" in said and "12" in said
+    said = astrocnn("similar", embeddings, "--to", "12", "--out", embeddings, code=2)
+    assert "would be replaced" in said
+    said = astrocnn("similar", home / "sky/catalog.fits", "--to", "12", code=2)
+    assert "not a table of embeddings" in said
+    said = astrocnn("outliers", embeddings, "--method", "forest", code=2)
+    assert "isolation_forest" in said

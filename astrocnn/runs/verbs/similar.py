@@ -1,0 +1,68 @@
+"""``astrocnn similar``: find the objects that are most similar to given ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from astrocnn.embeddings import find_similar
+from astrocnn.runs.object_tables import Section, validate_outputs, write_objects, write_page
+from astrocnn.runs.run import Run
+
+__all__ = ["run"]
+
+
+def run(
+    embeddings: Path,
+    *,
+    to: Sequence[str],
+    out: Path,
+    n: int = 50,
+    id: str | None = None,
+    images: Path | None = None,
+    catalog: Path | None = None,
+    survey: Path | None = None,
+) -> Iterator[str]:
+    """Rank the objects of a table of embeddings by their distance from given ones.
+
+    Raises
+    ------
+    ConfigError
+        If `out` has an unknown format, or would replace a table that is read.
+    PredictionError
+        If the table holds no embeddings, or an identifier is not in it.
+    """
+    validate_outputs(out, embeddings, *([] if catalog is None else [catalog]))
+    source = None if images is None else Run.open(images)
+    table = find_similar(embeddings, to, n, id=id)
+    write_objects(table, out, "SIMILAR")
+    yield f"{len(table)} objects: {out}"
+    if source is None:
+        return
+    page = out.with_suffix(".html")
+    several = len(set(table["nearest"].tolist())) > 1
+    captions = [
+        f"{row['distance']:.2f}" + (f", {row['nearest']}" if several else "") for row in table
+    ]
+    examples = np.array(list(dict.fromkeys(text.strip() for text in to)))
+    write_page(
+        page,
+        "Similar objects",
+        [
+            Section("Examples", "", examples, [""] * len(examples)),
+            Section(
+                "Most similar",
+                "Below each image is the distance of its embedding from that of the nearest "
+                "example, in units in which every feature has a standard deviation of 1.",
+                np.asarray(table[table.colnames[1]]),
+                captions,
+            ),
+        ],
+        source,
+        catalog=catalog,
+        survey=survey,
+        subtitle=f"{len(table)} objects nearest to {', '.join(examples.tolist())}",
+    )
+    yield f"images: {page}"
