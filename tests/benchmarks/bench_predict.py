@@ -1,11 +1,16 @@
-"""Peak memory of a prediction against the number of rows."""
+"""Peak memory of a prediction against the number of rows, and the cost of summaries."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
+import numpy as np
+
+from astrocnn.targets import Binned
 from tests.benchmarks._table import Row
 
 SMALL, LARGE, DENSITIES = 10_000, 1_000_000, 100_000
@@ -81,7 +86,32 @@ def rows() -> list[Row]:
     return [
         _row("predict, 10^6 rows", LARGE, "none", "20 draws of a trivial model"),
         _row("predict with densities, 10^5 rows", DENSITIES, "int16", "10 draws of 180 bins"),
+        _summaries(),
     ]
+
+
+def _summaries(n: int = 20_480, bins: int = 200) -> Row:
+    family = Binned(0.0, 1.0, bins)
+    rng = np.random.default_rng(0)
+    center, width = rng.uniform(0.1, 0.9, (n, 1)), rng.uniform(0.01, 0.1, (n, 1))
+    p = np.exp(-0.5 * ((0.5 * (family.edges[1:] + family.edges[:-1]) - center) / width) ** 2)
+    draw = (p / p.sum(axis=1, keepdims=True)).astype(np.float32)[None]
+    ours, floor = 0.0, 0.0
+    # Time of the processor, since each is one thread of numpy.
+    for _ in range(5):
+        pair = _spent(lambda: family.summarize(draw)), _spent(lambda: np.cumsum(draw, axis=-1))
+        if not ours or pair[0] < ours:
+            ours, floor = pair
+    note = f"{1e6 * ours / n:.1f} microseconds a row"
+    return Row(
+        f"all summaries of a density of {bins} bins", "its sums (cumsum)", ours / floor, "", note
+    )
+
+
+def _spent(job: Callable[[], object]) -> float:
+    start = time.process_time()
+    job()
+    return time.process_time() - start
 
 
 def _row(what: str, n: int, pdf: str, how: str) -> Row:
