@@ -25,7 +25,7 @@ import numpy as np
 from astropy.io import fits
 
 from astrocnn.errors import AstrocnnError, ImageError, MissingFileError
-from astrocnn.header_units import HeaderUnit, scan_bytes, scan_file
+from astrocnn.header_units import HeaderUnit, next_block, scan_bytes, scan_file
 
 __all__ = [
     "MAX_EXPANSION",
@@ -105,11 +105,15 @@ def open_fits(
             else:
                 stream = stack.enter_context(open_regular(path))
                 units, size = scan_file(stream, path)
+            end = 0
             for unit in units:
                 if unit.stop > size and not allow_truncated:
                     raise truncation_error(unit, path, size)
                 validate_compression(unit, path)
+                end = next_block(unit.stop)
             stream.seek(0)
+            if end < size:
+                stream = _read_start(stream, end, path)
             # A stream and not a name: astropy takes some names for addresses, and loads them.
             hdus = stack.enter_context(fits.open(stream, **{"memmap": False, **options}))
             yield hdus
@@ -124,6 +128,16 @@ def open_fits(
                 f"The FITS file {path} is damaged.",
                 received=f"{type(other).__name__}: {other}"[:300],
             ) from other
+
+
+def _read_start(stream: BinaryIO, end: int, path: Path) -> BinaryIO:
+    """What stands before `end`: astropy takes for headers what the standard says are none."""
+    if end > MAX_MEMORY:
+        raise ImageError(
+            f"The FITS file {path} goes on behind its last HDU.",
+            hint=f"only its first {end} bytes are FITS: copy the HDUs to a new file",
+        )
+    return io.BytesIO(stream.read(end))
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:

@@ -24,7 +24,15 @@ from typing import Any, BinaryIO
 
 from astrocnn.errors import ImageError
 
-__all__ = ["Cards", "HeaderUnit", "scan_bytes", "scan_file", "scan_headers", "select_unit"]
+__all__ = [
+    "Cards",
+    "HeaderUnit",
+    "next_block",
+    "scan_bytes",
+    "scan_file",
+    "scan_headers",
+    "select_unit",
+]
 
 BLOCK = 2880
 CARD = 80
@@ -242,7 +250,7 @@ def _build_unit(text: bytes, start: int, index: int, path: Path) -> tuple[Header
             f"The header of HDU {index} of {path} is not valid FITS.", received=str(error)
         ) from error
     stop = start + length
-    return HeaderUnit(index, kind, bitpix, shape, start, stop, cards, name), _next_block(stop)
+    return HeaderUnit(index, kind, bitpix, shape, start, stop, cards, name), next_block(stop)
 
 
 # Stamps of one survey share headers: those without the object's own coordinates.
@@ -298,7 +306,7 @@ def _parse_axes(value: Callable[[str], Any], key: str) -> list[int]:
     return axes
 
 
-def _next_block(stop: int) -> int:
+def next_block(stop: int) -> int:
     # Rounded up: the floor of a negative quotient.
     return -(-stop // BLOCK) * BLOCK
 

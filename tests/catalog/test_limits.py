@@ -140,6 +140,16 @@ def test_a_header_that_runs_into_the_next_one_is_refused(tmp_path):
         read_catalog(tmp_path / "t.fits")
 
 
+def test_a_header_behind_the_last_hdu_is_none(tmp_path):
+    data = header_of(3)
+    # Moved by a blank card the second header is no extension, though astropy takes it for one.
+    (tmp_path / "t.fits").write_bytes(data[:2880] + b" " * 80 + header_of(3, TFIELDS=10**9)[2880:])
+    with pytest.raises(CatalogError, match="no table"):
+        read_catalog(tmp_path / "t.fits")
+    (tmp_path / "t.fits").write_bytes(data + b" " * 80 + header_of(3, TFIELDS=10**9)[2880:])
+    assert len(read_catalog(tmp_path / "t.fits")) == 3
+
+
 def test_a_letter_beyond_ascii_in_a_header_harms_nothing(tmp_path):
     data = header_of(3, PCOUNT="0 / \xe9t\xe9").replace(b"TTYPE2  =", b"COMMENT  ")
     (tmp_path / "t.fits").write_bytes(data)
