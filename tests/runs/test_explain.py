@@ -25,6 +25,7 @@ from astrocnn.runs.config import load_run
 from astrocnn.runs.run import Run
 from astrocnn.runs.verbs import explain, report
 from astrocnn.simulation import simulate_quality
+from tests.report.browser import assert_readable, inspect_page
 
 from .command import astrocnn, untrained
 
@@ -180,6 +181,10 @@ def test_figures_and_chapters(explained):
     assert "explain_attribution_1.png" in names and "explain_inside-the-network_1.png" in names
     page = (run / "report.html").read_text()
     assert ">Attribution<" in page and ">Inside the network<" in page
+
+
+def test_the_page_is_readable_in_a_browser(explained):
+    assert_readable(inspect_page(explained[0] / "report.html"))
 
 
 def test_another_command_replaces_all_of_it(explained, tmp_path, no_figures):

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from astrocnn.header_units import HeaderUnit
 from astrocnn.imaging.planes import find_images
 
-__all__ = ["PICTURES", "SUFFIXES", "ImagePlane", "list_planes", "sort_bands", "split_words"]
+__all__ = [
+    "PICTURES",
+    "SUFFIXES",
+    "ImagePlane",
+    "group_planes",
+    "list_planes",
+    "select_hdu",
+    "sort_bands",
+    "split_words",
+]
 
 PICTURES = (".jpg", ".jpeg", ".png")
 SUFFIXES = (".fits", ".fit", ".fts", ".fits.fz", ".fits.gz", ".fit.gz", ".fits.bz2", *PICTURES)
@@ -25,6 +36,7 @@ _ROLES = {
     | {"galdepth", "psfdepth", "psfsize", "segm", "segmentation", "bkg", "background", "cov"}
     | {"ctx", "catalog", "var", "variance", "thumbnail", "preview"},
 }
+_PLANES = ("image", "weight", "rms", "mask")
 _BAND_CARDS = ("BAND", "FILTER", "FILTNAM", "FILTNAME", "FILTERS", "FILTER1")
 _WAVELENGTHS = ("FUV", "NUV", *"ug", "VIS", *"rizyYJHK", "Ks", "W1", "W2", "W3", "W4")
 _KNOWN_BANDS = {band.lower(): band for band in reversed(_WAVELENGTHS)}
@@ -90,6 +102,76 @@ def list_planes(path: Path) -> list[ImagePlane]:
         band, source = _find_band(unit, primary, path)
         planes.append(ImagePlane(path, unit, len(units), role, named, band, source, primary))
     return planes
+
+
+def group_planes(
+    planes: Sequence[ImagePlane],
+) -> tuple[dict[str, dict[str, list[ImagePlane]]], list[ImagePlane]]:
+    """Planes by band and role, and those that are not used."""
+    named = any(plane.role == "image" and plane.named for plane in planes)
+    groups: dict[str, dict[str, list[ImagePlane]]] = defaultdict(lambda: defaultdict(list))
+    unused, shared = [], []
+    for plane in planes:
+        if plane.role == "other" or (plane.role == "image" and named and not plane.named):
+            unused.append(plane)
+        elif plane.role != "image" and plane.band is None:
+            shared.append(plane)
+        else:
+            groups[plane.band or "image"][plane.role].append(plane)
+    images = {band: roles for band, roles in groups.items() if "image" in roles}
+    for band, roles in groups.items():
+        if band in images:
+            continue
+        # Names of HDUs are often in capitals where cards are not.
+        alike = [other for other in images if other.lower() == band.lower()]
+        for role, found in roles.items():
+            (images[alike[0]][role] if len(alike) == 1 else unused).extend(found)
+    for plane in shared:
+        # One mask serves all bands; whose a weight is cannot be told.
+        if plane.role == "mask" or len(images) == 1:
+            for roles in images.values():
+                roles[plane.role].append(plane)
+        else:
+            unused.append(plane)
+    ordered = {
+        band: {role: roles[role] for role in _PLANES if roles.get(role)}
+        for band, roles in images.items()
+    }
+    for roles in ordered.values():
+        if "weight" in roles and "rms" in roles:
+            unused += roles.pop("rms")
+    return ordered, unused
+
+
+def select_hdu(found: Sequence[ImagePlane], planes: Sequence[ImagePlane]) -> Any:
+    """How to select planes within their files; None where the default finds them."""
+    if all(plane.n_images == 1 for plane in found):
+        return None
+    chosen = {(plane.path, plane.unit.index) for plane in found}
+    paths = {plane.path for plane in found}
+    inside = [plane for plane in planes if plane.path in paths]
+    per_file = Counter(plane.path for plane in found)
+    if len(inside) == len(found):  # a mosaic of CCDs
+        return "*" if all(plane.unit.name for plane in found) else None
+
+    def selects(matches: list[ImagePlane]) -> bool:
+        return {(plane.path, plane.unit.index) for plane in matches} == chosen
+
+    first = found[0]
+    if max(per_file.values()) == 1:
+        if first.unit.name and selects([p for p in inside if p.unit.name == first.unit.name]):
+            return first.unit.name
+        cards = {
+            key: value
+            for key in ("BAND", "FILTER", "IMAGETYP", "EXTNAME")
+            if (value := first.unit.value(key)) is not None
+        }
+        if cards and selects(
+            [p for p in inside if all(p.unit.value(k) == v for k, v in cards.items())]
+        ):
+            return cards
+    numbers = sorted({plane.unit.index for plane in found})
+    return numbers[0] if len(numbers) == 1 else numbers
 
 
 def sort_bands(names: Iterable[str]) -> list[str]:

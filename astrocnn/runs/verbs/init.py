@@ -11,14 +11,10 @@ from astrocnn.catalog import Catalog, read_catalog
 from astrocnn.catalog.roles import ROW_NUMBER
 from astrocnn.errors import CatalogError, ConfigError
 from astrocnn.plugins import nearest
-from astrocnn.runs.drafts.survey import (
-    SurveyDraft,
-    draft_stamps,
-    draft_tiles,
-    list_images,
-    quote,
-)
+from astrocnn.runs.drafts.stamps import draft_stamps
+from astrocnn.runs.drafts.survey import SurveyDraft, list_images, quote
 from astrocnn.runs.drafts.task import UNKNOWN_TASK, draft_scalars, draft_task
+from astrocnn.runs.drafts.tiles import draft_tiles
 
 __all__ = ["TEMPLATES", "list_surveys", "run"]
 
