@@ -35,6 +35,7 @@ class Flag(enum.IntFlag):
     LABEL_MISSING = 1 << 9, "at least one label is missing"
     SCALAR_MISSING = 1 << 10, "at least one scalar input is missing or not finite"
     NOT_PREDICTED = 1 << 11, "no prediction could be made; the predicted columns are NaN"
+    NOVEL = 1 << 12, "unlike the validation objects: novelty is 0.99 or more"
 
 
 UNUSABLE: Flag = (

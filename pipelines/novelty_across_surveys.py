@@ -48,7 +48,7 @@ from numpy.typing import NDArray
 from astrocnn.calibration import Novelty
 from astrocnn.catalog import Catalog, read_catalog
 from astrocnn.datasets import D4, split_rows, write_shards
-from astrocnn.estimators import Estimator, KerasEstimator, load_estimator
+from astrocnn.estimators import Estimator, KerasEstimator, fit_novelty, load_estimator
 from astrocnn.imaging import ArraySource, Survey, open_source, read_survey
 from astrocnn.metrics import Ranking, bootstrap
 from astrocnn.report.gallery import make_rgb
@@ -131,7 +131,7 @@ def train_network(folder: Path, n_objects: int, epochs: int) -> tuple[Estimator,
             optimizer=Optimizer("adamw", 2e-3, schedule="cosine", warmup=1),
         )
         estimator.save(folder / "model")
-    novelty = Novelty.fit(estimator.features(shards.images(validation)))
+    novelty = fit_novelty(estimator, shards, train, validation)
     return estimator, novelty, shards.images(test)
 
 

@@ -224,7 +224,8 @@ def check_galaxy_zoo(network: KerasEstimator, data: Path, known: NDArray) -> Non
         sample,
     )
     features = np.asarray(network.features(images[..., None]), np.float64)
-    _, far = Novelty.fit(network.features(known[..., None])).score(features)
+    familiar = network.features(known[..., None])
+    _, far = Novelty.fit(familiar, familiar).score(features)  # the distance, not the rank
     print_score(
         "Galaxy Zoo 1, AUC of the novelty", bootstrap_groups(single, make_auc(failed, far)), sample
     )

@@ -2,7 +2,7 @@
 
 Remaps change samples: `Temperature` for class probabilities, `PitRemap` for densities.  Extras add
 columns to a table of predictions: `ConformalSets` and `ConformalIntervals` have a stated coverage,
-`Novelty` is the distance from the validation objects, `Selection` the objects to keep.
+`Novelty` is the distance from the training set, `Selection` the objects to keep.
 """
 
 from __future__ import annotations

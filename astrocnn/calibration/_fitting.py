@@ -25,7 +25,6 @@ from astrocnn.calibration.conformal import (
     ConformalSets,
     count_rows_needed,
 )
-from astrocnn.calibration.novelty import Novelty
 from astrocnn.calibration.pit_remap import PitRemap
 from astrocnn.calibration.temperature import Temperature
 from astrocnn.targets import ClassFamily, Family, QuantityFamily, Target
@@ -56,14 +55,13 @@ def calibrate(
     encoded: Mapping[str, NDArray[np.floating]],
     weights: Mapping[str, NDArray[np.floating]],
     *,
-    features: Any = None,
     set_levels: Sequence[float] = (0.9,),
     interval_levels: Sequence[float] = (0.68, 0.95),
     by: str | None = None,
     by_values: Any = None,
     seed: int = 0,
 ) -> Calibration:
-    """Fit remaps, conformal sets and intervals, and a novelty score on validation objects.
+    """Fit remaps, conformal sets and intervals on validation objects.
 
     Each target gets the remap that suits its family, and conformal sets or intervals for the
     remapped samples; a target without a suitable remap is unchanged.  All labelled objects
@@ -79,8 +77,6 @@ def calibrate(
         predictions are going to have; never objects of the test split.
     encoded, weights : mapping of str to ndarray of shape (n, k) and (n,)
         Labels by target, as `Task.encode` gives them.
-    features : ndarray of shape (n, d), optional
-        What `Estimator.features` gives for the same objects, for a score of novelty.
 
     Other Parameters
     ----------------
@@ -162,8 +158,6 @@ def calibrate(
             }
             for key, (old, new) in scores.items()
         ]
-    if features is not None:
-        extras.append(Novelty.fit(features))
     return Calibration(estimator.fingerprint, remaps, tuple(extras), tuple(table), tuple(notes))
 
 

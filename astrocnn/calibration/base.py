@@ -109,6 +109,8 @@ class Batch:
         The columns that the task computes from the samples.
     estimator : Estimator
         What predicted them.
+    features : ndarray of shape (n, d) or None
+        What `Estimator.features` gives; None unless an extra has ``needs_features``.
     """
 
     catalog: Catalog
@@ -117,6 +119,7 @@ class Batch:
     samples: Mapping[str, NDArray[np.floating]]
     columns: Mapping[str, NDArray[Any]]
     estimator: Predictor
+    features: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.catalog)
@@ -129,6 +132,10 @@ class Extra(Protocol):
     Each object is computed by itself, so that no result depends on what else is in the batch.
     Where there is no prediction the columns hold NaN, an empty text, False, or, for integers,
     what the optional attribute ``absent`` (a mapping from column to integer) says, else -1.
+
+    Two more attributes are optional.  With ``needs_features = True`` the batch holds features.
+    With ``flags``, an `astrocnn.flags.Flag`, the extra may set these bits of the rows, and no
+    others: its `compute` returns them as ``flags``, integers, beside its columns.
     """
 
     @property

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from astrocnn.plugins import lazy
 
 if TYPE_CHECKING:
+    from astrocnn.estimators._novelty import fit_novelty
     from astrocnn.estimators.base import Estimator, load_estimator
     from astrocnn.estimators.calibrated import Calibrated
     from astrocnn.estimators.classical import ClassicalEstimator
@@ -24,6 +25,7 @@ __all__ = [
     "Ensemble",
     "Estimator",
     "KerasEstimator",
+    "fit_novelty",
     "load_estimator",
 ]
 
@@ -33,6 +35,7 @@ _HOME = {
     "Ensemble": "ensemble",
     "Estimator": "base",
     "KerasEstimator": "keras_estimator",
+    "fit_novelty": "_novelty",
     "load_estimator": "base",
 }
 

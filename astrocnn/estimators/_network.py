@@ -23,11 +23,13 @@ from astrocnn.estimators.base import (
 )
 from astrocnn.imaging import Inputs
 from astrocnn.models import MonteCarloDropout, with_precision
+from astrocnn.models.dropout_split import holds_dropout
 from astrocnn.models.layer_access import cut_after
 from astrocnn.models.transfer import InputNames, transfer_weights
 from astrocnn.targets import ClassFamily, QuantityFamily, Task, storage
 
 __all__ = [
+    "FEATURES",
     "FeatureExtractor",
     "Forward",
     "compute_rounding_change",
@@ -36,6 +38,9 @@ __all__ = [
     "start_from",
     "write_network",
 ]
+
+FEATURES = "/features"
+"""Key of features beside samples by target; no target has a name like it."""
 
 _FILE = "model.keras"
 _ROUNDING_DRAWS = 10
@@ -54,6 +59,8 @@ class Forward:
         With a normalization, if they have bands.
     draws, seed, views
         As in `Estimator.sample`.
+    features : bool
+        Whether to return features as well, under the key `FEATURES`, of shape (1, n, d).
 
     Raises
     ------
@@ -62,11 +69,20 @@ class Forward:
     """
 
     def __init__(
-        self, model: keras.Model, task: Task, inputs: Inputs, draws: int, seed: int, views: str
+        self,
+        model: keras.Model,
+        task: Task,
+        inputs: Inputs,
+        draws: int,
+        seed: int,
+        views: str,
+        *,
+        features: bool = False,
     ) -> None:
         validate_draws(draws, views)
         self._task, self._inputs, self._views = task, inputs, views
-        self._step = compile_graph(_activated(model, task, draws, seed))
+        step = _activated_with_features if features else _activated
+        self._step = compile_graph(step(model, task, draws, seed))
 
     def __call__(
         self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
@@ -90,7 +106,7 @@ class Forward:
 
 
 def _activated(
-    model: keras.Model, task: Task, draws: int, seed: int
+    model: keras.Model, task: Task, draws: int, seed: int, others: tuple[str, ...] = ()
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
     families = {target.name: target.family for target in task.targets}
     sampler = MonteCarloDropout(model, draws, seed) if draws else None
@@ -100,10 +116,31 @@ def _activated(
             raw = sampler(x)
         else:
             raw = {name: value[None] for name, value in model(x, training=False).items()}
-        return {
+        activated = {
             name: keras.ops.cast(family.activate(raw[name]), "float32")
             for name, family in families.items()
         }
+        return activated | {name: raw[name] for name in others}
+
+    return step
+
+
+def _activated_with_features(
+    model: keras.Model, task: Task, draws: int, seed: int
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """As `_activated`, with the features; the layers before them run once for both."""
+    body = cut_after(model)
+    if draws and any(holds_dropout(layer) for layer in body.layers):
+        # The draws need these layers with dropout, the features without: one more pass.
+        sample = _activated(model, task, draws, seed)
+        return lambda x: {**sample(x), FEATURES: body(x, training=False)[None]}
+    model = keras.Model(model.input, {**model.output, FEATURES: body.output})
+    sample = _activated(model, task, draws, seed, (FEATURES,))
+
+    def step(x: dict[str, Any]) -> dict[str, Any]:
+        values = sample(x)
+        # No dropout reaches them: they are the same in every draw.
+        return {**values, FEATURES: values[FEATURES][:1]}
 
     return step
 

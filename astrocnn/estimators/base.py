@@ -35,6 +35,7 @@ __all__ = [
     "evaluate_in_blocks",
     "explain_damage",
     "load_estimator",
+    "sample_with_features",
     "select_with_scalars",
     "validate_arrays",
     "validate_draws",
@@ -195,6 +196,40 @@ def compute_features(
             hint="intermediate features exist for networks only",
         )
     return np.asarray(measure(images, scalars, **chosen))
+
+
+def sample_with_features(
+    estimator: Any,
+    images: Any,
+    scalars: Any = None,
+    *,
+    draws: int = 0,
+    seed: int = 0,
+    views: str = "one",
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+    """Samples and features of the same objects, in one pass where the estimator has one.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        With features.  Its method ``sample_with_features``, if it has one, gives both at hardly
+        more than the cost of the samples.
+    images, scalars, draws, seed, views
+        As for `Estimator.sample`.  Features are those of the images as they are, whatever the
+        views.
+
+    Raises
+    ------
+    ModelError
+        If the estimator has no features.
+    """
+    options: dict[str, Any] = {"draws": draws, "seed": seed, "views": views}
+    together = getattr(estimator, "sample_with_features", None)
+    if together is not None and views == "one" and len(images if images is not None else scalars):
+        samples, features = together(images, scalars, **options)
+        return samples, features
+    samples = estimator.sample(images, scalars, **options)
+    return samples, compute_features(estimator, images, scalars, None)
 
 
 def validate_draws(draws: int, views: str) -> None:

@@ -19,7 +19,14 @@ from astrocnn.calibration import Calibration, Remap
 from astrocnn.datasets import Shards
 from astrocnn.display import Displayed
 from astrocnn.errors import ConfigError
-from astrocnn.estimators.base import ABOUT, Estimator, Wrapper, load_estimator, write_json
+from astrocnn.estimators.base import (
+    ABOUT,
+    Estimator,
+    Wrapper,
+    load_estimator,
+    sample_with_features,
+    write_json,
+)
 from astrocnn.imaging import Inputs
 from astrocnn.targets import Task
 
@@ -118,6 +125,16 @@ class Calibrated(Displayed, Wrapper):
     ) -> dict[str, NDArray[np.float32]]:
         """Predict objects and remap each draw; see `astrocnn.estimators.Estimator.sample`."""
         samples = self.estimator.sample(images, scalars, draws=draws, seed=seed, views=views)
+        return self._remap(samples)
+
+    def sample_with_features(
+        self, images: Any, scalars: Any = None, **options: Any
+    ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+        """Remapped samples, and features of the estimator, in one pass."""
+        samples, features = sample_with_features(self.estimator, images, scalars, **options)
+        return self._remap(samples), features
+
+    def _remap(self, samples: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         for name, remap in self.remaps.items():
             family = self.estimator.task.target(name).family
             samples[name] = remap.apply(family, samples[name])

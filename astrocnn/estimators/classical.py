@@ -254,6 +254,17 @@ class ClassicalEstimator(Displayed):
             predict, stack, self.task, views if self._features.parts else "one"
         )
 
+    def sample_with_features(
+        self, images: Any, scalars: Any = None, *, draws: int = 0, seed: int = 0, views: str = "one"
+    ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+        """Samples, and the input of the method, which is measured once."""
+        self._require_trained()
+        if views != "one":
+            raise ModelError("Features are those of one view.", received=f"views = {views!r}")
+        validate_draws(draws, views)
+        x = self._compute_x(*validate_arrays(self.inputs, images, scalars))
+        return self._predict(x, draws, seed), x
+
     def _compute_x(
         self, images: NDArray[np.float32], scalars: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ from astrocnn.estimators.base import (
     Estimator,
     Wrapper,
     load_estimator,
+    sample_with_features,
     write_json,
 )
 from astrocnn.estimators.keras_estimator import KerasEstimator
@@ -207,6 +208,23 @@ class Ensemble(Displayed, Wrapper):
             member.sample(images, scalars, draws=draws, seed=seed + k, views=views)
             for k, member in enumerate(self.members)
         ]
+        return self._join(samples)
+
+    def sample_with_features(
+        self, images: Any, scalars: Any = None, *, draws: int = 0, seed: int = 0, views: str = "one"
+    ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+        """Samples of every member, and the features of the first one."""
+        options: dict[str, Any] = {"draws": draws, "views": views}
+        first, *others = self.members
+        samples, features = sample_with_features(first, images, scalars, seed=seed, **options)
+        rest = [
+            member.sample(images, scalars, seed=seed + k, **options)
+            for k, member in enumerate(others, 1)
+        ]
+        return self._join([samples, *rest]), features
+
+    @staticmethod
+    def _join(samples: list[dict[str, NDArray[np.float32]]]) -> dict[str, NDArray[np.float32]]:
         joined = {name: np.stack([s[name] for s in samples], axis=1) for name in samples[0]}
         return {
             name: values.reshape(len(values) * len(samples), *values.shape[2:])

@@ -19,6 +19,7 @@ from astrocnn.datasets import Shards, build_dataset, fit_normalization, read_lab
 from astrocnn.display import Displayed
 from astrocnn.errors import ModelError
 from astrocnn.estimators._network import (
+    FEATURES,
     FeatureExtractor,
     Forward,
     compute_rounding_change,
@@ -364,6 +365,28 @@ class KerasEstimator(Displayed):
         shapes = {t.name: (max(draws, 1), 0, t.family.units) for t in self.task.targets}
         return {name: np.empty(shape, np.float32) for name, shape in shapes.items()}
 
+    def sample_with_features(
+        self,
+        images: NDArray[np.floating],
+        scalars: NDArray[np.floating] | None = None,
+        *,
+        draws: int = 0,
+        seed: int = 0,
+        views: str = "one",
+    ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+        """Samples and features of one object or more, in one pass of the network.
+
+        With dropout before the last layers, the features take a pass of their own, as cheap as
+        one draw.
+        """
+        self._require_trained()
+        if views != "one":
+            raise ModelError("Features are those of one view.", received=f"views = {views!r}")
+        validate_draws(draws, views)
+        images, scalars = validate_arrays(self.inputs, images, scalars)
+        samples = self._forward(int(draws), int(seed), views, features=True)(images, scalars)
+        return samples, samples.pop(FEATURES)[0]
+
     def features(
         self,
         images: NDArray[np.floating],
@@ -415,13 +438,13 @@ class KerasEstimator(Displayed):
         self._require_trained()
         return build_sampler(self.model_, draws, seed)
 
-    def _forward(self, draws: int, seed: int, views: str) -> Forward:
-        key = (draws, seed if draws else 0, views, self.precision)
+    def _forward(self, draws: int, seed: int, views: str, *, features: bool = False) -> Forward:
+        key = (draws, seed if draws else 0, views, self.precision, features)
         if key not in self._forwards:
             # One at a time: the masks of many draws take memory.
             self._forwards.clear()
             self._forwards[key] = Forward(
-                self._rounded_model, self.task, self.inputs, draws, seed, views
+                self._rounded_model, self.task, self.inputs, draws, seed, views, features=features
             )
         return self._forwards[key]
 

@@ -132,4 +132,8 @@ def _before_heads(model: keras.Model) -> Any:
             received=f"{len(made)} before '{head.operation.name}'",
             hint="name a layer",
         )
-    return made[0]
+    last = made[0]
+    # Dropout in front of the heads changes nothing without draws.
+    while isinstance((history := last._keras_history).operation, keras.layers.Dropout):
+        last = history.operation._inbound_nodes[history.node_index].input_tensors[0]
+    return last

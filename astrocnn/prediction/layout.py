@@ -13,6 +13,7 @@ from astrocnn.catalog import Catalog
 from astrocnn.column import Column
 from astrocnn.errors import PredictionError
 from astrocnn.estimators.base import Estimator
+from astrocnn.flags import Flag
 from astrocnn.prediction.fits_headers import validate_ucds
 from astrocnn.prediction.pdf import DensityPlane, build_planes
 
@@ -128,25 +129,32 @@ def get_absent_values(extra: Extra) -> dict[str, np.ndarray]:
 
 
 def compute_extra(extra: Extra, batch: Batch) -> dict[str, np.ndarray]:
-    """Compute the columns of an extra, and validate their type and length.
+    """Compute the columns of an extra, and the bits of ``flags`` that it sets, if it sets any.
 
     Raises
     ------
     PredictionError
-        If a column is missing, not declared, or has values that its type cannot hold.
+        If a column is missing, not declared, or has values that its type cannot hold, or a bit
+        is set that was not declared.
     """
     computed = extra.compute(batch)
     declared = {column.name: np.dtype(column.dtype) for column in extra.columns()}
+    allowed = int(getattr(extra, "flags", 0))
+    if allowed:
+        declared[FLAGS.name] = np.dtype(FLAGS.dtype)
     if set(computed) != set(declared):
         raise PredictionError(
             f"{type(extra).__name__} computes other columns than it declares.",
             received=sorted(computed),
             allowed=sorted(declared),
         )
-    return {
+    values = {
         name: _cast_exactly(extra, name, computed[name], kind, len(batch))
         for name, kind in declared.items()
     }
+    if allowed and np.any(values[FLAGS.name] & ~allowed):
+        raise _invalid(extra, FLAGS.name, "other bits than it declares", repr(Flag(allowed)))
+    return values
 
 
 def _cast_exactly(extra: Extra, name: str, raw: Any, kind: np.dtype, count: int) -> np.ndarray:

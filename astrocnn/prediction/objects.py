@@ -7,15 +7,16 @@ are processed together changes no value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from astrocnn.calibration import Batch, Extra
 from astrocnn.catalog import Catalog
 from astrocnn.errors import PredictionError
-from astrocnn.estimators.base import Estimator
+from astrocnn.estimators.base import Estimator, sample_with_features
 from astrocnn.flags import Flag
 from astrocnn.imaging import Cutouts
 from astrocnn.prediction.layout import compute_extra, get_absent_values
@@ -102,12 +103,16 @@ def predict_chunk(
     columns = {name: np.repeat(value, n) for name, value in absent.items()}
     densities = {plane.name: plane.empty(n) for plane in planes}
     errors = dict.fromkeys(densities, 0.0)
+    options = {"draws": draws, "seed": seed, "views": views}
+    with_features = any(getattr(extra, "needs_features", False) for extra in extras)
     for batch, rows in _iterate_batches(
-        estimator, catalog, cutouts, scalars, usable, draws, seed, views
+        estimator, catalog, cutouts, scalars, usable, options, with_features
     ):
         computed = dict(batch.columns)
         for extra in extras:
-            computed.update(compute_extra(extra, batch))
+            own = compute_extra(extra, batch)
+            flags[rows] |= own.pop("flags", 0)
+            computed.update(own)
         for name, values in computed.items():
             # Text may be longer than its placeholder.
             kind = np.promote_types(columns[name].dtype, values.dtype)
@@ -148,21 +153,24 @@ def _iterate_batches(
     cutouts: Cutouts,
     scalars: np.ndarray | None,
     usable: np.ndarray,
-    draws: int,
-    seed: int,
-    views: str,
+    options: Mapping[str, Any],
+    with_features: bool,
 ) -> Iterator[tuple[Batch, np.ndarray]]:
     """Iterate over predicted objects and their rows in blocks of bounded memory."""
     width = 4 * sum(_sample_width(target.family) for target in estimator.task.targets)
-    count = max(1, SAMPLE_BYTES // (_MEMBERS * max(draws, 1) * width))
+    count = max(1, SAMPLE_BYTES // (_MEMBERS * max(options["draws"], 1) * width))
     while usable.size:
         rows, usable = usable[:count], usable[count:]
         images = cutouts.images[rows]
         numbers = None if scalars is None else scalars[rows]
-        samples = estimator.sample(images, numbers, draws=draws, seed=seed, views=views)
+        features = None
+        if with_features:
+            samples, features = sample_with_features(estimator, images, numbers, **options)
+        else:
+            samples = estimator.sample(images, numbers, **options)
         n_samples = _validate_samples(samples, estimator.task, rows.size)
         columns = estimator.task.summarize(samples)
-        yield Batch(catalog[rows], images, numbers, samples, columns, estimator), rows
+        yield Batch(catalog[rows], images, numbers, samples, columns, estimator, features), rows
         count = max(1, SAMPLE_BYTES // (n_samples * width))
 
 

@@ -20,7 +20,14 @@ import numpy as np
 from pydantic import BaseModel
 
 from astrocnn import __version__, calibration, estimators
-from astrocnn.atomic import exclusive, remove_leftovers, restore_folder, write_bytes, write_text
+from astrocnn.atomic import (
+    exclusive,
+    remove_leftovers,
+    replacing_folder,
+    restore_folder,
+    write_bytes,
+    write_text,
+)
 from astrocnn.backend import get_versions
 from astrocnn.calibration.base import StoredExtra
 from astrocnn.errors import AstrocnnError, ConfigError
@@ -54,7 +61,8 @@ class RunDirectory:
     ``leaves/``                   copies of the user's own files that it names
     ``environment.json``          versions of Python and packages, the machine
     ``shards/``                   cutouts (see `astrocnn.datasets`)
-    ``model/``                    the trained estimator: ``model.keras``, ``inputs.json``, ...
+    ``model/``                    the trained estimator: ``model.keras``, ``inputs.json``, ...,
+                                  and its novelty score
     ``history.csv``               losses and metrics per epoch
     ``backup/``                   state to resume an interrupted training from
     ``calibration.json``          what was fitted on the validation split
@@ -80,6 +88,7 @@ class RunDirectory:
         self.model = self.path / "model"
         self.history = self.path / "history.csv"
         self.backup = self.path / "backup"
+        self.novelty = self.model / "novelty.json"
         self.calibration = self.path / "calibration.json"
         self.evaluation = self.path / "evaluation"
         self.judged = self.evaluation / "calibration.npz"
@@ -155,13 +164,31 @@ class RunDirectory:
         ConfigError
             If the run has not been trained.
         ModelError
-            If its calibration was made for another model.
+            If its calibration or novelty score was made for another model.
         """
         estimator = estimators.load_estimator(self.require(self.model, "train"))
+        extras: tuple[StoredExtra, ...] = ()
+        if self.novelty.is_file():
+            extras = calibration.read(self.novelty, estimator.fingerprint).extras
         if not self.calibration.is_file():
-            return estimator, ()
+            return estimator, extras
         made = calibration.read(self.calibration, estimator.fingerprint)
-        return estimators.Calibrated(estimator, made.remaps), made.extras
+        return estimators.Calibrated(estimator, made.remaps), (*extras, *made.extras)
+
+    def save_estimator(
+        self, estimator: estimators.Estimator, novelty: calibration.Novelty | None
+    ) -> None:
+        """Write the trained estimator and its novelty score, if it has one, as one folder."""
+        with replacing_folder(self.model) as folder:
+            # In a folder of its own: to replace the one that is locked would unlock it.
+            whole = folder / "estimator"
+            estimator.save(whole)
+            for part in whole.iterdir():
+                part.rename(folder / part.name)
+            whole.rmdir()
+            if novelty is not None:
+                made = calibration.Calibration(estimator.fingerprint, {}, (novelty,))
+                calibration.write(folder / self.novelty.name, made)
 
     @contextlib.contextmanager
     def reading(self, path: Path, verb: str) -> Iterator[Path]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from astrocnn import datasets, estimators, plugins, training
 from astrocnn.atomic import cache_folder
 from astrocnn.backend import keras
+from astrocnn.calibration import Novelty
 from astrocnn.calibration.base import StoredExtra
 from astrocnn.catalog import (
     SPLITS,
@@ -31,6 +32,7 @@ from astrocnn.catalog import (
     read_catalog,
 )
 from astrocnn.errors import ConfigError, ModelError, PredictionError, TrainingError
+from astrocnn.estimators.base import sample_with_features
 from astrocnn.imaging import Inputs, NoImages, Source, Survey, open_source, unpack
 from astrocnn.imaging.files import expand_path
 from astrocnn.models import Options
@@ -326,7 +328,7 @@ class Run:
 
     @property
     def extras(self) -> tuple[StoredExtra, ...]:
-        """Extras that add columns to the predictions of a calibrated run."""
+        """Extras that add columns to the predictions: novelty, and those of a calibration."""
         return self._trained[1]
 
     @cached_property
@@ -344,14 +346,29 @@ class Run:
     ) -> dict[str, NDArray[np.float32]]:
         """Sample some rows of the shards, by target, with the draws and views of the run."""
         estimator = self.estimator if estimator is None else estimator
+        images, scalars, options = self._prepare_sampling(rows, estimator)
+        return estimator.sample(images, scalars, **options)
+
+    def sample_with_novelty(
+        self, rows: Rows
+    ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.bool_] | None]:
+        """As `sample`, and which objects are flagged as novel; None without a score."""
+        novelty = next((extra for extra in self.extras if isinstance(extra, Novelty)), None)
+        if novelty is None:
+            return self.sample(rows), None
+        images, scalars, options = self._prepare_sampling(rows, self.estimator)
+        samples, features = sample_with_features(self.estimator, images, scalars, **options)
+        return samples, novelty.find_novel(novelty.score(features)[0])
+
+    def _prepare_sampling(
+        self, rows: Rows, estimator: estimators.Estimator
+    ) -> tuple[Any, Any, dict[str, Any]]:
+        """Images, scalars and options of a call of `Estimator.sample`."""
         names = estimator.inputs.scalars
-        return estimator.sample(
-            self.shards.images(rows),
-            self.shards.scalars(names)[rows] if names else None,
-            draws=self.config.prediction.draws,
-            seed=self.config.seed,
-            views=self.config.prediction.views,
-        )
+        scalars = self.shards.scalars(names)[rows] if names else None
+        section = self.config.prediction
+        options = {"draws": section.draws, "seed": self.config.seed, "views": section.views}
+        return self.shards.images(rows), scalars, options
 
     # ------------------------------------------------------------------------------ training
 

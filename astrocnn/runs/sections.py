@@ -312,8 +312,6 @@ class CalibrationSection(Section):
     """Coverage of conformal sets and intervals."""
     by: str | None = None
     """Column in whose bins the coverage shall hold."""
-    novelty: bool = True
-    """Fit the score of novelty as well."""
 
 
 class SelectionSection(Section):

@@ -118,7 +118,7 @@ def test_novelty_of_normal_features_is_the_chi_distribution(d):
     rng = np.random.default_rng(4)
     # Correlated features in different units.
     mixing = (np.eye(d) + 0.2) * np.arange(1, d + 1)
-    made = Novelty.fit(rng.normal(size=(8000, d)) @ mixing + 3)
+    made = Novelty.fit(*(rng.normal(size=(2, 8000, d)) @ mixing + 3))
     radius = np.linspace(0.5, 4, 8)
     direction = rng.normal(size=(8, d))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)

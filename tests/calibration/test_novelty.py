@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from sklearn.covariance import EmpiricalCovariance
 
-from astrocnn.calibration import Novelty
+from astrocnn.calibration import Calibration, Novelty, read, write
+from astrocnn.calibration.novelty import LEAST_ROWS, THRESHOLD, choose_rows
 from astrocnn.errors import ModelError, PredictionError
+from astrocnn.flags import Flag
 
 from .conftest import batch
 
@@ -20,8 +22,12 @@ def _features(n, d=32, shift=0.0, seed=0):
     return x.astype(np.float32)
 
 
+def _fit(n=1000, m=1000, d=32, units=1.0):
+    return Novelty.fit(_features(n, d) * units, _features(m, d, seed=7) * units)
+
+
 def test_similar_objects_have_uniform_scores_and_others_scores_near_one():
-    novelty = Novelty.fit(_features(1000))
+    novelty = _fit()
     same, _ = novelty.score(_features(1500, seed=1))
     np.testing.assert_allclose(np.quantile(same, [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.04)
     strange, far = novelty.score(_features(500, shift=25.0, seed=2))
@@ -29,36 +35,56 @@ def test_similar_objects_have_uniform_scores_and_others_scores_near_one():
     assert np.median(far) > novelty.distances[-20]
 
 
+@pytest.mark.parametrize("m", [99, 250])
+def test_the_false_alarm_rate_is_that_of_a_conformal_p_value(m):
+    """Of exchangeable objects floor(0.01 (m + 1)) / (m + 1) are flagged, on average over fits."""
+    rng = np.random.default_rng(3)
+    # Few training objects with many features: their own distances are far too small.
+    training = rng.normal(size=(40, 30))
+    flagged = []
+    for _ in range(400):
+        x = rng.normal(size=(m + 40, 30))
+        novelty = Novelty.fit(training, x[:m])
+        flagged.append(novelty.find_novel(novelty.score(x[m:])[0].astype(np.float32)).mean())
+    expected = np.floor((1 - THRESHOLD) * (m + 1) + 1e-9) / (m + 1)
+    error = np.std(flagged) / np.sqrt(len(flagged))
+    assert abs(np.mean(flagged) - expected) < 4 * error < 0.004
+    own = Novelty.fit(training, training)
+    assert np.median(own.distances) < 0.95 * np.median(novelty.distances)
+
+
+def test_fewer_validation_objects_than_the_threshold_needs_flag_nothing():
+    far = np.full((3, 32), 1e3)
+    for m, flagged in ((LEAST_ROWS - 1, False), (LEAST_ROWS, True)):
+        score, _ = _fit(m=m).score(far)
+        np.testing.assert_allclose(score, m / (m + 1))
+        assert Novelty.find_novel(score).tolist() == [flagged] * 3
+    assert f"{THRESHOLD:g}" in Flag.NOVEL.sentence
+
+
 def test_the_distance_is_that_of_mahalanobis():
     # With many objects nothing is left of the shrinkage.
     known, new = _features(20000, d=6)[:, :5], _features(70, d=6, seed=1)[:, :5]
     expected = np.sqrt(EmpiricalCovariance().fit(known).mahalanobis(new))
-    np.testing.assert_allclose(Novelty.fit(known).score(new)[1], expected, rtol=0.03)
+    np.testing.assert_allclose(Novelty.fit(known, new).score(new)[1], expected, rtol=0.03)
 
 
 def test_it_does_not_depend_on_the_units_of_features():
-    known, new = _features(400), _features(70, seed=1)
-    units = np.geomspace(0.1, 10.0, 32)
-    there = Novelty.fit(known * units).score(new * units)
-    np.testing.assert_allclose(there[1], Novelty.fit(known).score(new)[1], rtol=1e-3)
-
-
-@pytest.mark.parametrize("n", [120, 400])
-def test_few_objects_with_many_features_have_uniform_scores(n):
-    same, _ = Novelty.fit(_features(n, d=80)).score(_features(1000, d=80, seed=1))
-    assert np.median(same) == pytest.approx(0.5, abs=0.12)
-    assert np.mean(same == 1) < 0.06
+    new, units = _features(70, seed=1), np.geomspace(0.1, 10.0, 32)
+    there = _fit(400, units=units).score(new * units)
+    np.testing.assert_allclose(there[1], _fit(400).score(new)[1], rtol=1e-3)
 
 
 def test_a_constant_feature_that_varies_is_novel():
     new = _features(50, seed=1)
     new[:, -1] = 100.0
-    assert Novelty.fit(_features(300)).score(new)[0].min() == 1.0
+    score, _ = _fit(300, 300).score(new)
+    assert score.min() == 300 / 301 and Novelty.find_novel(score).all()
 
 
 @pytest.mark.parametrize("pieces", [[1, 149], [64, 64, 22], [37, 50, 63]])
 def test_any_split_and_order_give_the_same_bits(pieces):
-    novelty, x = Novelty.fit(_features(700)), _features(150, seed=4)
+    novelty, x = _fit(700), _features(150, seed=4)
     whole = np.array(novelty.score(x))
     edges = np.cumsum([0, *pieces])
     parts = [novelty.score(x[a:b]) for a, b in itertools.pairwise(edges)]
@@ -68,31 +94,68 @@ def test_any_split_and_order_give_the_same_bits(pieces):
 
 
 def test_the_subset_of_many_rows_is_reproducible(monkeypatch):
-    monkeypatch.setattr("astrocnn.calibration.novelty._MOST_ROWS", 500)
-    x = _features(600, d=4)
-    novelty = Novelty.fit(x)
-    assert novelty.distances.shape == (500,)
-    assert novelty.fingerprint == Novelty.fit(x).fingerprint != Novelty.fit(2 * x).fingerprint
+    monkeypatch.setattr("astrocnn.calibration.novelty.MOST_ROWS", 500)
+    rows = np.arange(0, 1200, 2)
+    chosen = choose_rows(rows)
+    assert len(chosen) == 500 and set(chosen) < set(rows) and np.all(np.diff(chosen) > 0)
+    np.testing.assert_array_equal(choose_rows(rows), chosen)
+    np.testing.assert_array_equal(choose_rows(rows[:400]), rows[:400])
 
 
-def test_rows_without_features_remain_nan():
-    x = _features(3, seed=1)
+def test_the_fingerprint_is_that_of_the_fit():
+    assert _fit(200, 99).fingerprint == _fit(200, 99).fingerprint
+    assert (
+        len({_fit(200, 99).fingerprint, _fit(201, 99).fingerprint, _fit(200, 98).fingerprint}) == 3
+    )
+
+
+def test_rows_without_features_remain_nan_and_are_not_flagged():
+    x = _features(3, shift=25.0, seed=1)
     x[1] = np.nan
-    fraction, distance = Novelty.fit(_features(200)).score(x)
-    assert np.isnan([fraction[1], distance[1]]).all()
-    assert np.isfinite(fraction[[0, 2]]).all()
+    novelty = _fit(200)
+    columns = novelty.compute(batch(features=x))
+    assert np.isnan([columns["novelty"][1], columns["novelty_distance"][1]]).all()
+    assert np.isfinite(columns["novelty"][[0, 2]]).all()
+    assert columns["flags"].tolist() == [Flag.NOVEL, 0, Flag.NOVEL]
 
 
 def test_too_few_rows_and_other_features_are_refused():
-    with pytest.raises(PredictionError, match=r"(?s)99 objects.*100 or more"):
-        Novelty.fit(_features(99))
-    with pytest.raises(PredictionError, match="finite"):
-        Novelty.fit(np.full((200, 3), np.nan))
-    novelty = Novelty.fit(_features(200))
+    x = _features(20)
+    for training, validation, message in (
+        (x[:1], x, r"(?s)too few objects.*1 training and 20 validation objects"),
+        (x, x[:0], "20 training and 0 validation objects"),
+        (x, x[:, :5], "do not belong together"),
+        (x[:, 0], x[:, 0], "do not belong together"),
+        (np.full((200, 3), np.nan), np.ones((9, 3)), "finite"),
+        (np.ones((9, 3)), np.full((200, 3), np.inf), "finite"),
+    ):
+        with pytest.raises(PredictionError, match=message):
+            Novelty.fit(training, validation)
+    novelty = _fit(200)
     with pytest.raises(PredictionError, match="another network"):
         novelty.score(np.zeros((4, 5)))
     with pytest.raises(ModelError, match="needs an estimator with features"):
-        novelty.compute(batch(images=None, scalars=None))
+        novelty.compute(batch(features=None))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"center": np.zeros(3)},
+        {"whitening": np.eye(4).astype("U3")},
+        {"distances": np.array([2.0, 1.0])},
+        {"distances": np.array([])},
+        {"distances": np.array([1.0, np.nan])},
+    ],
+    ids=lambda change: "-".join(change),
+)
+def test_stored_arrays_that_do_not_belong_together_are_refused(tmp_path, other):
+    whole = Novelty.fit(_features(20, 4), _features(9, 4))
+    damaged = object.__new__(Novelty)
+    damaged.__dict__.update({**whole.__dict__, **other})
+    write(tmp_path / "novelty.json", Calibration("model", {}, (damaged,)))
+    with pytest.raises(ModelError, match="not those of a novelty score"):
+        read(tmp_path / "novelty.json")
 
 
 def test_novelty_rises_for_stamps_unlike_the_training_set(tmp_path):
@@ -100,7 +163,7 @@ def test_novelty_rises_for_stamps_unlike_the_training_set(tmp_path):
 
     from astrocnn.catalog import Catalog
     from astrocnn.datasets import write_shards
-    from astrocnn.estimators import KerasEstimator
+    from astrocnn.estimators import KerasEstimator, fit_novelty
     from astrocnn.imaging import ArraySource
     from astrocnn.targets import make
 
@@ -117,7 +180,7 @@ def test_novelty_rises_for_stamps_unlike_the_training_set(tmp_path):
         task, shards.inputs, "lenet", options={"width": 0.5}, precision="float32"
     )
     network.fit(shards, np.arange(150), epochs=2, optimizer="adam", strategy="one")
-    novelty = Novelty.fit(network.features(images[150:300]))
+    novelty = fit_novelty(network, shards, np.arange(150), np.arange(150, 300))
 
     def median(stamps):
         return np.median(novelty.score(network.features(stamps))[0])

@@ -69,7 +69,8 @@ def test_nested_lists_become_tuples():
 
 
 def test_arrays_lie_beside_it_under_their_digest(path):
-    novelty = Novelty.fit(np.random.default_rng(0).normal(size=(150, 3)))
+    features = np.random.default_rng(0).normal(size=(150, 3))
+    novelty = Novelty.fit(features[:100], features[100:])
     write(path, Calibration("model", {"kind": Temperature(2.0)}, (SETS, novelty)))
     (arrays,) = path.parent.glob("*.npz")
     digest = hashlib.sha256(arrays.read_bytes()).hexdigest()
@@ -91,7 +92,7 @@ def test_arrays_of_an_earlier_calibration_are_removed(path):
     other.write_bytes(b"not ours")
     for seed in range(2):
         features = rng.normal(seed, 1, size=(120, 2))
-        write(path, Calibration("model", {}, (Novelty.fit(features),)))
+        write(path, Calibration("model", {}, (Novelty.fit(features, features),)))
     assert len(list(path.parent.glob("calibration-*.npz"))) == 1
     assert other.read_bytes() == b"not ours"
 

@@ -101,6 +101,7 @@ def test_the_whole_way_from_a_network_to_novelty(inside):
     images, _ = images_and_classes(260, seed=8)
     n = len(images)
     samples, features = inside.sample(images, draws=4), inside.features(images)
+    novelty = Novelty.fit(features[:130], features[130:])
     rng = np.random.default_rng(0)
     labels = {
         "width": rng.normal(samples["width"][0, :, 0], 2 * samples["width"][0, :, 1]),
@@ -108,19 +109,20 @@ def test_the_whole_way_from_a_network_to_novelty(inside):
     }
     encoded = {name: z[:, None].astype(np.float32) for name, z in labels.items()}
     weights = {name: np.ones(n, np.float32) for name in labels}
-    found = calibrate(inside, samples, encoded, weights, features=features)
+    found = calibrate(inside, samples, encoded, weights)
     calibrated = Calibrated(inside, found.remaps)
     assert set(calibrated.sample(images[:3])) == {"width", "bright"}
     catalog = Catalog.from_table(Table({"id": np.arange(6)}), id="id")
     flags = np.array([0, 0, Flag.NO_COVERAGE, 0, 0, 0], np.int32)
     cutouts = Cutouts(images[:6], flags, np.zeros((6, 2), np.float32))
-    table = predict_objects(calibrated, catalog, cutouts, draws=4, extras=found.extras)
+    extras = (novelty, *found.extras)
+    table = predict_objects(calibrated, catalog, cutouts, draws=4, extras=extras)
     assert {"width_median", "width_conf95_high", "novelty"} <= set(table)
     for name in ("width_median", "width_conf68_low", "novelty_distance"):
         assert np.flatnonzero(np.isnan(table[name])).tolist() == [2]
     assert (table["width_conf95_low"] <= table["width_conf68_low"])[flags == 0].all()
-    novelty = found.extras[-1]
-    assert isinstance(novelty, Novelty)
+    apart = np.asarray(novelty.score(calibrated.features(images[3:6])), np.float32)
+    np.testing.assert_allclose(table["novelty_distance"][3:], apart[1], rtol=1e-5)
     fresh, _ = images_and_classes(200, seed=9)
     same = novelty.score(calibrated.features(fresh))[0]
     assert abs(np.median(same) - 0.5) < 0.12

@@ -112,6 +112,13 @@ def test_features_are_those_of_the_first_member(fitted, images):
     )
 
 
+def test_samples_of_all_members_and_features_of_the_first_from_one_call(fitted, images):
+    samples, features = fitted.sample_with_features(images, draws=2, seed=4)
+    np.testing.assert_allclose(features, fitted.features(images), rtol=1e-5, atol=1e-6)
+    for name, values in fitted.sample(images, draws=2, seed=4).items():
+        np.testing.assert_allclose(samples[name], values, atol=1e-6)
+
+
 @pytest.mark.parametrize("pieces", [[1, 69], [64, 6], [20, 30, 20]])
 def test_features_have_the_same_bits_in_any_split_and_order(fitted, images, pieces):
     whole = fitted.features(images)

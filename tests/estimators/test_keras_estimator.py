@@ -11,6 +11,7 @@ from astrocnn.atomic import replacing_folder
 from astrocnn.errors import AstrocnnError, InputsError, ModelError
 from astrocnn.estimators import KerasEstimator, _network, keras_estimator, load_estimator
 from astrocnn.estimators._network import compute_rounding_change
+from astrocnn.estimators.base import sample_with_features
 from astrocnn.imaging import Inputs
 from astrocnn.models.architectures import lenet
 from astrocnn.targets import make
@@ -19,6 +20,7 @@ from astrocnn.training.precision import bfloat16_works
 from .conftest import BANDS, SIZE, images_and_classes
 
 TRAIN, VALIDATION = np.arange(90), np.arange(90, 120)
+EARLY = {"spatial_dropout": 0.3, "head_dropout": 0.3}
 
 
 def _fit(task, inputs, shards, precision="float32", **options):
@@ -55,6 +57,60 @@ def test_the_sampler_network_gives_the_draws_of_sample(fitted, inputs, task):
         )
     with pytest.raises(ModelError, match="not been trained"):
         KerasEstimator(task, inputs, "lenet").drawing()
+
+
+@pytest.mark.parametrize("draws", [0, 6])
+def test_samples_and_features_from_one_pass_are_those_of_two(fitted, draws):
+    images, _ = images_and_classes(70, seed=5)
+    options = {"draws": draws, "seed": 2}
+    samples, features = fitted.sample_with_features(images, **options)
+    expected = fitted.sample(images, **options)
+    assert samples.keys() == expected.keys()
+    for name, values in samples.items():
+        np.testing.assert_allclose(values, expected[name], atol=1e-6)
+    np.testing.assert_allclose(features, fitted.features(images), rtol=1e-5, atol=1e-6)
+    apart = [fitted.sample_with_features(part, **options) for part in (images[:7], images[7:])]
+    np.testing.assert_array_equal(np.concatenate([part[1] for part in apart]), features)
+    averaged, same = sample_with_features(fitted, images[:5], views="d4", **options)
+    np.testing.assert_allclose(same, features[:5], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(
+        averaged["bright"], fitted.sample(images[:5], views="d4", **options)["bright"]
+    )
+    assert len(sample_with_features(fitted, images[:0], **options)[1]) == 0
+
+
+def test_features_behind_dropout_are_those_without_dropout(task, inputs):
+    network = KerasEstimator(task, inputs, "lenet", options=EARLY, precision="float32")
+    network._adopt(network.network)
+    images, _ = images_and_classes(5, seed=5)
+    samples, features = network.sample_with_features(images, draws=3)
+    np.testing.assert_allclose(features, network.features(images), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        samples["morphology"], network.sample(images, draws=3)["morphology"], atol=1e-6
+    )
+    assert np.ptp(samples["morphology"], axis=0).max() > 1e-4
+
+
+def test_the_layers_before_the_features_run_once(fitted, monkeypatch):
+    """The network is given to the sampler with its features, and to nothing else."""
+    passes = []
+    sampler = _network.MonteCarloDropout
+    monkeypatch.setattr(
+        _network, "MonteCarloDropout", lambda *a: passes.append("draws") or sampler(*a)
+    )
+    cut = _network.cut_after
+
+    def count(*arguments):
+        body = cut(*arguments)
+        called = body.call
+        body.call = lambda *a, **k: passes.append("features") or called(*a, **k)
+        return body
+
+    monkeypatch.setattr(_network, "cut_after", count)
+    fitted._forwards.clear()
+    fitted.sample_with_features(images_and_classes(3, seed=5)[0], draws=3)
+    fitted._forwards.clear()
+    assert passes == ["draws"]
 
 
 def test_prediction_does_not_move_the_network(fitted):
@@ -249,9 +305,9 @@ def test_chunks_of_any_size_share_one_sampler_and_one_graph(fitted, monkeypatch)
     made = []
     initialize = _network.Forward.__init__
 
-    def count(self, *arguments):
+    def count(self, *arguments, **options):
         made.append(self)
-        initialize(self, *arguments)
+        initialize(self, *arguments, **options)
 
     monkeypatch.setattr(_network.Forward, "__init__", count)
     images = images_and_classes(90, seed=8)[0]

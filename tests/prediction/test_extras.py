@@ -171,3 +171,52 @@ def test_an_unsigned_integer_may_state_its_absent_value(fake):
         fake.Photometric(), catalog, source.read(np.arange(10)), extras=(extra,)
     )
     assert columns["odd"].tolist() == [0, 1, 2, 3, 4, 5, 6, 255, 7, 8]
+
+
+class Alarm(Odd):
+    """An extra that sets a flag where it is told to, and counts features."""
+
+    needs_features = True
+    flags = Flag.NOVEL
+
+    def __init__(self, bits=0, **more):
+        super().__init__(**more)
+        self.bits = bits
+
+    def compute(self, batch):
+        assert batch.features.shape == (len(batch), 3)
+        bits = np.where(batch.features[:, 0] > 0.5, self.bits, 0)
+        return {**super().compute(batch), "flags": bits}
+
+
+def _with_features(fake):
+    estimator = fake.Photometric()
+    estimator.features = lambda images, scalars: np.repeat(
+        np.nanmean(images, axis=(1, 2, 3))[:, None], 3, axis=1
+    )
+    return estimator
+
+
+def test_an_extra_sets_the_flag_that_it_declares_and_no_other_bit(fake, tmp_path):
+    catalog, source = fake.survey(200)
+    estimator, images = _with_features(fake), source.read(np.arange(200)).images
+    extras = (Alarm(int(Flag.NOVEL)), fake.Brightness())
+    out = predict(estimator, catalog, source, tmp_path / "p.fits", extras=extras)
+    flags = np.asarray(Table.read(out, hdu="PREDICTIONS")["flags"])
+    bright = np.nanmean(np.nan_to_num(images), axis=(1, 2, 3)) > 0.5
+    assert 10 < bright.sum() < 190
+    np.testing.assert_array_equal(flags & Flag.NOVEL > 0, bright)
+    assert flags[fake.broken] & Flag.NOT_PREDICTED and np.bitwise_or.reduce(flags) < 1 << 13
+    assert fits.getheader(out)["FLAG12"] == Flag.NOVEL.sentence
+    with pytest.raises(PredictionError, match=r"(?s)flags.*other bits.*NOVEL"):
+        predict_objects(
+            estimator, catalog, source.read(np.arange(200)), extras=(Alarm(int(Flag.NO_COVERAGE)),)
+        )
+
+
+def test_a_flag_that_was_not_declared_is_refused(fake):
+    catalog, source = fake.survey(5, broken=False)
+    silent = Alarm(int(Flag.NOVEL))
+    silent.flags = 0
+    with pytest.raises(PredictionError, match="other columns than it declares"):
+        predict_objects(_with_features(fake), catalog, source.read(np.arange(5)), extras=(silent,))

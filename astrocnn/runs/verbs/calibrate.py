@@ -17,7 +17,6 @@ from astrocnn.calibration import calibrate, write
 from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import read_labels
 from astrocnn.errors import PredictionError
-from astrocnn.estimators.base import compute_features
 from astrocnn.evaluation.calibration_chapters import calibration_table, compare_calibration
 from astrocnn.runs.run import Run
 
@@ -55,8 +54,6 @@ def _calibrate(current: Run) -> Iterator[Table | str]:
             hint="add rows, or change split.fractions",
         )
     samples = current.sample(rows, estimator)
-    images = shards.images(rows)
-    scalars = shards.scalars(estimator.inputs.scalars)[rows] if estimator.inputs.scalars else None
     encoded, weights = read_labels(shards, task, rows)
     section = config.calibration
     made = calibrate(
@@ -64,7 +61,6 @@ def _calibrate(current: Run) -> Iterator[Table | str]:
         samples,
         encoded,
         weights,
-        features=compute_features(estimator, images, scalars, None) if section.novelty else None,
         set_levels=() if section.sets is None else (section.sets,),
         by=section.by,
         by_values=None if section.by is None else current.read_numbers(section.by, rows),

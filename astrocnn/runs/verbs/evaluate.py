@@ -14,6 +14,7 @@ from rich.table import Table
 
 from astrocnn.atomic import replacing
 from astrocnn.backend import load_tensorflow
+from astrocnn.calibration.novelty import THRESHOLD
 from astrocnn.calibration.selection import Selection
 from astrocnn.datasets import Shards, find_usable_rows, read_labels, write_shards
 from astrocnn.errors import ConfigError, PredictionError
@@ -27,6 +28,7 @@ from astrocnn.evaluation import (
     write_scores,
 )
 from astrocnn.evaluation.report_chapters import score_tables
+from astrocnn.metrics import wilson
 from astrocnn.runs.run import PEAK, Run, open_images, select_bands
 
 __all__ = ["run"]
@@ -70,13 +72,13 @@ def _evaluate_test_split(current: Run) -> Iterator[Table | str]:
     current.check_columns(shards.objects)
     load_tensorflow()
     test = current.require_rows("test")["test"]
-    samples = current.sample(test)
+    samples, novel = current.sample_with_novelty(test)
     times = home.count_scoring(current.estimator.fingerprint)
     kept: dict[str, Any] = {f"target/{name}": values for name, values in samples.items()}
     with replacing(home.evaluation / "samples.npz") as temporary, open(temporary, "wb") as to:
         np.savez(to, rows=test, **kept)
     yield from _score(
-        current, current, samples, home.scores, "test", times, "test objects; the test split"
+        current, current, samples, home.scores, "test", times, "test objects; the test split", novel
     )
 
 
@@ -116,11 +118,10 @@ def _score_shards(current: Run, shards: Shards, path: Path) -> Iterator[Table | 
         )
     other.rows = {**current.rows, "test": rows}
     name, file = home.name_scores(path)
-    samples = other.sample(rows)
+    samples, novel = other.sample_with_novelty(rows)
     times = home.count_scoring(current.estimator.fingerprint, name)
-    yield from _score(
-        current, other, samples, file, str(path.resolve()), times, f"objects of '{path}', which"
-    )
+    objects = f"objects of '{path}', which"
+    yield from _score(current, other, samples, file, str(path.resolve()), times, objects, novel)
     cut = current.config.evaluation.cut
     if cut is not None and _read_cut_column(current, other) is None:
         yield f"no cut on {cut}: this catalogue has no such column"
@@ -151,6 +152,7 @@ def _score(
     split: str,
     times: int,
     objects: str,
+    novel: NDArray[np.bool_] | None,
 ) -> Iterator[Table | str]:
     """Score the test rows of a run, whose baselines are fitted on its training split."""
     config, estimator, task = current.config, current.estimator, current.estimator.task
@@ -176,6 +178,7 @@ def _score(
         precision=estimator.precision,
         model=estimator.fingerprint,
         calibrated=current.directory.calibration.is_file(),
+        novel=None if novel is None else int(novel.sum()),
     )
     yield from (t.to_rich() for t in score_tables(task, scores, baselines, compact=True))
     first = find_headline(task, scores)
@@ -184,6 +187,13 @@ def _score(
         f"{first.n_used} {objects} has been scored " + ("once" if times == 1 else f"{times} times")
     )
     yield from (f"{name}: {sentence}" for name, sentence in descriptions.items())
+    if novel is not None:
+        low, high = wilson(int(novel.sum()), len(novel))
+        yield (
+            f"novel: {novel.sum()} of {len(novel)} objects are flagged, {novel.mean():.1%} "
+            f"[{100 * low:.1f}, {100 * high:.1f}]; of objects like the validation objects "
+            f"{1 - THRESHOLD:.0%} at most are expected"
+        )
     for selection in (extra for extra in current.extras if isinstance(extra, Selection)):
         got = selection.compute_rates(task, encoded, weights, samples)
         rates = ", ".join(

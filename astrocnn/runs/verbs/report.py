@@ -111,7 +111,7 @@ def write(current: Run, *, inside: Sequence[Chapter] | None = None) -> Iterator[
         ),
         *(inside or ()),
         _calibration(home),
-        _data(current, task),
+        _data(current, task, about.get("novel"), len(test)),
         training,
         _model(estimator),
         provenance,
@@ -151,7 +151,7 @@ def _by(current: Run, rows: np.ndarray) -> dict[str, np.ndarray]:
     return values
 
 
-def _data(current: Run, task: Task) -> Chapter:
+def _data(current: Run, task: Task, novel: object, n_test: int) -> Chapter:
     config, shards, rows = current.config, current.shards, current.rows
     tallies = {name: task.tally(*read_labels(shards, task, rows[name])) for name in SPLITS}
     number = current.shard_splits
@@ -166,6 +166,8 @@ def _data(current: Run, task: Task) -> Chapter:
             "Unit": shards.unit or "as in the files",
         }
     facts["Split by"] = config.split.by
+    if novel is not None:
+        facts["Novel test objects"] = f"{novel} of {n_test}, flagged by the score of novelty"
     return data_chapter(splits=tallies, rows=counts, flags=shards.flags, facts=facts)
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from astrocnn.backend import load_tensorflow
+from astrocnn.calibration.novelty import LEAST_ROWS
 from astrocnn.catalog import SPLITS
 from astrocnn.datasets import read_labels
-from astrocnn.errors import TrainingError
+from astrocnn.errors import AstrocnnError, TrainingError
+from astrocnn.estimators import fit_novelty
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.run import EMPTY_TEST, Run, get_members
 from astrocnn.runs.sections import RunConfig
@@ -106,7 +108,17 @@ def _train(
     if config.transfer is not None:
         yield f"began with {config.transfer.start}: {estimator.facts['Weights']}"
     if chief:
-        estimator.save(folder.model)
+        novelty = None
+        try:
+            novelty = fit_novelty(estimator, current.shards, rows["train"], rows["validation"])
+        except AstrocnnError as error:  # what was trained is kept
+            yield f"warning: predictions will have no novelty score: {error.what}"
+        folder.save_estimator(estimator, novelty)
+        if novelty is not None and len(novelty.distances) < LEAST_ROWS:
+            yield (
+                f"novelty: no object will be flagged, {len(novelty.distances)} validation objects "
+                f"are fewer than {LEAST_ROWS}"
+            )
     wait_for_all(strategy)
     histories = [m.history_ for m in get_members(estimator) if hasattr(m, "history_")]
     if histories:
