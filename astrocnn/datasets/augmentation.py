@@ -18,6 +18,7 @@ from astrocnn.targets import Task
 
 __all__ = ["Augmentation", "build_step", "build_steps", "compose"]
 
+# Steps from outside that state no order follow those of the package.
 _LAST = 100
 
 
@@ -41,6 +42,7 @@ class Augmentation:
         shape = images.shape
         for number in range(first, len(self.steps)):
             images = self.steps[number](images, self.fold_seed(number, seed))
+        # A step may lose the static shape, by which the network was built.
         return tf.ensure_shape(images, shape)
 
 
@@ -114,6 +116,7 @@ def build_step(leaf: str | Callable[..., Any], value: Any = True, *, trusted: bo
     """
     factory = plugins.load("augmentations", leaf, trusted=trusted)
     options = dict(value) if isinstance(value, Mapping) else {}
+    # A function is the step itself, a class makes it.
     if not isinstance(factory, type):
         if not options:
             return factory
@@ -150,6 +153,7 @@ def build_steps(options: Mapping[str, Any]) -> tuple[Step, ...]:
         plugins.check("augmentations", name)
     chosen = {name: value for name, value in options.items() if value}
     steps = [build_step(name, value) for name, value in chosen.items()]
+    # Noise comes after resampling, which would smooth it, and gain, which would scale it.
     return tuple(sorted(steps, key=lambda step: getattr(step, "order", _LAST)))
 
 

@@ -25,6 +25,7 @@ def stored_names(names: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
     used = {name.lower() for name in taken}
     result = {}
     for name in names:
+        # Short of the 68 characters of a card, so that a number has room.
         base = re.sub(r"[^A-Za-z0-9_]", "_", name)[:60] or "column"
         candidate, number = base, 1
         while candidate.lower() in used:

@@ -115,6 +115,7 @@ def detect_sources(
     noise = measured if noise is None else noise
     data = np.where(bad, 0.0, data - background)
     smooth = _smoothed(data, bad, smoothing)
+    # By the noise of single pixels, as SExtractor does, and not by that of the smoothed image.
     height = threshold * noise
     with warnings.catch_warnings():
         # An empty table says as well that there are none.
@@ -163,8 +164,10 @@ def _smoothed(data: np.ndarray, bad: np.ndarray, fwhm: float) -> np.ndarray:
     if not fwhm:
         return data
     sigma = fwhm / np.sqrt(8 * np.log(2))
+    # Divided out, so that flux beside missing pixels is not lowered by their zeros.
     good = scipy.ndimage.gaussian_filter((~bad).astype(np.float64), sigma, mode="constant")
     flux = scipy.ndimage.gaussian_filter(data, sigma, mode="constant")
+    # Deep inside of a hole the weights are nearly zero, and noise would be blown up.
     return np.asarray(flux / np.maximum(good, 0.1))
 
 

@@ -70,6 +70,7 @@ class Inputs:
         set_ = object.__setattr__  # a frozen dataclass has no other way to clean its fields
         for name in ("bands", "scalars"):
             value = getattr(self, name)
+            # "gri" would become three bands.
             if isinstance(value, str):
                 raise ConfigError(f"'{name}' of the inputs is a list of names.", received=value)
             set_(self, name, tuple(str(item) for item in value))
@@ -83,6 +84,7 @@ class Inputs:
             )
         if len(set(self.scalars)) != len(self.scalars):
             raise ConfigError("A scalar is named twice.", received=self.scalars)
+        # True is a whole number to Python.
         if isinstance(self.size, bool) or int(self.size) != self.size or self.size < 0:
             raise ConfigError(
                 "The size of the cutouts is a whole number of pixels.", received=self.size
@@ -113,6 +115,7 @@ class Inputs:
                     received=self.normalization.n_bands,
                     allowed=f"{len(self.bands)} ({', '.join(self.bands)})",
                 )
+            # The normalization makes the masks, so that it decides.
             set_(self, "mask_channel", self.normalization.mask_channel)
         self._clean_scalar_statistics()
 
@@ -232,6 +235,7 @@ class Inputs:
             return np.asarray(scalars, np.float32)
         values = np.asarray(scalars, np.float64)
         with np.errstate(over="ignore"):
+            # In double precision: single precision keeps no hours of a Julian date.
             z = (values - np.array(self.scalar_location)) / np.array(self.scalar_scale)
             return z.astype(np.float32)
 
@@ -307,6 +311,7 @@ def find_image_differences(expected: Any, got: Any) -> list[str]:
         differences.append(f"size: the images have {size} pixels a side, expected {expected.size}")
     scale = getattr(got, "pixel_scale", None)
     both_scales_known = scale is not None and expected.pixel_scale is not None
+    # Headers round the scale, and it varies over wide fields; a percent changes no shape.
     ratio = float(scale) / expected.pixel_scale if both_scales_known else 1.0  # type: ignore[arg-type]
     if abs(ratio - 1) > SCALE_TOLERANCE:
         differences.append(
@@ -322,6 +327,7 @@ def find_image_differences(expected: Any, got: Any) -> list[str]:
 def _band_differences(expected: tuple[str, ...], got: tuple[str, ...]) -> list[str]:
     if got == expected:
         return []
+    # The order counts, since the first layer has weights for each channel.
     if sorted(got) == sorted(expected):
         return [f"bands: in the order {', '.join(got)}, expected {', '.join(expected)}"]
     parts = [f"bands: got {', '.join(got)}, expected {', '.join(expected)}"]
@@ -333,4 +339,5 @@ def _band_differences(expected: tuple[str, ...], got: tuple[str, ...]) -> list[s
 
 
 def _same_unit(first: str, second: str) -> bool:
+    # One unit can be written in several ways.
     return first == second or compare_units(second, first) == 1

@@ -86,6 +86,7 @@ class Layer:
             scaling = self.planes[role].scaling
             # The type after scaling: a mask must stay an integer for its bits.
             probe = array[:1, :1] if scaling is None else scaling(array[:1, :1])
+            # Bits are tested in the byte order of the machine.
             values = np.empty((len(x0), side, side), probe.dtype.newbyteorder("="))
             copy_windows(array, x0, y0, values, decode=scaling, fill=0)
             bad = find_bad_pixels(role, values, self.band)
@@ -182,6 +183,7 @@ class Job:
 
         With `is_cut` the pixels are there already, and only the bad ones are marked.
         """
+        # A band may cover only some objects of a group.
         first, last = (int(k) for k in np.searchsorted(self.at, (start, stop)))
         if first == last:
             return
@@ -209,6 +211,7 @@ class Job:
             height, width = self.layer.planes["image"].shape
             inside = count_overlap(self.x0, size, width) * count_overlap(self.y0, size, height)
             for k in self._beyond(self.x0, self.y0, size):
+                # Tiles overlap, so pixels are marked and not summed.
                 there = np.zeros((size, size), bool)
                 for layer, x, y in self._places(int(self.x0[k]), int(self.y0[k])):
                     there[layer.overlap(x, y, size)] = True
@@ -244,6 +247,7 @@ class Job:
         inside = np.zeros(x.shape, bool)
         for layer, dx, dy in self._places(0, 0):
             height, width = layer.planes["image"].shape
+            # The edges lie half a pixel beyond the centers of the outermost pixels.
             inside |= (np.abs(2 * (x + dx) - width + 1) <= width) & (
                 np.abs(2 * (y + dy) - height + 1) <= height
             )
@@ -254,6 +258,7 @@ class Job:
         window[...] = np.nan
         with np.errstate(over="ignore", invalid="ignore"):
             for layer, left, low in self._places(x, y):
+                # Tiles of other zero points are brought to that of this one before they are joined.
                 layer.paste(window, left, low, layer.factor / by_factor)
 
     def _resample(self, part: slice, rows: np.ndarray, stack: Stack) -> None:
@@ -275,6 +280,7 @@ class Job:
     def _resampled(self, grid_map: GridMap, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         layer = self.layer
         x0, y0, side = grid_map.bounds()
+        # In double precision, because kernels sum terms of both signs.
         windows = np.empty((len(x0), side, side))
         copy_windows(layer.arrays["image"], x0, y0, windows, decode=layer.decode)
         bad = layer.find_bad(x0, y0, side)
@@ -311,6 +317,7 @@ def fill_block(start: int, jobs: list[Job], into: np.ndarray, stack: Stack, is_l
     """
     stop = min(start + BLOCK, len(into))
     rows = into[start:stop]
+    # Bands that cover all objects of the group; the others follow one by one.
     together = [job for job in jobs if job.is_slice and len(job.at) == len(into)]
     windows = [(job.channel, job.windows(start, stop, stack.images.shape[1])) for job in together]
     with np.errstate(over="ignore", invalid="ignore"):
@@ -320,6 +327,7 @@ def fill_block(start: int, jobs: list[Job], into: np.ndarray, stack: Stack, is_l
                 window.copy(k, image[:, :, channel])
     for job in jobs:
         job.run(start, stop, into, stack, any(job is one for one in together))
+    # Only now every band is there, and pixels without data can be counted.
     if is_last:
         stack.no_data[rows] = drop_infinite(stack.images, rows)
 
@@ -330,6 +338,7 @@ def split_phases(jobs: list[Job], max_bytes: int) -> list[list[Job]]:
     used = 0
     for job in jobs:
         need = sum(p.decoded_bytes for one in job.layers for p in one.planes.values())
+        # A tile that is larger than the limit has a phase of its own.
         if phases[-1] and used + need > max_bytes:
             phases.append([])
             used = 0

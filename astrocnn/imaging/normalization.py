@@ -110,6 +110,7 @@ class Normalization:
             values = getattr(self, name)
             if values is None:
                 continue
+            # Numbers of numpy could not be written as JSON.
             set_(self, name, tuple(float(v) for v in values))
             if len(values) != n or not np.all(np.isfinite(values)):
                 raise ConfigError(
@@ -182,6 +183,7 @@ class Normalization:
         with np.errstate(over="ignore"):
             if self.stretch in ("asinh", "log"):
                 z = compress(z, self.stretch, self._along(self.softening, width, xp), xp)
+            # A pass over all pixels is saved where it would change nothing.
             if any(self.location) or set(self.scale) != {1.0}:
                 z = (z - self._along(self.location, width, xp)) / self._along(self.scale, width, xp)
         # In the result, because what overflows (an unmasked -3.4e38, say) is no data either.
@@ -191,11 +193,13 @@ class Normalization:
             fill = self._along(self.fill, width, xp) if any(self.fill) else xp.zeros((), "float32")
             z = xp.where(valid, z, fill)
         if self.whitening is not None:
+            # Transposed, because pixels are rows here.
             matrix = xp.array(np.asarray(self.whitening, np.float32).T)
             z = xp.matmul(xp.reshape(z, (-1, self.n_bands)), matrix)
         if width > 1 or self.whitening is not None:
             z = xp.reshape(z, (-1, *shape[1:]) if has_fixed_shape else xp.shape(x))
         if self.mask_channel:
+            # After the whitening, which would mix masks with fluxes.
             masks = xp.ones_like(z)
             if valid is not None:
                 valid = xp.reshape(valid, (-1, *shape[1:]) if has_fixed_shape else xp.shape(x))

@@ -18,6 +18,7 @@ WARM_UP_IMAGES = 512
 WARM_UP_BYTES = 64 << 20
 BLOCK_PIXELS = 1 << 18
 MAD_TO_SIGMA = 1.482602218505602
+# Below it single precision cannot tell a combination of bands from rounding.
 LEAST_EIGENVALUE = 1e-6
 
 
@@ -115,6 +116,7 @@ class NormalizationFitter:
             )
         if self._softening is None:
             n_free = self._warm_up - sum(map(len, self._first_images))
+            # Copied, because the caller may use its array again for the next chunk.
             self._first_images.append(np.array(images[:n_free], np.float32))
             self._first_noises.append(estimate_sky_noise(self._first_images[-1]))
             images = images[n_free:]
@@ -142,6 +144,7 @@ class NormalizationFitter:
         self._refuse(moments.count == 0, "has no data in any training image")
         if self.stretch == "none":
             location, scale = np.zeros_like(moments.mean), np.ones_like(moments.mean)
+            # Zero is the mean only of bands that are centered.
             fill = moments.mean
         else:
             location, scale = moments.mean, np.sqrt(moments.variance)
@@ -219,8 +222,10 @@ class NormalizationFitter:
 
     def _whitening(self, scale: np.ndarray) -> tuple[tuple[float, ...], ...]:
         assert self._moments is not None
+        # Whitening acts on pixels that have been centered and scaled.
         covariance = self._moments.covariance / np.outer(scale, scale)
         values, vectors = np.linalg.eigh(covariance)
+        # From the largest variance down, as principal components are counted.
         values, vectors = values[::-1], vectors[:, ::-1]
         if values[-1] < LEAST_EIGENVALUE * values[0]:
             raise InputsError(
@@ -291,6 +296,7 @@ class Moments:
         count = valid.sum(axis=0).astype(np.float64)
         total = np.where(valid, block, 0.0).sum(axis=0)
         mean = total / np.maximum(count, 1.0)
+        # From the mean of the block: sums of squares would cancel where the sky is bright.
         deviation = np.where(valid, block - mean, 0.0)
         self._merge(count, mean, deviation.T @ deviation)
 
@@ -332,6 +338,7 @@ class PixelSample:
 
     def __init__(self, size: int, seed: int = 0) -> None:
         self.size = size
+        # Mixed, or neighboring seeds would choose the same pixels, moved by one.
         self._salt = _mix(np.array([seed % 2**63], np.uint64))
         self._n_seen = 0
         self._limit = np.iinfo(np.uint64).max

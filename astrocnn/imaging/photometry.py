@@ -40,6 +40,7 @@ _ALIASES = {
     "e-": "electron",
     "e-/s": "electron/s",
 }
+# Far beyond any zero point, and far below fluxes and codes for missing values.
 MAX_ZERO_POINT = 100
 _AB_ZERO = 10 ** (-0.4 * 48.6) * u.erg / u.s / u.cm**2 / u.Hz
 
@@ -57,6 +58,7 @@ def parse_unit(unit: str) -> u.UnitBase:
         warnings.simplefilter("ignore", u.UnitsWarning)
         with u.add_enabled_units([photometric.mgy, photometric.maggy]):
             try:
+                # Names inside of compound units, such as nanomaggy/arcsec2, are replaced as well.
                 return u.Unit(text.replace("nanomaggy", "nmgy").replace("counts", "count"))
             except ValueError as error:
                 raise ConfigError(
@@ -163,6 +165,7 @@ def _conversion(source: str | None, target: str) -> tuple[float, bool]:
     # MJy/sr to nJy needs the area of the pixel, MJy/sr to nJy/arcsec2 does not.
     needs_area = unit is not None and _per_angle(unit) and not _per_angle(target_unit)
     value = _AB_ZERO if unit is None else 1 * unit * (u.sr if needs_area else 1)
+    # Maggies are relative to the zero of the AB system, which astropy must be told.
     return float(value.to_value(target_unit, u.zero_point_flux(_AB_ZERO))), needs_area
 
 

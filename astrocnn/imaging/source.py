@@ -118,6 +118,7 @@ class ArraySource(DisplayedSource):
         unit: str | None = None,
     ) -> None:
         bands = (bands,) if isinstance(bands, str) else tuple(bands)
+        # Not copied: the array may be mapped, and larger than the memory.
         images = images if isinstance(images, np.ndarray) else np.asarray(images)
         if images.ndim == 3:
             images = images[..., None]
@@ -145,6 +146,7 @@ class ArraySource(DisplayedSource):
     @property
     def fingerprint(self) -> str:
         """Digest of the names, the shape and the pixels of some objects."""
+        # A sample, because `state` compares all pixels, chunk by chunk.
         some = np.ascontiguousarray(self.images[sample_rows(len(self.images))])
         pixels = hashlib.sha256(some.tobytes()).hexdigest()
         return compute_digest((self.bands, self.images.shape, some.dtype.str, pixels))
@@ -161,10 +163,12 @@ class ArraySource(DisplayedSource):
         """Copy the given rows, in their order; into `out` if it is given."""
         rows = np.asarray(rows, np.int64)
         images = allocate_stack((len(rows), *self.images.shape[1:]), out)
+        # Numbers beyond float32 become infinite, and then no data.
         with np.errstate(over="ignore", invalid="ignore"):
             images[...] = self.images[rows]
         counts = drop_infinite(images)
         n_pixels = self.size**2
+        # An array has no border, so that nothing lies outside.
         flags = compute_flags(counts, np.zeros_like(counts), n_pixels)
         return Cutouts(images, flags, (counts / n_pixels).astype(np.float32))
 
@@ -223,6 +227,7 @@ def get_state(source: Source, rows: npt.ArrayLike) -> str:
     rows : array of shape (n,)
         Which.
     """
+    # Optional, so that a source of a user needs few methods.
     state: Callable[[npt.ArrayLike], str] | None = getattr(source, "state", None)
     return "" if state is None else state(rows)
 
@@ -284,10 +289,12 @@ def open_source(
     ImageError
         If a tile cannot be used.
     """
+    # A size may come from a division as 32.0, which is a whole number.
     if isinstance(size, bool) or not isinstance(size, Real) or int(size) != size or size < 1:
         raise ConfigError("The size of the cutouts is a whole number of pixels.", received=size)
     factory = plugins.load("sources", survey.kind if source is None else source, trusted=trusted)
     opened = factory(survey, ra=ra, dec=dec, columns=columns or {}, size=int(size), **options)
+    # Here, since a missing method would otherwise show in the middle of a run.
     if not isinstance(opened, Source):
         raise ConfigError(
             f"The survey '{survey.name}' names something that is no source of images.",

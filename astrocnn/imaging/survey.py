@@ -93,14 +93,17 @@ class Band:
             value = getattr(self, role)
             if value is not None and not isinstance(value, str):
                 object.__setattr__(self, role, tuple(str(v) for v in value))
+            # An HDU given alone is one of the files of the image.
             if value is None and getattr(self, f"{role}_hdu", None) is not None:
                 object.__setattr__(self, role, self.image)
         object.__setattr__(self, "bad_values", tuple(self.bad_values))
         if self.valid_range is not None:
             low, high = self.valid_range
             object.__setattr__(self, "valid_range", (float(low), float(high)))
+        # Parsed for its error, which belongs to the survey and not to its first image.
         if self.unit is not None:
             photometry.parse_unit(self.unit)
+        # TOML tells 25 from 25.0, astronomers do not.
         if isinstance(self.zero_point, int):
             object.__setattr__(self, "zero_point", float(self.zero_point))
 
@@ -127,12 +130,14 @@ class Band:
         ImageError
             If the header contradicts the survey.
         """
+        # What a survey states about fluxes is deliberate; headers are copied from file to file.
         if self.zero_point is not None or self.flux_scale != 1 or not isinstance(stated, str):
             return self.unit
         expected = self.unit or common
         scale = photometry.compare_units(stated.strip(), expected or stated.strip())
         if scale is None or scale == 1:
             return self.unit if expected else stated.strip() if scale else None
+        # Another unit of the same kind is converted and not refused.
         if self.unit is None and not math.isnan(scale):
             return stated.strip()
         raise ImageError(
@@ -197,6 +202,7 @@ class Survey(Displayed):
     def __post_init__(self) -> None:
         object.__setattr__(self, "bands", tuple(self.bands))
         names = [band.name for band in self.bands]
+        # Collected, so that one look at the message is enough to mend all.
         problems = []
         if not names:
             problems.append("it has no bands")
@@ -375,6 +381,7 @@ def _from_dict(cls: type[Survey], mapping: Mapping[str, Any], root: Path) -> Sur
         if key not in band_keys | own_keys
     ]
     listed = mapping.get("bands", ())
+    # Tables such as [bands.g] keep their order in TOML, and with it that of the channels.
     if isinstance(listed, Mapping):
         listed = [{"name": name, **table} for name, table in listed.items()]
     if not isinstance(listed, (list, tuple)):
@@ -391,6 +398,7 @@ def _from_dict(cls: type[Survey], mapping: Mapping[str, Any], root: Path) -> Sur
         if missing:
             problems.append(f"band '{name}' has no '{missing[0]}'")
         problems += _mistyped(table, Band, f"band '{name}'")
+        # A band with a wrong value would raise at once, and hide the problems of the others.
         if not missing and not problems:
             bands.append(Band(**_resolved(replace_band(table, str(name)), root)))
     own = {k: v for k, v in mapping.items() if k in own_keys and k != "bands"}
@@ -431,6 +439,7 @@ def _mistyped(values: Mapping[str, Any], cls: type, location: str) -> list[str]:
         except ValidationError as error:
             reason = error.errors()[0]["msg"].lower()
             problems.append(f"{location}: {key} = {values[key]!r}: {reason}")
+    # The keys are a set, whose order differs from run to run.
     return sorted(problems)
 
 

@@ -78,6 +78,7 @@ class BandTiles:
         )
         shifts = []
         for other in np.flatnonzero(distance <= reach).tolist():
+            # Comparing two grids pixel by pixel is slow, and hopeless for most pairs.
             if other != tile and grid.may_continue(self.grids[other]):
                 shift = same_grid(grid, self.grids[other])
                 if shift is not None:
@@ -102,6 +103,7 @@ def open_band(band: Band) -> BandTiles:
         plane = band.plane if role == "image" else None
         planes[role] = []
         for path, file_hdu in files:
+            # The key of a survey file goes before the brackets of a file name.
             chosen = file_hdu if hdu is None else hdu
             if chosen is None:
                 planes[role] += _find_unnamed(path, plane)
@@ -139,8 +141,10 @@ def _find_unnamed(path: Path, plane: int | None) -> list[Plane]:
     pixel = np.radians(first.pixel_scale / 3600)
     # How many images have the center of each.
     alike = [int((compute_separation(centers, center) < pixel).sum()) for center in centers]
+    # All in one place: an image and what belongs to it.
     if alike[0] == len(ccds):
         return found[:1]
+    # Each in a place of its own: the CCDs of a mosaic.
     if max(alike) == 1:
         return [one for one, _ in ccds]
     raise ImageError(
@@ -162,12 +166,15 @@ def _pair_planes(
             allowed="one for each image",
         )
     by_path = {plane.path: plane for plane in others}
+    # Planes in the file of their image need no comparison.
     if len(by_path) == len(others) and all(image.path in by_path for image in images):
         return [_same_shape(role, image, by_path[image.path]) for image in images]
+    # With one of each, other sizes are a mistake, and not a pair to be looked for.
     if len(images) == 1:
         _same_shape(role, images[0], others[0])
     other_grids = [_grid_if_any(plane) for plane in others]
     centers = np.array([np.full(3, np.nan) if g is None else g.center for g in other_grids])
+    # A plane belongs to one image only.
     free = set(range(len(others)))
     paired = []
     for image, grid in zip(images, grids, strict=True):
@@ -274,7 +281,9 @@ def _deepest(
     for tile, rows in _candidates(tree, reach, vectors):
         grid = grids[tile]
         x, y = grid.to_pixel(ra[rows], dec[rows])
+        # In arcsec, since tiles may have pixels of different sizes.
         edge = grid.edge_distance(x, y) * grid.pixel_scale
+        # Equal depths go to the first tile, however the tiles were found.
         better = (edge > -0.5 * size) & (
             (edge > depth[rows]) | ((edge == depth[rows]) & (tile < best[rows]))
         )
@@ -287,8 +296,10 @@ def _candidates(
     tree: cKDTree, reach: np.ndarray, vectors: np.ndarray
 ) -> list[tuple[int, np.ndarray]]:
     """Pairs of a tile and the rows within its reach."""
+    # The tree measures along straight lines; the factor allows for rounding.
     chord = 2 * np.sin(min(reach.max(), np.pi) / 2) * (1 + 1e-9)
     n_tiles = tree.n
+    # Few surveys have more than eight tiles near a place; such rows are asked again.
     rows, near = np.arange(len(vectors)), min(8, n_tiles)
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
     while len(rows):
@@ -309,6 +320,7 @@ def _candidates(
     result = []
     for index in range(n_tiles):
         mine = row[edges[index] : edges[index + 1]]
+        # The tree was asked with the largest reach of all tiles.
         mine = mine[compute_separation(vectors[mine], tree.data[index]) <= reach[index]]
         if len(mine):
             result.append((index, mine))

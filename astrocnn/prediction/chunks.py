@@ -38,7 +38,9 @@ __all__ = [
     "write",
 ]
 
+# Of two chunks: while one is predicted, the images of the next are read.
 _IMAGE_BYTES = 64 * 1024**2
+# So much is lost at most in a crash; so many rows at least share the cost of a file.
 _MAX_ROWS = 4096
 _MIN_ROWS = 64
 _MERGE_ROWS = 65536
@@ -77,8 +79,10 @@ class Plan:
         """
         rows = int(np.clip(_IMAGE_BYTES // max(bytes_per_row, 1), _MIN_ROWS, _MAX_ROWS))
         order = np.ascontiguousarray(order, dtype=np.int64)
+        # The division counts too, or chunks of another length would be taken for these.
         text = json.dumps({**facts, "rows_per_chunk": rows}, sort_keys=True)
         total = hashlib.sha256(text.encode())
+        # Chunks are named by number: another order of work is another prediction.
         total.update(order.data)
         return cls(order, rows, total.hexdigest())
 
@@ -160,6 +164,7 @@ def write(
 ) -> None:
     """Write the file of one chunk, and the state of the images that it was computed from."""
     rows = plan.rows(chunk)
+    # Row numbers, since chunks are in the order of work and the table in that of the catalogue.
     columns = [ROW, *layout.predicted]
     cards = [
         ("FPRINT", plan.fingerprint, "fingerprint of the prediction"),
@@ -183,13 +188,16 @@ def exists(plan: Plan, folder: Path, chunk: int, state: str) -> bool:
     """
     path = plan.path(folder, chunk)
     header = read_primary_header(path)
+    # Absent, or damaged in its first block: computed either way.
     if header is None:
         return False
+    # A file that is not ours is never replaced, whatever its name.
     if not {"FPRINT", "IMGSTATE"} & set(header):
         raise PredictionError(
             f"'{path}' is not a chunk of a prediction; it is not replaced.",
             hint="write to another --out, or move that file elsewhere",
         )
+    # Damage first: a flipped bit in the fingerprint does not make another prediction.
     if not is_intact(path):
         return False
     if header.get("FPRINT") != plan.fingerprint:
@@ -210,10 +218,12 @@ def merge(
     cards: Sequence[tuple[str, object, str]],
 ) -> None:
     """Merge all chunks into the table, in the order of the catalogue."""
+    # Chunks hold what was predicted only: identifiers and positions are those of the catalogue.
     own = catalog.role_columns()
     images = [plane.image() for plane in layout.planes]
     tables = {name: grid for plane in layout.planes for name, grid in plane.grid().items()}
     names = [column.name for column in layout.predicted]
+    # The header of the table states the largest error of any chunk.
     errors = {plane.name: 0.0 for plane in layout.planes}
     with TableWriter(
         out,
@@ -229,6 +239,7 @@ def merge(
             writer.put(rows, {fits_name(name): column[rows] for name, column, _ in own})
         for chunk in range(len(plan)):
             path = plan.path(folder, chunk)
+            # Another process may have written here since the chunks were checked.
             if read_fingerprint(path) != plan.fingerprint:
                 raise PredictionError(
                     "A chunk changed while the chunks were being merged.",
@@ -238,6 +249,7 @@ def merge(
             # Densities are copied as they are stored, never scaled.
             with fits.open(path, memmap=True, do_not_scale_image_data=True) as hdus:
                 records = hdus[layout.name].data
+                # The fingerprint is that of the plan, and the same in all chunks.
                 if not np.array_equal(records["ROW"], plan.rows(chunk)):
                     raise PredictionError(
                         "A chunk does not hold the rows it should.",

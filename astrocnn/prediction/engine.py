@@ -178,6 +178,7 @@ def compute_table(
             received=f"{len(source)} images",
             allowed=f"{len(catalog)} rows, each once",
         )
+    # What can be refused is refused before the first image is read.
     validate_worker(*worker)
     estimator.inputs.check(source)
     catalog.refuse_sentinels(estimator.inputs.scalars)
@@ -187,6 +188,7 @@ def compute_table(
     size, n_bands = estimator.inputs.size, len(estimator.inputs.bands)
     plan = Plan.make(source.order(), size * size * n_bands * 4, origin.facts())
     folder = out.with_name(out.name + ".parts")
+    # Temporary files of a killed process are as large as the table itself.
     remove_leftovers(out.parent, glob.escape(out.name))
     if chunks.is_finished(out, plan):
         chunks.remove(plan, folder)  # of a process that ended before it could
@@ -196,6 +198,7 @@ def compute_table(
     folder.mkdir(parents=True, exist_ok=True)
 
     def compute_chunks(numbers: Iterable[int]) -> None:
+        # Lengths and times of files decide what is done, so that done chunks cost no image.
         states = {chunk: get_state(source, plan.rows(chunk)) for chunk in numbers}
         missing = [k for k, state in states.items() if not chunks.exists(plan, folder, k, state)]
         images = _read_ahead(source, plan, missing)
@@ -204,11 +207,14 @@ def compute_table(
             chunks.write(plan, folder, chunk, computed, layout, state)
 
     try:
+        # Strided: rows without coverage come last, and each worker gets some of these cheap ones.
         compute_chunks(range(worker[0] - 1, len(plan), worker[1]))
+        # Whoever finds all chunks merges them; two who do so at once write the same bytes.
         if all(plan.path(folder, chunk).is_file() for chunk in range(len(plan))):
             # Those of other workers, and those whose images were written anew in the meantime.
             compute_chunks(range(len(plan)))
             chunks.merge(plan, folder, out, catalog, layout, origin.cards(plan.fingerprint))
+        # Another worker may have merged and removed the chunks in the meantime.
         elif not chunks.is_finished(out, plan):
             return None
     except (OSError, PredictionError):
@@ -229,6 +235,7 @@ def _read_ahead(
         # The state first: what is written anew after it shows before the chunks are merged.
         return chunk, get_state(source, rows), source.read(rows)
 
+    # One thread hides the reading; more would only hold more images in memory.
     with ThreadPoolExecutor(1) as reader:
         upcoming = None
         for chunk, following in zip(missing, [*missing[1:], None], strict=False):
@@ -306,10 +313,13 @@ class Provenance:
         scalars = stack_scalars(self.catalog, self.estimator.inputs.scalars)
         return {
             **self.identity,
+            # Beside MODELSHA, which a caller may set to what it likes.
             "weights": self.estimator.fingerprint,
             "scalars": None if scalars is None else compute_array_digest([scalars]),
             "inputs": self.estimator.inputs.to_json(),
+            # bfloat16 gives other digits: machines that differ in it must not share chunks.
             "precision": self.estimator.precision,
+            # With the columns, because another type or name of one is another table.
             "extras": [[e.fingerprint, *(repr(c) for c in e.columns())] for e in self.extras],
             **self.options,
         }
@@ -332,6 +342,7 @@ class Provenance:
             if equinox is not None:
                 cards.append(("EQUINOX", equinox, "equinox of the frame"))
         cards += [
+            # FITS keywords have eight capitals at most.
             (key.upper()[:8], value, _COMMENTS.get(key.upper(), ""))
             for key, value in self.identity.items()
         ]
@@ -340,7 +351,9 @@ class Provenance:
             for number, extra in enumerate(self.extras, start=1)
         ]
         cards += [
-            (f"FLAG{flag.bit_length() - 1}", flag.sentence, f"bit {int(flag)}") for flag in Flag
+            # A bit mask is of use only with its meaning, which therefore travels in the file.
+            (f"FLAG{flag.bit_length() - 1}", flag.sentence, f"bit {int(flag)}")
+            for flag in Flag
         ]
         return cards
 

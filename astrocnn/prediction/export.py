@@ -28,7 +28,9 @@ from astrocnn.prediction.pdf import open_densities, select_densities
 
 __all__ = ["read_text_blocks", "to_csv", "to_parquet", "to_qp"]
 
+# Blocks bound the memory, since text as Python objects takes many times its size.
 ROWS = 65536
+# Fewer rows, because each has hundreds of bins in double precision.
 QP_ROWS = 16384
 SUFFIXES = (".hdf5", ".h5")
 
@@ -57,6 +59,7 @@ def to_csv(
         writer = None
         for block in read_text_blocks(table, hdu):
             batch = pa.table(dict(_flat_columns(block)))
+            # The types of the columns are known only with the first block.
             writer = writer or csv.CSVWriter(stream, batch.schema)
             writer.write_table(batch)
         if writer is not None:
@@ -87,6 +90,7 @@ def to_parquet(
         `out`.
     """
     with replacing(out) as temporary, open_densities(table) as stored:
+        # Densities have the rows of PREDICTIONS, and not those of another extension.
         densities = {d.name: d for d in stored.values()} if hdu == "PREDICTIONS" else {}
         writer, start = None, 0
         for block in read_text_blocks(table, hdu):
@@ -102,6 +106,7 @@ def to_parquet(
                     for name, array, metadata in zip(names, arrays, about, strict=True)
                 ]
                 writer = pq.ParquetWriter(temporary, pa.schema(fields))
+            # All blocks have the types of the first: a file has one schema.
             writer.write_table(pa.Table.from_arrays(arrays, schema=writer.schema))
             start = rows.stop
         if writer is not None:
@@ -168,6 +173,7 @@ def to_qp(
                 ancil=_ancillary(block),
             )
             if groups is None:
+                # The file has its final length from the start, and is filled chunk by chunk.
                 groups, file = ensemble.initializeHdf5Write(str(temporary), n)
             ensemble.writeHdf5Chunk(groups, rows.start, rows.stop)
             start = rows.stop

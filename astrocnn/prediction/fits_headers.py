@@ -105,6 +105,7 @@ def build_table_header(
     validate_ucds(columns)
     definitions = fits.ColDefs([column.fits_column() for column in columns])
     header = fits.BinTableHDU.from_columns(definitions, nrows=0, name=name).header
+    # Records are written as numpy lays them out, by offsets that a reader takes from the header.
     if header["NAXIS1"] != row_bytes:
         raise PredictionError(
             "astropy and numpy disagree about the length of a row.",
@@ -142,6 +143,7 @@ def validate_ucds(columns: Sequence[Column]) -> None:
 def build_image_header(image: TableImage, plane: Column, n_rows: int) -> fits.Header:
     """Header of an image extension of shape (n_rows, *plane.shape)."""
     header = fits.ImageHDU(name=image.name).header
+    # The data are never in memory, so astropy cannot derive their type and axes.
     header["BITPIX"] = BITPIX[plane.stored.base.str[1:]]
     axes = (*plane.shape[::-1], n_rows)
     header["NAXIS"] = len(axes)
@@ -196,6 +198,7 @@ def _get_last_card(header: fits.Header, number: int) -> str:
 def _set_card(header: fits.Header, keyword: str, value: Any, comment: str, **position: str) -> None:
     if isinstance(value, str):
         value = _ascii(value)
+        # A quote takes two of the 68 characters of a card.
         if len(value.replace("'", "''")) > 68:
             # A long value and its comment do not fit one card; the comment would be cut.
             comment = ""
@@ -215,6 +218,7 @@ def _set_card(header: fits.Header, keyword: str, value: Any, comment: str, **pos
 def _validate_value(keyword: str, value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
+    # FITS cards hold no NaN and no infinity; as text they are not lost.
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if value is None or isinstance(value, (str, bool, int, float)):
@@ -283,6 +287,7 @@ def encode_sum(total: int) -> str:
     characters = bytearray(16)
     for i in range(4):
         byte = complement >> (24 - 8 * i) & 0xFF
+        # Four characters that add up to the byte, counted from '0'.
         quarters = [byte // 4 + ord("0")] * 4
         quarters[0] += byte % 4
         while PUNCTUATION.intersection(quarters):

@@ -61,6 +61,7 @@ class Layout:
         """
         declared = [("the task", estimator.task.columns())]
         for extra in extras:
+            # For its errors: that a placeholder is lacking shows before any prediction.
             get_absent_values(extra)
             declared.append((type(extra).__name__, extra.columns()))
         return cls.join(catalog, declared, build_planes(estimator.task, pdf))
@@ -113,6 +114,7 @@ def get_absent_values(extra: Extra) -> dict[str, np.ndarray]:
         kind = np.dtype(column.dtype)
         if kind.kind not in _KINDS:
             raise _invalid(extra, column.name, column.dtype, "floats, integers, bool, U<length>")
+        # Integers have no NaN: -1 serves counts and codes, others state their own.
         value: Any = {"f": np.nan, "U": "", "b": False}.get(kind.kind, -1)
         if kind.kind in "iu":
             value = stated.get(column.name, value)
@@ -142,6 +144,7 @@ def compute_extra(extra: Extra, batch: Batch) -> dict[str, np.ndarray]:
     allowed = int(getattr(extra, "flags", 0))
     if allowed:
         declared[FLAGS.name] = np.dtype(FLAGS.dtype)
+    # The table is laid out by the declaration, before any value is computed.
     if set(computed) != set(declared):
         raise PredictionError(
             f"{type(extra).__name__} computes other columns than it declares.",
@@ -161,8 +164,10 @@ def _cast_exactly(extra: Extra, name: str, raw: Any, kind: np.dtype, count: int)
     values = np.asarray(raw)
     if values.shape != (count,):
         raise _invalid(extra, name, f"shape {values.shape}", f"({count},)")
+    # A float in a column of integers is a mistake even where it is whole.
     if values.dtype.kind not in _KINDS[kind.kind]:
         raise _invalid(extra, name, f"values of type {values.dtype}", str(kind))
+    # Rounding to single precision is meant, and NaN would not equal itself below.
     if kind.kind == "f":
         return values.astype(kind)
     cast = values.astype(kind)

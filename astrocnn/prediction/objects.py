@@ -100,6 +100,7 @@ def predict_chunk(
     n = len(catalog)
     flags, usable, scalars = find_usable(estimator, catalog, cutouts)
     absent = _compute_absent(estimator.task, extras)
+    # All rows begin as missing, and only predicted ones are filled.
     columns = {name: np.repeat(value, n) for name, value in absent.items()}
     densities = {plane.name: plane.empty(n) for plane in planes}
     errors = dict.fromkeys(densities, 0.0)
@@ -133,6 +134,7 @@ def find_usable(
     scalars = stack_scalars(catalog, estimator.inputs.scalars)
     if scalars is not None:
         flags[~np.isfinite(scalars).all(axis=-1)] |= Flag.SCALAR_MISSING
+    # Which flags exclude a row depends on the inputs: without bands no image is needed.
     usable = (flags & int(estimator.inputs.refused)) == 0
     flags[~usable] |= Flag.NOT_PREDICTED
     return flags, np.flatnonzero(usable), scalars
@@ -171,11 +173,13 @@ def _iterate_batches(
         n_samples = _validate_samples(samples, estimator.task, rows.size)
         columns = estimator.task.summarize(samples)
         yield Batch(catalog[rows], images, numbers, samples, columns, estimator, features), rows
+        # From here on the number of samples is known, and the guess is replaced.
         count = max(1, SAMPLE_BYTES // (n_samples * width))
 
 
 def _sample_width(family: Family) -> int:
     """Number of values held per sample and object while it is summarized."""
+    # The summary of a number holds its density, which is longer than its parameters.
     bins = len(family.edges) - 1 if isinstance(family, QuantityFamily) else 0
     return max(family.units, bins)
 

@@ -90,6 +90,7 @@ class DensityPlane:
                 ("PDFLOW", float(edges[0]), "lower end of the range"),
                 ("PDFHIGH", float(edges[-1]), "upper end of the range"),
                 ("PDFBINS", len(edges) - 1, "number of equal bins"),
+                # Rounded up, because a rounded bound must stay a bound.
                 (ERROR, round_up(error), "largest error of the CDF once stored"),
             ),
         )
@@ -133,9 +134,11 @@ class DensityPlane:
         form, edges = FORMS[self.form], self.edges
         masses = self._predictive(samples)
         stored = self.empty(len(masses))
+        # Rows without a prediction keep the placeholder.
         known = np.flatnonzero(np.isfinite(masses).all(axis=1))
         masses = masses[known]
         total = masses.sum(axis=1, keepdims=True)
+        # A family may be the user's own, and is not trusted to give probabilities.
         if np.any(masses < 0) or np.any(np.abs(total - 1) > 1e-4):
             worst = float(total.flat[np.argmax(np.abs(total - 1))])
             raise PredictionError(
@@ -143,6 +146,7 @@ class DensityPlane:
                 received=f"masses from {masses.min():.3g}, with a sum of {worst:.6g}",
                 allowed="masses of at least 0 that sum to 1",
             )
+        # Removes what single precision left, so that stored integers add up exactly.
         masses /= total
         stored[known] = form.encode(masses, edges)
         return stored, compute_largest_error(form, masses, stored[known], edges)
@@ -198,12 +202,14 @@ def build_planes(task: Task, form: str) -> tuple[DensityPlane, ...]:
     for target in targets:
         family = target.family
         assert isinstance(family, QuantityFamily)
+        # Headers state the range and the number of bins, from which readers make the edges.
         edges = np.asarray(family.edges)
         if not np.allclose(edges, np.linspace(family.low, family.high, len(edges)), rtol=1e-12):
             raise PredictionError(
                 f"The bins of target '{target.name}' are not equal.",
                 allowed=f"edges in equal steps from {family.low} to {family.high}",
             )
+    # With one density, as in most tasks, its name can be guessed.
     single = len(targets) == 1
     return tuple(
         DensityPlane(t, "PDF" if single else f"PDF_{t.prefix.upper()}", form) for t in targets
@@ -220,6 +226,7 @@ def round_up(value: float) -> float:
         return 0.0
     exponent = math.floor(math.log10(value)) - 1
     digits = math.ceil(value / 10.0**exponent)
+    # A power of ten may be rounded, and leave the first bound below the value.
     bounds = (float(f"{digits + more}e{exponent}") for more in (0, 1))
     return next(bound for bound in bounds if bound >= value)
 
@@ -264,8 +271,10 @@ class StoredDensities:
         with _damage_refused(self.path):
             header = self.table.header
             numbers = range(1, header["TFIELDS"] + 1)
+            # By UCD, because the catalogue decides how the column is named.
             number = next((i for i in numbers if header.get(f"TUCD{i}") == _IDENTIFIER), 1)
             values = np.asarray(self.table.data[header[f"TTYPE{number}"]][rows])
+            # FITS gives bytes and big-endian numbers, which other libraries refuse.
             kind = values.dtype.newbyteorder("=") if values.dtype.kind != "S" else np.dtype(str)
             return values.astype(kind)
 
@@ -286,6 +295,7 @@ def open_densities(path: str | os.PathLike[str]) -> Iterator[dict[str, StoredDen
             # Blank integers are recognized here, so astropy must not scale them.
             options = {"memmap": True, "do_not_scale_image_data": True}
             hdus = stack.enter_context(fits.open(path, **options))
+            # By a card, since the names follow the targets.
             images = [unit for unit in hdus if "PDFFORM" in unit.header]
             stored = {str(u.header["TARGET"]): _describe(u, hdus, path) for u in images}
         yield stored
@@ -302,6 +312,7 @@ def _describe(unit: Any, hdus: Any, path: Path) -> StoredDensities:
     header, table = unit.header, hdus["PREDICTIONS"]
     form, n_bins, n = header["PDFFORM"], int(header["PDFBINS"]), int(table.header["NAXIS2"])
     low, high = float(header["PDFLOW"]), float(header["PDFHIGH"])
+    # Before memory is taken for the edges: a damaged header may state any number.
     if not (0 < n_bins <= MAX_BINS and math.isfinite(high - low) and low < high):
         raise ValueError(f"{n_bins} bins from {low} to {high}")
     expected = (n, FORMS[form].width(n_bins))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 __all__ = ["FORMS", "LEVELS", "Form", "compute_largest_error", "cumulative"]
 
+# The largest integer of 16 bits: all of the probability may be in one bin.
 N_QUANTA = 32767
 # Steps of 0.02, finer in the tails, with both ends: the density integrates to one.
 LEVELS = np.array(
@@ -82,6 +83,7 @@ class Int16(Form):
     """
 
     dtype = "int16"
+    # Free, because differences of a cumulative probability are never negative.
     blank = -32768
     sentence = "probability density in each bin, rounded so that its integral is kept"
 
@@ -122,6 +124,7 @@ class Quantiles(Form):
     def encode(self, masses: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray:
         """Inverse of the cumulative probability, which is a straight line in each bin."""
         below = cumulative(masses)
+        # Exactly 1 at the end, where the last level is looked up.
         below /= below[:, -1:]
         values = _interpolate(LEVELS, below, np.broadcast_to(edges, below.shape))
         # The last level is reached where the density ends, not where the range does.
@@ -170,7 +173,9 @@ def _interpolate(
     """Interpolate (x, y) of each row linearly at `points`; x is non-decreasing."""
     interpolated = np.empty((len(x), points.size))
     rows = np.arange(len(x))
+    # numpy.interp has one table for all points, and here each row has its own.
     for i, point in enumerate(points):
+        # Of several equal x the last one: bins without probability are crossed in one step.
         left = np.clip(np.sum(x <= point, axis=1) - 1, 0, x.shape[1] - 2)
         start, length = x[rows, left], x[rows, left + 1] - x[rows, left]
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -96,8 +96,10 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
         if "PREDICTIONS" not in names or "FPRINT" not in cards:
             raise PredictionError(f"'{path}' is not a table of predictions.", received=names)
         hdu = hdus["PREDICTIONS"]
+        # A copy, since the file is closed at the end of this block.
         table = Table.read(fits.BinTableHDU(hdu.data, hdu.header))
         for number, column in enumerate(table.columns.values(), 1):
+            # astropy does not read descriptions from TCOMM.
             column.description = hdu.header.get(f"TCOMM{number}")
     table.meta = cards
     return Predictions(path, table)

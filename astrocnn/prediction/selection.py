@@ -20,6 +20,7 @@ from astrocnn.prediction.table_writer import TableWriter
 __all__ = ["SelectedCatalog", "select_objects", "write_selected"]
 
 _COLUMNS = ("selected", "rejected_for", "flags")
+# What can keep a row from being predicted; other flags are no reasons.
 _NO_PREDICTION = UNUSABLE | Flag.BAND_MISSING
 
 
@@ -83,17 +84,21 @@ def select_objects(catalog: Catalog, predictions: Table) -> SelectedCatalog:
             received=f"no column {', '.join(map(repr, missing))}",
             hint="fit a selection to the model and predict again",
         )
+    # By identifier, because tables are sorted and joined with others in between.
     matched = _match_rows(catalog, predictions)
+    # A verdict that another program left empty is none.
     verdict = np.ma.filled(np.ma.asarray(predictions["selected"]), -1)[matched]
     flags = np.ma.filled(np.ma.asarray(predictions["flags"]), 0)[matched]
     reason_texts = np.asarray(np.ma.filled(np.ma.asarray(predictions["rejected_for"]), ""))[matched]
     reason_texts = (
         np.char.decode(reason_texts, "ascii")
+        # Text that was read from FITS is bytes.
         if reason_texts.dtype.kind == "S"
         else reason_texts.astype(str)
     )
     keep = verdict == 1
     rejected = Table({name: column[~keep] for name, column, _ in catalog.role_columns()})
+    # An integer, because a logical column of FITS has no third state.
     rejected["selected"] = verdict[~keep].astype(np.int16)
     rejected["selected"].description = "0: rejected, -1: not predicted"
     reasons = [
@@ -139,6 +144,7 @@ def write_selected(
     out = Path(out)
     other = out.with_name(f"{out.stem}-rejected.fits") if rejected is None else Path(rejected)
     for path, table, name in (
+        # The selection is written last: where it exists, the rejected objects do as well.
         (other, divided.rejected, "REJECTED"),
         (out, divided.selected, "CATALOG"),
     ):
@@ -152,12 +158,15 @@ def write_selected(
 def _match_rows(catalog: Catalog, predictions: Table) -> np.ndarray:
     """Find the row of the predictions for each row of the catalogue."""
     name = fits_name(catalog.roles.id)
+    # Tables hold escapes in place of what is not ASCII, so escapes are compared.
     expected = _escape(catalog.ids)
     available = _escape(Catalog.from_table(predictions, id=_validate_column(name, predictions)).ids)
     if len(expected) == len(available) and expected.dtype.kind == available.dtype.kind:
+        # Nearly always the order is the same, and nothing needs to be sorted.
         if np.array_equal(expected, available):
             return np.arange(len(expected))
         order = np.argsort(available, kind="stable")
+        # An identifier beyond the last one is compared with the last, and differs.
         place = np.minimum(np.searchsorted(available, expected, sorter=order), len(available) - 1)
         rows = order[place]
         if np.array_equal(available[rows], expected):

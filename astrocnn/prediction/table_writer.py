@@ -59,6 +59,7 @@ class RecordFile:
         self._touched, self._mapped = 0, False
 
     def __enter__(self) -> Self:
+        # Unbuffered, since the map is another view of the same bytes.
         self.stream = self._path.open("r+b", buffering=0)
         try:
             # A memory map of a file with holes would kill the process on a full disk.
@@ -103,6 +104,7 @@ class RecordFile:
         """
         size = record.itemsize
         step = max(1, BLOCK_BYTES // size)
+        # Otherwise the records hold other fields, which must be kept.
         whole = len(values) == len(record.names or ())
         for begin in range(0, rows.size, step):
             part = slice(begin, min(begin + step, rows.size))
@@ -118,6 +120,7 @@ class RecordFile:
             if contiguous and whole:
                 self._write_at(start + int(positions[0]) * size, records)
                 continue
+            # Scattered records would each be a system call.
             target = np.frombuffer(self._map, dtype=record, count=count, offset=start)
             # In the order of the file each page is touched once, whatever the order of the rows.
             order = np.argsort(positions, kind="stable")
@@ -138,6 +141,7 @@ class RecordFile:
             self._map.flush()
 
     def _write_at(self, position: int, records: np.ndarray) -> None:
+        # The system may write less than it was given.
         left = records.view(np.uint8).data
         while left:
             done = os.pwrite(self.stream.fileno(), left, position)
@@ -220,6 +224,7 @@ class TableWriter:
         _refuse_repeated([c.name for c in declared] + [fits_name(i.name) for i in images])
         _refuse_repeated([name, *(i.name for i in images), *(tables or ())])
         record = np.dtype([(c.name, c.stored) for c in declared])
+        # By this card `is_intact` notices that extensions were cut off.
         n_extensions = ("NEXTEND", 1 + len(images) + len(tables or ()), "number of extensions")
         self._units = [_Unit(build_primary_header([*cards, n_extensions]), [], np.dtype([]))]
         header = build_table_header(name, declared, self.n_rows, record.itemsize)
@@ -228,8 +233,10 @@ class TableWriter:
             plane = Column(image.name, image.dtype, image.unit, shape=image.shape)
             header = build_image_header(image, plane, self.n_rows)
             self._units.append(_Unit(header, [plane], np.dtype([(plane.name, plane.stored)])))
+        # Small tables are complete already, and come after all that is filled later.
         self._tail = [build_extra_table(key, value) for key, value in (tables or {}).items()]
         self._where = {c.name: unit for unit in self._units for c in unit.columns}
+        # All headers have their final length here, so that every place in the file is known.
         position = 0
         for unit in self._units:
             unit.start, unit.size = position, self.n_rows * unit.record.itemsize
@@ -245,6 +252,7 @@ class TableWriter:
             try:
                 self._file = self._stack.enter_context(RecordFile(temporary, self._length))
             except BaseException as error:
+                # Python does not call __exit__ after a failed __enter__, and the file would stay.
                 self._stack.__exit__(type(error), error, error.__traceback__)
                 raise
         return self
@@ -326,12 +334,14 @@ class TableWriter:
     def _finish(self) -> None:
         for unit in self._units:
             for name, count in unit.written.items():
+                # Bytes that were never written are zeros, and would pass for values.
                 if count != self.n_rows:
                     raise PredictionError(
                         f"The table '{self.path.name}' is not complete: '{name}' has values for "
                         f"{count} of {self.n_rows} rows.",
                         hint="put every column of every row once",
                     )
+        # The sums are read from the file, which must have what the map holds.
         self._file.flush()
         stream = self._file.stream
         for unit in self._units:
@@ -382,6 +392,7 @@ def _reserve(descriptor: int, length: int) -> None:
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, length)
         return
+    # Slower than to reserve, and as certain: the space is taken or refused now.
     zeros = bytes(BLOCK_BYTES)
     for start in range(0, length, BLOCK_BYTES):
         os.pwrite(descriptor, zeros[: length - start], start)

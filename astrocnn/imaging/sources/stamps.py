@@ -44,6 +44,7 @@ from astrocnn.stored_files import compute_array_digest
 __all__ = ["StampSource", "source"]
 
 BLOCK = 32
+# The first ones show what is wrong; a survey without its files has a million.
 MAX_PROBLEMS = 20
 
 
@@ -105,6 +106,7 @@ class StampSource(DisplayedSource):
         self.unit = survey.common_unit
         self.workers = workers or min(8, os.cpu_count() or 1)
         self.problems: list[str] = []
+        # Rows are read by several threads, which note problems in one list.
         self._lock = threading.Lock()
         # Side of the part of the file that is used, in pixels of the file.
         self._side = survey.crop or size
@@ -222,6 +224,7 @@ class StampSource(DisplayedSource):
             return None
         height, width = grid.shape
         side = self._side
+        # The same rounding as in `_band`, or coordinates would be off by a pixel.
         corner = ((width - side) // 2, (height - side) // 2)
         return build_window_wcs(grid, *corner, self.size, side / self.size)
 
@@ -259,6 +262,7 @@ class StampSource(DisplayedSource):
             path = template.fill(values)
             try:
                 planes.update(read_stamp(path, requests))
+            # One missing file is a flag of its row and no end of the run.
             except MissingFileError as error:
                 missing += 1
                 self._note(str(error))
@@ -279,6 +283,7 @@ class StampSource(DisplayedSource):
                 unreadable += 1
                 self._note(str(error))
                 image[:, :, b] = np.nan
+        # With a band left the row is usable, and BAND_MISSING says what is absent.
         if not covered.any():
             flags |= Flag.FILE_UNREADABLE.value if unreadable else Flag.FILE_MISSING.value
         return flags, covered
@@ -326,6 +331,7 @@ class StampSource(DisplayedSource):
         if padded:
             low, left = max(0, -y0), max(0, -x0)
             part = window[0, low : low + height, left : left + width]
+            # Flags ask only whether there are padding and holes, and not for their numbers.
             outside[b] = -1 if np.isfinite(part).all() else 1
         if not direct:
             values = resize(np.where(np.isfinite(window[0]), window[0], np.nan), size)
@@ -334,6 +340,7 @@ class StampSource(DisplayedSource):
             conserve = not (surface or main.is_picture)
             # `resize` averages, so the sum needs the number of old pixels in a new one.
             out[...] = values * (side / size) ** 2 if conserve else values
+        # With `crop` all files are larger than what is used; without it another size is a surprise.
         other_size = (height, width) != (side, side) if self.survey.crop is None else padded
         return Flag.SIZE_MISMATCH.value if other_size else 0
 
@@ -341,10 +348,12 @@ class StampSource(DisplayedSource):
         band = self.survey.bands[b]
         zero_point = band.zero_point
         if not isinstance(zero_point, str):
+            # Only a file whose header states another unit needs a factor of its own.
             if self.survey.unit is None or unit == band.unit:
                 return self._factors[b]
             return photometry.compute_factor(self.survey.unit, unit, None, self._area)
         value = file.card(zero_point)
+        # T and F are numbers to Python.
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ImageError(
                 f"There is no number in card {zero_point} of {file.title}, which should hold the"

@@ -132,10 +132,12 @@ class TileSource(DisplayedSource):
         self._cache = PlaneCache(cache_bytes)
         self._tiles = [open_band(band) for band in survey.bands]
         planes = [p for t in self._tiles for group in t.planes.values() for p in group]
+        # Headers are read only once: `state` refuses files that were written anew since.
         self._opened = {plane.path: get_status(plane.path) for plane in planes}
         self._reference = self._tiles[survey.reference_index].grids
         self.pixel_scale: float | None
         self.pixel_scale, self._tangent = _choose_target(survey, self._reference)
+        # Objects outside the reference band get pixels like those of its first tile.
         self._fallback = TangentGrid(self._reference[0].matrix())
         units = [[_unit(survey, t.band, plane) for plane in t.planes["image"]] for t in self._tiles]
         if self.unit is None:
@@ -157,6 +159,7 @@ class TileSource(DisplayedSource):
             ]
             for tiles, own_units in zip(self._tiles, units, strict=True)
         ]
+        # Two grids are compared once, which takes longer than cutting an object.
         self._shifts: dict[tuple[str, str], tuple[int, int] | None] = {}
         self._neighbors: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         self._assigned: list[np.ndarray] | None = None
@@ -389,6 +392,7 @@ class TileSource(DisplayedSource):
 
 def _choose_target(survey: Survey, grids: list[SkyGrid]) -> tuple[float, TangentGrid | None]:
     """Pixel scale of the cutouts, and their own grid when it is not that of the tiles."""
+    # Each tile has its own, because projections and distortions stretch the pixels.
     scales = np.array([grid.pixel_scale for grid in grids])
     requested = survey.pixel_scale
     if requested is not None and np.any(np.abs(scales / requested - 1) > SCALE_TOLERANCE):
@@ -415,6 +419,7 @@ def _warn_of_zero_points(survey: Survey, tiles: list[BandTiles]) -> None:
         return
     for key in ZERO_POINT_CARDS:
         stated = {
+            # Digits beyond a millimagnitude are those of the program that wrote the header.
             round(float(value), 3): plane.label
             for t in tiles
             if t.band.flux_scale == 1 and t.band.unit is None
@@ -448,6 +453,7 @@ def _zero_point(band: Band, plane: Plane) -> float | None:
 
 def _validate_positions(values: npt.ArrayLike) -> np.ndarray:
     if isinstance(values, np.ma.MaskedArray):
+        # The value below a mask would be a place on the sky.
         values = np.ma.filled(values.astype(float), np.nan)
     try:
         array = np.atleast_1d(np.asarray(values, dtype=np.float64))
@@ -459,4 +465,5 @@ def _validate_positions(values: npt.ArrayLike) -> np.ndarray:
 
 
 def _valid(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    # Catalogues count right ascension from 0 to 360 or from -180 to 180.
     return np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90) & (np.abs(ra) <= 360)

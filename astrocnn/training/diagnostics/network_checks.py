@@ -82,6 +82,7 @@ def check_symmetry(model: Any, batch: Any, losses: Mapping[str, PerObject]) -> F
 def _columns(values: np.ndarray) -> np.ndarray:
     """Weights of each unit as a column, in units of the largest."""
     flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
+    # Relative, since they are compared to six decimals whatever their size.
     return flat / (np.abs(flat).max() or 1.0)
 
 
