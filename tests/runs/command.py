@@ -16,7 +16,11 @@ from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.run import Run
 from astrocnn.runs.verbs.cutouts import write_cutouts
 
-RUN = """
+MODEL = """
+architecture = "euclid_quality"
+options = { width = 0.25, normalization = "batch", head_dropout = 0.5 }
+"""
+RUN = f"""
 title = "a small survey"
 survey = "sky/survey.toml"
 
@@ -34,10 +38,7 @@ name = "morphology"
 column = "morphology"
 classes = ["elliptical", "spiral", "edge_on", "merger", "star"]
 
-[model]
-architecture = "plain8"
-options = { width = 0.25 }
-
+[model]{MODEL}
 [training]
 epochs = 2
 learning_rate = 2e-3

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from astrocnn.report.page import Picture
 from astrocnn.simulation import simulate
 
 from .command import RUN, astrocnn
@@ -19,3 +20,9 @@ def home(tmp_path_factory) -> Path:
     (folder / "run.toml").write_text(RUN)
     astrocnn("train", folder / "run.toml", "--out", folder / "run")
     return folder
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Reports have all their text, and figures that are not rendered, which takes seconds."""
+    monkeypatch.setattr(Picture, "source", "data:,")

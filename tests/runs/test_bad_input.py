@@ -14,7 +14,9 @@ import pytest
 from astropy.table import Table
 
 from astrocnn.catalog import CatalogWarning
+from tests import processes
 
+from . import interrupted
 from .command import RUN, astrocnn
 
 
@@ -142,7 +144,7 @@ def test_wrong_arguments(home, tmp_path, command, said):
         ("evaluation.cut=mag_q", "did you mean 'mag_"),
         ("evaluation.by=['morphology']", "evaluation.by needs a column of numbers"),
         ("split.fractions=[1.0, 0.0, 0.0]", "no object for: validation, test"),
-        ("model.architecture=euclid_quality", "no dropout"),
+        ("model.options={width=0.25}", "no dropout"),
         (
             "model.options={width=0.4, activation='maxout', normalization='group', groups=4}",
             "2 options of the network are invalid",
@@ -223,32 +225,16 @@ def test_a_typo_costs_no_tensorflow(home):
     assert done.stdout.splitlines() == expected, done.stderr
 
 
-INTERRUPTED = """
-import signal
-from astrocnn.training import backup
-from astrocnn.cli import main
-
-# A shell that started the tests in the background made them and their children deaf to Ctrl-C.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-save = backup.Backup.save
-
-def save_and_press(self, *state):
-    save(self, *state)
-    signal.raise_signal(signal.SIGINT)
-
-backup.Backup.save = save_and_press
-main()
-"""
-
-
 def test_interrupted_training_says_how_to_continue(home, tmp_path):
     """Ctrl-C, pressed when the first epoch is safe."""
     out = tmp_path / "out"
     options = ["train", home / "run.toml", "--out", out, "--set", "training.epochs=3"]
-    command = [sys.executable, "-c", INTERRUPTED, *map(str, options)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
-    assert done.returncode == 130, done.stderr
-    assert "Interrupted" in done.stderr and "Traceback" not in done.stderr
+    log = tmp_path / "log"
+    process = processes.start(log, interrupted.main, *options)
+    process.join(180)
+    said = log.read_text()
+    assert process.exitcode == 130, said
+    assert "Interrupted" in said and "Traceback" not in said
     assert (out / "backup/state.npz").exists() and not (out / "model").exists()
     astrocnn(*options)
     assert len((out / "history.csv").read_text().splitlines()) == 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from astropy.table import Table
 
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.verbs import doctor
+from tests import processes
 
 from .command import RUN, astrocnn
 
@@ -87,17 +87,17 @@ def whole(home):
     return out
 
 
-def test_killed_predictions_give_the_same_table(home, whole):
+def test_killed_predictions_give_the_same_table(home, whole, tmp_path):
     other = home / "killed.fits"
-    command = [sys.executable, "-m", "astrocnn.cli", "predict", home / "run", "--out", other]
-    process = subprocess.Popen([*map(str, command), "--draws", "3"], stderr=subprocess.DEVNULL)
+    command = ("predict", home / "run", "--out", other, "--draws", 3)
+    process = processes.start(tmp_path / "log", processes.run_command, *command)
     deadline = time.time() + 60
     parts = other.with_name(other.name + ".parts")
-    while not list(parts.glob("part-*.fits")) and process.poll() is None:
+    while not list(parts.glob("part-*.fits")) and process.is_alive():
         assert time.time() < deadline
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     astrocnn("predict", home / "run", "--out", other, "--draws", 3)
     assert predictions(whole) == predictions(other)
 
@@ -121,7 +121,7 @@ def test_workers_and_formats(home, whole):
         (("sky/catalog.fits", "sky/none.fits"), "none.fits"),
         (('"elliptical", "spiral", ', '"elliptic", "spiral", '), "did you mean 'elliptic'"),
         (('name = "morphology"', 'name = "morfology"'), "did you mean 'morphology'"),
-        (('"plain8"', '"plain9"'), "did you mean 'plain8'"),
+        (('"euclid_quality"', '"euclid_qualty"'), "did you mean 'euclid_quality'"),
         (("width =", "widht ="), "did you mean 'width'"),
         (('column = "morphology"', 'column = "morfology"'), "did you mean 'morphology'"),
         (("size = 24", "size = 2"), "inputs.size"),

@@ -36,7 +36,7 @@ def test_the_catalogue_of_the_run_has_the_scores_of_its_test_split(home, run):
     assert not (run / "evaluation/shards").exists()
 
 
-def test_scorings_of_catalogues_are_counted_apart(home, run, tmp_path):
+def test_scorings_of_catalogues_are_counted_apart(home, run, tmp_path, no_pictures):
     table = Table.read(home / "sky/catalog.fits")
     table.rename_column("id", "label of the source")
     table.remove_column("mag_r")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .command import astrocnn
+from .command import MODEL, astrocnn
 
 FAST = ("--set", "training.batch_size=40", "--set", "inputs.size=12")
 
@@ -23,8 +23,7 @@ def test_it_suggests_a_rate_and_leaves_the_folder_free(home, tmp_path):
 
 
 def test_a_classical_method_has_no_learning_rate(home, tmp_path):
-    run = (home / "run.toml").read_text().replace('architecture = "plain8"', 'method = "knn"')
-    run = run.replace("options = { width = 0.25 }", "")
+    run = (home / "run.toml").read_text().replace(MODEL, '\nmethod = "knn"\n')
     (home / "classical.toml").write_text(run)
     said = astrocnn("find-lr", home / "classical.toml", "--out", tmp_path / "x", code=2)
     assert "no network" in said

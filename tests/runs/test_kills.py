@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).parents[2]
+from tests import kills, processes
 
 
-def test_a_few_kills():
-    # In a process without threads, which can be forked.
-    command = [sys.executable, "-m", "tests.kills", "5", "--seed", "1"]
-    only = [
-        word for name in ("cutouts", "train", "calibrate", "predict") for word in ("--only", name)
-    ]
-    done = subprocess.run([*command, *only], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert ", 0 differences" in done.stdout
+def test_a_few_kills(tmp_path):
+    commands = ("cutouts", "train", "calibrate", "predict")
+    only = [word for name in commands for word in ("--only", name)]
+    log = tmp_path / "log"
+    processes.finish(log, processes.start(log, kills.main, ["5", "--seed", "1", *only]))
+    assert ", 0 differences" in log.read_text()

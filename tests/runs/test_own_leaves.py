@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
+from scipy.stats import laplace
 
 from astrocnn import plugins
 from astrocnn.errors import ConfigError
+from astrocnn.estimators import load_estimator
+from astrocnn.prediction import read_pdf
 from astrocnn.runs.config import dump_portable, list_leaves, load_run
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.run import Run
+from tests.targets.test_own_family import LAPLACE
 
 from .command import astrocnn
 
@@ -112,7 +118,7 @@ def place(tmp_path, cache) -> Path:
 
 
 @pytest.mark.slow
-def test_from_run_file_to_scores(place, monkeypatch, tmp_path):
+def test_from_run_file_to_scores(place, monkeypatch, tmp_path, no_pictures):
     out = tmp_path / "run"
     shown = astrocnn("check", place / "run.toml")
     assert "my_net" in shown and "wrong" not in shown
@@ -217,3 +223,84 @@ def test_attribute_that_is_not_there_is_told_by_check(place):
     (place / "run.toml").write_text(RUN.replace("py:features", "py:feature"))
     shown = astrocnn("check", place / "run.toml", code=1)
     assert "did you mean 'features'" in shown
+
+
+FAMILY_RUN = """
+title = "a distribution of my own"
+
+[catalog]
+file = "objects.fits"
+
+[inputs]
+scalars = ["color", "mag"]
+
+[task]
+name = "photoz"
+column = "z"
+range = [0.0, 1.0]
+family = "my_family.py:Laplace"
+sharpness = 3.0
+
+[model]
+architecture = "ann"
+options = { width = 4, head_dropout = 0.1 }
+
+[training]
+epochs = 30
+batch_size = 20
+learning_rate = 1e-2
+
+[prediction]
+draws = 3
+precision = "float32"
+pdf = "float32"
+"""
+
+
+def test_family_goes_through_all_commands(tmp_path, cache, no_pictures):
+    folder, run = tmp_path / "mine", tmp_path / "run"
+    folder.mkdir()
+    (folder / "my_family.py").write_text(LAPLACE)
+    (folder / "run.toml").write_text(FAMILY_RUN)
+    rng = np.random.default_rng(0)
+    n = 200
+    z = rng.uniform(0.1, 0.9, n)
+    table = Table({"id": np.arange(n) - 3, "color": 2 * z + rng.normal(0, 0.05, n), "z": z})
+    table["mag"] = 20 + rng.normal(0, 1, n)
+    table.write(folder / "objects.fits")
+    shown = astrocnn("check", folder / "run.toml")
+    assert "astrocnn train" in shown and "wrong" not in shown
+    astrocnn("train", folder / "run.toml", "--out", run)
+    # The copies in the run and in its model are enough from here on.
+    (folder / "my_family.py").unlink()
+    assert [p.name.rpartition("-")[0] for p in (run / "leaves").iterdir()] == ["my_family"]
+    assert "CRPS" in astrocnn("evaluate", run)
+    scores = json.loads((run / "scores.json").read_text())
+    found = {s["name"]: s["value"] for s in scores["scores"]}
+    prior = {s["name"]: s["value"] for s in scores["baselines"]["Prior"]}
+    assert found["crps"] < 0.5 * prior["crps"]
+    out = tmp_path / "p.fits"
+    astrocnn("predict", run, "--out", out)
+    predicted = Table.read(out, hdu="PREDICTIONS")
+    assert np.corrcoef(predicted["z_median"], z)[0, 1] > 0.9
+    # The density of one draw of the family is that of scipy.
+    family = load_estimator(run / "model").task.target("z").family
+    assert (type(family).__name__, family.sharpness) == ("Laplace", 3.0)
+    one = np.array([[[0.4, 0.05]]])
+    # The first and the last bin hold what is beyond them.
+    below = np.r_[0, laplace.cdf(family.edges[1:-1], 0.4, 0.05), 1]
+    np.testing.assert_allclose(family.masses(one)[0, 0], np.diff(below), atol=1e-6)
+    _, grid, density = read_pdf(out)
+    np.testing.assert_allclose(density.sum(axis=1) * (grid[1] - grid[0]), 1, atol=1e-5)
+    astrocnn("explain", run, "--per-class", 2, "--methods", "integrated_gradients,occlusion")
+    diagnostics = Table.read(run / "explanations/diagnostics.fits", hdu=1)
+    assert set(diagnostics["method"]) == {"integrated_gradients", "occlusion"}
+    first = next((run / "explanations/objects").iterdir())
+    with fits.open(first) as hdus:
+        assert hdus[1].header["OUTPUT"] == "mean of z"
+        # The color tells the redshift, the magnitude does not.
+        color, magnitude = np.abs(hdus[1].data["occlusion"])
+    assert color > magnitude
+    astrocnn("report", run)
+    page = (run / "report.html").read_text()
+    assert "a distribution of my own" in page and "CRPS" in page and ">Attribution<" in page

@@ -52,7 +52,7 @@ def place(home, tmp_path_factory) -> Path:
     return folder
 
 
-def test_each_verb_makes_each_thing_once(place):
+def test_each_verb_makes_each_thing_once(place, no_pictures):
     out = place / "run"
     bands = len(Run(load_run(place / "run.toml")).survey.bands)
     with counted() as counts:

@@ -175,7 +175,7 @@ def test_a_calibration_of_another_model_is_refused(redshifts):
     assert "another model" in said and "calibrate again" in said
 
 
-def test_quality_by_an_ensemble_down_to_the_cleaned_catalogue(tmp_path):
+def test_quality_by_an_ensemble_down_to_the_cleaned_catalogue(tmp_path, no_pictures):
     simulate_quality(tmp_path / "sky", n_objects=320, size=32, seed=3)
     (tmp_path / "run.toml").write_text(QUALITY)
     run = tmp_path / "run"

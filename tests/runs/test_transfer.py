@@ -13,7 +13,7 @@ from astrocnn.runs.config import dump_run, parse_run
 from astrocnn.runs.run import Run
 from astrocnn.runs.verbs.report import _training
 
-from .command import astrocnn
+from .command import MODEL, astrocnn
 from .test_config import GOOD
 
 OTHER = (
@@ -30,7 +30,7 @@ def test_other_bands_and_classes_begin_with_what_was_learned(home, tmp_path):
     begin = ("--from", old, *OTHER, "--set", "transfer.frozen_epochs=1")
     said = astrocnn("train", home / "run.toml", "--out", out, *begin)
     words = "adapted to other bands or scalars: conv1; fresh: morphology"
-    assert f"began with {old}: 15 layers taken; {words}" in " ".join(said.split())
+    assert f"began with {old}: 6 layers taken; {words}" in " ".join(said.split())
     # The run directory says with what it began: where it was, and which one it was.
     config = tomllib.loads((out / "config.toml").read_text())
     assert config["transfer"]["start"] == str(old)
@@ -47,14 +47,17 @@ def test_other_bands_and_classes_begin_with_what_was_learned(home, tmp_path):
     said = astrocnn("train", home / "run.toml", "--out", out, *OTHER, code=2)
     assert "holds another run; it differs in: transfer" in said
     checked = astrocnn("check", home / "run.toml", "--set", f"transfer.start={old}", *OTHER)
-    assert "15 layers taken" in checked and "fresh: morphology" in checked
+    assert "6 layers taken" in checked and "fresh: morphology" in checked
 
 
 @pytest.mark.parametrize(
     ("more", "words"),
     [
         (("--set", "split.seed=1"), "trained with another split"),
-        (("--set", "model.architecture=lenet", "--set", "inputs.size=32"), "those of a 'plain8'"),
+        (
+            ("--set", "model.architecture=lenet", "--set", "inputs.size=32"),
+            "those of a 'euclid_quality'",
+        ),
         (("--set", "model.options.width=0.5"), "filters 8 there, 16 here"),
         (("--set", "transfer.rates={conv99=0}"), "did you mean 'conv"),
     ],
@@ -72,8 +75,8 @@ def test_a_start_must_be_there(home, tmp_path):
 
 
 def test_a_method_is_refused_before_images_are_read(home, tmp_path, monkeypatch):
-    run = (home / "run.toml").read_text().replace("options = { width = 0.25 }", "")
-    run = run.replace('architecture = "plain8"', 'method = "svm"\nfeatures = ["cnn:other", "hog"]')
+    method = '\nmethod = "svm"\nfeatures = ["cnn:other", "hog"]\n'
+    run = (home / "run.toml").read_text().replace(MODEL, method)
     (home / "svm.toml").write_text(run)
     # What follows is from no run file's folder: paths count from that of the run file.
     monkeypatch.chdir(tmp_path)

@@ -1,30 +1,34 @@
-"""One process of a distributed training: ``python -m training.distributed KIND FILE ...``.
-
-KIND is "one", "mirrored" (on two logical CPU devices) or "multiworker" (with ``TF_CONFIG``);
-several pairs of KIND and FILE are several trainings, one after the other.
-"""
+"""One process of a distributed training."""
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from astrocnn.training import LayerRates, Objective, Optimizer, fit, get_strategy, predict
+from tests import processes
 
 from .networks import LOSSES, batches, network, sample
 
 
-def main(kind: str, path: str) -> None:
+def main(kind: str, path: Path, seed: int = 0, command: tuple[str, ...] = ()) -> None:
+    """Train with a strategy from the weights of a seed; then give a command in the same process.
+
+    `kind` is "one", "mirrored" (on two logical CPU devices) or "multiworker" (with ``TF_CONFIG``).
+    """
+    if kind == "mirrored":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        halves = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
+        tf.config.set_logical_device_configuration(cpu, halves)
     where = get_strategy(kind)
     found: dict[str, np.ndarray] = {"replicas": np.array(where.num_replicas_in_sync)}
 
     def note(
         name: str, batch_norm: bool, size: int, batch: int, objective=LOSSES, **arguments
     ) -> None:
-        # The second worker starts from other weights, which must not matter.
-        model = network(seed=0 if "-second" not in path else 1, batch_norm=batch_norm)
+        model = network(seed=seed, batch_norm=batch_norm)
         tf.random.set_seed(0)
         if name == "clipped":
             # The first layer is frozen in the first epoch, and slower in the second.
@@ -62,12 +66,5 @@ def main(kind: str, path: str) -> None:
     )
     note("norm", True, 61, 20)
     np.savez(path, **found)
-
-
-if __name__ == "__main__":
-    if "mirrored" in sys.argv:
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        halves = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
-        tf.config.set_logical_device_configuration(cpu, halves)
-    for kind, path in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
-        main(kind, path)
+    if command:
+        processes.run_command(*command)

@@ -1,8 +1,7 @@
-"""Trainings to be killed: ``python -m training.killable SECONDS_PER_EPOCH FOLDER ...``."""
+"""Trainings in a process of their own, which can be killed."""
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +12,13 @@ from astrocnn.training import History, Optimizer, fit
 from .networks import LOSSES, batches, network
 
 
-def main(folder: Path, delay: float) -> None:
+def main(delay: float, *folders: Path) -> None:
+    """Train once for each folder, with a pause [s] after each epoch."""
+    for folder in folders:
+        _train(folder, delay)
+
+
+def _train(folder: Path, delay: float) -> None:
     epochs: list[int] = []
 
     def pause(history: History) -> None:
@@ -34,8 +39,3 @@ def main(folder: Path, delay: float) -> None:
         strategy="one",
     )
     np.savez(folder / "weights.npz", *model.get_weights(), epochs=epochs)
-
-
-if __name__ == "__main__":
-    for name in sys.argv[2:]:
-        main(Path(name), float(sys.argv[1]))

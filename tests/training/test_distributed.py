@@ -3,58 +3,53 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
-TESTS = Path(__file__).parents[1]
+from astrocnn.simulation import simulate
+from tests import kills, processes
+from tests.runs.command import astrocnn
+
+from . import distributed
 
 
-def _start(*kinds_and_paths: str | Path, **environment: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "training.distributed", *map(str, kinds_and_paths)],
-        cwd=TESTS,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"} | environment,
-        stderr=subprocess.PIPE,
-        text=True,
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """All trainings, in processes at the same time, and a run that two of them trained together."""
+    folder = tmp_path_factory.mktemp("distributed")
+    simulate(folder / "sky", n_objects=60, seed=4, tile_size=400)
+    (folder / "tiny.py").write_text(kills.ARCHITECTURE)
+    (folder / "run.toml").write_text(kills.RUN)
+    command = (
+        *("train", str(folder / "run.toml"), "--out", str(folder / "run")),
+        *("--set", "training.epochs=2", "--set", "training.strategy=multiworker"),
     )
+    hosts = [f"localhost:{port}" for port in _find_free_ports(2)]
+    log = folder / "log"
+    # Another worker starts from other weights, which must not matter.
+    workers = [
+        processes.start(
+            log,
+            distributed.main,
+            *("multiworker", folder / f"worker-{index}.npz", index, command),
+            XDG_CACHE_HOME=str(folder / "cache"),
+            TF_CONFIG=json.dumps(
+                {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
+            ),
+        )
+        for index in range(2)
+    ]
+    mirrored = processes.start(log, distributed.main, "mirrored", folder / "mirrored.npz")
+    distributed.main("one", folder / "alone.npz")
+    processes.finish(log, mirrored, *workers)
+    return folder
 
 
-def _finish(processes: list[subprocess.Popen]) -> None:
-    try:
-        for process in processes:
-            _, errors = process.communicate(timeout=400)
-            assert process.returncode == 0, errors[-3000:]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-
-
-def _load(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path) as stored:
-        return dict(stored)
-
-
-@pytest.fixture(scope="module")
-def alone_and_mirrored(tmp_path_factory) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Trained by one process, since TensorFlow is slow to start."""
-    alone, mirrored = (tmp_path_factory.mktemp("one") / f"{n}.npz" for n in ("alone", "two"))
-    _finish([_start("one", alone, "mirrored", mirrored)])
-    return _load(alone), _load(mirrored)
-
-
-@pytest.fixture(scope="module")
-def alone(alone_and_mirrored) -> dict[str, np.ndarray]:
-    return alone_and_mirrored[0]
-
-
-def _free_ports(n: int) -> list[int]:
+def _find_free_ports(n: int) -> list[int]:
     sockets = [socket.socket() for _ in range(n)]
     for one in sockets:
         one.bind(("localhost", 0))
@@ -64,7 +59,15 @@ def _free_ports(n: int) -> list[int]:
     return ports
 
 
-def _assert_same_training(found: dict[str, np.ndarray], alone: dict[str, np.ndarray]) -> None:
+def _load(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as stored:
+        return dict(stored)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mirrored", "worker-0", "worker-1"])
+def test_two_devices_and_two_processes_follow_the_path_of_one(folder, name):
+    found, alone = _load(folder / f"{name}.npz"), _load(folder / "alone.npz")
     assert int(alone["replicas"]) == 1
     assert int(found["replicas"]) == 2
     for name, values in alone.items():
@@ -81,28 +84,21 @@ def _assert_same_training(found: dict[str, np.ndarray], alone: dict[str, np.ndar
         np.testing.assert_allclose(found[name], found[f"{name} locally"], atol=1e-6)
 
 
-def test_two_devices_follow_the_path_of_one(alone_and_mirrored):
-    alone, mirrored = alone_and_mirrored
-    _assert_same_training(mirrored, alone)
+@pytest.mark.slow
+def test_two_processes_have_the_same_weights(folder):
+    first, second = (_load(folder / f"worker-{index}.npz") for index in range(2))
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, second[name], err_msg=name)
 
 
 @pytest.mark.slow
-def test_two_processes_follow_the_path_of_one(tmp_path, alone):
-    hosts = [f"localhost:{port}" for port in _free_ports(2)]
-    paths = [tmp_path / "worker-first.npz", tmp_path / "worker-second.npz"]
-    workers = [
-        _start(
-            "multiworker",
-            path,
-            TF_CONFIG=json.dumps(
-                {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
-            ),
-        )
-        for index, path in enumerate(paths)
-    ]
-    _finish(workers)
-    for path in paths:
-        _assert_same_training(_load(path), alone)
-    first, second = (_load(path) for path in paths)
-    for name, values in first.items():
-        np.testing.assert_array_equal(values, second[name], err_msg=name)
+def test_two_workers_share_one_run_directory(folder, monkeypatch):
+    """One training in two processes, started by the same command."""
+    out = folder / "run"
+    said = "".join((folder / "log").read_text().split())
+    assert said.count(f"trained:{out / 'model'}") == 2
+    assert not list(out.rglob(".tmp-*"))
+    assert len((out / "history.csv").read_text().splitlines()) == 3
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    astrocnn("predict", out, "--out", folder / "p.fits")
+    assert len(Table.read(folder / "p.fits", hdu=1)) == len(Table.read(folder / "sky/catalog.fits"))
