@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -119,16 +116,6 @@ def test_a_catalogue_without_coordinates(tmp_path) -> None:
     shards = write_shards(tmp_path, bare, ArraySource(make_images(), BANDS), Inputs(BANDS, 12))
     np.testing.assert_array_equal(shards.ids, bare.ids)
     assert "ra" not in shards.objects.colnames and shards.catalog.ra is None
-
-
-def test_reading_shards_does_not_import_tensorflow() -> None:
-    code = (
-        "import sys, astrocnn.datasets as d; d.Shards, d.write_shards, d.get_d4_views,"
-        "d.find_usable_rows, d.fit_normalization;"
-        "print('tensorflow' in sys.modules or 'keras' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
 
 
 def test_every_public_name_is_there() -> None:

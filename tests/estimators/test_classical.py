@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from threading import get_ident
 
 import numpy as np
@@ -226,15 +224,6 @@ def test_a_file_with_other_types_is_not_loaded(shards, tmp_path):
     file.write_bytes(file.read_bytes()[:300])
     with pytest.raises(ModelError, match="cannot be read"):
         load_estimator(tmp_path / "model")
-
-
-def test_classical_methods_do_not_load_tensorflow():
-    code = (
-        "import sys, astrocnn.estimators as e; e.ClassicalEstimator;"
-        "print({'keras', 'tensorflow'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.real_data

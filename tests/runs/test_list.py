@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from astrocnn.models import Options
@@ -39,12 +36,3 @@ def test_names_of_the_training_are_listed(kind, key):
 
 def test_a_list_of_nothing_known():
     assert "did you mean 'optimizers'" in astrocnn("list", "optimisers", code=2)
-
-
-def test_listing_imports_no_network():
-    code = (
-        "import sys; from astrocnn.runs.verbs.list import run; [*run()]\n"
-        "print({'keras', 'tensorflow'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()" and not done.stderr
