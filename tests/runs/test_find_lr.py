@@ -6,7 +6,7 @@ import re
 
 from .command import MODEL, astrocnn
 
-FAST = ("--set", "training.batch_size=40", "--set", "inputs.size=12")
+FAST = ("--set", "training.batch_size=40")
 
 
 def test_it_suggests_a_rate_and_leaves_the_folder_free(home, tmp_path):
