@@ -54,14 +54,23 @@ def test_parameters_are_those_published(name, published):
     assert count_parameters(published(name)) == reference.parameters
 
 
+@pytest.fixture(scope="module")
+def narrow(two_targets):
+    """Build a network of few filters once."""
+
+    @functools.cache
+    def build(name, extra, channels, scalars):
+        how = {"n_channels": channels, "n_scalars": scalars, "options": NARROW}
+        return build_model(name, two_targets, size=smallest(name) + extra, **how)
+
+    return build
+
+
 @pytest.mark.parametrize("name", OF_IMAGES)
 @pytest.mark.parametrize(("extra", "channels", "scalars"), [(0, 1, 0), (7, 5, 2)])
-def test_builds_for_many_sizes_and_bands(name, extra, channels, scalars, two_targets):
-    size = smallest(name) + extra
-    model = build_model(
-        name, two_targets, size=size, n_channels=channels, n_scalars=scalars, options=NARROW
-    )
-    x = {"image": images(3, size, channels)}
+def test_builds_for_many_sizes_and_bands(name, extra, channels, scalars, narrow):
+    model = narrow(name, extra, channels, scalars)
+    x = {"image": images(3, smallest(name) + extra, channels)}
     if scalars:
         x["scalars"] = np.ones((3, scalars), "float32")
     for layer in model.layers:
@@ -109,12 +118,11 @@ def test_training_lowers_the_loss(name, two_targets):
 
 
 @pytest.mark.parametrize("name", OF_IMAGES)
-def test_a_saved_model_outputs_the_same(name, two_targets, tmp_path):
-    size = smallest(name) + 4
-    model = build_model(name, two_targets, size=size, n_channels=2, options=NARROW)
+def test_a_saved_model_outputs_the_same(name, narrow, tmp_path):
+    model = narrow(name, 7, 5, 2)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    x = {"image": images(4, size, 2)}
+    x = {"image": images(4, smallest(name) + 7, 5), "scalars": np.ones((4, 2), "float32")}
     for key, value in model(x).items():
         np.testing.assert_array_equal(value, again(x)[key])
 
