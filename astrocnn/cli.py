@@ -101,6 +101,14 @@ Identifier = Annotated[
     str | None,
     typer.Option(metavar="COLUMN", help="Column of the identifiers, where it cannot be guessed."),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS|local:N|FILE.toml",
+        help="Dask cluster that computes: a scheduler, N local workers, or a table \\[cluster].",
+    ),
+]
+Workers = Annotated[int, typer.Option(min=1, help="Number of local processes that compute.")]
 Out = Annotated[
     Path | None,
     typer.Option(
@@ -258,11 +266,18 @@ def summary(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
 
 
 @app.command()
-def cutouts(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
+def cutouts(
+    run: RunFile,
+    out: Out = None,
+    workers: Workers = 1,
+    cluster: Cluster = None,
+    overrides: Overrides = [],  # noqa: B006
+) -> None:
     """Cut the images of a catalogue into shards of band stacks."""
     from astrocnn.runs.verbs import cutouts as verb
 
-    _print_all(verb.run(_load(run, overrides), _folder(run, out)))
+    config = _load(run, overrides)
+    _print_all(verb.run(config, _folder(run, out), workers=workers, cluster=cluster))
     _show_next("train", run, *(("--out", out) if out else ()))
 
 
@@ -293,7 +308,8 @@ def search(
     run: RunFile,
     out: Out = None,
     overrides: Overrides = [],  # noqa: B006
-    workers: Annotated[int, typer.Option(min=1, help="Number of processes that train trials.")] = 1,
+    workers: Workers = 1,
+    cluster: Cluster = None,
 ) -> None:
     """Search hyper-parameters and rank the trials by the validation loss.
 
@@ -301,7 +317,8 @@ def search(
     """
     from astrocnn.runs.verbs import search as verb
 
-    _print_all(verb.run(_load(run, overrides), _folder(run, out), workers=workers))
+    config = _load(run, overrides)
+    _print_all(verb.run(config, _folder(run, out), workers=workers, cluster=cluster))
 
 
 @app.command()
@@ -358,6 +375,8 @@ def predict(
     worker: Annotated[
         str, typer.Option(metavar="I/N", help="Compute the chunks of worker I.")
     ] = "1/1",
+    workers: Workers = 1,
+    cluster: Cluster = None,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Predict every row of a catalogue, with uncertainty, and write a FITS table.
@@ -378,6 +397,8 @@ def predict(
             views=views,
             pdf=pdf,
             worker=worker,
+            workers=workers,
+            cluster=cluster,
         )
     )
     _show_next("explain", folder)
@@ -403,6 +424,8 @@ def embed(
     worker: Annotated[
         str, typer.Option(metavar="I/N", help="Compute the chunks of worker I.")
     ] = "1/1",
+    workers: Workers = 1,
+    cluster: Cluster = None,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Write the feature vector of every row of a catalogue, for similarity and outliers.
@@ -421,6 +444,8 @@ def embed(
             layer=layer,
             views=views,
             worker=worker,
+            workers=workers,
+            cluster=cluster,
         )
     )
     _show_next("similar", out, "--to", "ID", "--images", folder)

@@ -13,6 +13,7 @@ __all__ = [
     "AstrocnnError",
     "AstrocnnWarning",
     "CatalogError",
+    "ClusterError",
     "ConfigError",
     "ImageError",
     "InputsError",
@@ -132,6 +133,10 @@ class TrainingError(AstrocnnError, RuntimeError):
 
 class PredictionError(AstrocnnError, RuntimeError):
     """A catalogue-scale prediction cannot be continued or merged."""
+
+
+class ClusterError(AstrocnnError, RuntimeError):
+    """Workers or the scheduler of a cluster did not come, or were lost."""
 
 
 class MissingDependency(AstrocnnError, ImportError):

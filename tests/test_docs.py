@@ -15,8 +15,10 @@ import typer
 
 import astrocnn
 from astrocnn.cli import app
+from astrocnn.clusters import ClusterFile
 from astrocnn.imaging import read_survey
 from astrocnn.runs.config import parse_run
+from astrocnn.stored_files import validate
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs").glob("*/*.md"))
@@ -40,6 +42,9 @@ def test_run_and_survey_files_are_valid(text: str, tmp_path: Path) -> None:
     if "bands" in raw:
         (tmp_path / "survey.toml").write_text(text)
         assert read_survey(tmp_path / "survey.toml").bands
+        return
+    if "cluster" in raw:
+        assert validate(raw["cluster"], ClusterFile, "cluster")
         return
     assert set(raw) & TABLES
     raw = {"catalog": {"file": "c.fits"}, "task": {"name": "photoz"}, **raw}

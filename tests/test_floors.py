@@ -24,6 +24,8 @@ FLOORS = {
             "stored_files",
             "header_units",
             "progress",
+            "scheduling",
+            "clusters",
             "column",
             "display",
             "backend",
@@ -138,7 +140,20 @@ def test_light_imports_stay_light():
 
 LOCAL_IMPORTS = {
     # Optional packages: a sentence names the extra where they are missing.
-    **dict.fromkeys(["galsim", "photutils", "optuna", "qp", "umap", "jax"], "optional"),
+    **dict.fromkeys(
+        [
+            "galsim",
+            "photutils",
+            "optuna",
+            "qp",
+            "umap",
+            "jax",
+            "dask",
+            "distributed",
+            "dask_jobqueue",
+        ],
+        "optional",
+    ),
     # Seconds that a command without figures or tables of that kind need not wait for.
     **dict.fromkeys(
         [

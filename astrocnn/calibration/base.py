@@ -133,9 +133,11 @@ class Extra(Protocol):
     Where there is no prediction the columns hold NaN, an empty text, False, or, for integers,
     what the optional attribute ``absent`` (a mapping from column to integer) says, else -1.
 
-    Two more attributes are optional.  With ``needs_features = True`` the batch holds features.
+    Three more attributes are optional.  With ``needs_features = True`` the batch holds features.
     With ``flags``, an `astrocnn.flags.Flag`, the extra may set these bits of the rows, and no
     others: its `compute` returns them as ``flags``, integers, beside its columns.
+    ``catalog_columns`` names the columns of the catalogue that `compute` reads; without it workers
+    of a cluster get all of them.
     """
 
     @property
@@ -157,7 +159,12 @@ class StoredExtra(Extra, Protocol):
 
 @dataclass(frozen=True)
 class PlainExtra:
-    """Base of extras whose fields are plain values."""
+    """Base of extras whose fields are plain values, and which read no column of the catalogue."""
+
+    @property
+    def catalog_columns(self) -> tuple[str, ...]:
+        """Columns of the catalogue that `compute` reads."""
+        return ()
 
     @property
     def fingerprint(self) -> str:

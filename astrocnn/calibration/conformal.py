@@ -213,6 +213,11 @@ class ConformalIntervals(PlainExtra):
     by: str | None = None
     cuts: tuple[float, ...] = ()
 
+    @property
+    def catalog_columns(self) -> tuple[str, ...]:
+        """The column of the bins, if there are any."""
+        return () if self.by is None else (self.by,)
+
     @classmethod
     def fit(
         cls,

@@ -65,6 +65,7 @@ class Novelty:
 
     needs_features: ClassVar[bool] = True
     flags: ClassVar[Flag] = Flag.NOVEL
+    catalog_columns: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         center, whitening, distances = self.center, self.whitening, self.distances

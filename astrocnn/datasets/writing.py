@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from astrocnn.catalog import Catalog
 from astrocnn.column import Column
 from astrocnn.datasets import shard_file
 from astrocnn.datasets.columns import encode, stored_names
+from astrocnn.datasets.cutter import OWN, SESSION, STATE, CutShard, Cutter, store
 from astrocnn.datasets.shards import MANIFEST, Manifest, Shards
 from astrocnn.errors import CatalogError, ConfigError, ImageError, InputsError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Inputs, Source, get_state
 from astrocnn.plugins import nearest
 from astrocnn.progress import track
+from astrocnn.scheduling import Scheduler, run_tasks
 from astrocnn.stored_files import has_valid_sum
 
 __all__ = ["CARDS", "compute_fingerprint", "write_shards"]
@@ -34,9 +37,6 @@ CARDS = {
     "FP_PLAN": "rows per shard or their order",
 }
 """Header cards, and what differs when one of them does."""
-
-STATE = "IMGSTATE"
-"""Header card with the lengths and times of the image files, as a digest."""
 
 
 def compute_fingerprint(
@@ -82,15 +82,6 @@ MOST_ROWS = 4096
 MOST_BYTES = 128 << 20
 # Shards hold linear fluxes; a normalization is fitted to a training split later.
 _UNFITTED = {"normalization": None, "scalar_location": (), "scalar_scale": ()}
-OWN = {
-    "id": "identifier, as given",
-    "ra": "right ascension, ICRS",
-    "dec": "declination, ICRS",
-    "flags": "bit mask of astrocnn.flags.Flag",
-    "no_data": "fraction of pixels without data, per band",
-    "row": "row of the catalogue, from 0",
-    "content": "hash of the pixels; empty when there are none",
-}
 
 
 def write_shards(
@@ -102,6 +93,7 @@ def write_shards(
     columns: Sequence[str] | None = None,
     rows_per_shard: int | None = None,
     resume: bool = True,
+    scheduler: Scheduler | None = None,
 ) -> Shards:
     """Cut all objects of a catalogue and keep them as FITS shards.
 
@@ -127,6 +119,9 @@ def write_shards(
         By default what fits in 128 MiB, and at most 4096.
     resume : bool
         False removes the shards that are there and begins anew.
+    scheduler : Executor or dask.distributed.Client, optional
+        Who cuts in place of this process; the shards have the same bytes. Its workers must see
+        the folder and the images by the same paths.
 
     Returns
     -------
@@ -143,6 +138,8 @@ def write_shards(
         If images were written anew in the meantime.
     AstrocnnError
         If the disk is full; the finished shards are kept.
+    ClusterError
+        If the scheduler or its workers do not come, are lost, or have another version.
     """
     directory = Path(directory)
     if inputs is None:
@@ -179,44 +176,31 @@ def write_shards(
     hashed = _hashed(directory, fingerprint)
     # While shards are being replaced there must be no manifest that declares them complete.
     (directory / MANIFEST).unlink(missing_ok=True)
-    starts = range(0, len(order), rows_per_shard)
-    # A complete set is of one state of the images, whatever became of them since; others are cut
-    # again where the files were written anew.
-    whole = bool(starts) and len(hashed) >= len(starts)
-    states: dict[int, str] = {}
+    cutter = Cutter(
+        directory,
+        source,
+        inputs,
+        order,
+        rows_per_shard,
+        flags,
+        own,
+        list(zip(stored, values, strict=True)),
+        fingerprint,
+    )
+    missing, states = _find_missing(cutter, done, hashed)
+    for shard in _cut(cutter, missing, catalog, scheduler):
+        states[shard.number] = shard.state
+        hashed[cutter.path(shard.number).name] = dict(shard.sums)
     entries: list[dict[str, Any]] = []
-    for number, start in track(enumerate(starts), "cutting", total=len(starts)):
-        rows = order[start : start + rows_per_shard]
-        path = directory / shard_file.format_name(number)
-        header = done.get(path.name)
-        if not whole:
-            states[number] = get_state(source, rows)
-            # Bits may have flipped since the shard was written: no manifest has its digest yet.
-            if header is not None and not (
-                header.fingerprint[STATE] == states[number] and has_valid_sum(path)
-            ):
-                header = None
-        if header is None or header.rows != len(rows):
-            images, fresh = _cut(source, inputs, rows, flags)
-            row_columns = [(s, v[rows]) for s, v in zip(stored, values, strict=True)]
-            row_columns = [*((s, v[rows]) for s, v in own), *fresh, *row_columns]
-            table = [s.fits_column(v) for s, v in row_columns]
-            cards = {**fingerprint, STATE: states[number]}
-            shard_file.write_shard(path, images, table, inputs, cards, OWN)
-            header = shard_file.read_header(path, [*CARDS, STATE])
-            # The old checksum belongs to the file that was replaced.
-            hashed.pop(path.name, None)
+    for number in range(len(cutter)):
+        path = cutter.path(number)
+        header = shard_file.read_header(path, [*CARDS, STATE])
         assert header is not None
         entry = {"rows": header.rows, "offset": header.offset, "bytes": header.bytes}
-        n_bytes = 4 * header.rows * inputs.size**2 * inputs.n_bands
-        sums = hashed.get(path.name) or {
-            "sha256": atomic.sha256(path),
-            "table_sha256": shard_file.compute_table_digest(path, header.offset, n_bytes),
-        }
+        sums = hashed.get(path.name) or cutter.compute_sums(number)
         entries.append({"file": path.name, **entry, **sums})
     for number, state in states.items():
-        start = number * rows_per_shard
-        if get_state(source, order[start : start + rows_per_shard]) != state:
+        if get_state(source, cutter.rows(number)) != state:
             raise ImageError(
                 "Images were written anew while they were being cut.",
                 received=shard_file.format_name(number),
@@ -243,6 +227,7 @@ def write_shards(
         "shards": entries,
     }
     atomic.write_text(directory / MANIFEST, json.dumps(manifest, indent=1))
+    shutil.rmtree(directory / SESSION, ignore_errors=True)
     return Shards.open(directory)
 
 
@@ -256,33 +241,45 @@ def own_columns(catalog: Catalog) -> list[tuple[Column, np.ndarray]]:
     return result
 
 
+def _find_missing(
+    cutter: Cutter, done: Mapping[str, shard_file.ShardHeader], hashed: Mapping[str, Any]
+) -> tuple[list[int], dict[int, str]]:
+    """Shards to cut, and the states of the images of others."""
+    # A complete set is of one state of the images, whatever became of them since; others are cut
+    # again where the files were written anew.
+    whole = len(hashed) >= len(cutter)
+    states: dict[int, str] = {}
+    missing: list[int] = []
+    for number in range(len(cutter)):
+        path, rows = cutter.path(number), cutter.rows(number)
+        header = done.get(path.name)
+        if not whole:
+            states[number] = get_state(cutter.source, rows)
+            # Bits may have flipped since the shard was written: no manifest has its digest yet.
+            if header is not None and not (
+                header.fingerprint[STATE] == states[number] and has_valid_sum(path)
+            ):
+                header = None
+        if header is None or header.rows != len(rows):
+            missing.append(number)
+    return missing, states
+
+
 def _cut(
-    source: Source, inputs: Inputs, rows: np.ndarray, flags: np.ndarray
-) -> tuple[np.ndarray, list[tuple[Column, np.ndarray]]]:
-    """Big-endian images of some rows, and the columns that follow from them."""
-    cutouts = source.read(rows)
-    expected = (len(rows), inputs.size, inputs.size, inputs.n_bands)
-    if cutouts.images.shape != expected:
-        raise InputsError(
-            "The source gave cutouts of another shape.",
-            received=cutouts.images.shape,
-            allowed=expected,
-        )
-    # Big-endian from the start: the bytes hashed are the bytes written.
-    images = np.empty(expected, ">f4")
-    images[...] = cutouts.images
-    missing = ~np.isfinite(images)
-    images[missing] = np.nan  # one bit pattern, so that equal images have equal hashes
-    more = {
-        "flags": (flags[rows] | cutouts.flags).astype(np.int32),
-        # Per band, since a band that is missing as a whole is filled and masked by itself.
-        "no_data": (missing.sum(axis=(1, 2)) / max(1, inputs.size**2)).astype(np.float32),
-        "row": rows,
-        "content": shard_file.content_hashes(images),
-    }
-    if not inputs.bands:
-        del more["no_data"]
-    return images, [encode(name, name, column) for name, column in more.items()]
+    cutter: Cutter, missing: list[int], catalog: Catalog, scheduler: Scheduler | None
+) -> Iterator[CutShard]:
+    """Cut the missing shards, here or by the workers of a scheduler."""
+    if scheduler is None:
+        for number in track(missing, "cutting"):
+            yield cutter.cut(number)
+    elif missing:
+        task = store(cutter, catalog)
+        for shards in run_tasks(scheduler, task, missing, "cutting", count=_count_rows):
+            yield from shards
+
+
+def _count_rows(shards: list[CutShard]) -> int:
+    return sum(shard.rows for shard in shards)
 
 
 def _encode_all(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ __all__ = [
     "validate_worker",
     "write",
 ]
+
+SESSION = "session"
+"""Folder beside the chunks with what workers compute them from."""
 
 # Of two chunks: while one is predicted, the images of the next are read.
 _IMAGE_BYTES = 64 * 1024**2
@@ -272,5 +276,6 @@ def remove(plan: Plan, folder: Path) -> None:
         plan.path(folder, chunk).unlink(missing_ok=True)
     # Another worker may have removed it already; files of the user are kept.
     with suppress(OSError):
-        remove_leftovers(folder, "part-*.fits")
+        remove_leftovers(folder)
+        shutil.rmtree(folder / SESSION, ignore_errors=True)
         folder.rmdir()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrocnn.calibration import Extra
 from astrocnn.catalog import Catalog
 from astrocnn.column import Column
 from astrocnn.estimators.base import (
@@ -21,6 +23,7 @@ from astrocnn.imaging import Cutouts, Source
 from astrocnn.prediction.engine import Provenance, compute_table
 from astrocnn.prediction.layout import Layout
 from astrocnn.prediction.objects import ChunkPrediction, find_usable
+from astrocnn.scheduling import Scheduler
 
 __all__ = ["EMBEDDING", "EMBEDDINGS", "embed"]
 
@@ -43,6 +46,7 @@ def embed(
     layer: str | None = None,
     views: str = "one",
     worker: tuple[int, int] = (1, 1),
+    scheduler: Scheduler | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> Path | None:
     """Compute a feature vector for every row of a catalogue and write one FITS table.
@@ -55,7 +59,7 @@ def embed(
     estimator : Estimator
         A trained estimator with features: a network, the first one of an ensemble, or the
         hand-made features of a classical method.
-    catalog, source, out, worker, provenance
+    catalog, source, out, worker, scheduler, provenance
         As for `astrocnn.prediction.predict`: chunks are resumed, memory is bounded by a chunk, and
         the file has the same bytes for any number of workers.
     layer : str, optional
@@ -81,16 +85,6 @@ def embed(
     validate_draws(0, views)
     if not estimator.inputs.bands:
         views = "one"  # there is nothing to rotate
-    width = _compute_width(estimator, layer)
-    where = "the input of the heads" if layer is None else f"the layer {layer}"
-    column = Column(
-        EMBEDDING,
-        "float32",
-        ucd="stat.value",
-        description=f"Feature vector of the network, {where}; no unit",
-        shape=(width,),
-    )
-    layout = Layout.join(catalog, [("the embedding", (column,))], name=EMBEDDINGS)
     origin = Provenance(
         estimator,
         catalog,
@@ -103,10 +97,42 @@ def embed(
         provenance or {},
     )
 
-    def compute(objects: Catalog, cutouts: Cutouts) -> ChunkPrediction:
-        return _embed_chunk(estimator, objects, cutouts, width, layer, views)
+    computation = _Embedding(layer, views)
+    return compute_table(out, origin, computation, worker=worker, scheduler=scheduler)
 
-    return compute_table(out, origin, layout, compute, worker=worker)
+
+@dataclass(frozen=True)
+class _Embedding:
+    """What is computed for each chunk."""
+
+    layer: str | None
+    views: str
+
+    def build_layout(
+        self, estimator: Estimator, catalog: Catalog, extras: Sequence[Extra]
+    ) -> Layout:
+        """The column of the vectors."""
+        where = "the input of the heads" if self.layer is None else f"the layer {self.layer}"
+        column = Column(
+            EMBEDDING,
+            "float32",
+            ucd="stat.value",
+            description=f"Feature vector of the network, {where}; no unit",
+            shape=(_compute_width(estimator, self.layer),),
+        )
+        return Layout.join(catalog, [("the embedding", (column,))], name=EMBEDDINGS)
+
+    def compute(
+        self,
+        estimator: Estimator,
+        catalog: Catalog,
+        cutouts: Cutouts,
+        extras: Sequence[Extra],
+        layout: Layout,
+    ) -> ChunkPrediction:
+        """Compute the vectors of some rows."""
+        width = layout.predicted[-1].shape[0]
+        return _embed_chunk(estimator, catalog, cutouts, width, self.layer, self.views)
 
 
 def _compute_width(estimator: Estimator, layer: str | None) -> int:

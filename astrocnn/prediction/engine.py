@@ -12,8 +12,7 @@ import glob
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,12 +28,13 @@ from astrocnn.column import Column
 from astrocnn.errors import PredictionError
 from astrocnn.estimators.base import Estimator, validate_draws
 from astrocnn.flags import Flag
-from astrocnn.imaging import Cutouts, NoImages, Source, get_state
+from astrocnn.imaging import NoImages, Source
 from astrocnn.prediction import chunks
 from astrocnn.prediction.chunks import Plan, validate_worker
-from astrocnn.prediction.layout import Layout
-from astrocnn.prediction.objects import ChunkPrediction, predict_chunk, stack_scalars
+from astrocnn.prediction.objects import stack_scalars
+from astrocnn.prediction.session import Computation, Prediction, Session, store
 from astrocnn.progress import track
+from astrocnn.scheduling import Scheduler, run_tasks
 from astrocnn.stored_files import compute_array_digest
 
 __all__ = ["Provenance", "compute_table", "predict"]
@@ -58,6 +58,7 @@ def predict(
     seed: int = 0,
     views: str = "one",
     worker: tuple[int, int] = (1, 1),
+    scheduler: Scheduler | None = None,
     provenance: Mapping[str, str] | None = None,
     extras: Sequence[Extra] = (),
     pdf: str = "none",
@@ -82,6 +83,9 @@ def predict(
         Whether to average over the eight orientations.
     worker : (int, int)
         Worker i of n computes the chunks i, i + n, i + 2n ...
+    scheduler : Executor or dask.distributed.Client, optional
+        Who computes the chunks in place of this process; the table has the same bytes. Its
+        workers must see the folder of `out` and the images by the same paths.
     provenance : mapping of str to str, optional
         Digests and names that identify model, run and images; they enter the fingerprint and
         the primary header.
@@ -111,9 +115,10 @@ def predict(
         If images and catalogue have different rows, two columns have one name, densities are
         requested of a task that has none, existing chunks belong to another prediction, `out`
         exists and is no table of predictions, or the disk is full.
+    ClusterError
+        If the scheduler or its workers do not come, are lost, or have another version or model.
     """
     validate_draws(draws, views)
-    layout = Layout.build(estimator, catalog, extras, pdf)
     origin = Provenance(
         estimator,
         catalog,
@@ -128,42 +133,28 @@ def predict(
         extras,
     )
 
-    def compute(objects: Catalog, cutouts: Cutouts) -> ChunkPrediction:
-        return predict_chunk(
-            estimator,
-            objects,
-            cutouts,
-            draws=draws,
-            seed=seed,
-            views=views,
-            extras=extras,
-            planes=layout.planes,
-        )
-
-    return compute_table(out, origin, layout, compute, worker=worker)
+    computation = Prediction(draws, seed, views, pdf)
+    return compute_table(out, origin, computation, worker=worker, scheduler=scheduler)
 
 
 def compute_table(
     out: str | Path,
     origin: Provenance,
-    layout: Layout,
-    compute: Callable[[Catalog, Cutouts], ChunkPrediction],
+    computation: Computation,
     *,
     worker: tuple[int, int] = (1, 1),
+    scheduler: Scheduler | None = None,
 ) -> Path | None:
     """Compute the columns of a table chunk by chunk, and merge the chunks.
 
     Parameters
     ----------
-    out, worker
+    out, worker, scheduler
         As for `predict`, with its errors.
     origin : Provenance
         Estimator, catalogue and images, and what else the values depend on.
-    layout : Layout
-        Columns of the table.
-    compute : callable
-        From some rows of the catalogue and their images to the values of all columns that are not
-        the catalogue's own; each row by itself.
+    computation : Computation
+        What is computed for each chunk.
 
     Returns
     -------
@@ -172,6 +163,7 @@ def compute_table(
     """
     out = Path(out)
     estimator, catalog, source = origin.estimator, origin.catalog, origin.source
+    layout = computation.build_layout(estimator, catalog, origin.extras)
     if len(source) != len(catalog):
         raise PredictionError(
             "The images and the catalogue do not have the same rows.",
@@ -197,22 +189,25 @@ def compute_table(
     _warn_of_escapes(catalog.ids)
     folder.mkdir(parents=True, exist_ok=True)
 
-    def compute_chunks(numbers: Iterable[int]) -> None:
-        # Lengths and times of files decide what is done, so that done chunks cost no image.
-        states = {chunk: get_state(source, plan.rows(chunk)) for chunk in numbers}
-        missing = [k for k, state in states.items() if not chunks.exists(plan, folder, k, state)]
-        images = _read_ahead(source, plan, missing)
-        for chunk, state, cutouts in track(images, "predicting", total=len(missing)):
-            computed = compute(catalog[plan.rows(chunk)], cutouts)
-            chunks.write(plan, folder, chunk, computed, layout, state)
+    session = Session(estimator, catalog, source, origin.extras, computation, layout, plan, folder)
+    task = None if scheduler is None else store(session)
+
+    def compute(numbers: range) -> None:
+        if scheduler is not None and task is not None:
+            for _ in run_tasks(scheduler, task, numbers, "predicting", count=int):
+                pass
+            return
+        missing = session.find_missing(numbers)
+        for _ in track(session.compute(missing), "predicting", total=len(missing)):
+            pass
 
     try:
         # Strided: rows without coverage come last, and each worker gets some of these cheap ones.
-        compute_chunks(range(worker[0] - 1, len(plan), worker[1]))
+        compute(range(worker[0] - 1, len(plan), worker[1]))
         # Whoever finds all chunks merges them; two who do so at once write the same bytes.
         if all(plan.path(folder, chunk).is_file() for chunk in range(len(plan))):
             # Those of other workers, and those whose images were written anew in the meantime.
-            compute_chunks(range(len(plan)))
+            compute(range(len(plan)))
             chunks.merge(plan, folder, out, catalog, layout, origin.cards(plan.fingerprint))
         # Another worker may have merged and removed the chunks in the meantime.
         elif not chunks.is_finished(out, plan):
@@ -223,25 +218,6 @@ def compute_table(
             raise
     chunks.remove(plan, folder)
     return out
-
-
-def _read_ahead(
-    source: Source, plan: Plan, missing: list[int]
-) -> Iterator[tuple[int, str, Cutouts]]:
-    """Read the images of the next chunk, and their state, while the current one is predicted."""
-
-    def read(chunk: int) -> tuple[int, str, Cutouts]:
-        rows = plan.rows(chunk)
-        # The state first: what is written anew after it shows before the chunks are merged.
-        return chunk, get_state(source, rows), source.read(rows)
-
-    # One thread hides the reading; more would only hold more images in memory.
-    with ThreadPoolExecutor(1) as reader:
-        upcoming = None
-        for chunk, following in zip(missing, [*missing[1:], None], strict=False):
-            current = upcoming or reader.submit(read, chunk)
-            upcoming = None if following is None else reader.submit(read, following)
-            yield current.result()
 
 
 def _refuse_to_replace(out: Path) -> None:

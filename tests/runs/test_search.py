@@ -6,6 +6,8 @@ import csv
 import itertools
 import shutil
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ from astrocnn.runs.search.sampling import (
     uniform,
 )
 from astrocnn.runs.search.section import Range
-from astrocnn.runs.search.worker import in_processes, work
+from astrocnn.runs.search.worker import in_workers, work
 from astrocnn.runs.verbs import train
 from astrocnn.runs.verbs.search import run as search
 from astrocnn.training import History
@@ -279,7 +281,8 @@ def test_another_process_gives_the_same_trial(place, again):
     shutil.rmtree(again / "trials/0002")
     config = load_run(place / "run.toml")
     folder = SearchFolder(again, config)
-    done = [trial.number for trial in in_processes(folder, 1)]
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        done = [trial.number for trial in in_workers(folder, pool)]
     assert done == [2] and [one.state for one in read_results(folder)] == ["complete"] * 3
     assert history(again / "trials/0002") == history(place / "out/trials/0002")
 

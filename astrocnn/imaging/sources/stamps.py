@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +38,7 @@ from astrocnn.imaging.sky_grid import SkyGrid, read_pixel_scale
 from astrocnn.imaging.source import DisplayedSource
 from astrocnn.imaging.stamp_file import PlaneRequest, StampPlane, find_stamp_plane, read_stamp
 from astrocnn.imaging.survey import Hdu, Survey
+from astrocnn.scheduling import count_threads
 from astrocnn.stored_files import compute_array_digest
 
 __all__ = ["StampSource", "source"]
@@ -79,7 +79,7 @@ class StampSource(DisplayedSource):
         Side of the cutouts [pixel].
 
     workers : int, optional
-        Threads; by default one per CPU core, at most 8.
+        Threads; by default one per CPU core of this process, at most 8.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class StampSource(DisplayedSource):
         self.size = size
         self.bands = survey.band_names
         self.unit = survey.common_unit
-        self.workers = workers or min(8, os.cpu_count() or 1)
+        self.workers = workers or min(8, count_threads())
         self.problems: list[str] = []
         # Rows are read by several threads, which note problems in one list.
         self._lock = threading.Lock()

@@ -6,7 +6,6 @@ grid of the tile of the reference band, and resampled otherwise.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -43,10 +42,13 @@ from astrocnn.imaging.sky_grid import SkyGrid, TangentGrid, same_grid
 from astrocnn.imaging.source import DisplayedSource
 from astrocnn.imaging.survey import Band, Survey
 from astrocnn.imaging.tiles import BandTiles, assign_tiles, open_band
+from astrocnn.scheduling import count_threads
 
 __all__ = ["source", "TileSource"]
 
 ZERO_POINT_CARDS = ("MAGZERO", "MAGZP", "MAGZPT", "MAG_ZERO", "MAG0", "PHOTZP", "ZP", "ZPT")
+ASSIGN_ALL = 100_000
+"""Catalogues up to this length are assigned to their tiles at once."""
 SCALE_TOLERANCE = 0.01
 """Largest relative difference of two pixel scales that count as the same."""
 
@@ -101,7 +103,7 @@ class TileSource(DisplayedSource):
         Side of the cutouts [pixel].
 
     workers : int, optional
-        Threads; by default one per CPU core, at most 8.
+        Threads; by default one per CPU core of this process, at most 8.
     cache_bytes : int
         Memory for decoded compressed tiles.
 
@@ -128,7 +130,7 @@ class TileSource(DisplayedSource):
         self.size = size
         self.bands = survey.band_names
         self.unit = survey.common_unit
-        self.workers = workers or min(8, os.cpu_count() or 1)
+        self.workers = workers or min(8, count_threads())
         self._cache = PlaneCache(cache_bytes)
         self._tiles = [open_band(band) for band in survey.bands]
         planes = [p for t in self._tiles for group in t.planes.values() for p in group]
@@ -171,14 +173,20 @@ class TileSource(DisplayedSource):
     def assigned(self) -> list[np.ndarray]:
         """Per band the index of the tile of each object, -1 without coverage."""
         if self._assigned is None:
-            # Bands mostly share their grids, and the inverse WCS of all objects is expensive.
-            size = self.size * (self.pixel_scale or 1.0)
-            by_band = {
-                b: assign_tiles(self._tiles[b].grids, self.ra, self.dec, size)
-                for b in set(self._alike)
-            }
-            self._assigned = [by_band[b] for b in self._alike]
+            self._assigned = self._assign(self.ra, self.dec)
         return self._assigned
+
+    def _get_assigned(self, rows: np.ndarray) -> list[np.ndarray]:
+        """As `assigned`, for some rows: one of many workers never looks at all of them."""
+        if self._assigned is None and len(self) > ASSIGN_ALL:
+            return self._assign(self.ra[rows], self.dec[rows])
+        return [assigned[rows] for assigned in self.assigned]
+
+    def _assign(self, ra: np.ndarray, dec: np.ndarray) -> list[np.ndarray]:
+        # Bands mostly share their grids, and the inverse WCS of all objects is expensive.
+        size = self.size * (self.pixel_scale or 1.0)
+        by_band = {b: assign_tiles(self._tiles[b].grids, ra, dec, size) for b in set(self._alike)}
+        return [by_band[b] for b in self._alike]
 
     @property
     def pairs(self) -> list[str]:
@@ -201,8 +209,8 @@ class TileSource(DisplayedSource):
         rows = np.asarray(rows, np.int64)
         files = [
             planes[tile].path
-            for b, assigned in enumerate(self.assigned)
-            for near in np.unique(assigned[rows]).tolist()
+            for b, assigned in enumerate(self._get_assigned(rows))
+            for near in np.unique(assigned).tolist()
             if near >= 0
             for tile in (near, *(other for other, _, _ in self._get_neighbors(b, near)))
             for planes in self._tiles[b].planes.values()
@@ -251,7 +259,7 @@ class TileSource(DisplayedSource):
 
     def wcs(self, row: int) -> WCS | None:
         """Celestial WCS of the cutout of a row; None where no tile covers it."""
-        tiles = [int(assigned[row]) for assigned in self.assigned]
+        tiles = [int(assigned[0]) for assigned in self._get_assigned(np.array([row]))]
         if max(tiles) < 0:
             return None
         ra, dec = float(self.ra[row]), float(self.dec[row])
@@ -266,7 +274,8 @@ class TileSource(DisplayedSource):
 
     def _groups(self, rows: np.ndarray) -> Iterator[Group]:
         """Yield the objects of each reference tile with their jobs."""
-        tile = self.assigned[self.survey.reference_index][rows]
+        assigned = self._get_assigned(rows)
+        tile = assigned[self.survey.reference_index]
         if self._tangent is not None:
             tile = np.full_like(tile, -1)
         # By declination within a tile: neighbors on the sky share pages of the mapped file.
@@ -276,9 +285,12 @@ class TileSource(DisplayedSource):
         starts = np.flatnonzero(np.diff(tile[order], prepend=-2))
         for into in np.split(order, starts[1:]):
             if len(into):
-                yield self._group(rows[into], into, int(tile[into[0]]))
+                own = [tiles[into] for tiles in assigned]
+                yield self._group(rows[into], into, int(tile[into[0]]), own)
 
-    def _group(self, rows: np.ndarray, into: np.ndarray, tile: int) -> Group:
+    def _group(
+        self, rows: np.ndarray, into: np.ndarray, tile: int, by_band: list[np.ndarray]
+    ) -> Group:
         ra, dec = self.ra[rows], self.dec[rows]
         grid = self._reference[tile] if tile >= 0 else None
         if grid is not None:
@@ -289,7 +301,7 @@ class TileSource(DisplayedSource):
         sky: tuple[np.ndarray, np.ndarray] | None = None
         jobs = []
         for b, tiles in enumerate(self._tiles):
-            assigned = self.assigned[b][rows]
+            assigned = by_band[b]
             for t in np.unique(assigned).tolist():  # -1, no tile, comes first
                 at = np.flatnonzero(assigned == t)
                 if t < 0:

@@ -1,22 +1,20 @@
-"""Training the trials of a search, in this process or in several."""
+"""Training the trials of a search, in this process or in workers."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import multiprocessing
+import math
 import os
-import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from joblib import cpu_count
-
 from astrocnn.backend import keras, load_tensorflow
 from astrocnn.datasets.shards import MANIFEST, Shards
-from astrocnn.errors import AstrocnnError, ConfigError, ModelError, TrainingError
+from astrocnn.errors import ConfigError, ModelError, TrainingError
 from astrocnn.runs.config import load_run
 from astrocnn.runs.run import Run
 from astrocnn.runs.search.folder import Outcome, SearchFolder, TrialFolder
@@ -24,10 +22,9 @@ from astrocnn.runs.search.sampling import Pruned, Pruning, known_values, suggest
 from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.verbs import train
 from astrocnn.runs.verbs.cutouts import write_cutouts
+from astrocnn.scheduling import Scheduler, StoredTask, run_tasks
 
-__all__ = ["cut", "in_processes", "prepare", "work"]
-
-_LOOK_EVERY = 0.3
+__all__ = ["cut", "in_workers", "prepare", "work"]
 
 
 def prepare(folder: SearchFolder, trial: TrialFolder) -> None:
@@ -53,41 +50,46 @@ def cut(folder: SearchFolder, config: RunConfig) -> Shards:
     return Shards.open(home.shards)
 
 
-def work(folder: SearchFolder, watch: Callable[[Any], None] | None = None) -> Iterator[TrialFolder]:
+def work(folder: SearchFolder) -> Iterator[TrialFolder]:
     """Train one trial after another, those of other processes excepted; yields each that ended.
 
     Parameters
     ----------
     folder : SearchFolder
         With its shards cut.
-    watch : callable, optional
-        Called with the history after each epoch.
     """
-    started = time.monotonic()
+    end = _compute_end(folder)
     for number in range(folder.search.count):
-        trial = folder.trial(number)
-        if trial.done:
-            continue
-        hours = folder.search.hours
-        if hours is not None and time.monotonic() - started > 3600 * hours:
+        if time.time() > end:
             return
-        with trial.claimed() as claimed:
-            if not claimed or trial.done:
-                continue
-            prepare(folder, trial)
-            trial.end(_train(folder, trial, watch))
-        yield trial
+        if _finish(folder, number):
+            yield folder.trial(number)
 
 
-def _train(
-    folder: SearchFolder, trial: TrialFolder, watch: Callable[[Any], None] | None
-) -> Outcome:
+def _compute_end(folder: SearchFolder) -> float:
+    """Time after which no trial is begun."""
+    hours = folder.search.hours
+    return math.inf if hours is None else time.time() + 3600 * hours
+
+
+def _finish(folder: SearchFolder, number: int) -> bool:
+    """Train a trial to its end; False if it was done, or another process trains it."""
+    trial = folder.trial(number)
+    if trial.done:
+        return False
+    with trial.claimed() as claimed:
+        if not claimed or trial.done:
+            return False
+        prepare(folder, trial)
+        trial.end(_train(folder, trial))
+    return True
+
+
+def _train(folder: SearchFolder, trial: TrialFolder) -> Outcome:
     config = trial.config()
     cut(folder, config)
     folder.link_shards(trial, config)
-    callbacks = [] if watch is None else [watch]
-    if folder.search.pruning:
-        callbacks.append(Pruning(folder, trial))
+    callbacks = [Pruning(folder, trial)] if folder.search.pruning else []
     try:
         for _ in train.run(config, trial.path, cut=False, callbacks=callbacks):
             pass
@@ -107,86 +109,43 @@ def _forget() -> None:
     gc.collect()
 
 
-def in_processes(folder: SearchFolder, n: int) -> Iterator[TrialFolder]:
-    """Train the trials in several processes, each with a TensorFlow of its own.
+def in_workers(folder: SearchFolder, scheduler: Scheduler) -> Iterator[TrialFolder]:
+    """Train the trials in the workers of a scheduler; yields each that ended.
 
     Parameters
     ----------
     folder : SearchFolder
         With its shards cut.
-    n : int
-        Number of processes.
-
-    Yields
-    ------
-    TrialFolder
-        Each trial as it ends, wherever it was trained.
+    scheduler : Executor or dask.distributed.Client
+        Its workers must see the folder by the same path.
 
     Raises
     ------
     AstrocnnError
-        If a process could not go on; the others finish their work.
+        If a trial could not be trained for another reason than its values.
+    ClusterError
+        If the workers do not come or are lost.
     """
-    context = multiprocessing.get_context("spawn")
-    open_ones = [t for t in map(folder.trial, range(folder.search.count)) if not t.done]
-    processes, receivers = [], []
-    try:
-        for _ in range(n):
-            receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_main, args=(str(folder.path), n, sender))
-            process.start()
-            sender.close()
-            processes.append(process)
-            receivers.append(receiver)
-        alive = True
-        while alive:
-            alive = any(process.is_alive() for process in processes)
-            for trial in [t for t in open_ones if t.done]:
-                open_ones.remove(trial)
-                yield trial
-            time.sleep(_LOOK_EVERY if alive else 0)
-    finally:
-        for process in processes:
-            process.terminate()
-            process.join()
-    for process, receiver in zip(processes, receivers, strict=True):
-        if process.exitcode:
-            raise AstrocnnError(
-                "A process of the search could not go on.",
-                received=_receive_error(receiver) or f"exit code {process.exitcode}",
-                hint="give the same command again: what is finished is kept"
-                + ("; with fewer --workers if memory was short" if process.exitcode < 0 else ""),
-            )
+    own = {"end": _compute_end(folder)}
+    task = StoredTask(_Trainer, folder.path.resolve(), own)
+    numbers = [n for n in range(folder.search.count) if not folder.trial(n).done]
+    ended = run_tasks(scheduler, task, numbers, "training", count=len, unit="trials", bundle=1)
+    for trials in ended:
+        yield from map(folder.trial, trials)
 
 
-def _receive_error(receiver: Any) -> str:
-    with contextlib.suppress(EOFError, OSError):
-        if receiver.poll():
-            return str(receiver.recv())
-    return ""
+class _Trainer:
+    """A search that was opened in a worker."""
 
+    def __init__(self, path: Path, own: Mapping[str, Any]) -> None:
+        load_tensorflow()
+        self._folder = SearchFolder(path, load_run(path / "search.toml"))
+        self._end = own["end"]
+        # Keras has one state for all networks of a process.
+        self._lock = threading.Lock()
 
-def _main(path: str, n: int, sender: Any) -> None:
-    """Run one process with its share of threads; send only a final error to the parent."""
-    share = str(max(1, cpu_count() // n))
-    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ.setdefault(name, share)
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    parent = multiprocessing.parent_process()
-
-    def orphaned(history: Any) -> None:
-        if parent is not None and not parent.is_alive():
-            raise KeyboardInterrupt
-
-    with open(os.devnull, "w") as devnull:
-        sys.stderr = devnull
-        try:
-            load_tensorflow()
-            config = load_run(Path(path) / "search.toml")
-            for _ in work(SearchFolder(path, config), orphaned):
-                pass
-        except KeyboardInterrupt:
-            sys.exit(130)
-        except Exception as error:
-            sender.send(f"{type(error).__name__}: {error}")
-            sys.exit(1)
+    def compute_parts(self, numbers: Sequence[int]) -> list[int]:
+        """Train some trials; those that ended."""
+        # Bars of several processes would overwrite each other.
+        with self._lock, open(os.devnull, "w") as devnull, contextlib.redirect_stderr(devnull):
+            return [n for n in numbers if time.time() < self._end and _finish(self._folder, n)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from astrocnn import plugins
+from astrocnn.clusters import open_scheduler
 from astrocnn.datasets import Shards, write_shards
 from astrocnn.errors import ImageError
 from astrocnn.flags import UNUSABLE, Flag
@@ -15,23 +16,36 @@ from astrocnn.imaging import open_source
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.run import Run
 from astrocnn.runs.sections import RunConfig
+from astrocnn.scheduling import Scheduler
 
 __all__ = ["run", "write_cutouts"]
 
 _SHOWN = 5
 
 
-def run(config: RunConfig, out: Path) -> Iterator[str]:
-    """Write the shards of a run and report their contents."""
-    with RunDirectory(out).claimed():
+def run(
+    config: RunConfig, out: Path, *, workers: int = 1, cluster: str | None = None
+) -> Iterator[str]:
+    """Write the shards of a run and report their contents.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The run.
+    out : Path
+        Its folder.
+    workers, cluster
+        Who cuts; see `astrocnn.scheduling.open_scheduler`.
+    """
+    with RunDirectory(out).claimed(), open_scheduler(cluster, workers) as scheduler:
         current = Run(config, RunDirectory.create(out, config))
-        problems = write_cutouts(current)
+        problems = write_cutouts(current, scheduler)
     yield f"{len(current.shards)} objects in {current.directory.shards}"
     yield from tally_flags(current.shards)
     yield from problems
 
 
-def write_cutouts(run: Run) -> list[str]:
+def write_cutouts(run: Run, scheduler: Scheduler | None = None) -> list[str]:
     """Write missing shards, and open them as `Run.shards`.
 
     Returns
@@ -46,7 +60,9 @@ def write_cutouts(run: Run) -> list[str]:
     """
     source = run.source
     problems: list[str] = getattr(source, "problems", [])
-    run.shards = shards = write_shards(run.directory.shards, run.catalog, source, run.inputs)
+    run.shards = shards = write_shards(
+        run.directory.shards, run.catalog, source, run.inputs, scheduler=scheduler
+    )
     if np.all(shards.flags & int(UNUSABLE)):
         raise ImageError(
             "Not one object of the catalogue has an image.",

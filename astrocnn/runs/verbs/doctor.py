@@ -23,6 +23,8 @@ _EXTRAS = {
     "photutils": ("detect", "source detection"),
     "qp": ("photoz", "redshift PDFs as qp ensembles"),
     "optuna": ("search", "adaptive hyper-parameter search, pruning"),
+    "distributed": ("survey", "Dask clusters"),
+    "dask_jobqueue": ("survey", "clusters of SLURM, PBS, LSF and HTCondor"),
     "umap": ("umap", "embeddings by UMAP"),
 }
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from astrocnn.atomic import remove_leftovers, sha256
 from astrocnn.backend import load_tensorflow
+from astrocnn.clusters import open_scheduler
 from astrocnn.errors import ConfigError
-from astrocnn.prediction import embed, parse_worker, to_parquet
+from astrocnn.prediction import embed, to_parquet
 from astrocnn.prediction.embedding import EMBEDDINGS
 from astrocnn.runs.run import Run, open_images, select_bands
-from astrocnn.runs.verbs.predict import refuse_catalog
+from astrocnn.runs.verbs.predict import parse_share, refuse_catalog
 
 __all__ = ["run"]
 
@@ -29,13 +30,16 @@ def run(
     layer: str | None = None,
     views: str | None = None,
     worker: str = "1/1",
+    workers: int = 1,
+    cluster: str | None = None,
 ) -> Iterator[str]:
     """Embed every row of a catalogue with the estimator of a run directory.
 
     Raises
     ------
     ConfigError
-        If `out` ends in something else than .fits or .parquet, or would replace the catalogue.
+        If `out` ends in something else than .fits or .parquet, or would replace the catalogue;
+        if `worker` is given beside `workers` or `cluster`.
     """
     if out.suffix not in FORMATS:
         raise ConfigError(
@@ -43,7 +47,7 @@ def run(
         )
     current = Run.open(folder)
     config, home = current.config, current.directory
-    share = parse_worker(worker)
+    share = parse_share(worker, workers, cluster)
     home.require(home.model, "train")
     whole = out.with_suffix(".fits")
     for path in {out, whole}:
@@ -54,19 +58,21 @@ def run(
     estimator = current.estimator
     if images is not None:
         images = select_bands(images, estimator.inputs.bands)
-    table = embed(
-        estimator,
-        objects,
-        open_images(images, objects, estimator.inputs.size),
-        whole,
-        layer=layer,
-        views=config.prediction.views if views is None else views,
-        worker=share,
-        provenance={
-            "CONFSHA": sha256(home.config_file),
-            "SURVEY": "" if images is None else images.name,
-        },
-    )
+    with open_scheduler(cluster, workers) as scheduler:
+        table = embed(
+            estimator,
+            objects,
+            open_images(images, objects, estimator.inputs.size),
+            whole,
+            layer=layer,
+            views=config.prediction.views if views is None else views,
+            worker=share,
+            scheduler=scheduler,
+            provenance={
+                "CONFSHA": sha256(home.config_file),
+                "SURVEY": "" if images is None else images.name,
+            },
+        )
     if table is None:
         yield f"the parts of worker {worker} are done; others are missing"
         return

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from astrocnn.atomic import remove_leftovers, sha256
 from astrocnn.backend import load_tensorflow
+from astrocnn.clusters import open_scheduler
 from astrocnn.errors import ConfigError
 from astrocnn.imaging.files import expand_path
 from astrocnn.prediction import parse_worker, to_csv, to_parquet, to_qp
@@ -15,7 +16,7 @@ from astrocnn.prediction import predict as predict_catalog
 from astrocnn.runs.run import Run, open_images, select_bands
 from astrocnn.runs.sections import RunConfig
 
-__all__ = ["refuse_catalog", "run"]
+__all__ = ["parse_share", "refuse_catalog", "run"]
 
 _WRITERS: dict[str, Callable[[Path, Path], Path]] = {
     ".csv": to_csv,
@@ -36,6 +37,8 @@ def run(
     views: str | None = None,
     pdf: str | None = None,
     worker: str = "1/1",
+    workers: int = 1,
+    cluster: str | None = None,
 ) -> Iterator[str]:
     """Predict every row of a catalogue with the estimator of a run directory.
 
@@ -43,7 +46,7 @@ def run(
     ------
     ConfigError
         If `out` ends in something else than .fits, .csv, .parquet or .hdf5, or would replace the
-        catalogue.
+        catalogue; if `worker` is given beside `workers` or `cluster`.
     """
     if out.suffix not in (".fits", *_WRITERS):
         raise ConfigError(
@@ -53,7 +56,7 @@ def run(
         )
     current = Run.open(folder)
     config, home = current.config, current.directory
-    share = parse_worker(worker)
+    share = parse_share(worker, workers, cluster)
     pdf = pdf or config.prediction.pdf
     if out.suffix == ".hdf5" and pdf == "none":
         pdf = "float32"  # qp needs densities
@@ -67,22 +70,24 @@ def run(
     estimator = current.estimator
     if images is not None:
         images = select_bands(images, estimator.inputs.bands)
-    table = predict_catalog(
-        estimator,
-        objects,
-        open_images(images, objects, estimator.inputs.size),
-        whole,
-        draws=config.prediction.draws if draws is None else draws,
-        seed=seed,
-        views=config.prediction.views if views is None else views,
-        pdf=pdf,
-        extras=current.extras,
-        worker=share,
-        provenance={
-            "CONFSHA": sha256(home.config_file),
-            "SURVEY": "" if images is None else images.name,
-        },
-    )
+    with open_scheduler(cluster, workers) as scheduler:
+        table = predict_catalog(
+            estimator,
+            objects,
+            open_images(images, objects, estimator.inputs.size),
+            whole,
+            draws=config.prediction.draws if draws is None else draws,
+            seed=seed,
+            views=config.prediction.views if views is None else views,
+            pdf=pdf,
+            extras=current.extras,
+            worker=share,
+            scheduler=scheduler,
+            provenance={
+                "CONFSHA": sha256(home.config_file),
+                "SURVEY": "" if images is None else images.name,
+            },
+        )
     if table is None:
         yield f"the parts of worker {worker} are done; others are missing"
         return
@@ -90,6 +95,23 @@ def run(
         remove_leftovers(out.parent, escape(out.name))
         _WRITERS[out.suffix](table, out)
     yield f"{len(objects)} rows: {out}"
+
+
+def parse_share(worker: str, workers: int, cluster: str | None) -> tuple[int, int]:
+    """Worker i of n, which is computed in this process.
+
+    Raises
+    ------
+    ConfigError
+        If other processes are asked for as well.
+    """
+    share = parse_worker(worker)
+    if share != (1, 1) and (workers > 1 or cluster is not None):
+        raise ConfigError(
+            "--worker i/n computes in this process only.",
+            hint="leave out --worker, or --workers and --cluster",
+        )
+    return share
 
 
 def refuse_catalog(path: Path, config: RunConfig, catalog: Path | None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from astrocnn.clusters import open_scheduler
 from astrocnn.errors import ConfigError, TrainingError
 from astrocnn.evaluation.figures import plot_parallel_coordinates
 from astrocnn.runs.run import Run
@@ -22,14 +23,16 @@ from astrocnn.runs.search.results import (
 )
 from astrocnn.runs.search.sampling import known_values, save_study
 from astrocnn.runs.search.validation import check
-from astrocnn.runs.search.worker import cut, in_processes, prepare, work
+from astrocnn.runs.search.worker import cut, in_workers, prepare, work
 from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.verbs.find_lr import save_figure
 
 __all__ = ["run"]
 
 
-def run(config: RunConfig, out: Path, *, workers: int = 1) -> Iterator[Table | str]:
+def run(
+    config: RunConfig, out: Path, *, workers: int = 1, cluster: str | None = None
+) -> Iterator[Table | str]:
     """Train many runs that differ in the values of ``[search.space]``, and rank them.
 
     The test split plays no part.  Given again after an interruption it continues: finished trials
@@ -42,8 +45,8 @@ def run(config: RunConfig, out: Path, *, workers: int = 1) -> Iterator[Table | s
         With a search.
     out : Path
         Folder of the search; see `astrocnn.runs.search.folder.SearchFolder`.
-    workers : int
-        Processes on this machine, each with a TensorFlow of its own.
+    workers, cluster
+        Who trains the trials; see `astrocnn.clusters.open_scheduler`.
 
     Raises
     ------
@@ -66,9 +69,9 @@ def run(config: RunConfig, out: Path, *, workers: int = 1) -> Iterator[Table | s
     done = sum(trial.done for trial in folder.trials())
     if done:
         yield f"{done} of {config.search.count} trials are there already"
-    several = min(workers, config.search.count - done)
-    for trial in in_processes(folder, several) if several > 1 else work(folder):
-        yield format_result(folder, trial)
+    with open_scheduler(cluster, max(1, min(workers, config.search.count - done))) as scheduler:
+        for trial in work(folder) if scheduler is None else in_workers(folder, scheduler):
+            yield format_result(folder, trial)
     yield from _write_results(folder)
 
 
