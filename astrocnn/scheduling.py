@@ -63,7 +63,7 @@ _HINT = "give the same command again: what is finished is kept"
 
 def count_threads() -> int:
     """Threads that this process may use: its share, or all cores that it may run on."""
-    share = os.environ.get("TF_NUM_INTRAOPTHREADS", "")
+    share = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
     if share.isdecimal() and int(share):
         return int(share)
     if hasattr(os, "sched_getaffinity"):

@@ -88,6 +88,14 @@ def test_local_processes_share_the_threads(monkeypatch):
         assert none is None
 
 
+def test_the_share_of_a_process_is_what_its_libraries_are_limited_to(monkeypatch):
+    for name in scheduling.THREADS:
+        monkeypatch.delenv(name, raising=False)
+    assert scheduling.count_threads() == len(os.sched_getaffinity(0))
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    assert scheduling.count_threads() == 3
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
