@@ -541,6 +541,63 @@ def outliers(
 
 
 @app.command()
+def label(
+    objects: Annotated[
+        Path, typer.Argument(metavar="OBJECTS", help="Table of the objects to label.")
+    ],
+    of: Annotated[
+        Path | None,
+        typer.Option(
+            "--run", metavar="RUN", help="Run file or directory with the survey and the classes."
+        ),
+    ] = None,
+    survey: Annotated[
+        Path | None, typer.Option(help="Survey file; default: that of the run.")
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="Classes to choose from; default: those of the run."),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=8, help="Side of the stamps (pixel); default: the run's.")
+    ] = None,
+    catalog: Annotated[
+        Path | None,
+        typer.Option(help="Catalogue with more columns of the objects, such as file names."),
+    ] = None,
+    id: Identifier = None,
+    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("label.html"),
+    serve: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LABELS.csv",
+            help="Serve the page on this machine instead; save after each answer.",
+        ),
+    ] = None,
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Write a page on which you label objects by eye; it works offline.
+
+    The labels are a table that a run file can name as its catalogue.
+    """
+    from astrocnn.runs.verbs import label as verb
+
+    _print_all(
+        verb.run(
+            objects,
+            out=out,
+            of=of,
+            survey=survey,
+            classes=_names(classes),
+            size=size,
+            catalog=catalog,
+            id=id,
+            serve=serve,
+        )
+    )
+
+
+@app.command()
 def select(
     predictions: Annotated[
         Path, typer.Argument(metavar="PREDICTIONS.fits", help="Table written by 'predict'.")

@@ -1,0 +1,94 @@
+"""``astrocnn label``: write, or serve, a page on which objects are labelled by eye."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from astrocnn.catalog import read_catalog
+from astrocnn.errors import ConfigError
+from astrocnn.labeling import (
+    LabelServer,
+    build_class_question,
+    build_page,
+    build_questions,
+    write_page,
+)
+from astrocnn.runs.config import load_run
+from astrocnn.runs.object_tables import find_objects
+from astrocnn.runs.run import Run, load_survey, open_images
+
+__all__ = ["run"]
+
+SIZE = 64
+
+
+def run(
+    objects: Path,
+    *,
+    out: Path,
+    of: Path | None = None,
+    survey: Path | None = None,
+    classes: Sequence[str] = (),
+    size: int | None = None,
+    catalog: Path | None = None,
+    id: str | None = None,
+    serve: Path | None = None,
+) -> Iterator[str]:
+    """Write the page, or serve it until it is interrupted.
+
+    Raises
+    ------
+    ConfigError
+        If there are no images or no classes, or a table that is read would be replaced.
+    PredictionError
+        If an object is not in the catalogue, or no object has an image.
+    """
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError("The page must be an HTML file.", received=str(out), allowed=".html")
+    if serve is not None and serve.suffix.lower() != ".csv":
+        raise ConfigError("Labels are saved as CSV.", received=str(serve), allowed=".csv")
+    if of is None and (survey is None or not classes):
+        raise ConfigError(
+            "It is not known which images to show, or what to ask.",
+            allowed="a run (--run), or a survey and classes (--survey, --classes)",
+        )
+    if not objects.is_file():
+        raise ConfigError("The table does not exist.", received=str(objects))
+    for path in (objects, *([] if catalog is None else [catalog])):
+        if serve is not None and serve.exists() and path.exists() and serve.samefile(path):
+            raise ConfigError("A table that is read would be replaced.", received=str(serve))
+    current = None
+    if of is not None:
+        current = Run.open(of) if of.is_dir() else Run(load_run(of))
+    images = None if current is None else current.survey
+    if survey is not None:
+        images = load_survey(survey)
+    if images is None:
+        raise ConfigError("This run has no images.", received=str(of))
+    if classes or current is None:
+        questions = build_class_question(classes)
+    else:
+        questions = build_questions(current.task)
+    chosen = read_catalog(objects, id=id)
+    if catalog is not None:
+        whole = read_catalog(catalog, id=id)
+        chosen = whole[find_objects(whole, chosen.ids)]
+    pixels = size or (SIZE if current is None else current.config.inputs.size)
+    source = open_images(images, chosen, pixels)
+    title = "Labels" if current is None else current.config.title or "Labels"
+    content = build_page(chosen, source, questions, title=title)
+    empty = content["usable"].count(False)
+    if empty:
+        yield f"{empty} of {len(chosen)} objects have no usable image and are not shown"
+    if serve is None:
+        write_page(out, content)
+        yield f"{len(chosen) - empty} objects, {out.stat().st_size / 1e6:.1f} MB: {out}"
+        return
+    with LabelServer(content, serve) as server:
+        yield f"{len(chosen) - empty} objects; labels are saved to {serve}"
+        yield f"open {server.url}   (Ctrl+C ends)"
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
+    yield f"labels: {serve}" if serve.exists() else "no labels"
