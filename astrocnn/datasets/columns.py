@@ -81,6 +81,7 @@ def encode(name: str, stored: str, column: Any) -> tuple[Column, NDArray[Any]]:
 def decode(stored: Column, raw: NDArray[Any]) -> table.Column:
     """The column as it was in the catalogue, from the raw field of the table."""
     values = stored.decode(raw)
+    # As it came: a mask without a masked value would change the class of the column.
     kind = table.MaskedColumn if stored.nullable else table.Column
     return kind(values, name=stored.title, unit=stored.unit or None)
 

@@ -142,6 +142,7 @@ class LayerOptimizers:
 
 
 def _check(model: Any, rates: Mapping[str, float], frozen_epochs: int) -> None:
+    # A rate of a layer without weights would have no effect, without a word.
     names = [layer.name for layer in model.layers if layer.weights]
     for name, rate in rates.items():
         if name not in names:
@@ -150,6 +151,7 @@ def _check(model: Any, rates: Mapping[str, float], frozen_epochs: int) -> None:
                 allowed=names,
                 hint=nearest(name, names),
             )
+        # NaN is no number in a range, and is refused as well.
         if not 0 <= rate < np.inf:
             raise TrainingError(
                 f"The factor on the learning rate of '{name}' is out of range.",

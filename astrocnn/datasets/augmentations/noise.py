@@ -37,6 +37,7 @@ class Noise:
     def bind(self, inputs: Inputs) -> Noise:
         """The same with the sky noise of some inputs, if none was given."""
         sky = None if inputs.normalization is None else inputs.normalization.noise
+        # What a user gave is kept: it may be that of another survey.
         return self if self.sky is not None or sky is None else replace(self, sky=sky)
 
     def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

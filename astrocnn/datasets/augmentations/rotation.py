@@ -25,4 +25,5 @@ class Rotation(Affine):
         angle = tf.random.stateless_uniform((n,), seed, -most, most)
         cos, sin = tf.cos(angle), tf.sin(angle)
         matrix = tf.stack([tf.stack([cos, -sin], -1), tf.stack([sin, cos], -1)], -2)
+        # About the middle, where the object is, so that nothing is shifted.
         return matrix, tf.zeros((n, 2))

@@ -30,7 +30,9 @@ class Zoom(Affine):
 
     def placement(self, n: tf.Tensor, seed: tf.Tensor) -> Placement:
         """Where each pixel of n images comes from."""
+        # Even in the logarithm: as many objects shrink as grow by a factor.
         most = math.log1p(self.amount)
         factor = tf.exp(tf.random.stateless_uniform((n,), seed, -most, most))
+        # Divided, because the matrix leads from new pixels to old ones.
         matrix = tf.eye(2, batch_shape=[n]) / factor[:, None, None]
         return matrix, tf.zeros((n, 2))

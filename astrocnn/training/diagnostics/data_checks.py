@@ -116,6 +116,7 @@ def check_leakage(
         ),
         axis=0,
     )
+    # A content that stands in one pair only is in one split, however often.
     repeated = int((np.bincount(pairs[:, 0], minlength=1) > 1).sum())
     message = [f"{repeated} images in more than one split"]
     near = 0

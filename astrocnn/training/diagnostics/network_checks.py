@@ -101,6 +101,7 @@ def check_finite(model: Any, x: Any) -> Finding:
     for layer, value in outputs:
         if np.isfinite(value).all():
             continue
+        # Weights that are not finite come from an earlier update, and not from this layer.
         weights = all(np.isfinite(w).all() for w in layer.get_weights())
         cause = "its inputs and weights are finite" if weights else "its weights are not finite"
         return Finding(
@@ -193,6 +194,7 @@ def check_overfit(
 
     # Both references are fitted, since a family's lowest loss may be negative or unknown.
     constant, perfect = fit_outputs(1), fit_outputs(n)
+    # All of them, because batch normalization moves its averages too.
     saved = [np.array(v.numpy()) for v in model.variables]
     try:
         final = minimize(
@@ -204,6 +206,7 @@ def check_overfit(
     message = f"{n} examples, {steps} updates: loss {final:.3f}; best constant {constant:.3f}"
     # Densities have no lowest loss, so a fixed fall is enough there.
     needed = min(_FITTED * (constant - perfect), _ENOUGH_FALL)
+    # Where all labels are equal there is nothing to overfit, whatever the network does.
     if constant - perfect < 1e-3:
         return Finding("overfits", False, f"{message}: all labels are equal, look at the column")
     passed = bool(constant - final >= needed)
