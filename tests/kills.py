@@ -13,6 +13,7 @@ import argparse
 import csv
 import hashlib
 import io
+import math
 import os
 import random
 import re
@@ -107,6 +108,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("kills", type=int, nargs="?", default=50)
     parser.add_argument("--seed", type=int, default=0)
+    # On a busy machine a command may be killed often before it gets anywhere.
+    parser.add_argument("--most", type=int, default=1000, help="kills before a command may end")
     parser.add_argument("--only", choices=COMMANDS, action="append")
     options = parser.parse_args(arguments)
     chunks._MAX_ROWS = writing.MOST_ROWS = 64
@@ -121,7 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
         finished = wrong = 0
         while sum(counts.values()) < options.kills:
             scenario = min(scenarios, key=lambda s: counts[s.name])
-            problems, kills = check(scenario, Path(folder) / "work", rng)
+            problems, kills = check(scenario, Path(folder) / "work", rng, options.most)
             counts[scenario.name] += kills
             finished += 1
             for problem in problems:
@@ -158,13 +161,17 @@ def prepare(folder: Path, names: list[str]) -> list[Scenario]:
     return scenarios
 
 
-def check(scenario: Scenario, work: Path, rng: random.Random) -> tuple[list[str], int]:
+def check(scenario: Scenario, work: Path, rng: random.Random, most: int) -> tuple[list[str], int]:
     """Give a command until it ends, killed at random moments; what is wrong, and the kills."""
     remove(work)
     shutil.copytree(scenario.before, work, symlinks=True)
     kills = 0
+
+    def give() -> None:
+        run(work, COMMANDS[scenario.name])
+
     # A time within the whole command: later ones begin with what earlier ones had finished.
-    while kill(lambda: run(work, COMMANDS[scenario.name]), rng.uniform(0, 1.1 * scenario.seconds)):
+    while kill(give, rng.uniform(0, 1.1 * scenario.seconds) if kills < most else math.inf):
         kills += 1
     found = describe(work)
     problems = [f"left over: {name}" for name in sorted(found.keys() - scenario.expected.keys())]
