@@ -84,7 +84,7 @@ def test_objects_unlike_the_training_set_are_flagged(tmp_path, model):
     assert out.read_bytes() == first
 
 
-def test_a_small_validation_split_says_that_nothing_is_flagged(home, tmp_path):
+def test_a_small_validation_split_says_that_nothing_is_flagged(home, tmp_path, no_pictures):
     run = tmp_path / "run"
     shutil.copytree(home / "run", run)
     content = json.loads((run / "model/novelty.json").read_text())

@@ -130,7 +130,7 @@ def test_what_has_no_votes_or_no_value_is_counted_apart(voted):
     assert used["t_type"] + found["t_type", "rmse"]["n_excluded"] == used["form"]
 
 
-def test_the_report_has_a_chapter_for_each_target(voted):
+def test_the_report_has_a_chapter_for_each_target(voted, no_pictures):
     astrocnn("report", voted / "run")
     page = (voted / "run/report.html").read_text()
     for words in ("votes of volunteers", "featured", "t_type", "Votes"):
