@@ -19,9 +19,11 @@ __all__ = [
     "InputsError",
     "MissingFileError",
     "MissingDependency",
+    "RemoteError",
     "ModelError",
     "PredictionError",
     "TrainingError",
+    "register_alias",
     "register_expansion",
 ]
 
@@ -37,6 +39,11 @@ def register_expansion(name: str, value: str) -> None:
     # A few letters would occur in many messages, by themselves.
     if len(value) > 3:
         _EXPANDED[value] = f"${name}"
+
+
+def register_alias(text: str, shown: str) -> None:
+    """Have all messages show a text in place of another: the address of a copy in the cache."""
+    _EXPANDED[text] = shown
 
 
 def _hide_expansions(text: str) -> str:
@@ -117,6 +124,13 @@ class ImageError(AstrocnnError, ValueError):
 
 class MissingFileError(ImageError):
     """An image file does not exist."""
+
+
+class RemoteError(AstrocnnError, OSError):
+    """A server does not answer, refuses, or cannot do what is needed; nothing is known of a file.
+
+    Unlike an image that is missing or damaged, this is no matter of one object: work stops.
+    """
 
 
 class InputsError(AstrocnnError, ValueError):

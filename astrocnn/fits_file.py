@@ -17,15 +17,17 @@ import stat
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from astropy.io import fits
 
-from astrocnn.errors import AstrocnnError, ImageError, MissingFileError
+from astrocnn.block_cache import open_remote
+from astrocnn.errors import AstrocnnError, ImageError, MissingFileError, RemoteError
 from astrocnn.header_units import HeaderUnit, next_block, scan_bytes, scan_file
+from astrocnn.remote import Url, keep_url
 
 __all__ = [
     "MAX_EXPANSION",
@@ -55,7 +57,7 @@ _MAGIC: dict[bytes, Callable[[BinaryIO], Any]] = {
 
 @contextlib.contextmanager
 def open_fits(
-    source: str | os.PathLike[str] | bytes | bytearray,
+    source: str | os.PathLike[str] | bytes | bytearray | io.IOBase,
     *,
     path: str | os.PathLike[str] | None = None,
     error: type[AstrocnnError] = ImageError,
@@ -70,8 +72,8 @@ def open_fits(
 
     Parameters
     ----------
-    source : path, or bytes
-        The file, or all its bytes, decompressed.
+    source : path, bytes or stream
+        The file, or its content, decompressed.
     path : path, optional
         Of the file that bytes came from, for messages.
     error : type
@@ -91,19 +93,22 @@ def open_fits(
         Of the type `error`, if the file cannot be read, is not FITS, is truncated or damaged, or
         would need more than `MAX_MEMORY` to decompress.
     """
+    given = source if isinstance(source, io.IOBase) else None
     data = source if isinstance(source, (bytes, bytearray)) else None
-    path = Path(path or ("FITS file" if isinstance(source, (bytes, bytearray)) else source))
+    path = keep_url(
+        path or ("FITS file" if isinstance(source, (bytes, bytearray, io.IOBase)) else source)
+    )
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         try:
             stream: BinaryIO
-            if data is None and is_compressed(path):
+            if data is None and given is None and is_compressed(path):
                 data = decompress(read_bytes(path), path)
             if data is not None:
                 units, size = scan_bytes(data, path), len(data)
                 stream = io.BytesIO(data)
             else:
-                stream = stack.enter_context(open_regular(path))
+                stream = cast(BinaryIO, given) or stack.enter_context(open_regular(path))
                 units, size = scan_file(stream, path)
             end = 0
             for unit in units:
@@ -118,7 +123,7 @@ def open_fits(
             hdus = stack.enter_context(fits.open(stream, **{"memmap": False, **options}))
             yield hdus
         except AstrocnnError as known:
-            if isinstance(known, error):
+            if isinstance(known, (error, RemoteError)):
                 raise
             raise error(
                 known.what, received=known.received, allowed=known.allowed, hint=known.hint
@@ -143,6 +148,8 @@ def _read_start(stream: BinaryIO, end: int, path: Path) -> BinaryIO:
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """Open an ordinary file for reading in binary; no pipe or device, which may never end.
 
+    Of a `Url` only what is read is fetched.
+
     Raises
     ------
     MissingFileError
@@ -150,6 +157,8 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     ImageError
         If it is something else, or cannot be read.
     """
+    if isinstance(path, Url):
+        return cast(BinaryIO, open_remote(path).open())
     try:
         # Opening a pipe waits for its writer.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -181,7 +190,8 @@ def read_bytes(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
         If it cannot be read, or is larger than `limit`.
     """
     with open_regular(path) as stream:
-        size = os.fstat(stream.fileno()).st_size
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
         if limit is not None and size > limit:
             raise ImageError(
                 f"The file {path} is too large.",
@@ -194,13 +204,17 @@ def read_bytes(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
             raise ImageError(f"The file {path} cannot be read: {error.strerror}.") from error
 
 
-def is_compressed(path: str | os.PathLike[str]) -> bool:
+def is_compressed(file: str | os.PathLike[str] | BinaryIO) -> bool:
     """Whether a file is gzip, bzip2 or xz, by its first bytes: names are not reliable."""
-    with open_regular(path) as stream:
-        return stream.read(2) in _MAGIC
+    if isinstance(file, (str, os.PathLike)):
+        with open_regular(file) as stream:
+            return stream.read(2) in _MAGIC
+    magic = file.read(2)
+    file.seek(0)
+    return magic in _MAGIC
 
 
-def decompress(data: bytes, path: Path, limit: int | None = None) -> bytes | bytearray:
+def decompress(data: bytes, path: Path | Url, limit: int | None = None) -> bytes | bytearray:
     """Decompress bytes that are gzip, bzip2 or xz; others are returned as they are.
 
     Parameters
@@ -241,7 +255,7 @@ def decompress(data: bytes, path: Path, limit: int | None = None) -> bytes | byt
     return bytes(result) if len(result) < 1 << 24 else result
 
 
-def truncation_error(unit: HeaderUnit, path: Path, size: int) -> ImageError:
+def truncation_error(unit: HeaderUnit, path: Path | Url, size: int) -> ImageError:
     """The error for a file that ends before the data of a unit do."""
     return ImageError(
         f"The file {path} is truncated: {unit.title} needs {unit.stop} bytes and the file"
@@ -249,7 +263,7 @@ def truncation_error(unit: HeaderUnit, path: Path, size: int) -> ImageError:
     )
 
 
-def validate_compression(unit: HeaderUnit, path: Path) -> None:
+def validate_compression(unit: HeaderUnit, path: Path | Url) -> None:
     """Refuse a compressed image whose size does not follow from its tiles, or is out of bounds.
 
     Raises
@@ -283,11 +297,29 @@ def validate_compression(unit: HeaderUnit, path: Path) -> None:
         )
 
 
-def validate_streams(unit: HeaderUnit, path: Path) -> None:
+def validate_streams(
+    unit: HeaderUnit,
+    path: Path | Url,
+    source: Path | Url | bytes | bytearray | io.IOBase,
+    index: int | None = None,
+    numbers: Iterable[int] | None = None,
+) -> None:
     """Refuse tiles whose HCOMPRESS streams state another size than the tiles have.
 
     The decoder believes the size in the stream: one that is zero ends the process, a larger one
     writes beyond its memory.
+
+    Parameters
+    ----------
+    unit : HeaderUnit
+    path : path
+        For messages.
+    source : path, bytes or stream
+        See `open_fits`.
+    index : int, optional
+        Position of the unit in the source, where it is another one.
+    numbers : iterable of int, optional
+        Which tiles, by default all.
 
     Raises
     ------
@@ -306,8 +338,10 @@ def validate_streams(unit: HeaderUnit, path: Path) -> None:
         for number, length in enumerate(reversed(unit.shape), start=1)
     ]
     counts = [-(-length // tile) for length, tile in sides]
-    with open_fits(path, disable_image_compression=True) as hdus:
-        for number, stream in enumerate(hdus[unit.index].data["COMPRESSED_DATA"]):
+    with open_fits(source, path=path, disable_image_compression=True) as hdus:
+        streams = hdus[unit.index if index is None else index].data["COMPRESSED_DATA"]
+        for number in range(len(streams)) if numbers is None else numbers:
+            stream = streams[number]
             places = np.unravel_index(number, counts, order="F")
             pixels = math.prod(
                 min(tile, length - int(place) * tile)

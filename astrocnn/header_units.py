@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from astrocnn.errors import ImageError
+from astrocnn.remote import Url
 
 __all__ = [
     "Cards",
@@ -131,7 +132,7 @@ class HeaderUnit:
         return f"HDU {self.index}" + (f" ('{self.name}')" if self.name else "")
 
 
-def scan_headers(read: Read, size: int, path: Path) -> Iterator[HeaderUnit]:
+def scan_headers(read: Read, size: int, path: Path | Url) -> Iterator[HeaderUnit]:
     """Yield the header units one after another, reading headers only.
 
     Parameters
@@ -164,24 +165,24 @@ def scan_headers(read: Read, size: int, path: Path) -> Iterator[HeaderUnit]:
         offset, index = stop, index + 1
 
 
-def scan_bytes(data: bytes | bytearray, path: Path) -> Iterator[HeaderUnit]:
+def scan_bytes(data: bytes | bytearray, path: Path | Url) -> Iterator[HeaderUnit]:
     """Yield the header units of a file whose bytes, decompressed, are in memory."""
     return scan_headers(lambda at, n: bytes(data[at : at + n]), len(data), path)
 
 
-def scan_file(stream: BinaryIO, path: Path) -> tuple[Iterator[HeaderUnit], int]:
+def scan_file(stream: BinaryIO, path: Path | Url) -> tuple[Iterator[HeaderUnit], int]:
     """The header units of an open file that is not compressed, and its size [byte]."""
 
     def read(offset: int, length: int) -> bytes:
         stream.seek(offset)
         return stream.read(length)
 
-    size = os.fstat(stream.fileno()).st_size
+    size = stream.seek(0, os.SEEK_END)
     return scan_headers(read, size, path), size
 
 
 def select_unit(
-    units: Iterator[HeaderUnit], hdu: int | str | Mapping[str, Any] | None, path: Path
+    units: Iterator[HeaderUnit], hdu: int | str | Mapping[str, Any] | None, path: Path | Url
 ) -> HeaderUnit:
     """Select the unit of a number, a name or header cards; by default the first image.
 
@@ -218,7 +219,7 @@ def select_unit(
 
 
 def _read_header(
-    read: Read, offset: int, size: int, index: int, path: Path
+    read: Read, offset: int, size: int, index: int, path: Path | Url
 ) -> tuple[bytes | None, int]:
     """The blocks of a header, and the offset after them; None after the last unit."""
     blocks: list[bytes] = []
@@ -241,7 +242,7 @@ def _read_header(
     raise ImageError(f"The file {path} is truncated: it ends within the header of HDU {index}.")
 
 
-def _build_unit(text: bytes, start: int, index: int, path: Path) -> tuple[HeaderUnit, int]:
+def _build_unit(text: bytes, start: int, index: int, path: Path | Url) -> tuple[HeaderUnit, int]:
     """The unit of a header, and the offset of the next one."""
     try:
         kind, bitpix, shape, length, cards, name = _parse_layout(text, index == 0)
@@ -311,7 +312,7 @@ def next_block(stop: int) -> int:
     return -(-stop // BLOCK) * BLOCK
 
 
-def _first_image(units: Iterator[HeaderUnit], path: Path) -> HeaderUnit:
+def _first_image(units: Iterator[HeaderUnit], path: Path | Url) -> HeaderUnit:
     scanned = []
     for unit in units:
         if unit.is_image:

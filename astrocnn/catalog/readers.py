@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from astropy.io import votable
 from astropy.table import Table
 
+from astrocnn.block_cache import fetch
 from astrocnn.catalog.catalog import Catalog
 from astrocnn.catalog.columns import MAX_COLUMNS, validate_memory
 from astrocnn.catalog.fits_table import read_fits_table
@@ -27,6 +28,7 @@ from astrocnn.catalog.text_table import TEXT_FORMATS, Choose, read_text_table
 from astrocnn.catalog.validation import CatalogWarning
 from astrocnn.errors import AstrocnnError, CatalogError, MissingFileError
 from astrocnn.fits_file import open_regular
+from astrocnn.remote import Url, locate
 
 __all__ = ["read_catalog", "detect_format"]
 
@@ -63,7 +65,9 @@ def read_catalog(
 
     Parameters
     ----------
-    path : path
+    path : path or str
+        Also the address of a file (``https://...``, ``s3://...``), which is copied to the cache
+        folder.
     hdu : int or str, optional
         Table extension of a FITS file; by default the first.
     id, ra, dec : str, optional
@@ -85,7 +89,6 @@ def read_catalog(
     CatalogWarning
         If RA and Dec look exchanged or look like radians.
     """
-    path = Path(path).expanduser()
 
     def choose(names: Sequence[str]) -> tuple[list[str], str | None]:
         if not 0 < len(names) <= MAX_COLUMNS:
@@ -98,8 +101,9 @@ def read_catalog(
         selected = [roles.id, roles.ra, roles.dec, *(resolve_column(c, names) for c in columns)]
         return [str(name) for name in dict.fromkeys(selected) if name in names], roles.id
 
-    kind = "a table"
+    kind, place = "a table", locate(path)
     try:
+        path = fetch(place) if isinstance(place, Url) else place.expanduser()
         kind, opener = detect_format(path)
         if hdu is not None and kind != "FITS":
             raise CatalogError(
@@ -177,11 +181,9 @@ def _opener(path: Path) -> Callable[[], BinaryIO]:
         with open_regular(path) as stream:
             magic, size = stream.read(2), os.fstat(stream.fileno()).st_size
     except MissingFileError:
-        is_address = re.match(r"\w+:/", str(path))
         raise CatalogError(
             f"'{path}' is missing.",
             allowed=f"a file: {', '.join(FORMATS)}; or a folder of Parquet files",
-            hint="addresses are not opened: fetch the file first" if is_address else None,
         ) from None
     if magic not in COMPRESSED:
         return lambda: open_regular(path)

@@ -10,12 +10,14 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
 from astrocnn.atomic import write_text
 from astrocnn.errors import ConfigError, ImageError, register_expansion
 from astrocnn.fits_file import open_regular
+from astrocnn.remote import Status, Url, find_urls, get_statuses, locate
 
 __all__ = [
     "FileTemplate",
@@ -41,6 +43,8 @@ _FIELD = re.compile(r"\{\{|\}\}|\{([^{}:]+)(?::([^{}]*))?\}|[{}]")
 def expand_path(text: str, root: Path) -> str:
     """Replace ``$NAME``, ``${NAME}`` and ``~``, and put a relative path under `root`.
 
+    An address such as ``s3://bucket/tile.fits`` stays as it is.
+
     Raises
     ------
     ConfigError
@@ -58,7 +62,10 @@ def expand_path(text: str, root: Path) -> str:
         register_expansion(name, os.environ[name])
         return os.environ[name]
 
-    path = os.path.expanduser(_VARIABLE.sub(value, text))
+    place = locate(os.path.expanduser(_VARIABLE.sub(value, text)))
+    if isinstance(place, Url):
+        return str(place)
+    path = str(place)
     return path if os.path.isabs(path) else os.path.join(root, path)
 
 
@@ -86,17 +93,29 @@ def split_hdu(text: str) -> tuple[str, int | str | None]:
     return path, int(hdu) if hdu.lstrip("-").isdigit() else hdu
 
 
-def find_files(patterns: str | tuple[str, ...], what: str) -> list[tuple[Path, int | str | None]]:
+def find_files(
+    patterns: str | tuple[str, ...], what: str
+) -> list[tuple[Path | Url, int | str | None]]:
     """Find the files that paths or glob patterns name, sorted within each pattern, and their HDU.
+
+    Files on servers are looked for where a pattern is the address of one.
 
     Raises
     ------
     ImageError
         If a pattern names no file.
     """
-    files: list[tuple[Path, int | str | None]] = []
+    files: list[tuple[Path | Url, int | str | None]] = []
     for pattern in (patterns,) if isinstance(patterns, str) else patterns:
         path, hdu = split_hdu(pattern)
+        place = locate(path)
+        if isinstance(place, Url):
+            urls = find_urls(place)
+            if not urls:
+                raise ImageError(f"There is no file for {what}.", received=path)
+            files += [(url, hdu) for url in urls]
+            continue
+        path = str(place)
         if os.path.exists(path):
             files.append((Path(path), hdu))
             continue
@@ -117,6 +136,17 @@ def _split_existing(path: str) -> tuple[str, str]:
     return folder, path[len(folder) :].lstrip(os.sep)
 
 
+def _split_server(url: str) -> tuple[str, str]:
+    """The scheme and the server of an address, and the rest."""
+    start = url.rindex("://") + 3
+    end = url.find("/", start) + 1 or len(url)
+    if "{" in url[:end] or "::" in url[end:]:
+        raise ConfigError(
+            "The address of a server cannot be made of columns of the catalogue.", received=url
+        )
+    return url[:end], url[end:]
+
+
 class FileTemplate:
     """A file name with places for columns of the catalogue, such as ``"stamps/{id}.fits"``.
 
@@ -131,11 +161,14 @@ class FileTemplate:
     ----------
     names : tuple of str
         Names of the columns, in order of appearance.
+    is_remote : bool
+        Whether the files are on a server.  Its name stands in the template: values of a catalogue
+        only go behind it.
 
     Raises
     ------
     ConfigError
-        If a brace is not closed.
+        If a brace is not closed, or a column stands in the name of a server.
 
     Examples
     --------
@@ -145,7 +178,12 @@ class FileTemplate:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.folder, pattern = _split_existing(text)
+        place = locate(text)
+        self.is_remote = isinstance(place, Url)
+        if self.is_remote:
+            self.folder, pattern = _split_server(str(place))
+        else:
+            self.folder, pattern = _split_existing(str(place))
         # Not str.format, which reaches attributes and elements of what it is given.
         self._parts: list[str | tuple[str, str]] = []
         end = 0
@@ -178,10 +216,13 @@ class FileTemplate:
         ConfigError
             If a value has no such format.
         """
-        path = os.path.join(self.folder, "")
+        path = self.folder if self.is_remote else os.path.join(self.folder, "")
         try:
             for part in self._parts:
                 text = part if isinstance(part, str) else format(values[part[0]], part[1])
+                if self.is_remote:
+                    path += text if isinstance(part, str) else self._escape(text)
+                    continue
                 # As os.path.join: an absolute path is not put under another folder.
                 path = os.path.join(path, text) if path.endswith(os.sep) else path + text
         except (TypeError, ValueError) as error:
@@ -189,7 +230,14 @@ class FileTemplate:
                 f"A value does not have the format of the file template ({error}).",
                 received=self.text,
             ) from None
-        return path
+        return Url(path) if self.is_remote else path
+
+    def _escape(self, text: str) -> str:
+        """A value as a part of an address, in which some letters have a meaning."""
+        if self.folder.startswith("http") or "::http" in self.folder:
+            return quote(text, safe="/")
+        # Another file system would be taken for the one of the template.
+        return text.replace("::", "")
 
 
 def unpack(archive: str | Path, folder: str | Path) -> Path:
@@ -266,10 +314,15 @@ def compute_digest(description: Any, files: Iterable[str | os.PathLike[str]] = (
         Hexadecimal, 32 characters.
     """
     total = hashlib.blake2b(repr(description).encode(), digest_size=16)
+    files = list(files)
+    statuses = get_statuses(name for name in files if isinstance(name, Url))
     for name in files:
-        path = Path(name)
+        path = name if isinstance(name, Url) else Path(name)
         # The name without its folder: moving a survey does not change the digest.
         total.update(f"\0{path.name}\0".encode())
+        if isinstance(path, Url):
+            total.update(repr(statuses[path]).encode())
+            continue
         try:
             with open_regular(path) as stream:
                 length = stream.seek(0, os.SEEK_END)
@@ -284,14 +337,19 @@ def compute_digest(description: Any, files: Iterable[str | os.PathLike[str]] = (
 
 def compute_state(files: Iterable[str | os.PathLike[str]]) -> str:
     """Digest of the names, lengths and times of files: one that is written anew differs."""
+    files = list(files)
+    # Many at a time.
+    get_statuses(name for name in files if isinstance(name, Url))
     total = hashlib.blake2b(digest_size=16)
     for name in files:
         total.update(os.fsencode(f"{os.path.basename(name)}\0{get_status(name)}\0"))
     return total.hexdigest()
 
 
-def get_status(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+def get_status(path: str | os.PathLike[str]) -> tuple[int, int] | Status | None:
     """Length [byte] and time of change [ns] of a file; None where there is none."""
+    if isinstance(path, Url):
+        return get_statuses([path])[path]
     try:
         status = os.stat(path)
     except (OSError, ValueError):

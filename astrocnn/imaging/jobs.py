@@ -21,6 +21,7 @@ from astrocnn.imaging.cutouts import (
     find_bad_pixels,
 )
 from astrocnn.imaging.planes import Plane
+from astrocnn.imaging.remote_planes import Window
 from astrocnn.imaging.resampling import GridMap, resample
 from astrocnn.imaging.survey import Band
 
@@ -43,12 +44,15 @@ class Stack:
         Pixels without data, and pixels outside of the image.
     covered : ndarray of shape (n, n_bands)
         Whether an image overlaps the cutout.
+    gone : ndarray of shape (n,)
+        Whether an image does not exist any more.
     """
 
     images: np.ndarray
     no_data: np.ndarray
     outside: np.ndarray
     covered: np.ndarray
+    gone: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,28 @@ class Job:
     def layers(self) -> list[Layer]:
         """All tiles of which pixels are needed."""
         return [self.layer, *(neighbor.layer for neighbor in self.neighbors)]
+
+    def place_windows(self, size: int) -> list[tuple[Layer, Window]]:
+        """The tiles of which pixels are needed, and the windows of all objects on each."""
+        if not self.layer.planes:
+            return []
+        if self.grid_map is not None:
+            x0, y0, side = self.grid_map.bounds()
+        else:
+            assert self.x0 is not None and self.y0 is not None
+            x0, y0, side = self.x0, self.y0, size
+        others = [(n.layer, (x0 + n.dx, y0 + n.dy, side)) for n in self.neighbors]
+        return [(self.layer, (x0, y0, side)), *others]
+
+    def drop(self, gone: list[Layer]) -> bool:
+        """Cut without some tiles; whether the one of the objects themselves is among them."""
+        self.neighbors = [n for n in self.neighbors if not any(n.layer is one for one in gone)]
+        if not any(self.layer is one for one in gone):
+            return False
+        self.layer = Layer(self.layer.band, {})
+        self.x0 = self.y0 = self.grid_map = None
+        self.neighbors = []
+        return True
 
     @property
     def is_slice(self) -> bool:

@@ -11,8 +11,6 @@ import fnmatch
 import math
 import mmap
 import os
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,10 +32,10 @@ from astrocnn.fits_file import (
     validate_streams,
 )
 from astrocnn.header_units import Cards, HeaderUnit, scan_bytes, scan_file, select_unit
+from astrocnn.remote import Url, keep_url
 
 __all__ = [
     "Plane",
-    "PlaneCache",
     "Scaling",
     "find_extensions",
     "find_images",
@@ -109,7 +107,7 @@ class Plane:
 
     Parameters
     ----------
-    path : Path
+    path : Path or Url
         The file.
     unit : HeaderUnit
         Its header unit.
@@ -123,7 +121,7 @@ class Plane:
         The primary header, which many surveys leave their zero point in.
     """
 
-    path: Path
+    path: Path | Url
     unit: HeaderUnit
     take: tuple[int | slice, ...]
     axes: tuple[int, int]
@@ -155,8 +153,8 @@ class Plane:
 
     @property
     def decoded_bytes(self) -> int:
-        """Memory that the loaded plane occupies; 0 when it is mapped."""
-        if not self.whole and self.unit.kind == "image":
+        """Memory that the loaded plane occupies at most; 0 when it is mapped."""
+        if not self.whole and self.unit.kind == "image" and not isinstance(self.path, Url):
             return 0
         # At least 4 bytes: scaled integers of 8 and 16 bits are decoded to float32.
         return self.shape[0] * self.shape[1] * max(abs(self.unit.bitpix) // 8, 4)
@@ -176,8 +174,13 @@ class Plane:
         value = self.unit.value(key)
         return self.primary.value(key) if value is None else value
 
-    def load(self) -> np.ndarray:
+    def load(self, data: bytes | bytearray | None = None) -> np.ndarray:
         """The stored numbers of the plane: mapped, or in memory for compressed files.
+
+        Parameters
+        ----------
+        data : bytes, optional
+            Content of the file, decompressed, where it has been read already.
 
         Raises
         ------
@@ -185,14 +188,17 @@ class Plane:
             If the file ends before its data do, or cannot be decoded.
         """
         if self.unit.kind == "compressed":
-            validate_streams(self.unit, self.path)
-            with open_fits(self.path) as hdus:
+            source = self.path if data is None else data
+            validate_streams(self.unit, self.path, source)
+            with open_fits(source, path=self.path) as hdus:
                 values = np.asarray(hdus[self.unit.index].section[self.take])
             if values.shape != self.shape:
                 raise ImageError(f"The compressed image in {self.title} is damaged.")
             return values.astype(values.dtype.newbyteorder("="), copy=False)
-        if self.whole:
-            buffer: Any = decompress(read_bytes(self.path), self.path)
+        if data is not None:
+            buffer: Any = data
+        elif self.whole:
+            buffer = decompress(read_bytes(self.path), self.path)
         else:
             self.validate_length()
             # The map outlives the file handle, of which a process has about a thousand; pages that
@@ -209,7 +215,7 @@ class Plane:
         ImageError
             If its data end early, or the file cannot be found.
         """
-        if self.decoded_bytes:
+        if self.decoded_bytes or isinstance(self.path, Url):
             return
         try:
             size = os.stat(self.path).st_size
@@ -219,7 +225,7 @@ class Plane:
             raise truncation_error(self.unit, self.path, size)
 
 
-def view_stored(buffer: Any, unit: HeaderUnit, path: Path) -> np.ndarray:
+def view_stored(buffer: Any, unit: HeaderUnit, path: Path | Url) -> np.ndarray:
     """View the numbers of an image inside a buffer, as they are stored.
 
     Raises
@@ -235,7 +241,7 @@ def view_stored(buffer: Any, unit: HeaderUnit, path: Path) -> np.ndarray:
 
 
 def find_plane(
-    path: str | Path,
+    path: str | Path | Url,
     hdu: int | str | Mapping[str, Any] | None = None,
     plane: int | None = None,
 ) -> Plane:
@@ -243,7 +249,7 @@ def find_plane(
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or Url
         FITS file, plain, tile-compressed, gzip, bzip2 or xz.
     hdu : int, str or mapping, optional
         HDU number, EXTNAME or header cards; by default the first image with data.
@@ -255,16 +261,16 @@ def find_plane(
     ImageError
         Saying why the file holds no such image.
     """
-    with _open_headers(Path(path)) as file:
+    with _open_headers(keep_url(path)) as file:
         return file.select(hdu, plane)
 
 
-def find_extensions(path: str | Path, pattern: str, plane: int | None = None) -> list[Plane]:
+def find_extensions(path: str | Path | Url, pattern: str, plane: int | None = None) -> list[Plane]:
     """Find the images of a file whose EXTNAME fits a pattern, such as all CCDs of a mosaic.
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or Url
         FITS file.
     pattern : str
         ``"*"`` for all images, or ``"CCD*"``; not sensitive to case.
@@ -276,19 +282,19 @@ def find_extensions(path: str | Path, pattern: str, plane: int | None = None) ->
     ImageError
         If no image fits, or one cannot be used.
     """
-    with _open_headers(Path(path)) as file:
+    with _open_headers(keep_url(path)) as file:
         found = [u for u in file if u.is_image and fnmatch.fnmatch(u.name, pattern.upper())]
         if not found:
             raise ImageError(f"The file {path} has no image with a name like '{pattern}'.")
         return [file.select(unit.index, plane) for unit in found]
 
 
-def find_mosaic(path: str | Path, plane: int | None = None) -> list[Plane]:
+def find_mosaic(path: str | Path | Url, plane: int | None = None) -> list[Plane]:
     """Find the first image of a file, and all others that have celestial coordinates of their own.
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or Url
         FITS file.
     plane : int, optional
         Which plane of each, if they are cubes.
@@ -298,7 +304,7 @@ def find_mosaic(path: str | Path, plane: int | None = None) -> list[Plane]:
     ImageError
         If there is no image, or the first one cannot be used.
     """
-    with _open_headers(Path(path)) as file:
+    with _open_headers(keep_url(path)) as file:
         first = file.select(None, plane)
         others = [
             unit.index
@@ -311,7 +317,7 @@ def find_mosaic(path: str | Path, plane: int | None = None) -> list[Plane]:
         return [first, *(file.select(number, plane) for number in others)]
 
 
-def find_images(path: str | Path) -> tuple[HeaderUnit, list[HeaderUnit]]:
+def find_images(path: str | Path | Url) -> tuple[HeaderUnit, list[HeaderUnit]]:
     """Find all images of a file, reading headers only.
 
     Returns
@@ -326,14 +332,14 @@ def find_images(path: str | Path) -> tuple[HeaderUnit, list[HeaderUnit]]:
     ImageError
         If the file is not FITS.
     """
-    with _open_headers(Path(path)) as file:
+    with _open_headers(keep_url(path)) as file:
         units = list(file)
     return units[0], [unit for unit in units if unit.is_image]
 
 
 def find_planes(
     data: bytes | bytearray,
-    path: Path,
+    path: Path | Url,
     requests: list[tuple[int | str | Mapping[str, Any] | None, int | None]],
     whole: bool = False,
 ) -> list[Plane]:
@@ -343,14 +349,14 @@ def find_planes(
 
 
 @contextlib.contextmanager
-def _open_headers(path: Path) -> Iterator[_Headers]:
-    if is_compressed(path):
-        data = decompress(read_bytes(path), path)
-        yield _Headers(scan_bytes(data, path), len(data), path, True)
-    else:
-        with open_regular(path) as stream:
+def _open_headers(path: Path | Url) -> Iterator[_Headers]:
+    with open_regular(path) as stream:
+        if not is_compressed(stream):
             units, size = scan_file(stream, path)
             yield _Headers(units, size, path, False)
+            return
+    data = decompress(read_bytes(path), path)
+    yield _Headers(scan_bytes(data, path), len(data), path, True)
 
 
 def read_scaling(unit: HeaderUnit) -> Scaling | None:
@@ -377,7 +383,9 @@ def read_scaling(unit: HeaderUnit) -> Scaling | None:
 class _Headers:
     """Header units of a file, which are scanned once, and only as far as they are needed."""
 
-    def __init__(self, units: Iterator[HeaderUnit], size: int, path: Path, whole: bool) -> None:
+    def __init__(
+        self, units: Iterator[HeaderUnit], size: int, path: Path | Url, whole: bool
+    ) -> None:
         self._units = units
         self._scanned: list[HeaderUnit] = []
         self.size, self.path, self.whole = size, path, whole
@@ -402,7 +410,9 @@ class _Headers:
         return _plane(self.path, unit, plane, self.whole, self._scanned[0].cards)
 
 
-def _plane(path: Path, unit: HeaderUnit, plane: int | None, whole: bool, first: Cards) -> Plane:
+def _plane(
+    path: Path | Url, unit: HeaderUnit, plane: int | None, whole: bool, first: Cards
+) -> Plane:
     shape = unit.shape
     # Almost all images pass here; the checks below only explain why the others cannot be used.
     if len(shape) == 2 and plane in (None, 0) and 0 not in shape and unit.bitpix in _DTYPES:
@@ -448,57 +458,3 @@ def _image_axes(
             f"The image in {location} has no plane {plane}.", allowed=f"0 to {shape[bands] - 1}"
         )
     return [axis for axis in long if axis != bands], {bands: plane}
-
-
-class PlaneCache:
-    """A bounded cache of loaded planes: the least recently used ones are dropped first.
-
-    Each plane is loaded by one thread only, the others wait for it.
-
-    Parameters
-    ----------
-    max_bytes : int
-        Memory for decoded planes; the plane in use may exceed it.
-    max_planes : int
-        Mapped files cost a file handle each, of which a process has about a thousand.
-    """
-
-    def __init__(self, max_bytes: int = 1 << 30, max_planes: int = 128) -> None:
-        self.max_bytes = max_bytes
-        self.max_planes = max_planes
-        self._lock = threading.Lock()
-        self._planes: OrderedDict[tuple[object, ...], np.ndarray] = OrderedDict()
-        self._sizes: dict[tuple[object, ...], int] = {}
-        self._loading: dict[tuple[object, ...], threading.Lock] = {}
-
-    def get(self, plane: Plane) -> np.ndarray:
-        """The stored numbers of a plane."""
-        key = (plane.path, plane.unit.index, str(plane.take))
-        with self._lock:
-            if key in self._planes:
-                # Another program may have cut the file short since it was mapped.
-                plane.validate_length()
-                self._planes.move_to_end(key)
-                return self._planes[key]
-            loading = self._loading.setdefault(key, threading.Lock())
-        # Decoding takes long and happens outside of the lock, which other planes need.
-        with loading:
-            with self._lock:
-                # Another thread may have loaded the plane while this one waited.
-                if key in self._planes:
-                    return self._planes[key]
-            array = plane.load()
-            with self._lock:
-                self._planes[key] = array
-                self._sizes[key] = plane.decoded_bytes
-                self._loading.pop(key, None)
-                self._shrink()
-            return array
-
-    def _shrink(self) -> None:
-        # The last plane stays even if it exceeds the limit by itself: it is in use.
-        while len(self._planes) > 1 and (
-            len(self._planes) > self.max_planes or sum(self._sizes.values()) > self.max_bytes
-        ):
-            key, _ = self._planes.popitem(last=False)
-            del self._sizes[key]

@@ -15,6 +15,7 @@ from PIL import Image
 from astrocnn.errors import ImageError
 from astrocnn.fits_file import decompress, read_bytes
 from astrocnn.imaging.planes import Plane, Scaling, find_planes, view_stored
+from astrocnn.remote import Url, keep_url, read_url
 
 __all__ = ["MAX_BYTES", "PlaneRequest", "StampPlane", "find_stamp_plane", "read_stamp"]
 
@@ -71,7 +72,7 @@ def read_stamp(path: str, requests: list[PlaneRequest]) -> dict[tuple[int, str],
     data = _bytes(path)
     if data.startswith(_PICTURES):
         return _read_picture(data, path, requests)
-    return _read_fits(data, Path(path), requests)
+    return _read_fits(data, keep_url(path), requests)
 
 
 def find_stamp_plane(
@@ -87,19 +88,20 @@ def find_stamp_plane(
     data = _bytes(path)
     if data.startswith(_PICTURES):
         return None
-    plain = decompress(data, Path(path), MAX_BYTES)
-    return find_planes(plain, Path(path), [(hdu, number)], plain is not data)[0]
+    place = keep_url(path)
+    plain = decompress(data, place, MAX_BYTES)
+    return find_planes(plain, place, [(hdu, number)], plain is not data)[0]
 
 
 def _bytes(path: str) -> bytes:
-    data = read_bytes(path, MAX_BYTES)
+    data = read_url(path, MAX_BYTES) if isinstance(path, Url) else read_bytes(path, MAX_BYTES)
     if not data:
         raise ImageError(f"The file {path} is empty.")
     return data
 
 
 def _read_fits(
-    data: bytes, path: Path, requests: list[PlaneRequest]
+    data: bytes, path: Path | Url, requests: list[PlaneRequest]
 ) -> dict[tuple[int, str], StampPlane]:
     plain = decompress(data, path, MAX_BYTES)
     is_compressed = plain is not data
@@ -108,7 +110,7 @@ def _read_fits(
     for request, plane in zip(requests, planes, strict=True):
         if plane.unit.kind == "compressed":
             _validate_size(plane.decoded_bytes, plane.title)
-            array = plane.load()
+            array = plane.load(plain)
         else:
             array = view_stored(plain, plane.unit, path)[plane.take]
         result[request.key] = StampPlane(array, plane.scaling, plane.title, plane.card)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from astrocnn.errors import ImageError
 from astrocnn.imaging.files import find_files
 from astrocnn.imaging.planes import Plane, find_extensions, find_mosaic, find_plane
 from astrocnn.imaging.sky_grid import SkyGrid, compute_separation, compute_unit_vectors, same_grid
-from astrocnn.imaging.survey import Band
+from astrocnn.imaging.survey import Band, Hdu
+from astrocnn.remote import CONNECTIONS, Url
 
 __all__ = ["BandTiles", "assign_tiles", "open_band"]
 
@@ -101,18 +103,15 @@ def open_band(band: Band) -> BandTiles:
     for role, (patterns, hdu) in band.planes().items():
         files = find_files(patterns, f"the {role} of band '{band.name}'")
         plane = band.plane if role == "image" else None
-        planes[role] = []
-        for path, file_hdu in files:
-            # The key of a survey file goes before the brackets of a file name.
-            chosen = file_hdu if hdu is None else hdu
-            if chosen is None:
-                planes[role] += _find_unnamed(path, plane)
-                continue
-            for one in chosen if isinstance(chosen, (list, tuple)) else (chosen,):
-                if isinstance(one, str) and "*" in one:
-                    planes[role] += find_extensions(path, one, plane)
-                else:
-                    planes[role].append(find_plane(path, one, plane))
+        # The key of a survey file goes before the brackets of a file name.
+        chosen = [(path, file_hdu if hdu is None else hdu, plane) for path, file_hdu in files]
+        if any(isinstance(path, Url) for path, _, _ in chosen):
+            # Of thousands of headers on servers each costs the time of some answers.
+            with ThreadPoolExecutor(CONNECTIONS) as pool:
+                found = list(pool.map(_find_chosen, *zip(*chosen, strict=True)))
+        else:
+            found = [_find_chosen(*one) for one in chosen]
+        planes[role] = [one for group in found for one in group]
     images = planes["image"]
     grids = [SkyGrid.from_plane(plane) for plane in images]
     for role in planes.keys() - {"image"}:
@@ -120,7 +119,20 @@ def open_band(band: Band) -> BandTiles:
     return BandTiles(band, planes, grids)
 
 
-def _find_unnamed(path: Path, plane: int | None) -> list[Plane]:
+def _find_chosen(path: Path | Url, hdu: Hdu, plane: int | None) -> list[Plane]:
+    """The images of a file that the survey names."""
+    if hdu is None:
+        return _find_unnamed(path, plane)
+    result = []
+    for one in hdu if isinstance(hdu, (list, tuple)) else (hdu,):
+        if isinstance(one, str) and "*" in one:
+            result += find_extensions(path, one, plane)
+        else:
+            result.append(find_plane(path, one, plane))
+    return result
+
+
+def _find_unnamed(path: Path | Url, plane: int | None) -> list[Plane]:
     """The images of a file of which the survey names none: the first one, or all CCDs of a mosaic.
 
     Images on one grid are an image and what belongs to it (weights, masks), of which the first is

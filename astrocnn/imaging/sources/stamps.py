@@ -38,6 +38,7 @@ from astrocnn.imaging.sky_grid import SkyGrid, read_pixel_scale
 from astrocnn.imaging.source import DisplayedSource
 from astrocnn.imaging.stamp_file import PlaneRequest, StampPlane, find_stamp_plane, read_stamp
 from astrocnn.imaging.survey import Hdu, Survey
+from astrocnn.remote import CONNECTIONS, Url, keep_url
 from astrocnn.scheduling import count_threads
 from astrocnn.stored_files import compute_array_digest
 
@@ -104,7 +105,11 @@ class StampSource(DisplayedSource):
         self.size = size
         self.bands = survey.band_names
         self.unit = survey.common_unit
-        self.workers = workers or min(8, count_threads())
+        self._files = _requests(survey)
+        # A server takes long for each answer, but gives many at a time.
+        self._is_remote = any(template.is_remote for template in self._files)
+        usual = CONNECTIONS if self._is_remote else min(8, count_threads())
+        self.workers = workers or usual
         self.problems: list[str] = []
         # Rows are read by several threads, which note problems in one list.
         self._lock = threading.Lock()
@@ -113,7 +118,6 @@ class StampSource(DisplayedSource):
         self.pixel_scale = (
             None if survey.pixel_scale is None else survey.pixel_scale * self._side / size
         )
-        self._files = _requests(survey)
         self._columns = _used_columns(self._files, columns, survey.name)
         lengths = {len(np.asarray(values)) for values in columns.values()}
         if len(lengths) != 1:
@@ -181,13 +185,15 @@ class StampSource(DisplayedSource):
         outside = np.zeros((len(rows), len(self.bands)), np.int64)
         covered = np.ones(outside.shape, bool)
 
+        step = 1 if self._is_remote else BLOCK
+
         def block(start: int) -> None:
-            for i in range(start, min(start + BLOCK, len(rows))):
+            for i in range(start, min(start + step, len(rows))):
                 flags[i], covered[i] = self._row(int(rows[i]), images[i], outside[i])
 
         # Threads are faster here: opening files waits for the disk, and decoders release the GIL.
-        starts = range(0, len(rows), BLOCK)
-        if self.workers == 1 or len(rows) <= BLOCK:
+        starts = range(0, len(rows), step)
+        if self.workers == 1 or len(rows) <= step:
             for start in starts:
                 block(start)
         else:
@@ -201,9 +207,9 @@ class StampSource(DisplayedSource):
         flags |= derived & ~np.int32(Flag.NO_COVERAGE.value)
         return Cutouts(images, flags, (counts / size**2).astype(np.float32))
 
-    def path(self, row: int) -> Path:
+    def path(self, row: int) -> Path | Url:
         """The first file of a row."""
-        return Path(next(iter(self._files)).fill(self._values(row)))
+        return keep_url(next(iter(self._files)).fill(self._values(row)))
 
     def wcs(self, row: int) -> WCS | None:
         """Celestial WCS of the cutout of a row, by its file; None where the file has none."""

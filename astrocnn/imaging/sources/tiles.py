@@ -10,12 +10,20 @@ import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from astropy.wcs import WCS
 
-from astrocnn.errors import AstrocnnWarning, CatalogError, ConfigError, ImageError
+from astrocnn.block_cache import open_remote
+from astrocnn.errors import (
+    AstrocnnWarning,
+    CatalogError,
+    ConfigError,
+    ImageError,
+    MissingFileError,
+)
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
 from astrocnn.imaging.cutout_wcs import build_tangent_wcs, build_window_wcs
@@ -36,12 +44,15 @@ from astrocnn.imaging.jobs import (
     fill_block,
     split_phases,
 )
-from astrocnn.imaging.planes import Plane, PlaneCache
+from astrocnn.imaging.plane_cache import PlaneCache
+from astrocnn.imaging.planes import Plane
+from astrocnn.imaging.remote_planes import Window
 from astrocnn.imaging.resampling import GridMap, compute_nodes
 from astrocnn.imaging.sky_grid import SkyGrid, TangentGrid, same_grid
 from astrocnn.imaging.source import DisplayedSource
 from astrocnn.imaging.survey import Band, Survey
 from astrocnn.imaging.tiles import BandTiles, assign_tiles, open_band
+from astrocnn.remote import Status, Url, get_statuses
 from astrocnn.scheduling import count_threads
 
 __all__ = ["source", "TileSource"]
@@ -52,6 +63,8 @@ ASSIGN_ALL = 100_000
 SCALE_TOLERANCE = 0.01
 """Largest relative difference of two pixel scales that count as the same."""
 
+GROUPS = 8
+"""Reference tiles that are cut at a time where images are on servers."""
 
 TILED = True
 """Objects are cut from images of the sky, by their position."""
@@ -135,7 +148,8 @@ class TileSource(DisplayedSource):
         self._tiles = [open_band(band) for band in survey.bands]
         planes = [p for t in self._tiles for group in t.planes.values() for p in group]
         # Headers are read only once: `state` refuses files that were written anew since.
-        self._opened = {plane.path: get_status(plane.path) for plane in planes}
+        self._opened = {plane.path: _get_opened(plane.path) for plane in planes}
+        self._is_remote = any(isinstance(path, Url) for path in self._opened)
         self._reference = self._tiles[survey.reference_index].grids
         self.pixel_scale: float | None
         self.pixel_scale, self._tangent = _choose_target(survey, self._reference)
@@ -196,7 +210,10 @@ class TileSource(DisplayedSource):
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the survey, of the factors from its headers, and of samples of its files."""
-        return compute_digest((self.survey, self._factors), self._opened)
+        remote = {str(k): v for k, v in self._opened.items() if isinstance(k, Url)}
+        local = [path for path in self._opened if not isinstance(path, Url)]
+        described = (self.survey, self._factors)
+        return compute_digest((*described, remote) if remote else described, local)
 
     def state(self, rows: npt.ArrayLike) -> str:
         """Digest of the lengths and times of the files that cover some rows.
@@ -206,16 +223,15 @@ class TileSource(DisplayedSource):
         ImageError
             If one was written anew since it was opened: its header may not be that of its pixels.
         """
-        rows = np.asarray(rows, np.int64)
-        files = [
-            planes[tile].path
-            for b, assigned in enumerate(self._get_assigned(rows))
-            for near in np.unique(assigned).tolist()
-            if near >= 0
-            for tile in (near, *(other for other, _, _ in self._get_neighbors(b, near)))
-            for planes in self._tiles[b].planes.values()
+        files = self._find_files(np.asarray(rows, np.int64))
+        get_statuses(file for file in files if isinstance(file, Url))
+        statuses = {file: get_status(file) for file in files}
+        # What is gone from a server flags its objects.
+        changed = [
+            file
+            for file, status in statuses.items()
+            if status != self._opened[file] and not (status is None and isinstance(file, Url))
         ]
-        changed = [file for file in dict.fromkeys(files) if get_status(file) != self._opened[file]]
         if changed:
             raise ImageError(
                 "Images were written anew while they were being read.",
@@ -223,6 +239,17 @@ class TileSource(DisplayedSource):
                 hint="give the same command again when they are complete",
             )
         return compute_state(files)
+
+    def _find_files(self, rows: np.ndarray) -> list[Path | Url]:
+        """The files that cover some rows, those of neighboring tiles included."""
+        return [
+            planes[tile].path
+            for b, assigned in enumerate(self._get_assigned(rows))
+            for near in np.unique(assigned).tolist()
+            if near >= 0
+            for tile in (near, *(other for other, _, _ in self._get_neighbors(b, near)))
+            for planes in self._tiles[b].planes.values()
+        ]
 
     def order(self) -> np.ndarray:
         """Permutation of the rows that visits each tile once; rows without a tile come last."""
@@ -246,11 +273,24 @@ class TileSource(DisplayedSource):
         rows = np.asarray(rows, np.int64)
         shape = (len(rows), self.size, self.size, len(self.bands))
         counts = np.zeros((len(rows), len(self.bands)), np.int64)
-        stack = Stack(allocate_stack(shape, out), counts, counts.copy(), counts.astype(bool))
+        stack = Stack(
+            allocate_stack(shape, out),
+            counts,
+            counts.copy(),
+            counts.astype(bool),
+            np.zeros(len(rows), bool),
+        )
         with ThreadPoolExecutor(self.workers) as pool:
-            for group in self._groups(rows):
-                self._cut(pool, group, stack)
+            if self._is_remote:
+                # Many tiles at a time, since each costs the time of some answers.
+                get_statuses(file for file in self._find_files(rows) if isinstance(file, Url))
+                with ThreadPoolExecutor(GROUPS) as groups:
+                    list(groups.map(lambda g: self._cut(pool, g, stack), self._groups(rows)))
+            else:
+                for group in self._groups(rows):
+                    self._cut(pool, group, stack)
         flags = compute_flags(stack.no_data, stack.outside, self.size**2, stack.covered)
+        flags[stack.gone] |= Flag.FILE_MISSING.value
         # An object without a valid position is a fault of the catalogue, not missing coverage.
         good = _valid(self.ra[rows], self.dec[rows])
         flags[~good] = (flags[~good] | Flag.BAD_COORDINATES.value) & ~Flag.NO_COVERAGE.value
@@ -382,14 +422,41 @@ class TileSource(DisplayedSource):
             self._shifts[key] = same_grid(grid, other)
         return self._shifts[key]
 
+    def _load(self, pool: ThreadPoolExecutor, jobs: list[Job]) -> list[Layer]:
+        """Load the planes of all tiles; those that are gone from a server are left out."""
+        if self._is_remote:
+            placed = [pair for job in jobs for pair in job.place_windows(self.size)]
+            layers, windows = [one for one, _ in placed], [[window] for _, window in placed]
+        else:
+            layers = [layer for job in jobs for layer in job.layers]
+            windows = [[] for _ in layers]
+        planes = [
+            (one, role, plane, where)
+            for one, where in zip(layers, windows, strict=True)
+            for role, plane in one.planes.items()
+        ]
+        arrays = pool.map(self._get, *zip(*(p[2:] for p in planes), strict=True)) if planes else ()
+        for (one, role, _, _), array in zip(planes, arrays, strict=True):
+            if array is not None:
+                one.arrays[role] = array
+        return layers
+
+    def _get(self, plane: Plane, windows: list[Window]) -> np.ndarray | None:
+        try:
+            return self._cache.get(plane, windows)
+        except MissingFileError:
+            if isinstance(plane.path, Url):
+                return None
+            raise
+
     def _cut(self, pool: ThreadPoolExecutor, group: Group, stack: Stack) -> None:
         phases = split_phases(group.jobs, self._cache.max_bytes)
         for jobs in phases:
-            layers = [layer for job in jobs for layer in job.layers]
-            planes = [(one, role, plane) for one in layers for role, plane in one.planes.items()]
-            arrays = pool.map(self._cache.get, [plane for _, _, plane in planes])
-            for (one, role, _), array in zip(planes, arrays, strict=True):
-                one.arrays[role] = array
+            layers = self._load(pool, jobs)
+            gone = [one for one in layers if len(one.arrays) < len(one.planes)]
+            for job in jobs:
+                if gone and job.drop(gone):
+                    stack.gone[group.into[job.at]] = True
             is_last = jobs is phases[-1]
             starts = range(0, len(group.into), BLOCK)
             # Copying takes a few microseconds a window: threads would only wait for each other.
@@ -400,6 +467,11 @@ class TileSource(DisplayedSource):
                 job.count(group.into, stack)
             for one in layers:
                 one.arrays.clear()  # the cache alone decides what stays in memory
+
+
+def _get_opened(path: Path | Url) -> tuple[int, int] | Status | None:
+    """Length and version of a file whose header was read."""
+    return open_remote(path).status if isinstance(path, Url) else get_status(path)
 
 
 def _choose_target(survey: Survey, grids: list[SkyGrid]) -> tuple[float, TangentGrid | None]:
