@@ -58,7 +58,7 @@ def folder(tmp_path_factory, make_wcs):
         fits.PrimaryHDU(data, header).writeto(folder / f"{band}.fits")
         for kind, options in {
             "rows": {"compression_type": "RICE_1"},
-            "squares": {"compression_type": "GZIP_2", "tile_shape": (60, 60)},
+            "squares": {"compression_type": "HCOMPRESS_1", "tile_shape": (60, 60)},
         }.items():
             packed = fits.CompImageHDU(data, header, **options)
             fits.HDUList([fits.PrimaryHDU(), packed]).writeto(folder / f"{band}-{kind}.fits")

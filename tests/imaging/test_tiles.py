@@ -12,7 +12,8 @@ from astrocnn.errors import ConfigError, ImageError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Band, Source, Survey, TileSource, open_source
 from astrocnn.imaging.cutouts import find_bad_pixels
-from astrocnn.imaging.planes import PlaneCache, find_plane
+from astrocnn.imaging.plane_cache import PlaneCache
+from astrocnn.imaging.planes import find_plane
 from astrocnn.imaging.sky_grid import SkyGrid
 from astrocnn.imaging.tiles import assign_tiles, open_band
 
