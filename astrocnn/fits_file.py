@@ -135,7 +135,7 @@ def open_fits(
             ) from other
 
 
-def _read_start(stream: BinaryIO, end: int, path: Path) -> BinaryIO:
+def _read_start(stream: BinaryIO, end: int, path: Path | Url) -> BinaryIO:
     """What stands before `end`: astropy takes for headers what the standard says are none."""
     if end > MAX_MEMORY:
         raise ImageError(

@@ -230,7 +230,7 @@ def test_compressed_tiles_are_decoded_once_and_memory_is_bounded(tile, tmp_path,
     assert len(decoded) == 6
     cache = PlaneCache(max_bytes=plane.decoded_bytes + 1)
     for band in bands:
-        cache.get(find_plane(tmp_path / f"{band}.fits.fz"))
+        cache.get(find_plane(tmp_path / f"{band}.fits.fz"), [])
     assert len(cache._planes) == 1
 
 
