@@ -15,6 +15,7 @@ import math
 import os
 import stat
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +35,7 @@ __all__ = [
     "MAX_MEMORY",
     "decompress",
     "is_compressed",
+    "lock_decoder",
     "open_fits",
     "open_regular",
     "read_bytes",
@@ -295,6 +297,19 @@ def validate_compression(unit: HeaderUnit, path: Path | Url) -> None:
             received=f"{stored} bytes of compressed data",
             hint="decompress it by hand if it is sound: plain FITS has no such limit",
         )
+
+
+_HCOMPRESS = threading.Lock()
+
+
+def lock_decoder(unit: HeaderUnit) -> contextlib.AbstractContextManager[object]:
+    """Have one thread at a time decode, where the decoder needs it.
+
+    That of HCOMPRESS in CFITSIO, which astropy uses without the lock of Python, keeps its state in
+    global variables: two threads would get each other's pixels.
+    """
+    is_shared = unit.value("ZCMPTYPE") == "HCOMPRESS_1"
+    return _HCOMPRESS if is_shared else contextlib.nullcontext()
 
 
 def validate_streams(

@@ -24,6 +24,7 @@ from astrocnn.errors import ImageError
 from astrocnn.fits_file import (
     decompress,
     is_compressed,
+    lock_decoder,
     open_fits,
     open_regular,
     read_bytes,
@@ -190,7 +191,7 @@ class Plane:
         if self.unit.kind == "compressed":
             source = self.path if data is None else data
             validate_streams(self.unit, self.path, source)
-            with open_fits(source, path=self.path) as hdus:
+            with open_fits(source, path=self.path) as hdus, lock_decoder(self.unit):
                 values = np.asarray(hdus[self.unit.index].section[self.take])
             if values.shape != self.shape:
                 raise ImageError(f"The compressed image in {self.title} is damaged.")

@@ -19,7 +19,7 @@ import numpy as np
 
 from astrocnn.block_cache import open_remote
 from astrocnn.errors import ImageError
-from astrocnn.fits_file import open_fits, validate_streams
+from astrocnn.fits_file import lock_decoder, open_fits, validate_streams
 from astrocnn.header_units import HeaderUnit
 from astrocnn.imaging.planes import Plane, view_stored
 from astrocnn.remote import Url
@@ -122,7 +122,8 @@ class RemotePlane:
         self._fetch(tiles.find_rows(numbers))
         self._fetch(tiles.find_heap(memoryview(self._buffer)[len(self._head) :], numbers))
         validate_streams(plane.unit, plane.path, _Reader(self._buffer), 1, numbers.tolist())
-        with open_fits(_Reader(self._buffer), path=plane.path) as hdus:
+        stream = _Reader(self._buffer)
+        with open_fits(stream, path=plane.path) as hdus, lock_decoder(plane.unit):
             section = hdus[1].section
             for place in tiles.split(needed, plane.take):
                 taken = zip(place, plane.take, strict=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -232,6 +235,27 @@ def test_compressed_tiles_are_decoded_once_and_memory_is_bounded(tile, tmp_path,
     for band in bands:
         cache.get(find_plane(tmp_path / f"{band}.fits.fz"), [])
     assert len(cache._planes) == 1
+
+
+def test_threads_do_not_share_a_decoder(tmp_path, make_wcs):
+    # CFITSIO keeps the state of HCOMPRESS in global variables.
+    rng, header = np.random.default_rng(0), make_wcs(shape=(120, 120)).to_header()
+    files = []
+    for k in range(2):
+        files.append(tmp_path / f"{k}.fits")
+        data = rng.normal(0, 1, (120, 120)).astype(np.float32)
+        options = {"compression_type": "HCOMPRESS_1", "tile_shape": (60, 60)}
+        fits.CompImageHDU(data, header, **options).writeto(files[-1])
+    planes = [find_plane(path) for path in files]
+    alone = [plane.load() for plane in planes]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            for k, array in enumerate(pool.map(lambda k: planes[k % 2].load(), range(60))):
+                np.testing.assert_array_equal(array, alone[k % 2])
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_hundreds_of_tiles_do_not_exhaust_file_handles(tmp_path, tile):
