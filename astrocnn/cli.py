@@ -233,15 +233,19 @@ def init(
         ),
     ] = None,
     catalog: Annotated[
-        Path | None,
-        typer.Option(help="Catalogue: its columns of positions, labels and file names are used."),
-    ] = None,
+        list[Path],
+        typer.Option(
+            help="Catalogue: its columns of positions, labels and file names are used. Given again "
+            "for a training and a test file, say."
+        ),
+    ] = [],  # noqa: B006
     id: Identifier = None,
 ) -> None:
     """Write a survey file and a run file from images and a catalogue."""
     from astrocnn.runs.verbs import init as verb
 
-    _print_all(verb.run(folder, images, survey=survey, catalog=catalog, id=id))
+    first, more = (catalog[0], catalog[1:]) if catalog else (None, [])
+    _print_all(verb.run(folder, images, survey=survey, catalog=first, id=id, more=more))
 
 
 @app.command()

@@ -8,17 +8,27 @@ that is already in memory.  Identifiers are int64 or text and never pass through
 from __future__ import annotations
 
 from astrocnn.catalog.catalog import Catalog
+from astrocnn.catalog.joining import FILE, join_catalogs
 from astrocnn.catalog.readers import read_catalog
 from astrocnn.catalog.roles import Roles
-from astrocnn.catalog.splits import SPLITS, assign_splits, compute_sky_keys, group_duplicates
+from astrocnn.catalog.splits import (
+    SPLITS,
+    assign_file_splits,
+    assign_splits,
+    compute_sky_keys,
+    group_duplicates,
+)
 from astrocnn.catalog.validation import CatalogWarning
 
 __all__ = [
+    "FILE",
     "SPLITS",
     "Catalog",
     "CatalogWarning",
     "Roles",
+    "assign_file_splits",
     "group_duplicates",
+    "join_catalogs",
     "read_catalog",
     "compute_sky_keys",
     "assign_splits",

@@ -13,7 +13,13 @@ from scipy.sparse.csgraph import connected_components
 
 from astrocnn.errors import ConfigError
 
-__all__ = ["SPLITS", "group_duplicates", "compute_sky_keys", "assign_splits"]
+__all__ = [
+    "SPLITS",
+    "assign_file_splits",
+    "assign_splits",
+    "compute_sky_keys",
+    "group_duplicates",
+]
 
 SPLITS = ("train", "validation", "test")
 
@@ -68,6 +74,65 @@ def assign_splits(
         uniform[i] = (int.from_bytes(digest.digest(), "big") >> 11) * 2.0**-53
     chosen = np.searchsorted(edges, uniform, side="right").astype(np.int8)
     return chosen[inverse.reshape(-1)]
+
+
+def assign_file_splits(
+    keys: np.ndarray,
+    file: np.ndarray,
+    files: Sequence[str],
+    fractions: Sequence[float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+    contents: np.ndarray | None = None,
+) -> np.ndarray:
+    """Assign to each row the split of its file.
+
+    Where no file is for validation, training files are divided between training and validation
+    by `assign_splits`, in the ratio of the first two fractions.
+
+    Parameters
+    ----------
+    keys, seed
+        As for `assign_splits`.
+    file : ndarray of int, shape (n,)
+        The file of each row, an index into `files`.
+    files : sequence of str
+        The split of each file, one of `SPLITS`.
+    fractions : (float, float, float)
+        Of them only the ratio of training to validation counts.
+    contents : ndarray of str, shape (n,), optional
+        A hash of what each row shows, as for `group_duplicates`.  Of rows with the same content in
+        files of different splits, all go to the first of these splits, so that no test object is
+        one of the training objects.
+
+    Returns
+    -------
+    split : ndarray of int8, shape (n,)
+        Index into `SPLITS`.
+
+    Raises
+    ------
+    ConfigError
+        If no training or validation fraction is above 0.
+    """
+    keys = np.asarray(keys)
+    split = np.array([SPLITS.index(name) for name in files], np.int8)[np.asarray(file)]
+    if "validation" not in files:
+        fitted = fractions[0] + fractions[1]
+        if fitted <= 0:
+            raise ConfigError(
+                "No file is for validation, and the fractions leave none of the training files.",
+                received=repr(tuple(fractions)),
+                hint="fractions = [0.8, 0.1, 0.1] divides training files in the ratio 8 : 1",
+            )
+        parts = (fractions[0] / fitted, fractions[1] / fitted, 0.0)
+        train = split == 0
+        split[train] = assign_splits(keys[train], parts, seed)
+    if contents is not None:
+        _, code = np.unique(contents, return_inverse=True)
+        lowest = np.full(code.max(initial=0) + 1, len(SPLITS), np.int8)
+        np.minimum.at(lowest, code, split)
+        split = np.where(np.asarray(contents) == "", split, lowest[code])
+    return split
 
 
 def compute_sky_keys(ra: np.ndarray, dec: np.ndarray, resolution: float = 1.0) -> np.ndarray:

@@ -24,11 +24,14 @@ from astrocnn.backend import keras
 from astrocnn.calibration import Novelty
 from astrocnn.calibration.base import StoredExtra
 from astrocnn.catalog import (
+    FILE,
     SPLITS,
     Catalog,
+    assign_file_splits,
     assign_splits,
     compute_sky_keys,
     group_duplicates,
+    join_catalogs,
     read_catalog,
 )
 from astrocnn.errors import ConfigError, ModelError, PredictionError, TrainingError
@@ -116,7 +119,17 @@ class Run:
     @cached_property
     def catalog(self) -> Catalog:
         """The catalogue of objects."""
-        return self.read_catalog(expand_path(self.config.catalog.file, self.config.root))
+        return self._read_own_catalog()
+
+    def _read_own_catalog(self, id: str | None = None) -> Catalog:
+        section = self.config.catalog
+        catalogs = [
+            self.read_catalog(expand_path(file, self.config.root), id) for file in section.files
+        ]
+        # A list of one file is a joined catalogue too: it has the column of the files.
+        return (
+            catalogs[0] if isinstance(section.file, str) else join_catalogs(catalogs, section.files)
+        )
 
     def read_catalog(self, path: str | Path, id: str | None = None) -> Catalog:
         """Read another catalogue with the same column roles; `id` may be another column."""
@@ -132,8 +145,9 @@ class Run:
         """The catalogue and the survey of the run, or others in their place."""
         objects = self.catalog if catalog is None and id is None else None
         if objects is None:
-            own = expand_path(self.config.catalog.file, self.config.root)
-            objects = self.read_catalog(own if catalog is None else catalog, id)
+            objects = (
+                self._read_own_catalog(id) if catalog is None else self.read_catalog(catalog, id)
+            )
         return objects, self.survey if survey is None else load_survey(survey)
 
     @cached_property
@@ -210,7 +224,11 @@ class Run:
             keys, _ = catalog.column(section.by)
         if content is not None:
             keys = group_duplicates(keys, content)
-        return assign_splits(keys, fractions=section.fractions, seed=section.seed)
+        options: dict[str, Any] = {"fractions": section.fractions, "seed": section.seed}
+        if section.files is None:
+            return assign_splits(keys, **options)
+        file, _ = catalog.column(FILE)
+        return assign_file_splits(keys, file, section.files, contents=content, **options)
 
     @cached_property
     def rows(self) -> dict[str, Rows]:

@@ -71,8 +71,10 @@ def _leaf(kind: str) -> AfterValidator:
 class CatalogSection(Section):
     """The table of objects. Missing column roles are guessed from common names."""
 
-    file: str
-    """Table of objects; ``$NAME`` is expanded, and relative paths count from the run file."""
+    file: str | tuple[str, ...]
+    """Table of objects, or a list of tables that are joined; ``$NAME`` is expanded, and relative
+    paths count from the run file. With a list, `split.files` may say which is for training and
+    which for the test."""
     hdu: int | str | None = None
     """HDU or table of the file, by number or name; by default the first table."""
     id: str | None = None
@@ -83,6 +85,18 @@ class CatalogSection(Section):
     """Column of the declination."""
     missing: tuple[float, ...] | None = None
     """Values of numeric columns that mean "no value", such as -99."""
+
+    @field_validator("file")
+    @classmethod
+    def _each_once(cls, file: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not isinstance(file, str) and (not file or len(set(file)) < len(file)):
+            raise ValueError("name one file or more, each once")
+        return file
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The file, or the files."""
+        return (self.file,) if isinstance(self.file, str) else self.file
 
 
 class InputsSection(Section):
@@ -120,6 +134,9 @@ class SplitSection(Section):
     """Seed of the hash."""
     resolution: float = Field(0.25, gt=0)
     """Size of the sky pixels of ``by = "sky"`` [deg]."""
+    files: tuple[Literal["train", "validation", "test"], ...] | None = None
+    """Split of each file of the list ``catalog.file``, such as ``["train", "test"]``. Where none is
+    for validation, training files are divided in the ratio of the first two fractions."""
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> SplitSection:
@@ -372,6 +389,20 @@ class RunConfig(Section):
     def _sees_something(self) -> RunConfig:
         if self.survey is None and not self.inputs.scalars:
             raise ValueError("give a survey, or inputs.scalars for a run without images")
+        return self
+
+    @model_validator(mode="after")
+    def _each_file_has_a_split(self) -> RunConfig:
+        files, names = self.split.files, self.catalog.files
+        if files is None:
+            return self
+        if len(files) != len(names) or isinstance(self.catalog.file, str):
+            raise ValueError(
+                f"split.files names {len(files)} splits, catalog.file a list of {len(names)}: give "
+                "a split for each file of a list"
+            )
+        if "train" not in files:
+            raise ValueError("split.files names no file for training")
         return self
 
     @model_validator(mode="after")

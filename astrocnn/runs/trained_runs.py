@@ -109,8 +109,10 @@ def _check_split(config: RunConfig, home: RunDirectory, *, elsewhere: bool = Fal
     With `elsewhere` one of another catalogue is allowed.
     """
     other = home.config()
-    files = [expand_path(c.catalog.file, c.root) for c in (config, other)]
-    same_file = Path(files[0]).resolve() == Path(files[1]).resolve()
+    files = [[expand_path(file, c.root) for file in c.catalog.files] for c in (config, other)]
+    same_file = files[0] == files[1] or [Path(f).resolve() for f in files[0]] == [
+        Path(f).resolve() for f in files[1]
+    ]
     if (same_file and config.split != other.split) or not (same_file or elsewhere):
         raise ConfigError(
             f"The network of '{home.path}' was trained with another split: its training set may "

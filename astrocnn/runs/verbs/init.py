@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import astrocnn
 from astrocnn.atomic import write_text
-from astrocnn.catalog import Catalog, read_catalog
+from astrocnn.catalog import Catalog, join_catalogs, read_catalog
 from astrocnn.catalog.roles import ROW_NUMBER
 from astrocnn.errors import CatalogError, ConfigError
 from astrocnn.plugins import nearest
@@ -66,6 +67,8 @@ schedule = "cosine"
 """
 _SURVEY = 'survey = "survey.toml"\n'
 _SIZE = "size = {size:<4}                           # side of the cutouts [pixel]\n"
+_SPLIT_NAMES = {"train": "train", "validation": "val", "test": "test"}
+"""Beginnings of words in the names of files, by split."""
 _HEAD = 100
 """Rows of the catalogue whose file names are tried."""
 
@@ -86,6 +89,8 @@ def run(
     survey: str | None = None,
     catalog: Path | None = None,
     id: str | None = None,
+    *,
+    more: Sequence[Path] = (),
 ) -> Iterator[str]:
     """Write ``survey.toml`` and ``run.toml`` into a folder; existing files are left alone.
 
@@ -103,6 +108,8 @@ def run(
         Its columns are looked through for positions, labels and file names.
     id : str, optional
         Column of the identifiers, if it has none of the usual names.
+    more : sequence of Path
+        Further catalogues, joined with the first one; splits are taken from the names of the files.
 
     Yields
     ------
@@ -135,6 +142,12 @@ def run(
         )
     name = quote(folder.resolve().name)
     table, notes = (None, []) if catalog is None else _read(catalog, id)
+    paths, split = [] if catalog is None else [str(p.resolve()) for p in (catalog, *more)], ""
+    if more:
+        assert table is not None
+        split, split_note = _draft_split(paths)
+        notes.append(split_note)
+        join_catalogs([table, *(read_catalog(p, id=table.roles.id) for p in more)], paths)
     draft = None if survey is not None else _draft_survey(table, catalog, images)
     notes += draft.notes if draft is not None else []
     scalars: list[str] = []
@@ -165,8 +178,10 @@ def run(
         run=files[1],
         name=name,
         survey="" if scalars else _SURVEY,
-        catalog=quote("catalog.fits" if catalog is None else str(catalog.resolve())),
-        roles=roles,
+        catalog=quote("catalog.fits" if catalog is None else str(catalog.resolve()))
+        if not more
+        else _quote_all(paths),
+        roles=roles + split,
         inputs=_describe_inputs(draft, scalars),
         task=task,
         architecture="ann" if scalars else "plain8",
@@ -182,6 +197,24 @@ def run(
         yield f"next: edit {' and '.join(map(str, content))}, then astrocnn check {files[1]}"
     else:
         yield f"next: astrocnn check {files[1]}"
+
+
+def _draft_split(paths: Sequence[str]) -> tuple[str, str]:
+    """Lines with the split of each file, by its name, and what was assumed."""
+    splits = []
+    for number, path in enumerate(paths):
+        words = re.findall("[a-z]+", Path(path).stem.lower())
+        named = (s for s, start in _SPLIT_NAMES.items() if any(w.startswith(start) for w in words))
+        last = number and number == len(paths) - 1
+        splits.append(next(named, "test" if last else "train"))
+    if "train" not in splits:
+        splits[0] = "train"
+    note = ", ".join(f"{Path(p).name}: {s}" for p, s in zip(paths, splits, strict=True))
+    return f"\n[split]\nfiles = {_quote_all(splits)}\n", f"split of the files: {note}"
+
+
+def _quote_all(texts: Sequence[str]) -> str:
+    return f"[{', '.join(map(quote, texts))}]"
 
 
 def _read(path: Path, id: str | None) -> tuple[Catalog, list[str]]:

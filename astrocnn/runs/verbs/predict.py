@@ -116,8 +116,9 @@ def parse_share(worker: str, workers: int, cluster: str | None) -> tuple[int, in
 
 def refuse_catalog(path: Path, config: RunConfig, catalog: Path | None) -> None:
     """Raise if a table would replace the catalogue that it is made for."""
-    read = Path(expand_path(config.catalog.file, config.root)) if catalog is None else catalog
-    if path.exists() and read.exists() and path.samefile(read):
+    own = [Path(expand_path(file, config.root)) for file in config.catalog.files]
+    read = own if catalog is None else [catalog]
+    if path.exists() and any(file.exists() and path.samefile(file) for file in read):
         raise ConfigError(
             "The predictions would replace the catalogue they are made for.",
             received=str(path),

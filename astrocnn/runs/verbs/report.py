@@ -156,7 +156,7 @@ def _data(current: Run, task: Task, novel: object, n_test: int) -> Chapter:
     tallies = {name: task.tally(*read_labels(shards, task, rows[name])) for name in SPLITS}
     number = current.shard_splits
     counts = {name: int(np.sum(number == i)) for i, name in enumerate(SPLITS)}
-    facts = {"Catalogue": config.catalog.file}
+    facts = {"Catalogue": ", ".join(config.catalog.files)}
     if shards.bands:
         scale = "unknown" if shards.pixel_scale is None else f"{shards.pixel_scale:.4g} arcsec"
         facts |= {
@@ -166,6 +166,8 @@ def _data(current: Run, task: Task, novel: object, n_test: int) -> Chapter:
             "Unit": shards.unit or "as in the files",
         }
     facts["Split by"] = config.split.by
+    if config.split.files is not None:
+        facts["Split of the files"] = ", ".join(config.split.files)
     if novel is not None:
         facts["Novel test objects"] = f"{novel} of {n_test}, flagged by the score of novelty"
     return data_chapter(splits=tallies, rows=counts, flags=shards.flags, facts=facts)
