@@ -46,7 +46,7 @@ def join_catalogs(catalogs: Sequence[Catalog], names: Sequence[str]) -> Catalog:
     catalogs = _number_rows(catalogs)
     first = catalogs[0]
     unread = {name: why for catalog in catalogs for name, why in catalog.unread.items()}
-    tables = []
+    tables: list[Table] = []
     for number, (catalog, name) in enumerate(zip(catalogs, names, strict=True)):
         _check_roles(first, catalog, names[0], name)
         table = _rename(catalog, first, name)
