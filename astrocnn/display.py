@@ -32,7 +32,10 @@ class Displayed:
             f"<td style='text-align:left'>{escape(value)}</td></tr>"
             for name, value in self._lines()
         )
-        return f"<table><caption>{escape(type(self).__name__)}</caption>{rows}</table>"
+        return (
+            "<table><caption style='color:inherit; caption-side:top; text-align:left'>"
+            f"{escape(type(self).__name__)}</caption>{rows}</table>"
+        )
 
 
 def _format(value: object) -> str:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from astrocnn.errors import ImageError
+from astrocnn.plugins import nearest
 from astrocnn.remote import Url
 
 __all__ = [
@@ -215,6 +216,9 @@ def select_unit(
         f"The file {path} has no such HDU.",
         received=received,
         allowed=[f"{unit.title}, {_describe(unit)}" for unit in scanned],
+        hint=nearest(hdu, [unit.name for unit in scanned if unit.name])
+        if isinstance(hdu, str)
+        else None,
     )
 
 

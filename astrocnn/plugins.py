@@ -17,6 +17,8 @@ import difflib
 import functools
 import hashlib
 import importlib
+import itertools
+import os
 import pkgutil
 import sys
 import warnings
@@ -489,6 +491,25 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     by_lower = {str(k).lower(): str(k) for k in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return f"did you mean '{by_lower[close[0]]}'?" if close else None
+
+
+def nearest_file(path: str | os.PathLike[str]) -> str | None:
+    """The hint for a missing file: a similar name in its folder, or that there is no such folder.
+
+    >>> nearest_file("/no such folder/catalog.fits")
+    'there is no folder /no such folder'
+    """
+    if "://" in str(path):
+        return None
+    folder, name = os.path.split(os.path.abspath(path))
+    try:
+        # A folder of stamps may hold millions of files.
+        names = [entry.name for entry in itertools.islice(os.scandir(folder), 2000)]
+    except FileNotFoundError:
+        return f"there is no folder {folder}"
+    except OSError:
+        return None
+    return nearest(name, names)
 
 
 def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:

@@ -202,9 +202,10 @@ def _cell(text: str) -> str:
     """One line of Markdown from the text of a docstring."""
     text = " ".join(text.split()).replace("``", "`").replace("|", "\\|")
     text = re.sub(r" ?\[(\d)\]_", "", text)
-    # An asterisk outside of code would be markup.
+    # Asterisks and angle brackets outside of code would be markup.
     parts = text.split("`")
-    return "`".join(p if i % 2 else p.replace("*", "\\*") for i, p in enumerate(parts))
+    plain = (p.replace("*", "\\*").replace("<", "&lt;") for p in parts)
+    return "`".join(p if i % 2 else q for i, (p, q) in enumerate(zip(parts, plain, strict=True)))
 
 
 def _paragraph(text: str | None) -> str:

@@ -216,7 +216,9 @@ def too_few_objects(purpose: str, received: int, least: int, hint: str = "") -> 
         f"There are too few objects with a label and a prediction for {purpose}.",
         received=f"{received} objects",
         allowed=f"{least} or more",
-        hint=hint or "a larger validation split",
+        hint=hint
+        or "a larger validation split, such as that of split.fractions = [0.6, 0.2, 0.2]; or go on "
+        "without: every other command takes a run that is not calibrated",
     )
 
 

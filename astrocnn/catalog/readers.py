@@ -28,6 +28,7 @@ from astrocnn.catalog.text_table import TEXT_FORMATS, Choose, read_text_table
 from astrocnn.catalog.validation import CatalogWarning
 from astrocnn.errors import AstrocnnError, CatalogError, MissingFileError
 from astrocnn.fits_file import open_regular
+from astrocnn.plugins import nearest_file
 from astrocnn.remote import Url, locate
 
 __all__ = ["read_catalog", "detect_format"]
@@ -184,6 +185,7 @@ def _opener(path: Path) -> Callable[[], BinaryIO]:
         raise CatalogError(
             f"'{path}' is missing.",
             allowed=f"a file: {', '.join(FORMATS)}; or a folder of Parquet files",
+            hint=nearest_file(path) if isinstance(path, Path) else None,
         ) from None
     if magic not in COMPRESSED:
         return lambda: open_regular(path)

@@ -144,11 +144,11 @@ def resolve_column(name: str, names: Sequence[str], what: str = "column") -> str
     match = find_column(name.lower(), names)
     if match is not None:
         return match
-    raise CatalogError(
-        f"The catalogue has no {what} '{name}'.",
-        allowed=names,
-        hint=nearest(name, names),
-    )
+    hint = nearest(name, names)
+    first, minus, second = name.partition("-")
+    if minus and {first.strip(), second.strip()} <= set(names):
+        hint = f"a difference of columns has blanks around the sign: '{first} - {second}'"
+    raise CatalogError(f"The catalogue has no {what} '{name}'.", allowed=names, hint=hint)
 
 
 @dataclass(frozen=True)
@@ -184,8 +184,8 @@ def choose_roles(
             received=names,
             allowed=[a.upper() for a in ALIASES["id"]],
             hint='name it: id = "column" under [catalog] in a run file, id="column" in Python, or '
-            f"--id column where a command has it; where there is none, {ROW_NUMBER} as the column "
-            "numbers the rows",
+            f'--id column where a command has it; if there is none, id = "{ROW_NUMBER}" numbers '
+            "the rows",
         )
     if ra is None and dec is None:
         for pair in POSITIONS:

@@ -17,6 +17,7 @@ import numpy as np
 from astrocnn.atomic import write_text
 from astrocnn.errors import ConfigError, ImageError, register_expansion
 from astrocnn.fits_file import open_regular
+from astrocnn.plugins import nearest_file
 from astrocnn.remote import Status, Url, find_urls, get_statuses, locate
 
 __all__ = [
@@ -123,7 +124,8 @@ def find_files(
         # Sorted, because the order of glob depends on the file system.
         names = sorted(glob.glob(os.path.join(glob.escape(folder), name), recursive=True))
         if not names:
-            raise ImageError(f"There is no file for {what}.", received=path)
+            hint = None if glob.has_magic(name) else nearest_file(path)
+            raise ImageError(f"There is no file for {what}.", received=path, hint=hint)
         files += [(Path(name), hdu) for name in names]
     return files
 

@@ -207,7 +207,9 @@ def _without_none(value: Any) -> Any:
 def read_survey_file(path: Path) -> dict[str, Any]:
     """A survey file as plain values, with the folder its relative paths count from."""
     if not path.is_file():
-        raise ConfigError("The survey file does not exist.", received=str(path))
+        raise ConfigError(
+            "The survey file does not exist.", received=str(path), hint=plugins.nearest_file(path)
+        )
     survey = read_toml(path)
     if "task" in survey and "bands" not in survey:
         raise ConfigError(

@@ -127,6 +127,8 @@ def format_message(mistake: Any, run: type[BaseModel]) -> str:
     if mistake["type"] == "missing":
         return "is needed and absent"
     message = mistake["msg"].removeprefix("Value error, ")
+    if mistake["type"] in ("tuple_type", "list_type"):
+        message = "should be a list in brackets"
     text = f"{message[0].lower()}{message[1:]}"
     # A whole table is not worth repeating.
     if not isinstance(mistake["input"], dict) and repr(mistake["input"]) not in text:

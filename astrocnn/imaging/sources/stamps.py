@@ -429,6 +429,13 @@ def _used_columns(
         raise ConfigError(f"The files of the survey '{survey}' need columns of the catalogue.")
     used: dict[str, np.ndarray] = {}
     for template in templates:
+        if not template.names and len(np.asarray(next(iter(columns.values())))) > 1:
+            raise ConfigError(
+                f"The files of the survey '{survey}' are the same for all objects.",
+                received=template.text,
+                allowed='the name of a column in braces, as in "stamps/{id}.fits"',
+                hint='large images that hold many objects are of kind = "tiles"',
+            )
         for name in template.names:
             if name not in columns:
                 raise ConfigError(

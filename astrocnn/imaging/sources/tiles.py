@@ -207,6 +207,15 @@ class TileSource(DisplayedSource):
         """Which weights, noise maps and masks belong to which image, one sentence per image."""
         return [pair for tiles in self._tiles for pair in tiles.pairs]
 
+    @property
+    def places(self) -> list[str]:
+        """Where the first tiles of the reference band are."""
+        centers = [grid.center for grid in self._reference[:3]]
+        angles = [
+            (np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arcsin(z))) for x, y, z in centers
+        ]
+        return [f"RA {ra:.4f}, Dec {dec:.4f}" for ra, dec in angles]
+
     @cached_property
     def fingerprint(self) -> str:
         """Digest of the survey, of the factors from its headers, and of samples of its files."""
@@ -479,6 +488,13 @@ def _choose_target(survey: Survey, grids: list[SkyGrid]) -> tuple[float, Tangent
     # Each tile has its own, because projections and distortions stretch the pixels.
     scales = np.array([grid.pixel_scale for grid in grids])
     requested = survey.pixel_scale
+    if requested is not None and not 0.02 < requested / np.median(scales) < 50:
+        raise ImageError(
+            f"The pixel scale of the survey '{survey.name}' is far from that of its images.",
+            received=f"pixel_scale = {requested:g}",
+            allowed=f"a scale [arcsec] near {np.median(scales):.4g}, that of the images",
+            hint="leave it out to keep the pixels of the images",
+        )
     if requested is not None and np.any(np.abs(scales / requested - 1) > SCALE_TOLERANCE):
         return requested, TangentGrid.north_up(requested)
     # The scale varies by some percent within one wide-field image, and between the tiles of a

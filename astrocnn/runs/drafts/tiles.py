@@ -11,6 +11,7 @@ from typing import Any
 
 from astrocnn.errors import ConfigError, ImageError
 from astrocnn.imaging.photometry import compare_units
+from astrocnn.imaging.sources.tiles import ZERO_POINT_CARDS
 from astrocnn.runs.drafts.image_planes import (
     PICTURES,
     ImagePlane,
@@ -25,7 +26,6 @@ from astrocnn.runs.drafts.survey import SurveyDraft
 __all__ = ["draft_tiles"]
 
 _MAX_HEADERS = 2000
-_ZERO_POINTS = ("MAGZERO", "MAGZPT", "MAGZP", "ZP_STACK", "PHOTZP", "ZPAB", "ABZP", "ZEROPNT", "ZP")
 
 
 def draft_tiles(files: Sequence[Path]) -> SurveyDraft:
@@ -108,7 +108,7 @@ def _add_zero_points(
     if all((scale := compare_units(unit, "nJy")) is not None and scale == scale for unit in units):
         draft.notes.append(f"flux unit from BUNIT: {stated}")
         return
-    for key in _ZERO_POINTS:
+    for key in ZERO_POINT_CARDS:
         values = [plane.card(key) for plane in images]
         if all(isinstance(v, (int, float)) and 10 < v < 40 for v in values):
             for _, keys in draft.bands:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -38,6 +39,10 @@ def run(config: RunConfig) -> tuple[Table, bool]:
     """
     load_tensorflow()
     table = Table(title=config.title, title_justify="left", title_style="bold", show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    # Folded, so that the names of files are complete.
+    table.add_column(overflow="fold")
     good = True
     for finding in _findings(Run(config)):
         mark = Text("ok", "green") if finding.passed else Text("wrong", "red")
@@ -135,6 +140,14 @@ def _labels(run: Run) -> tuple[None, str]:
         )
     run.check_columns(catalog.table)
     empty = [name for name, n in zip(SPLITS, counts, strict=True) if not n]
+    if not counts.any():
+        raise ConfigError(
+            "No object can be used for training.",
+            received="\n".join(lines),
+            allowed="objects with a label, with all scalars and, if there are images, a position",
+            hint="look at the column of the labels and its classes or range, and at those of the "
+            "positions",
+        )
     if set(empty) - {"test"}:
         raise ConfigError(
             f"There is no object for: {', '.join(empty)}.",
@@ -155,14 +168,20 @@ def _images(catalog: Catalog, source: Source) -> Iterator[Finding]:
         yield finding
         return
     seconds = (time.perf_counter() - start) / len(rows)
-    without = float(np.mean((cutouts.flags & int(UNUSABLE)) != 0))
-    lines = [f"of {len(rows)} tried, {without:.0%} have no image"]
+    without = int(np.count_nonzero(cutouts.flags & int(UNUSABLE)))
+    n = len(rows)
+    some = f"{without} of the {n} objects tried have no image"
+    lines = [
+        {0: f"all {n} objects tried have an image", n: f"none of {n} has an image"}.get(
+            without, some
+        )
+    ]
     for flag in Flag:
         count = int(np.count_nonzero(cutouts.flags & int(flag)))
         if count:
             lines.append(f"{count} of {len(rows)}: {flag.sentence}")
-    lines += list(dict.fromkeys(getattr(source, "problems", [])))[:_SHOWN]
-    yield Finding("cutouts", without < 1, "\n".join(lines))
+    lines += _describe_problems(catalog, source, cutouts.flags)
+    yield Finding("cutouts", without < n, "\n".join(lines))
     size = cutouts.images[0].nbytes * len(catalog)
     yield Finding(
         "cost",
@@ -170,6 +189,31 @@ def _images(catalog: Catalog, source: Source) -> Iterator[Finding]:
         f"shards {size / 2**20:.0f} MiB on disk; cutting takes {seconds * len(catalog):.0f} s"
         f" at most (measured on {len(rows)} objects from as many places)",
     )
+
+
+def _describe_problems(catalog: Catalog, source: Source, flags: Any) -> list[str]:
+    """Messages of files, one of a kind, and what to look at."""
+    kinds: dict[str, list[str]] = {}
+    for problem in dict.fromkeys(getattr(source, "problems", [])):
+        # Messages on different files differ in the path alone.
+        kinds.setdefault(re.sub(r"\S*/\S*", "", problem), []).append(problem)
+    lines = [
+        alike[0] + (f" ({len(alike)} files or more)" if len(alike) > 1 else "")
+        for alike in list(kinds.values())[:_SHOWN]
+    ]
+    elsewhere = np.all(flags & int(UNUSABLE)) and np.any(flags & int(Flag.NO_COVERAGE))
+    if elsewhere and catalog.ra is not None and catalog.dec is not None:
+        ra, dec = (x[np.isfinite(x)] for x in (catalog.ra, catalog.dec))
+        lines.append(
+            f"the catalogue has RA {ra.min():.4f} to {ra.max():.4f}, Dec {dec.min():.4f} to "
+            f"{dec.max():.4f} deg; images are at {'; '.join(getattr(source, 'places', []))}"
+        )
+    elif np.mean((flags & int(Flag.BAND_PARTIAL | Flag.BAND_MISSING)) != 0) > 0.5:
+        lines.append(
+            "warning: most objects have a band with few or no data: look at weight, mask and hdu "
+            "in the survey file"
+        )
+    return lines
 
 
 def _network(run: Run) -> tuple[Any, str]:
