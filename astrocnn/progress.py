@@ -1,22 +1,24 @@
-"""Progress of long work: a bar on a terminal, silence elsewhere."""
+"""Progress of long work: a bar on a terminal or in a notebook, silence elsewhere."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sized
+from html import escape
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 __all__ = ["Meter", "track"]
 
 T = TypeVar("T")
+DELAY = 2.0
+"""Seconds after which a notebook shows a bar: short work leaves no trace in it."""
+_PERIOD = 0.3
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Iterate over `items`, showing rate and time left when stderr is a terminal."""
-    if not sys.stderr.isatty():
-        yield from items
-        return
+    """Iterate over `items`, showing rate and time left on a terminal or in a notebook."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     with Meter(description, total) as meter:
@@ -36,6 +38,8 @@ class Meter:
         Number of parts.
     unit : str
         What the objects are called.
+    terminal : bool
+        Whether to show it on a terminal too, not in a notebook alone.
 
     Examples
     --------
@@ -43,14 +47,26 @@ class Meter:
     ...     meter.advance(1, 4096, "2 workers")
     """
 
-    def __init__(self, description: str, total: int | None = None, unit: str = "") -> None:
+    def __init__(
+        self,
+        description: str,
+        total: int | None = None,
+        unit: str = "",
+        *,
+        terminal: bool = True,
+    ) -> None:
         self._description, self._total, self._unit = description, total, unit
+        self._terminal = terminal
         self._bar: Any = None
+        self._view: _NotebookView | None = None
         self._objects = 0
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            self._bar = _build_bar()
+        notebook = _in_notebook()
+        if notebook or (self._terminal and sys.stderr.isatty()):
+            # In a notebook it only counts: rich would need another package to draw there.
+            self._bar = _build_bar(disable=notebook)
+            self._view = _NotebookView() if notebook else None
             self._bar.start()
             self._task = self._bar.add_task(self._description, total=self._total, note="")
         return self
@@ -63,6 +79,8 @@ class Meter:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if self._view is not None:
+            self._view.close(self._bar.tasks[self._task])
 
     def advance(self, parts: int = 0, objects: int = 0, note: str = "") -> None:
         """Count what has ended.
@@ -83,9 +101,60 @@ class Meter:
         if self._objects and seconds:
             note = f"{self._objects / seconds:.3g} {self._unit}/s, {note}".rstrip(", ")
         self._bar.update(self._task, advance=parts, note=note)
+        if self._view is not None:
+            self._view.show(self._bar.tasks[self._task])
 
 
-def _build_bar() -> Any:
+def _in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return hasattr(shell, "kernel")
+
+
+class _NotebookView:
+    """A bar in the output of a cell, and one line about the work when it has ended."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._next = time.monotonic() + DELAY
+
+    def show(self, task: Any) -> None:
+        """Draw the bar, at most a few times a second."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _PERIOD
+        left = task.time_remaining
+        bar = f"<progress value='{task.completed}' max='{task.total or 1}'></progress>"
+        more = "" if left is None else f", {_format_time(left)} left"
+        self._draw(f"{bar} {self._describe(task)}{more}")
+
+    def close(self, task: Any) -> None:
+        """Leave a line without a bar, if there was one."""
+        if self._handle is not None:
+            self._draw(self._describe(task))
+
+    def _describe(self, task: Any) -> str:
+        total = "" if task.total is None else f"/{task.total:.0f}"
+        text = f"{task.description} {task.completed:.0f}{total} in {_format_time(task.elapsed)}"
+        return escape(f"{text}  {task.fields['note']}".rstrip())
+
+    def _draw(self, text: str) -> None:
+        from IPython.display import HTML, display
+
+        shown = HTML(f"<small>{text}</small>")
+        if self._handle is None:
+            self._handle = display(shown, display_id=True)
+        else:
+            self._handle.update(shown)
+
+
+def _format_time(seconds: float | None) -> str:
+    minutes, seconds = divmod(round(seconds or 0), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+def _build_bar(disable: bool) -> Any:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -105,4 +174,4 @@ def _build_bar() -> Any:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=Console(stderr=True), disable=disable)

@@ -173,6 +173,8 @@ LOCAL_IMPORTS = {
         ],
         "start-up",
     ),
+    # Imported already where it is needed: in the kernel of a notebook.
+    "IPython": "notebook",
 }
 
 

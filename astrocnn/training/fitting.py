@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 from astrocnn.backend import keras, tf
 from astrocnn.errors import TrainingError
 from astrocnn.models import with_precision
+from astrocnn.progress import Meter
 from astrocnn.training.backup import Arrays, Backup
-from astrocnn.training.history import BestEpoch, EarlyStopping, History, print_epoch
+from astrocnn.training.history import BestEpoch, EarlyStopping, History, format_values, print_epoch
 from astrocnn.training.layer_rates import LayerOptimizers, LayerRates
 from astrocnn.training.objective import (
     EpochSums,
@@ -213,18 +214,22 @@ class _Training:
     def _run_epochs(self, train: Data) -> None:
         self.hooks("on_train_begin")
         logs: dict[str, float] = {}
-        while not self.finished:
-            number = len(self.history)
-            row = self._run_epoch(train, number)
-            # Saved before the callbacks run, so that one that raises loses no epoch.
-            self.records.save(self)
-            if self.records.chief:
-                print_epoch(row, self.epochs, improved=self.best.waited == 0)
-            logs = {name: value for name, value in row.items() if name != "epoch"}
-            self.hooks("on_epoch_end", number, logs)
-            if self.model.stop_training:
-                self.stopped = self.history.stopped_early = True
+        # A terminal shows a line for each epoch.
+        with Meter("training, epochs", self.epochs, terminal=False) as meter:
+            meter.advance(len(self.history))
+            while not self.finished:
+                number = len(self.history)
+                row = self._run_epoch(train, number)
+                # Saved before the callbacks run, so that one that raises loses no epoch.
                 self.records.save(self)
+                if self.records.chief:
+                    print_epoch(row, self.epochs, improved=self.best.waited == 0)
+                meter.advance(1, note=format_values(row))
+                logs = {name: value for name, value in row.items() if name != "epoch"}
+                self.hooks("on_epoch_end", number, logs)
+                if self.model.stop_training:
+                    self.stopped = self.history.stopped_early = True
+                    self.records.save(self)
         self.hooks("on_train_end", logs)
 
     def _open(self, train: Data, validation: tf.data.Dataset | None) -> None:

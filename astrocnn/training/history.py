@@ -18,7 +18,7 @@ from astrocnn.backend import keras
 from astrocnn.errors import TrainingError
 from astrocnn.stored_files import parse_json
 
-__all__ = ["BestEpoch", "EarlyStopping", "History", "print_epoch"]
+__all__ = ["BestEpoch", "EarlyStopping", "History", "format_values", "print_epoch"]
 
 
 @dataclass
@@ -181,13 +181,18 @@ class BestEpoch:
         self.weights = weights
 
 
+def format_values(row: dict[str, float], form: str = "{:.4g}") -> str:
+    """Losses and other values of an epoch, of its row of the history."""
+    hidden = ("epoch", "seconds", "learning_rate")
+    return "  ".join(f"{k} {form.format(v)}" for k, v in row.items() if k not in hidden)
+
+
 def print_epoch(row: dict[str, float], epochs: int, improved: bool) -> None:
     """Print one line about an epoch (its row of the history), if standard error is a terminal."""
     # A line for each epoch would fill the logs of a batch system; the CSV file has them all.
     if not sys.stderr.isatty():
         return
-    hidden = ("epoch", "seconds", "learning_rate")
-    values = "  ".join(f"{k} [b]{v:.4g}[/b]" for k, v in row.items() if k not in hidden)
+    values = format_values(row, "[b]{:.4g}[/b]")
     mark = "[green]best[/green]" if improved else ""
     Console(stderr=True, highlight=False).print(
         f"epoch {row['epoch']:.0f}/{epochs}  {values}  "
