@@ -54,7 +54,8 @@ def load_run(
         raise ConfigError(
             "The run file is a folder." if path.is_dir() else "The run file does not exist.",
             received=str(path),
-            hint="give the path of a .toml file, for instance one of pipelines/",
+            hint=(None if path.is_dir() else plugins.nearest_file(path))
+            or "give the path of a .toml file; 'astrocnn init' drafts one",
         )
     raw = read_toml(path)
     if "bands" in raw and "task" not in raw:

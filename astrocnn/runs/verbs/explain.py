@@ -192,8 +192,12 @@ def run(
     count = len(attributions) * len(mapping) * (1 + len(CHECKS) * checks) + len(inspecting)
     for _ in track(chain(*steps), "explaining", total=count):
         pass
+    by_reason: dict[str, list[str]] = {}
     for left_out in (*(one.skipped for one in attributions), skipped):
-        yield from (f"without {name}: {reason}" for name, reason in left_out.items())
+        for name, reason in left_out.items():
+            by_reason.setdefault(reason, []).append(name)
+    for reason, unused in by_reason.items():
+        yield f"without {', '.join(dict.fromkeys(unused))}: {reason}"
     attributions = [one for one in attributions if one.maps]
     if not attributions and not inspections:
         raise PredictionError(

@@ -87,7 +87,7 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
         steps=max(_STEPS, _OBJECTS // config.training.batch_size),
     )
     picture, _ = save_figure(result.figure(), current.directory.figures / "learning_rate.png")
-    end = "the loss ran away" if result.diverged else "the loss had not run away"
+    end = "the loss diverged" if result.diverged else "the loss did not diverge"
     yield f"{result.rates[0]:.1e} to {result.rates[-1]:.1e} in {len(result)} updates; {end}"
     if result.suggestion is not None:
         yield (

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from astrocnn.catalog import read_catalog
 from astrocnn.errors import ConfigError
+from astrocnn.plugins import nearest_file
 from astrocnn.prediction.selection import select_objects, write_selected
 
 __all__ = ["run"]
@@ -30,7 +31,8 @@ def run(predictions: Path, *, catalog: Path, out: Path) -> Iterator[Table | str]
     """
     for path in (predictions, catalog):
         if not path.is_file():
-            raise ConfigError("The table does not exist.", received=str(path))
+            hint = nearest_file(path) or "'astrocnn predict' writes a table of predictions"
+            raise ConfigError("The table does not exist.", received=str(path), hint=hint)
         if out.exists() and out.samefile(path):
             raise ConfigError("A table that is read would be replaced.", received=str(out))
     made = select_objects(read_catalog(catalog), AstropyTable.read(predictions, hdu="PREDICTIONS"))
