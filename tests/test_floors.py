@@ -156,6 +156,7 @@ LOCAL_IMPORTS = {
             "fsspec",
             "aiohttp",
             "botocore",
+            "h5py",
         ],
         "optional",
     ),

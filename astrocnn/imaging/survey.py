@@ -168,7 +168,8 @@ class Survey(Displayed):
         In the order of the channels of a cutout.
     kind : str
         ``"tiles"``, large images cut by sky position; ``"stamps"``, small files, one per object;
-        or another source of images: the name of an installed one, ``"module:attribute"`` or
+        ``"npy"`` or ``"hdf5"``, arrays with the images of all objects (`ArrayFileSource`); or
+        another source of images: the name of an installed one, ``"module:attribute"`` or
         ``"path/to/file.py:attribute"`` (see `astrocnn.imaging.Source`).
     unit : str, optional
         Flux unit of all cutouts.  By default nJy when every band has a zero point, and
@@ -186,7 +187,7 @@ class Survey(Displayed):
         Interpolation of bands on another grid.  Bands with finer pixels than the target are
         averaged over the area of the target pixel whichever is chosen.
     options : mapping of str to object, optional
-        For a source of another kind; tiles and stamps have none.
+        For a source of another kind; tiles and stamps have none, arrays ``row`` or ``match``.
     """
 
     name: str

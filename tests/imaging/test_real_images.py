@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,20 @@ from astropy.wcs import WCS, FITSFixedWarning
 
 from astrocnn.errors import ImageError
 from astrocnn.flags import Flag
-from astrocnn.imaging import StampSource, Survey, TileSource, open_source, unpack
+from astrocnn.imaging import (
+    StampSource,
+    Survey,
+    TileSource,
+    open_source,
+    read_survey,
+    unpack,
+)
 from astrocnn.imaging.planes import find_plane
 from astrocnn.imaging.sky_grid import SkyGrid
 
 pytestmark = pytest.mark.real_data
 
+PIPELINES = Path(__file__).parents[2] / "pipelines"
 NO_WCS = "no celestial WCS"
 ODD = {  # file, HDU -> what is wrong with its plane, and with its coordinates
     ("m13.fits", None): (None, None),
@@ -457,3 +466,13 @@ def test_warnings_of_wcs_do_not_reach_the_user(real_data):
     with warnings.catch_warnings():
         warnings.simplefilter("error", FITSFixedWarning)
         SkyGrid.from_plane(find_plane(real_data / "odd_fits" / "sip-wcs.fits"))
+
+
+def test_alert_triplets_of_ztf(real_data, monkeypatch):
+    monkeypatch.setenv("ASTROCNN_DATA", str(real_data))
+    survey = read_survey(PIPELINES / "surveys" / "ztf_triplets.toml")
+    stored = np.load(real_data / "ztf_alert_triplets" / "triplets.npz")["images"]
+    places = np.array([284, 3, 17])
+    cutouts = open_source(survey, columns={"row": places}, size=63).read([0, 1, 2])
+    expected = np.where(np.abs(stored) < 1e30, stored, np.nan)[places].transpose(0, 2, 3, 1)
+    np.testing.assert_array_equal(cutouts.images, expected)

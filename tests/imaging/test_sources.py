@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -66,7 +67,7 @@ def npy_survey(tmp_path, monkeypatch) -> Path:
     return tmp_path / "survey.toml"
 
 
-@pytest.fixture(params=["tiles", "stamps", "arrays", "npy", "none"])
+@pytest.fixture(params=["tiles", "stamps", "npy", "hdf5", "arrays", "own", "none"])
 def opened(request, tmp_path, tile, npy_survey):
     """A source of `N` objects of every kind."""
     if request.param == "tiles":
@@ -85,8 +86,26 @@ def opened(request, tmp_path, tile, npy_survey):
             {"kind": "stamps", "image": "{id}.fits", "bands": bands}, tmp_path
         )
         return lambda: open_source(survey, columns={"id": np.arange(N)}, size=SIZE)
-    if request.param == "npy":
+    if request.param == "own":
         return lambda: open_source(read_survey(npy_survey), size=SIZE, trusted=True)
+    if request.param in ("npy", "hdf5"):
+        if request.param == "npy":
+            np.savez(tmp_path / "a.npz", images=PIXELS.transpose(0, 3, 1, 2))
+        else:
+            with h5py.File(tmp_path / "a.h5", "w") as file:
+                file["group/images"] = PIXELS.transpose(0, 3, 1, 2)
+        mapping = {
+            "kind": request.param,
+            "bands": ["g", "r"],
+            "image": "a.npz[images]" if request.param == "npy" else "a.h5",
+            "hdu": None if request.param == "npy" else "group/images",
+            "options": {"row": "row"},
+        }
+        mapping = {key: value for key, value in mapping.items() if value is not None}
+        survey = Survey.from_dict(mapping, tmp_path)
+        places = np.arange(N)[::-1].copy()
+        places[6] = N
+        return lambda: open_source(survey, columns={"row": places}, size=SIZE)
     if request.param == "none":
         return lambda: NoImages(N)
     return lambda: ArraySource(PIXELS, ["g", "r"])
@@ -94,7 +113,12 @@ def opened(request, tmp_path, tile, npy_survey):
 
 def test_every_listed_kind_is_tried_here():
     assert set(plugins.names("sources")) >= {"stamps", "tiles"}
-    assert set(plugins.module_names("astrocnn.imaging.sources")) == {"stamps", "tiles"}
+    assert set(plugins.module_names("astrocnn.imaging.sources")) == {
+        "hdf5",
+        "npy",
+        "stamps",
+        "tiles",
+    }
 
 
 def test_contract_of_a_source(opened):
