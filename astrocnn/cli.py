@@ -545,6 +545,63 @@ def outliers(
 
 
 @app.command()
+def acquire(
+    folder: RunFolder,
+    n: Annotated[int, typer.Option("-n", min=1, help="Number of objects to choose.")] = 200,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Catalogue; default: that of the run.")
+    ] = None,
+    survey: Annotated[
+        Path | None, typer.Option(help="Survey file; default: that of the run.")
+    ] = None,
+    id: Identifier = None,
+    method: Annotated[
+        str, typer.Option(help="batchbald, kmeans, bald, entropy, margin or random.")
+    ] = "batchbald",
+    random: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Fraction chosen by chance, for an unbiased test set."),
+    ] = 0.2,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="Choose as many objects of each predicted class.")
+    ] = False,
+    target: Annotated[
+        str | None, typer.Option(help="Target with classes; default: the first.")
+    ] = None,
+    draws: Annotated[
+        int | None, typer.Option(min=0, help="Number of Monte-Carlo dropout draws.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    images: Annotated[
+        bool, typer.Option("--images", help="Write a page with their images as well.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Table to write, .csv or .fits.")] = Path("acquire.csv"),
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Choose the objects without a label that are worth labelling next."""
+    from astrocnn.runs.verbs import acquire as verb
+
+    _print_all(
+        verb.run(
+            folder,
+            out=out,
+            n=n,
+            catalog=catalog,
+            survey=survey,
+            id=id,
+            method=method,
+            random=random,
+            balance=balance,
+            target=target,
+            draws=draws,
+            seed=seed,
+            images=images,
+        )
+    )
+    _show_next("label", out, "--run", folder, *(("--catalog", catalog) if catalog else ()))
+
+
+@app.command()
 def label(
     objects: Annotated[
         Path, typer.Argument(metavar="OBJECTS", help="Table of the objects to label.")

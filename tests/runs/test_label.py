@@ -80,3 +80,23 @@ def test_what_cannot_be_labelled_is_one_message(home, tmp_path):
         "label", catalog, "--run", home / "run", "--serve", tmp_path / "mine.csv", *out, code=2
     )
     assert "not replaced" in said
+
+
+def test_objects_to_label_are_chosen_from_a_catalogue(home, tmp_path):
+    catalog = Table.read(home / "sky/catalog.fits")
+    catalog.remove_column("morphology")
+    catalog.write(tmp_path / "new.fits")
+    out = tmp_path / "next.csv"
+    given = ("--catalog", tmp_path / "new.fits", "-n", 20, "--out", out)
+    printed = astrocnn("acquire", home / "run", *given, "--images")
+    assert "20 objects, 4 of them by chance" in printed and "next: astrocnn label" in printed
+    table = Table.read(out, format="ascii.csv")
+    assert len(table) == 20 and set(table["id"].tolist()) <= set(catalog["id"].tolist())
+    assert out.with_suffix(".html").is_file()
+    page = tmp_path / "l.html"
+    whole = ("--run", home / "run", "--catalog", tmp_path / "new.fits", "--out", page)
+    astrocnn("label", out, *whole)
+    shown = [row[0] for row in content_of(page)["rows"]]
+    assert shown == [str(i) for i in table["id"]]
+    said = astrocnn("acquire", home / "run", "--method", "best", "--out", out, code=2)
+    assert "batchbald" in said

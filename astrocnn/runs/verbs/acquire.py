@@ -1,0 +1,82 @@
+"""``astrocnn acquire``: choose the objects that are worth labelling next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from astrocnn.acquisition import acquire
+from astrocnn.backend import load_tensorflow
+from astrocnn.imaging.files import expand_path
+from astrocnn.runs.object_tables import Section, validate_outputs, write_objects, write_page
+from astrocnn.runs.run import Run, open_images, select_bands
+
+__all__ = ["run"]
+
+
+def run(
+    folder: Path,
+    *,
+    out: Path,
+    n: int = 200,
+    catalog: Path | None = None,
+    survey: Path | None = None,
+    id: str | None = None,
+    method: str = "batchbald",
+    random: float = 0.2,
+    balance: bool = False,
+    target: str | None = None,
+    draws: int | None = None,
+    seed: int = 0,
+    images: bool = False,
+) -> Iterator[str]:
+    """Rank the objects of a catalogue without a label for labelling.
+
+    Raises
+    ------
+    ConfigError
+        If `out` has an unknown format, or would replace the catalogue, or the task has no classes.
+    PredictionError
+        If there is no such method, or no object to choose.
+    """
+    current = Run.open(folder)
+    config, home = current.config, current.directory
+    home.require(home.model, "train")
+    read = Path(expand_path(config.catalog.file, config.root)) if catalog is None else catalog
+    validate_outputs(out, read)
+    objects, sky = current.read_objects(catalog, survey, id)
+    load_tensorflow()
+    estimator = current.estimator
+    if sky is not None:
+        sky = select_bands(sky, estimator.inputs.bands)
+    table = acquire(
+        estimator,
+        objects,
+        open_images(sky, objects, estimator.inputs.size),
+        n,
+        method=method,
+        random=random,
+        balance=balance,
+        target=target,
+        draws=config.prediction.draws if draws is None else draws,
+        seed=seed,
+    )
+    write_objects(table, out, "ACQUIRE")
+    by_chance = int(np.count_nonzero(table["chosen_by"] == "random"))
+    yield f"{len(table)} objects, {by_chance} of them by chance: {out}"
+    if not images:
+        return
+    page = out.with_suffix(".html")
+    captions = [
+        f"{row['predicted']} {row['probability']:.2f}"
+        + (", by chance" if row["chosen_by"] == "random" else "")
+        for row in table
+    ]
+    ids = np.asarray(table[table.colnames[1]])
+    text = "Below each image are the most probable class and its probability."
+    section = Section("Ranking", text, ids, captions)
+    title = "Objects to label"
+    write_page(page, title, [section], current, catalog=catalog, survey=survey)
+    yield f"images: {page}"
