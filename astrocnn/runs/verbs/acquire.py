@@ -9,9 +9,9 @@ import numpy as np
 
 from astrocnn.acquisition import acquire
 from astrocnn.backend import load_tensorflow
-from astrocnn.imaging.files import expand_path
 from astrocnn.runs.object_tables import Section, validate_outputs, write_objects, write_page
 from astrocnn.runs.run import Run, open_images, select_bands
+from astrocnn.runs.verbs.predict import refuse_catalog
 
 __all__ = ["run"]
 
@@ -44,8 +44,8 @@ def run(
     current = Run.open(folder)
     config, home = current.config, current.directory
     home.require(home.model, "train")
-    read = Path(expand_path(config.catalog.file, config.root)) if catalog is None else catalog
-    validate_outputs(out, read)
+    validate_outputs(out)
+    refuse_catalog(out, config, catalog)
     objects, sky = current.read_objects(catalog, survey, id)
     load_tensorflow()
     estimator = current.estimator

@@ -120,7 +120,7 @@ def refuse_catalog(path: Path, config: RunConfig, catalog: Path | None) -> None:
     read = own if catalog is None else [catalog]
     if path.exists() and any(file.exists() and path.samefile(file) for file in read):
         raise ConfigError(
-            "The predictions would replace the catalogue they are made for.",
+            "The table would replace the catalogue that it is made for.",
             received=str(path),
             hint="give another --out",
         )
