@@ -238,7 +238,7 @@ def test_magnitudes_and_redshifts_without_identifiers_make_a_run_without_images(
     config = load_run(tmp_path / "new" / "run.toml")
     assert config.survey is None and config.model.architecture == "ann"
     assert config.inputs.scalars[0] == "mag_u - mag_g" and config.inputs.scalars[-1] == "mag_r"
-    assert config.task.options == {"column": "zs", "range": [0.0, 0.4]}
+    assert config.task.options == {"column": "zs", "range": [0.0, 0.4], "family": "mixture"}
     assert Run(config).catalog.ids.tolist() == list(range(1, 10))
 
 

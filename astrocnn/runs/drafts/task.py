@@ -37,8 +37,15 @@ _BANDS = tuple("ugrizyYJHK")
 _ERROR = re.compile(r"err|sigma|unc|flag|^e_|ext", re.IGNORECASE)
 
 
-def draft_task(catalog: Catalog) -> tuple[str, list[str]]:
+def draft_task(catalog: Catalog, images: bool = True) -> tuple[str, list[str]]:
     """The keys of ``[task]``: classes, votes of volunteers, or a redshift.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        Its columns are looked through.
+    images : bool
+        Whether the run has images; without them a mixture is enough for a redshift.
 
     Returns
     -------
@@ -59,6 +66,7 @@ def draft_task(catalog: Catalog) -> tuple[str, list[str]]:
         good = values[np.isfinite(values) & (values < _NO_REDSHIFT)]
         high = math.ceil(np.max(good, initial=0.1) * 10) / 10
         lines = f'name = "photoz"\ncolumn = {quote(redshift)}\nrange = [0.0, {high}]\n'
+        lines += "" if images else 'family = "mixture"\n'
         return lines, [f"redshifts from column '{redshift}', up to {high}"]
     if not classes:
         note = "no column of labels was found: name it, and its classes, under [task]"

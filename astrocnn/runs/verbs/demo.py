@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,7 +62,8 @@ def run(
     start = time.perf_counter()
     sky = out / "survey"
     if not (sky / "survey.toml").is_file():
-        say(f"simulating {objects} objects ...")
+        options = ("--objects", objects, "--seed", seed, "--preset", DEMOS[task])
+        say(_format_command("simulate", sky, *options))
         for _ in simulate.run(sky, objects=objects, seed=seed, preset=DEMOS[task]):
             pass
     run_file = out / "run.toml"
@@ -69,16 +71,24 @@ def run(
     write_text(run_file, text)
     folder = out / "run"
     config = load_run(run_file, overrides)
-    for step in (
-        lambda: train.run(config, folder),
-        lambda: _calibrate(folder),
-        lambda: predict.run(folder, out=out / "predictions.fits"),
-        lambda: evaluate.run(folder),
-        lambda: report.run(folder),
-    ):
+    table = out / "predictions.fits"
+    steps: dict[tuple[Any, ...], Callable[[], Iterator[Any]]] = {
+        ("train", run_file, "--out", folder): lambda: train.run(config, folder),
+        ("calibrate", folder): lambda: _calibrate(folder),
+        ("predict", folder, "--out", table): lambda: predict.run(folder, out=table),
+        ("evaluate", folder): lambda: evaluate.run(folder),
+        ("report", folder): lambda: report.run(folder),
+    }
+    for command, step in steps.items():
+        # Each command can be given again on its own.
+        say("\n" + _format_command(*command))
         for line in step():
             say(line)
     yield f"done in {time.perf_counter() - start:.0f} s; open {folder / 'report.html'}"
+
+
+def _format_command(*words: object) -> str:
+    return f"$ astrocnn {shlex.join(map(str, words))}"
 
 
 def _calibrate(folder: Path) -> Iterator[Any]:

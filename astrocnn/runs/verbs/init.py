@@ -159,11 +159,11 @@ def run(
             f"catalogue of {len(table)} rows: identifier '{table.roles.id}', "
             + (positions if table.roles.ra else "no positions")
         )
-        task, task_notes = draft_task(table)
-        notes += task_notes
         if survey is None and draft is None:
             scalars, scalar_notes = draft_scalars(table)
             notes += scalar_notes
+        task, task_notes = draft_task(table, images=not scalars)
+        notes += task_notes
     content: dict[Path, str] = {}
     if draft is not None:
         content[files[0]] = draft.format(folder.resolve().name)
