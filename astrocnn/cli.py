@@ -191,8 +191,14 @@ def _show(part: Any) -> None:
     Console(highlight=False, markup=False).print(part)
 
 
-def _print_all(parts: Iterable[Any]) -> None:
-    for part in parts:
+def _print_all(parts: Iterable[Any]) -> Any:
+    """Print what a verb yields; return what it returns."""
+    iterator = iter(parts)
+    while True:
+        try:
+            part = next(iterator)
+        except StopIteration as end:
+            return end.value
         _show(part)
 
 
@@ -200,6 +206,15 @@ def _show_next(*words: str | Path) -> None:
     """Print what is done next, as the last line of a command."""
     # Not wrapped, so that it can be copied.
     print(f"next: astrocnn {shlex.join(map(str, words))}")
+
+
+def _show_next_of_run(folder: Path, otherwise: str) -> None:
+    """Name 'explain' where there is a network that has not been explained, or another command."""
+    from astrocnn.runs.directory import RunDirectory
+
+    home = RunDirectory.open(folder)
+    explained = home.explanations.is_dir() or home.config().model.method is not None
+    _show_next(otherwise if explained else "explain", folder)
 
 
 @app.command()
@@ -304,7 +319,13 @@ def find_lr(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  
     """Suggest a learning rate from a sweep over the training split; no weights are kept."""
     from astrocnn.runs.verbs import find_lr as verb
 
-    _print_all(verb.run(_load(run, overrides), _folder(run, out)))
+    rate = _print_all(verb.run(_load(run, overrides), _folder(run, out)))
+    if rate is None:
+        _show_next("diagnose", run)
+        return
+    changes = [*overrides, f"training.learning_rate={rate:.1e}"]
+    options = [word for change in changes for word in ("--set", change)]
+    _show_next("train", run, *(("--out", out) if out else ()), *options)
 
 
 @app.command()
@@ -322,7 +343,9 @@ def search(
     from astrocnn.runs.verbs import search as verb
 
     config = _load(run, overrides)
-    _print_all(verb.run(config, _folder(run, out), workers=workers, cluster=cluster))
+    best = _print_all(verb.run(config, _folder(run, out), workers=workers, cluster=cluster))
+    if best is not None:
+        _show_next("train", best)
 
 
 @app.command()
@@ -405,7 +428,7 @@ def predict(
             cluster=cluster,
         )
     )
-    _show_next("explain", folder)
+    _show_next_of_run(folder, "embed")
 
 
 @app.command()
@@ -670,6 +693,7 @@ def select(
     from astrocnn.runs.verbs import select as verb
 
     _print_all(verb.run(predictions, catalog=catalog, out=out))
+    _show_next("show", "SURVEY.toml", "--catalog", out)
 
 
 @app.command()
@@ -701,6 +725,7 @@ def compare(
     from astrocnn.runs.verbs import compare as verb
 
     _print_all(verb.run(folders))
+    _show_next("predict", "DIR")
 
 
 @app.command()
@@ -768,6 +793,9 @@ def explain(
             checks=checks,
         )
     )
+    from astrocnn.runs.directory import RunDirectory
+
+    _show_next("predict" if RunDirectory(folder).scores.is_file() else "evaluate", folder)
 
 
 @app.command()
@@ -777,6 +805,7 @@ def report(folder: RunFolder, plugin: Plugin = []) -> None:  # noqa: B006
     from astrocnn.runs.verbs import report as verb
 
     _print_all(verb.run(folder))
+    _show_next_of_run(folder, "predict")
 
 
 @app.command()
@@ -829,6 +858,7 @@ def show(
     from astrocnn.runs.verbs import show as verb
 
     _print_all(verb.run(survey, catalog=catalog, id=id, out=out, size=size, objects=objects))
+    _show_next("check", "RUN.toml")
 
 
 @app.command("list")

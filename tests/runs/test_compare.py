@@ -61,6 +61,7 @@ def folder(tmp_path_factory):
 
 def test_a_pair_is_compared_on_common_objects(folder):
     said = words(astrocnn("compare", folder / "both", folder / "one"))
+    assert said.endswith("next: astrocnn predict DIR")
     answers, tested = {}, {}
     for name in ("both", "one"):
         kept = np.load(folder / name / "evaluation" / "samples.npz")

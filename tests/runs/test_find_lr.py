@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from .command import MODEL, astrocnn
 
@@ -14,6 +15,9 @@ def test_it_suggests_a_rate_and_leaves_the_folder_free(home, tmp_path):
     said = astrocnn("find-lr", home / "run.toml", "--out", out, *FAST)
     rate = float(re.search(r"learning_rate\s=\s(\S+),", said)[1])
     assert 1e-5 < rate < 0.2
+    words = shlex.split(said.splitlines()[-1])
+    assert words[:4] == ["next:", "astrocnn", "train", str(home / "run.toml")]
+    assert words[4:] == ["--out", str(out), *FAST, "--set", f"training.learning_rate={rate:.1e}"]
     assert {p.name for p in (out / "figures").iterdir()} == {
         "learning_rate.png",
         "learning_rate.svg",

@@ -66,10 +66,12 @@ def test_each_verb_makes_each_thing_once(place, no_pictures):
         astrocnn("evaluate", out)
     assert counts == {"loaded": 1}  # the shards hold catalogue and images
     with counted() as counts:
-        astrocnn("explain", out, "--per-class", 1, "--methods", "grad_cam", "--no-checks")
+        said = astrocnn("explain", out, "--per-class", 1, "--methods", "grad_cam", "--no-checks")
+    assert said.splitlines()[-1] == f"next: astrocnn predict {out}"
     assert counts == {"catalogue": 1, "band": bands, "loaded": 1}  # for the WCS of the maps
     with counted() as counts:
-        astrocnn("report", out)
+        said = astrocnn("report", out)
+    assert said.splitlines()[-1] == f"next: astrocnn predict {out}"
     assert counts == {"loaded": 1}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +59,16 @@ def save_figure(figure: Any, path: Path) -> list[Path]:
     return files
 
 
-def run(config: RunConfig, out: Path) -> Iterator[str]:
+def run(config: RunConfig, out: Path) -> Generator[str, None, float | None]:
     """Sweep the learning rate over the training split; no weights are kept.
 
     Only cutouts and a figure are written, so that the same folder can then be trained in with
     another learning rate.
+
+    Returns
+    -------
+    float or None
+        The suggestion, if there is one.
     """
     current = prepare(config, out)
     targets = current.task.targets
@@ -100,3 +105,4 @@ def run(config: RunConfig, out: Path) -> Iterator[str]:
             "'astrocnn diagnose', or a larger training.batch_size"
         )
     yield f"figure: {picture}"
+    return result.suggestion

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from rich.table import Table
@@ -32,7 +32,7 @@ __all__ = ["run"]
 
 def run(
     config: RunConfig, out: Path, *, workers: int = 1, cluster: str | None = None
-) -> Iterator[Table | str]:
+) -> Generator[Table | str, None, Path | None]:
     """Train many runs that differ in the values of ``[search.space]``, and rank them.
 
     The test split plays no part.  Given again after an interruption it continues: finished trials
@@ -72,7 +72,7 @@ def run(
     with open_scheduler(cluster, max(1, min(workers, config.search.count - done))) as scheduler:
         for trial in work(folder) if scheduler is None else in_workers(folder, scheduler):
             yield format_result(folder, trial)
-    yield from _write_results(folder)
+    return (yield from _write_results(folder))
 
 
 def _decide(folder: SearchFolder) -> None:
@@ -90,7 +90,7 @@ def _cut(folder: SearchFolder) -> None:
         Run(config, folder.cutouts(config)).require_rows("train", "validation")
 
 
-def _write_results(folder: SearchFolder) -> Iterator[Table | str]:
+def _write_results(folder: SearchFolder) -> Generator[Table | str, None, Path | None]:
     results = read_results(folder)
     save_table(folder, results)
     save_best(folder, results)
@@ -106,8 +106,7 @@ def _write_results(folder: SearchFolder) -> Iterator[Table | str]:
         yield f"best run: {folder.best}"
     if any(result.epoch for result in results):
         yield f"figure: {_plot(folder, results)}"
-    if counts["complete"]:
-        yield f"next: astrocnn train {folder.best}"
+    return folder.best if counts["complete"] else None
 
 
 def _plot(folder: SearchFolder, results: list[TrialResult]) -> Path:
