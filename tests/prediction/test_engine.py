@@ -606,7 +606,7 @@ def test_missing_integers_are_blank_for_every_reader(tmp_path):
         ucds = {c.name: header.get(f"TUCD{k}") for k, c in enumerate(hdus[1].columns, 1)}
         comments = [header.get(f"TCOMM{k}") for k in range(1, len(hdus[1].columns) + 1)]
     assert ucds["flags"] == "meta.code.qual"
-    assert ucds["morphology_p_a"] == "stat.probability;src.class"
+    assert ucds["morphology_p_a"] == "stat.probability;src.morph.type"
     assert comments[:3] == [
         "Identifier in the catalogue", "Right ascension (ICRS)", "Declination (ICRS)"
     ]  # fmt: skip

@@ -5,8 +5,9 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from astrocnn.errors import CatalogError, ConfigError
-from astrocnn.targets import Categorical
+from astrocnn.targets import Categorical, make
 from astrocnn.targets.families.base import moments
+from astrocnn.targets.storage import family_from_dict, family_to_dict
 
 THREE = Categorical(("elliptical", "spiral", "edge-on"))
 
@@ -114,3 +115,23 @@ def test_a_row_without_numbers_has_no_spread_with_one_draw():
     found = moments(np.array([[[0.5, 0.5], [np.nan, 0.5]]]))
     np.testing.assert_array_equal(found.std, [[0, 0], [np.nan, np.nan]])
     assert np.isnan(found.mutual_info[1])
+
+
+def test_the_ucd_is_declared_by_the_task_and_not_by_a_name():
+    def ucds(task):
+        return {column.name: column.ucd for column in task.columns()}
+
+    options = {"classes": ("elliptical", "spiral"), "column": "c"}
+    questions = {"bar": {"column": "b", "classes": "hubble"}}
+    found = ucds(make("morphology", **options, questions=questions))
+    assert found["morphology_p_spiral"] == "stat.probability;src.morph.type"
+    assert found["bar_class"] == "meta.code.class;src.morph.type"
+    found = ucds(make("morphology", **options, ucd="src.class"))
+    assert found["morphology_p_spiral"] == "stat.probability;src.class"
+    assert found["morphology_class"] == "meta.code.class;src.class"
+    assert Categorical(("elliptical", "spiral")).columns()[0].ucd == "stat.probability;src.class"
+    morphology = Categorical(("a", "b"), ucd="src.morph.type")
+    assert family_from_dict(family_to_dict(morphology)) == morphology
+    for wrong in ("src.morphology", "morphological type", "src..class"):
+        with pytest.raises(ConfigError, match="UCD of the classes"):
+            Categorical(("a", "b"), ucd=wrong)

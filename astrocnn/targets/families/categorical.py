@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from astropy.io.votable.ucd import check_ucd
 from numpy.typing import ArrayLike, NDArray
 
 from astrocnn.backend import Tensor, ops
 from astrocnn.column import Column
+from astrocnn.errors import ConfigError
 from astrocnn.targets.families.base import (
     ENTROPY_ROWS,
     ClassFamily,
@@ -37,6 +39,13 @@ class Categorical(ClassFamily):
     ----------
     classes : tuple of str
         At least two names, in the order of the network's outputs.
+    ucd : str
+        UCD of what the classes are: ``src.class``, or ``src.morph.type`` for morphologies.
+
+    Raises
+    ------
+    ConfigError
+        If the names cannot be used, or the UCD is none of the IVOA's.
 
     Examples
     --------
@@ -46,8 +55,15 @@ class Categorical(ClassFamily):
     """
 
     classes: tuple[str, ...]
+    ucd: str = field(default="src.class", kw_only=True)
 
     def __post_init__(self) -> None:
+        if not check_ucd(f"stat.probability;{self.ucd}", check_controlled_vocabulary=True):
+            raise ConfigError(
+                "The UCD of the classes is not valid behind 'stat.probability'.",
+                received=self.ucd,
+                hint='ucd = "src.class", or "src.morph.type" for morphologies',
+            )
         object.__setattr__(self, "classes", validate_names(self.classes, "class"))
         validate_distinct((column.name for column in self.columns()), self.classes, "class")
 
@@ -107,7 +123,7 @@ class Categorical(ClassFamily):
         """Descriptions of what `summarize` returns."""
         names = [(f"p_{column_name(c)}", c) for c in self.classes]
         rows = [
-            (p, "stat.probability;src.class", f"Probability of class {c}, mean over draws")
+            (p, f"stat.probability;{self.ucd}", f"Probability of class {c}, mean over draws")
             for p, c in names
         ]
         rows += [
@@ -115,7 +131,9 @@ class Categorical(ClassFamily):
             for p, c in names
         ]
         width = max(map(len, self.classes))
-        best = Column("class", f"U{width}", "", "meta.code.class;src.class", "Most probable class")
+        best = Column(
+            "class", f"U{width}", "", f"meta.code.class;{self.ucd}", "Most probable class"
+        )
         return (*build_columns(rows), best, *build_columns(ENTROPY_ROWS))
 
     def tally(self, encoded: NDArray[np.floating], weight: NDArray[np.floating]) -> dict[str, int]:
@@ -140,5 +158,5 @@ def examples() -> tuple[Categorical, ...]:
     """Instances for the contract tests."""
     return (
         Categorical(("star", "galaxy")),
-        Categorical(("elliptical", "spiral", "edge-on", "merger of two")),
+        Categorical(("elliptical", "spiral", "edge-on", "merger of two"), ucd="src.morph.type"),
     )

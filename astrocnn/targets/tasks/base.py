@@ -59,8 +59,12 @@ def get_classes(classes: Sequence[str] | str) -> Sequence[str]:
     return CLASS_LISTS[classes]
 
 
-def build_question(name: str, options: str | Mapping[str, Any]) -> Target:
+def build_question(
+    name: str, options: str | Mapping[str, Any], *, ucd: str = "src.class"
+) -> Target:
     """Build a target of classes, yes or no, or votes from its options, or from its column.
+
+    `ucd` says what classes are, where there are any.
 
     Raises
     ------
@@ -93,7 +97,9 @@ def build_question(name: str, options: str | Mapping[str, Any]) -> Target:
     else:
         column = _get_column(subject, name, options)
         classes = options.get("classes")
-        family = Bernoulli() if classes is None else Categorical(tuple(get_classes(classes)))
+        family = (
+            Bernoulli() if classes is None else Categorical(tuple(get_classes(classes)), ucd=ucd)
+        )
     symmetric = options.get("symmetric")
     if symmetric is None:
         names = " ".join([name, *family.classes]).lower()

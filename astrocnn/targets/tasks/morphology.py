@@ -57,6 +57,7 @@ def task(
     questions: Mapping[str, str | Mapping[str, Any]] | None = None,
     values: Mapping[str, Mapping[str, Any]] | None = None,
     headline: str | None = None,
+    ucd: str = "src.morph.type",
 ) -> Task:
     """Morphology by classes, questions and numbers, alone or in one network.
 
@@ -92,6 +93,9 @@ def task(
     headline : str, optional
         The score quoted first; when left out that of the first target: the accuracy, the mean
         deviation of the vote fractions, or the root mean square error.
+    ucd : str
+        UCD of what the classes are, for the columns of a table; ``"src.class"`` for classes such as
+        star and galaxy.
 
     Raises
     ------
@@ -112,13 +116,15 @@ def task(
                 hint='column = "class"',
             )
         options = {"column": column, "classes": classes, "map": map, "weight": weight}
-        targets.append(build_question(target, {**options, "symmetric": symmetric}))
+        targets.append(build_question(target, {**options, "symmetric": symmetric}, ucd=ucd))
     elif column is not None or map is not None:
         raise ConfigError(
             "A morphology with a column needs the list of its classes.",
             hint='classes = ["elliptical", "spiral"]',
         )
-    targets += [build_question(name, options) for name, options in (questions or {}).items()]
+    targets += [
+        build_question(name, options, ucd=ucd) for name, options in (questions or {}).items()
+    ]
     targets += [
         build_quantity(name, table, relative_errors=False, ucd="")
         for name, table in (values or {}).items()
