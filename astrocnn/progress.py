@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
 from html import escape
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 __all__ = ["Meter", "track"]
 
@@ -25,6 +27,12 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
         for item in items:
             yield item
             meter.advance(1)
+
+
+class _Depth(threading.local):
+    """Number of meters in use, one in another, by thread."""
+
+    value = 0
 
 
 class Meter:
@@ -47,6 +55,8 @@ class Meter:
     ...     meter.advance(1, 4096, "2 workers")
     """
 
+    _depth: ClassVar = _Depth()
+
     def __init__(
         self,
         description: str,
@@ -62,7 +72,11 @@ class Meter:
         self._objects = 0
 
     def __enter__(self) -> Self:
+        # There is one bar: that of a part of the work would overwrite that of the whole.
+        Meter._depth.value += 1
         notebook = _in_notebook()
+        if Meter._depth.value > 1:
+            return self
         if notebook or (self._terminal and sys.stderr.isatty()):
             # In a notebook it only counts: rich would need another package to draw there.
             self._bar = _build_bar(disable=notebook)
@@ -77,10 +91,21 @@ class Meter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        Meter._depth.value -= 1
         if self._bar is not None:
             self._bar.stop()
         if self._view is not None:
             self._view.close(self._bar.tasks[self._task])
+
+    @classmethod
+    @contextmanager
+    def hidden(cls) -> Iterator[None]:
+        """Show no bar in the ``with`` block, as in workers."""
+        cls._depth.value += 1
+        try:
+            yield
+        finally:
+            cls._depth.value -= 1
 
     def advance(self, parts: int = 0, objects: int = 0, note: str = "") -> None:
         """Count what has ended.

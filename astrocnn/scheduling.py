@@ -143,7 +143,8 @@ class StoredTask:
                 # One model at a time is in memory.
                 _opened.clear()
                 worker = _opened[self.token] = self.open(self.folder, self.own)
-        return worker.compute_parts(numbers)
+        with Meter.hidden():
+            return worker.compute_parts(numbers)
 
 
 _opened: dict[str, Worker] = {}

@@ -203,7 +203,8 @@ def _whitening(
     """Mean of features, and the whitening matrix."""
     covariance, _ = ledoit_wolf(x * scale)
     variances, axes = np.linalg.eigh(covariance)
-    floor = 1e-6 * max(float(variances[-1]), 1e-300)
+    # Features without any scatter: the matrix must be a number in single precision.
+    floor = 1e-6 * max(float(variances[-1]), 1e-60)
     matrix = scale[:, None] * axes / np.sqrt(np.maximum(variances, floor))
     return x.mean(axis=0).astype(np.float32), matrix.astype(np.float32)
 

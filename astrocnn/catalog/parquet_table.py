@@ -22,7 +22,7 @@ from astropy.table import Table
 from astrocnn.catalog.columns import MAX_MEMORY, UNREAD, convert_table, is_readable, validate_memory
 from astrocnn.errors import CatalogError
 
-__all__ = ["find_parts", "read_parquet_table"]
+__all__ = ["find_parts", "open_parquet", "read_parquet_table"]
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 MAX_FILES = 100_000
@@ -142,7 +142,8 @@ def _read_properties(path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _open(path: Path, **options: Any) -> Iterator[pq.ParquetFile]:
+def open_parquet(path: Path, **options: Any) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file; damage becomes a `CatalogError` in the ``with`` block, too."""
     try:
         with pq.ParquetFile(path, **options) as file:
             yield file
@@ -154,7 +155,7 @@ def _open(path: Path, **options: Any) -> Iterator[pq.ParquetFile]:
 
 
 def _read_schema(path: Path) -> pa.Schema:
-    with _open(path) as file:
+    with open_parquet(path) as file:
         schema = file.schema_arrow
     repeated = [name for name, count in Counter(schema.names).items() if count > 1]
     if repeated:
@@ -167,25 +168,25 @@ def _validate_sizes(files: list[Path], names: list[str], path: Path) -> None:
     needed = source = 0
     for part in files:
         source += part.stat().st_size
-        with _open(part) as file:
+        with open_parquet(part) as file:
             # Repeated values need no bytes; in memory one takes 8, and as many for an index.
             needed += 8 * file.metadata.num_rows * len(names)
     validate_memory(needed, source, f"'{path}'")
 
 
 def _read_file(path: Path, names: list[str]) -> pa.Table:
-    with _open(path) as file:
+    with open_parquet(path) as file:
         text = [f.name for f in file.schema_arrow if _is_text(f.type) and f.name in set(names)]
         # Not the metadata of columns: damaged ones end the process in pyarrow.
         rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-    with _open(path, read_dictionary=text) as file:
+    with open_parquet(path, read_dictionary=text) as file:
         # Repeated text can take any memory, but as a dictionary, which is slow where all differ.
         repeated = [
             name
             for name in text
             if sum(n * _longest(file, i, name) for i, n in enumerate(rows)) > MAX_MEMORY
         ]
-    with _open(path, read_dictionary=repeated) as file:
+    with open_parquet(path, read_dictionary=repeated) as file:
         return file.read(columns=names)
 
 

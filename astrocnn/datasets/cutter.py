@@ -183,13 +183,14 @@ def store(cutter: Cutter, catalog: Catalog) -> StoredTask:
             "cards": dict(cutter.cards),
         }
         atomic.write_text(temporary / _ABOUT, json.dumps(about))
-    return StoredTask(_open, folder.resolve(), {} if source is None else {"source": source})
+    kind = getattr(getattr(cutter.source, "survey", None), "kind", None)
+    return StoredTask(_open, folder.resolve(), {"source": source, "kind": kind})
 
 
 def _open(folder: Path, own: Mapping[str, Any]) -> Cutter:
     """Open a stored cutter in a worker."""
     about: _About = read_json(folder / _ABOUT, _About, ClusterError)
-    _, source = read_objects(folder, own.get("source"))
+    _, source = read_objects(folder, own["source"], own["kind"])
     declared = (*about.own, *about.kept)
     pairs = [(column, read_array(folder, f"encoded-{n}")) for n, column in enumerate(declared)]
     return Cutter(

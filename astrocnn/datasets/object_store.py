@@ -22,10 +22,16 @@ from astrocnn.errors import ClusterError
 from astrocnn.imaging import ArraySource, NoImages, Source, Survey, open_source
 from astrocnn.imaging.files import FileTemplate
 from astrocnn.plugins import is_outside
-from astrocnn.scheduling import count_threads
 from astrocnn.stored_files import Stored, read_json
 
-__all__ = ["read_array", "read_objects", "write_array", "write_objects"]
+__all__ = [
+    "list_name_columns",
+    "open_images",
+    "read_array",
+    "read_objects",
+    "write_array",
+    "write_objects",
+]
 
 _ABOUT = "objects.json"
 _HINT = "remove that folder and give the same command again"
@@ -93,7 +99,9 @@ def write_objects(
     return source if images.kind == "own" else None
 
 
-def read_objects(folder: Path, own: Source | None = None) -> tuple[Catalog, Source]:
+def read_objects(
+    folder: Path, own: Source | None = None, trusted: str | None = None
+) -> tuple[Catalog, Source]:
     """Open what `write_objects` stored; the columns were checked before.
 
     Parameters
@@ -102,6 +110,8 @@ def read_objects(folder: Path, own: Source | None = None) -> tuple[Catalog, Sour
         Where it is.
     own : Source, optional
         What `write_objects` returned.
+    trusted : str, optional
+        Kind of source whose code was trusted where the work was begun.
 
     Raises
     ------
@@ -128,7 +138,7 @@ def read_objects(folder: Path, own: Source | None = None) -> tuple[Catalog, Sour
         read_array(folder, "dec") if with_positions else None,
         read_array(folder, "flags"),
     )
-    return catalog, own or _open_images(folder, about.images, catalog)
+    return catalog, own or _open_images(folder, about.images, catalog, trusted)
 
 
 def write_array(folder: Path, name: str, values: Any) -> None:
@@ -187,13 +197,21 @@ def _make_absolute(survey: Survey) -> Survey:
 
 def _list_columns(catalog: Catalog, images: _Images, columns: Iterable[str] | None) -> list[str]:
     known = catalog.table.colnames
-    survey = images.survey
-    if columns is None or images.kind == "own" or (survey and is_outside(survey.kind)):
+    more = [] if images.survey is None else list_name_columns(images.survey)
+    if columns is None or images.kind == "own" or more is None:
         return list(known)
     names = [name for name in (catalog.roles.id, catalog.roles.ra, catalog.roles.dec) if name]
     for wanted in columns:
         names += [resolve_column(term, known) for term in split_difference(wanted, known)]
-    if survey is not None and survey.kind == "stamps":
+    return list(dict.fromkeys([*names, *more]))
+
+
+def list_name_columns(survey: Survey) -> list[str] | None:
+    """Columns of the catalogue in the file names of a survey; None for a source of the user."""
+    if is_outside(survey.kind):
+        return None
+    names: list[str] = []
+    if survey.kind == "stamps":
         for band in survey.bands:
             for paths, _ in band.planes().values():
                 for path in (paths,) if isinstance(paths, str) else paths:
@@ -201,21 +219,22 @@ def _list_columns(catalog: Catalog, images: _Images, columns: Iterable[str] | No
     return list(dict.fromkeys(names))
 
 
-def _open_images(folder: Path, about: _Images, catalog: Catalog) -> Source:
+def open_images(
+    survey: Survey | None, catalog: Catalog, size: int, *, trusted: bool = False
+) -> Source:
+    """Open the images of the rows of a catalogue; an empty source without a survey."""
+    if survey is None:
+        return NoImages(len(catalog))
+    columns: Mapping[str, Any] = {name: catalog.table[name] for name in catalog.table.colnames}
+    ra, dec = catalog.ra, catalog.dec
+    return open_source(survey, ra, dec, columns=columns, size=size, trusted=trusted)
+
+
+def _open_images(folder: Path, about: _Images, catalog: Catalog, trusted: str | None) -> Source:
     if about.kind == "none":
         return NoImages(len(catalog))
     if about.survey is None:
         images = read_array(folder, "images")
         return ArraySource(images, about.bands, about.pixel_scale, about.unit)
-    columns: Mapping[str, Any] = {name: catalog.table[name] for name in catalog.table.colnames}
-    more: dict[str, Any] = {} if is_outside(about.survey.kind) else {"workers": count_threads()}
-    return open_source(
-        about.survey,
-        ra=catalog.ra,
-        dec=catalog.dec,
-        columns=columns,
-        size=about.size,
-        # Code of the user was trusted where the work was begun.
-        trusted=True,
-        **more,
-    )
+    known = about.survey.kind == trusted
+    return open_images(about.survey, catalog, about.size, trusted=known)

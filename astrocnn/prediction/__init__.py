@@ -9,8 +9,14 @@ from astrocnn.prediction.embedding import embed
 from astrocnn.prediction.engine import predict
 from astrocnn.prediction.export import to_csv, to_parquet, to_qp
 from astrocnn.prediction.objects import predict_objects
+from astrocnn.prediction.partitions import predict_partitions
 from astrocnn.prediction.pdf import PDF_FORMS, read_pdf
-from astrocnn.prediction.predictions import Predictions, read_predictions
+from astrocnn.prediction.predictions import (
+    PartitionedPredictions,
+    Predictions,
+    read_partitions,
+    read_predictions,
+)
 from astrocnn.prediction.selection import SelectedCatalog, select_objects, write_selected
 from astrocnn.prediction.table_writer import TableWriter
 
@@ -19,6 +25,7 @@ __all__ = [
     "Batch",
     "Column",
     "Extra",
+    "PartitionedPredictions",
     "Plan",
     "Predictions",
     "SelectedCatalog",
@@ -27,7 +34,9 @@ __all__ = [
     "parse_worker",
     "predict",
     "predict_objects",
+    "predict_partitions",
     "read_pdf",
+    "read_partitions",
     "read_predictions",
     "select_objects",
     "to_csv",

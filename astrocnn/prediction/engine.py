@@ -13,7 +13,7 @@ import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from astrocnn.progress import track
 from astrocnn.scheduling import Scheduler, run_tasks
 from astrocnn.stored_files import compute_array_digest
 
-__all__ = ["Provenance", "compute_table", "predict"]
+__all__ = ["Provenance", "compute_table", "describe_prediction", "make_plan", "predict"]
 
 _COMMENTS = {
     "MODELSHA": "digest of the network",
@@ -118,23 +118,71 @@ def predict(
     ClusterError
         If the scheduler or its workers do not come, are lost, or have another version or model.
     """
-    validate_draws(draws, views)
-    origin = Provenance(
+    options = Prediction(draws, seed, views, pdf)
+    origin = describe_prediction(estimator, catalog, source, options, provenance or {}, extras)
+    return compute_table(out, origin, options, worker=worker, scheduler=scheduler)
+
+
+def describe_prediction(
+    estimator: Estimator,
+    catalog: Catalog,
+    source: Source,
+    options: Prediction,
+    given: Mapping[str, str],
+    extras: Sequence[Extra],
+) -> Provenance:
+    """All inputs that determine the numbers of a prediction.
+
+    Raises
+    ------
+    ModelError
+        If the draws or views are invalid.
+    """
+    validate_draws(options.draws, options.views)
+    return Provenance(
         estimator,
         catalog,
         source,
-        {"draws": draws, "seed": seed, "views": views, "pdf": pdf},
+        asdict(options),
         (
-            ("NDRAWS", draws, "stochastic forward passes (0: deterministic)"),
-            ("SEED", seed, "seed of the draws"),
-            ("VIEWS", views, "orientations averaged"),
+            ("NDRAWS", options.draws, "stochastic forward passes (0: deterministic)"),
+            ("SEED", options.seed, "seed of the draws"),
+            ("VIEWS", options.views, "orientations averaged"),
         ),
-        provenance or {},
+        given,
         extras,
     )
 
-    computation = Prediction(draws, seed, views, pdf)
-    return compute_table(out, origin, computation, worker=worker, scheduler=scheduler)
+
+def make_plan(origin: Provenance) -> tuple[Provenance, Plan]:
+    """Check the inputs and divide them into chunks.
+
+    Returns
+    -------
+    origin : Provenance
+        Without the images, if the estimator has no bands.
+    plan : Plan
+        The chunks, and the fingerprint of all that determines the table.
+
+    Raises
+    ------
+    InputsError, CatalogError, PredictionError
+        As `predict`, for images or a catalogue that the estimator cannot use.
+    """
+    estimator, catalog, source = origin.estimator, origin.catalog, origin.source
+    if len(source) != len(catalog):
+        raise PredictionError(
+            "The images and the catalogue do not have the same rows.",
+            received=f"{len(source)} images",
+            allowed=f"{len(catalog)} rows, each once",
+        )
+    estimator.inputs.check(source)
+    catalog.refuse_sentinels(estimator.inputs.scalars)
+    if not estimator.inputs.bands:
+        source = NoImages(len(catalog))  # images of an estimator without bands are not read
+        origin = replace(origin, source=source)
+    size, n_bands = estimator.inputs.size, len(estimator.inputs.bands)
+    return origin, Plan.make(source.order(), size * size * n_bands * 4, origin.facts())
 
 
 def compute_table(
@@ -162,23 +210,10 @@ def compute_table(
         The table, or None while chunks of other workers are missing.
     """
     out = Path(out)
+    validate_worker(*worker)
+    origin, plan = make_plan(origin)
     estimator, catalog, source = origin.estimator, origin.catalog, origin.source
     layout = computation.build_layout(estimator, catalog, origin.extras)
-    if len(source) != len(catalog):
-        raise PredictionError(
-            "The images and the catalogue do not have the same rows.",
-            received=f"{len(source)} images",
-            allowed=f"{len(catalog)} rows, each once",
-        )
-    # What can be refused is refused before the first image is read.
-    validate_worker(*worker)
-    estimator.inputs.check(source)
-    catalog.refuse_sentinels(estimator.inputs.scalars)
-    if not estimator.inputs.bands:
-        source = NoImages(len(catalog))  # images of an estimator without bands are not read
-        origin = replace(origin, source=source)
-    size, n_bands = estimator.inputs.size, len(estimator.inputs.bands)
-    plan = Plan.make(source.order(), size * size * n_bands * 4, origin.facts())
     folder = out.with_name(out.name + ".parts")
     # Temporary files of a killed process are as large as the table itself.
     remove_leftovers(out.parent, glob.escape(out.name))

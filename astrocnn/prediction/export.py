@@ -33,6 +33,9 @@ ROWS = 65536
 # Fewer rows, because each has hundreds of bins in double precision.
 QP_ROWS = 16384
 SUFFIXES = (".hdf5", ".h5")
+CARDS = "astrocnn"
+"""Key of the metadata of a Parquet file with the cards of the primary header."""
+_OF_FITS = {"SIMPLE", "BITPIX", "NAXIS", "EXTEND", "NEXTEND", "CHECKSUM", "DATASUM", "LONGSTRN", ""}
 
 
 def to_csv(
@@ -73,9 +76,10 @@ def to_parquet(
     """Write a FITS table as Parquet.
 
     Integers and their missing values are exact, vector columns become lists of fixed length,
-    units and descriptions go into the metadata of the fields.  Predictive densities become a list
-    column ``PDF`` (of several targets: ``PDF_<TARGET>``) of single precision, whose metadata
-    hold the centers of the bins as JSON; without a prediction the list is missing.
+    units, UCDs and descriptions go into the metadata of the fields, the cards of the primary header
+    as JSON into that of the file, under ``astrocnn``.  Pages have checksums.  Predictive densities
+    become a list column ``PDF`` (of several targets: ``PDF_<TARGET>``) of single precision, whose
+    metadata hold the centers of the bins as JSON; without a prediction the list is missing.
 
     Parameters
     ----------
@@ -89,13 +93,14 @@ def to_parquet(
     Path
         `out`.
     """
+    cards, ucds = _read_about(table, hdu)
     with replacing(out) as temporary, open_densities(table) as stored:
         # Densities have the rows of PREDICTIONS, and not those of another extension.
         densities = {d.name: d for d in stored.values()} if hdu == "PREDICTIONS" else {}
         writer, start = None, 0
         for block in read_text_blocks(table, hdu):
             names = [*block.colnames, *densities]
-            about = [_about(block[name]) for name in block.colnames]
+            about = [_about(block[name], ucds.get(name)) for name in block.colnames]
             about += [{"centers": json.dumps(d.centers.tolist())} for d in densities.values()]
             arrays = [_arrow(block[name]) for name in block.colnames]
             rows = slice(start, start + len(block))
@@ -105,7 +110,8 @@ def to_parquet(
                     pa.field(name, array.type, metadata=metadata)
                     for name, array, metadata in zip(names, arrays, about, strict=True)
                 ]
-                writer = pq.ParquetWriter(temporary, pa.schema(fields))
+                schema = pa.schema(fields, {CARDS: json.dumps(cards)})
+                writer = pq.ParquetWriter(temporary, schema, write_page_checksum=True)
             # All blocks have the types of the first: a file has one schema.
             writer.write_table(pa.Table.from_arrays(arrays, schema=writer.schema))
             start = rows.stop
@@ -230,8 +236,18 @@ def _flat_columns(block: Table) -> Iterator[tuple[str, Any]]:
                 yield label, pa.array(flat[:, i], mask=gone[:, i])
 
 
-def _about(column: Any) -> dict[str, str]:
-    about = {"unit": column.unit and str(column.unit), "description": column.description}
+def _read_about(table: str | os.PathLike[str], hdu: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Cards of the primary header, and the UCDs of columns."""
+    with open_fits(table, error=PredictionError) as hdus:
+        cards = {c.keyword: c.value for c in hdus[0].header.cards if c.keyword not in _OF_FITS}
+        header = hdus[hdu].header
+        numbers = range(1, int(header["TFIELDS"]) + 1)
+        return cards, {header[f"TTYPE{n}"]: header.get(f"TUCD{n}", "") for n in numbers}
+
+
+def _about(column: Any, ucd: str | None) -> dict[str, str]:
+    unit = column.unit and str(column.unit)
+    about = {"unit": unit, "ucd": ucd, "description": column.description}
     return {key: value for key, value in about.items() if value}
 
 

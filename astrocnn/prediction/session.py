@@ -9,7 +9,6 @@ user's own classes) travels with the tasks.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,27 +16,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from astrocnn import calibration
 from astrocnn.atomic import replacing_folder, write_text
-from astrocnn.backend import get_versions
-from astrocnn.calibration import Calibration, Extra
+from astrocnn.calibration import Extra
 from astrocnn.catalog import Catalog
 from astrocnn.datasets.object_store import read_array, read_objects, write_array, write_objects
 from astrocnn.errors import ClusterError
-from astrocnn.estimators.base import Estimator, load_estimator
+from astrocnn.estimators.base import Estimator
 from astrocnn.imaging import Cutouts, Source, get_state
 from astrocnn.prediction import chunks
 from astrocnn.prediction.chunks import Plan
 from astrocnn.prediction.layout import Layout
 from astrocnn.prediction.objects import ChunkPrediction, predict_chunk
-from astrocnn.scheduling import StoredTask, validate_version
+from astrocnn.prediction.stored_model import list_catalog_columns, read_model, write_model
+from astrocnn.scheduling import StoredTask
 from astrocnn.stored_files import Stored, read_json
 
 __all__ = ["Computation", "Prediction", "Session", "store"]
 
 _ABOUT = "session.json"
-_MODEL = "model"
-_EXTRAS = "calibration.json"
 
 
 class Computation(Protocol):
@@ -175,93 +171,37 @@ class _About(Stored):
 
     fingerprint: str
     rows_per_chunk: int
-    model: str
-    precision: str
-    versions: dict[str, str]
 
 
 def store(session: Session) -> StoredTask:
     """Write what workers need into a folder beside the chunks; what to send to them."""
     folder = session.folder / chunks.SESSION
-    estimator, extras = session.estimator, tuple(session.extras)
-    own: dict[str, Any] = {
-        "computation": session.computation,
-        "fingerprint": session.plan.fingerprint,
-    }
+    plan = session.plan
     # Written anew by each command: it costs little beside the chunks, and may have been damaged.
     with replacing_folder(folder) as temporary:
-        if _has_stored_form(estimator):
-            estimator.save(temporary / _MODEL)
-        else:
-            own["estimator"] = estimator
-        if all(type(extra).__module__.startswith("astrocnn.calibration.") for extra in extras):
-            kept = Calibration(estimator.fingerprint, {}, extras)  # type: ignore[arg-type]
-            calibration.write(temporary / _EXTRAS, kept)
-        else:
-            own["extras"] = extras
-        source = write_objects(temporary, session.catalog, session.source, _list_columns(session))
+        own = write_model(temporary, session.estimator, session.extras)
+        columns = list_catalog_columns(session.estimator, session.extras)
+        source = write_objects(temporary, session.catalog, session.source, columns)
         if source is not None:
             own["source"] = source
-        write_array(temporary, "order", session.plan.order)
-        about = _About(
-            fingerprint=session.plan.fingerprint,
-            rows_per_chunk=session.plan.rows_per_chunk,
-            model=estimator.fingerprint,
-            precision=estimator.precision,
-            versions=get_versions(),
-        )
+        write_array(temporary, "order", plan.order)
+        about = _About(fingerprint=plan.fingerprint, rows_per_chunk=plan.rows_per_chunk)
         write_text(temporary / _ABOUT, about.model_dump_json())
+    own |= {"computation": session.computation, "fingerprint": plan.fingerprint}
+    own["kind"] = getattr(getattr(session.source, "survey", None), "kind", None)
     return StoredTask(_open, folder.resolve(), own)
 
 
-def _has_stored_form(estimator: Estimator) -> bool:
-    """Whether `load_estimator` knows what `save` writes."""
-    kind = type(estimator)
-    return getattr(sys.modules.get(kind.__module__), "ESTIMATOR", None) is kind
-
-
-def _list_columns(session: Session) -> list[str] | None:
-    """Columns of the catalogue that chunks are computed from; None for all."""
-    names = list(session.estimator.inputs.scalars)
-    for extra in session.extras:
-        reads = getattr(extra, "catalog_columns", None)
-        if reads is None:
-            return None
-        names += reads
-    return names
-
-
 def _open(folder: Path, own: Mapping[str, Any]) -> Session:
-    """Open a stored session in a worker.
-
-    Raises
-    ------
-    ClusterError
-        If the worker has another version of TensorFlow or another model.
-    """
+    """Open a stored session in a worker."""
     about: _About = read_json(folder / _ABOUT, _About, ClusterError)
     if about.fingerprint != own["fingerprint"]:
         raise ClusterError(
             f"'{folder}' belongs to another prediction.",
             hint="two predictions cannot be written to one table at a time",
         )
-    estimator = own.get("estimator") or load_estimator(folder / _MODEL)
-    if "tensorflow" in sys.modules:
-        for name, version in get_versions().items():
-            validate_version(name, version, about.versions[name])
-    found = (estimator.fingerprint, estimator.precision)
-    expected = (about.model, about.precision)
-    if found != expected:
-        raise ClusterError(
-            "A worker has another model than the prediction.",
-            received=f"{found[0][:12]}, {found[1]}",
-            allowed=f"{expected[0][:12]}, {expected[1]}",
-            hint="for processors of several kinds set prediction.precision = 'float32'",
-        )
-    extras = own.get("extras")
-    if extras is None:
-        extras = calibration.read(folder / _EXTRAS, about.model).extras
-    catalog, source = read_objects(folder, own.get("source"))
+    estimator, extras = read_model(folder, own)
+    catalog, source = read_objects(folder, own.get("source"), own["kind"])
     computation: Computation = own["computation"]
     return Session(
         estimator,

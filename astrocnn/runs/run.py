@@ -34,9 +34,10 @@ from astrocnn.catalog import (
     join_catalogs,
     read_catalog,
 )
+from astrocnn.datasets.object_store import open_images
 from astrocnn.errors import ConfigError, ModelError, PredictionError, TrainingError
 from astrocnn.estimators.base import sample_with_features
-from astrocnn.imaging import Inputs, NoImages, Source, Survey, open_source, unpack
+from astrocnn.imaging import Inputs, Source, Survey, unpack
 from astrocnn.imaging.files import expand_path
 from astrocnn.models import Options
 from astrocnn.plugins import nearest
@@ -556,14 +557,6 @@ def select_bands(survey: Survey, bands: Iterable[str]) -> Survey:
         )
     reference = survey.reference if survey.reference in bands else None
     return replace(survey, bands=tuple(by_name[name] for name in bands), reference=reference)
-
-
-def open_images(survey: Survey | None, catalog: Catalog, size: int) -> Source:
-    """Open the images of the rows of a catalogue; an empty source without a survey."""
-    if survey is None:
-        return NoImages(len(catalog))
-    columns = {name: catalog.table[name] for name in catalog.table.colnames}
-    return open_source(survey, ra=catalog.ra, dec=catalog.dec, columns=columns, size=size)
 
 
 def _load_families(options: Mapping[str, Any]) -> dict[str, Any]:

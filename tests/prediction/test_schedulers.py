@@ -25,7 +25,7 @@ from astrocnn.datasets import write_shards
 from astrocnn.errors import ClusterError
 from astrocnn.estimators import ClassicalEstimator, load_estimator
 from astrocnn.imaging import Inputs, NoImages
-from astrocnn.prediction import chunks, engine, predict, session
+from astrocnn.prediction import chunks, engine, predict
 from astrocnn.targets import Binned, Target, Task
 
 distributed = pytest.importorskip("distributed", reason="the extra 'survey' is not installed")
@@ -221,15 +221,17 @@ def test_a_task_is_small_and_computes_its_chunks(stored, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("model", "f" * 64, "another model than the prediction"),
-        ("precision", "bfloat16", "another model than the prediction"),
-        ("fingerprint", "f" * 64, "belongs to another prediction"),
-        ("seed", "x", "cannot be read"),
+        ("model.model", "f" * 64, "another model than the prediction"),
+        ("model.precision", "bfloat16", "another model than the prediction"),
+        ("session.fingerprint", "f" * 64, "belongs to another prediction"),
+        ("session.rows_per_chunk", "x", "cannot be read"),
+        ("objects.id", None, "cannot be read"),
     ],
 )
 def test_a_worker_refuses_what_does_not_fit(stored, name, value, sentence):
-    path = stored.folder / "session.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    file, _, key = name.partition(".")
+    path = stored.folder / f"{file}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(ClusterError, match=sentence):
         stored([0])
 
@@ -245,11 +247,10 @@ def test_a_worker_refuses_another_version_or_a_folder_it_does_not_see(stored, tm
 
 
 def test_versions_of_tensorflow_are_compared(stored):
-    path = stored.folder / "session.json"
+    path = stored.folder / "model.json"
     about = json.loads(path.read_text())
     about["versions"]["tensorflow"] = "1.0"
     path.write_text(json.dumps(about))
     assert "tensorflow" in sys.modules
     with pytest.raises(ClusterError, match="another version of tensorflow"):
         stored([0])
-    assert session._has_stored_form(session.load_estimator(stored.folder / "model"))

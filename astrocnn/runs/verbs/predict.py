@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 from astrocnn.atomic import remove_leftovers, sha256
 from astrocnn.backend import load_tensorflow
 from astrocnn.clusters import open_scheduler
 from astrocnn.errors import ConfigError
 from astrocnn.imaging.files import expand_path
-from astrocnn.prediction import parse_worker, to_csv, to_parquet, to_qp
+from astrocnn.prediction import (
+    parse_worker,
+    predict_partitions,
+    read_partitions,
+    to_csv,
+    to_parquet,
+    to_qp,
+)
 from astrocnn.prediction import predict as predict_catalog
-from astrocnn.runs.run import Run, open_images, select_bands
+from astrocnn.runs.run import Run, load_survey, open_images, select_bands
 from astrocnn.runs.sections import RunConfig
 
 __all__ = ["parse_share", "refuse_catalog", "run"]
@@ -45,14 +53,15 @@ def run(
     Raises
     ------
     ConfigError
-        If `out` ends in something else than .fits, .csv, .parquet or .hdf5, or would replace the
-        catalogue; if `worker` is given beside `workers` or `cluster`.
+        If `out` ends in something else than .fits, .csv, .parquet or .hdf5 and is no folder for a
+        catalogue in partitions, or would replace the catalogue; if `worker` is given beside
+        `workers` or `cluster`.
     """
-    if out.suffix not in (".fits", *_WRITERS):
+    if out.suffix not in ("", ".fits", *_WRITERS):
         raise ConfigError(
             "The table to write has an unknown format.",
             received=str(out),
-            allowed=[".fits", *_WRITERS],
+            allowed=[".fits", *_WRITERS, "or a folder, for a catalogue in partitions"],
         )
     current = Run.open(folder)
     config, home = current.config, current.directory
@@ -61,9 +70,26 @@ def run(
     if out.suffix == ".hdf5" and pdf == "none":
         pdf = "float32"  # qp needs densities
     home.require(home.model, "train")
+    if out.suffix == "":
+        partitions = _find_partitions(config, catalog, out)
+        if share != (1, 1):
+            raise ConfigError(
+                "Partitions are not shared by --worker.",
+                hint="--workers 4, or --cluster FILE.toml",
+            )
     whole = out.with_suffix(".fits")
     for path in {out, whole}:
         refuse_catalog(path, config, catalog)
+    options: dict[str, Any] = {
+        "draws": config.prediction.draws if draws is None else draws,
+        "seed": seed,
+        "views": config.prediction.views if views is None else views,
+        "pdf": pdf,
+        "extras": current.extras,
+    }
+    if out.suffix == "":
+        yield _predict_partitions(current, partitions, survey, id, out, options, workers, cluster)
+        return
     objects, images = current.read_objects(catalog, survey, id)
 
     load_tensorflow()
@@ -76,11 +102,7 @@ def run(
             objects,
             open_images(images, objects, estimator.inputs.size),
             whole,
-            draws=config.prediction.draws if draws is None else draws,
-            seed=seed,
-            views=config.prediction.views if views is None else views,
-            pdf=pdf,
-            extras=current.extras,
+            **options,
             worker=share,
             scheduler=scheduler,
             provenance={
@@ -95,6 +117,57 @@ def run(
         remove_leftovers(out.parent, escape(out.name))
         _WRITERS[out.suffix](table, out)
     yield f"{len(objects)} rows: {out}"
+
+
+def _find_partitions(config: RunConfig, catalog: Path | None, out: Path) -> Path:
+    """Folder of the catalogue that is given, or of that of the run."""
+    own = [Path(expand_path(file, config.root)) for file in config.catalog.files]
+    found = own if catalog is None else [catalog]
+    if len(found) == 1 and found[0].is_dir():
+        return found[0]
+    raise ConfigError(
+        "A folder is written for a catalogue in partitions only.",
+        received=f"--out {out} for {', '.join(map(str, found))}",
+        allowed="a catalogue that is a folder of Parquet files, or HATS",
+        hint=f"--out {out}.fits",
+    )
+
+
+def _predict_partitions(
+    current: Run,
+    path: Path,
+    survey: Path | None,
+    id: str | None,
+    out: Path,
+    options: dict[str, Any],
+    workers: int,
+    cluster: str | None,
+) -> str:
+    section = current.config.catalog
+    images = current.survey if survey is None else load_survey(survey)
+    load_tensorflow()
+    estimator = current.estimator
+    if images is not None:
+        images = select_bands(images, estimator.inputs.bands)
+    with open_scheduler(cluster, workers) as scheduler:
+        predict_partitions(
+            estimator,
+            path,
+            images,
+            out,
+            **options,
+            scheduler=scheduler,
+            provenance={
+                "CONFSHA": sha256(current.directory.config_file),
+                "SURVEY": "" if images is None else images.name,
+            },
+            id=id or section.id,
+            ra=section.ra,
+            dec=section.dec,
+            missing=section.missing,
+        )
+    written = read_partitions(out)
+    return f"{written.rows} rows in {len(written)} partitions: {out}"
 
 
 def parse_share(worker: str, workers: int, cluster: str | None) -> tuple[int, int]:

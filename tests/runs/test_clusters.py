@@ -1,0 +1,75 @@
+"""Commands on several processes: the files are those of one process."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from .command import astrocnn
+
+
+def test_cutouts_of_processes_are_those_of_one(home, tmp_path):
+    said = astrocnn("cutouts", home / "run.toml", "--out", tmp_path / "run", "--workers", 2)
+    assert "objects in" in said
+    names = sorted(path.name for path in (home / "run/shards").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "run/shards").iterdir())
+    for name in names:
+        one, two = home / "run/shards" / name, tmp_path / "run/shards" / name
+        assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_network_on_a_cluster_gives_the_bytes_of_one_process(home, tmp_path, monkeypatch):
+    pytest.importorskip("distributed", reason="the extra 'survey' is not installed")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    one, two = tmp_path / "one.fits", tmp_path / "two.fits"
+    astrocnn("predict", home / "run", "--out", one)
+    astrocnn("predict", home / "run", "--out", two, "--cluster", "local:1")
+    assert one.read_bytes() == two.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.fits", "two.fits"]
+
+
+def test_a_folder_of_partitions(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    table = Table.read(home / "sky/catalog.fits")
+    places = np.array_split(np.arange(len(table)), 3)
+    for number, rows in enumerate(places):
+        path = tmp_path / f"catalog/{number}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        columns = {name: np.ma.getdata(table[name])[rows].tolist() for name in table.colnames}
+        pq.write_table(pa.table(columns), path)
+    catalog = ("--catalog", tmp_path / "catalog")
+    said = astrocnn("predict", home / "run", *catalog, "--out", tmp_path / "out")
+    assert f"{len(table)} rows in 3 partitions" in said
+    astrocnn("predict", home / "run", *catalog, "--out", tmp_path / "p.fits")
+    with fits.open(tmp_path / "p.fits") as hdus:
+        whole = hdus["PREDICTIONS"].data
+        found = pq.read_table(tmp_path / "out")
+        assert found.num_rows == len(table)
+        for name in ("morphology_p_spiral", "flags"):
+            np.testing.assert_array_equal(found[name].to_numpy(), whole[name])
+    shutil.rmtree(tmp_path / "out")
+    said = astrocnn("predict", home / "run", "--out", tmp_path / "out", code=2)
+    assert "A folder is written for a catalogue in partitions only" in said
+    said = astrocnn(
+        "predict", home / "run", *catalog, "--out", tmp_path / "out", "--worker", "1/2", code=2
+    )
+    assert "Partitions are not shared by --worker" in said
+    said = astrocnn(
+        "predict",
+        home / "run",
+        "--out",
+        tmp_path / "p.fits",
+        "--worker",
+        "1/2",
+        "--workers",
+        2,
+        code=2,
+    )
+    assert "--worker i/n computes in this process only" in said
