@@ -26,6 +26,8 @@ _EXTRAS = {
     "distributed": ("survey", "Dask clusters"),
     "dask_jobqueue": ("survey", "clusters of SLURM, PBS, LSF and HTCondor"),
     "umap": ("umap", "embeddings by UMAP"),
+    "aiohttp": ("cloud", "images and catalogues at https:// addresses"),
+    "s3fs": ("cloud", "images and catalogues in S3 object stores"),
 }
 
 
