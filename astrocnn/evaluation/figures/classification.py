@@ -97,7 +97,7 @@ def plot_completeness_purity(rankings: Mapping[str, Ranking]) -> Figure:
 
     See `plot_roc` for the parameter.
     """
-    figure, axes = new_figure()
+    figure, axes = new_figure(height=COLUMN)
     for i, (name, ranking) in enumerate(rankings.items()):
         color = COLORS[i % len(COLORS)]
         complete, pure = ranking.completeness_purity()
@@ -106,7 +106,8 @@ def plot_completeness_purity(rankings: Mapping[str, Ranking]) -> Figure:
     for label, style in (("completeness", "-"), ("purity", "--")):
         axes.plot([], [], style, color="0.3", lw=1, label=label)
     axes.set(xlabel="probability threshold", ylabel="fraction", xlim=(0, 1), ylim=(0, 1.02))
-    axes.legend(loc="lower left")
+    # Curves of several classes leave no room inside.
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
