@@ -312,6 +312,7 @@ def _parse_axes(value: Callable[[str], Any], key: str) -> list[int]:
 
 
 def next_block(stop: int) -> int:
+    """Where the block after the one that holds byte `stop` - 1 begins."""
     # Rounded up: the floor of a negative quotient.
     return -(-stop // BLOCK) * BLOCK
 
