@@ -95,7 +95,7 @@ def run(total: int, processes: int, only: list[str], first: int = 0) -> list[str
                 problem += f"{worker.name}, trial {worker.at}: the process {what}\n"
                 if worker.at + 1 < worker.stop:
                     queue.append((worker.name, worker.at + 1, worker.stop))
-            failures += re.findall(r"^\w+, trial \d+.*", problem, re.MULTILINE)
+            failures += re.findall(r"^[\w ]+, trial \d+.*", problem, re.MULTILINE)
             print(problem, end="", flush=True)
             worker.log.close()
             active.remove(worker)
