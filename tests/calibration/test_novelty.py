@@ -82,6 +82,13 @@ def test_a_constant_feature_that_varies_is_novel():
     assert score.min() == 300 / 301 and Novelty.find_novel(score).all()
 
 
+def test_features_of_dead_units_are_alike_and_any_other_is_novel():
+    novelty = Novelty.fit(np.full((20, 1), 0.5), np.full((9, 1), 0.5))
+    assert np.isfinite(novelty.whitening).all()
+    fraction, distance = novelty.score(np.array([[0.5], [0.6]]))
+    assert fraction.tolist() == [0, 0.9] and distance[0] == 0 and np.isfinite(distance[1])
+
+
 @pytest.mark.parametrize("pieces", [[1, 149], [64, 64, 22], [37, 50, 63]])
 def test_any_split_and_order_give_the_same_bits(pieces):
     novelty, x = _fit(700), _features(150, seed=4)
