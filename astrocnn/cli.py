@@ -363,7 +363,7 @@ def train(
     from astrocnn.runs.verbs import train as verb
 
     if start is not None:
-        overrides = [*overrides, f"transfer.start={start.resolve()}"]
+        overrides = [*overrides, f"model.weights={start.resolve()}"]
     _print_all(verb.run(_load(run, overrides), _folder(run, out)))
     _show_next("calibrate", _folder(run, out))
 

@@ -32,7 +32,6 @@ SECTIONS = {
     "model": 'architecture = "resnet18"\noptions = { width = 0.5, dropout = 0.3 }',
     "augmentation": "d4 = true\nshift = 1.5\nnoise = 0.5",
     "training": 'epochs = 60\noptimizer = "adamw"\nlearning_rate = 2e-3\nschedule = "cosine"',
-    "transfer": 'start = "runs/other"\nfrozen_epochs = 5',
     "prediction": 'draws = 50\nviews = "d4"\npdf = "int16"',
     "calibration": 'sets = 0.95\nby = "mag_r"',
     "selection": "completeness = 0.95",

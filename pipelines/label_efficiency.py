@@ -134,7 +134,8 @@ def train_network(
         optimizer=Optimizer("adamw", 2e-3, schedule="cosine", warmup=0.05 * epochs),
         start=start,
         frozen_epochs=round(FROZEN * epochs),
-        rate=RATE,
+        body_rate=RATE,
+        frozen_statistics=False,
     )
     return estimator
 
@@ -175,7 +176,7 @@ def run_trainings(
     scored_rows = np.concatenate([validation, test])
     if "0" not in found:
         unchanged = KerasEstimator(task, shards.inputs, "plain8", **NETWORK)
-        unchanged.fit(shards, pool, epochs=1, start=start, rate=0, frozen_epochs=0,
+        unchanged.fit(shards, pool, epochs=1, start=start, body_rate=0, frozen_epochs=0,
                           optimizer=Optimizer("sgd", 1e-12))  # fmt: skip
         found["0"] = [is_correct(unchanged, shards, task, scored_rows).astype(int).tolist()]
         found["pool"], found["scored_rows"] = len(pool), len(scored_rows)

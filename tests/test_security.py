@@ -31,6 +31,7 @@ from astrocnn.datasets import Shards
 from astrocnn.errors import AstrocnnError
 from astrocnn.estimators import load_estimator
 from astrocnn.imaging import open_source, read_survey
+from astrocnn.models.weight_files import read_weight_file
 from astrocnn.prediction import read_pdf
 from astrocnn.runs.directory import RunDirectory
 
@@ -61,7 +62,7 @@ def run_directory(path):
     RunDirectory.open(path).estimator()
 
 readers = [read_catalog, read_pdf, stamp, survey, calibration.read, load_estimator, Shards.open,
-           run_directory]
+           run_directory, read_weight_file]
 results = {}
 sys.addaudithook(hook)
 warnings.simplefilter("ignore")
@@ -141,6 +142,10 @@ def make_hostile(folder: Path) -> None:
     fits.HDUList([pixels, table]).writeto(folder / "a.fits")
     np.savez(folder / "pickled.npz", np.array([Evil()], dtype=object))
     (folder / "raw.pickle").write_bytes(pickle.dumps(Evil()))
+    with zipfile.ZipFile(folder / "weights.pth", "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({"a": Evil()}, protocol=2))
+    start = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, Evil())
+    (folder / "old.pth").write_bytes(b"".join(pickle.dumps(x, protocol=2) for x in start))
     # A type of this name was unpickled by earlier versions of pyarrow (CVE-2023-47248).
     extension = {
         b"ARROW:extension:name": b"arrow.py_extension_type",

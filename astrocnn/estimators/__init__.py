@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from astrocnn.plugins import lazy
 
 if TYPE_CHECKING:
+    from astrocnn.estimators._network import find_limits, start_from
     from astrocnn.estimators._novelty import fit_novelty
     from astrocnn.estimators.base import Estimator, load_estimator
     from astrocnn.estimators.calibrated import Calibrated
@@ -26,6 +27,8 @@ __all__ = [
     "Estimator",
     "KerasEstimator",
     "fit_novelty",
+    "find_limits",
+    "start_from",
     "load_estimator",
 ]
 
@@ -36,6 +39,8 @@ _HOME = {
     "Estimator": "base",
     "KerasEstimator": "keras_estimator",
     "fit_novelty": "_novelty",
+    "find_limits": "_network",
+    "start_from": "_network",
     "load_estimator": "base",
 }
 

@@ -25,6 +25,7 @@ from astrocnn.imaging import Inputs
 from astrocnn.models import MonteCarloDropout, with_precision
 from astrocnn.models.dropout_split import holds_dropout
 from astrocnn.models.layer_access import cut_after
+from astrocnn.models.pretrained import Pretrained, load_pretrained
 from astrocnn.models.transfer import InputNames, transfer_weights
 from astrocnn.targets import ClassFamily, QuantityFamily, Task, storage
 
@@ -34,6 +35,7 @@ __all__ = [
     "Forward",
     "compute_rounding_change",
     "describe_origin",
+    "find_limits",
     "read_network",
     "start_from",
     "write_network",
@@ -44,6 +46,7 @@ FEATURES = "/features"
 
 _FILE = "model.keras"
 _ROUNDING_DRAWS = 10
+_SHOWN = 6
 
 
 class Forward:
@@ -236,8 +239,20 @@ def _summarize(family: Any, samples: NDArray[Any]) -> NDArray[Any]:
     return mean if isinstance(family, ClassFamily) else mean / (1e-12 + np.ptp(mean, axis=0))
 
 
+def find_limits(start: Any, n_bands: int) -> tuple[tuple[float, float], ...] | None:
+    """Black and white of each band as initial weights expect them; None for weights without."""
+    if isinstance(start, Pretrained):
+        return start.limits(n_bands)
+    normalization = getattr(getattr(start, "inputs", None), "normalization", None)
+    limits = getattr(normalization, "limits", None)
+    if limits is None or len(limits) == n_bands:
+        return limits
+    low, high = np.mean(limits, axis=0).tolist()
+    return ((low, high),) * n_bands
+
+
 def start_from(model: keras.Model, task: Task, inputs: Inputs, start: Any) -> dict[str, Any]:
-    """Transfer the weights of a trained estimator to a new network.
+    """Transfer the weights of a trained estimator, or published ones, to a new network.
 
     Heads are taken for targets with the name and the family (the classes, say) of a target of the
     trained one.
@@ -245,19 +260,27 @@ def start_from(model: keras.Model, task: Task, inputs: Inputs, start: Any) -> di
     Returns
     -------
     dict
-        The origin, JSON: SHA-256 of the trained estimator, names of layers.
+        The origin, JSON: SHA-256 of the trained estimator or of the file, names of layers.
 
     Raises
     ------
     ModelError
         If the weights do not fit, or it is not one trained network.
     """
+    if isinstance(start, Pretrained):
+        summary, left_out = load_pretrained(model, start, n_bands=inputs.n_bands)
+        return {
+            "model": start.file.sha256,
+            "weights": start.name,
+            **{kind: list(names) for kind, names in summary._asdict().items()},
+            "left_out": list(left_out),
+        }
     if not hasattr(start, "model_"):
         several = hasattr(start, "members")
         raise ModelError(
             "`start` must be one trained network.",
             received=type(start).__name__,
-            allowed="a trained KerasEstimator",
+            allowed="a trained KerasEstimator, or a Pretrained",
             hint="take one of its members, or train an ensemble of as many" if several else None,
         )
     before, after = (
@@ -284,7 +307,11 @@ def describe_origin(origin: dict[str, Any]) -> dict[str, str]:
         facts.append(f"adapted to other bands or scalars: {', '.join(origin['adapted'])}")
     if origin["fresh"]:
         facts.append(f"fresh: {', '.join(origin['fresh'])}")
-    return {"Started from": f"model SHA-256 {origin['model']}", "Weights": "; ".join(facts)}
+    if left_out := origin.get("left_out"):
+        more = f" and {len(left_out) - _SHOWN} more" if len(left_out) > _SHOWN else ""
+        facts.append(f"left out of the file: {', '.join(left_out[:_SHOWN])}{more}")
+    source = "model" if origin.get("weights") is None else f"'{origin['weights']}', file"
+    return {"Started from": f"{source} SHA-256 {origin['model']}", "Weights": "; ".join(facts)}
 
 
 def write_network(folder: Path, model: keras.Model) -> None:

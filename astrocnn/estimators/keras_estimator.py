@@ -24,6 +24,7 @@ from astrocnn.estimators._network import (
     Forward,
     compute_rounding_change,
     describe_origin,
+    find_limits,
     read_network,
     start_from,
     write_network,
@@ -37,7 +38,7 @@ from astrocnn.estimators.base import (
     write_json,
 )
 from astrocnn.imaging import Inputs
-from astrocnn.models import Options, get_body_layers, with_precision
+from astrocnn.models import Options, Pretrained, with_precision
 from astrocnn.models.build import add_auxiliary_heads, build_model
 from astrocnn.models.monte_carlo_dropout import build_sampler
 from astrocnn.stored_files import Stored, compute_array_digest, read_json
@@ -48,6 +49,7 @@ from astrocnn.training import (
     LayerRates,
     Objective,
     Optimizer,
+    build_layer_rates,
     compute_class_weights,
     fit,
     get_strategy,
@@ -71,6 +73,8 @@ class _Origin(Stored):
     taken: tuple[str, ...]
     adapted: tuple[str, ...]
     fresh: tuple[str, ...]
+    weights: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 class _About(Stored):
@@ -195,10 +199,13 @@ class KerasEstimator(Displayed):
         patience: int | None = None,
         augmentation: Any = None,
         balance: bool = False,
-        start: KerasEstimator | None = None,
+        start: KerasEstimator | Pretrained | None = None,
+        recipe: str = "probe-then-finetune",
         frozen_epochs: int = 5,
-        rate: float = 0.1,
-        rates: Mapping[str, float] | None = None,
+        body_rate: float = 0.1,
+        layer_decay: float = 1.0,
+        frozen_statistics: bool = True,
+        layer_rates: Mapping[str, float] | None = None,
         strategy: Any = "auto",
         precision: str = "float32",
         backup: str | os.PathLike[str] | None = None,
@@ -220,17 +227,15 @@ class KerasEstimator(Displayed):
             See `astrocnn.datasets.build_dataset`.
         balance : bool
             Whether rare classes count as much as common ones.
-        start : KerasEstimator, optional
+        start : KerasEstimator or Pretrained, optional
             A trained one of the same architecture that initializes the weights: see
-            `astrocnn.models.transfer_weights`.  Heads of other targets, and of targets with other
+            `astrocnn.models.transfer_weights`; or published weights: see
+            `astrocnn.models.read_pretrained`.  Heads of other targets, and of targets with other
             classes, begin at random.  Of the rest nothing is carried over: the normalization is
-            measured anew unless the inputs have one, and so is a calibration.
-        frozen_epochs : int
-            Epochs during which, after a start, only the heads learn.
-        rate : float
-            Factor on the learning rate of all layers but the heads thereafter.
-        rates : mapping of str to float, optional
-            The same for single layers, by name; 0 keeps a layer as it is.
+            measured anew unless the inputs have one, within the limits that published weights
+            expect, and so is a calibration.
+        recipe, frozen_epochs, body_rate, layer_decay, frozen_statistics, layer_rates
+            What learns when after a start: see `astrocnn.training.build_layer_rates`.
         callbacks : sequence of keras.callbacks.Callback or function
             See `astrocnn.training.fit`.
         """
@@ -241,12 +246,26 @@ class KerasEstimator(Displayed):
             validation, _ = select_with_scalars(shards, self.inputs, validation)
         if self.inputs.bands and self.inputs.normalization is None:
             measured = fit_normalization(
-                shards, train, seed=self.seed, mask_channel=self.inputs.mask_channel
+                shards,
+                train,
+                seed=self.seed,
+                mask_channel=self.inputs.mask_channel,
+                limits=None if start is None else find_limits(start, self.inputs.n_bands),
             )
             self.inputs = self.inputs.with_normalization(measured)
         model = self._untrained()
         self.origin_ = None if start is None else start_from(model, self.task, self.inputs, start)
-        shares = {} if start is None else dict.fromkeys(get_body_layers(model), rate)
+        rates = LayerRates(layer_rates or {})
+        if start is not None:
+            rates = build_layer_rates(
+                model,
+                recipe,
+                frozen_epochs=frozen_epochs,
+                body_rate=body_rate,
+                layer_decay=layer_decay,
+                frozen_statistics=frozen_statistics,
+                layer_rates=layer_rates,
+            )
         common = {"shards": shards, "task": self.task, "inputs": self.inputs}
         validation_data = None
         if validation is not None and len(validation):
@@ -291,9 +310,7 @@ class KerasEstimator(Displayed):
             backup=None if backup is None else Backup(backup, origin),
             history_file=history_file,
             seed=self.seed,
-            layer_rates=LayerRates(
-                {**shares, **(rates or {})}, 0 if start is None else frozen_epochs
-            ),
+            layer_rates=rates,
         )
         self._adopt(model)
         self.history_: History = history
@@ -307,7 +324,7 @@ class KerasEstimator(Displayed):
             )
         return self
 
-    def describe_start(self, start: KerasEstimator) -> dict[str, str]:
+    def describe_start(self, start: KerasEstimator | Pretrained) -> dict[str, str]:
         """Describe which weights a `fit` with this start would transfer; nothing is trained."""
         return describe_origin(start_from(self._untrained(), self.task, self.inputs, start))
 
@@ -497,7 +514,8 @@ class KerasEstimator(Displayed):
         )
         change = about.bfloat16_change
         estimator.bfloat16_change_ = np.inf if change is None else change
-        estimator.origin_ = None if about.origin is None else about.origin.model_dump(mode="json")
+        if about.origin is not None:
+            estimator.origin_ = about.origin.model_dump(mode="json", exclude_defaults=True)
         estimator._adopt(read_network(folder, estimator.task, estimator.inputs))
         return estimator
 

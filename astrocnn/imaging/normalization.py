@@ -21,7 +21,7 @@ from astrocnn.errors import ConfigError, InputsError
 from astrocnn.plugins import nearest
 from astrocnn.stored_files import Stored, parse_json, validate
 
-__all__ = ["Normalization", "STRETCHES", "Stretch", "compress", "expand"]
+__all__ = ["Normalization", "STRETCHES", "Stretch", "check_limits", "compress", "expand"]
 
 Stretch = Literal["none", "linear", "asinh", "log"]
 STRETCHES: tuple[Stretch, ...] = ("none", "linear", "asinh", "log")
@@ -82,6 +82,9 @@ class Normalization:
         Append one channel per band with 1 where there are data and 0 where there are none.
     noise : tuple of n_bands float, optional
         Sky noise of the training images, one standard deviation [unit of the image].
+    limits : tuple of n_bands pairs of float, optional
+        Normalized values of black and white that `location` and `scale` were chosen for, where
+        the weights of a network expect them: see `astrocnn.imaging.NormalizationFitter`.
     """
 
     __pydantic_config__ = Stored.model_config
@@ -94,6 +97,7 @@ class Normalization:
     whitening: tuple[tuple[float, ...], ...] | None = None
     mask_channel: bool = False
     noise: tuple[float, ...] | None = None
+    limits: tuple[tuple[float, float], ...] | None = None
 
     def __post_init__(self) -> None:
         if self.stretch not in STRETCHES:
@@ -123,6 +127,8 @@ class Normalization:
                 "Scale and softening of a normalization must be positive.",
                 received=f"scale {self.scale}, softening {self.softening}",
             )
+        if self.limits is not None:
+            set_(self, "limits", check_limits(self.limits, n))
         if self.whitening is not None:
             rows = tuple(tuple(float(v) for v in row) for row in self.whitening)
             set_(self, "whitening", rows)
@@ -271,6 +277,28 @@ class Normalization:
                 received=f"{shape[-1]} (the last axis of shape {tuple(shape)})",
                 allowed=f"{expected}",
             )
+
+
+def check_limits(
+    limits: Sequence[Sequence[float]], n_bands: int
+) -> tuple[tuple[float, float], ...]:
+    """Black and white of each band as plain numbers.
+
+    Raises
+    ------
+    ConfigError
+        If they are not one rising pair of finite numbers per band.
+    """
+    if np.shape(limits) != (n_bands, 2) or not np.all(np.isfinite(limits)):
+        raise ConfigError(
+            "Limits need a finite black and white for each band.",
+            received=limits,
+            allowed=f"{n_bands} pairs of numbers",
+        )
+    pairs = tuple((float(low), float(high)) for low, high in limits)
+    if any(low >= high for low, high in pairs):
+        raise ConfigError("White must be above black in the limits.", received=pairs)
+    return pairs
 
 
 def _all_finite(values: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from astrocnn.errors import ConfigError, InputsError
 from astrocnn.imaging.background import estimate_sky_noise
-from astrocnn.imaging.normalization import STRETCHES, Normalization, compress
+from astrocnn.imaging.normalization import STRETCHES, Normalization, check_limits, compress
 from astrocnn.plugins import nearest
 
 __all__ = ["Moments", "NormalizationFitter", "PixelSample"]
@@ -20,6 +20,8 @@ BLOCK_PIXELS = 1 << 18
 MAD_TO_SIGMA = 1.482602218505602
 # Below it single precision cannot tell a combination of bands from rounding.
 LEAST_EIGENVALUE = 1e-6
+BLACK_AND_WHITE = (0.001, 0.999)
+"""Quantiles of the stretched pixels that are put at black and white."""
 
 
 class NormalizationFitter:
@@ -53,6 +55,10 @@ class NormalizationFitter:
         Names for the messages.
     seed : int
         Seed of the sample of pixels.
+    limits : sequence of n_bands pairs of float, optional
+        Normalized values of black and white, for a network with weights that were trained on
+        pictures: the stretched pixels of each band are scaled so that 0.1 % of them are darker
+        than black and 0.1 % brighter than white.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class NormalizationFitter:
         softening: float | Sequence[float] | None = None,
         bands: Sequence[str] = (),
         seed: int = 0,
+        limits: Sequence[Sequence[float]] | None = None,
     ) -> None:
         if stretch not in STRETCHES:
             raise ConfigError(
@@ -78,7 +85,15 @@ class NormalizationFitter:
                 received=f"robust={robust}, whiten={whiten}",
                 hint="stretch = 'linear'",
             )
+        if limits is not None and (stretch == "none" or whiten or robust):
+            raise ConfigError(
+                "For weights that expect black and white at certain values the pixels are scaled "
+                "to these, and in no other way.",
+                received=f"stretch='{stretch}', robust={robust}, whiten={whiten}",
+                allowed="the stretch 'linear', 'asinh' or 'log', without robust and whiten",
+            )
         self.stretch, self.robust, self.whiten = stretch, robust, whiten
+        self._limits = limits
         self.mask_channel, self.bands = mask_channel, tuple(bands)
         self._fixed_softening = (
             None if softening is None else np.atleast_1d(np.asarray(softening, float))
@@ -154,6 +169,12 @@ class NormalizationFitter:
             self._refuse(constant, "has the same value in every pixel")
             if self.robust:
                 location, scale = self._median_and_mad()
+        limits = None
+        if self._limits is not None:
+            limits = check_limits(self._limits, len(location))
+            location, scale = self._scale_to(np.asarray(limits))
+            # The mean of the band, as without limits.
+            fill = (moments.mean - location) / scale
         return Normalization(
             self.stretch,
             location=tuple(location.tolist()),
@@ -163,6 +184,7 @@ class NormalizationFitter:
             whitening=self._whitening(scale) if self.whiten else None,
             mask_channel=self.mask_channel,
             noise=tuple(self._noise.tolist()),
+            limits=limits,
         )
 
     def _start(self, images: np.ndarray) -> None:
@@ -206,15 +228,27 @@ class NormalizationFitter:
             block[~np.isfinite(block)] = np.nan
             stretched = compress(block, self.stretch, self._softening)
             self._moments.update(stretched)
-            if self.robust:
+            if self.robust or self._limits is not None:
                 self._sample.update(stretched)
 
-    def _median_and_mad(self) -> tuple[np.ndarray, np.ndarray]:
+    def _columns(self) -> list[np.ndarray]:
+        """The sampled pixels with data of each band."""
         columns = [band[np.isfinite(band)] for band in self._sample.values().T]
         self._refuse(
             np.array([len(column) == 0 for column in columns]),
             "has too few pixels with data for a median",
         )
+        return columns
+
+    def _scale_to(self, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Location and scale that put the darkest and brightest pixels at black and white."""
+        ends = np.array([np.quantile(column, BLACK_AND_WHITE) for column in self._columns()])
+        self._refuse(ends[:, 0] >= ends[:, 1], "has the same value in nearly every pixel")
+        scale = (ends[:, 1] - ends[:, 0]) / (limits[:, 1] - limits[:, 0])
+        return ends[:, 0] - limits[:, 0] * scale, scale
+
+    def _median_and_mad(self) -> tuple[np.ndarray, np.ndarray]:
+        columns = self._columns()
         median = np.array([np.median(column) for column in columns])
         mad = np.array([_mad(column) for column in columns])
         self._refuse(mad == 0, "has the same value in more than half of its pixels", "robust=False")

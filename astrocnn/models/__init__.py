@@ -3,6 +3,7 @@
 An architecture is a file in ``architectures/`` that turns an image into features through a
 `Block`, independent of the task.  `build_model` adds the heads of a task, `FamilyLoss` is the loss
 of a head for ``model.compile``, `transfer_weights` starts from the weights of a trained network,
+`load_pretrained` from published ones,
 and `MonteCarloDropout` samples from it by consistent Monte-Carlo dropout.
 
 Names are resolved on first use: listing architectures or checking `Options` imports no Keras.
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         build_sampler,
     )
     from astrocnn.models.precision import with_precision
+    from astrocnn.models.pretrained import Pretrained, load_pretrained, read_pretrained
     from astrocnn.models.summary import LayerSummary, summarize_layers
     from astrocnn.models.transfer import (
         InputNames,
@@ -44,12 +46,15 @@ __all__ = [
     "LayerSummary",
     "MonteCarloDropout",
     "Options",
+    "Pretrained",
     "TransferSummary",
     "add_auxiliary_heads",
     "build_model",
     "build_sampler",
     "count_parameters",
     "get_body_layers",
+    "load_pretrained",
+    "read_pretrained",
     "smallest_size",
     "summarize_layers",
     "transfer_weights",
@@ -63,6 +68,7 @@ _NAMES = {
     ),
     "monte_carlo_dropout": ("MonteCarloDropout", "build_sampler"),
     "precision": ("with_precision",),
+    "pretrained": ("Pretrained", "load_pretrained", "read_pretrained"),
     "summary": ("LayerSummary", "summarize_layers"),
     "transfer": ("InputNames", "TransferSummary", "get_body_layers", "transfer_weights"),
 }  # fmt: skip

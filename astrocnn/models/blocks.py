@@ -95,6 +95,7 @@ class Block:
         padding: str = "same",
         activation: str | None = "relu",
         normalization: str = "none",
+        epsilon: float | None = None,
         initializer: str = "glorot_uniform",
         orientations: bool = False,
     ) -> Tensor:
@@ -103,7 +104,9 @@ class Block:
         Without normalization it has a bias and may hold its own activation; with normalization
         the bias would be redundant.  One with neither is a linear map, which the option
         `normalization` leaves alone.  With `orientations` each filter is used in the eight
-        orientations of the square, as it is on maps that come from such a layer.
+        orientations of the square, as it is on maps that come from such a layer.  The padding
+        ``"symmetric"`` adds as many pixels on either side, also where "same" would put the odd
+        pixel of a stride on the far side.
         """
         options = self.options
         padding = options.padding or padding
@@ -124,6 +127,8 @@ class Block:
         # Keras has no stride beside a dilation, and a single pixel cannot be spread.
         if strides == 1 and window > 1:
             dilation *= options.dilation
+        if padding == "symmetric":
+            x, padding = self._padded(x, window, strides)
         self._fits(x, (window - 1) * dilation + 1, padding)
         # Batch normalization subtracts the mean, and a bias with it.
         plain = kind == "none"
@@ -143,7 +148,7 @@ class Block:
             name=self._name("conv"),
         )(x)
         if not plain:
-            x = self.normalize(x, kind)
+            x = self.normalize(x, kind, epsilon=epsilon)
         if activation is None:
             return x
         if not inside:
@@ -151,22 +156,42 @@ class Block:
         rate = self.options.spatial_dropout
         return _SPATIAL[len(x.shape)](rate, name=self._name("dropout"))(x) if rate else x
 
-    def depthwise(self, x: Tensor, window: int) -> Tensor:
-        """One filter for each map of an image, without activation."""
+    def depthwise(
+        self,
+        x: Tensor,
+        window: int,
+        *,
+        strides: int = 1,
+        activation: str | None = None,
+        normalization: str = "none",
+    ) -> Tensor:
+        """One filter for each map of an image; then normalization and activation, as `conv`."""
         padding = self.options.padding or "same"
-        window_seen = (window - 1) * self.options.dilation + 1
-        self._fits(x, window_seen, padding)
-        return layers.DepthwiseConv2D(
+        dilation = self.options.dilation if strides == 1 else 1
+        self._fits(x, (window - 1) * dilation + 1, padding)
+        kind = normalization
+        if activation is not None or normalization != "none":
+            kind = self.options.normalization or normalization
+        x = layers.DepthwiseConv2D(
             window,
+            strides=strides,
             padding=padding,
-            dilation_rate=self.options.dilation,
+            dilation_rate=dilation,
+            use_bias=kind == "none",
             depthwise_initializer=self._initializer("glorot_uniform"),
             depthwise_regularizer=self._penalty(),
             name=self._name("conv"),
         )(x)
+        x = x if kind == "none" else self.normalize(x, kind)
+        return x if activation is None else self.activate(x, activation)
 
-    def normalize(self, x: Tensor, kind: str = "batch") -> Tensor:
-        """Batch, layer, group or instance normalization over the channels."""
+    def normalize(self, x: Tensor, kind: str = "batch", *, epsilon: float | None = None) -> Tensor:
+        """Batch, layer, group or instance normalization over the channels.
+
+        `epsilon`, added to the variance, is that of Keras (0.001) unless given; it belongs to the
+        `kind` of the architecture and not to another one that the options choose.
+        """
+        small = {} if epsilon is None or self.options.normalization else {"epsilon": epsilon}
         kind = self.options.normalization or kind
         if kind == "none":
             return x
@@ -174,10 +199,10 @@ class Block:
         channels, pixels = int(x.shape[-1]), math.prod(x.shape[1:-1])
         if kind == "batch":
             # The default of 0.99 lags by hundreds of steps, which is longer than an epoch here.
-            return layers.BatchNormalization(momentum=0.9, name=name)(x)
+            return layers.BatchNormalization(momentum=0.9, **small, name=name)(x)
         # A vector has one number for each channel, and nothing is left of it by itself.
         if kind == "layer" or (kind == "instance" and len(x.shape) == 2):
-            return layers.LayerNormalization(name=name)(x)
+            return layers.LayerNormalization(**small, name=name)(x)
         if kind == "instance":
             if pixels == 1:
                 raise ImageTooSmall("Instance normalization leaves nothing of a map of one pixel.")
@@ -219,7 +244,13 @@ class Block:
         padding: str = "valid",
         kind: str = "max",
     ) -> Tensor:
-        """Local pooling; orientations are not pooled together."""
+        """Local pooling; orientations are not pooled together.
+
+        The padding ``"symmetric"`` is that of `conv`, with zeros: it is meant for maps that are
+        nowhere negative.
+        """
+        if padding == "symmetric":
+            x, padding = self._padded(x, window, strides or window)
         self._fits(x, window, padding)
         rank = len(x.shape)
         axes = 1 if rank == 3 else 2
@@ -351,6 +382,14 @@ class Block:
         if self.options.stem is not None:
             return self.options.stem == "large"
         return int(image.shape[1]) >= 112
+
+    def _padded(self, x: Tensor, window: int, strides: int) -> tuple[Tensor, str]:
+        """Maps with as many zeros on either side, and the padding that is left to do."""
+        # Without a stride "same" is symmetric already, and needs no layer of its own.
+        if strides == 1 or window == 1 or len(x.shape) != 4:
+            return x, "same"
+        margin = (window - 1) // 2
+        return layers.ZeroPadding2D(margin, name=self._name("pad"))(x), "valid"
 
     def _initializer(self, name: str) -> Any:
         name = self.options.initializer or name

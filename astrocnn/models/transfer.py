@@ -21,7 +21,13 @@ from numpy.typing import NDArray
 from astrocnn.backend import keras
 from astrocnn.errors import ModelError
 
-__all__ = ["InputNames", "TransferSummary", "get_body_layers", "transfer_weights"]
+__all__ = [
+    "InputNames",
+    "TransferSummary",
+    "find_first_layers",
+    "get_body_layers",
+    "transfer_weights",
+]
 
 # Layers that carry nothing over: they may be there in one network only.
 _WEIGHTLESS = (
@@ -113,7 +119,7 @@ def transfer_weights(
         if target in heads and target in old_heads
     ]
     inputs = (old_inputs or InputNames(), new_inputs or InputNames())
-    readers = {name: _readers(new, name) for name in ("image", "scalars")}
+    readers = {name: find_first_layers(new, name) for name in ("image", "scalars")}
     # Nothing is assigned before everything fits: a refusal leaves the network unchanged.
     planned = []
     for source, layer in pairs:
@@ -192,8 +198,8 @@ def _describe(layer: Any) -> dict[str, Any]:
     }
 
 
-def _readers(model: Any, name: str) -> set[str]:
-    """Layers with weights that an input reaches without passing through another such layer."""
+def find_first_layers(model: Any, name: str) -> set[str]:
+    """Names of layers with weights that an input reaches through none with weights."""
     start = next((x for x in model.layers if x.name == name), None)
     if start is None:
         return set()

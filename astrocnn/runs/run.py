@@ -39,12 +39,13 @@ from astrocnn.errors import ConfigError, ModelError, PredictionError, TrainingEr
 from astrocnn.estimators.base import sample_with_features
 from astrocnn.imaging import Inputs, Source, Survey, unpack
 from astrocnn.imaging.files import expand_path
-from astrocnn.models import Options
+from astrocnn.models import Options, Pretrained
+from astrocnn.models.architectures.base import Published
 from astrocnn.plugins import nearest
 from astrocnn.runs.config import read_survey_file
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.sections import RunConfig
-from astrocnn.runs.trained_runs import load_features, load_start
+from astrocnn.runs.sections import START_OPTIONS, RunConfig
+from astrocnn.runs.trained_runs import has_published_weights, load_features, load_start
 from astrocnn.targets import Task, make
 
 __all__ = [
@@ -297,6 +298,7 @@ class Run:
             robust=section.robust,
             whiten=section.whiten,
             mask_channel=section.mask_channel,
+            limits=self._limits,
         )
         inputs = self.inputs.with_normalization(normalization)
         if not self.has_network:
@@ -305,6 +307,29 @@ class Run:
         # The network that was built does not depend on the normalization.
         for member in get_members(self.untrained):
             member.inputs = inputs
+
+    @property
+    def _limits(self) -> tuple[tuple[float, float], ...] | None:
+        """Black and white of each band, where the initial weights expect them."""
+        if self.start is None:
+            return None
+        return estimators.find_limits(get_members(self.start)[0], self.inputs.n_bands)
+
+    def begin_network(self) -> training.LayerRates:
+        """Give the untrained network its initial weights; returns the rates of its layers.
+
+        Raises
+        ------
+        ModelError
+            If the weights do not fit.
+        """
+        options = self._start_options
+        if not options:
+            return training.LayerRates()
+        first = get_members(options.pop("start"))[0]
+        inputs = get_members(self.untrained)[0].inputs
+        estimators.start_from(self.network, self.task, inputs, first)
+        return training.build_layer_rates(self.network, **options)
 
     @property
     def network(self) -> keras.Model:
@@ -351,8 +376,8 @@ class Run:
         return self._trained[1]
 
     @cached_property
-    def start(self) -> estimators.Estimator | None:
-        """The trained estimator that initializes the weights; None for random weights."""
+    def start(self) -> estimators.Estimator | Pretrained | None:
+        """What initializes the weights: a trained estimator or published ones; None at random."""
         return load_start(self.config)
 
     def read_numbers(self, column: str, rows: Rows) -> NDArray[np.float64]:
@@ -393,8 +418,12 @@ class Run:
 
     @cached_property
     def block_options(self) -> Options:
-        """Options of the network's blocks."""
-        return Options.from_dict(self.config.model.options)
+        """Options of the network's blocks, with those that published weights need."""
+        options = self.config.model.options
+        if has_published_weights(self.config):
+            leaf = plugins.load("architectures", self.config.model.architecture)
+            options = {**plugins.declared(leaf, "PUBLISHED", Published()).options, **options}
+        return Options.from_dict(options)
 
     @cached_property
     def optimizer(self) -> training.Optimizer:
@@ -444,7 +473,16 @@ class Run:
             "augmentation": self.augmentation,
             "balance": section.class_weights,
             "precision": section.precision,
+            **self._start_options,
         }
+
+    @property
+    def _start_options(self) -> dict[str, Any]:
+        """What learns when in a network with initial weights."""
+        if self.start is None:
+            return {}
+        section = self.config.training
+        return {"start": self.start, **{name: getattr(section, name) for name in START_OPTIONS}}
 
     # -------------------------------------------------------------------------------- checks
 

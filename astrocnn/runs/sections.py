@@ -26,10 +26,15 @@ from astrocnn.models import Options
 from astrocnn.plugins import module_names, nearest
 from astrocnn.runs.config_errors import Section
 from astrocnn.runs.search.section import SearchSection
-from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
+from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer, Recipe
 
-__all__ = ["NETWORK", "RunConfig"]
+__all__ = ["NETWORK", "START_OPTIONS", "RunConfig"]
 
+
+START_OPTIONS = frozenset(
+    ("recipe", "frozen_epochs", "body_rate", "layer_decay", "frozen_statistics", "layer_rates")
+)
+"""Keys of ``[training]`` that have a meaning with initial weights alone."""
 
 NETWORK = "cnn:"
 """What goes in ``model.features`` before the run directory of a trained network."""
@@ -165,6 +170,9 @@ class ModelSection(Section):
     `method`."""
     members: int = Field(1, ge=1)
     """Number of networks of a deep ensemble."""
+    weights: str | None = None
+    """Initial weights: the directory of a trained run, a file or folder of published weights,
+    ``"imagenet"``, or ``"package:NAME"``; random if left out."""
     method: Annotated[str, _component("astrocnn.estimators.methods")] | None = None
     """Classical method in place of a network."""
     features: tuple[Annotated[str, _component("astrocnn.features", but=NETWORK)], ...] = ()
@@ -181,6 +189,8 @@ class ModelSection(Section):
             return {"architecture": "plain8", **values}
         if values.get("architecture") is not None:
             raise ValueError("give either a method or an architecture")
+        if values.get("weights") is not None:
+            raise ValueError("a classical method cannot begin with the weights of a network")
         if values.get("members", 1) != 1:
             raise ValueError("members are for networks: a classical method has none")
         return values
@@ -275,6 +285,21 @@ class TrainingSection(Section):
     """Distribution over devices; ``auto`` mirrors over all GPUs of a node."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     """Arithmetic; weights are float32 always. ``auto`` takes bfloat16 where the hardware has it."""
+    recipe: Recipe = "probe-then-finetune"
+    """What learns of a network with initial weights: ``probe``, the heads alone; ``finetune``,
+    all layers; or the heads for `frozen_epochs`, and then all."""
+    frozen_epochs: int = Field(5, ge=0)
+    """Epochs in which only the heads learn, with initial weights."""
+    body_rate: float = Field(0.1, ge=0)
+    """Learning rate of the other layers, as a fraction of `learning_rate`, with initial
+    weights."""
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """Further factor from each size of the feature maps to the next larger one, with initial
+    weights."""
+    frozen_statistics: bool = True
+    """Whether batch normalization keeps the statistics and factors of the initial weights."""
+    layer_rates: dict[str, Annotated[float, Field(ge=0)]] = Field({})
+    """Factors on the learning rate of single layers, by name, with initial weights."""
 
     @field_validator("parameters")
     @classmethod
@@ -290,22 +315,7 @@ class TrainingSection(Section):
         return parameters
 
 
-class TransferSection(Section):
-    """Initialization from a trained network, and fine-tuning.
-
-    `start` is its run directory, or the folder of an estimator.  After `frozen_epochs`, during
-    which only the heads learn, the other layers learn at `rate` times the learning rate, or at
-    the factor that `rates` has for a layer by name.
-    """
-
-    start: str
-    """Run directory, or folder of an estimator, whose weights are the initial ones."""
-    frozen_epochs: int = Field(5, ge=0)
-    """Epochs in which only the heads learn."""
-    rate: float = Field(0.1, ge=0)
-    """Learning rate of the other layers afterwards, as a fraction of `training.learning_rate`."""
-    rates: dict[str, Annotated[float, Field(ge=0)]] = Field({})
-    """The same for single layers, by name."""
+_DEFAULT = TrainingSection()
 
 
 class PredictionSection(Section):
@@ -378,7 +388,6 @@ class RunConfig(Section):
     model: ModelSection = ModelSection()
     augmentation: AugmentationSection = AugmentationSection()
     training: TrainingSection = TrainingSection()
-    transfer: TransferSection | None = None
     prediction: PredictionSection = PredictionSection()
     calibration: CalibrationSection = CalibrationSection()
     selection: SelectionSection = SelectionSection()
@@ -406,7 +415,14 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _a_network_begins(self) -> RunConfig:
-        if self.transfer is not None and self.model.method is not None:
-            raise ValueError("a classical method cannot begin with the weights of a network")
+    def _a_recipe_needs_weights(self) -> RunConfig:
+        section = self.training
+        # A resolved run holds the defaults too.
+        given = {k for k in START_OPTIONS if getattr(section, k) != getattr(_DEFAULT, k)}
+        if given and self.model.weights is None:
+            names = ", ".join(sorted(given))
+            raise ValueError(
+                f"training.{names} is for a network with initial weights: name them in "
+                "model.weights"
+            )
         return self

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from astrocnn import estimators
+from astrocnn import estimators, plugins
 from astrocnn.errors import ConfigError
 from astrocnn.estimators.base import ABOUT
 from astrocnn.imaging.files import expand_path
+from astrocnn.models import Pretrained, read_pretrained
+from astrocnn.models.weight_files import PACKAGE, SUFFIXES
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.sections import NETWORK, RunConfig
 
-__all__ = ["check_runs", "load_features", "load_start"]
+__all__ = ["check_runs", "has_published_weights", "load_features", "load_start"]
+
+_PLACE = "model.weights"
 
 
 def load_features(
@@ -34,20 +38,43 @@ def _run_and_layer(name: str) -> tuple[str, str]:
     return folder, layer
 
 
-def load_start(config: RunConfig) -> estimators.Estimator | None:
-    """Load the trained network that initializes a run; None for random weights.
+def load_start(config: RunConfig) -> estimators.Estimator | Pretrained | None:
+    """Load what initializes the network of a run; None for random weights.
 
     Raises
     ------
     ConfigError
-        If there is none, or if it was trained on objects that are tested here.
+        If there is no such run, or if it was trained on objects that are tested here.
+    ModelError
+        If there are no such weights.
     """
-    if config.transfer is None:
+    weights = config.model.weights
+    if weights is None:
         return None
-    folder = Path(expand_path(config.transfer.start, config.root))
+    if has_published_weights(config):
+        assert config.model.architecture is not None
+        leaf = plugins.load("architectures", config.model.architecture)
+        path = expand_path(weights, config.root)
+        # A name, or what was mistyped, is shown as it was given.
+        return read_pretrained(path if Path(path).exists() else weights, leaf, root=config.root)
+    folder = Path(expand_path(weights, config.root))
     if (folder / ABOUT).is_file():
         return estimators.load_estimator(folder)
-    return _load_model(_find_run(config, config.transfer.start, "transfer.start"))
+    return _load_model(_find_run(config, weights, _PLACE))
+
+
+def has_published_weights(config: RunConfig) -> bool:
+    """Whether the initial weights are those of others, and no run of this package."""
+    weights = config.model.weights
+    if weights is None:
+        return False
+    folder = Path(expand_path(weights, config.root))
+    if not folder.is_dir():
+        # A path without an ending of a file is most likely a mistyped run directory.
+        return "/" not in weights or folder.suffix in SUFFIXES or weights.startswith(PACKAGE)
+    if (folder / ABOUT).is_file() or RunDirectory(folder).config_file.exists():
+        return False
+    return any(p.suffix in SUFFIXES for p in folder.iterdir() if p.is_file())
 
 
 def check_runs(config: RunConfig) -> None:
@@ -65,10 +92,13 @@ def check_runs(config: RunConfig) -> None:
         for name in config.model.features
         if name.startswith(NETWORK)
     ]
-    if config.transfer is not None:
-        start = config.transfer.start
-        if not (Path(expand_path(start, config.root)) / ABOUT).is_file():
-            required.append(("transfer.start", start))
+    start = config.model.weights
+    if (
+        start is not None
+        and not has_published_weights(config)
+        and not (Path(expand_path(start, config.root)) / ABOUT).is_file()
+    ):
+        required.append((_PLACE, start))
     wrong = []
     for place, folder in required:
         try:
@@ -95,7 +125,7 @@ def _find_run(config: RunConfig, folder: str, place: str) -> RunDirectory:
                 if Path(folder).is_absolute()
                 else f"paths in a run file count from its own folder, {config.root}",
             )
-    _check_split(config, home, elsewhere=place == "transfer.start")
+    _check_split(config, home, elsewhere=place == _PLACE)
     return home
 
 

@@ -20,6 +20,7 @@ from astrocnn.training.precision import (
     has_fast_bfloat16,
     resolve_precision,
 )
+from astrocnn.training.recipes import RECIPES, Recipe, build_layer_rates
 from astrocnn.training.steps import predict
 from astrocnn.training.strategies import STRATEGIES, get_strategy
 
@@ -30,6 +31,7 @@ __all__ = [
     "bfloat16_works",
     "OPTIMIZERS",
     "PARAMETERS",
+    "RECIPES",
     "SCHEDULES",
     "STRATEGIES",
     "Backup",
@@ -39,6 +41,8 @@ __all__ = [
     "LearningRates",
     "Objective",
     "Optimizer",
+    "Recipe",
+    "build_layer_rates",
     "compute_class_weights",
     "find_learning_rate",
     "fit",

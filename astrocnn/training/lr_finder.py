@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from astrocnn.backend import keras, tf
 from astrocnn.errors import TrainingError
 from astrocnn.progress import track
+from astrocnn.training.layer_rates import LayerOptimizers, LayerRates
 from astrocnn.training.objective import EpochSums, Objective, PerObject
 from astrocnn.training.optimizers import Optimizer
 from astrocnn.training.steps import build_training_step
@@ -133,6 +134,7 @@ def find_learning_rate(
     objective: Objective | Mapping[str, PerObject],
     *,
     optimizer: Optimizer | str = "adam",
+    layer_rates: LayerRates | None = None,
     low: float = 1e-6,
     high: float = 1.0,
     steps: int = 120,
@@ -151,6 +153,8 @@ def find_learning_rate(
         As for `fit`; the batches begin again when they end.
     optimizer : Optimizer or str
         The method, without its schedule.
+    layer_rates : LayerRates, optional
+        As for `fit`; the sweep is that of the epochs after the frozen ones.
     low, high : float
         Ends of the sweep.
     steps : int
@@ -184,8 +188,10 @@ def find_learning_rate(
     # Equal steps in the logarithm: the useful range spans several decades.
     rates = np.geomspace(low, high, steps)
     result = LearningRates(rates[:0], np.empty(0), max(0.0, 1 - _MEMORY / steps))
+    optimizers = LayerOptimizers(method, model, layer_rates or LayerRates())
     try:
-        sweep = _sweep(model, data, objective, method, rates)
+        optimizers.freeze(optimizers.frozen_epochs)
+        sweep = _sweep(model, data, objective, optimizers, method.clip_norm, rates)
         for loss in track(sweep, "learning rates", steps):
             if not np.isfinite(loss):
                 result = replace(result, diverged=True)
@@ -196,6 +202,7 @@ def find_learning_rate(
                 result = replace(result, diverged=True)
                 break
     finally:
+        optimizers.release()
         for variable, value in zip(model.variables, saved, strict=True):
             variable.assign(value)
     if len(result) < result._first:
@@ -210,20 +217,19 @@ def _sweep(
     model: keras.Model,
     data: tf.data.Dataset,
     objective: Objective,
-    method: Optimizer,
+    optimizers: LayerOptimizers,
+    clip_norm: float | None,
     rates: NDArray[np.float64],
 ) -> Iterator[float]:
     """Loss before the update with each rate, infinite where it is not finite."""
     objective.check(model.output if isinstance(model.output, dict) else ())
-    optimizer = method.build()
-    optimizer.build(model.trainable_variables)
     strategy = tf.distribute.get_strategy()
     update = build_training_step(
-        model, optimizer, objective, strategy, data.element_spec, method.clip_norm
+        model, optimizers, objective, strategy, data.element_spec, clip_norm
     )
     for rate, batch in zip(rates, data.repeat(), strict=False):
         # The loss is that of the weights before this rate acts on them.
-        optimizer.learning_rate = rate
+        optimizers.learning_rate = rate
         sums = EpochSums(objective)
         sums.add(update(batch))
         yield np.inf if sums.fetch() is not None else sums.compute_means()["loss"]

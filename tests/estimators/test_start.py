@@ -56,7 +56,7 @@ def _other(other_task, seed=0, **how):
 
 def test_a_start_of_the_same_task_predicts_the_same(trained, task, shards):
     again = KerasEstimator(task, trained.inputs, "lenet", seed=7, **HOW)
-    again.fit(shards, TRAIN, VALIDATION, start=trained, rate=0, frozen_epochs=0, **STILL)
+    again.fit(shards, TRAIN, VALIDATION, start=trained, body_rate=0, frozen_epochs=0, **STILL)
     images, _ = images_and_classes(10, seed=5)
     for name, values in trained.sample(images).items():
         np.testing.assert_allclose(again.sample(images)[name], values, atol=1e-6)
@@ -94,7 +94,9 @@ def test_heads_learn_first_and_the_body_more_slowly(trained, other_task, other_s
 
     estimator = _other(other_task)
     fit = {**FIT, "epochs": 2, "optimizer": Optimizer("adam", 0.01), "callbacks": [note]}
-    estimator.fit(other_survey, TRAIN, start=trained, frozen_epochs=1, rates={"conv2": 0}, **fit)
+    estimator.fit(
+        other_survey, TRAIN, start=trained, frozen_epochs=1, layer_rates={"conv2": 0}, **fit
+    )
     assert seen == [1, 2]
     kernels = [
         {n: e.model_.get_layer(n).kernel.numpy() for n in ("conv1", "conv2", "conv3")}

@@ -18,10 +18,14 @@ import time
 from collections import deque
 from pathlib import Path
 
-from tests.fuzz import test_images, test_tables
+from tests.fuzz import test_images, test_tables, test_weights
 from tests.fuzz.mutations import SECONDS, Reader, Trials
 
-READERS: dict[str, Reader] = {**test_images.READERS, **test_tables.READERS}
+READERS: dict[str, Reader] = {
+    **test_images.READERS,
+    **test_tables.READERS,
+    **test_weights.READERS,
+}
 SILENCE = 60 * SECONDS
 # Starting a process costs as much as a thousand trials.
 AT_ONCE = 10_000

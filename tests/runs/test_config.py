@@ -130,7 +130,10 @@ def test_mistakes_of_run_and_survey_file_come_in_one_message(tmp_path, survey, m
         ({"epochs": 3}, "it belongs in [training]: training.epochs"),
         ({"inputs": {"title": "x"}}, "at the top of the file, before any table: title"),
         ({"learning_rat": 3}, "did you mean 'training.learning_rate'?"),
-        ({"model": {"zzzz": 1}}, "known here: architecture, members, method, features, options"),
+        (
+            {"model": {"zzzz": 1}},
+            "known here: architecture, members, weights, method, features, options",
+        ),
         (
             {"search": {"space": {"model.width": {"choices": [1, 2]}}}},
             "there is no 'width' in model; it belongs in [model.options]: model.options.width",

@@ -27,13 +27,13 @@ OTHER = (
 
 def test_other_bands_and_classes_begin_with_what_was_learned(home, tmp_path):
     old, out = home / "run", tmp_path / "new"
-    begin = ("--from", old, *OTHER, "--set", "transfer.frozen_epochs=1")
+    begin = ("--from", old, *OTHER, "--set", "training.frozen_epochs=1")
     said = astrocnn("train", home / "run.toml", "--out", out, *begin)
     words = "adapted to other bands or scalars: conv1; fresh: morphology"
     assert f"began with {old}: 6 layers taken; {words}" in " ".join(said.split())
     # The run directory says with what it began: where it was, and which one it was.
     config = tomllib.loads((out / "config.toml").read_text())
-    assert config["transfer"]["start"] == str(old)
+    assert config["model"]["weights"] == str(old)
     first, second = (load_estimator(folder / "model") for folder in (old, out))
     about = json.loads((out / "model" / "estimator.json").read_text())
     assert about["origin"]["model"] == first.fingerprint
@@ -45,8 +45,8 @@ def test_other_bands_and_classes_begin_with_what_was_learned(home, tmp_path):
         assert all((a == b).all() for a, b in zip(*layers, strict=True))
     assert "trained already" in astrocnn("train", home / "run.toml", "--out", out, *begin)
     said = astrocnn("train", home / "run.toml", "--out", out, *OTHER, code=2)
-    assert "holds another run; it differs in: transfer" in said
-    checked = astrocnn("check", home / "run.toml", "--set", f"transfer.start={old}", *OTHER)
+    assert "holds another run; it differs in: model.weights, training.frozen_epochs" in said
+    checked = astrocnn("check", home / "run.toml", "--set", f"model.weights={old}", *OTHER)
     assert "6 layers taken" in checked and "fresh: morphology" in checked
 
 
@@ -59,7 +59,7 @@ def test_other_bands_and_classes_begin_with_what_was_learned(home, tmp_path):
             "those of a 'euclid_quality'",
         ),
         (("--set", "model.options.width=0.5"), "filters 8 there, 16 here"),
-        (("--set", "transfer.rates={conv99=0}"), "did you mean 'conv"),
+        (("--set", "training.layer_rates={conv99=0}"), "did you mean 'conv"),
     ],
 )
 def test_a_start_that_does_not_fit_is_refused(home, tmp_path, more, words):
@@ -70,7 +70,7 @@ def test_a_start_that_does_not_fit_is_refused(home, tmp_path, more, words):
 def test_a_start_must_be_there(home, tmp_path):
     run = ("train", home / "run.toml", "--out", tmp_path / "x")
     assert "it holds no config.toml" in astrocnn(*run, "--from", tmp_path, code=2)
-    assert "transfer.start: is needed" in astrocnn(*run, "--set", "transfer.rate=1", code=2)
+    assert "name them in model.weights" in astrocnn(*run, "--set", "training.body_rate=1", code=2)
     assert not (tmp_path / "x").exists()
 
 
@@ -99,10 +99,13 @@ def test_a_method_is_refused_before_images_are_read(home, tmp_path, monkeypatch)
 
 
 def test_the_table_reads_back_and_is_for_networks(tmp_path):
-    config = parse_run({**GOOD, "transfer": {"start": "runs/old", "rates": {"conv1": 0}}})
+    begin = {"model": {**GOOD.get("model", {}), "weights": "runs/old"}}
+    config = parse_run({**GOOD, **begin, "training": {"layer_rates": {"conv1": 0}}})
     assert parse_run(tomllib.loads(dump_run(config))) == config
-    assert "transfer" not in tomllib.loads(dump_run(parse_run(GOOD)))
+    assert parse_run(tomllib.loads(dump_run(parse_run(GOOD)))) == parse_run(GOOD)
     with pytest.raises(ConfigError, match="classical method cannot begin"):
-        parse_run({**GOOD, "model": {"method": "knn"}, "transfer": {"start": "runs/old"}})
-    with pytest.raises(ConfigError, match=r"transfer\.rates\.conv1"):
-        parse_run({**GOOD, "transfer": {"start": "runs/old", "rates": {"conv1": -1}}})
+        parse_run({**GOOD, "model": {"method": "knn", "weights": "runs/old"}})
+    with pytest.raises(ConfigError, match=r"training\.layer_rates\.conv1"):
+        parse_run({**GOOD, **begin, "training": {"layer_rates": {"conv1": -1}}})
+    with pytest.raises(ConfigError, match=r"training\.recipe is for a network with initial"):
+        parse_run({**GOOD, "training": {"recipe": "probe"}})

@@ -9,8 +9,8 @@ image fourfold before the first block, which suits images of 112 pixels and more
 take one 3x3 convolution of stride 1 (as in section 4.2 of the paper for images of 32 pixels).
 ``Options(stem=...)`` overrules the choice.
 
-"Same" padding puts the odd pixel of a stride on the far side, where the original puts it on both;
-the shapes are the same.
+A stride of 2 is in the 3x3 convolution of a bottleneck and padding is equal on either side, as in
+the published weights, which come from torchvision and timm.
 
 References
 ----------
@@ -21,11 +21,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from astrocnn.models.architectures.base import Block, Tensor
+from astrocnn.models.architectures.base import Block, Published, Tensor
 
-__all__ = ["residual"]
+__all__ = ["published", "residual"]
 
-_STYLE: dict[str, Any] = {"normalization": "batch", "initializer": "he_normal"}
+_STYLE: dict[str, Any] = {
+    "normalization": "batch",
+    "epsilon": 1e-5,
+    "initializer": "he_normal",
+    "padding": "symmetric",
+}
+
+
+def published(depths: tuple[int, ...], *, bottleneck: bool = False) -> Published:
+    """Names in the files of torchvision and timm, by layer."""
+    convolutions, norms = ["conv1"], ["bn1"]
+    for stage, depth in enumerate(depths, 1):
+        for number in range(depth):
+            block = f"layer{stage}.{number}"
+            for k in range(1, 4 if bottleneck else 3):
+                convolutions.append(f"{block}.conv{k}")
+                norms.append(f"{block}.bn{k}")
+            if not number and (bottleneck or stage > 1):
+                convolutions.append(f"{block}.downsample.0")
+                norms.append(f"{block}.downsample.1")
+    names = {f"conv{k}": name for k, name in enumerate(convolutions, 1)}
+    names |= {f"norm{k}": name for k, name in enumerate(norms, 1)}
+    return Published((names,), options={"stem": "large"})
 
 
 def residual(
@@ -43,7 +65,7 @@ def residual(
     """
     if block.large_stem(image):
         x = block.conv(image, 64, 7, strides=2, **_STYLE)
-        x = block.pool(x, 3, strides=2, padding="same")
+        x = block.pool(x, 3, strides=2, padding="symmetric")
     else:
         x = block.conv(image, 64, 3, **_STYLE)
     for stage, depth in enumerate(depths):
@@ -66,8 +88,8 @@ def _basic(x: Tensor, filters: int, strides: int, block: Block, project: bool) -
 
 
 def _bottleneck(x: Tensor, filters: int, strides: int, block: Block, project: bool) -> Tensor:
-    branch = block.conv(x, filters, 1, strides=strides, **_STYLE)
-    branch = block.conv(branch, filters, 3, **_STYLE)
+    branch = block.conv(x, filters, 1, **_STYLE)
+    branch = block.conv(branch, filters, 3, strides=strides, **_STYLE)
     branch = block.conv(branch, 4 * filters, 1, activation=None, **_STYLE)
     return _sum(x, branch, 4 * filters, strides, block, project)
 

@@ -1,7 +1,8 @@
-"""What all architectures share: types of their arguments, and the published reference."""
+"""What all architectures share: types of arguments, the published reference and weights."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from astrocnn.backend import Tensor
@@ -12,7 +13,11 @@ else:
     # Importing an architecture, to list it, must not import Keras.
     Block = Any
 
-__all__ = ["Block", "Reference", "Tensor"]
+__all__ = ["Block", "IMAGENET_MEAN", "IMAGENET_STD", "Published", "Reference", "Tensor"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Of the pixels of ImageNet in red, green and blue, which go from 0 (black) to 1 (white)."""
 
 
 class Reference(NamedTuple):
@@ -26,3 +31,20 @@ class Reference(NamedTuple):
     """Width of the one head."""
     parameters: int
     n_scalars: int = 0
+
+
+class Published(NamedTuple):
+    """Where published weights of an architecture stand in files of others."""
+
+    layouts: tuple[Mapping[str, str], ...] = ()
+    """For each naming in PyTorch files: the module by the name of the layer here."""
+    keras_layouts: tuple[Mapping[str, str], ...] = ()
+    """The same for files of ``keras.applications``."""
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    """Subtracted from, and divided into, the channels red, green, blue from 0 (black) to 1
+    (white), where nothing beside the file says otherwise."""
+    packages: Mapping[str, str] = {}
+    """Installed packages that hold weights, by the name of the training set."""
+    options: Mapping[str, Any] = {}
+    """Options without which the weights have other shapes."""

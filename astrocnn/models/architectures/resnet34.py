@@ -10,12 +10,14 @@ He et al. 2016, CVPR, 770 (arXiv:1512.03385), table 1.
 
 from __future__ import annotations
 
-from astrocnn.models.architectures._residual import residual
+from astrocnn.models.architectures._residual import published, residual
 from astrocnn.models.architectures.base import Block, Reference, Tensor
 
-__all__ = ["REFERENCE", "features"]
+__all__ = ["PUBLISHED", "REFERENCE", "features"]
 
 REFERENCE = Reference("He et al. 2016", 224, 3, 1000, 21_797_672)
+
+PUBLISHED = published((3, 4, 6, 3))
 
 
 def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:

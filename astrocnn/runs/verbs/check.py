@@ -80,7 +80,7 @@ def _findings(run: Run) -> Iterator[Finding]:
     yield _attempt(
         "time", lambda: _time(run.config, model, len(source), int(np.sum(run.splits == 0)))
     )[1]
-    if run.config.transfer is not None:
+    if run.config.model.weights is not None:
         yield _attempt("start", lambda: _start(run))[1]
 
 

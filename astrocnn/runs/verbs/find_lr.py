@@ -89,6 +89,7 @@ def run(config: RunConfig, out: Path) -> Generator[str, None, float | None]:
             {t.name: t.family.loss for t in targets}, {t.name: t.weight for t in targets}
         ),
         optimizer=current.optimizer,
+        layer_rates=current.begin_network(),
         steps=max(_STEPS, _OBJECTS // config.training.batch_size),
     )
     picture, _ = save_figure(result.figure(), current.directory.figures / "learning_rate.png")

@@ -193,12 +193,16 @@ def _training(current: Run) -> Chapter | None:
     if not history:
         return None
     facts = {}
-    transfer = current.config.transfer
-    if transfer is not None:
-        facts["Initial weights"] = transfer.start
-        facts["Layers before the heads"] = (
-            f"frozen for {transfer.frozen_epochs} epochs, then at {transfer.rate:g} of the rate"
-        )
+    weights, section = current.config.model.weights, current.config.training
+    if weights is not None:
+        facts["Initial weights"] = weights
+        facts["Recipe"] = section.recipe
+        later = f"at {section.body_rate:g} of the rate"
+        facts["Layers before the heads"] = {
+            "probe": "frozen",
+            "finetune": later,
+            "probe-then-finetune": f"frozen for {section.frozen_epochs} epochs, then {later}",
+        }[section.recipe]
     with home.reading(home.history, "train"):
         return training_chapter(history, facts=facts)
 

@@ -101,12 +101,10 @@ def _train(
             "history_file": folder.history,
             "callbacks": callbacks,
         }
-    if config.transfer is not None:
-        options |= config.transfer.model_dump() | {"start": current.start}
     estimator = current.untrained
     estimator.fit(current.shards, rows["train"], rows["validation"], **options)
-    if config.transfer is not None:
-        yield f"began with {config.transfer.start}: {estimator.facts['Weights']}"
+    if config.model.weights is not None:
+        yield f"began with {config.model.weights}: {estimator.facts['Weights']}"
     if chief:
         novelty = None
         try:

@@ -1,0 +1,26 @@
+"""ConvNeXt in the size Pico: stages of 2, 2, 6 and 2 blocks with 64, 128, 256 and 512 filters.
+
+With its large stem, three bands and 1000 classes it has 9,045,672 parameters.  See
+`astrocnn.models.architectures._convnext` for the blocks and the stem of small stamps.
+
+References
+----------
+Liu et al. 2022, CVPR (arXiv:2201.03545), section 2 and table 9.
+Woo et al. 2023, CVPR (arXiv:2301.00808), section 4 (sizes).
+"""
+
+from __future__ import annotations
+
+from astrocnn.models.architectures._convnext import body, published
+from astrocnn.models.architectures.base import Block, Reference, Tensor
+
+__all__ = ["PUBLISHED", "REFERENCE", "features"]
+
+REFERENCE = Reference("Liu et al. 2022, Pico of Woo et al. 2023", 224, 3, 1000, 9_045_672)
+DEPTHS, FILTERS = (2, 2, 6, 2), 64
+PUBLISHED = published(DEPTHS)
+
+
+def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
+    """Features of shape (batch, 512)."""
+    return body(image, scalars, block, DEPTHS, FILTERS)

@@ -1,0 +1,80 @@
+"""Runs that begin with published weights, through the command line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from astrocnn.estimators import load_estimator
+from tests.models.test_pretrained import needs_package
+from tests.models.torch_files import archive_of, safetensors
+
+from .command import astrocnn
+
+LITE0 = (
+    "--set", "model.architecture='efficientnet_lite0'", "--set", "model.options={}",
+    "--set", "model.weights='imagenet'", "--set", "training.epochs=1",
+)  # fmt: skip
+
+
+@needs_package
+def test_a_run_begins_with_published_weights(home, tmp_path):
+    out = tmp_path / "new"
+    run = (home / "run.toml", *LITE0, "--set", "training.recipe='probe'")
+    said = " ".join(astrocnn("check", *run).replace("│", "").split())
+    assert "layers taken" in said and "fresh: morphology" in said
+    assert "left out of the file: _fc.weight, _fc.bias" in said
+    said = " ".join(astrocnn("train", *run, "--out", out).split())
+    assert "began with imagenet: " in said
+    estimator = load_estimator(out / "model")
+    about = json.loads((out / "model" / "estimator.json").read_text())
+    assert about["origin"]["weights"] == "imagenet" and about["origin"]["left_out"]
+    assert "'imagenet', file SHA-256 5793442" in estimator.facts["Started from"]
+    # The pixels that the weights expect are part of the inputs, and what a probe leaves is exact.
+    normalization = estimator.inputs.normalization
+    np.testing.assert_allclose(normalization.limits, [(-127 / 128, 1)] * len(normalization.scale))
+    images = np.asarray(estimator.inputs.normalization.invert(np.array(normalization.limits).T))
+    assert np.all(images[0] < images[1])
+    (summary,) = {layer.name for layer in estimator.model_.layers if "dropout" in layer.name}
+    samples = estimator.sample(np.zeros((2, *estimator.inputs.shape), "f4"), draws=3)
+    assert summary == "dropout1" and np.ptp(samples["morphology"], axis=0).max() > 0
+    body = estimator.model_.get_layer("conv2").get_weights()[0]
+    file = np.asarray(_tensor("_blocks.0._depthwise_conv.weight")).transpose(2, 3, 0, 1)
+    np.testing.assert_array_equal(body, file)
+
+
+def _tensor(name):
+    from astrocnn.models import read_pretrained
+
+    return read_pretrained("imagenet", "efficientnet_lite0").file.tensors[name]
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ("imagnet", "did you mean 'imagenet'"),
+        ("gone.safetensors", "There are no weights"),
+        ("other.safetensors", "Nothing in the weights"),
+        ("hostile.pth", "asks for a call of posix.system, which was not made"),
+        ("torn.safetensors", "it is truncated"),
+        ("package:no-such-package", "which is not installed"),
+    ],
+)
+def test_weights_that_are_not_what_they_should_be(weights, words, home, tmp_path):
+    tensors = {"a.weight": np.ones((2, 2), "f4")}
+    (home / "other.safetensors").write_bytes(safetensors(tensors))
+    (home / "torn.safetensors").write_bytes(safetensors(tensors)[:30])
+    evil = b"\x80\x02cposix\nsystem\nX\x04\x00\x00\x00true\x85R."
+    (home / "hostile.pth").write_bytes(archive_of(evil))
+    run = (home / "run.toml", *LITE0, "--set", f"model.weights='{weights}'")
+    said = " ".join(astrocnn("check", *run, code=1).replace("│", "").split())
+    assert words in said
+
+
+def test_pixels_that_are_scaled_otherwise_are_refused(home, tmp_path):
+    if not needs_package.args[0]:
+        run = (home / "run.toml", *LITE0, "--set", "inputs.whiten=true")
+        said = astrocnn("train", *run, "--out", tmp_path / "x", code=2)
+        assert "scaled to these, and in no other way" in " ".join(said.split())
