@@ -37,10 +37,10 @@ from numpy.typing import NDArray
 from astrocnn import plugins
 from astrocnn.backend import keras
 from astrocnn.errors import ModelError
-from astrocnn.models.architectures.base import Published
+from astrocnn.models.architectures.base import PACKAGE, SUFFIXES, Published
 from astrocnn.models.custom_layers import LayerScale
 from astrocnn.models.transfer import TransferSummary, find_first_layers, get_body_layers
-from astrocnn.models.weight_files import PACKAGE, SUFFIXES, WeightFile, read_weight_file
+from astrocnn.models.weight_files import WeightFile, read_weight_file
 from astrocnn.plugins import nearest
 
 __all__ = ["Pretrained", "load_pretrained", "read_pretrained", "spread_bands"]

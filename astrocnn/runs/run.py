@@ -18,7 +18,7 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from astrocnn import datasets, estimators, plugins, training
+from astrocnn import datasets, estimators, models, plugins, training
 from astrocnn.atomic import cache_folder
 from astrocnn.backend import keras
 from astrocnn.calibration import Novelty
@@ -39,7 +39,7 @@ from astrocnn.errors import ConfigError, ModelError, PredictionError, TrainingEr
 from astrocnn.estimators.base import sample_with_features
 from astrocnn.imaging import Inputs, Source, Survey, unpack
 from astrocnn.imaging.files import expand_path
-from astrocnn.models import Options, Pretrained
+from astrocnn.models import Options
 from astrocnn.models.architectures.base import Published
 from astrocnn.plugins import nearest
 from astrocnn.runs.config import read_survey_file
@@ -376,7 +376,7 @@ class Run:
         return self._trained[1]
 
     @cached_property
-    def start(self) -> estimators.Estimator | Pretrained | None:
+    def start(self) -> estimators.Estimator | models.Pretrained | None:
         """What initializes the weights: a trained estimator or published ones; None at random."""
         return load_start(self.config)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from astrocnn import estimators, plugins
+from astrocnn import estimators, models, plugins
 from astrocnn.errors import ConfigError
 from astrocnn.estimators.base import ABOUT
 from astrocnn.imaging.files import expand_path
-from astrocnn.models import Pretrained, read_pretrained
-from astrocnn.models.weight_files import PACKAGE, SUFFIXES
+from astrocnn.models.architectures.base import PACKAGE, SUFFIXES
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.sections import NETWORK, RunConfig
 
@@ -38,7 +37,7 @@ def _run_and_layer(name: str) -> tuple[str, str]:
     return folder, layer
 
 
-def load_start(config: RunConfig) -> estimators.Estimator | Pretrained | None:
+def load_start(config: RunConfig) -> estimators.Estimator | models.Pretrained | None:
     """Load what initializes the network of a run; None for random weights.
 
     Raises
@@ -56,7 +55,9 @@ def load_start(config: RunConfig) -> estimators.Estimator | Pretrained | None:
         leaf = plugins.load("architectures", config.model.architecture)
         path = expand_path(weights, config.root)
         # A name, or what was mistyped, is shown as it was given.
-        return read_pretrained(path if Path(path).exists() else weights, leaf, root=config.root)
+        return models.read_pretrained(
+            path if Path(path).exists() else weights, leaf, root=config.root
+        )
     folder = Path(expand_path(weights, config.root))
     if (folder / ABOUT).is_file():
         return estimators.load_estimator(folder)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+from astrocnn import models
 from astrocnn.backend import keras
 from astrocnn.errors import TrainingError
-from astrocnn.models import get_body_layers
 from astrocnn.plugins import nearest
 from astrocnn.training.layer_rates import LayerRates
 
@@ -68,7 +68,7 @@ def build_layer_rates(
     for name, value in (("body_rate", body_rate), ("layer_decay", layer_decay)):
         if not 0 <= value < float("inf"):
             raise TrainingError(f"`{name}` is out of range.", received=value, allowed="0 or more")
-    body = [model.get_layer(name) for name in get_body_layers(model)]
+    body = [model.get_layer(name) for name in models.get_body_layers(model)]
     if recipe == "probe":
         # Frozen for good: no epoch is one in which they begin to learn.
         return LayerRates({**dict.fromkeys((x.name for x in body), 0.0), **(layer_rates or {})}, 0)

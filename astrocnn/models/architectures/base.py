@@ -13,7 +13,22 @@ else:
     # Importing an architecture, to list it, must not import Keras.
     Block = Any
 
-__all__ = ["Block", "IMAGENET_MEAN", "IMAGENET_STD", "Published", "Reference", "Tensor"]
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "PACKAGE",
+    "SUFFIXES",
+    "Block",
+    "Published",
+    "Reference",
+    "Tensor",
+]
+
+PACKAGE = "package:"
+"""Before the name of an installed package that holds weights."""
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".h5", ".keras")
+"""Usual endings of files that can be read."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

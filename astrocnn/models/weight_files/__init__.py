@@ -20,17 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from astrocnn.errors import AstrocnnError, ModelError
 from astrocnn.fits_file import read_bytes
+from astrocnn.models.architectures.base import SUFFIXES
 from astrocnn.models.weight_files import keras_hdf5, pytorch, safetensors
 from astrocnn.models.weight_files.base import Damaged
 from astrocnn.stored_files import read_json
 
-__all__ = ["PACKAGE", "SUFFIXES", "WeightFile", "read_weight_file"]
-
-PACKAGE = "package:"
-"""Before the name of an installed package that holds weights."""
-
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".h5", ".keras")
-"""Usual endings of files that can be read."""
+__all__ = ["WeightFile", "read_weight_file"]
 
 _LARGEST = 8 << 30
 _FIRST = ("model.safetensors", "pytorch_model.bin", "model.weights.h5")
