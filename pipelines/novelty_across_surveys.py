@@ -11,7 +11,9 @@ far:
   side by side over the real field: same unit, but other pixel scales and bands, which `predict`
   refuses; here they are passed to the network as bare arrays.
 
-The score compares each object with validation objects of the simulation.
+The score compares each object with validation objects of the simulation.  The table was measured
+with the mean and covariance of the validation objects, where the score now takes those of the
+training objects.
 
     ASTROCNN_DATA=../shared/data python pipelines/novelty_across_surveys.py --out runs/novelty
 
