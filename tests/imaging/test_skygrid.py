@@ -193,8 +193,8 @@ def whole_sky_wcs(draw) -> WCS:
     wcs = WCS(naxis=2)
     names = [f"RA---{projection}", f"DEC--{projection}"]
     values = [draw(st.floats(0, 359.999)), draw(st.sampled_from([-90.0, -89.999, -45, 0, 60, 90]))]
-    turn = np.array([[parity * np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix = scale * turn @ np.diag([parity * parity, 1.0])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = scale * turn @ np.diag([parity, 1.0])
     order = [1, 0] if swapped else [0, 1]
     if distorted:
         names = [f"{name}-SIP" for name in names]
