@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
-from astrocnn.clusters import open_scheduler
+from astrocnn.clusters import CLUSTERS, ClusterFile, open_scheduler
 from astrocnn.errors import ClusterError
 from astrocnn.scheduling import run_tasks
+from astrocnn.stored_files import read_toml, validate
 
-pytest.importorskip("dask_jobqueue", reason="the extra 'survey' is not installed")
+jobqueue = pytest.importorskip("dask_jobqueue", reason="the extra 'survey' is not installed")
+PIPELINES = Path(__file__).parents[1] / "pipelines"
 
 SBATCH = """#!/bin/bash
 echo "sbatch $(grep -c SBATCH "$1")" >> "$QUEUE/calls"
+# The script is removed as soon as this program ends: a copy is run, as by SLURM.
 cp "$1" "$QUEUE/script"
-setsid bash "$1" > "$QUEUE/output" 2>&1 &
+setsid bash "$QUEUE/script" > "$QUEUE/output" 2>&1 &
 echo "Submitted batch job $!"
 """
 SCANCEL = """#!/bin/bash
@@ -87,3 +91,22 @@ def test_jobs_that_stay_in_the_queue(queue):
         pytest.raises(ClusterError, match="No worker of the cluster came"),
     ):
         list(run_tasks(client, sum, range(20), "adding"))
+
+
+@pytest.mark.filterwarnings("ignore:OAR Job memory")
+def test_every_kind_of_queue_has_a_class_that_writes_scripts():
+    for kind, name in CLUSTERS.items():
+        assert ClusterFile(kind=kind).kind == kind
+        job = getattr(jobqueue, name).job_cls
+        options = {"name": "x", "cores": 2, "memory": "1GB", "processes": 1, "walltime": "00:10"}
+        if kind == "htcondor":
+            options = {**options, "disk": "1GB"}
+            del options["walltime"]
+        script = job("tcp://127.0.0.1:8786", **options).job_script()
+        assert "tcp://127.0.0.1:8786" in script and "--nthreads 2" in script, kind
+
+
+def test_the_file_of_the_pipelines_is_valid():
+    content = read_toml(PIPELINES / "slurm" / "cluster.toml")
+    file = validate(content["cluster"], ClusterFile, "cluster")
+    assert file.jobs == (1, 32) and {"cores", "memory"} <= file.options.keys()

@@ -24,7 +24,7 @@ from astrocnn.scheduling import run_tasks
 from astrocnn.targets import Binned, Target, Task
 from tests.benchmarks._table import Row
 
-ROWS, FITTED, CHUNK, REPEATS = 40_000, 300, 512, 5
+ROWS, FITTED, CHUNK, REPEATS = 8_000, 300, 256, 5
 EMPTY, PLANNED = 2_000, 1_000_000
 
 
