@@ -122,6 +122,8 @@ def _merge_branches(sides: set[_Side]) -> _Side | None:
 
 def _apply_window(layer: Any, axis: int, side: _Side, length: int, after: int) -> _Side | None:
     """Receptive field after a window; None where the layer is no window."""
+    if isinstance(layer, layers.ZeroPadding2D):
+        return side.through(1, 1, 1, int(layer.padding[axis][0]))
     size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
     window = _get_axis(size or 1, axis)
     step = _get_axis(getattr(layer, "strides", None) or 1, axis) if size else 1

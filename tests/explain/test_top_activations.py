@@ -12,6 +12,8 @@ from keras import layers, ops
 from astrocnn.errors import InputsError, ModelError
 from astrocnn.explain import deconvnet, feature_maps, patches, saliency, top_activations
 from astrocnn.explain.receptive_field import compute_receptive_field
+from astrocnn.models import Options, build_model
+from astrocnn.targets import Categorical, Target, Task
 
 from .networks import make_images
 
@@ -60,6 +62,16 @@ def test_receptive_field_is_where_the_gradient_is_not_zero(positive, layer):
         y0, y1, x0, x1 = np.clip(field.boxes(place), 0, SIZE)
         rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
         assert (y0, y1, x0, x1) == (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1)
+
+
+def test_the_receptive_field_counts_the_padding_before_a_stride():
+    target = Target("y", Categorical(("a", "b")), "y")
+    how = {"size": 112, "n_channels": 1, "options": Options(width=0.1)}
+    model = build_model("resnet18", Task("y", (target,), "y.accuracy"), **how)
+    # 7x7 pixels in steps of 2 with 3 pixels around, then 3x3 in steps of 2 with one around.
+    for layer, first, size, step in (("conv1", -3, 7, 2), ("pool1", -5, 11, 4)):
+        field = compute_receptive_field(model, layer)
+        assert (field.y.start, field.y.size, field.y.step) == (first, size, step)
 
 
 def test_the_receptive_field_of_a_vector_is_the_image(positive):
