@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import io
 import shutil
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from astropy.table import Table
 
 from astrocnn import block_cache, remote
 from astrocnn.catalog import read_catalog
+from astrocnn.cli import main
 from astrocnn.errors import CatalogError, ConfigError, ImageError, RemoteError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Survey, open_source, stamp_file
@@ -443,3 +446,16 @@ def test_object_store(bucket, survey, monkeypatch):
     bucket(0)
     with pytest.raises(RemoteError, match=r"access to s3://sky/tiles/[gr].fits is refused"):
         survey("{band}.fits", "s3://sky/tiles")
+
+
+def test_addresses_on_the_command_line(server, survey, tmp_path, monkeypatch, capsys):
+    Table({"id": [1], "ra": [150.0], "dec": [2.0]}).write(tmp_path / "c.csv")
+    server.files["c.csv"] = (tmp_path / "c.csv").read_bytes()
+    file, out = tmp_path / "survey.toml", tmp_path / "objects.png"
+    file.write_text(f'bands = ["g", "r"]\nimage = "{server.root}/{{band}}.fits"\n')
+    words = ["show", file, "--catalog", f"{server.root}/c.csv", "--size", "16", "--out", out]
+    monkeypatch.setattr(sys, "argv", ["astrocnn", *map(str, words)])
+    with contextlib.suppress(SystemExit):
+        main()
+    assert "1 objects in 2 bands" in capsys.readouterr().out
+    assert out.read_bytes().startswith(b"\x89PNG")
