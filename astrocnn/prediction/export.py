@@ -239,16 +239,21 @@ def _flat_columns(block: Table) -> Iterator[tuple[str, Any]]:
 def _read_about(table: str | os.PathLike[str], hdu: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Cards of the primary header, and the UCDs of columns."""
     with open_fits(table, error=PredictionError) as hdus:
-        cards = {c.keyword: c.value for c in hdus[0].header.cards if c.keyword not in _OF_FITS}
+        # A card without a value, or with a complex one, has none in JSON.
+        cards = {
+            card.keyword: card.value if isinstance(card.value, (str, int, float)) else None
+            for card in hdus[0].header.cards
+            if card.keyword not in _OF_FITS
+        }
         header = hdus[hdu].header
         numbers = range(1, int(header["TFIELDS"]) + 1)
-        return cards, {header[f"TTYPE{n}"]: header.get(f"TUCD{n}", "") for n in numbers}
+        return cards, {str(header[f"TTYPE{n}"]): str(header.get(f"TUCD{n}", "")) for n in numbers}
 
 
 def _about(column: Any, ucd: str | None) -> dict[str, str]:
     unit = column.unit and str(column.unit)
     about = {"unit": unit, "ucd": ucd, "description": column.description}
-    return {key: value for key, value in about.items() if value}
+    return {key: str(value) for key, value in about.items() if value}
 
 
 def _ancillary(block: Table) -> dict[str, np.ndarray]:

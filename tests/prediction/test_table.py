@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 import tracemalloc
@@ -253,6 +254,21 @@ def test_parquet_is_exact(written: tuple[Path, dict[str, np.ndarray]], tmp_path:
     assert np.array_equal(
         np.array(found.column("quantiles").to_pylist(), np.float32), values["quantiles"]
     )
+
+
+def test_parquet_of_a_header_with_cards_of_other_types(
+    written: tuple[Path, dict[str, np.ndarray]], tmp_path: Path
+) -> None:
+    path, _ = written
+    other = tmp_path / "other.fits"
+    other.write_bytes(path.read_bytes())
+    fits.setval(other, "TUCD1", value=3.5, ext="PREDICTIONS")
+    fits.setval(other, "EMPTY", value=fits.card.Undefined())
+    fits.setval(other, "PHASE", value=1 + 2j)
+    schema = pq.read_schema(to_parquet(other, tmp_path / "other.parquet"))
+    cards = json.loads(schema.metadata[b"astrocnn"])
+    assert cards["EMPTY"] is None and cards["PHASE"] is None
+    assert schema.field(0).metadata[b"ucd"] == b"3.5"
 
 
 @pytest.mark.parametrize("write", [to_csv, to_parquet])
