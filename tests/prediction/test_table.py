@@ -262,7 +262,7 @@ def test_parquet_of_a_header_with_cards_of_other_types(
     path, _ = written
     other = tmp_path / "other.fits"
     other.write_bytes(path.read_bytes())
-    fits.setval(other, "TUCD1", value=3.5, ext="PREDICTIONS")
+    fits.setval(other, "TUCD1", value=3.5, ext=1)
     fits.setval(other, "EMPTY", value=fits.card.Undefined())
     fits.setval(other, "PHASE", value=1 + 2j)
     schema = pq.read_schema(to_parquet(other, tmp_path / "other.parquet"))
