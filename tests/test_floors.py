@@ -157,6 +157,7 @@ LOCAL_IMPORTS = {
             "aiohttp",
             "botocore",
             "h5py",
+            "mocpy",
         ],
         "optional",
     ),

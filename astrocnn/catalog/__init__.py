@@ -8,6 +8,7 @@ that is already in memory.  Identifiers are int64 or text and never pass through
 from __future__ import annotations
 
 from astrocnn.catalog.catalog import Catalog
+from astrocnn.catalog.coverage import COVERAGE_ORDER, write_coverage
 from astrocnn.catalog.joining import FILE, join_catalogs
 from astrocnn.catalog.readers import read_catalog
 from astrocnn.catalog.roles import Roles
@@ -21,6 +22,7 @@ from astrocnn.catalog.splits import (
 from astrocnn.catalog.validation import CatalogWarning
 
 __all__ = [
+    "COVERAGE_ORDER",
     "FILE",
     "SPLITS",
     "Catalog",
@@ -32,4 +34,5 @@ __all__ = [
     "read_catalog",
     "compute_sky_keys",
     "assign_splits",
+    "write_coverage",
 ]

@@ -72,6 +72,7 @@ class RunDirectory:
     ``test_scorings.json``        every time the test split, or another catalogue, was scored
     ``explanations/``             maps of objects and of the network as a whole
     ``figures/``, ``report.html`` what a person looks at
+    ``coverage.fits``             cells of the sky with objects (MOC)
     ``.lock``                     held by the command that writes
     ============================  =====================================================
 
@@ -96,6 +97,7 @@ class RunDirectory:
         self.explanations = self.path / "explanations"
         self.figures = self.path / "figures"
         self.report = self.path / "report.html"
+        self.coverage = self.path / "coverage.fits"
         self._scorings = self.path / "test_scorings.json"
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 
@@ -51,6 +52,8 @@ def test_scorings_of_catalogues_are_counted_apart(home, run, tmp_path, no_pictur
     assert read(run / "scores.json") == before
     astrocnn("report", run)
     page = (run / "report.html").read_text()
+    if importlib.util.find_spec("mocpy"):
+        assert "coverage.fits (MOC)" in page and (run / "coverage.fits").is_file()
     assert "Other catalogues" in page and str(tmp_path / "catalog.fits") in page
 
 

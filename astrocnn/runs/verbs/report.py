@@ -12,8 +12,9 @@ from astrocnn import __version__, calibration
 from astrocnn.atomic import sha256
 from astrocnn.backend import load_tensorflow
 from astrocnn.calibration.selection import Selection
-from astrocnn.catalog import SPLITS
+from astrocnn.catalog import SPLITS, write_coverage
 from astrocnn.datasets import Shards, read_labels
+from astrocnn.errors import CatalogError, MissingDependency
 from astrocnn.evaluation import evaluate, read_scores
 from astrocnn.evaluation.calibration_chapters import calibration_chapter, selection_chapter
 from astrocnn.evaluation.provenance_chapter import (
@@ -151,6 +152,16 @@ def _by(current: Run, rows: np.ndarray) -> dict[str, np.ndarray]:
     return values
 
 
+def _cover(current: Run, ra: np.ndarray, dec: np.ndarray) -> str:
+    """Write the map of the covered sky, and describe it."""
+    out = current.directory.coverage
+    try:
+        area = write_coverage(out, ra, dec)
+    except (CatalogError, MissingDependency) as error:
+        return f"no map: {error.what}"
+    return f"{area:.3g} square degrees in cells of 3.4 arcmin with objects; {out.name} (MOC)"
+
+
 def _data(current: Run, task: Task, novel: object, n_test: int) -> Chapter:
     config, shards, rows = current.config, current.shards, current.rows
     tallies = {name: task.tally(*read_labels(shards, task, rows[name])) for name in SPLITS}
@@ -165,6 +176,8 @@ def _data(current: Run, task: Task, novel: object, n_test: int) -> Chapter:
             "Stamp": f"{shards.size} x {shards.size} pixels of {scale}",
             "Unit": shards.unit or "as in the files",
         }
+    if (placed := shards.catalog).ra is not None and placed.dec is not None:
+        facts["Coverage"] = _cover(current, placed.ra, placed.dec)
     facts["Split by"] = config.split.by
     if config.split.files is not None:
         facts["Split of the files"] = ", ".join(config.split.files)
