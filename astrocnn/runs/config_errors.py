@@ -24,10 +24,15 @@ _DECLARED_OUTSIDE = {
 
 
 class Section(BaseModel):
-    """A table of the run file: unknown keys raise, values are frozen."""
+    """A table of the run file: unknown keys raise, numbers are finite, values are frozen."""
 
+    # TOML knows inf and nan; comparisons with nan would let it through.
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
     )
 
 

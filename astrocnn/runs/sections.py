@@ -88,7 +88,7 @@ class CatalogSection(Section):
     """Column of the right ascension."""
     dec: str | None = None
     """Column of the declination."""
-    missing: tuple[float, ...] | None = None
+    missing: tuple[Annotated[float, Field(allow_inf_nan=True)], ...] | None = None
     """Values of numeric columns that mean "no value", such as -99."""
 
     @field_validator("file")
