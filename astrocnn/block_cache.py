@@ -222,8 +222,13 @@ class RemoteFile:
         with self._lock:
             if self._unsaved:
                 pieces = sorted(self._unsaved)
-                ranges = np.array([(at, at + len(piece)) for at, piece in pieces])
-                self._save(ranges, b"".join(piece for _, piece in pieces))
+                ranges = unite(np.array([(at, at + len(piece)) for at, piece in pieces]))
+                # Reads that begin in one piece and end after it overlap with it.
+                data, end = bytearray(), 0
+                for at, piece in pieces:
+                    data += piece[max(end - at, 0) :]
+                    end = max(end, at + len(piece))
+                self._save(ranges, bytes(data))
             self._unsaved, self._pieces = [], []
 
     def open(self) -> io.BufferedIOBase:

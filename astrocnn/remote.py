@@ -268,9 +268,17 @@ def _try(call: Callable[[], T]) -> T | Exception:
     except Exception as error:  # every file system raises its own types
         # fsspec says of any failure to describe a file that the file does not exist.
         cause = error.__cause__
-        if isinstance(cause, Exception) and getattr(cause, "status", 0) not in (404, 410):
-            return cause if isinstance(error, FileNotFoundError) else error
+        if isinstance(error, FileNotFoundError) and isinstance(cause, Exception):
+            return error if _is_missing(cause) else cause
         return error
+
+
+def _is_missing(cause: Exception) -> bool:
+    """Whether what lies behind a missing file is just that: no such name, or a status of HTTP."""
+    answer = getattr(cause, "response", None)  # of botocore
+    answer = answer.get("ResponseMetadata", {}) if isinstance(answer, dict) else {}
+    status = getattr(cause, "status", answer.get("HTTPStatusCode"))
+    return isinstance(cause, (KeyError, FileNotFoundError)) or status in (404, 410)
 
 
 def _is_transient(error: Exception) -> bool:
