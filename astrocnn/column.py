@@ -216,23 +216,32 @@ class Column:
         if data.dtype.kind not in ("fiub" if kind.kind == "f" else "iub"):
             raise self._refused(f"values of type {data.dtype}")
         if self._is_unsigned:
+            if np.any(mask):
+                raise self._refused("missing values; declare it as int64 with nullable=True")
+            if data.dtype.kind == "i" and data.size and data.min() < 0:
+                raise self._refused(f"the integer {data.min()}")
             # FITS stores unsigned integers less 2^63, which inverts their sign bit.
             return (data.astype(np.uint64) ^ np.uint64(SIGN_BIT)).view(np.int64)
         if kind.kind in "iu":
             return self._encode_integers(data, mask)
-        if data.dtype.kind in "iu" and not np.array_equal(
-            data.astype(kind).astype(data.dtype), data
-        ):
-            raise self._refused("integers that this type rounds")
+        if data.dtype.kind in "iu":
+            with np.errstate(invalid="ignore"):
+                rounded = data.astype(kind).astype(data.dtype)
+            if not np.array_equal(rounded, data):
+                raise self._refused("integers that this type rounds")
         return data if mask is np.ma.nomask else np.where(mask, kind.type(np.nan), data)
 
     def _encode_integers(self, data: np.ndarray, mask: Any) -> np.ndarray:
         kind, null = self.stored.base, self.null
-        limits = np.iinfo(kind)
+        declared = np.dtype(self.dtype)
+        # Those of the declared type: values are cast to it when they are read.
+        limits = (0, 1) if declared.kind == "b" else _get_limits(declared)
         present = data if mask is np.ma.nomask else data[~mask]
+        if self._null_given:  # type: ignore[attr-defined]
+            present = present[present != null]
         if present.size and data.dtype.kind != "b":
             low, high = int(present.min()), int(present.max())
-            if low < limits.min or high > limits.max:
+            if low < limits[0] or high > limits[1]:
                 raise self._refused(f"integers from {low} to {high}")
             if null is not None and null in (low, high) and not self._null_given:  # type: ignore[attr-defined]
                 raise self._refused(f"the value {null}, which stands for a missing one")
@@ -287,6 +296,11 @@ class Column:
             received=received,
             allowed=f"{self.dtype}{' or missing' if self.nullable else ''}",
         )
+
+
+def _get_limits(kind: np.dtype) -> tuple[int, int]:
+    limits = np.iinfo(kind)
+    return int(limits.min), int(limits.max)
 
 
 def fits_name(name: str) -> str:

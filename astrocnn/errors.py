@@ -7,7 +7,8 @@ object is not an exception but a bit in its flags (see `astrocnn.flags`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 __all__ = [
     "AstrocnnError",
@@ -83,8 +84,9 @@ class AstrocnnError(Exception):
         hint: str | None = None,
     ) -> None:
         self.what = _hide_expansions(what)
-        self.received = received
-        self.allowed = allowed
+        # An iterator would be used up by the first message.
+        self.received = list(received) if isinstance(received, Iterator) else received
+        self.allowed = list(allowed) if isinstance(allowed, Iterator) else allowed
         self.hint = hint
         super().__init__(self.what)
 
@@ -102,7 +104,9 @@ class AstrocnnError(Exception):
 def _shown(value: object) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, Iterable) and not isinstance(value, (bytes, dict)):
+    # An array without dimensions has the methods of an iterable, and is none.
+    iterable = isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0
+    if isinstance(value, Iterable) and iterable and not isinstance(value, (bytes, dict)):
         items = [str(item) for item in value]
         if len(items) > 20:
             items = [*items[:20], f"... ({len(items)} in all)"]
@@ -171,3 +175,8 @@ class MissingDependency(AstrocnnError, ImportError):
             f"The package '{package}' is needed to {purpose}, and is not installed.",
             hint=f"pip install 'astrocnn[{extra}]'",
         )
+        self._arguments = (package, extra, purpose)
+
+    def __reduce__(self) -> Any:
+        # By default with one argument, the message: an error of a worker could not be loaded.
+        return type(self), self._arguments
