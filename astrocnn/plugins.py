@@ -302,7 +302,8 @@ def _unknown(kind: str, name: str) -> ConfigError:
     known = names(kind)
     return ConfigError(
         f"There is no {KINDS[kind].noun} '{name}'.",
-        allowed=[*known, "module:attribute", "path/to/file.py:attribute"],
+        # All of them, however many there are: this is where a user looks for a name.
+        allowed=f"{', '.join(known)}, module:attribute, path/to/file.py:attribute",
         hint=nearest(name, known),
     )
 

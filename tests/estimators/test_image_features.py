@@ -117,7 +117,8 @@ def test_the_digest_is_of_parts_parameters_and_statistics(images):
     made = ImageFeatures(["colors"], INPUTS)
     made.fit_scale(made.measure(images, None))
     text = hashlib.sha256(repr(("colors",)).encode())
-    text.update(made.location.tobytes() + made.scale.tobytes())
+    for array in (made.location, made.scale):
+        text.update(f"{array.dtype.str}{array.shape}".encode() + array.tobytes())
     assert made.digest() == text.hexdigest()
     digests = {made.digest(), ImageFeatures(["colors"], INPUTS).digest()}
     made.scale = made.scale * 2

@@ -30,6 +30,22 @@ def simple_wcs(
 
 
 @pytest.fixture
+def few_handles():
+    """Limit the files that can be opened beside those that are open, until the test ends."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def limit(count: int) -> None:
+        # Other tests of the process may have left servers and clients.
+        folder = Path("/proc/self/fd")
+        last = max(int(p.name) for p in folder.iterdir()) if folder.is_dir() else 30
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(last + count, limits[1]), limits[1]))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.fixture
 def tile():
     """Write a tile of noise, or of given data; return its WCS and its pixels."""
 

@@ -261,19 +261,14 @@ def test_shared_files_are_visited_together(tmp_path):
     assert stamps(tmp_path, columns={"id": np.array([3, 1, 2])}).order().tolist() == [0, 1, 2]
 
 
-def test_more_files_than_handles_and_threads_agree(tmp_path):
-    resource = pytest.importorskip("resource")
+def test_more_files_than_handles_and_threads_agree(tmp_path, few_handles):
     for i in range(300):
         write(tmp_path / f"{i}.fits", np.full((2, 2), i, "f4"))
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(128, hard), hard))
-    try:
-        before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-        source = stamps(tmp_path, 2, {"id": np.arange(300)}, workers=3)
-        images = source.read(np.arange(300)[::-1]).images
-        after = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    few_handles(100)
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    source = stamps(tmp_path, 2, {"id": np.arange(300)}, workers=3)
+    images = source.read(np.arange(300)[::-1]).images
+    after = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     np.testing.assert_array_equal(images[:, 0, 0, 0], np.arange(300)[::-1])
     assert after <= before
 
