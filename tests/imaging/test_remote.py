@@ -19,7 +19,7 @@ from astropy.table import Table
 from astrocnn import block_cache, remote
 from astrocnn.catalog import read_catalog
 from astrocnn.cli import main
-from astrocnn.errors import CatalogError, ConfigError, ImageError, RemoteError
+from astrocnn.errors import CatalogError, ConfigError, ImageError, MissingFileError, RemoteError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Survey, open_source, stamp_file
 from astrocnn.imaging.files import FileTemplate
@@ -443,6 +443,8 @@ def test_object_store(bucket, survey, monkeypatch):
     check_equal(survey("{band}*", "s3://sky/tiles")[1], local)
     with pytest.raises(ImageError, match="does not exist"):
         survey("{band}.fits", "s3://sky/none")
+    with pytest.raises(MissingFileError, match=r"s3://sky/none\.jpg does not exist"):
+        remote.read_url(remote.Url("s3://sky/none.jpg"), 9)
     bucket(0)
     with pytest.raises(RemoteError, match=r"access to s3://sky/tiles/[gr].fits is refused"):
         survey("{band}.fits", "s3://sky/tiles")
