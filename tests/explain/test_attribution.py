@@ -95,6 +95,9 @@ def test_curves_of_a_known_order():
     assert signed.areas["insertion"] == pytest.approx(27.5 / 4)
     assert signed.areas["random_deletion"] == pytest.approx(signed.areas["random_insertion"])
     np.testing.assert_allclose(signed.deletion + signed.insertion, 9)
+    # A reversed random order is a random order.
+    np.testing.assert_array_equal(signed.random_insertion, signed.random_deletion[:, ::-1])
+    assert signed.random_insertion[0, [0, -1]].tolist() == [3, 6]
 
 
 # --- correlations, shifts, skies

@@ -86,7 +86,7 @@ def test_a_dense_layer_may_be_a_convolution_of_one_pixel_there():
     np.testing.assert_array_equal(weights(model, "dense1")[0], TENSORS["fc.hidden.weight"].T)
 
 
-@pytest.mark.parametrize(("bands", "masks"), [(1, 0), (2, 2), (4, 0), (3, 3)])
+@pytest.mark.parametrize(("bands", "masks"), [(1, 0), (2, 1), (2, 2), (4, 0), (3, 3)])
 def test_the_first_kernels_are_spread_over_bands_and_zero_for_masks(bands, masks):
     model = network(bands + masks)
     summary, _ = load_pretrained(model, published(), n_bands=bands)
