@@ -243,6 +243,6 @@ def _configure() -> Any:
 
 
 def _close(part: Any) -> None:
-    # A scheduler that is gone cannot be told goodbye.
+    # A scheduler that is gone cannot be closed.
     with suppress(Exception):
         part.close(timeout=10)

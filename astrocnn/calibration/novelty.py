@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +13,7 @@ from astrocnn.calibration.base import Batch
 from astrocnn.column import Column
 from astrocnn.errors import ModelError, PredictionError
 from astrocnn.flags import Flag
+from astrocnn.stored_files import compute_array_digest
 
 __all__ = ["LEAST_ROWS", "MOST_ROWS", "THRESHOLD", "Novelty", "choose_rows", "examples"]
 
@@ -149,11 +149,7 @@ class Novelty:
     @property
     def fingerprint(self) -> str:
         """Digest of the fitted arrays."""
-        total = hashlib.sha256()
-        for array in (self.center, self.whitening, self.distances):
-            total.update(f"{array.dtype.str}{array.shape}".encode())
-            total.update(np.ascontiguousarray(array).tobytes())
-        return total.hexdigest()
+        return compute_array_digest((self.center, self.whitening, self.distances))
 
     def columns(self) -> tuple[Column, ...]:
         """The score and the distance."""

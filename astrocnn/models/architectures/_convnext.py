@@ -89,31 +89,31 @@ def _name_layers(modules: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def _timm(depths: tuple[int, ...]) -> Iterator[tuple[str, str]]:
     """Kind of layer here, and module there, in the order of computation."""
-    yield from (("conv", "stem.0"), ("norm", "stem.1"))
-    for stage, depth in enumerate(depths):
-        if stage:
-            yield "norm", f"stages.{stage}.downsample.0"
-            yield "conv", f"stages.{stage}.downsample.1"
-        for number in range(depth):
-            place = f"stages.{stage}.blocks.{number}"
-            yield from (("conv", f"{place}.conv_dw"), ("norm", f"{place}.norm"))
-            yield from (("dense", f"{place}.mlp.fc1"), ("dense", f"{place}.mlp.fc2"))
-            yield "scale", f"{place}.gamma"
-    yield "norm", "head.norm"
+    parts = ("conv_dw", "norm", "mlp.fc1", "mlp.fc2", "gamma")
+    return _modules(
+        depths, "stem", "stages.{}.downsample", "stages.{}.blocks.{}", parts, "head.norm"
+    )
 
 
 def _authors(depths: tuple[int, ...]) -> Iterator[tuple[str, str]]:
-    yield from (("conv", "downsample_layers.0.0"), ("norm", "downsample_layers.0.1"))
+    parts = ("dwconv", "norm", "pwconv1", "pwconv2", "gamma")
+    step = "downsample_layers.{}"
+    return _modules(depths, step.format(0), step, "stages.{}.{}", parts, "norm")
+
+
+def _modules(
+    depths: tuple[int, ...], stem: str, step: str, block: str, parts: tuple[str, ...], last: str
+) -> Iterator[tuple[str, str]]:
+    """As `_timm`, from the names of a stem, of a step between stages, of a block and its parts."""
+    yield from (("conv", f"{stem}.0"), ("norm", f"{stem}.1"))
     for stage, depth in enumerate(depths):
         if stage:
-            yield "norm", f"downsample_layers.{stage}.0"
-            yield "conv", f"downsample_layers.{stage}.1"
+            yield from (("norm", f"{step.format(stage)}.0"), ("conv", f"{step.format(stage)}.1"))
         for number in range(depth):
-            place = f"stages.{stage}.{number}"
-            yield from (("conv", f"{place}.dwconv"), ("norm", f"{place}.norm"))
-            yield from (("dense", f"{place}.pwconv1"), ("dense", f"{place}.pwconv2"))
-            yield "scale", f"{place}.gamma"
-    yield "norm", "norm"
+            place = block.format(stage, number)
+            kinds = ("conv", "norm", "dense", "dense", "scale")
+            yield from ((kind, f"{place}.{part}") for kind, part in zip(kinds, parts, strict=True))
+    yield "norm", last
 
 
 def _keras(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from astrocnn.atomic import remove_leftovers, sha256
 from astrocnn.backend import load_tensorflow
 from astrocnn.clusters import open_scheduler
 from astrocnn.errors import ConfigError
+from astrocnn.estimators.base import Estimator
+from astrocnn.imaging import Survey
 from astrocnn.imaging.files import expand_path
 from astrocnn.prediction import (
     parse_worker,
@@ -24,7 +27,7 @@ from astrocnn.prediction import predict as predict_catalog
 from astrocnn.runs.run import Run, load_survey, open_images, select_bands
 from astrocnn.runs.sections import RunConfig
 
-__all__ = ["parse_share", "refuse_catalog", "run"]
+__all__ = ["parse_share", "refuse_catalog", "run", "write_table"]
 
 _WRITERS: dict[str, Callable[[Path, Path], Path]] = {
     ".csv": to_csv,
@@ -77,9 +80,6 @@ def run(
                 "Partitions are not shared by --worker.",
                 hint="--workers 4, or --cluster FILE.toml",
             )
-    whole = out.with_suffix(".fits")
-    for path in {out, whole}:
-        refuse_catalog(path, config, catalog)
     options: dict[str, Any] = {
         "draws": config.prediction.draws if draws is None else draws,
         "seed": seed,
@@ -88,35 +88,95 @@ def run(
         "extras": current.extras,
     }
     if out.suffix == "":
+        for path in (out, out.with_suffix(".fits")):
+            refuse_catalog(path, config, catalog)
         yield _predict_partitions(current, partitions, survey, id, out, options, workers, cluster)
         return
-    objects, images = current.read_objects(catalog, survey, id)
+    yield from write_table(
+        current,
+        partial(predict_catalog, **options),
+        out,
+        _WRITERS,
+        catalog=catalog,
+        survey=survey,
+        id=id,
+        share=share,
+        workers=workers,
+        cluster=cluster,
+    )
 
-    load_tensorflow()
-    estimator = current.estimator
-    if images is not None:
-        images = select_bands(images, estimator.inputs.bands)
+
+def write_table(
+    current: Run,
+    compute: Callable[..., Path | None],
+    out: Path,
+    writers: Mapping[str, Callable[[Path, Path], Path]],
+    *,
+    catalog: Path | None,
+    survey: Path | None,
+    id: str | None,
+    share: tuple[int, int],
+    workers: int,
+    cluster: str | None,
+) -> Iterator[str]:
+    """Compute a table of all objects of a catalogue and write it in the format of `out`.
+
+    Parameters
+    ----------
+    current : Run
+        A trained run.
+    compute : callable
+        `astrocnn.predict`, `astrocnn.embed` or alike, with the options of its own.
+    out : Path
+        Table to write; beside one that is not FITS stands the FITS table.
+    writers : mapping of str to callable
+        By suffix of `out`, from the FITS table to `out`.
+    catalog, survey, id, share, workers, cluster
+        As for `run`; `share` is what `parse_share` gives.
+
+    Raises
+    ------
+    ConfigError
+        If the table would replace the catalogue.
+    """
+    whole = out.with_suffix(".fits")
+    for path in {out, whole}:
+        refuse_catalog(path, current.config, catalog)
+    objects, images = current.read_objects(catalog, survey, id)
+    estimator, images = _load_estimator(current, images)
     with open_scheduler(cluster, workers) as scheduler:
-        table = predict_catalog(
+        table = compute(
             estimator,
             objects,
             open_images(images, objects, estimator.inputs.size),
             whole,
-            **options,
             worker=share,
             scheduler=scheduler,
-            provenance={
-                "CONFSHA": sha256(home.config_file),
-                "SURVEY": "" if images is None else images.name,
-            },
+            provenance=_describe_origin(current, images),
         )
     if table is None:
-        yield f"the parts of worker {worker} are done; others are missing"
+        yield f"the parts of worker {share[0]}/{share[1]} are done; others are missing"
         return
-    if out.suffix in _WRITERS:
+    if out.suffix in writers:
         remove_leftovers(out.parent, escape(out.name))
-        _WRITERS[out.suffix](table, out)
+        writers[out.suffix](table, out)
     yield f"{len(objects)} rows: {out}"
+
+
+def _load_estimator(current: Run, images: Survey | None) -> tuple[Estimator, Survey | None]:
+    """The estimator of a run, and the bands of a survey that it takes."""
+    load_tensorflow()
+    estimator = current.estimator
+    if images is not None:
+        images = select_bands(images, estimator.inputs.bands)
+    return estimator, images
+
+
+def _describe_origin(current: Run, images: Survey | None) -> dict[str, str]:
+    return {
+        "CONFSHA": sha256(current.directory.config_file),
+        "SURVEY": "" if images is None else images.name,
+    }
 
 
 def _find_partitions(config: RunConfig, catalog: Path | None, out: Path) -> Path:
@@ -144,11 +204,8 @@ def _predict_partitions(
     cluster: str | None,
 ) -> str:
     section = current.config.catalog
-    images = current.survey if survey is None else load_survey(survey)
-    load_tensorflow()
-    estimator = current.estimator
-    if images is not None:
-        images = select_bands(images, estimator.inputs.bands)
+    given = current.survey if survey is None else load_survey(survey)
+    estimator, images = _load_estimator(current, given)
     with open_scheduler(cluster, workers) as scheduler:
         predict_partitions(
             estimator,
@@ -157,10 +214,7 @@ def _predict_partitions(
             out,
             **options,
             scheduler=scheduler,
-            provenance={
-                "CONFSHA": sha256(current.directory.config_file),
-                "SURVEY": "" if images is None else images.name,
-            },
+            provenance=_describe_origin(current, images),
             id=id or section.id,
             ra=section.ra,
             dec=section.dec,
