@@ -56,7 +56,7 @@ from astrocnn.training import (
 )
 from astrocnn.training.precision import (
     bfloat16_works,
-    has_fast_bfloat16,
+    predicts_faster_in_bfloat16,
     resolve_precision,
 )
 
@@ -106,8 +106,9 @@ class KerasEstimator(Displayed):
     options : Options or mapping, optional
         Variations on the architecture.
     precision : {"auto", "float32", "bfloat16"}
-        Arithmetic of predictions.  "auto" takes bfloat16 on hardware that is fast in it, if
-        at the end of `fit` it changed every probability of the validation objects by less than
+        Arithmetic of predictions.  "auto" takes bfloat16 where a short trial finds this network
+        faster in it (see `astrocnn.training.predicts_faster_in_bfloat16`), if at the end of
+        `fit` it changed every probability of the validation objects by less than
         `BFLOAT16_TOLERANCE`.
     seed : int
         Of the initial weights, the order of the training data, augmentation and dropout.
@@ -148,6 +149,7 @@ class KerasEstimator(Displayed):
         self.requested_precision = precision
         self.origin_: dict[str, Any] | None = None
         self._initial: tuple[keras.Model, Any] | None = None
+        self._faster: bool | None = None
         self._forwards: dict[tuple[Any, ...], Forward] = {}
         self._features: dict[tuple[str, str | None], FeatureExtractor] = {}
 
@@ -166,8 +168,10 @@ class KerasEstimator(Displayed):
         """Arithmetic of predictions on this machine: ``"float32"`` or ``"bfloat16"``."""
         if self.requested_precision != "auto":
             return self.requested_precision
-        good = getattr(self, "bfloat16_change_", np.inf) < BFLOAT16_TOLERANCE
-        return "bfloat16" if good and has_fast_bfloat16() else "float32"
+        if self._faster is None:
+            good = getattr(self, "bfloat16_change_", np.inf) < BFLOAT16_TOLERANCE
+            self._faster = good and predicts_faster_in_bfloat16(self.model_, self.fingerprint)
+        return "bfloat16" if self._faster else "float32"
 
     @property
     def fingerprint(self) -> str:
@@ -356,6 +360,7 @@ class KerasEstimator(Displayed):
 
     def _adopt(self, model: keras.Model) -> None:
         self.model_ = model
+        self._faster = None
         self._forwards.clear()
         self._features.clear()
 

@@ -18,6 +18,7 @@ from astrocnn.training.precision import (
     PRECISIONS,
     bfloat16_works,
     has_fast_bfloat16,
+    predicts_faster_in_bfloat16,
     resolve_precision,
 )
 from astrocnn.training.recipes import RECIPES, Recipe, build_layer_rates
@@ -28,6 +29,7 @@ __all__ = [
     "PRECISIONS",
     "resolve_precision",
     "has_fast_bfloat16",
+    "predicts_faster_in_bfloat16",
     "bfloat16_works",
     "OPTIMIZERS",
     "PARAMETERS",

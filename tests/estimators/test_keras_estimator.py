@@ -224,7 +224,9 @@ def test_auto_takes_bfloat16_only_where_it_is_fast_and_near(fitted, monkeypatch,
         (True, 0.006, "float32"),
         (False, 0.004, "float32"),
     ):
-        monkeypatch.setattr(keras_estimator, "has_fast_bfloat16", lambda fast=fast: fast)
+        trial = lambda model, fingerprint, fast=fast: fast  # noqa: E731
+        monkeypatch.setattr(keras_estimator, "predicts_faster_in_bfloat16", trial)
+        monkeypatch.setattr(fitted, "_faster", None)
         monkeypatch.setattr(fitted, "bfloat16_change_", change)
         assert fitted.precision == expected
         found = fitted.sample(images)["morphology"]

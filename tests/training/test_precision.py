@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+import keras
 import pytest
 
 from astrocnn.errors import TrainingError
@@ -59,3 +62,63 @@ def test_a_cache_that_cannot_be_written_does_no_harm(machine, monkeypatch, tmp_p
     file.touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(file))
     assert precision.bfloat16_works()
+
+
+class Network:
+    """A network that takes some time."""
+
+    inputs = (keras.KerasTensor((None, 3), name="scalars"),)
+
+    def __init__(self, seconds):
+        self.seconds, self.calls = seconds, 0
+
+    def __call__(self, x, training):
+        assert {name: value.shape[1:] for name, value in x.items()} == {"scalars": (3,)}
+        self.calls += 1
+        time.sleep(self.seconds)
+
+
+@pytest.fixture
+def trial(monkeypatch, tmp_path):
+    """``trial(0.02, 0.01)``: whether bfloat16 is chosen for such times, and how often it ran."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(precision, "bfloat16_works", lambda: True)
+    monkeypatch.setattr(precision.tf.config, "list_physical_devices", lambda kind: [])
+
+    def run(exact, rounded, fingerprint="a"):
+        networks = Network(exact), Network(rounded)
+        monkeypatch.setattr(precision, "with_precision", lambda model, name: networks[1])
+        return precision.predicts_faster_in_bfloat16(networks[0], fingerprint), networks[0].calls
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("exact", "rounded", "faster"),
+    [(0.02, 0.01, True), (0.01, 0.02, False), (0.02, 0.02, False), (0.0004, 0.0001, False)],
+)
+def test_a_trial_decides_and_small_gains_do_not_count(trial, exact, rounded, faster):
+    start = time.perf_counter()
+    assert trial(exact, rounded)[0] is faster
+    assert time.perf_counter() - start < 2
+
+
+def test_a_network_is_tried_once_and_the_first_answer_counts(trial):
+    first, calls = trial(0.02, 0.01)
+    assert first and calls >= 2
+    # Another process, in which the trial would end otherwise.
+    assert trial(0.01, 0.02) == (True, 0)
+    again, calls = trial(0.01, 0.02, fingerprint="b")
+    assert not again and calls >= 2
+
+
+def test_no_trial_where_bfloat16_does_not_work(trial, monkeypatch):
+    monkeypatch.setattr(precision, "bfloat16_works", lambda: False)
+    assert trial(0.02, 0.01) == (False, 0)
+
+
+def test_the_hardware_of_a_gpu_decides(trial, monkeypatch):
+    monkeypatch.setattr(precision.tf.config, "list_physical_devices", lambda kind: ["gpu"])
+    for fast in (True, False):
+        monkeypatch.setattr(precision, "has_fast_bfloat16", lambda fast=fast: fast)
+        assert trial(0.02, 0.01) == (fast, 0)
