@@ -41,22 +41,31 @@ def cache_folder() -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[Path]:
     """Yield a temporary path; on success it becomes `path`, on any failure it is removed.
 
     The temporary name keeps the suffixes of `path`, so that writers which look at the
     extension behave.  Missing parent folders are made.  A symbolic link is written through.
+
+    Parameters
+    ----------
+    path : path-like
+    sync : bool
+        Wait until it is on the disk.  Without, the file may be damaged after a loss of power, which
+        its reader has to recognize.
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, handle = _locked_temporary(path)
     try:
         yield temporary
-        _fsync(temporary)
+        if sync:
+            _fsync(temporary)
         # mkstemp makes files for the owner alone; the user's umask shall apply instead.
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-        _fsync(path.parent)
+        if sync:
+            _fsync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -169,9 +178,9 @@ def exclusive(path: str | os.PathLike[str], *, wait: bool = False) -> Iterator[b
         yield held
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write bytes atomically."""
-    with replacing(path) as temporary:
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, sync: bool = True) -> None:
+    """Write bytes atomically; see `replacing`."""
+    with replacing(path, sync=sync) as temporary:
         temporary.write_bytes(data)
 
 

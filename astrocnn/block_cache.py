@@ -14,6 +14,7 @@ import io
 import os
 import shutil
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,9 +163,7 @@ class RemoteFile:
                 buffer = bytearray(stop - start)
                 self.fill(buffer, start, np.array([[start, stop]]))
                 return bytes(buffer)
-            if not self._pieces:
-                self._load_small()
-            for at, piece in self._pieces:
+            for at, piece in self._find_pieces(start, stop):
                 if at <= start and stop <= at + len(piece):
                     return piece[start - at : stop - at]
             last = min(max(stop, start + AHEAD), self.size)
@@ -236,13 +235,18 @@ class RemoteFile:
         # Requests are as large as `read` decides, so the buffer is small.
         return io.BufferedReader(_Stream(self), 2880)
 
-    def _load_small(self) -> None:
+    def _find_pieces(self, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """What is in memory, then what of the cache folder holds a range."""
+        yield from self._pieces
         for extent in self._extents:
             sizes = extent.ranges[:, 1] - extent.ranges[:, 0]
-            if sizes.sum() <= _SMALL and (data := extent.load()) is not None:
-                ends = np.cumsum(sizes)
-                for (at, _), low, end in zip(extent.ranges, ends - sizes, ends, strict=True):
-                    self._pieces.append((int(at), data[low:end]))
+            holds = (extent.ranges[:, 0] <= start) & (stop <= extent.ranges[:, 1])
+            if holds.any() and sizes.sum() <= _SMALL and (data := extent.load()) is not None:
+                k = int(np.flatnonzero(holds)[0])
+                before = int(sizes[:k].sum())
+                piece = (int(extent.ranges[k, 0]), data[before : before + int(sizes[k])])
+                self._pieces.append(piece)
+                yield piece
 
     def _save(self, ranges: np.ndarray, data: bytes) -> None:
         table = np.ascontiguousarray(ranges, "<i8").tobytes()
@@ -253,7 +257,8 @@ class RemoteFile:
         path = self.folder / f"{digest}{_SUFFIX}"
         # Without a cache folder all is read again the next time.
         with contextlib.suppress(OSError):
-            write_bytes(path, line + table + data)
+            # Its digest says whether it is whole: a cache need not wait for the disk.
+            write_bytes(path, line + table + data, sync=False)
             self._extents.append(_Extent(path, head, np.array(ranges), len(line) + len(table)))
             _trim(len(data))
 
@@ -407,16 +412,15 @@ def _overlap(first: np.ndarray, second: np.ndarray) -> bool:
 
 def _copy(buffer: Any, first: int, ranges: np.ndarray, data: bytes) -> np.ndarray:
     """Write the parts of ranges that lie in a buffer to it; those parts."""
-    view, at = memoryview(buffer), 0
-    end = first + len(view)
-    taken = []
-    for start, stop in ranges.tolist():
-        low, high = max(start, first), min(stop, end)
-        if low < high:
-            view[low - first : high - first] = data[at + low - start : at + high - start]
-            taken.append((low, high))
-        at += stop - start
-    return np.array(taken, np.int64).reshape(-1, 2)
+    target, source = memoryview(buffer), memoryview(data)
+    starts, stops = ranges.T
+    low, high = np.maximum(starts, first), np.minimum(stops, first + len(target))
+    at = np.cumsum(stops - starts) - stops + low
+    inside = low < high
+    copied = np.stack([low - first, high - first, at, at + high - low], axis=1)[inside]
+    for start, stop, begin, end in copied.tolist():
+        target[start:stop] = source[begin:end]
+    return np.stack([low, high], axis=1)[inside]
 
 
 def _digest(*parts: bytes) -> str:

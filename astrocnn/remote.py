@@ -8,11 +8,12 @@ names, never of what a file contains.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -24,6 +25,15 @@ from astrocnn.errors import (
     MissingDependency,
     MissingFileError,
     RemoteError,
+)
+from astrocnn.http_client import (
+    CONNECT_SECONDS,
+    CONNECTIONS,
+    RANGES,
+    STALL_SECONDS,
+    RangeIgnored,
+    get_client,
+    get_several,
 )
 
 __all__ = [
@@ -39,14 +49,10 @@ __all__ = [
     "read_url",
 ]
 
-CONNECTIONS = 64
-"""Requests that wait for one server at a time."""
-CONNECT_SECONDS, STALL_SECONDS = 15.0, 30.0
 ATTEMPTS, PAUSE_SECONDS = 5, 0.5
 """How often a request is sent, and the pause after the first, which doubles."""
 STATUS_SECONDS = 60.0
 """For how long what a server said of a file is believed."""
-MAX_LISTING = 64 << 20
 _SCHEME = r"[a-zA-Z][a-zA-Z0-9+.-]+"
 # A `Path` of a URL has lost one of its slashes.
 _URL = re.compile(rf"((?:{_SCHEME}::)*)({_SCHEME}):/{{1,2}}(?=[^/]|/[^/])")
@@ -83,10 +89,6 @@ class Status(NamedTuple):
 
     size: int | None
     version: str
-
-
-class RangeIgnored(OSError):
-    """A server sent more than what it was asked for."""
 
 
 def is_url(text: str | os.PathLike[str]) -> bool:
@@ -156,14 +158,49 @@ def get_statuses(urls: Iterable[Url]) -> dict[Url, Status | None]:
     urls = list(dict.fromkeys(urls))
     since = time.monotonic() - STATUS_SECONDS
     ask = [url for url in urls if _statuses.get(url, (-1.0,))[0] < since]
-    if len(ask) > 1:
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
-            answers = list(pool.map(_ask_status, ask))
-    else:
-        answers = [_ask_status(url) for url in ask]
+    answers = _ask_together(ask) if len(ask) > 1 else {}
+    left = [url for url in ask if url not in answers]
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        answers.update(zip(left, pool.map(_ask_status, left), strict=True))
     now = time.monotonic()
-    _statuses.update({url: (now, status) for url, status in zip(ask, answers, strict=True)})
+    _statuses.update({url: (now, status) for url, status in answers.items()})
     return {url: _statuses[url][1] for url in urls}
+
+
+def _ask_together(urls: list[Url]) -> dict[Url, Status | None]:
+    """Ask once for files, without a thread for each; what fails is left out."""
+    systems: dict[int, tuple[Any, list[Url]]] = {}
+    for url in urls:
+        system, _ = _open_system(url)
+        systems.setdefault(id(system), (system, []))[1].append(url)
+    found: dict[Url, Status | None] = {}
+    for system, own in systems.values():
+        if not getattr(system, "async_impl", False):
+            continue
+        system.invalidate_cache()
+        paths = [system._strip_protocol(url) for url in own]
+        answers = _run(system, [system._info(path) for path in paths])
+        for url, answer in zip(own, answers, strict=True):
+            answer = _find_reason(answer) if isinstance(answer, Exception) else answer
+            if isinstance(answer, FileNotFoundError):
+                found[url] = None
+            elif not isinstance(answer, Exception):
+                found[url] = _read_status(url, answer)
+    return found
+
+
+def _run(system: Any, tasks: list[Coroutine[Any, Any, T]]) -> list[T | Exception]:
+    """Run coroutines of a file system together; what they raise stands among their results."""
+    from fsspec.asyn import sync
+
+    async def run() -> list[T | BaseException]:
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    answers = sync(system.loop, run)
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, Exception):
+            raise answer
+    return list(answers)
 
 
 def _ask_status(url: Url) -> Status | None:
@@ -175,9 +212,12 @@ def _ask_status(url: Url) -> Status | None:
         return dict(system.info(path))
 
     try:
-        info = _with_retries(url, ask)
+        return _read_status(url, _with_retries(url, ask))
     except MissingFileError:
         return None
+
+
+def _read_status(url: Url, info: dict[str, Any]) -> Status:
     if info.get("type") == "directory":
         raise ImageError(f"{url} is a folder and no file.")
     version = next((f"{k} {info[k]}" for k in (*_HTTP, *_OTHERS, *_TIMES) if info.get(k)), "")
@@ -208,6 +248,8 @@ def read_url(url: Url, limit: int) -> bytes:
 def read_ranges(url: Url, ranges: list[tuple[int, int]]) -> list[bytes]:
     """Read byte ranges of a file, many at a time.
 
+    A server of HTTP is asked for several ranges in one request until it does not send them.
+
     Parameters
     ----------
     url : Url
@@ -228,13 +270,11 @@ def read_ranges(url: Url, ranges: list[tuple[int, int]]) -> list[bytes]:
         left = [k for k in range(len(ranges)) if k not in data]
         if not left:
             return [data[k] for k in range(len(ranges))]
-        starts, stops = zip(*(ranges[k] for k in left), strict=True)
-        paths = [path] * len(left)
-        ask = functools.partial(system.cat_ranges, paths, list(starts), list(stops))
-        answers = _try(functools.partial(ask, on_error="return"))
+        wanted = [ranges[k] for k in left]
+        answers = _try(functools.partial(_ask_ranges, system, path, wanted))
         answers = [answers] * len(left) if isinstance(answers, Exception) else answers
         reason: Exception | None = None
-        for k, start, stop, answer in zip(left, starts, stops, answers, strict=True):
+        for k, (start, stop), answer in zip(left, wanted, answers, strict=True):
             if isinstance(answer, bytes) and len(answer) == stop - start:
                 data[k] = answer
             elif isinstance(answer, bytes):
@@ -249,6 +289,32 @@ def read_ranges(url: Url, ranges: list[tuple[int, int]]) -> list[bytes]:
             if failures == ATTEMPTS:
                 raise _build_error(url, reason) from reason
             time.sleep(PAUSE_SECONDS * 2 ** (failures - 1))
+
+
+_several: dict[str, bool] = {}
+"""Whether a server sends several ranges at once, as far as it was asked."""
+
+
+def _ask_ranges(system: Any, path: str, ranges: list[tuple[int, int]]) -> list[bytes | Exception]:
+    """Send requests for ranges, all of them once."""
+    server = path[: path.find("/", path.find("://") + 3)]
+    if "http" in getattr(system, "protocol", ()) and len(ranges) > 1 and _several.get(server, True):
+        # Of about equal length, since a single range has another form of answer.
+        n = -(-len(ranges) // RANGES)
+        parts = [ranges[len(ranges) * k // n : len(ranges) * (k + 1) // n] for k in range(n)]
+        # One request shows what the server does, before many are sent in vain.
+        first = n if server in _several else 1
+        answers = _run(system, [get_several(system, path, part) for part in parts[:first]])
+        if not any(isinstance(one, RangeIgnored) for one in answers):
+            answers += _run(system, [get_several(system, path, part) for part in parts[first:]])
+        _several[server] = not any(isinstance(one, RangeIgnored) for one in answers)
+        if _several[server]:
+            found: list[bytes | Exception] = []
+            for part, answer in zip(parts, answers, strict=True):
+                found += [answer] * len(part) if isinstance(answer, Exception) else answer
+            return found
+    starts, stops = (list(column) for column in zip(*ranges, strict=True))
+    return list(system.cat_ranges([path] * len(ranges), starts, stops, on_error="return"))
 
 
 def _with_retries(url: Url, call: Callable[[], T]) -> T:
@@ -266,11 +332,15 @@ def _try(call: Callable[[], T]) -> T | Exception:
     try:
         return call()
     except Exception as error:  # every file system raises its own types
-        # fsspec says of any failure to describe a file that the file does not exist.
-        cause = error.__cause__
-        if isinstance(error, FileNotFoundError) and isinstance(cause, Exception):
-            return error if _is_missing(cause) else cause
-        return error
+        return _find_reason(error)
+
+
+def _find_reason(error: Exception) -> Exception:
+    # fsspec says of any failure to describe a file that the file does not exist.
+    cause = error.__cause__
+    if isinstance(error, FileNotFoundError) and isinstance(cause, Exception):
+        return error if _is_missing(cause) else cause
+    return error
 
 
 def _is_missing(cause: Exception) -> bool:
@@ -339,7 +409,7 @@ def _open_system(url: str) -> tuple[Any, str]:
 def _options(protocol: str) -> dict[str, Any]:
     """What an fsspec file system is opened with, below what the user configured."""
     if protocol in ("http", "https"):
-        return {"get_client": _get_client}
+        return {"get_client": get_client}
     if protocol in ("s3", "s3a"):
         timeouts = {"connect_timeout": CONNECT_SECONDS, "read_timeout": STALL_SECONDS}
         own = {**timeouts, "max_pool_connections": CONNECTIONS}
@@ -375,51 +445,3 @@ def _find_credentials(*_variables: str) -> bool:
         return get_session().get_credentials() is not None
     except Exception:  # a damaged configuration is told by the request itself
         return True
-
-
-async def _get_client(**options: Any) -> Any:
-    """Open a session of aiohttp; `options` are those of the user's configuration."""
-    import aiohttp
-
-    own = {
-        "timeout": aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_SECONDS, sock_read=STALL_SECONDS
-        ),
-        "connector": aiohttp.TCPConnector(limit=CONNECTIONS),
-        # Proxies of the environment, and ~/.netrc.
-        "trust_env": True,
-        # The bytes of the file, also where a server takes .gz for an encoding of the transfer.
-        "auto_decompress": False,
-        "headers": {"Accept-Encoding": "identity"},
-        "response_class": _build_response_class(),
-    }
-    return aiohttp.ClientSession(**{**own, **options})
-
-
-@functools.cache
-def _build_response_class() -> Any:
-    import aiohttp
-
-    class BoundedResponse(aiohttp.ClientResponse):
-        """A response of which no more is read than was asked for."""
-
-        async def read(self) -> bytes:
-            asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.request_info.headers.get("Range", ""))
-            limit = int(asked[2]) - int(asked[1]) + 1 if asked else MAX_LISTING
-            if self.status >= 400 or self._body is not None:
-                limit = MAX_LISTING
-            pieces: list[bytes] = []
-            if self._body is None:
-                too_long = (self.content_length or 0) > limit
-                count = 0
-                while not too_long and (piece := await self.content.readany()):
-                    pieces.append(piece)
-                    count += len(piece)
-                    too_long = count > limit
-                if too_long:
-                    self.close()
-                    raise RangeIgnored(f"more than {limit} bytes")
-                self._body = b"".join(pieces)
-            return await super().read()
-
-    return BoundedResponse

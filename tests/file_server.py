@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import NamedTuple
 
 __all__ = ["FileServer", "Request", "serve"]
@@ -34,6 +36,11 @@ class FileServer:
     fault : callable
         Method and name of a request -> None, a status, or ``"stall"``, ``"cut"``, ``"whole"``
         (ranges are ignored), ``"endless"``.
+    several : {"each", "joined", "none"}
+        How requests of several ranges are answered: by each, by the first two as one, or by the
+        whole file.
+    delay : float
+        How long each answer takes [s].
     """
 
     root: str = ""
@@ -41,12 +48,41 @@ class FileServer:
     versions: dict[str, str] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     fault: Callable[[str, str], object] = lambda method, name: None
+    several: str = "each"
     delay: float = 0.0
     token: str | None = None
 
     def count(self, after: int = 0) -> int:
         """Bytes of files that were sent, of all ranges beyond a place."""
         return sum(r.sent for r in self.requests if r.method == "GET" and r.start >= after)
+
+
+def choose_ranges(
+    headers: Mapping[str, str], size: int, server: FileServer
+) -> list[tuple[int, int]]:
+    """The ranges that are sent for a request; none for the whole file."""
+    asked = re.findall(r"(\d+)-(\d+)", headers.get("Range", ""))
+    ranges = [(int(first), min(int(last) + 1, size)) for first, last in asked]
+    if len(ranges) < 2 or server.several == "each":
+        return ranges
+    if server.several == "none":
+        return []
+    # Two of them as one.
+    return [(ranges[0][0], ranges[1][1]), *ranges[2:]]
+
+
+def build_body(data: bytes, ranges: list[tuple[int, int]]) -> tuple[str, str, bytes]:
+    """What an answer states of its ranges, and its body, as nginx writes it."""
+    if len(ranges) == 1:
+        ((start, stop),) = ranges
+        return "Content-Range", f"bytes {start}-{stop - 1}/{len(data)}", data[start:stop]
+    if not ranges:
+        return "Content-Type", "image/fits", data
+    body = b""
+    for start, stop in ranges:
+        head = f"Content-Type: image/fits\r\nContent-Range: bytes {start}-{stop - 1}/{len(data)}"
+        body += b"\r\n--XX\r\n" + head.encode() + b"\r\n\r\n" + data[start:stop]
+    return "Content-Type", "multipart/byteranges; boundary=XX", body + b"\r\n--XX--\r\n"
 
 
 @contextlib.contextmanager
@@ -82,33 +118,30 @@ def serve() -> Iterator[FileServer]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-            start, stop = 0, len(data)
-            if match and fault != "whole":
-                start, stop = int(match[1]), min(int(match[2]) + 1, len(data))
-                self.send_response(206)
-                self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
-            else:
-                self.send_response(200)
+            ranges = [] if fault == "whole" else choose_ranges(self.headers, len(data), state)
+            sent = sum(stop - start for start, stop in ranges) if ranges else len(data)
+            kind, value, data = build_body(data, ranges)
+            self.send_response(206 if ranges else 200)
+            self.send_header(kind, value)
             self.send_header("ETag", f'"{state.versions.get(name, "1")}"')
             if fault == "endless":
                 self.close_connection = True
             else:
-                self.send_header("Content-Length", str(stop - start))
+                self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             if self.command == "HEAD":
                 state.requests.append(Request("HEAD", name, 0, 0))
                 return
-            state.requests.append(Request("GET", name, start, stop - start))
+            state.requests.append(Request("GET", name, min(ranges, default=(0, 0))[0], sent))
             with contextlib.suppress(ConnectionError):
                 if fault == "cut":
-                    self.wfile.write(data[start : (start + stop) // 2])
+                    self.wfile.write(data[: len(data) // 2])
                     self.close_connection = True
                 elif fault == "endless":
                     while True:
                         self.wfile.write(bytes(1 << 16))
                 else:
-                    self.wfile.write(data[start:stop])
+                    self.wfile.write(data)
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
@@ -125,3 +158,16 @@ def serve() -> Iterator[FileServer]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def main(folder: str, delay: str) -> None:
+    """Serve the files of a folder from a process of its own, until its input ends."""
+    with serve() as server:
+        server.files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+        server.delay = float(delay)
+        print(server.root, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -29,6 +29,7 @@ FLOORS = {
             "column",
             "display",
             "remote",
+            "http_client",
             "block_cache",
             "backend",
         ],

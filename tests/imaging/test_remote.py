@@ -16,13 +16,14 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from astrocnn import block_cache, remote
+from astrocnn import block_cache, http_client, remote
 from astrocnn.catalog import read_catalog
 from astrocnn.cli import main
 from astrocnn.errors import CatalogError, ConfigError, ImageError, MissingFileError, RemoteError
 from astrocnn.flags import Flag
 from astrocnn.imaging import Survey, open_source, stamp_file
 from astrocnn.imaging.files import FileTemplate
+from tests import file_server
 from tests.file_server import serve
 
 pytest.importorskip("aiohttp")
@@ -48,6 +49,7 @@ def forget() -> None:
     """As in a new process."""
     block_cache._files.clear()
     remote._statuses.clear()
+    remote._several.clear()
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +122,42 @@ def test_plain_tiles_send_their_windows_only(server, survey):
     assert 0 < sent <= 1.3 * 2 * 4 * mark(survey.boxes(SIZE)).sum()
     assert server.count() - sent == 2 * HEADER
     assert len([r for r in server.requests if r.method == "HEAD"]) == 2
+
+
+@pytest.mark.parametrize("several", ["each", "joined", "none"])
+def test_few_requests_where_a_server_sends_several_ranges(server, survey, several):
+    server.several = several
+    check_equal(survey("{band}.fits", size=60)[1], survey.local("{band}.fits", size=60)[1])
+    lines = sum(box[0].stop - box[0].start for box in survey.boxes(60))
+    gets = [r for r in server.requests if r.method == "GET" and r.start > 0]
+    if several == "none":
+        # One request in vain for each of the two tiles that began together.
+        assert len(gets) > lines
+        assert sum(r.method == "GET" and r.start == 0 for r in server.requests) <= 4
+    else:
+        assert len(gets) <= 2 * -(-lines // http_client.RANGES)
+        assert server.count(after=1) <= 1.3 * 2 * 4 * mark(survey.boxes(60)).sum()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda body: body.replace(b"Content-Range: bytes ", b"Content-Range: bytes 9"),
+        lambda body: body.replace(b"Content-Range", b"Content-Rang"),
+        lambda body: body.replace(b"--XX", b"--YY"),
+        lambda body: body[:-200],
+        lambda body: bytes(len(body)),
+    ],
+)
+def test_damaged_parts_are_asked_for_one_by_one(server, survey, damage, monkeypatch):
+    whole = file_server.build_body
+
+    def build(data, ranges):
+        kind, value, body = whole(data, ranges)
+        return kind, value, damage(body) if len(ranges) > 1 else body
+
+    monkeypatch.setattr(file_server, "build_body", build)
+    check_equal(survey("{band}.fits")[1], survey.local("{band}.fits")[1])
 
 
 def test_second_start_asks_for_nothing_but_the_version(server, survey):
@@ -234,7 +272,7 @@ def test_faults_that_pass(server, survey, fault):
 
 
 def test_a_server_that_stalls(server, survey, monkeypatch):
-    monkeypatch.setattr(remote, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(http_client, "STALL_SECONDS", 0.2)
     fsspec.filesystem("http").clear_instance_cache()
     server.fault = fail(3, "stall")
     check_equal(survey("{band}.fits")[1], survey.local("{band}.fits")[1])

@@ -52,7 +52,7 @@ from astrocnn.imaging.sky_grid import SkyGrid, TangentGrid, same_grid
 from astrocnn.imaging.source import DisplayedSource
 from astrocnn.imaging.survey import Band, Survey
 from astrocnn.imaging.tiles import BandTiles, assign_tiles, open_band
-from astrocnn.remote import Status, Url, get_statuses
+from astrocnn.remote import CONNECTIONS, Status, Url, get_statuses
 from astrocnn.scheduling import count_threads
 
 __all__ = ["source", "TileSource"]
@@ -63,7 +63,7 @@ ASSIGN_ALL = 100_000
 SCALE_TOLERANCE = 0.01
 """Largest relative difference of two pixel scales that count as the same."""
 
-GROUPS = 8
+GROUPS = 16
 """Reference tiles that are cut at a time where images are on servers."""
 
 TILED = True
@@ -293,11 +293,11 @@ class TileSource(DisplayedSource):
             if self._is_remote:
                 # Many tiles at a time, since each costs the time of some answers.
                 get_statuses(file for file in self._find_files(rows) if isinstance(file, Url))
-                with ThreadPoolExecutor(GROUPS) as groups:
-                    list(groups.map(lambda g: self._cut(pool, g, stack), self._groups(rows)))
+                with ThreadPoolExecutor(GROUPS) as tiles, ThreadPoolExecutor(CONNECTIONS) as planes:
+                    list(tiles.map(lambda g: self._cut(pool, planes, g, stack), self._groups(rows)))
             else:
                 for group in self._groups(rows):
-                    self._cut(pool, group, stack)
+                    self._cut(pool, pool, group, stack)
         flags = compute_flags(stack.no_data, stack.outside, self.size**2, stack.covered)
         flags[stack.gone] |= Flag.FILE_MISSING.value
         # An object without a valid position is a fault of the catalogue, not missing coverage.
@@ -458,10 +458,12 @@ class TileSource(DisplayedSource):
                 return None
             raise
 
-    def _cut(self, pool: ThreadPoolExecutor, group: Group, stack: Stack) -> None:
+    def _cut(
+        self, pool: ThreadPoolExecutor, loading: ThreadPoolExecutor, group: Group, stack: Stack
+    ) -> None:
         phases = split_phases(group.jobs, self._cache.max_bytes)
         for jobs in phases:
-            layers = self._load(pool, jobs)
+            layers = self._load(loading, jobs)
             gone = [one for one in layers if len(one.arrays) < len(one.planes)]
             for job in jobs:
                 if gone and job.drop(gone):
