@@ -349,6 +349,30 @@ def search(
 
 
 @app.command()
+def pretrain(
+    run: RunFile,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Run directory; default: runs/<name of the run file>_pretrained."
+        ),
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Learn features from the images of the training split, without labels.
+
+    \\[pretraining] of the run file chooses method and augmentation.  'train --from' starts from the
+    result.  Run again after an interruption, it continues.
+    """
+    from astrocnn.runs.verbs import pretrain as verb
+
+    folder = out or Path("runs") / f"{run.stem}_pretrained"
+    _print_all(verb.run(_load(run, overrides), folder))
+    _show_next("train", run, "--from", folder)
+
+
+@app.command()
 def train(
     run: RunFile,
     out: Out = None,

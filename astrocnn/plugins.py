@@ -78,6 +78,7 @@ KINDS: dict[str, Kind] = {
     "families": Kind("family", "astrocnn.targets.families", _CLASS),
     "tasks": Kind("task", "astrocnn.targets.tasks", "task"),
     "augmentations": Kind("augmentation", "astrocnn.datasets.augmentations", _CLASS),
+    "pretraining": Kind("pretraining method", "astrocnn.pretraining.methods", "loss"),
     "explain": Kind("explanation method", "astrocnn.explain.methods", "METHOD"),
     "sources": Kind("image source", "astrocnn.imaging.sources", "source"),
 }

@@ -19,7 +19,7 @@ from astrocnn.imaging import Band, Survey
 from astrocnn.models import Options
 from astrocnn.plugins import folder, module_names
 from astrocnn.runs.search.section import Range
-from astrocnn.runs.sections import RunConfig
+from astrocnn.runs.sections import RunConfig, ViewsSection
 from astrocnn.runs.verbs.list import KINDS, describe
 
 __all__ = ["write_all"]
@@ -32,6 +32,8 @@ SECTIONS = {
     "model": 'architecture = "resnet18"\noptions = { width = 0.5, dropout = 0.3 }',
     "augmentation": "d4 = true\nshift = 1.5\nnoise = 0.5",
     "training": 'epochs = 60\noptimizer = "adamw"\nlearning_rate = 2e-3\nschedule = "cosine"',
+    "pretraining": 'method = "simclr"\nepochs = 200\noptions = { temperature = 0.5 }\n\n'
+    "[pretraining.augmentation]\nblur = 1.5\nnoise = [0.0, 0.5]",
     "prediction": 'draws = 50\nviews = "d4"\npdf = "int16"',
     "calibration": 'sets = 0.95\nby = "mag_r"',
     "selection": "completeness = 0.95",
@@ -68,12 +70,18 @@ def run_file() -> str:
     ]
     for name, example in SECTIONS.items():
         section = _model_of(RunConfig.model_fields[name].annotation)
-        parts += [f"## `[{name}]`", _paragraph(section.__doc__), _field_table(section)]
+        # A table within a table has a table of keys of its own.
+        inner = ("augmentation",) if name == "pretraining" else ()
+        keys = _field_table(section, skip=inner)
+        parts += [f"## `[{name}]`", _paragraph(section.__doc__), keys]
         parts.append(f"```toml\n[{name}]\n{example}\n```")
         if name == "task":
             parts += _tasks()
         elif name == "model":
             parts += ["### `[model.options]`", _doc_table(Options)]
+        elif name == "pretraining":
+            parts += ["### `[pretraining.augmentation]`", _paragraph(ViewsSection.__doc__)]
+            parts.append(_field_table(ViewsSection))
         elif name == "search":
             parts += ["### Entries of `[search.space]`", _field_table(Range)]
     return "\n\n".join(parts) + "\n"

@@ -23,7 +23,7 @@ from astrocnn.stored_files import validate
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs").glob("*/*.md"))
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-TABLES = {"task", "model", "inputs", "catalog", "augmentation", "training"}
+TABLES = {"task", "model", "inputs", "catalog", "augmentation", "training", "pretraining"}
 
 
 def blocks(language: str) -> list[Any]:

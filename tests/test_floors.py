@@ -38,7 +38,7 @@ FLOORS = {
     **dict.fromkeys(["catalog", "imaging", "metrics"], 1),
     **dict.fromkeys(["targets", "features", "report"], 2),
     **dict.fromkeys(["datasets", "models", "simulation"], 3),
-    **dict.fromkeys(["training", "calibration"], 4),
+    **dict.fromkeys(["training", "calibration", "pretraining"], 4),
     "estimators": 5,
     **dict.fromkeys(
         ["prediction", "evaluation", "explain", "embeddings", "labeling", "acquisition"], 6

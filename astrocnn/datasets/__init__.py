@@ -14,7 +14,10 @@ _HOME = {
     "Rotation": "augmentations.rotation",
     "Shift": "augmentations.shift",
     "Zoom": "augmentations.zoom",
+    "Background": "augmentations.background",
     "BandDropout": "augmentations.band_dropout",
+    "Blur": "augmentations.blur",
+    "Crop": "augmentations.crop",
     "Gain": "augmentations.gain",
     "Noise": "augmentations.noise",
     "build_step": "augmentation",
@@ -30,7 +33,10 @@ _HOME = {
     "write_shards": "writing",
 }
 __all__ = [
+    "Background",
     "BandDropout",
+    "Blur",
+    "Crop",
     "D4",
     "Gain",
     "Noise",

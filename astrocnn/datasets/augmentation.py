@@ -140,9 +140,10 @@ def build_steps(options: Mapping[str, Any]) -> tuple[Step, ...]:
     Parameters
     ----------
     options : mapping
-        Values as for `build_step` by name of a leaf: ``d4`` (bool, or "rotations"), ``shift``
-        [pixel], ``rotation`` (bool, or the largest angle in degrees), ``zoom``, ``gain`` [mag],
-        ``noise`` [sky noise], ``band_dropout``, or leaves from outside.
+        Values as for `build_step` by name of a leaf: ``d4`` (bool, or "rotations"), ``crop``,
+        ``shift`` [pixel], ``rotation`` (bool, or the largest angle in degrees), ``zoom``, ``blur``
+        [pixel], ``gain`` [mag], ``background`` and ``noise`` [sky noise], ``band_dropout``, or
+        leaves from outside.
 
     Raises
     ------

@@ -152,6 +152,8 @@ def build_dataset(
     seed: int = 0,
     first_epoch: int = 0,
     weights: Mapping[str, np.ndarray] | None = None,
+    labels: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None = None,
+    views: int = 1,
 ) -> tf.data.Dataset:
     """Batches of some rows.
 
@@ -181,6 +183,12 @@ def build_dataset(
         Number of the epoch with which the first iteration begins, to continue a training.
     weights : mapping of str to ndarray of shape (n,), optional
         Factors on the weights of the labels, by target.
+    labels : pair of mappings, optional
+        Encoded labels and their weights of all rows of the shards, in place of those of
+        `read_labels`.
+    views : int
+        How often each row stands in its batch, one time after another, each time augmented by
+        itself: two for learning without labels.
 
     Returns
     -------
@@ -211,8 +219,10 @@ def build_dataset(
     if batch_size < 1:
         raise ConfigError(f"`batch_size` must be at least 1; got {batch_size}.")
     plan = _plan(augmentation, task, inputs)
-    extras = _extras(shards, rows, task, inputs, weights or {})
+    extras = _extras(shards, rows, task, inputs, weights or {}, labels)
     indices = _batches_of_indices(len(rows), batch_size, shuffle, seed, first_epoch)
+    if views > 1:
+        indices = indices.map(_as_it_is(lambda chosen, seed: (tf.repeat(chosen, views), seed)))
     if not inputs.bands:
         if plan.steps:
             raise ConfigError(
@@ -314,6 +324,7 @@ def _extras(
     task: Task | None,
     inputs: Inputs,
     factors: Mapping[str, np.ndarray],
+    labels: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None,
 ) -> dict[str, np.ndarray]:
     """Scalars, encoded labels and weights that accompany the images, row for row."""
     extras: dict[str, np.ndarray] = {}
@@ -321,7 +332,10 @@ def _extras(
         extras["scalars"] = inputs.standardize(shards.scalars(inputs.scalars)[rows])
     if task is None:
         return extras
-    encoded, weights = read_labels(shards, task, rows)
+    if labels is None:
+        encoded, weights = read_labels(shards, task, rows)
+    else:
+        encoded, weights = ({name: x[rows] for name, x in part.items()} for part in labels)
     if unknown := set(factors) - set(weights):
         raise ConfigError(
             "Weights for a target the task does not have.",

@@ -1,7 +1,8 @@
 """Estimators fitted on shards that predict samples: networks and classical methods.
 
 An estimator is a module here that exposes ``ESTIMATOR``, a class with the methods of `Estimator`,
-and ``example(task, inputs)``, a small one for the contract tests.  It carries its task and its
+and ``example(task, inputs)``, a small one for the contract tests; `Encoder` has features only and
+no example.  It carries its task and its
 inputs, so that a folder written by `save` is all that a prediction needs.
 """
 
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
     from astrocnn.estimators.base import Estimator, load_estimator
     from astrocnn.estimators.calibrated import Calibrated
     from astrocnn.estimators.classical import ClassicalEstimator
+    from astrocnn.estimators.encoder import Encoder
     from astrocnn.estimators.ensemble import Ensemble
     from astrocnn.estimators.keras_estimator import KerasEstimator
 
 __all__ = [
     "Calibrated",
     "ClassicalEstimator",
+    "Encoder",
     "Ensemble",
     "Estimator",
     "KerasEstimator",
@@ -35,6 +38,7 @@ __all__ = [
 _HOME = {
     "Calibrated": "calibrated",
     "ClassicalEstimator": "classical",
+    "Encoder": "encoder",
     "Ensemble": "ensemble",
     "Estimator": "base",
     "KerasEstimator": "keras_estimator",

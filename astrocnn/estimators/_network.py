@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -292,7 +292,12 @@ def start_from(model: keras.Model, task: Task, inputs: Inputs, start: Any) -> di
         model,
         old_inputs=InputNames(start.inputs.bands, start.inputs.scalars),
         new_inputs=InputNames(inputs.bands, inputs.scalars),
-        heads=[name for name, family in after.items() if before.get(name) == family],
+        # An encoder has a task, and no heads for it.
+        heads=[
+            name
+            for name, family in after.items()
+            if before.get(name) == family and name in start.model_.output
+        ],
     )
     return {
         "model": start.fingerprint,
@@ -319,8 +324,8 @@ def write_network(folder: Path, model: keras.Model) -> None:
     model.save(folder / _FILE)
 
 
-def read_network(folder: Path, task: Task, inputs: Inputs) -> keras.Model:
-    """Read a network; nothing in its file is executed.
+def read_network(folder: Path, heads: Iterable[str], inputs: Inputs) -> keras.Model:
+    """Read a network with outputs of some names; nothing in its file is executed.
 
     Raises
     ------
@@ -337,11 +342,11 @@ def read_network(folder: Path, task: Task, inputs: Inputs) -> keras.Model:
     expected: dict[str, tuple[int, ...]] = {"image": inputs.shape} if inputs.bands else {}
     if inputs.scalars:
         expected["scalars"] = (len(inputs.scalars),)
-    if received != expected or not outputs >= set(task.names):
+    if received != expected or not outputs >= set(heads):
         raise ModelError(
             f"The network in '{folder}' does not belong to the files beside it.",
             received=f"inputs {received}, outputs {sorted(outputs)}",
-            allowed=f"inputs {expected}, outputs {sorted(task.names)}",
+            allowed=f"inputs {expected}, outputs {sorted(heads)}",
             hint=TRY,
         )
     return model

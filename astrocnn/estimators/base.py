@@ -35,6 +35,7 @@ __all__ = [
     "evaluate_in_blocks",
     "explain_damage",
     "load_estimator",
+    "read_kind",
     "sample_with_features",
     "select_with_scalars",
     "validate_arrays",
@@ -264,7 +265,7 @@ def load_estimator(directory: str | os.PathLike[str]) -> Estimator:
             received=f"no {ABOUT}" if directory.is_dir() else "no such folder",
             hint="give the folder 'model' of a run directory",
         )
-    kind = read_json(directory / ABOUT, _Kind, hint=TRY).kind
+    kind = read_kind(directory)
     known = plugins.module_names("astrocnn.estimators")
     if kind not in known:
         raise ModelError(
@@ -276,6 +277,17 @@ def load_estimator(directory: str | os.PathLike[str]) -> Estimator:
         return plugins.load_module("astrocnn.estimators", kind).ESTIMATOR.load(directory)
     except RecursionError:  # a link to a folder around it
         raise ModelError(f"The estimator in '{directory}' contains itself.", hint=TRY) from None
+
+
+def read_kind(directory: str | os.PathLike[str]) -> str:
+    """Kind of a saved estimator: the name of the module that reads it.
+
+    Raises
+    ------
+    ModelError
+        If its description is damaged.
+    """
+    return str(read_json(Path(directory) / ABOUT, _Kind, hint=TRY).kind)
 
 
 def select_with_scalars(

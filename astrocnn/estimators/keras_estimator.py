@@ -78,7 +78,7 @@ class _Origin(Stored):
 
 
 class _About(Stored):
-    kind: Literal["keras_estimator"]
+    kind: Literal["keras_estimator", "encoder"]
     architecture: str
     options: Options
     precision: Literal["auto", "float32", "bfloat16"]
@@ -86,6 +86,7 @@ class _About(Stored):
     seed: int
     origin: _Origin | None
     task: dict[str, Any]
+    method: str | None = None
 
 
 class KerasEstimator(Displayed):
@@ -131,6 +132,9 @@ class KerasEstimator(Displayed):
         If there is no such architecture or option.
     """
 
+    KIND = "keras_estimator"
+    """Name of the module that reads what `save` writes."""
+
     def __init__(
         self,
         task: Task,
@@ -148,6 +152,7 @@ class KerasEstimator(Displayed):
         self.options = options if isinstance(options, Options) else Options.from_dict(options or {})
         self.requested_precision = precision
         self.origin_: dict[str, Any] | None = None
+        self.method: str | None = None
         self._initial: tuple[keras.Model, Any] | None = None
         self._faster: bool | None = None
         self._forwards: dict[tuple[Any, ...], Forward] = {}
@@ -203,6 +208,7 @@ class KerasEstimator(Displayed):
         patience: int | None = None,
         augmentation: Any = None,
         balance: bool = False,
+        labels: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None,
         start: KerasEstimator | Pretrained | None = None,
         recipe: str = "probe-then-finetune",
         frozen_epochs: int = 5,
@@ -231,6 +237,9 @@ class KerasEstimator(Displayed):
             See `astrocnn.datasets.build_dataset`.
         balance : bool
             Whether rare classes count as much as common ones.
+        labels : pair of mappings, optional
+            Encoded labels and their weights of all rows of the shards, for the training rows in
+            place of those of the shards.
         start : KerasEstimator or Pretrained, optional
             A trained one of the same architecture that initializes the weights: see
             `astrocnn.models.transfer_weights`; or published weights: see
@@ -282,7 +291,10 @@ class KerasEstimator(Displayed):
         classes = [t.name for t in targets if isinstance(t.family, ClassFamily)]
         class_weights = {}
         if balance:
-            encoded, weights = read_labels(shards, self.task, train)
+            encoded, weights = labels or read_labels(shards, self.task)
+            encoded, weights = (
+                {k: x[train] for k, x in part.items()} for part in (encoded, weights)
+            )
             class_weights = {
                 name: compute_class_weights(encoded[name], weights[name]) for name in classes
             }
@@ -295,6 +307,7 @@ class KerasEstimator(Displayed):
                 augmentation=augmentation,
                 shuffle=True,
                 seed=self.seed,
+                labels=labels,
                 **common,
             ),
             validation_data,
@@ -348,6 +361,11 @@ class KerasEstimator(Displayed):
             n_scalars=len(self.inputs.scalars),
             options=self.options,
         )
+
+    @property
+    def _heads(self) -> tuple[str, ...]:
+        """Names of the outputs of the network."""
+        return self.task.names
 
     @property
     def network(self) -> keras.Model:
@@ -481,7 +499,7 @@ class KerasEstimator(Displayed):
         self._require_trained()
         change = self.bfloat16_change_
         about = {
-            "kind": "keras_estimator",
+            "kind": self.KIND,
             "architecture": self.architecture,
             "options": asdict(self.options),
             "precision": self.requested_precision,
@@ -489,6 +507,7 @@ class KerasEstimator(Displayed):
             "seed": self.seed,
             "origin": self.origin_,
             "task": storage.to_dict(self.task),
+            "method": self.method,
         }
         with replacing_folder(directory) as folder:
             write_network(folder, self.model_)
@@ -521,7 +540,8 @@ class KerasEstimator(Displayed):
         estimator.bfloat16_change_ = np.inf if change is None else change
         if about.origin is not None:
             estimator.origin_ = about.origin.model_dump(mode="json", exclude_defaults=True)
-        estimator._adopt(read_network(folder, estimator.task, estimator.inputs))
+        estimator.method = about.method
+        estimator._adopt(read_network(folder, estimator._heads, estimator.inputs))
         return estimator
 
 

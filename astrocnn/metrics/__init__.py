@@ -7,6 +7,7 @@ and counts them.  Weights of shape (..., n) turn every metric into its own boots
 from astrocnn.metrics.calibration import *
 from astrocnn.metrics.classification import *
 from astrocnn.metrics.density import *
+from astrocnn.metrics.embedding import *
 from astrocnn.metrics.intervals import *
 from astrocnn.metrics.redshift import *
 from astrocnn.metrics.uncertainty import *

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,7 @@ ARCHITECTURES = "astrocnn.models.architectures"
 
 def build_model(
     architecture: str | Callable[..., Any],
-    task: Task,
+    task: Task | Mapping[str, int],
     *,
     size: int,
     n_channels: int,
@@ -46,8 +46,9 @@ def build_model(
     architecture : str or callable
         Name of a module in ``astrocnn/models/architectures``, ``path/to/file.py:features``, or
         ``features(image, scalars, block)`` itself: see `astrocnn.plugins.load`.
-    task : Task
-        Its targets decide the heads: each has a `name` and a `family` with `units`.
+    task : Task, or mapping of str to int
+        Its targets decide the heads: each has a `name` and a `family` with `units`; or the number
+        of units by name.
     size : int
         Pixels a side of the image.
     n_channels : int
@@ -76,8 +77,12 @@ def build_model(
     """
     options = options or Options()
     leaf = plugins.load("architectures", architecture, trusted=True)
-    heads = {target.name: int(target.family.units) for target in task.targets}
-    _check(size, n_channels, n_scalars, heads, [target.name for target in task.targets])
+    if isinstance(task, Mapping):
+        heads, names = dict(task), list(task)
+    else:
+        heads = {target.name: int(target.family.units) for target in task.targets}
+        names = [target.name for target in task.targets]
+    _check(size, n_channels, n_scalars, heads, names)
     _check_image(leaf, n_channels, n_scalars)
     try:
         return _assemble(leaf, heads, size, n_channels, n_scalars, options)

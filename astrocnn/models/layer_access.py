@@ -8,7 +8,7 @@ from astrocnn.backend import keras, ops
 from astrocnn.errors import ModelError
 from astrocnn.plugins import nearest
 
-__all__ = ["convolutions", "cut_after", "find_layer", "last_maps", "layer_output"]
+__all__ = ["convolutions", "cut_after", "find_layer", "last_maps", "layer_input", "layer_output"]
 
 
 def find_layer(model: keras.Model, name: str) -> Any:
@@ -39,6 +39,17 @@ def layer_output(model: keras.Model, name: str) -> Any:
         If there is no such layer.
     """
     return _outputs(model, find_layer(model, name))
+
+
+def layer_input(model: keras.Model, name: str) -> Any:
+    """The one input of a layer in this network.
+
+    Raises
+    ------
+    ModelError
+        If there is no such layer.
+    """
+    return _node(model, find_layer(model, name)).input_tensors[0]
 
 
 def convolutions(model: keras.Model) -> list[Any]:
@@ -90,11 +101,15 @@ def _build_no_maps_error(model: keras.Model) -> ModelError:
 
 
 def _outputs(model: Any, layer: Any) -> Any:
-    # `layer.output` is that of the first network the layer was ever called in.
+    made = list(_node(model, layer).outputs)
+    return made[0] if len(made) == 1 else made
+
+
+def _node(model: Any, layer: Any) -> Any:
+    """The call of a layer in a network: it may have been called in others too."""
     graph = getattr(model, "_functional", None) or model
     nodes = [node for level in graph._nodes_by_depth.values() for node in level]
-    made = next(list(node.outputs) for node in nodes if node.operation is layer)
-    return made[0] if len(made) == 1 else made
+    return next(node for node in nodes if node.operation is layer)
 
 
 def _shapes(model: Any, layer: Any) -> list[tuple[int, ...]]:

@@ -186,17 +186,24 @@ def _map_leaves(raw: Any, change: Callable[[str, str], str]) -> Any:
     for name, key, kind in (
         ("task", "name", "tasks"),
         ("model", "architecture", "architectures"),
+        ("pretraining", "method", "pretraining"),
         ("survey", "kind", "sources"),
     ):
         if name in raw:
             raw[name] = replace(raw[name], key, kind)
     if "task" in raw:
         raw["task"] = replace_families(raw["task"])
-    augmentation = raw.get("augmentation")
-    if isinstance(augmentation, dict) and isinstance(augmentation.get("steps"), list | tuple):
-        steps = [replace_step(step) for step in augmentation["steps"]]
-        raw["augmentation"] = {**augmentation, "steps": steps}
-    return raw
+
+    def replace_steps(table: dict[str, Any]) -> dict[str, Any]:
+        found = table.get("augmentation")
+        if not isinstance(found, dict) or not isinstance(found.get("steps"), list | tuple):
+            return table
+        steps = [replace_step(step) for step in found["steps"]]
+        return {**table, "augmentation": {**found, "steps": steps}}
+
+    if isinstance(raw.get("pretraining"), dict):
+        raw["pretraining"] = replace_steps(raw["pretraining"])
+    return replace_steps(raw)
 
 
 def _without_none(value: Any) -> Any:

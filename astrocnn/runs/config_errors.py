@@ -114,10 +114,12 @@ def suggest_place(loc: Sequence[Any], run: type[BaseModel]) -> str:
     if inside or other:
         places = [_table(path) for path in inside or other]
         return f"it belongs {' or '.join(places)}"
-    # Names known here and in the tables below: the shortest path of each name.
+    # Names known here and in the tables below: the shortest path of each name, the first of these.
     n = len(place)
     below = [p[n:] for p in _paths(run) if list(p[:n]) == place and len(p) > n]
-    by_name = {path[-1]: ".".join(path) for path in sorted(below, key=len, reverse=True)}
+    by_name: dict[str, str] = {}
+    for path in sorted(below, key=len):
+        by_name.setdefault(path[-1], ".".join(path))
     by_name |= {name: name for name in known}
     near = nearest(name, by_name)
     if near is None:

@@ -35,16 +35,20 @@ from astrocnn.catalog import (
     read_catalog,
 )
 from astrocnn.datasets.object_store import open_images
-from astrocnn.errors import ConfigError, ModelError, PredictionError, TrainingError
+from astrocnn.errors import ConfigError, InputsError, ModelError, PredictionError, TrainingError
 from astrocnn.estimators.base import sample_with_features
-from astrocnn.imaging import Inputs, Source, Survey, unpack
+from astrocnn.imaging import Inputs, Normalization, Source, Survey, unpack
 from astrocnn.imaging.files import expand_path
 from astrocnn.models import Options
 from astrocnn.models.architectures.base import Published
 from astrocnn.plugins import nearest
 from astrocnn.runs.config import read_survey_file
 from astrocnn.runs.directory import RunDirectory
-from astrocnn.runs.sections import START_OPTIONS, RunConfig
+from astrocnn.runs.sections import (
+    START_OPTIONS,
+    AugmentationSection,
+    RunConfig,
+)
 from astrocnn.runs.trained_runs import has_published_weights, load_features, load_start
 from astrocnn.targets import Task, make
 
@@ -52,6 +56,7 @@ __all__ = [
     "EMPTY_TEST",
     "PEAK",
     "Run",
+    "build_steps",
     "build_survey",
     "get_members",
     "load_survey",
@@ -261,9 +266,10 @@ class Run:
     @cached_property
     def untrained(self) -> estimators.Estimator:
         """The estimator before `fit`: a network, several of them, or a classical method."""
-        return self._build_estimator(self.inputs)
+        return self.build_estimator(self.inputs)
 
-    def _build_estimator(self, inputs: Inputs) -> estimators.Estimator:
+    def build_estimator(self, inputs: Inputs) -> estimators.Estimator:
+        """An estimator before `fit` for inputs with a normalization."""
         section = self.config.model
         if section.method is not None:
             return estimators.ClassicalEstimator(
@@ -285,14 +291,12 @@ class Run:
             return estimators.KerasEstimator(self.task, inputs, leaf, **options)
         return estimators.Ensemble.of(self.task, inputs, leaf, members=section.members, **options)
 
-    def fit_inputs(self) -> None:
-        """Measure the normalization on the training rows and give it to the untrained estimator."""
-        if not self.inputs.bands:
-            return
+    def measure_normalization(self, rows: Rows) -> Normalization:
+        """Measure the normalization on some rows of the training split."""
         section = self.config.inputs
-        normalization = datasets.fit_normalization(
+        return datasets.fit_normalization(
             self.shards,
-            self.rows["train"],
+            rows,
             section.stretch,
             seed=self.config.seed,
             robust=section.robust,
@@ -300,13 +304,54 @@ class Run:
             mask_channel=section.mask_channel,
             limits=self._limits,
         )
+
+    def fit_inputs(self) -> None:
+        """Measure the normalization on the training rows and give it to the untrained estimator.
+
+        After pretraining on the same images it is the one that the features were learned with.
+        """
+        if not self.inputs.bands:
+            return
+        if isinstance(self.start, estimators.Encoder):
+            normalization = self._take_normalization(self.start.inputs)
+        else:
+            normalization = self.measure_normalization(self.rows["train"])
         inputs = self.inputs.with_normalization(normalization)
         if not self.has_network:
-            self.untrained = self._build_estimator(inputs)
+            self.untrained = self.build_estimator(inputs)
             return
         # The network that was built does not depend on the normalization.
         for member in get_members(self.untrained):
             member.inputs = inputs
+
+    def _take_normalization(self, known: Inputs) -> Normalization:
+        """That of a pretrained network for the same images; measured for others.
+
+        Raises
+        ------
+        InputsError
+            If the network was pretrained on pixels with another stretch or without masks.
+        """
+        assert known.normalization is not None
+        section = self.config.inputs
+        for key, there, here in (
+            ("stretch", known.normalization.stretch, section.stretch),
+            ("mask_channel", known.mask_channel, section.mask_channel),
+        ):
+            if there != here:
+                raise InputsError(
+                    f"inputs.{key} differs from that of the pretrained network in model.weights.",
+                    received=here,
+                    allowed=there,
+                )
+        ours = self.inputs
+        alike = [
+            (i.bands, i.unit, None if i.pixel_scale is None else round(i.pixel_scale, 4))
+            for i in (known, ours)
+        ]
+        if alike[0] == alike[1]:
+            return known.normalization
+        return self.measure_normalization(self.rows["train"])
 
     @property
     def _limits(self) -> tuple[tuple[float, float], ...] | None:
@@ -454,9 +499,7 @@ class Run:
         """
         if not self.inputs.bands:
             return None
-        section = self.config.augmentation
-        steps = datasets.build_steps(section.model_dump(exclude={"steps"}))
-        steps = (*steps, *(_build_step(step) for step in section.steps))
+        steps = build_steps(self.config.augmentation)
         return datasets.compose(steps, self.task, self.inputs) if steps else None
 
     @property
@@ -607,6 +650,11 @@ def _load_families(options: Mapping[str, Any]) -> dict[str, Any]:
             value = plugins.load("families", value)
         loaded[key] = value
     return loaded
+
+
+def build_steps(section: AugmentationSection) -> tuple[Any, ...]:
+    """Steps of the package and of the user."""
+    return (*datasets.build_steps(section.named), *map(_build_step, section.steps))
 
 
 def _build_step(step: str | Mapping[str, Any]) -> Any:

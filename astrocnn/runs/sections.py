@@ -214,6 +214,9 @@ class ModelSection(Section):
         return options
 
 
+_Level = Annotated[float, Field(ge=0)]
+
+
 class AugmentationSection(Section):
     """Random transformations of training images. Zero or false disables one.
 
@@ -222,20 +225,39 @@ class AugmentationSection(Section):
 
     d4: bool | Literal["rotations"] = True
     """The eight symmetries of the square; ``"rotations"`` leaves out the mirror images."""
+    crop: float = Field(0.0, ge=0, lt=1)
+    """Largest fraction of the side that is cut off at random; the rest is enlarged to the stamp."""
     shift: float = Field(0.0, ge=0)
     """Largest shift along each axis [pixel]."""
     rotation: bool | float = False
     """Rotation by any angle; a number is the largest angle [deg]."""
     zoom: float = Field(0.0, ge=0, lt=1)
     """Largest relative change of scale."""
+    blur: float = Field(0.0, ge=0)
+    """Largest standard deviation of a Gaussian that widens the point-spread function [pixel]."""
     gain: float = Field(0.0, ge=0)
     """Standard deviation of the error of the zero point, for each band and object [mag]."""
-    noise: float = Field(0.0, ge=0)
-    """Standard deviation of added noise, in units of the sky noise of each band."""
+    background: float = Field(0.0, ge=0)
+    """Standard deviation of a constant added to each band, in units of its sky noise."""
+    noise: _Level | tuple[_Level, _Level] = 0.0
+    """Standard deviation of added noise, in units of the sky noise of each band; of a list of two,
+    for each object its own, uniform between them."""
     band_dropout: float = Field(0.0, ge=0, lt=1)
     """Probability of removing a band."""
     steps: tuple[Annotated[str, _leaf("augmentations")] | dict[str, Any], ...] = ()
     """Your own steps: leaves, or tables with the ``name`` of a leaf and its arguments."""
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Values of the steps of this package, by name."""
+        return self.model_dump(exclude={"steps"})
+
+    @field_validator("noise")
+    @classmethod
+    def _ascending(cls, noise: float | tuple[float, float]) -> float | tuple[float, float]:
+        if isinstance(noise, tuple) and noise[0] > noise[1]:
+            raise ValueError("the lower noise level comes first")
+        return noise
 
     @field_validator("steps")
     @classmethod
@@ -279,6 +301,9 @@ class TrainingSection(Section):
     """Largest norm of the gradient."""
     patience: int = Field(10, ge=0)
     """Epochs without improvement of the validation loss before training stops; 0 never stops."""
+    pseudo_labels: float | None = Field(None, gt=0, lt=1)
+    """Least calibrated probability with which objects of the training split without a label get
+    the predicted class as one, for a second training; 0.95 for instance."""
     class_weights: bool = False
     """Weight classes in the loss by the inverse of their frequency."""
     strategy: Literal["auto", "one", "mirrored", "multiworker"] = "auto"
@@ -316,6 +341,46 @@ class TrainingSection(Section):
 
 
 _DEFAULT = TrainingSection()
+
+
+class ViewsSection(AugmentationSection):
+    """Random transformations that make the two views of an object in `pretrain`.
+
+    As ``[augmentation]``, with other defaults. What differs between the views is what the features
+    shall not depend on: leave out what you want to find in them.
+    """
+
+    crop: float = Field(0.3, ge=0, lt=1)
+    """Largest fraction of the side that is cut off at random; the rest is enlarged to the stamp."""
+    blur: float = Field(1.0, ge=0)
+    """Largest standard deviation of a Gaussian that widens the point-spread function [pixel]."""
+    background: float = Field(0.2, ge=0)
+    """Standard deviation of a constant added to each band, in units of its sky noise."""
+    noise: _Level | tuple[_Level, _Level] = (0.0, 1.0)
+    """Standard deviation of added noise, in units of the sky noise of each band; of a list of two,
+    for each object its own, uniform between them."""
+
+
+class PretrainingSection(Section):
+    """Learning without labels by `pretrain`; other commands do not read it."""
+
+    method: Annotated[str, _leaf("pretraining")] = "simclr"
+    """Name of a method, or ``path/to/file.py:attribute``."""
+    options: dict[str, Any] = Field({})
+    """Options of its loss, such as ``{ temperature = 0.5 }``."""
+    projector: tuple[Annotated[int, Field(ge=2)], ...] | None = Field(None, min_length=1)
+    """Units of the layers between the features and the loss; by default those of the method."""
+    epochs: int = Field(100, ge=1)
+    """Passes over the objects of the training split, with or without labels."""
+    batch_size: int = Field(256, ge=4)
+    """Objects per step, each with two views."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Learning rate of AdamW at its highest; it rises for a tenth of the epochs and falls as a
+    cosine."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Arithmetic, as in ``[training]``."""
+    augmentation: ViewsSection = ViewsSection()
+    """Table of the transformations that make the views."""
 
 
 class PredictionSection(Section):
@@ -389,6 +454,7 @@ class RunConfig(Section):
     model: ModelSection = ModelSection()
     augmentation: AugmentationSection = AugmentationSection()
     training: TrainingSection = TrainingSection()
+    pretraining: PretrainingSection | None = None
     prediction: PredictionSection = PredictionSection()
     calibration: CalibrationSection = CalibrationSection()
     selection: SelectionSection = SelectionSection()
@@ -413,6 +479,12 @@ class RunConfig(Section):
             )
         if "train" not in files:
             raise ValueError("split.files names no file for training")
+        return self
+
+    @model_validator(mode="after")
+    def _pseudo_labels_are_for_networks(self) -> RunConfig:
+        if self.training.pseudo_labels is not None and self.model.method is not None:
+            raise ValueError("training.pseudo_labels is for a network, not for a classical method")
         return self
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from astrocnn.training.precision import (
     predicts_faster_in_bfloat16,
     resolve_precision,
 )
+from astrocnn.training.pseudo_labels import PseudoLabels, select_pseudo_labels
 from astrocnn.training.recipes import RECIPES, Recipe, build_layer_rates
 from astrocnn.training.steps import predict
 from astrocnn.training.strategies import STRATEGIES, get_strategy
@@ -43,6 +44,7 @@ __all__ = [
     "LearningRates",
     "Objective",
     "Optimizer",
+    "PseudoLabels",
     "Recipe",
     "build_layer_rates",
     "compute_class_weights",
@@ -50,4 +52,5 @@ __all__ = [
     "fit",
     "get_strategy",
     "predict",
+    "select_pseudo_labels",
 ]

@@ -59,6 +59,7 @@ def fit(
     strategy: str | tf.distribute.Strategy = "auto",
     precision: str = "float32",
     seed: int = 0,
+    watch: Callable[[keras.Model], dict[str, float]] | None = None,
 ) -> History:
     """Train a network; afterwards it has the weights of its best epoch.
 
@@ -107,6 +108,8 @@ def fit(
         float32 always.  "auto" takes bfloat16 where the hardware has it.
     seed : int
         Seed of dropout.
+    watch : function, optional
+        Called with the network after each epoch; what it returns are columns of the history.
 
     Returns
     -------
@@ -142,7 +145,7 @@ def fit(
     history = History(precision=precision, replicas=resolved.num_replicas_in_sync)
     records = _Records(backup, history_file, is_chief(resolved))
     training = _Training(
-        trained, optimizers, method, objective, resolved, best, epochs, history, records
+        trained, optimizers, method, objective, resolved, best, epochs, history, records, watch
     )
     training.resume({"optimizer": repr(method), "seed": seed, "precision": precision})
     check_agreement(resolved, len(training.history))
@@ -171,6 +174,7 @@ class _Training:
     epochs: int
     history: History
     records: _Records
+    watch: Callable[[keras.Model], dict[str, float]] | None = None
     n_batches: int | None = None
     stopped: bool = False
     batches: Any = None
@@ -302,6 +306,8 @@ class _Training:
         current = self._take_averaged_weights()
         if self.validation_batches is not None:
             row |= self._validate(number)
+        if self.watch is not None:
+            row |= self.watch(self.model)
         row["learning_rate"] = self.optimizers.learning_rate
         row["seconds"] = time.perf_counter() - started
         self.best.update(row, self.model)

@@ -7,7 +7,7 @@ from typing import Protocol
 from astrocnn.backend import tf
 from astrocnn.errors import ConfigError
 
-__all__ = ["SYMMETRIES", "Step", "check_not_negative"]
+__all__ = ["SYMMETRIES", "Step", "check_not_negative", "require_sky"]
 
 SYMMETRIES: tuple[str, ...] = ("handedness", "orientation", "size", "flux", "color", "position")
 """What an image can lose by an augmentation, and a label can depend on."""
@@ -42,3 +42,25 @@ def check_not_negative(name: str, value: float) -> None:
     """
     if not 0 <= value < float("inf"):
         raise ConfigError(f"`{name}` must be a finite number >= 0; got {value}.")
+
+
+def require_sky(sky: tuple[float, ...] | None, images: tf.Tensor) -> tf.Tensor:
+    """The sky noise of each band of some images, of shape (n_bands,).
+
+    Raises
+    ------
+    ConfigError
+        If it is unknown, or for another number of bands.
+    """
+    if sky is None:
+        raise ConfigError(
+            "The sky noise, of which `level` is a multiple, is unknown.",
+            hint="fit the normalization first (it measures the noise), or pass sky=(...)",
+        )
+    if len(sky) != images.shape[3]:
+        raise ConfigError(
+            "The sky noise is for another number of bands.",
+            received=f"{len(sky)} numbers",
+            allowed=f"{images.shape[3]} bands",
+        )
+    return tf.constant(sky, tf.float32)

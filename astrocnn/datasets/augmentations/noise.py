@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from astrocnn.backend import tf
-from astrocnn.datasets.augmentations.base import check_not_negative
+from astrocnn.datasets.augmentations.base import check_not_negative, require_sky
 from astrocnn.errors import ConfigError
 from astrocnn.imaging import Inputs
 
@@ -19,20 +19,29 @@ class Noise:
 
     Parameters
     ----------
-    level : float
-        Standard deviation of what is added, in units of the sky noise of each band.
+    level : float or pair of float
+        Standard deviation of what is added, in units of the sky noise of each band; of a pair,
+        for each object its own, uniform between the two.
     sky : tuple of n_bands float, optional
         Sky noise per band [unit of the image]; by default that which the normalization was fitted
         with (see `bind`).
     """
 
-    level: float = 0.5
+    level: float | tuple[float, float] = 0.5
     sky: tuple[float, ...] | None = None
     order: ClassVar[int] = 50
     breaks: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
-        check_not_negative("level", self.level)
+        if not isinstance(self.level, int | float):
+            object.__setattr__(self, "level", tuple(self.level))
+        levels = self.level if isinstance(self.level, tuple) else (self.level, self.level)
+        for level in levels:
+            check_not_negative("level", level)
+        if len(levels) != 2 or levels[0] > levels[1]:
+            raise ConfigError(
+                "A range of noise levels is a pair (lowest, highest).", received=self.level
+            )
 
     def bind(self, inputs: Inputs) -> Noise:
         """The same with the sky noise of some inputs, if none was given."""
@@ -41,17 +50,12 @@ class Noise:
         return self if self.sky is not None or sky is None else replace(self, sky=sky)
 
     def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        if self.sky is None:
-            raise ConfigError(
-                "The sky noise, of which `level` is a multiple, is unknown.",
-                hint="fit the normalization first (it measures the noise), or pass sky=(...)",
-            )
-        if len(self.sky) != images.shape[3]:
-            raise ConfigError(
-                "The sky noise is for another number of bands.",
-                received=f"{len(self.sky)} numbers",
-                allowed=f"{images.shape[3]} bands",
-            )
+        sky = require_sky(self.sky, images)
+        low, high = self.level if isinstance(self.level, tuple) else (self.level, self.level)
         # Relative to the sky noise, so that one number suits surveys of any depth.
-        sigma = self.level * tf.constant(self.sky, tf.float32)
-        return images + sigma * tf.random.stateless_normal(tf.shape(images), seed)
+        noise = sky * tf.random.stateless_normal(tf.shape(images), seed)
+        if low == high:
+            return images + high * noise
+        fold = tf.random.experimental.stateless_fold_in
+        shape = (tf.shape(images)[0], 1, 1, 1)
+        return images + noise * tf.random.stateless_uniform(shape, fold(seed, 1), low, high)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from astrocnn.errors import PredictionError
 from astrocnn.report.style import COLORS, COLUMN, new_panels, styled
 
-__all__ = ["plot_learning_curve", "plot_parallel_coordinates"]
+__all__ = ["plot_learning_curve", "plot_parallel_coordinates", "plot_pretraining"]
 
 # Without its palest part, which is invisible on white.
 _RANKS = ListedColormap(colormaps["YlGnBu"](np.linspace(0.25, 1, 256)))
@@ -52,6 +52,40 @@ def plot_learning_curve(history: Mapping[str, Any], best_epoch: int | None = Non
         if best_epoch is not None:
             axes.axvline(best_epoch, color="0.5", ls=":", lw=1, label=f"best epoch {best_epoch}")
         axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0].legend()
+    return figure
+
+
+_PRETRAINING = {
+    "loss": "loss",
+    "projection_std": "relative std of projections",
+    "effective_rank": "effective rank of features",
+    "neighbor_accuracy": "accuracy of neighbors",
+}
+
+
+@styled
+def plot_pretraining(history: Mapping[str, Any], best_epoch: int | None = None) -> Figure:
+    """The history of a training without labels: its loss, and what shows a collapse.
+
+    Parameters
+    ----------
+    history : mapping of str to array_like of shape (n_epochs,)
+        Columns of ``history.csv``; of those of `astrocnn.pretraining.CollapseWatch` those it has.
+    best_epoch : int, optional
+        Marked in each panel.
+    """
+    names = [name for name in _PRETRAINING if name in history]
+    figure, panels = new_panels(len(names), 2, COLUMN, 2.3)
+    epochs = np.asarray(history["epoch"])
+    for axes, name in zip(panels, names, strict=True):
+        axes.plot(epochs, np.asarray(history[name], float), ".-", ms=4, lw=1)
+        if best_epoch is not None:
+            axes.axvline(best_epoch, color="0.5", ls=":", lw=1, label=f"kept: epoch {best_epoch}")
+        axes.set(xlabel="epoch", ylabel=_PRETRAINING[name])
+        if name != "loss":
+            axes.set_ylim(0, 1.1 * max(1e-3, float(np.nanmax(history[name]))))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].legend()
     return figure

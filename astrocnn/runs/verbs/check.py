@@ -18,6 +18,7 @@ from astrocnn.flags import UNUSABLE, Flag
 from astrocnn.imaging import Source
 from astrocnn.runs.run import EMPTY_TEST, Run, get_members
 from astrocnn.runs.sections import RunConfig
+from astrocnn.runs.verbs.pretrain import build_encoder, get_options
 from astrocnn.targets import Task
 from astrocnn.training.diagnostics import Finding
 
@@ -80,6 +81,9 @@ def _findings(run: Run) -> Iterator[Finding]:
     yield _attempt(
         "time", lambda: _time(run.config, model, len(source), int(np.sum(run.splits == 0)))
     )[1]
+    if run.config.pretraining is not None:
+        n_train = int(np.sum(run.splits == 0))
+        yield _attempt("pretraining", lambda: _pretraining(run, model, n_train))[1]
     if run.config.model.weights is not None:
         yield _attempt("start", lambda: _start(run))[1]
 
@@ -241,14 +245,33 @@ def _draws(run: Run) -> tuple[None, str]:
     return None, f"{draws}; views: {section.views}"
 
 
-def _time(config: RunConfig, model: Any, n_rows: int, n_train: int) -> tuple[None, str]:
-    """Time one pass over a batch; a training step costs about three of them."""
+def _pretraining(run: Run, model: Any, n_train: int) -> tuple[None, str]:
+    """Options of learning without labels, and the time that it takes: two views of each object."""
+    section = run.config.pretraining
+    assert section is not None
+    get_options(run, run.inputs)
+    build_encoder(run, run.inputs)
+    epoch = 2 * 3 * _time_object(model) * n_train
+    return None, (
+        f"{section.method}, {section.epochs} epochs of {n_train} objects in batches of "
+        f"{section.batch_size}, two views each; about {_duration(epoch)} an epoch, "
+        f"{_duration(epoch * section.epochs)} for all, without augmentation"
+    )
+
+
+def _time_object(model: Any) -> float:
+    """Time one pass over a batch, per object [s]."""
     batch = {name: np.zeros((_TRIED, *x.shape[1:]), np.float32) for name, x in model.input.items()}
     model.predict_on_batch(batch)
     start = time.perf_counter()
     for _ in range(3):
         model.predict_on_batch(batch)
-    per_object = (time.perf_counter() - start) / (3 * _TRIED)
+    return (time.perf_counter() - start) / (3 * _TRIED)
+
+
+def _time(config: RunConfig, model: Any, n_rows: int, n_train: int) -> tuple[None, str]:
+    """Time of the training; a step costs about three passes."""
+    per_object = _time_object(model)
     epoch = 3 * per_object * n_train
     summary = (
         f"about {_duration(epoch)} an epoch, {_duration(epoch * config.training.epochs)} for all; "

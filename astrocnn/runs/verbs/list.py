@@ -26,6 +26,8 @@ KINDS = {
     "methods": "astrocnn.estimators.methods",
     "features": "astrocnn.features",
     "artefacts": "astrocnn.simulation.artefacts",
+    "augmentations": "astrocnn.datasets.augmentations",
+    "pretraining": "astrocnn.pretraining.methods",
     "explain": "astrocnn.explain.methods",
 }
 

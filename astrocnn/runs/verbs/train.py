@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from astrocnn.backend import load_tensorflow
 from astrocnn.calibration.novelty import LEAST_ROWS
 from astrocnn.catalog import SPLITS
 from astrocnn.datasets import read_labels
-from astrocnn.errors import AstrocnnError, TrainingError
-from astrocnn.estimators import fit_novelty
+from astrocnn.errors import AstrocnnError, ConfigError, TrainingError
+from astrocnn.estimators import Encoder, fit_novelty
+from astrocnn.estimators.base import read_kind
 from astrocnn.runs.directory import RunDirectory
+from astrocnn.runs.pseudo_labels import train_again
 from astrocnn.runs.run import EMPTY_TEST, Run, get_members
 from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.trained_runs import check_runs
@@ -79,6 +81,11 @@ def _train(
     wait_for_all(strategy)
     folder = RunDirectory.open(current.directory.path)
     if folder.model.exists():
+        if read_kind(folder.model) == Encoder.KIND:
+            raise ConfigError(
+                f"{folder.path} holds a network that was pretrained without labels.",
+                hint=f"choose another --out, and start from it: --from {folder.path}",
+            )
         yield f"{folder.model} is trained already; remove it to train anew"
         return
     if cut and chief:
@@ -102,7 +109,10 @@ def _train(
             "callbacks": callbacks,
         }
     estimator = current.untrained
-    estimator.fit(current.shards, rows["train"], rows["validation"], **options)
+    if config.training.pseudo_labels is None:
+        estimator.fit(current.shards, rows["train"], rows["validation"], **options)
+    else:
+        estimator = yield from _train_twice(current, rows, options, write=chief)
     if config.model.weights is not None:
         yield f"began with {config.model.weights}: {estimator.facts['Weights']}"
     if chief:
@@ -123,6 +133,23 @@ def _train(
         kept = ", ".join(f"{h.best_epoch} of {len(h)}" for h in histories)
         yield f"weights of the best epoch are kept: {kept}"
     yield f"trained: {folder.model}"
+
+
+def _train_twice(
+    current: Run, rows: dict[str, Any], options: dict[str, Any], *, write: bool
+) -> Generator[str, None, Any]:
+    """Train, and again with pseudo-labels: each has a backup, and the second the history."""
+    teacher = current.untrained
+    backup = current.directory.backup
+    first = {**options, "backup": backup / "first"}
+    teacher.fit(current.shards, rows["train"], rows["validation"], **first)
+
+    def fit(train: Any, **more: Any) -> Any:
+        return current.build_estimator(get_members(teacher)[0].inputs).fit(
+            current.shards, train, rows["validation"], **{**options, **more}
+        )
+
+    return (yield from train_again(current, teacher, rows, fit, write=write))
 
 
 def _check_catalog(current: Run) -> None:
