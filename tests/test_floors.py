@@ -158,6 +158,7 @@ LOCAL_IMPORTS = {
             "aiohttp",
             "botocore",
             "h5py",
+            "zarr",
             "mocpy",
         ],
         "optional",

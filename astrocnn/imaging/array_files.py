@@ -1,7 +1,7 @@
 """Images of all objects in arrays of files: one object after another along the first axis.
 
 What differs between formats is how an array of a file is opened; see the files of the kinds
-``"npy"`` and ``"hdf5"`` in `astrocnn.imaging.sources`.
+``"npy"``, ``"hdf5"``, ``"zarr"`` and ``"parquet"`` in `astrocnn.imaging.sources`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from astrocnn.errors import CatalogError, ConfigError, ImageError
+from astrocnn.errors import CatalogError, ConfigError, ImageError, MissingFileError
+from astrocnn.fits_file import MAX_MEMORY
 from astrocnn.flags import Flag
 from astrocnn.imaging import photometry
 from astrocnn.imaging.cutouts import (
@@ -30,18 +31,48 @@ from astrocnn.imaging.cutouts import (
     find_bad_pixels,
 )
 from astrocnn.imaging.files import compute_digest, compute_state, find_files
-from astrocnn.imaging.source import DisplayedSource
+from astrocnn.imaging.source import DisplayedSource, Source
 from astrocnn.imaging.survey import Band, Survey
 from astrocnn.remote import Url
 
-__all__ = ["ArrayFileSource", "OpenArray"]
+__all__ = ["ArrayFileSource", "OpenArray", "build_source"]
 
-OpenArray = Callable[[Path, str | None], Any]
-"""File and name of an array in it -> what has a shape and a dtype, and takes sorted rows."""
+OpenArray = Callable[[Path | Url, str | None], Any]
+"""File and name of an array in it -> what has a shape and a dtype, and takes sorted rows.
+
+What the array is read from is the file, or what the array calls its `files`.
+"""
 BLOCK_BYTES = 1 << 26
 MAX_BYTES = 256 << 20
 """Largest image of an object, with all its channels [byte]."""
+MAX_PROBLEMS = 20
 _OPTIONS = ("row", "match")
+
+
+def build_source(open_array: OpenArray, remote: bool = False) -> Callable[..., Source]:
+    """Build what `astrocnn.imaging.open_source` calls for the files of a format.
+
+    Parameters
+    ----------
+    open_array : callable
+        Opens an array of a file; raises `ImageError` where that or reading it later fails.
+    remote : bool
+        Whether it opens addresses, too.
+    """
+
+    def source(
+        survey: Survey,
+        *,
+        ra: npt.ArrayLike | None,
+        dec: npt.ArrayLike | None,
+        columns: Mapping[str, npt.ArrayLike],
+        size: int,
+        **options: int,
+    ) -> ArrayFileSource:
+        """Open the arrays of a survey; see `ArrayFileSource`."""
+        return ArrayFileSource(survey, columns, size, open_array, remote)
+
+    return source
 
 
 @dataclass(frozen=True)
@@ -92,6 +123,13 @@ class ArrayFileSource(DisplayedSource):
         Side of the cutouts [pixel].
     open_array : callable
         Opens an array of a file.
+    remote : bool
+        Whether it opens addresses, too.
+
+    Attributes
+    ----------
+    problems : list of str
+        Messages on the first images that could not be read, at most 20.
 
     Raises
     ------
@@ -107,14 +145,16 @@ class ArrayFileSource(DisplayedSource):
         columns: Mapping[str, npt.ArrayLike],
         size: int,
         open_array: OpenArray,
+        remote: bool = False,
     ) -> None:
         _validate_survey(survey)
         self.survey, self.size = survey, size
         self.bands, self.unit = survey.band_names, survey.common_unit
         self.pixel_scale = survey.pixel_scale
-        self._files: dict[Path, None] = {}
-        self._image_files: list[Path] = []
-        self._open = open_array
+        self.problems: list[str] = []
+        self._files: dict[Path | Url, None] = {}
+        self._image_files: list[Path | Url] = []
+        self._open, self._remote = open_array, remote
         opened: dict[tuple[str, ...], list[Any]] = {}
         self._planes = [
             {role: self._open_plane(band, role, opened) for role in band.planes()}
@@ -163,18 +203,40 @@ class ArrayFileSource(DisplayedSource):
         images[...] = np.nan
         places = self._index[rows]
         outside = np.zeros((len(rows), len(self.bands)), np.int64)
+        unreadable = np.zeros(len(rows), bool)
         found = np.flatnonzero(places >= 0)
         found = found[np.argsort(places[found], kind="stable")]
         for start in range(0, len(found), self._block):
-            self._fill(images, outside, found[start : start + self._block], places)
+            block = found[start : start + self._block]
+            unreadable[self._try_fill(images, outside, block, places)] = True
         counts = drop_infinite(images)
         covered = np.repeat((places >= 0)[:, None], len(self.bands), axis=1)
         flags = compute_flags(counts, np.minimum(outside, counts), self.size**2, covered)
         flags[places < 0] &= ~np.int32(Flag.NO_COVERAGE.value)
         flags[places < 0] |= Flag.FILE_MISSING.value
+        flags[unreadable] = Flag.FILE_UNREADABLE.value | Flag.BAND_MISSING.value
         if any(p["image"].shape != (self.size, self.size) for p in self._planes):
-            flags[places >= 0] |= Flag.SIZE_MISMATCH.value
+            flags[(places >= 0) & ~unreadable] |= Flag.SIZE_MISMATCH.value
         return Cutouts(images, flags, (counts / self.size**2).astype(np.float32))
+
+    def _try_fill(
+        self, images: np.ndarray, outside: np.ndarray, into: np.ndarray, places: np.ndarray
+    ) -> list[int]:
+        """As `_fill`; the rows of a stack whose images are damaged."""
+        try:
+            self._fill(images, outside, into, places)
+        except MissingFileError:
+            raise
+        except ImageError as error:
+            if len(into) > 1:
+                # The damage is in one of the objects: all others have their images.
+                ones = np.split(into, len(into))
+                return [i for one in ones for i in self._try_fill(images, outside, one, places)]
+            images[into] = np.nan
+            if len(self.problems) < MAX_PROBLEMS:
+                self.problems.append(str(error))
+            return [int(i) for i in into]
+        return []
 
     def _fill(
         self, images: np.ndarray, outside: np.ndarray, into: np.ndarray, places: np.ndarray
@@ -213,18 +275,21 @@ class ArrayFileSource(DisplayedSource):
         key: list[str] = []
         for path, own in found:
             chosen = own if name is None else name
-            if isinstance(path, Url) or not (chosen is None or isinstance(chosen, str)):
+            is_away = isinstance(path, Url) and not self._remote
+            if is_away or not (chosen is None or isinstance(chosen, str)):
                 raise ConfigError(
                     f"The {role} of band '{band.name}' cannot be read.",
                     received=f"{path}, hdu = {chosen!r}",
-                    allowed="a file on this machine, and the name of an array in it as 'hdu'",
+                    allowed="a file on this machine, and the name of an array in it as 'hdu'"
+                    if is_away
+                    else "the name of an array in the file as 'hdu'",
                 )
             one = (str(path), chosen or "")
             key += one
             if one not in opened:
                 opened[one] = [_validate_array(self._open(path, chosen), path)]
             arrays += opened[one]
-            self._files[path] = None
+            self._files.update(dict.fromkeys(getattr(opened[one][0], "files", [path])))
             if band is self.survey.bands[0] and role == "image":
                 self._image_files.append(path)
         shapes = {array.shape[1:] for array in arrays}
@@ -289,7 +354,14 @@ class ArrayFileSource(DisplayedSource):
 
     def _match(self, wanted: np.ndarray, name: str) -> np.ndarray:
         """Places of objects by their identifiers."""
-        parts = [np.asarray(self._open(path, name)[:]) for path in self._image_files]
+        arrays = [self._open(path, name) for path in self._image_files]
+        for array, path in zip(arrays, self._image_files, strict=True):
+            if len(array.shape) not in (1, 2) or _count_bytes(array) * len(array) > MAX_MEMORY:
+                raise ImageError(
+                    f"The array '{name}' of {path} holds no identifiers.",
+                    received=f"{array.dtype} of shape {tuple(array.shape)}",
+                )
+        parts = [np.asarray(array[:]) for array in arrays]
         stored = _as_text(np.concatenate([part.ravel() for part in parts]))
         order = np.argsort(stored, kind="stable")
         ascending = stored[order]
@@ -334,7 +406,7 @@ def _count_bytes(array: Any) -> int:
     return math.prod(array.shape[1:]) * int(array.dtype.itemsize)
 
 
-def _validate_array(array: Any, path: Path) -> Any:
+def _validate_array(array: Any, path: Path | Url) -> Any:
     if len(array.shape) not in (3, 4) or array.dtype.kind not in "fiub" or 0 in array.shape:
         raise ImageError(
             f"An array in {path} holds no images.",

@@ -17,7 +17,14 @@ from astrocnn.fits_file import decompress, read_bytes
 from astrocnn.imaging.planes import Plane, Scaling, find_planes, view_stored
 from astrocnn.remote import Url, keep_url, read_url
 
-__all__ = ["MAX_BYTES", "PlaneRequest", "StampPlane", "find_stamp_plane", "read_stamp"]
+__all__ = [
+    "MAX_BYTES",
+    "PlaneRequest",
+    "StampPlane",
+    "decode_picture",
+    "find_stamp_plane",
+    "read_stamp",
+]
 
 MAX_BYTES = 256 << 20
 """Largest stamp, decompressed [byte]: threads read several at once, and each as a whole."""
@@ -143,9 +150,25 @@ def _pixels(picture: Image.Image) -> np.ndarray:
     return pixels
 
 
-def _read_picture(
-    data: bytes, path: str, requests: list[PlaneRequest]
-) -> dict[tuple[int, str], StampPlane]:
+def decode_picture(data: bytes, path: str | Path | Url) -> np.ndarray:
+    """Decode a PNG or JPEG picture.
+
+    Parameters
+    ----------
+    data : bytes
+    path : path
+        For messages.
+
+    Returns
+    -------
+    ndarray of shape (height, width, channels)
+        NaN where it is transparent.
+
+    Raises
+    ------
+    ImageError
+        If it is no such picture, is too large, is damaged, or would lose bits.
+    """
     # Bytes 24 and 25 of a PNG are the bit depth and the color type: color, or with transparency.
     if (
         data.startswith(_PNG)
@@ -164,12 +187,19 @@ def _read_picture(
             Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture,
         ):
             # The size that the header states, before memory is taken for it.
-            _validate_size(4 * picture.width * picture.height, path)
+            _validate_size(4 * picture.width * picture.height, str(path))
             pixels = _pixels(picture)
     except ImageError:
         raise
     except Exception as error:  # every decoder raises its own types
         raise ImageError(f"The picture {path} is truncated or damaged ({error}).") from error
+    return pixels
+
+
+def _read_picture(
+    data: bytes, path: str, requests: list[PlaneRequest]
+) -> dict[tuple[int, str], StampPlane]:
+    pixels = decode_picture(data, path)
     channels = pixels.shape[2]
     images = [w for w in requests if w.key[1] == "image"]
     result = {}

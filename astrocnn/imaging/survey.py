@@ -168,9 +168,9 @@ class Survey(Displayed):
         In the order of the channels of a cutout.
     kind : str
         ``"tiles"``, large images cut by sky position; ``"stamps"``, small files, one per object;
-        ``"npy"`` or ``"hdf5"``, arrays with the images of all objects (`ArrayFileSource`); or
-        another source of images: the name of an installed one, ``"module:attribute"`` or
-        ``"path/to/file.py:attribute"`` (see `astrocnn.imaging.Source`).
+        ``"npy"``, ``"hdf5"``, ``"zarr"`` or ``"parquet"``, arrays or columns with the images of all
+        objects (`ArrayFileSource`); or another source of images: the name of an installed one,
+        ``"module:attribute"`` or ``"path/to/file.py:attribute"`` (see `astrocnn.imaging.Source`).
     unit : str, optional
         Flux unit of all cutouts.  By default nJy when every band has a zero point, and
         otherwise the values as they are in the files.  When no band says what its pixels

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
@@ -135,7 +140,51 @@ def read_shards(path: Path) -> None:
     shards.verify()
 
 
+def make_arrays(folder: Path) -> None:
+    rng = np.random.default_rng(3)
+    images = rng.normal(size=(6, 2, 5, 5)).astype("f4")
+    pixels = rng.integers(0, 255, (6, 5, 5, 3), np.uint8)
+    pictures = []
+    for image in pixels:
+        content = io.BytesIO()
+        Image.fromarray(image).save(content, "PNG")
+        pictures.append({"bytes": content.getvalue(), "path": ""})
+    table = {"images": images.tolist(), "pictures": pictures, "ids": list("abcdef")}
+    for name, options in {"a": {}, "b": {"compression": "zstd", "use_dictionary": False}}.items():
+        pq.write_table(pa.table(table), folder / f"{name}.parquet", row_group_size=4, **options)
+    np.savez(folder / "a.npz", images=images)
+    if find_spec("zarr") is None:
+        return
+    import zarr
+
+    for version in (2, 3):
+        group = zarr.open_group(folder / f"{version}.zarr", mode="w", zarr_format=version)
+        for name in ("Zstd", "GZip", "Blosc"):
+            module = zarr.codecs if version == 3 else import_module("numcodecs")
+            names = {"GZip": "GzipCodec", "Zstd": "ZstdCodec", "Blosc": "BloscCodec"}
+            packed = getattr(module, names[name] if version == 3 else name)()
+            group.create_array(name, data=images, chunks=(3, 2, 5, 5), compressors=packed)
+    group.create_array("shards", data=images, chunks=(1, 2, 5, 5), shards=(3, 2, 5, 5))
+
+
+def read_arrays(path: Path) -> None:
+    stores = [part for part in path.parents if part.suffix == ".zarr"]
+    place = stores[0] if stores else path
+    choices = {".parquet": [("images", 2), ("pictures", 3)], ".npz": [("images", 2)]}
+    names = ["Zstd", "GZip", "Blosc", "shards"] if place.stem == "3" else ["Zstd", "GZip", "Blosc"]
+    inner = [n for n in names if n in path.parts] or names[:1]
+    for name, n in choices.get(place.suffix, [(name, 2) for name in inner]):
+        bands = tuple(Band(f"b{k}", str(place), hdu=name) for k in range(n))
+        kind = "npy" if place.suffix == ".npz" else place.suffix[1:]
+        source = open_source(Survey("s", bands, kind=kind), columns={"id": np.arange(6)}, size=5)
+        cut = source.read(np.arange(6))
+        assert cut.images.shape == (6, 5, 5, n)
+        assert len(source.problems) == (cut.flags & Flag.FILE_UNREADABLE.value > 0).sum()
+        assert source.fingerprint and source.state([0])
+
+
 READERS = {
+    "arrays": Reader(make_arrays, read_arrays),
     "tiles": Reader(make_tiles, read_tiles),
     "stamps": Reader(make_stamps, read_stamps),
     "shards": Reader(make_shards, read_shards),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 
@@ -52,6 +54,30 @@ class NpySource(ArraySource):
 '''
 
 
+ARRAYS = {
+    "npy": ("a.npz", "images"),
+    "hdf5": ("a.h5", "group/images"),
+    "zarr": ("a.zarr", "group/images"),
+    "parquet": ("a.parquet", "group.images"),
+}
+
+
+def write_arrays(path: Path, images: np.ndarray) -> None:
+    """Write one array to a file of a kind."""
+    if path.suffix == ".npz":
+        np.savez(path, images=images)
+    elif path.suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            file["group/images"] = images
+    elif path.suffix == ".zarr":
+        zarr = pytest.importorskip("zarr")
+        root = zarr.open_group(path, mode="w")
+        root.create_array("group/images", data=images, chunks=(5, 2, 8, 8))
+    else:
+        values = pa.array([{"images": image} for image in images.tolist()])
+        pq.write_table(pa.table({"group": values}), path, row_group_size=5)
+
+
 @pytest.fixture
 def npy_survey(tmp_path, monkeypatch) -> Path:
     """A survey file that names a source beside it."""
@@ -67,7 +93,9 @@ def npy_survey(tmp_path, monkeypatch) -> Path:
     return tmp_path / "survey.toml"
 
 
-@pytest.fixture(params=["tiles", "stamps", "npy", "hdf5", "arrays", "own", "none"])
+@pytest.fixture(
+    params=["tiles", "stamps", "npy", "hdf5", "zarr", "parquet", "arrays", "own", "none"]
+)
 def opened(request, tmp_path, tile, npy_survey):
     """A source of `N` objects of every kind."""
     if request.param == "tiles":
@@ -88,20 +116,11 @@ def opened(request, tmp_path, tile, npy_survey):
         return lambda: open_source(survey, columns={"id": np.arange(N)}, size=SIZE)
     if request.param == "own":
         return lambda: open_source(read_survey(npy_survey), size=SIZE, trusted=True)
-    if request.param in ("npy", "hdf5"):
-        if request.param == "npy":
-            np.savez(tmp_path / "a.npz", images=PIXELS.transpose(0, 3, 1, 2))
-        else:
-            with h5py.File(tmp_path / "a.h5", "w") as file:
-                file["group/images"] = PIXELS.transpose(0, 3, 1, 2)
-        mapping = {
-            "kind": request.param,
-            "bands": ["g", "r"],
-            "image": "a.npz[images]" if request.param == "npy" else "a.h5",
-            "hdu": None if request.param == "npy" else "group/images",
-            "options": {"row": "row"},
-        }
-        mapping = {key: value for key, value in mapping.items() if value is not None}
+    if request.param in ARRAYS:
+        name, hdu = ARRAYS[request.param]
+        write_arrays(tmp_path / name, PIXELS.transpose(0, 3, 1, 2))
+        mapping = {"kind": request.param, "bands": ["g", "r"], "image": name, "hdu": hdu}
+        mapping["options"] = {"row": "row"}
         survey = Survey.from_dict(mapping, tmp_path)
         places = np.arange(N)[::-1].copy()
         places[6] = N
@@ -116,8 +135,10 @@ def test_every_listed_kind_is_tried_here():
     assert set(plugins.module_names("astrocnn.imaging.sources")) == {
         "hdf5",
         "npy",
+        "parquet",
         "stamps",
         "tiles",
+        "zarr",
     }
 
 

@@ -8,38 +8,23 @@ datasets of equal length, ``image_array`` and ``object_id`` among them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from astrocnn.errors import AstrocnnError, ImageError
 from astrocnn.fits_file import open_regular
-from astrocnn.imaging.array_files import ArrayFileSource
-from astrocnn.imaging.survey import Survey
+from astrocnn.imaging.array_files import build_source
+from astrocnn.remote import Url
 
 __all__ = ["source"]
-
-
-def source(
-    survey: Survey,
-    *,
-    ra: npt.ArrayLike | None,
-    dec: npt.ArrayLike | None,
-    columns: Mapping[str, npt.ArrayLike],
-    size: int,
-    **options: int,
-) -> ArrayFileSource:
-    """Open the datasets of a survey; see `ArrayFileSource`."""
-    return ArrayFileSource(survey, columns, size, open_array)
 
 
 class _Dataset:
     """A dataset, whose file is open only while it is read: file handles are few."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path | Url, name: str) -> None:
         self._path, self._name = path, name
         self.shape, self.dtype = self._use(lambda dataset: (dataset.shape, dataset.dtype))
 
@@ -64,7 +49,7 @@ class _Dataset:
             ) from error
 
 
-def open_array(path: Path, name: str | None) -> _Dataset:
+def open_array(path: Path | Url, name: str | None) -> _Dataset:
     """Open a dataset by its name; groups are separated by slashes.
 
     Raises
@@ -79,7 +64,7 @@ def open_array(path: Path, name: str | None) -> _Dataset:
     return _Dataset(path, name)
 
 
-def _find(file: Any, name: str, path: Path) -> Any:
+def _find(file: Any, name: str, path: Path | Url) -> Any:
     import h5py
 
     node = file
@@ -98,3 +83,6 @@ def _find(file: Any, name: str, path: Path) -> Any:
             f"'{name}' of {path} is no dataset of this file with rows.", received=repr(node)
         )
     return node
+
+
+source = build_source(open_array)

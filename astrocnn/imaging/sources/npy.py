@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from astrocnn.errors import AstrocnnError, ImageError
 from astrocnn.fits_file import MAX_EXPANSION, MAX_MEMORY, open_regular
-from astrocnn.imaging.array_files import ArrayFileSource
-from astrocnn.imaging.survey import Survey
+from astrocnn.imaging.array_files import build_source
+from astrocnn.remote import Url
 
 __all__ = ["source"]
 
 _ZIP = b"PK"
 
 
-def source(
-    survey: Survey,
-    *,
-    ra: npt.ArrayLike | None,
-    dec: npt.ArrayLike | None,
-    columns: Mapping[str, npt.ArrayLike],
-    size: int,
-    **options: int,
-) -> ArrayFileSource:
-    """Open the arrays of a survey; see `ArrayFileSource`."""
-    return ArrayFileSource(survey, columns, size, open_array)
-
-
-def open_array(path: Path, name: str | None) -> np.ndarray:
+def open_array(path: Path | Url, name: str | None) -> np.ndarray:
     """Open an array; `name` is that of a member of an archive.
 
     Raises
@@ -59,7 +44,7 @@ def open_array(path: Path, name: str | None) -> np.ndarray:
         ) from error
 
 
-def _read_member(path: Path, name: str | None) -> np.ndarray:
+def _read_member(path: Path | Url, name: str | None) -> np.ndarray:
     with zipfile.ZipFile(path) as archive:
         members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
         if name is None and len(members) == 1:
@@ -88,3 +73,6 @@ def _validate_header(stream: Any, size: int) -> None:
     shape, _, dtype = (read or np.lib.format.read_array_header_2_0)(stream)
     if math.prod(shape) * dtype.itemsize > size:
         raise ValueError(f"{shape} elements in {size} bytes")
+
+
+source = build_source(open_array)
