@@ -35,8 +35,25 @@ _REMEDIES = {
 }
 
 
+def _hide_types_of_flags(options: list[Any]) -> list[Any]:
+    """Hide the type of flags in the help: '--help <bool>' looks as if it took a value."""
+    for option in options:
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+    return options
+
+
 class _Verbs(TyperGroup):
     """Command group that prints errors as messages, not as tracebacks."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _hide_types_of_flags(super().get_params(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            _hide_types_of_flags(command.get_params(ctx))
+        return command
 
     def invoke(self, ctx: Any) -> Any:
         with warnings.catch_warnings():
@@ -78,6 +95,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+# Headings of the list of commands.
+_START, _DATA = "Start here", "Images and catalogues"
+_TRAIN, _SCORE, _USE = "Training", "Scores and explanation", "Predictions and their use"
 
 RunFile = Annotated[Path, typer.Argument(metavar="RUN.toml", help="The run file.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The run directory.")]
@@ -161,7 +182,7 @@ def _fail(error: AstrocnnError) -> int:
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    _print_message("[yellow]warning:[/]", str(message))
+    _print_message("[bold color(166)]warning:[/]", str(message))
 
 
 def _print_message(mark: str, text: str) -> None:
@@ -217,7 +238,7 @@ def _show_next_of_run(folder: Path, otherwise: str) -> None:
     _show_next(otherwise if explained else "explain", folder)
 
 
-@app.command()
+@app.command(rich_help_panel=_START)
 def demo(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write; default: runs/demo_<task>.")
@@ -226,14 +247,14 @@ def demo(
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     objects: Annotated[int, typer.Option(min=200, help="Number of simulated objects.")] = 2500,
 ) -> None:
-    """Simulate a survey, then cut, train, calibrate, predict, score and report."""
+    """Run the whole pipeline on a simulated survey, up to the report."""
     from astrocnn.runs.verbs import demo as verb
 
     folder = out or Path("runs") / f"demo_{task}"
     _print_all(verb.run(folder, task=task, seed=seed, objects=objects, say=_show))
 
 
-@app.command()
+@app.command(rich_help_panel=_START)
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write.")],
     images: Annotated[
@@ -263,9 +284,9 @@ def init(
     _print_all(verb.run(folder, images, survey=survey, catalog=first, id=id, more=more))
 
 
-@app.command()
+@app.command(rich_help_panel=_START)
 def check(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
-    """Check a run without training: files, coverage, labels, shapes, memory and time."""
+    """Check a run before training: files, coverage, labels and cost."""
     from astrocnn.runs.verbs import check as verb
 
     findings, good = verb.run(_load(run, overrides))
@@ -275,16 +296,7 @@ def check(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
     _show_next("train", run)
 
 
-@app.command()
-def summary(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
-    """Print the network layer by layer: shapes, parameters, cost, receptive fields."""
-    from astrocnn.runs.verbs import summary as verb
-
-    _print_all(verb.run(_load(run, overrides)))
-    _show_next("check", run)
-
-
-@app.command()
+@app.command(rich_help_panel=_DATA)
 def cutouts(
     run: RunFile,
     out: Out = None,
@@ -300,9 +312,21 @@ def cutouts(
     _show_next("train", run, *(("--out", out) if out else ()))
 
 
-@app.command()
+@app.command(rich_help_panel=_TRAIN)
+def summary(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
+    """Print the network by layer: shapes, cost, receptive fields."""
+    from astrocnn.runs.verbs import summary as verb
+
+    _print_all(verb.run(_load(run, overrides)))
+    _show_next("check", run)
+
+
+@app.command(rich_help_panel=_TRAIN)
 def diagnose(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
-    """Test labels, inputs, initial loss, activations, gradients and symmetry before training."""
+    """Test labels, inputs and gradients before training.
+
+    Also the initial loss, the activations, and the symmetry of the classes under augmentation.
+    """
     from astrocnn.runs.verbs import diagnose as verb
 
     findings, good, figure = verb.run(_load(run, overrides), _folder(run, out))
@@ -314,9 +338,12 @@ def diagnose(run: RunFile, out: Out = None, overrides: Overrides = []) -> None: 
     _show_next("train", run, *(("--out", out) if out else ()))
 
 
-@app.command("find-lr")
+@app.command("find-lr", rich_help_panel=_TRAIN)
 def find_lr(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  # noqa: B006
-    """Suggest a learning rate from a sweep over the training split; no weights are kept."""
+    """Suggest a learning rate from a sweep over the training split.
+
+    No weights are kept.
+    """
     from astrocnn.runs.verbs import find_lr as verb
 
     rate = _print_all(verb.run(_load(run, overrides), _folder(run, out)))
@@ -328,7 +355,7 @@ def find_lr(run: RunFile, out: Out = None, overrides: Overrides = []) -> None:  
     _show_next("train", run, *(("--out", out) if out else ()), *options)
 
 
-@app.command()
+@app.command(rich_help_panel=_TRAIN)
 def search(
     run: RunFile,
     out: Out = None,
@@ -336,7 +363,7 @@ def search(
     workers: Workers = 1,
     cluster: Cluster = None,
 ) -> None:
-    """Search hyper-parameters and rank the trials by the validation loss.
+    """Search hyper-parameters; rank trials by the validation loss.
 
     The run file lists what to vary under \\[search.space].  Run again, the search continues.
     """
@@ -348,7 +375,7 @@ def search(
         _show_next("train", best)
 
 
-@app.command()
+@app.command(rich_help_panel=_TRAIN)
 def pretrain(
     run: RunFile,
     out: Annotated[
@@ -360,7 +387,7 @@ def pretrain(
     overrides: Overrides = [],  # noqa: B006
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Learn features from the images of the training split, without labels.
+    """Learn features from images of the training split, without labels.
 
     \\[pretraining] of the run file chooses method and augmentation.  'train --from' starts from the
     result.  Run again after an interruption, it continues.
@@ -372,7 +399,7 @@ def pretrain(
     _show_next("train", run, "--from", folder)
 
 
-@app.command()
+@app.command(rich_help_panel=_TRAIN)
 def train(
     run: RunFile,
     out: Out = None,
@@ -383,7 +410,7 @@ def train(
     overrides: Overrides = [],  # noqa: B006
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Train the estimator of a run; run again after an interruption, it continues."""
+    """Train a run; run again after an interruption, it continues."""
     from astrocnn.runs.verbs import train as verb
 
     if start is not None:
@@ -392,16 +419,16 @@ def train(
     _show_next("calibrate", _folder(run, out))
 
 
-@app.command()
+@app.command(rich_help_panel=_TRAIN)
 def calibrate(folder: RunFolder, plugin: Plugin = []) -> None:  # noqa: B006
-    """Fit temperature scaling and conformal sets on the validation split."""
+    """Calibrate on the validation split: temperature, conformal sets."""
     from astrocnn.runs.verbs import calibrate as verb
 
     _print_all(verb.run(folder))
     _show_next("evaluate", folder)
 
 
-@app.command()
+@app.command(rich_help_panel=_USE)
 def predict(
     folder: RunFolder,
     catalog: Annotated[
@@ -430,7 +457,9 @@ def predict(
     cluster: Cluster = None,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Predict every row of a catalogue, with uncertainty, and write a FITS table.
+    """Predict every row of a catalogue, with uncertainty.
+
+    The result is a FITS table with a row for each row of the catalogue.
 
     With --out ending in .csv, .parquet or .hdf5 (qp), that file is written beside it.
     """
@@ -455,7 +484,7 @@ def predict(
     _show_next_of_run(folder, "embed")
 
 
-@app.command()
+@app.command(rich_help_panel=_USE)
 def embed(
     folder: RunFolder,
     catalog: Annotated[
@@ -479,7 +508,9 @@ def embed(
     cluster: Cluster = None,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Write the feature vector of every row of a catalogue, for similarity and outliers.
+    """Write the feature vector of every row of a catalogue.
+
+    It is what 'similar' and 'outliers' compare.
 
     With --out ending in .parquet, that file is written beside the FITS table.
     """
@@ -511,7 +542,7 @@ ImagesOf = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=_USE)
 def similar(
     embeddings: Embeddings,
     to: Annotated[str, typer.Option(metavar="ID,...", help="Objects to find similar ones to.")],
@@ -547,7 +578,7 @@ def similar(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_USE)
 def outliers(
     embeddings: Embeddings,
     n: Annotated[int, typer.Option("-n", min=1, help="Number of objects to find.")] = 100,
@@ -572,7 +603,10 @@ def outliers(
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Find the most unusual objects; with --scores, those that you find interesting first."""
+    """Find the most unusual objects, interesting ones first.
+
+    What is interesting is learned from --scores, your scores of some objects.
+    """
     from astrocnn.runs.verbs import outliers as verb
 
     _print_all(
@@ -591,7 +625,7 @@ def outliers(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_USE)
 def acquire(
     folder: RunFolder,
     n: Annotated[int, typer.Option("-n", min=1, help="Number of objects to choose.")] = 200,
@@ -625,7 +659,7 @@ def acquire(
     out: Annotated[Path, typer.Option(help="Table to write, .csv or .fits.")] = Path("acquire.csv"),
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Choose the objects without a label that are worth labelling next."""
+    """Choose the objects that are worth labelling next."""
     from astrocnn.runs.verbs import acquire as verb
 
     _print_all(
@@ -648,7 +682,7 @@ def acquire(
     _show_next("label", out, "--run", folder, *(("--catalog", catalog) if catalog else ()))
 
 
-@app.command()
+@app.command(rich_help_panel=_USE)
 def label(
     objects: Annotated[
         Path, typer.Argument(metavar="OBJECTS", help="Table of the objects to label.")
@@ -705,7 +739,7 @@ def label(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=_USE)
 def select(
     predictions: Annotated[
         Path, typer.Argument(metavar="PREDICTIONS.fits", help="Table written by 'predict'.")
@@ -713,14 +747,17 @@ def select(
     catalog: Annotated[Path, typer.Option(help="Catalogue to clean.")],
     out: Annotated[Path, typer.Option(help="Cleaned catalogue to write.")] = Path("selected.fits"),
 ) -> None:
-    """Write the selected rows of a catalogue, and the rejected ones with the reason."""
+    """Write the selected rows of a catalogue, and the rejected ones.
+
+    Rejected rows have the reason in a column.
+    """
     from astrocnn.runs.verbs import select as verb
 
     _print_all(verb.run(predictions, catalog=catalog, out=out))
     _show_next("show", "SURVEY.toml", "--catalog", out)
 
 
-@app.command()
+@app.command(rich_help_panel=_SCORE)
 def evaluate(
     folder: RunFolder,
     catalog: Annotated[
@@ -733,26 +770,32 @@ def evaluate(
     id: Identifier = None,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Score the test split, or another catalogue, next to baselines; scorings are counted."""
+    """Score the test split, or another catalogue, beside baselines.
+
+    Scorings of a split are counted.
+    """
     from astrocnn.runs.verbs import evaluate as verb
 
     _print_all(verb.run(folder, catalog=catalog, survey=survey, id=id))
     _show_next("report", folder)
 
 
-@app.command()
+@app.command(rich_help_panel=_SCORE)
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Run directories.")],
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Compare runs by paired bootstrap on the test objects that they share."""
+    """Compare runs on the test objects that they share.
+
+    Differences have intervals by paired bootstrap.
+    """
     from astrocnn.runs.verbs import compare as verb
 
     _print_all(verb.run(folders))
     _show_next("predict", "DIR")
 
 
-@app.command()
+@app.command(rich_help_panel=_SCORE)
 def explain(
     folder: RunFolder,
     objects: Annotated[
@@ -796,7 +839,7 @@ def explain(
     ] = True,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
-    """Explain predictions and inspect the network: attribution maps, checks, filters.
+    """Explain predictions: attribution maps, checks, filters.
 
     Earlier explanations of the run are replaced.
     """
@@ -822,9 +865,12 @@ def explain(
     _show_next("predict" if RunDirectory(folder).scores.is_file() else "evaluate", folder)
 
 
-@app.command()
+@app.command(rich_help_panel=_SCORE)
 def report(folder: RunFolder, plugin: Plugin = []) -> None:  # noqa: B006
-    """Write report.html from the results in the run directory; nothing is scored again."""
+    """Write report.html from the results in the run directory.
+
+    Nothing is scored again.
+    """
     _check_folder(folder)
     from astrocnn.runs.verbs import report as verb
 
@@ -832,7 +878,7 @@ def report(folder: RunFolder, plugin: Plugin = []) -> None:  # noqa: B006
     _show_next_of_run(folder, "predict")
 
 
-@app.command()
+@app.command(rich_help_panel=_DATA)
 def simulate(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")],
     objects: Annotated[int, typer.Option(min=1, help="Number of objects.")] = 2500,
@@ -841,14 +887,14 @@ def simulate(
         "ground"
     ),
 ) -> None:
-    """Simulate a survey with known truth: tiles, catalogue and survey file."""
+    """Simulate a survey with known truth: tiles and catalogue."""
     from astrocnn.runs.verbs import simulate as verb
 
     _print_all(verb.run(out, objects=objects, seed=seed, preset=preset))
     _show_next("init", "FOLDER", "--catalog", out / "catalog.fits")
 
 
-@app.command()
+@app.command(rich_help_panel=_DATA)
 def detect(
     survey: Annotated[Path, typer.Argument(metavar="SURVEY.toml", help="The survey file.")],
     out: Annotated[Path, typer.Option(help="Catalogue to write.")] = Path("catalog.fits"),
@@ -869,7 +915,7 @@ def detect(
     _show_next("show", survey, "--catalog", out)
 
 
-@app.command()
+@app.command(rich_help_panel=_DATA)
 def show(
     survey: Annotated[Path, typer.Argument(metavar="SURVEY.toml", help="The survey file.")],
     catalog: Annotated[Path, typer.Option(help="Catalogue.")],
@@ -885,7 +931,7 @@ def show(
     _show_next("check", "RUN.toml")
 
 
-@app.command("list")
+@app.command("list", rich_help_panel=_START)
 def list_(
     kind: Annotated[
         str | None, typer.Argument(help="tasks, architectures, options, optimizers ...")
@@ -897,9 +943,9 @@ def list_(
     _print_all(verb.run(kind))
 
 
-@app.command()
+@app.command(rich_help_panel=_START)
 def doctor() -> None:
-    """Report versions, processors, accelerators and optional packages of this machine."""
+    """Report versions, devices and optional packages."""
     from astrocnn.runs.verbs import doctor as verb
 
     _print_all(verb.run())

@@ -46,8 +46,6 @@ class Meter:
         Number of parts.
     unit : str
         What the objects are called.
-    terminal : bool
-        Whether to show it on a terminal too, not in a notebook alone.
 
     Examples
     --------
@@ -57,16 +55,8 @@ class Meter:
 
     _depth: ClassVar = _Depth()
 
-    def __init__(
-        self,
-        description: str,
-        total: int | None = None,
-        unit: str = "",
-        *,
-        terminal: bool = True,
-    ) -> None:
+    def __init__(self, description: str, total: int | None = None, unit: str = "") -> None:
         self._description, self._total, self._unit = description, total, unit
-        self._terminal = terminal
         self._bar: Any = None
         self._view: _NotebookView | None = None
         self._objects = 0
@@ -75,9 +65,9 @@ class Meter:
         # There is one bar: that of a part of the work would overwrite that of the whole.
         Meter._depth.value += 1
         notebook = _in_notebook()
-        if Meter._depth.value > 1:
+        if Meter._depth.value > 1 or self._total == 0:
             return self
-        if notebook or (self._terminal and sys.stderr.isatty()):
+        if notebook or sys.stderr.isatty():
             # In a notebook it only counts: rich would need another package to draw there.
             self._bar = _build_bar(disable=notebook)
             self._view = _NotebookView() if notebook else None
@@ -189,6 +179,7 @@ def _build_bar(disable: bool) -> Any:
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.theme import Theme
 
     columns = (
         TextColumn("{task.description}"),
@@ -199,4 +190,7 @@ def _build_bar(disable: bool) -> Any:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    return Progress(*columns, console=Console(stderr=True), disable=disable)
+    # Yellow and other bright colors are unreadable on a light background.
+    plain = ("progress.elapsed", "progress.remaining", "progress.download")
+    theme = Theme(dict.fromkeys(plain, "none"))
+    return Progress(*columns, console=Console(stderr=True, theme=theme), disable=disable)

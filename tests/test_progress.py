@@ -55,7 +55,7 @@ def test_a_bar_is_one_output_and_ends_as_a_line(outputs, monkeypatch, capsys):
 
 def test_notes_and_rates_are_shown(outputs, monkeypatch):
     monkeypatch.setattr(progress, "DELAY", 0.0)
-    with Meter("training, epochs", 4, terminal=False) as meter:
+    with Meter("training, epochs", 4) as meter:
         meter.advance(1, note="loss 0.5")
     with Meter("predicting", 2, "objects") as meter:
         meter.advance(1, 1000, "2 workers")

@@ -20,6 +20,7 @@ from astrocnn.catalog import Catalog, Roles
 from astrocnn.catalog.roles import resolve_column, split_difference
 from astrocnn.errors import ClusterError
 from astrocnn.imaging import ArraySource, NoImages, Source, Survey, open_source
+from astrocnn.imaging.survey import PLANES
 from astrocnn.imaging.files import FileTemplate
 from astrocnn.plugins import is_outside
 from astrocnn.stored_files import Stored, read_json
@@ -185,11 +186,10 @@ def _make_absolute(survey: Survey) -> Survey:
             return paths and os.path.join(os.getcwd(), paths)
         return tuple(map(absolute, paths))
 
-    roles = ("image", "weight", "rms", "mask")
     return replace(
         survey,
         bands=tuple(
-            replace(band, **{role: absolute(getattr(band, role)) for role in roles})
+            replace(band, **{role: absolute(getattr(band, role)) for role in PLANES})
             for band in survey.bands
         ),
     )

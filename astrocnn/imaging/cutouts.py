@@ -252,15 +252,15 @@ def compute_flags(
 
 
 NO_DATA_RMS = 1e15
-"""Noise from which on a pixel has no data; Euclid writes about 1e16."""
+"""Noise from which on a pixel has no data, and the root of such a variance; Euclid writes 1e16."""
 
 
 def find_bad_pixels(role: str, values: np.ndarray, band: Band) -> np.ndarray:
-    """Find the pixels without data by a weight, noise or mask plane.
+    """Find the pixels without data by a weight, noise, variance or mask plane.
 
     Parameters
     ----------
-    role : {"weight", "rms", "mask"}
+    role : {"weight", "rms", "variance", "mask"}
         What the plane is.
     values : ndarray
         Its pixels.
@@ -271,11 +271,13 @@ def find_bad_pixels(role: str, values: np.ndarray, band: Band) -> np.ndarray:
     -------
     ndarray of bool, of the same shape
     """
-    # Negated, so that NaN in a weight or a noise map is bad as well.
+    # Negated, so that NaN in any of these maps is bad as well.
     if role == "weight":
         return ~(values > 0)
     if role == "rms":
         return ~((values > 0) & (values < NO_DATA_RMS))
+    if role == "variance":
+        return ~((values > 0) & (values < NO_DATA_RMS**2))
     # Some pipelines write masks as floats.
     if values.dtype.kind == "f":
         # NaN becomes -1, which is not 0 and has all bits set: bad by either of these tests.

@@ -24,8 +24,10 @@ from astrocnn.imaging.files import expand_path, replace_band
 from astrocnn.plugins import nearest
 from astrocnn.stored_files import read_toml
 
-__all__ = ["Band", "Hdu", "RESAMPLINGS", "Survey", "read_survey"]
+__all__ = ["Band", "Hdu", "PLANES", "RESAMPLINGS", "Survey", "read_survey"]
 
+PLANES = ("image", "weight", "rms", "variance", "mask")
+"""What an image of a band may be; all but the first mark pixels without data."""
 RESAMPLINGS = ("lanczos3", "bilinear", "nearest")
 Hdu = int | str | Mapping[str, Any] | Sequence[int | str] | None
 
@@ -50,11 +52,11 @@ class Band:
     plane : int, optional
         Which plane of a cube, or which channel of a color picture, counted from 0.
 
-    weight, rms, mask : str or tuple of str, optional
+    weight, rms, variance, mask : str or tuple of str, optional
         Files of inverse variance (no data where <= 0), of noise (no data where >= 1e15, as
-        Euclid marks it, or <= 0) and of a mask, one for each image; they are paired by their pixel
-        grids.
-    weight_hdu, rms_hdu, mask_hdu : int, str or mapping, optional
+        Euclid marks it, or <= 0), of variance (no data where >= 1e30, or <= 0) and of a mask, one
+        for each image; they are paired by their pixel grids.  NaN is no data in all of them.
+    weight_hdu, rms_hdu, variance_hdu, mask_hdu : int, str or mapping, optional
         HDUs of these; given alone, they are in the files of the image.
     bad_bits : int, optional
         Mask bits that mean no data.  Without `bad_bits` and `bad_values`: any nonzero value.
@@ -77,9 +79,11 @@ class Band:
     plane: int | None = None
     weight: str | tuple[str, ...] | None = None
     rms: str | tuple[str, ...] | None = None
+    variance: str | tuple[str, ...] | None = None
     mask: str | tuple[str, ...] | None = None
     weight_hdu: Hdu = None
     rms_hdu: Hdu = None
+    variance_hdu: Hdu = None
     mask_hdu: Hdu = None
     bad_bits: int | None = None
     bad_values: tuple[int, ...] = ()
@@ -89,7 +93,7 @@ class Band:
     flux_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for role in ("image", "weight", "rms", "mask"):
+        for role in PLANES:
             value = getattr(self, role)
             if value is not None and not isinstance(value, str):
                 object.__setattr__(self, role, tuple(str(v) for v in value))
@@ -148,9 +152,9 @@ class Band:
         )
 
     def planes(self) -> dict[str, tuple[str | tuple[str, ...], Hdu]]:
-        """Return files and HDU of each plane of this band: image, weight, rms, mask."""
+        """Return files and HDU of each plane of this band, by its role in `PLANES`."""
         roles: dict[str, tuple[str | tuple[str, ...], Hdu]] = {"image": (self.image, self.hdu)}
-        for role in ("weight", "rms", "mask"):
+        for role in PLANES[1:]:
             if getattr(self, role) is not None:
                 roles[role] = (getattr(self, role), getattr(self, f"{role}_hdu"))
         return roles
@@ -420,7 +424,7 @@ def _resolve_leaf(kind: str, root: Path) -> str:
 
 
 def _resolved(table: dict[str, Any], root: Path) -> dict[str, Any]:
-    for role in ("image", "weight", "rms", "mask"):
+    for role in PLANES:
         value = table.get(role)
         if isinstance(value, str):
             table[role] = expand_path(value, root)

@@ -32,7 +32,7 @@ class BandTiles:
     band : Band
         The band.
     planes : dict of str to list of Plane
-        ``"image"`` and, where the band has them, ``"weight"``, ``"rms"``, ``"mask"``.
+        ``"image"`` and, where the band has them, the others of `astrocnn.imaging.survey.PLANES`.
     grids : list of SkyGrid
         One per image.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -218,17 +219,20 @@ class _Training:
     def _run_epochs(self, train: Data) -> None:
         self.hooks("on_train_begin")
         logs: dict[str, float] = {}
-        # A terminal shows a line for each epoch.
-        with Meter("training, epochs", self.epochs, terminal=False) as meter:
-            meter.advance(len(self.history))
+        # A terminal shows a line for each epoch above the bar.
+        terminal = sys.stderr.isatty()
+        with Meter("training, epochs", self.epochs) as meter:
+            first = len(self.history)
+            meter.advance(first)
             while not self.finished:
                 number = len(self.history)
                 row = self._run_epoch(train, number)
                 # Saved before the callbacks run, so that one that raises loses no epoch.
                 self.records.save(self)
                 if self.records.chief:
-                    print_epoch(row, self.epochs, improved=self.best.waited == 0)
-                meter.advance(1, note=format_values(row))
+                    improved = self.best.waited == 0
+                    print_epoch(row, self.epochs, improved, heading=number == first)
+                meter.advance(1, note="" if terminal else format_values(row))
                 logs = {name: value for name, value in row.items() if name != "epoch"}
                 self.hooks("on_epoch_end", number, logs)
                 if self.model.stop_training:

@@ -181,20 +181,43 @@ class BestEpoch:
         self.weights = weights
 
 
-def format_values(row: dict[str, float], form: str = "{:.4g}") -> str:
+def format_values(row: dict[str, float]) -> str:
     """Losses and other values of an epoch, of its row of the history."""
-    hidden = ("epoch", "seconds", "learning_rate")
-    return "  ".join(f"{k} {form.format(v)}" for k, v in row.items() if k not in hidden)
+    return "  ".join(f"{name} {row[name]:.4g}" for name in _select_values(row))
 
 
-def print_epoch(row: dict[str, float], epochs: int, improved: bool) -> None:
-    """Print one line about an epoch (its row of the history), if standard error is a terminal."""
+def print_epoch(row: dict[str, float], epochs: int, improved: bool, heading: bool = False) -> None:
+    """Print one line about an epoch (its row of the history), if standard error is a terminal.
+
+    Values that do not fit in the line are left out: the loss comes first.
+    """
     # A line for each epoch would fill the logs of a batch system; the CSV file has them all.
     if not sys.stderr.isatty():
         return
-    values = format_values(row, "[b]{:.4g}[/b]")
-    mark = "[green]best[/green]" if improved else ""
-    Console(stderr=True, highlight=False).print(
-        f"epoch {row['epoch']:.0f}/{epochs}  {values}  "
-        f"[dim]rate {row['learning_rate']:.2g}  {row['seconds']:.1f} s[/dim]  {mark}"
-    )
+    console = Console(stderr=True, highlight=False)
+    cells = [_align("epoch", f"{row['epoch']:.0f}/{epochs}", 2 * len(str(epochs)) + 1)]
+    last = [_align("rate", f"{row['learning_rate']:.2g}", 7)]
+    last += [_align("s", f"{row['seconds']:.1f}", 6), ("    ", "best" if improved else "")]
+    left = console.width - sum(2 + len(name) for name, _ in (*cells, *last))
+    for name in _select_values(row):
+        cell = _align(name, f"{row[name]:.4g}", 7)
+        left -= 2 + len(cell[0])
+        if left < 0:
+            break
+        cells.append(cell)
+    names, values = zip(*cells, *last, strict=True)
+    if heading:
+        console.print(f"[bold]{'  '.join(names).rstrip()}[/bold]")
+    console.print("  ".join(values).rstrip())
+
+
+def _select_values(row: dict[str, float]) -> list[str]:
+    hidden = ("epoch", "seconds", "learning_rate")
+    names = [name for name in row if name not in hidden]
+    # Sorting is stable: the losses first, the others in their order.
+    return sorted(names, key=lambda name: name not in ("loss", "val_loss"))
+
+
+def _align(name: str, value: str, least: int) -> tuple[str, str]:
+    width = max(len(name), least)
+    return name.rjust(width), value.rjust(width)

@@ -13,6 +13,7 @@ from astropy.wcs import WCS, FITSFixedWarning
 
 from astrocnn.errors import ConfigError, ImageError, MissingDependency
 from astrocnn.imaging.detection import detect_sources
+from astrocnn.runs.verbs.detect import run as detect
 from astrocnn.simulation import simulate
 
 pytest.importorskip("galsim")
@@ -132,6 +133,23 @@ def test_big_endian_nan_mask_and_rms_are_no_data():
     image, rms = image.astype(">f4"), rms.astype(">f4")
     assert len(detect_sources(image, tangent(), rms=rms, mask=mask)) == 0
     assert len(detect_sources(np.nan_to_num(image, nan=100), tangent())) == 2
+
+
+def test_noise_and_its_square_find_the_same_sources(tmp_path):
+    image = blobs(100, [(20.0, 30.0), (70.0, 60.0)], 4000)
+    noise = np.ones(image.shape)
+    noise[20:40, 10:30] = np.nan
+    found = {}
+    for role, values in (("rms", noise), ("variance", noise**2)):
+        planes = [fits.ImageHDU(v, tangent().to_header()) for v in (image, values)]
+        fits.HDUList([fits.PrimaryHDU(), *planes]).writeto(tmp_path / f"{role}.fits")
+        survey = tmp_path / f"{role}.toml"
+        survey.write_text(f'name = "s"\nimage = "{role}.fits"\n{role}_hdu = 2\nbands = ["r"]\n')
+        list(detect(survey, out=tmp_path / f"{role}_sources.fits", threshold=6))
+        found[role] = Table.read(tmp_path / f"{role}_sources.fits")
+    assert len(found["rms"]) == 1 and np.hypot(found["rms"]["x"] - 70, found["rms"]["y"] - 60) < 1
+    for name in found["rms"].colnames:
+        np.testing.assert_allclose(found["variance"][name], found["rms"][name], rtol=1e-9)
 
 
 def test_sloping_background_is_removed():

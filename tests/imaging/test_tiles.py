@@ -178,6 +178,18 @@ def test_every_bit_of_a_mask_can_be_bad(dtype, bits, bad):
     assert found.tolist() == [True] * len(bad) + [False]
 
 
+def test_weight_noise_and_variance_have_the_same_pixels_without_data():
+    variance = np.array([1.0, 1e-20, 1e29, 1e30, 0.0, -1.0, np.inf, np.nan], np.float32)
+    bad = find_bad_pixels("variance", variance, Band("g", "x"))
+    assert bad.tolist() == [False] * 3 + [True] * 5
+    with np.errstate(invalid="ignore", divide="ignore"):
+        others = {"rms": np.sqrt(variance[:-3]), "weight": 1 / variance[[0, 1, 2, -1]]}
+    assert find_bad_pixels("rms", others["rms"], Band("g", "x")).tolist() == bad[:-3].tolist()
+    assert find_bad_pixels("weight", others["weight"], Band("g", "x")).tolist() == [False] * 3 + [
+        True
+    ]
+
+
 @pytest.mark.parametrize(
     ("data", "blank"),
     [

@@ -161,7 +161,21 @@ def file_names(folder: Path) -> None:
         write(folder / f"brick-0101m050-model-{band}.fits.gz", plane(-1.0))
 
 
-@pytest.mark.parametrize("make", [legacy_surveys, exposures, named_extensions, file_names])
+def hsc_patches(folder: Path) -> None:
+    """Image, mask and variance as extensions; a bit of the mask marks the objects themselves."""
+    for band, value in VALUES.items():
+        hdus = [
+            plane(value, EXTNAME="IMAGE"),
+            plane(32, dtype="i4", EXTNAME="MASK", MP_DETECTED=5, MP_NO_DATA=8),
+            masked(2.0, np.nan, EXTNAME="VARIANCE"),
+        ]
+        write(folder / f"calexp-HSC-{band.upper()}-9813-4,5.fits", *hdus, FILTER=band)
+
+
+@pytest.mark.filterwarnings("ignore:Keyword name:astropy.io.fits.verify.VerifyWarning")
+@pytest.mark.parametrize(
+    "make", [legacy_surveys, exposures, named_extensions, file_names, hsc_patches]
+)
 def test_bands_and_planes_of_tiles_are_found(tmp_path, make):
     make(tmp_path / "images")
     rows = {"id": [1, 2], "ra": [10.0, 10.0], "dec": [-5.0, -5.0], "kind": ["a", "b"]}
@@ -179,6 +193,24 @@ def test_bands_and_planes_of_tiles_are_found(tmp_path, make):
         np.testing.assert_allclose(pixels[np.isfinite(pixels)], value, rtol=1e-3)
     if make is named_extensions:
         assert source.unit == "nJy"
+    if make is hsc_patches:
+        assert any("bit 8 (MP_NO_DATA)" in line for line in lines)
+
+
+@pytest.mark.filterwarnings("ignore:Keyword name:astropy.io.fits.verify.VerifyWarning")
+def test_stamps_with_a_variance_plane(tmp_path):
+    for name in (11, 12):
+        mask = masked(32, 256, dtype="i4", EXTNAME="MASK", MP_DETECTED=5, MP_NO_DATA=8)
+        variance = plane(2.0, EXTNAME="VARIANCE")
+        variance.data[0, :3] = 0.0, -1.0, np.inf
+        write(tmp_path / "s" / f"{name}.fits", plane(3.0, EXTNAME="IMAGE"), mask, variance)
+    Table({"id": [11, 12], "z_spec": [0.1, 0.2]}).write(tmp_path / "c.csv")
+    list(run(tmp_path / "new", [tmp_path / "s"], catalog=tmp_path / "c.csv"))
+    made = Run(load_run(tmp_path / "new" / "run.toml"))
+    (band,) = made.source.survey.bands
+    assert set(band.planes()) == {"image", "variance", "mask"} and band.bad_bits == 256
+    bad = np.argwhere(np.isnan(made.source.read(np.array([1])).images[0, ..., 0]))
+    assert bad.tolist() == [[0, 0], [0, 1], [0, 2], [40, 40]]
 
 
 def test_a_column_of_paths_makes_stamps_and_counts_make_votes(tmp_path):

@@ -11,6 +11,7 @@ from typing import Any
 
 from astrocnn.header_units import HeaderUnit
 from astrocnn.imaging.planes import find_images
+from astrocnn.imaging.survey import PLANES
 
 __all__ = [
     "PICTURES",
@@ -31,12 +32,13 @@ _ROLES = {
     "image": {"image", "img", "sci", "science", "sciimg", "flux", "ooi", "drz", "drc", "frame"},
     "weight": {"weight", "wht", "wgt", "wt", "invvar", "ivar", "oow"},
     "rms": {"rms", "err", "error", "noise", "sigma", "std", "unc", "uncertainty"},
+    "variance": {"variance", "var"},
     "mask": {"mask", "maskbits", "msk", "mskimg", "flag", "flg", "dq", "dqm", "ood", "bad"},
     "other": {"psf", "copsf", "nexp", "exp", "exptime", "model", "residual", "chi2", "depth"}
     | {"galdepth", "psfdepth", "psfsize", "segm", "segmentation", "bkg", "background", "cov"}
-    | {"ctx", "catalog", "var", "variance", "thumbnail", "preview"},
+    | {"ctx", "catalog", "thumbnail", "preview"},
 }
-_PLANES = ("image", "weight", "rms", "mask")
+_NOISE = ("weight", "rms", "variance")
 _BAND_CARDS = ("BAND", "FILTER", "FILTNAM", "FILTNAME", "FILTERS", "FILTER1")
 _WAVELENGTHS = ("FUV", "NUV", *"ug", "VIS", *"rizyYJHK", "Ks", "W1", "W2", "W3", "W4")
 _KNOWN_BANDS = {band.lower(): band for band in reversed(_WAVELENGTHS)}
@@ -56,7 +58,7 @@ class ImagePlane:
     n_images : int
         Number of images in the file.
     role : str
-        ``"image"``, ``"weight"``, ``"rms"``, ``"mask"`` or ``"other"``.
+        One of `astrocnn.imaging.survey.PLANES`, or ``"other"``.
     named : bool
         Whether the role stands somewhere; an image whose role does not is taken for one.
     band : str or None
@@ -134,12 +136,13 @@ def group_planes(
         else:
             unused.append(plane)
     ordered = {
-        band: {role: roles[role] for role in _PLANES if roles.get(role)}
+        band: {role: roles[role] for role in PLANES if roles.get(role)}
         for band, roles in images.items()
     }
     for roles in ordered.values():
-        if "weight" in roles and "rms" in roles:
-            unused += roles.pop("rms")
+        # They say the same: one is enough.
+        for role in [role for role in _NOISE if role in roles][1:]:
+            unused += roles.pop(role)
     return ordered, unused
 
 

@@ -16,8 +16,15 @@ from astrocnn.runs.drafts.image_planes import SUFFIXES, ImagePlane
 __all__ = ["SIDE", "SurveyDraft", "list_images", "quote"]
 
 MAX_FILES = 100_000
+_NO_DATA_CARDS = ("MP_NO_DATA", "MP_BAD")
 SIDE = 64
-_PLURALS = {"image": "images", "weight": "weights", "rms": "rms images", "mask": "masks"}
+_PLURALS = {
+    "image": "images",
+    "weight": "weights",
+    "rms": "rms images",
+    "variance": "variances",
+    "mask": "masks",
+}
 
 
 @dataclass
@@ -69,8 +76,10 @@ class SurveyDraft:
         self, groups: Mapping[str, Mapping[str, list[ImagePlane]]], unused: list[ImagePlane]
     ) -> None:
         """Note the planes of each band, and those that are not used."""
-        for band, _ in self.bands:
+        for band, keys in self.bands:
             roles = groups[band]
+            if "mask" in roles:
+                self._choose_mask_bits(keys, roles["mask"][0])
             counts = ", ".join(
                 f"{len(found)} {_PLURALS[role] if len(found) > 1 else role}"
                 for role, found in roles.items()
@@ -85,6 +94,20 @@ class SurveyDraft:
             self.notes.append(
                 f"not used: {len(unused)} images such as {plane.path.name}, {name} ({plane.role})"
             )
+
+
+    def _choose_mask_bits(self, keys: dict[str, Any], mask: ImagePlane) -> None:
+        """Name the bit without data of a mask of the LSST pipelines (HSC, Rubin).
+
+        Other bits of these masks mark the objects themselves (DETECTED).
+        """
+        for name in _NO_DATA_CARDS:
+            bit = mask.unit.value(name)
+            if isinstance(bit, int) and 0 <= bit < 63:
+                keys["bad_bits"] = 1 << bit
+                note = f"masks: bit {bit} ({name}) is no data; other bits are not used"
+                self.notes += [note] if note not in self.notes else []
+                return
 
 
 def quote(value: object) -> str:

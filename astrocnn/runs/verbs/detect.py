@@ -85,10 +85,13 @@ def _on_tile(tiles: BandTiles, number: int, threshold: float, min_pixels: int) -
     planes = {role: paths[number] for role, paths in tiles.planes.items()}
     image = _values(planes["image"], tiles.band.valid_range).astype(np.float64)
     bad = np.zeros(image.shape, bool)
-    for role in ("weight", "mask"):
+    for role in ("weight", "variance", "mask"):
         if role in planes:
             bad |= find_bad_pixels(role, _values(planes[role]), tiles.band)
     rms = _values(planes["rms"]).astype(np.float64) if "rms" in planes else None
+    if rms is None and "variance" in planes:
+        with np.errstate(invalid="ignore"):
+            rms = np.sqrt(_values(planes["variance"]).astype(np.float64))
     return detect_sources(
         image,
         tiles.grids[number].wcs,

@@ -28,7 +28,7 @@ kind = "tiles"
 [[bands]]
 name = "g"
 image = "images/*_g.fits"             # a path, a pattern, or a list of them; .fz and .gz too
-# weight = "images/*_g_weight.fits"   # inverse variance; or rms = ..., mask = ...
+# weight = "images/*_g_weight.fits"   # inverse variance; or rms, variance, mask = ...
 # zero_point = "MAGZERO"              # header keyword, or a number [AB mag]
 
 [[bands]]

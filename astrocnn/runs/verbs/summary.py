@@ -36,8 +36,9 @@ def run(config: RunConfig) -> Iterator[Table | str]:
         title_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        collapse_padding=True,
     )
-    for name in ("layer", "output", "parameters", "multiply-adds", "sees px", "arcsec", "kB"):
+    for name in ("layer", "output", "parameters", "multiply-adds", "field px", "arcsec", "kB"):
         table.add_column(name, justify="left" if name in ("layer", "output") else "right")
     layers = models.summarize_layers(model)
     for layer in layers:
@@ -55,8 +56,18 @@ def run(config: RunConfig) -> Iterator[Table | str]:
     multiply_adds, memory = (
         sum(getattr(layer, f) for layer in layers) for f in ("multiply_adds", "memory")
     )
-    yield f"{_millions(multiply_adds)} million multiply-adds and {_millions(memory)} MB an object"
+    operations = _format(multiply_adds, ("", " thousand", " million", " billion"))
+    size = _format(memory, (" bytes", " kB", " MB", " GB"))
+    yield f"{operations} multiply-adds and {size} of memory for each object"
 
 
-def _millions(value: int) -> str:
-    return f"{value / 1e6:,.0f}" if value >= 1e8 else f"{value / 1e6:.3g}"
+def _format(value: int, units: tuple[str, ...]) -> str:
+    """A number with three digits and the unit that suits it, each 1000 of the one before.
+
+    >>> _format(1950, ("", " thousand", " million"))
+    '1.95 thousand'
+    """
+    power = min(len(str(value)) - 1, 3 * len(units) - 1) // 3
+    scaled = value / 1000**power
+    # A mantissa from 999.5 on rounds up to 1000, of which ".3g" makes 1e+03.
+    return f"{scaled:.3g}{units[power]}" if scaled < 999.5 else f"{scaled:,.0f}{units[power]}"
