@@ -177,19 +177,29 @@ def _check_folder(folder: Path) -> None:
 
 
 def _fail(error: AstrocnnError) -> int:
-    _print_message("[bold red]astrocnn:[/]", str(error))
+    _print_message("bold red", f"astrocnn: {error}")
     return 2
 
 
 def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    _print_message("[bold color(166)]warning:[/]", str(message))
+    # The usual yellow cannot be read on a light background.
+    _print_message("bold color(166)", f"warning: {message}")
 
 
-def _print_message(mark: str, text: str) -> None:
+def _print_message(style: str, text: str) -> None:
+    """Print a text whose first word has a style."""
     from rich.console import Console
     from rich.markup import escape
 
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"{mark} {escape(text)}")
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    mark, _, rest = _wrap(text, console).partition(" ")
+    console.print(f"[{style}]{mark}[/] {escape(rest)}")
+
+
+def _wrap(text: str, console: Any) -> str:
+    from astrocnn.terminal import wrap_lines
+
+    return wrap_lines(text, console.width) if console.is_terminal else text
 
 
 def _folder(run: Path, out: Path | None) -> Path:
@@ -209,7 +219,13 @@ def _show(part: Any) -> None:
     from rich.console import Console
 
     # Text comes from files and users: brackets in it are not markup.
-    Console(highlight=False, markup=False).print(part)
+    console = Console(highlight=False, markup=False)
+    if isinstance(part, str):
+        console.print(_wrap(part, console), soft_wrap=True)
+        return
+    console.print(part)
+    if getattr(part, "show_header", False):
+        console.print()
 
 
 def _print_all(parts: Iterable[Any]) -> Any:
@@ -236,6 +252,16 @@ def _show_next_of_run(folder: Path, otherwise: str) -> None:
     home = RunDirectory.open(folder)
     explained = home.explanations.is_dir() or home.config().model.method is not None
     _show_next(otherwise if explained else "explain", folder)
+
+
+def _show_next_of_ranking(
+    verb: str, words: tuple[str | Path, ...], out: Path, images: Path | None, catalog: Path | None
+) -> None:
+    """Name the command that shows the images of a ranking, or, with images, the one to label it."""
+    if images is None:
+        _show_next(verb, *words, "--images", "DIR")
+    else:
+        _show_next("label", out, "--run", images, "--catalog", catalog or "CATALOG")
 
 
 @app.command(rich_help_panel=_START)
@@ -576,6 +602,7 @@ def similar(
             survey=survey,
         )
     )
+    _show_next_of_ranking("similar", (embeddings, "--to", to), out, images, catalog)
 
 
 @app.command(rich_help_panel=_USE)
@@ -623,6 +650,7 @@ def outliers(
             seed=seed,
         )
     )
+    _show_next_of_ranking("outliers", (embeddings,), out, images, catalog)
 
 
 @app.command(rich_help_panel=_USE)
@@ -737,6 +765,10 @@ def label(
             serve=serve,
         )
     )
+    run_file = of if of is not None and of.is_file() else "RUN.toml"
+    if serve is None:
+        print(f"next: open {out} in a browser and save the labels, then")
+    _show_next("train", run_file, "--set", f"catalog.file={serve or 'labels.csv'}")
 
 
 @app.command(rich_help_panel=_USE)
@@ -890,8 +922,8 @@ def simulate(
     """Simulate a survey with known truth: tiles and catalogue."""
     from astrocnn.runs.verbs import simulate as verb
 
-    _print_all(verb.run(out, objects=objects, seed=seed, preset=preset))
-    _show_next("init", "FOLDER", "--catalog", out / "catalog.fits")
+    images = _print_all(verb.run(out, objects=objects, seed=seed, preset=preset))
+    _show_next("init", "FOLDER", images, "--catalog", out / "catalog.fits")
 
 
 @app.command(rich_help_panel=_DATA)
@@ -934,13 +966,15 @@ def show(
 @app.command("list", rich_help_panel=_START)
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(help="tasks, architectures, options, optimizers ...")
+        str | None,
+        typer.Argument(metavar="[KIND]", help="tasks, architectures, options, optimizers ..."),
     ] = None,
 ) -> None:
-    """List the names allowed in a run file."""
+    """List the names allowed in a run file; with a kind, describe them."""
     from astrocnn.runs.verbs import list as verb
 
     _print_all(verb.run(kind))
+    _show_next(*(("list", "architectures") if kind is None else ("check", "RUN.toml")))
 
 
 @app.command(rich_help_panel=_START)

@@ -60,6 +60,7 @@ class Meter:
         self._bar: Any = None
         self._view: _NotebookView | None = None
         self._objects = 0
+        self._written = False
 
     def __enter__(self) -> Self:
         # There is one bar: that of a part of the work would overwrite that of the whole.
@@ -115,9 +116,19 @@ class Meter:
         seconds = self._bar.tasks[self._task].elapsed
         if self._objects and seconds:
             note = f"{self._objects / seconds:.3g} {self._unit}/s, {note}".rstrip(", ")
-        self._bar.update(self._task, advance=parts, note=note)
+        # Lines above a bar say what the note would.
+        self._bar.update(self._task, advance=parts, note="" if self._written else note)
         if self._view is not None:
             self._view.show(self._bar.tasks[self._task])
+
+    def write(self, line: str) -> None:
+        """Print a line above the bar of a terminal.
+
+        A line for each step would fill the logs of a batch system: elsewhere there is none.
+        """
+        if self._bar is not None and self._view is None:
+            self._written = True
+            self._bar.console.print(line, markup=False, highlight=False)
 
 
 def _in_notebook() -> bool:

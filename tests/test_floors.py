@@ -28,6 +28,7 @@ FLOORS = {
             "clusters",
             "column",
             "display",
+            "terminal",
             "remote",
             "http_client",
             "block_cache",

@@ -68,3 +68,17 @@ def test_without_terminal_and_notebook_nothing_is_shown(monkeypatch, capsys):
     monkeypatch.setattr(progress, "DELAY", 0.0)
     assert list(track(range(3), "cutting")) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")
+
+
+def test_lines_of_a_terminal_stand_above_the_bar(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    with Meter("training", 2) as meter:
+        meter.write("one [line]")
+        meter.advance(1, note="a note")
+    said = capsys.readouterr().err
+    assert "one [line]" in said and "a note" not in said
+    with Meter("training", 0) as meter:
+        meter.write("nothing to do")
+    assert capsys.readouterr().err == ""

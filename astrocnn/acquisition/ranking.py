@@ -99,7 +99,9 @@ def acquire(
     rows = np.flatnonzero(~find_labelled_rows(catalog, estimator.task, name))
     if not len(rows):
         raise PredictionError(
-            "All objects of the catalogue have a label.", received=f"{len(catalog)} objects"
+            "All objects of the catalogue have a label.",
+            received=f"{len(catalog)} objects",
+            hint="give a catalogue with objects that have none: --catalog FILE",
         )
     rng = np.random.default_rng(seed)
     pool = read_pool(

@@ -20,8 +20,8 @@ from astrocnn.catalog import Catalog, Roles
 from astrocnn.catalog.roles import resolve_column, split_difference
 from astrocnn.errors import ClusterError
 from astrocnn.imaging import ArraySource, NoImages, Source, Survey, open_source
-from astrocnn.imaging.survey import PLANES
 from astrocnn.imaging.files import FileTemplate
+from astrocnn.imaging.survey import PLANES
 from astrocnn.plugins import is_outside
 from astrocnn.stored_files import Stored, read_json
 

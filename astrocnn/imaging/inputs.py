@@ -316,7 +316,7 @@ def find_image_differences(expected: Any, got: Any) -> list[str]:
     if abs(ratio - 1) > SCALE_TOLERANCE:
         differences.append(
             f"pixel scale: {scale:.6g} arcsec/pixel, expected {expected.pixel_scale:.6g} "
-            f"(within {SCALE_TOLERANCE:.0%})"
+            f"(within {100 * SCALE_TOLERANCE:.0f} %)"
         )
     unit = getattr(got, "unit", None)
     if expected.unit is not None and unit is not None and not _same_unit(expected.unit, str(unit)):

@@ -82,7 +82,8 @@ def select_objects(catalog: Catalog, predictions: Table) -> SelectedCatalog:
         raise PredictionError(
             "The predictions hold no selection.",
             received=f"no column {', '.join(map(repr, missing))}",
-            hint="fit a selection to the model and predict again",
+            hint="set selection.completeness or selection.purity in the run file, calibrate the "
+            "run and predict again",
         )
     # By identifier, because tables are sorted and joined with others in between.
     matched = _match_rows(catalog, predictions)

@@ -10,6 +10,7 @@ import base64
 import functools
 import os
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -21,6 +22,7 @@ from matplotlib.figure import Figure
 
 from astrocnn import atomic
 from astrocnn.report.style import render_png, render_svg
+from astrocnn.terminal import build_table
 
 __all__ = ["Chapter", "Headline", "Picture", "Table", "write_report"]
 
@@ -97,12 +99,13 @@ class Table:
 
     def to_rich(self) -> rich.table.Table:
         """The table for a terminal."""
-        table = rich.table.Table(title=self.caption, title_justify="left", title_style="bold")
-        for i, name in enumerate(self.columns):
-            if i and self.numeric:
-                table.add_column(name, justify="right", no_wrap=True)
-            else:
-                table.add_column(name, overflow="fold")
+        heads = [*self.columns]
+        if self.numeric:
+            # Numbers are not broken, so their headings are.
+            for i, name in enumerate(self.columns[1:], 1):
+                widths = [len(row[i]) for row in self.rows] + [len(w) for w in name.split()]
+                heads[i] = textwrap.fill(name, max(widths, default=1))
+        table = build_table(self.caption, heads, left=heads[:1] if self.numeric else None)
         for row in self.rows:
             table.add_row(*row)
         return table

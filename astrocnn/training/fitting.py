@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from astrocnn.errors import TrainingError
 from astrocnn.models import with_precision
 from astrocnn.progress import Meter
 from astrocnn.training.backup import Arrays, Backup
-from astrocnn.training.history import BestEpoch, EarlyStopping, History, format_values, print_epoch
+from astrocnn.training.history import BestEpoch, EarlyStopping, History, format_epoch, format_values
 from astrocnn.training.layer_rates import LayerOptimizers, LayerRates
 from astrocnn.training.objective import (
     EpochSums,
@@ -219,8 +219,6 @@ class _Training:
     def _run_epochs(self, train: Data) -> None:
         self.hooks("on_train_begin")
         logs: dict[str, float] = {}
-        # A terminal shows a line for each epoch above the bar.
-        terminal = sys.stderr.isatty()
         with Meter("training, epochs", self.epochs) as meter:
             first = len(self.history)
             meter.advance(first)
@@ -229,10 +227,12 @@ class _Training:
                 row = self._run_epoch(train, number)
                 # Saved before the callbacks run, so that one that raises loses no epoch.
                 self.records.save(self)
-                if self.records.chief:
-                    improved = self.best.waited == 0
-                    print_epoch(row, self.epochs, improved, heading=number == first)
-                meter.advance(1, note="" if terminal else format_values(row))
+                width = shutil.get_terminal_size().columns
+                line, heading = format_epoch(row, self.epochs, self.best.waited == 0, width)
+                if number == first:
+                    meter.write(heading)
+                meter.write(line)
+                meter.advance(1, note=format_values(row))
                 logs = {name: value for name, value in row.items() if name != "epoch"}
                 self.hooks("on_epoch_end", number, logs)
                 if self.model.stop_training:

@@ -6,19 +6,17 @@ import csv
 import io
 import json
 import os
-import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from astrocnn.atomic import write_text
 from astrocnn.backend import keras
 from astrocnn.errors import TrainingError
 from astrocnn.stored_files import parse_json
 
-__all__ = ["BestEpoch", "EarlyStopping", "History", "format_values", "print_epoch"]
+__all__ = ["BestEpoch", "EarlyStopping", "History", "format_epoch", "format_values"]
 
 
 @dataclass
@@ -186,19 +184,15 @@ def format_values(row: dict[str, float]) -> str:
     return "  ".join(f"{name} {row[name]:.4g}" for name in _select_values(row))
 
 
-def print_epoch(row: dict[str, float], epochs: int, improved: bool, heading: bool = False) -> None:
-    """Print one line about an epoch (its row of the history), if standard error is a terminal.
+def format_epoch(row: dict[str, float], epochs: int, improved: bool, width: int) -> tuple[str, str]:
+    """A line about an epoch (its row of the history) for a terminal, and the headings above it.
 
-    Values that do not fit in the line are left out: the loss comes first.
+    Values that do not fit in the width are left out: the loss comes first.
     """
-    # A line for each epoch would fill the logs of a batch system; the CSV file has them all.
-    if not sys.stderr.isatty():
-        return
-    console = Console(stderr=True, highlight=False)
     cells = [_align("epoch", f"{row['epoch']:.0f}/{epochs}", 2 * len(str(epochs)) + 1)]
     last = [_align("rate", f"{row['learning_rate']:.2g}", 7)]
     last += [_align("s", f"{row['seconds']:.1f}", 6), ("    ", "best" if improved else "")]
-    left = console.width - sum(2 + len(name) for name, _ in (*cells, *last))
+    left = width - sum(2 + len(name) for name, _ in (*cells, *last))
     for name in _select_values(row):
         cell = _align(name, f"{row[name]:.4g}", 7)
         left -= 2 + len(cell[0])
@@ -206,16 +200,15 @@ def print_epoch(row: dict[str, float], epochs: int, improved: bool, heading: boo
             break
         cells.append(cell)
     names, values = zip(*cells, *last, strict=True)
-    if heading:
-        console.print(f"[bold]{'  '.join(names).rstrip()}[/bold]")
-    console.print("  ".join(values).rstrip())
+    return "  ".join(values).rstrip(), "  ".join(names).rstrip()
 
 
 def _select_values(row: dict[str, float]) -> list[str]:
-    hidden = ("epoch", "seconds", "learning_rate")
-    names = [name for name in row if name not in hidden]
-    # Sorting is stable: the losses first, the others in their order.
-    return sorted(names, key=lambda name: name not in ("loss", "val_loss"))
+    """Columns with values: the losses first, then what tells how the network generalizes."""
+    names = [name for name in row if name not in ("epoch", "seconds", "learning_rate")]
+    losses = ("loss", "val_loss")
+    ranks = {name: 0 if name in losses else 1 if name.startswith("val_") else 2 for name in names}
+    return sorted(names, key=ranks.__getitem__)
 
 
 def _align(name: str, value: str, least: int) -> tuple[str, str]:

@@ -57,7 +57,7 @@ def test_every_difference_is_listed_at_once() -> None:
     text = str(error.value)
     assert "got g, i, z, expected g, r, i; missing r; not expected z" in text
     assert "32 pixels a side, expected 64" in text
-    assert "0.26 arcsec/pixel, expected 0.2 (within 1%)" in text
+    assert "0.26 arcsec/pixel, expected 0.2 (within 1 %)" in text
     assert "in 'adu', expected 'nJy'" in text
     assert "scalars: got (), expected (ebv)" in text
 

@@ -36,3 +36,11 @@ def test_names_of_the_training_are_listed(kind, key):
 
 def test_a_list_of_nothing_known():
     assert "did you mean 'optimizers'" in astrocnn("list", "optimisers", code=2)
+
+
+def test_without_a_kind_the_names_of_all_kinds_are_listed():
+    said = astrocnn("list")
+    for kind in (*verb.KINDS, "options", "optimizers", "schedules"):
+        for name in column(kind):
+            assert name in said
+    assert said.endswith("next: astrocnn list architectures\n")

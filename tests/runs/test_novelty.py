@@ -67,7 +67,7 @@ def test_objects_unlike_the_training_set_are_flagged(tmp_path, model):
     scores = json.loads((run / "scores.json").read_text())
     n = scores["scores"][0]["n_used"]
     assert f"novel: {scores['novel']} of {n} objects are flagged" in said
-    assert scores["novel"] <= 8 and "1% at most are expected" in said
+    assert scores["novel"] <= 8 and "1 % at most are expected" in said
     out = tmp_path / "p.fits"
     astrocnn("predict", run, "--catalog", tmp_path / "strange.csv", "--out", out)
     table = read(out)

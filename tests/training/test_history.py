@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import csv
+import re
 
 import numpy as np
 import pytest
 
 from astrocnn.training import History
+from astrocnn.training.history import format_epoch
 
 
 def _history() -> History:
@@ -42,3 +44,20 @@ def test_it_becomes_a_dictionary_of_columns():
     found = dict(history)
     assert tuple(found) == history.columns
     np.testing.assert_array_equal(found["val_loss"], history["val_loss"])
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_a_line_of_an_epoch_fits_in_the_terminal_and_is_below_its_headings(width):
+    row = {"epoch": 7.0, "loss": 0.123456, "spiral_accuracy": 0.75, "val_loss": 21.5}
+    row |= {"val_spiral_accuracy": 0.5, "learning_rate": 2e-3, "seconds": 12.34}
+    line, heading = format_epoch(row, 100, True, width)
+    assert len(line) <= width and len(heading) <= width
+    assert line.split()[0] == "7/100" and line.endswith("best")
+    names, values = heading.split(), line.removesuffix("best").split()
+    columns = {40: [], 80: ["loss", "val_loss", "val_spiral_accuracy"]}.get(
+        width, ["loss", "val_loss", "val_spiral_accuracy", "spiral_accuracy"]
+    )
+    assert names == ["epoch", *columns, "rate", "s"]
+    assert columns == [] or values[1:4] == ["0.1235", "21.5", "0.5"]
+    ends = [[word.end() for word in re.finditer(r"\S+", text)] for text in (heading, line)]
+    assert ends[0] == ends[1][: len(names)]

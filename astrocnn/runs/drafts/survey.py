@@ -95,7 +95,6 @@ class SurveyDraft:
                 f"not used: {len(unused)} images such as {plane.path.name}, {name} ({plane.role})"
             )
 
-
     def _choose_mask_bits(self, keys: dict[str, Any], mask: ImagePlane) -> None:
         """Name the bit without data of a mask of the LSST pipelines (HSC, Rubin).
 

@@ -11,6 +11,7 @@ from typing import Any
 from astropy.table import Table
 from rich.table import Table as RichTable
 
+from astrocnn import terminal
 from astrocnn.atomic import replacing, write_bytes
 from astrocnn.runs.search.folder import SearchFolder, TrialFolder, is_loss
 
@@ -149,11 +150,9 @@ def format_result(folder: SearchFolder, trial: TrialFolder) -> str:
 
 def build_table(folder: SearchFolder, results: Sequence[TrialResult]) -> RichTable:
     """Build a terminal table of the best trials."""
-    table = RichTable(title=folder.config.title, title_justify="left", title_style="bold")
-    table.add_column("trial", justify="right")
-    table.add_column(folder.search.objective, justify="right", no_wrap=True)
-    table.add_column("epoch", justify="right")
-    table.add_column("s", justify="right")
+    table = terminal.build_table(
+        folder.config.title, ("trial", folder.search.objective, "epoch", "s"), left=()
+    )
     for name in folder.search.space:
         table.add_column(name.rpartition(".")[2].replace("_", " "), justify="right")
     for result in results[:_SHOWN]:

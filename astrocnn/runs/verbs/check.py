@@ -20,6 +20,7 @@ from astrocnn.runs.run import EMPTY_TEST, Run, get_members
 from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.verbs.pretrain import build_encoder, get_options
 from astrocnn.targets import Task
+from astrocnn.terminal import build_table
 from astrocnn.training.diagnostics import Finding
 
 __all__ = ["run"]
@@ -39,11 +40,7 @@ def run(config: RunConfig) -> tuple[Table, bool]:
         Whether the run can start.
     """
     load_tensorflow()
-    table = Table(title=config.title, title_justify="left", title_style="bold", show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    # Folded, so that the names of files are complete.
-    table.add_column(overflow="fold")
+    table = build_table(config.title, ("", "", ""))
     good = True
     for finding in _findings(Run(config)):
         mark = Text("ok", "green") if finding.passed else Text("wrong", "red")

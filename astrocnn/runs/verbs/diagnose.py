@@ -15,6 +15,7 @@ from astrocnn.datasets import read_labels
 from astrocnn.runs.run import Run
 from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.verbs.find_lr import prepare, save_figure
+from astrocnn.terminal import build_table
 from astrocnn.training.diagnostics import (
     Finding,
     LayerStatistics,
@@ -65,7 +66,7 @@ def run(config: RunConfig, out: Path) -> tuple[Table, bool, Path | None]:
         if folder.model.exists():
             stages |= _trained(batch, current, stages["at the start"])
         figure, _ = save_figure(plot_layers(stages), folder.figures / "layers.png")
-    table = Table(title=config.title, title_justify="left", title_style="bold", show_header=False)
+    table = build_table(config.title, ("", "", ""))
     for finding in findings:
         mark = Text("ok", "green") if finding.passed else Text("look", "red")
         table.add_row(mark, finding.check, finding.message)

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from astrocnn import __version__
 from astrocnn.backend import get_versions, keras, load_tensorflow, tf
+from astrocnn.terminal import build_table
 from astrocnn.training.precision import bfloat16_works, cpu_has_tiles
 
 __all__ = ["run"]
@@ -38,12 +39,8 @@ def run() -> Iterator[Table]:
     yield _extras_table()
 
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", show_header=False)
-
-
 def _machine_table() -> Table:
-    table = _table("this machine")
+    table = build_table("This machine", ("", ""))
     libraries = {"numpy": np.__version__, "astropy": astropy.__version__}
     for name, version in {"astrocnn": __version__, **get_versions(), **libraries}.items():
         table.add_row(name, version)
@@ -63,7 +60,7 @@ def _machine_table() -> Table:
 
 
 def _extras_table() -> Table:
-    table = _table("optional")
+    table = build_table("\nOptional packages", ("", "", ""))
     for package, (extra, purpose) in _EXTRAS.items():
         installed = importlib.util.find_spec(package) is not None
         table.add_row(package, purpose, "yes" if installed else f"pip install 'astrocnn[{extra}]'")

@@ -190,9 +190,9 @@ def _score(
     if novel is not None:
         low, high = wilson(int(novel.sum()), len(novel))
         yield (
-            f"novel: {novel.sum()} of {len(novel)} objects are flagged, {novel.mean():.1%} "
+            f"novel: {novel.sum()} of {len(novel)} objects are flagged, {100 * novel.mean():.1f} % "
             f"[{100 * low:.1f}, {100 * high:.1f}]; of objects like the validation objects "
-            f"{1 - THRESHOLD:.0%} at most are expected"
+            f"{100 * (1 - THRESHOLD):.0f} % at most are expected"
         )
     for selection in (extra for extra in current.extras if isinstance(extra, Selection)):
         got = selection.compute_rates(task, encoded, weights, samples)

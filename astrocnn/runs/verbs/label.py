@@ -15,6 +15,7 @@ from astrocnn.labeling import (
     build_questions,
     write_page,
 )
+from astrocnn.plugins import nearest_file
 from astrocnn.runs.config import load_run
 from astrocnn.runs.object_tables import find_objects
 from astrocnn.runs.run import Run, load_survey, open_images
@@ -55,7 +56,8 @@ def run(
             allowed="a run (--run), or a survey and classes (--survey, --classes)",
         )
     if not objects.is_file():
-        raise ConfigError("The table does not exist.", received=str(objects))
+        hint = nearest_file(objects) or "'astrocnn acquire' writes a table of objects to label"
+        raise ConfigError("The table does not exist.", received=str(objects), hint=hint)
     for path in (objects, *([] if catalog is None else [catalog])):
         if serve is not None and serve.exists() and path.exists() and serve.samefile(path):
             raise ConfigError("A table that is read would be replaced.", received=str(serve))

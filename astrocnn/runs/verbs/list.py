@@ -15,6 +15,7 @@ from astrocnn.errors import ConfigError
 from astrocnn.flags import Flag
 from astrocnn.models.options import ALLOWED, Options
 from astrocnn.plugins import folder, module_names, nearest
+from astrocnn.terminal import build_table
 from astrocnn.training import OPTIMIZERS, PARAMETERS, SCHEDULES
 
 __all__ = ["KINDS", "describe", "run"]
@@ -33,7 +34,7 @@ KINDS = {
 
 
 def run(kind: str | None = None) -> Iterator[Table]:
-    """Tables of names, each with the first sentence of its docstring."""
+    """A table of the names of a kind, each with a sentence, or of the names of all kinds."""
     others = {
         "options": _options,
         "optimizers": _optimizers,
@@ -45,11 +46,20 @@ def run(kind: str | None = None) -> Iterator[Table]:
         raise ConfigError(
             f"There is no list of '{kind}'.", allowed=known, hint=nearest(kind, known)
         )
-    for section in known if kind is None else [kind]:
-        table = Table(title=section, title_justify="left", title_style="bold", show_header=False)
-        for row in others[section]() if section in others else _components(KINDS[section]):
+    rows = {
+        name: [*(others[name]() if name in others else _components(KINDS[name]))]
+        for name in (known if kind is None else [kind])
+    }
+    if kind is not None:
+        table = build_table(kind, [""] * len(rows[kind][0]))
+        for row in rows[kind]:
             table.add_row(*row)
-        yield table
+    else:
+        table = build_table("Names of a run file", ("", ""))
+        for name, parts in rows.items():
+            # Flags have their number first.
+            table.add_row(name, ", ".join(row[1 if name == "flags" else 0] for row in parts))
+    yield table
 
 
 def _components(package: str) -> Iterator[tuple[str, ...]]:

@@ -12,6 +12,7 @@ from astrocnn.catalog import read_catalog
 from astrocnn.errors import ConfigError
 from astrocnn.plugins import nearest_file
 from astrocnn.prediction.selection import select_objects, write_selected
+from astrocnn.terminal import build_table
 
 __all__ = ["run"]
 
@@ -40,9 +41,7 @@ def run(predictions: Path, *, catalog: Path, out: Path) -> Iterator[Table | str]
     yield f"{len(made.selected)} selected: {kept}"
     yield f"{len(made.rejected)} rejected: {rejected}"
     if made.counts:
-        table = Table(title="rejected for", title_justify="left", title_style="bold")
-        table.add_column("reason")
-        table.add_column("rows", justify="right")
+        table = build_table("Rejected for", ["reason", "rows"], left=["reason"])
         first, others = list(made.counts.items())[:MOST], list(made.counts.values())[MOST:]
         for reason, count in first:
             table.add_row(reason, str(count))

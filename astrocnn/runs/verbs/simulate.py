@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ SURVEYS: dict[str, Callable[..., Any]] = {
 """What can be simulated, by name."""
 
 
-def run(out: Path, *, objects: int = 2500, seed: int = 0, preset: str = "ground") -> Iterator[str]:
-    """Write images, a catalogue with truth and the survey file.
+def run(
+    out: Path, *, objects: int = 2500, seed: int = 0, preset: str = "ground"
+) -> Generator[str, None, Path]:
+    """Write images, a catalogue with truth and the survey file; return the folder of images.
 
     Raises
     ------
@@ -42,3 +44,4 @@ def run(out: Path, *, objects: int = 2500, seed: int = 0, preset: str = "ground"
     yield f"{objects} simulated objects on {len(made.tiles)} images"
     yield f"catalogue: {made.catalog}"
     yield f"survey:    {made.survey}"
+    return Path(made.tiles[0]).parent

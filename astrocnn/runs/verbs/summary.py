@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich import box
 from rich.table import Table
 
 from astrocnn import models
 from astrocnn.backend import load_tensorflow
 from astrocnn.runs.run import Run
 from astrocnn.runs.sections import RunConfig
+from astrocnn.terminal import build_table
 
 __all__ = ["run"]
 
@@ -29,17 +29,8 @@ def run(config: RunConfig) -> Iterator[Table | str]:
     load_tensorflow()
     model = current.network
     title = f"{model.name}: {model.count_params():,} parameters"
-    # Narrow, so that a line of a deep network is a line of a terminal of 80 columns.
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    for name in ("layer", "output", "parameters", "multiply-adds", "field px", "arcsec", "kB"):
-        table.add_column(name, justify="left" if name in ("layer", "output") else "right")
+    columns = ("layer", "output", "parameters", "multiply-adds", "field px", "arcsec", "kB")
+    table = build_table(title, columns, left=("layer", "output"))
     layers = models.summarize_layers(model)
     for layer in layers:
         field = layer.receptive_field

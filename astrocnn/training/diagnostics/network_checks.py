@@ -272,7 +272,7 @@ def check_layers(statistics: Sequence[LayerStatistics]) -> list[Finding]:
         Finding(
             "dead units",
             worst.dead < _DEAD,
-            f"at most {worst.dead:.0%} (layer {worst.name})"
+            f"at most {100 * worst.dead:.0f} % (layer {worst.name})"
             + ("" if worst.dead < _DEAD else ": a lower learning rate, or 'leaky_relu'"),
         ),
         Finding(
