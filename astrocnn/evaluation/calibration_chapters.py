@@ -105,7 +105,9 @@ def calibration_chapter(
         "Cross-fitted: fitted on one half of the validation split, scored on the other; the "
         "calibration applied to predictions is fitted on both. The test split is not used."
     ]
-    text += [f"{note[0].upper()}{note[1:]}."] if note else []
+    # The name of a target stays as it is.
+    named = note.partition(" ")[0].endswith(":")
+    text += [f"{note if named else note[:1].upper() + note[1:]}."] if note else []
     pictures = []
     for name, (before, after) in compared.items():
         if len(before) == 2:

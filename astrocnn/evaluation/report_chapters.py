@@ -265,7 +265,7 @@ def figure_chapters(
     text.setdefault("Uncertainty", []).append(
         "Predicted with a single deterministic pass, so the epistemic uncertainty is unknown."
         if n_draws == 1
-        else f"Predicted with {n_draws} draws, from Monte-Carlo dropout, an ensemble, or both."
+        else f"Predicted with {n_draws} draws of the network."
     )
     # Chapters shared by several kinds follow those of one kind.
     order = sorted(text, key=lambda section: section in ("Uncertainty", "Objects"))
