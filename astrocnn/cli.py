@@ -318,6 +318,7 @@ def check(run: RunFile, overrides: Overrides = []) -> None:  # noqa: B006
     findings, good = verb.run(_load(run, overrides))
     _show(findings)
     if not good:
+        print(f"next: correct {run}, or the file that a message names, and check again")
         raise typer.Exit(1)
     _show_next("train", run)
 

@@ -215,11 +215,21 @@ def select_unit(
     raise ImageError(
         f"The file {path} has no such HDU.",
         received=received,
-        allowed=[f"{unit.title}, {_describe(unit)}" for unit in scanned],
+        allowed=[
+            f"{unit.title}, {_describe(unit)}{_describe_cards(unit, hdu)}" for unit in scanned
+        ],
         hint=nearest(hdu, [unit.name for unit in scanned if unit.name])
         if isinstance(hdu, str)
         else None,
     )
+
+
+def _describe_cards(unit: HeaderUnit, hdu: int | str | Mapping[str, Any]) -> str:
+    """Values of the header cards that were asked for."""
+    if not isinstance(hdu, Mapping):
+        return ""
+    cards = ", ".join(f"{key} = {unit.value(key)!r}" for key in hdu if unit.value(key) is not None)
+    return f" ({cards})" if cards else ""
 
 
 def _read_header(

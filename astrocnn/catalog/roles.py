@@ -148,6 +148,8 @@ def resolve_column(name: str, names: Sequence[str], what: str = "column") -> str
     first, minus, second = name.partition("-")
     if minus and {first.strip(), second.strip()} <= set(names):
         hint = f"a difference of columns has blanks around the sign: '{first} - {second}'"
+    if hint is None and what == "identifier column":
+        hint = f"'{ROW_NUMBER}' numbers the rows of a catalogue without identifiers"
     raise CatalogError(f"The catalogue has no {what} '{name}'.", allowed=names, hint=hint)
 
 

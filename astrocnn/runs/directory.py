@@ -31,6 +31,7 @@ from astrocnn.atomic import (
 from astrocnn.backend import get_versions
 from astrocnn.calibration.base import StoredExtra
 from astrocnn.errors import AstrocnnError, ConfigError
+from astrocnn.plugins import nearest_file
 from astrocnn.runs.config import dump_portable, load_run
 from astrocnn.runs.sections import RunConfig
 from astrocnn.stored_files import Stored, read_arrays, read_json
@@ -138,7 +139,8 @@ class RunDirectory:
         if not run.config_file.is_file():
             raise ConfigError(
                 f"{path} is not a run directory: it holds no config.toml.",
-                hint="give the folder that was named with --out to 'astrocnn train'",
+                hint=(None if run.path.exists() else nearest_file(run.path))
+                or "give the folder that was named with --out to 'astrocnn train'",
             )
         return run
 

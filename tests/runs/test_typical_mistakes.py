@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from astropy.table import Table
 
 from astrocnn.calibration.base import too_few_objects
+from astrocnn.catalog import Catalog
 from astrocnn.errors import AstrocnnError
+from astrocnn.flags import Flag
 from astrocnn.runs.config import load_run
 from astrocnn.runs.run import Run
-from astrocnn.runs.verbs.check import _images, _labels
+from astrocnn.runs.verbs.check import _describe_problems, _images, _labels, _time
 
 from .command import RUN, astrocnn
 
@@ -93,6 +96,27 @@ def test_positions_elsewhere_are_shown_beside_those_of_the_images(home, files):
     finding, _ = _images(run.catalog, run.source)
     assert not finding.passed and finding.message.startswith("none of 64 has an image")
     assert "Dec 80.0000 to 80.0000 deg; images are at RA" in finding.message
+
+
+def test_exchanged_coordinates_are_recognized_by_the_place_of_the_images():
+    for ra, dec in (10.0, -30.0), (359.0, 5.0), (59.1, -30.5):
+        images = SimpleNamespace(places=[(ra, dec)], problems=[])
+        flags = np.full(3, int(Flag.NO_COVERAGE), np.int32)
+        for there, exchanged in (((dec % 360, (ra + 180) % 360 - 180), True), ((ra, 80), False)):
+            table = Table({"id": [1, 2, 3], "ra": [there[0]] * 3, "dec": [there[1]] * 3})
+            lines = _describe_problems(Catalog.from_table(table), images, flags)
+            assert ("exchange ra and dec" in lines[-1]) == exchanged
+
+
+def test_the_time_of_check_does_not_grow_with_the_stamps(files):
+    run = Run(load_run(files / "run.toml"))
+    shapes = []
+    model = SimpleNamespace(
+        input={"image": np.zeros((1, 4000, 4000, 2))},
+        predict_on_batch=lambda batch: shapes.append(batch["image"].shape),
+    )
+    _time(run.config, model, 1000, 100)
+    assert set(shapes) == {(1, 4000, 4000, 2)}
 
 
 def test_messages_on_many_files_are_shown_once(files, tmp_path):

@@ -75,7 +75,7 @@ def test_dead_units_and_vanishing_gradients_are_named():
     findings = {
         f.check: f for f in d.check_layers(d.compute_layer_statistics(killed, batch(), LOSSES))
     }
-    assert not findings["dead units"].passed and "100%" in findings["dead units"].message
+    assert not findings["dead units"].passed and "100 %" in findings["dead units"].message
 
 
 def test_constant_weights_are_found_and_random_ones_are_not(model):

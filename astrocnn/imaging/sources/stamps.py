@@ -38,6 +38,7 @@ from astrocnn.imaging.sky_grid import SkyGrid, read_pixel_scale
 from astrocnn.imaging.source import DisplayedSource
 from astrocnn.imaging.stamp_file import PlaneRequest, StampPlane, find_stamp_plane, read_stamp
 from astrocnn.imaging.survey import Hdu, Survey
+from astrocnn.plugins import nearest
 from astrocnn.remote import CONNECTIONS, Url, keep_url
 from astrocnn.scheduling import count_threads
 from astrocnn.stored_files import compute_array_digest
@@ -443,6 +444,8 @@ def _used_columns(
                     " the catalogue does not have.",
                     received=template.text,
                     allowed=list(columns),
+                    hint=nearest(name, columns)
+                    or "add this column to the catalogue, or name another survey file",
                 )
             used[name] = np.asarray(columns[name])
     return used

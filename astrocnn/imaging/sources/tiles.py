@@ -208,13 +208,13 @@ class TileSource(DisplayedSource):
         return [pair for tiles in self._tiles for pair in tiles.pairs]
 
     @property
-    def places(self) -> list[str]:
-        """Where the first tiles of the reference band are."""
+    def places(self) -> list[tuple[float, float]]:
+        """Right ascension and declination of the first tiles of the reference band [deg]."""
         centers = [grid.center for grid in self._reference[:3]]
-        angles = [
-            (np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arcsin(z))) for x, y, z in centers
+        return [
+            (float(np.degrees(np.arctan2(y, x)) % 360), float(np.degrees(np.arcsin(z))))
+            for x, y, z in centers
         ]
-        return [f"RA {ra:.4f}, Dec {dec:.4f}" for ra, dec in angles]
 
     @cached_property
     def fingerprint(self) -> str:

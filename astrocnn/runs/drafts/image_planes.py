@@ -125,13 +125,18 @@ def group_planes(
         if band in images:
             continue
         # Names of HDUs are often in capitals where cards are not.
-        alike = [other for other in images if other.lower() == band.lower()]
+        same = [other for other in images if other.lower() == band.lower()]
         for role, found in roles.items():
-            (images[alike[0]][role] if len(alike) == 1 else unused).extend(found)
+            (images[same[0]][role] if len(same) == 1 else unused).extend(found)
     for plane in shared:
-        # One mask serves all bands; whose a weight is cannot be told.
-        if plane.role == "mask" or len(images) == 1:
-            for roles in images.values():
+        # One mask serves all bands of its size; whose a weight is cannot be told.
+        alike = [
+            roles
+            for roles in images.values()
+            if any(image.unit.shape == plane.unit.shape for image in roles["image"])
+        ]
+        if alike and (plane.role == "mask" or len(images) == 1):
+            for roles in alike:
                 roles[plane.role].append(plane)
         else:
             unused.append(plane)

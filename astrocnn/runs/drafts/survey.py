@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from astrocnn.errors import ConfigError
+from astrocnn.plugins import nearest_file
 from astrocnn.runs.drafts.image_planes import SUFFIXES, ImagePlane
 
 __all__ = ["SIDE", "SurveyDraft", "list_images", "quote"]
@@ -136,7 +137,7 @@ def list_images(paths: Iterable[Path]) -> list[Path]:
         if not path.exists():
             raise ConfigError(
                 f"There is no file or folder {path}.",
-                hint="give files, or the folder that holds them",
+                hint=nearest_file(path) or "give files, or the folder that holds them",
             )
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
         names = (item for item in inside if item.name.lower().endswith(SUFFIXES))

@@ -150,7 +150,8 @@ def _format_votes(votes: dict[str, dict[str, str]]) -> tuple[str, list[str]]:
         parent = _find_parent(question, list(votes))
         if parent is not None:
             lines.append(f"depends_on = {quote(parent)}")
-    if len(votes) > 1:
+            notes.append(f"{question} is asked after {parent} only")
+    if len(votes) > len(notes):
         notes.append(
             "a question that is asked only after some answer needs depends_on = 'question.answer'"
         )

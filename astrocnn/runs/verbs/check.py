@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,12 @@ from astrocnn.training.diagnostics import Finding
 __all__ = ["run"]
 
 _TRIED = 64
+_NEAR = 5.0
+"""Distance from an image at which exchanged coordinates are no chance [deg]."""
+_SECONDS = 10.0
+"""Time that the cutouts tried may take."""
+_PIXELS = 1 << 19
+"""Pixels of the batch that is timed: 64 stamps of 90 pixels, or a few large ones."""
 _SHOWN = 5
 
 
@@ -164,6 +171,11 @@ def _images(catalog: Catalog, source: Source) -> Iterator[Finding]:
     rows = order[np.linspace(0, len(order) - 1, min(_TRIED, len(order))).astype(int)]
     _attempt("cutouts", lambda: (source.read(rows[:1]), ""))  # so that imports are not timed
     start = time.perf_counter()
+    _attempt("cutouts", lambda: (source.read(rows[:1]), ""))
+    # Of huge images, a few are enough.
+    most = max(4, int(_SECONDS / max(time.perf_counter() - start, 1e-6)))
+    rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+    start = time.perf_counter()
     cutouts, finding = _attempt("cutouts", lambda: (source.read(np.sort(rows)), ""))
     if cutouts is None:
         yield finding
@@ -205,15 +217,32 @@ def _describe_problems(catalog: Catalog, source: Source, flags: Any) -> list[str
     elsewhere = np.all(flags & int(UNUSABLE)) and np.any(flags & int(Flag.NO_COVERAGE))
     if elsewhere and catalog.ra is not None and catalog.dec is not None:
         ra, dec = (x[np.isfinite(x)] for x in (catalog.ra, catalog.dec))
+        places: list[tuple[float, float]] = getattr(source, "places", [])
+        there = "; ".join(f"RA {x:.4f}, Dec {y:.4f}" for x, y in places)
         lines.append(
             f"the catalogue has RA {ra.min():.4f} to {ra.max():.4f}, Dec {dec.min():.4f} to "
-            f"{dec.max():.4f} deg; images are at {'; '.join(getattr(source, 'places', []))}"
+            f"{dec.max():.4f} deg; images are at {there}"
         )
-    elif np.mean((flags & int(Flag.BAND_PARTIAL | Flag.BAND_MISSING)) != 0) > 0.5:
-        lines.append(
-            "warning: most objects have a band with few or no data: look at weight, mask and hdu "
-            "in the survey file"
+        # Right ascensions are stored from 0 to 360, so a declination of -30 has become 330.
+        x, y = np.median(dec), (np.median(ra) + 180) % 360 - 180
+        near = (abs((x - a + 180) % 360 - 180) < _NEAR and abs(y - d) < _NEAR for a, d in places)
+        if any(near):
+            lines.append("try: exchange ra and dec under [catalog]: they would be near the images")
+        return lines
+    # Of an absent file, no more can be said.
+    seen = flags[(flags & int(Flag.FILE_MISSING | Flag.FILE_UNREADABLE)) == 0]
+    if not len(seen) or np.mean((seen & int(Flag.BAND_PARTIAL | Flag.BAND_MISSING)) != 0) <= 0.5:
+        return lines
+    beyond = np.mean((seen & int(Flag.PARTLY_OUTSIDE)) != 0) > 0.5
+    lines.append(
+        "warning: most objects have a band with few or no data: "
+        + (
+            "most cutouts reach beyond their images, so make inputs.size smaller, or crop in the "
+            "survey file"
+            if beyond
+            else "look at weight, mask and hdu in the survey file"
         )
+    )
     return lines
 
 
@@ -258,12 +287,14 @@ def _pretraining(run: Run, model: Any, n_train: int) -> tuple[None, str]:
 
 def _time_object(model: Any) -> float:
     """Time one pass over a batch, per object [s]."""
-    batch = {name: np.zeros((_TRIED, *x.shape[1:]), np.float32) for name, x in model.input.items()}
+    pixels = max((math.prod(x.shape[1:3]) for x in model.input.values()), default=1)
+    n = max(1, min(_TRIED, _PIXELS // pixels))
+    batch = {name: np.zeros((n, *x.shape[1:]), np.float32) for name, x in model.input.items()}
     model.predict_on_batch(batch)
     start = time.perf_counter()
     for _ in range(3):
         model.predict_on_batch(batch)
-    return (time.perf_counter() - start) / (3 * _TRIED)
+    return (time.perf_counter() - start) / (3 * n)
 
 
 def _time(config: RunConfig, model: Any, n_rows: int, n_train: int) -> tuple[None, str]:

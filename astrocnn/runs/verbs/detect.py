@@ -78,7 +78,7 @@ def run(
         )
     with replacing(out) as temporary:
         table.write(temporary, overwrite=True)
-    yield f"{len(table)} sources in {len(tables)} tiles of {name}: {out}"
+    yield f"{len(table)} sources in {len(tables)} image(s) of band {name}: {out}"
 
 
 def _on_tile(tiles: BandTiles, number: int, threshold: float, min_pixels: int) -> Table:

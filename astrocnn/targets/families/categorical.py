@@ -90,7 +90,10 @@ class Categorical(ClassFamily):
         unknown = (place < 0) & ~none
         if unknown.any():
             raise unknown_labels(
-                text, unknown, self.classes, 'map the value to a class, or to "" for "no label"'
+                text,
+                unknown,
+                self.classes,
+                'add it to the classes, or map it to one of them, or to "" for "no label"',
             )
         encoded = np.zeros((len(text), self.units), np.float32)
         rows = np.flatnonzero(~none)
