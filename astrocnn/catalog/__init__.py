@@ -10,6 +10,7 @@ from __future__ import annotations
 from astrocnn.catalog.catalog import Catalog
 from astrocnn.catalog.coverage import COVERAGE_ORDER, write_coverage
 from astrocnn.catalog.joining import FILE, join_catalogs
+from astrocnn.catalog.partitions import Partition, PartitionedCatalog
 from astrocnn.catalog.readers import read_catalog
 from astrocnn.catalog.roles import Roles
 from astrocnn.catalog.splits import (
@@ -27,6 +28,8 @@ __all__ = [
     "SPLITS",
     "Catalog",
     "CatalogWarning",
+    "Partition",
+    "PartitionedCatalog",
     "Roles",
     "assign_file_splits",
     "group_duplicates",

@@ -12,7 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,7 +31,7 @@ from astrocnn.errors import CatalogError
 from astrocnn.fits_file import decompress, is_compressed, open_fits, open_regular, read_bytes
 from astrocnn.plugins import nearest
 
-__all__ = ["read_blocks", "read_fits_table"]
+__all__ = ["count_rows", "read_blocks", "read_fits_table"]
 
 BLOCK_BYTES = 1 << 22
 UNSIGNED = {"i2": 2**15, "i4": 2**31, "i8": 2**63}
@@ -51,9 +51,12 @@ class _Stored:
 
 
 def read_fits_table(
-    path: Path, hdu: int | str | None, choose: Callable[[Sequence[str]], list[str]]
+    path: Path,
+    hdu: int | str | None,
+    choose: Callable[[Sequence[str]], list[str]],
+    rows: slice | None = None,
 ) -> Table:
-    """Read the chosen columns of one table extension.
+    """Read the chosen columns, of all or some rows, of one table extension.
 
     A file that is compressed as a whole is decompressed in memory.
 
@@ -64,6 +67,8 @@ def read_fits_table(
         The extension; None takes the first table.
     choose : callable
         All column names -> those to read.
+    rows : slice, optional
+        Without a step.
 
     Raises
     ------
@@ -71,10 +76,25 @@ def read_fits_table(
         If there is no such extension, it is an image, or the file ends too early.
     """
     if not is_compressed(path):
-        return _read_table(path, None, hdu, choose)
+        return _read_table(path, None, hdu, choose, rows)
     data = read_bytes(path)
     limit = MAX_MEMORY + MAX_EXPANSION * len(data)
-    return _read_table(path, decompress(data, path, limit), hdu, choose)
+    return _read_table(path, decompress(data, path, limit), hdu, choose, rows)
+
+
+def count_rows(path: Path, hdu: int | str | None) -> int | None:
+    """Number of rows of a table whose rows can be read by themselves; None if it is compressed.
+
+    Raises
+    ------
+    CatalogError
+        As `read_fits_table`.
+    """
+    if is_compressed(path):
+        return None
+    with open_fits(path, error=CatalogError, allow_truncated=True) as hdus:
+        unit = _find_table(hdus, hdu, path)
+        return None if unit.header.get("ZTABLE") is True else _describe(unit, path).rows
 
 
 def _read_table(
@@ -82,22 +102,24 @@ def _read_table(
     data: bytes | bytearray | None,
     hdu: int | str | None,
     choose: Callable[[Sequence[str]], list[str]],
+    rows: slice | None,
 ) -> Table:
     source = path if data is None else data
     with open_fits(source, path=path, error=CatalogError, allow_truncated=True) as hdus:
         unit = _find_table(hdus, hdu, path)
         if unit.header.get("ZTABLE") is True:
-            return _read_table(path, _decompress_table(unit, path), 1, choose)
+            return _read_table(path, _decompress_table(unit, path), 1, choose, rows)
         stored = _describe(unit, path)
+        first, last, _ = (rows or slice(None)).indices(stored.rows)
         chosen = [stored.columns[name] for name in choose(list(stored.columns))]
         loose = {}
         for column in chosen:
             if not _is_raw(unit, column) and not _is_ragged(column):
                 # Bits, and tables in ASCII, are left to astropy.
-                loose[column.name] = np.array(unit.data.field(column.name))
+                loose[column.name] = np.array(unit.data.field(column.name)[first:last])
     raw = [c.name for c in chosen if c.name not in loose and not _is_ragged(c)]
     with open_regular(path) if data is None else io.BytesIO(data) as stream:
-        values = _gather(stream, stored, raw, path)
+        values = _gather(stream, _select(stored, first, last), raw, path)
     table = Table(
         [_column((values | loose)[c.name], c, c.name in values, stored.comments)
          for c in chosen if not _is_ragged(c)],
@@ -239,6 +261,12 @@ def _describe(unit: Any, path: Path) -> _Stored:
         if f"TCOMM{number}" in unit.header
     }
     return _Stored({c.name: c for c in unit.columns}, record, rows, start, comments)
+
+
+def _select(stored: _Stored, first: int, last: int) -> _Stored:
+    """The records of some rows."""
+    start = stored.start + first * stored.record.itemsize
+    return replace(stored, rows=max(0, last - first), start=start)
 
 
 def _records(

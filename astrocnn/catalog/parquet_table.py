@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,19 @@ from astropy.table import Table
 from astrocnn.catalog.columns import MAX_MEMORY, UNREAD, convert_table, is_readable, validate_memory
 from astrocnn.errors import CatalogError
 
-__all__ = ["find_parts", "open_parquet", "read_parquet_table"]
+__all__ = ["find_parts", "list_row_groups", "open_parquet", "read_parquet_table"]
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 MAX_FILES = 100_000
 PROPERTIES = ("hats.properties", "properties")
 
 
-def read_parquet_table(path: Path, choose: Callable[[Sequence[str]], list[str]]) -> Table:
+def read_parquet_table(
+    path: Path, choose: Callable[[Sequence[str]], list[str]], rows: slice | None = None
+) -> Table:
     """Read the chosen columns of a file, or of all files of a folder in the order of their names.
+
+    Of some rows of one file only the row groups that hold them are read.
 
     Folders named ``key=value`` give a column ``key``, unless the folder is a HATS catalogue.
 
@@ -50,10 +55,12 @@ def read_parquet_table(path: Path, choose: Callable[[Sequence[str]], list[str]])
             if not is_readable(field.type):
                 unread.setdefault(field.name, f"it holds values of type {field.type}"[:200])
     wanted = [name for name in chosen if name not in unread]
-    _validate_sizes(list(files), wanted, path)
+    # Of a folder all files are read, of whose rows some are wanted.
+    within = rows if len(files) == 1 else None
+    _validate_sizes(list(files), wanted, path, within)
     parts = []
     for file, values in files.items():
-        part = _read_file(file, [name for name in wanted if name not in values])
+        part = _read_file(file, [name for name in wanted if name not in values], within)
         for key, value in values.items():
             if key in wanted and key not in part.column_names:
                 part = part.append_column(key, pa.array([value] * len(part)).dictionary_encode())
@@ -65,9 +72,18 @@ def read_parquet_table(path: Path, choose: Callable[[Sequence[str]], list[str]])
         raise CatalogError(
             f"The files in '{path}' differ in the types of their columns.", received=str(error)
         ) from error
+    if rows is not None and within is None:
+        first, last, _ = rows.indices(len(whole))
+        whole = whole.slice(first, last - first)
     table = convert_table(whole)
     table.meta[UNREAD] |= unread
     return table
+
+
+def list_row_groups(path: Path) -> list[int]:
+    """Number of rows in each row group of a file."""
+    with open_parquet(path) as file:
+        return [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
 
 
 def find_parts(folder: Path) -> dict[Path, dict[str, str]]:
@@ -163,31 +179,42 @@ def _read_schema(path: Path) -> pa.Schema:
     return schema
 
 
-def _validate_sizes(files: list[Path], names: list[str], path: Path) -> None:
+def _validate_sizes(files: list[Path], names: list[str], path: Path, rows: slice | None) -> None:
     """Refuse files that claim far more rows than they have bytes for."""
     needed = source = 0
     for part in files:
         source += part.stat().st_size
         with open_parquet(part) as file:
             # Repeated values need no bytes; in memory one takes 8, and as many for an index.
-            needed += 8 * file.metadata.num_rows * len(names)
+            first, last, _ = (rows or slice(None)).indices(file.metadata.num_rows)
+            needed += 8 * (last - first) * len(names)
     validate_memory(needed, source, f"'{path}'")
 
 
-def _read_file(path: Path, names: list[str]) -> pa.Table:
+def _read_file(path: Path, names: list[str], rows: slice | None) -> pa.Table:
     with open_parquet(path) as file:
         text = [f.name for f in file.schema_arrow if _is_text(f.type) and f.name in set(names)]
         # Not the metadata of columns: damaged ones end the process in pyarrow.
-        rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        n_rows = file.metadata.num_rows
+    first, last, _ = (rows or slice(None)).indices(n_rows)
+    ends = list(accumulate(sizes, initial=0))
+    # With one row group at least, for the types of the columns.
+    groups = [i for i in range(len(sizes)) if ends[i] < last and ends[i + 1] > first] or [
+        *range(len(sizes))
+    ][:1]
     with open_parquet(path, read_dictionary=text) as file:
         # Repeated text can take any memory, but as a dictionary, which is slow where all differ.
         repeated = [
             name
             for name in text
-            if sum(n * _longest(file, i, name) for i, n in enumerate(rows)) > MAX_MEMORY
+            if sum(sizes[i] * _longest(file, i, name) for i in groups) > MAX_MEMORY
         ]
     with open_parquet(path, read_dictionary=repeated) as file:
-        return file.read(columns=names)
+        if rows is None:
+            return file.read(columns=names)
+        content = file.read_row_groups(groups, columns=names)
+    return content.slice(first - ends[groups[0]] if groups else 0, max(0, last - first))
 
 
 def _longest(file: pq.ParquetFile, group: int, name: str) -> int:

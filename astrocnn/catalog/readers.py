@@ -10,10 +10,12 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from astropy.io import votable
 from astropy.table import Table
 
@@ -22,7 +24,7 @@ from astrocnn.catalog.catalog import Catalog
 from astrocnn.catalog.columns import MAX_COLUMNS, validate_memory
 from astrocnn.catalog.fits_table import read_fits_table
 from astrocnn.catalog.parquet_table import read_parquet_table
-from astrocnn.catalog.roles import choose_roles, resolve_column
+from astrocnn.catalog.roles import ROW_NUMBER, choose_roles, resolve_column
 from astrocnn.catalog.text_layout import AS_UTF8
 from astrocnn.catalog.text_table import TEXT_FORMATS, Choose, read_text_table
 from astrocnn.catalog.validation import CatalogWarning
@@ -31,7 +33,7 @@ from astrocnn.fits_file import open_regular
 from astrocnn.plugins import nearest_file
 from astrocnn.remote import Url, locate
 
-__all__ = ["read_catalog", "detect_format"]
+__all__ = ["detect_format", "read_catalog", "read_column_names"]
 
 FORMATS = ("FITS", "VOTable", "Parquet", *TEXT_FORMATS)
 COMPRESSED: dict[bytes, Callable[..., Any]] = {
@@ -54,6 +56,7 @@ def read_catalog(
     dec: str | None = None,
     columns: Sequence[str] | None = None,
     missing: Sequence[float] | None = None,
+    rows: slice | None = None,
 ) -> Catalog:
     """Read a catalogue: FITS, VOTable, Parquet (also a folder of files, or HATS), or text.
 
@@ -79,6 +82,9 @@ def read_catalog(
     missing : sequence of float, optional
         Numbers that mean "no value" in this file, such as ``(99.0, -99.0)``; see
         `Catalog.from_table`.
+    rows : slice, optional
+        Read only these rows, without a step.  Of a FITS table and of one Parquet file no others
+        are in memory.
 
     Raises
     ------
@@ -102,8 +108,41 @@ def read_catalog(
         selected = [roles.id, roles.ra, roles.dec, *(resolve_column(c, names) for c in columns)]
         return [str(name) for name in dict.fromkeys(selected) if name in names], roles.id
 
+    table = _read_table(path, hdu, choose, rows)
+    with _errors_of(path):
+        if id == ROW_NUMBER and rows is not None and id not in table.colnames:
+            first = 1 + (rows.start or 0)
+            table.add_column(np.arange(first, first + len(table)), name=id, index=0)
+        catalog = Catalog.from_table(table, id=id, ra=ra, dec=dec, missing=missing)
+    for name in columns or ():
+        catalog.column(name)
+    return catalog
+
+
+def read_column_names(path: str | os.PathLike[str], hdu: int | str | None = None) -> list[str]:
+    """Names of the columns of a catalogue; of FITS and Parquet without reading any value.
+
+    Raises
+    ------
+    CatalogError
+        As `read_catalog`.
+    """
+    found: list[str] = []
+
+    def note(names: Sequence[str]) -> tuple[list[str], str | None]:
+        found.extend(names)
+        return [], None
+
+    _read_table(path, hdu, note, slice(0, 0))
+    return found
+
+
+def _read_table(
+    path: str | os.PathLike[str], hdu: int | str | None, choose: Choose, rows: slice | None
+) -> Table:
+    """Read the chosen columns, of some rows, of a table of any format."""
     kind, place = "a table", locate(path)
-    try:
+    with _errors_of(path, lambda: kind):
         path = fetch(place) if isinstance(place, Url) else place.expanduser()
         kind, opener = detect_format(path)
         if hdu is not None and kind != "FITS":
@@ -111,29 +150,35 @@ def read_catalog(
                 f"'{path.name}' is a {kind} file and has no HDUs.", received=f"hdu = {hdu!r}"
             )
         if kind == "FITS":
-            table = read_fits_table(path, hdu, lambda names: choose(names)[0])
-        elif kind == "VOTable":
+            return read_fits_table(path, hdu, lambda names: choose(names)[0], rows)
+        if kind == "Parquet":
+            return read_parquet_table(path, lambda names: choose(names)[0], rows)
+        if kind == "VOTable":
             table = _read_votable(opener, choose)
-        elif kind == "Parquet":
-            table = read_parquet_table(path, lambda names: choose(names)[0])
         else:
             table = read_text_table(path, opener, choose)
-        catalog = Catalog.from_table(table, id=id, ra=ra, dec=dec, missing=missing)
+        return table if rows is None else table[rows]
+
+
+@contextmanager
+def _errors_of(
+    path: str | os.PathLike[str], get_kind: Callable[[], str] = lambda: "a table"
+) -> Iterator[None]:
+    """Raise `CatalogError` in place of any error: each format has types of its own."""
+    try:
+        yield
     except CatalogError:
         raise
     except AstrocnnError as error:
         raise CatalogError(
             error.what, received=error.received, allowed=error.allowed, hint=error.hint
         ) from error
-    except Exception as error:  # every format raises types of its own on damaged files
+    except Exception as error:
         raise CatalogError(
-            f"'{path}' cannot be read as {kind}.",
+            f"'{path}' cannot be read as {get_kind()}.",
             received=f"{type(error).__name__}: {error}"[:300],
             hint="the file may be damaged or cut short",
         ) from error
-    for name in columns or ():
-        catalog.column(name)
-    return catalog
 
 
 def detect_format(path: Path) -> tuple[str, Callable[[], BinaryIO]]:

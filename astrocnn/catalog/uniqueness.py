@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from astrocnn.catalog.parquet_table import open_parquet
 from astrocnn.errors import CatalogError
 
 __all__ = ["validate_unique"]
@@ -22,48 +21,43 @@ __all__ = ["validate_unique"]
 ROWS = 1 << 22
 """Identifiers in one file of the scratch folder, about."""
 
-BATCH = 1 << 17
 MOST_FILES = 512
 _SHOWN = 5
 
 
-def validate_unique(files: Iterable[Path], column: str, scratch: Path) -> int:
-    """Refuse identifiers that occur more than once in Parquet files.
+def validate_unique(ids: Iterable[np.ndarray], n_rows: int, column: str, scratch: Path) -> None:
+    """Refuse identifiers that occur more than once.
 
     Parameters
     ----------
-    files : iterable of Path
-        The partitions.
+    ids : iterable of ndarray of int64 or str, shape (n,)
+        Those of each partition, all of one type.
+    n_rows : int
+        Number of all, about.
     column : str
-        The identifiers: integers of 64 bits, or text.
+        Their name.
     scratch : Path
         Folder for temporary files of 8 bytes for an integer and 16 for a text.
-
-    Returns
-    -------
-    int
-        Number of rows.
 
     Raises
     ------
     CatalogError
         Naming some of those that repeat.
     """
-    files = list(files)
-    n_rows = sum(_count_rows(file, column) for file in files)
     n_files = min(MOST_FILES, 1 + n_rows // ROWS)
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=scratch) as folder, ExitStack() as stack:
         paths = [Path(folder, f"{number}.bin") for number in range(n_files)]
         streams = [stack.enter_context(path.open("wb")) for path in paths]
         kinds = set()
-        for file in files:
-            for keys in _read_keys(file, column):
-                kinds.add(keys.dtype)
-                place = _mix(keys) % np.uint64(n_files)
-                order = np.argsort(place, kind="stable")
-                ends = np.searchsorted(place[order], np.arange(n_files + 1, dtype=np.uint64))
-                for number, stream in enumerate(streams):
-                    keys[order[ends[number] : ends[number + 1]]].tofile(stream)
+        for part in ids:
+            keys = _compute_keys(part)
+            kinds.add(keys.dtype)
+            place = _mix(keys) % np.uint64(n_files)
+            order = np.argsort(place, kind="stable")
+            ends = np.searchsorted(place[order], np.arange(n_files + 1, dtype=np.uint64))
+            ordered = keys[order]
+            for number, stream in enumerate(streams):
+                ordered[ends[number] : ends[number + 1]].tofile(stream)
         if len(kinds) > 1:
             raise CatalogError(
                 f"The identifiers '{column}' are numbers in some partitions and text in others."
@@ -71,26 +65,6 @@ def validate_unique(files: Iterable[Path], column: str, scratch: Path) -> int:
         stack.close()
         for path in paths:
             _refuse_repeated(np.fromfile(path, dtype=next(iter(kinds), np.int64)), column)
-    return n_rows
-
-
-def _count_rows(file: Path, column: str) -> int:
-    with open_parquet(file) as opened:
-        if column not in opened.schema_arrow.names:
-            raise CatalogError(
-                f"The partition '{file}' has no column '{column}'.",
-                allowed="the columns of the first partition",
-            )
-        return int(opened.metadata.num_rows)
-
-
-def _read_keys(file: Path, column: str) -> Iterator[np.ndarray]:
-    with open_parquet(file) as opened:
-        for batch in opened.iter_batches(BATCH, columns=[column]):
-            values = batch.column(0)
-            if values.null_count:
-                raise CatalogError(f"The partition '{file}' has rows without '{column}'.")
-            yield _compute_keys(values.to_numpy(zero_copy_only=False))
 
 
 def _compute_keys(values: np.ndarray) -> np.ndarray:

@@ -220,11 +220,23 @@ def list_name_columns(survey: Survey) -> list[str] | None:
 
 
 def open_images(
-    survey: Survey | None, catalog: Catalog, size: int, *, trusted: bool = False
+    survey: Survey | None,
+    catalog: Catalog,
+    size: int,
+    *,
+    trusted: bool = False,
+    opened: Source | None = None,
 ) -> Source:
-    """Open the images of the rows of a catalogue; an empty source without a survey."""
+    """Open the images of the rows of a catalogue; an empty source without a survey.
+
+    What was opened for other rows serves again, if its class has a method ``with_positions``.
+    """
     if survey is None:
         return NoImages(len(catalog))
+    with_positions = getattr(opened, "with_positions", None)
+    if with_positions is not None:
+        source: Source = with_positions(catalog.ra, catalog.dec)
+        return source
     columns: Mapping[str, Any] = {name: catalog.table[name] for name in catalog.table.colnames}
     ra, dec = catalog.ra, catalog.dec
     return open_source(survey, ra, dec, columns=columns, size=size, trusted=trusted)

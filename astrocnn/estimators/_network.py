@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from astrocnn.backend import keras, tf
 from astrocnn.errors import ModelError
 from astrocnn.estimators.base import (
+    BLOCK,
     TRY,
     average_over_views,
     evaluate_in_blocks,
@@ -43,6 +44,9 @@ __all__ = [
 
 FEATURES = "/features"
 """Key of features beside samples by target; no target has a name like it."""
+
+SCALAR_BLOCK = 1024
+"""Objects evaluated together by a network without images: a call costs more than its few numbers."""
 
 _FILE = "model.keras"
 _ROUNDING_DRAWS = 10
@@ -94,7 +98,8 @@ class Forward:
         arrays = {"image": images} if self._inputs.bands else {}
         if scalars is not None:
             arrays["scalars"] = self._inputs.standardize(scalars)
-        return evaluate_in_blocks(self._block, arrays)
+        block = BLOCK if self._inputs.bands else SCALAR_BLOCK
+        return evaluate_in_blocks(self._block, arrays, block=block)
 
     def _block(self, x: dict[str, NDArray[Any]]) -> dict[str, Any]:
         if "image" not in x:

@@ -30,11 +30,14 @@ from astrocnn.prediction.table_writer import TableWriter
 __all__ = [
     "Plan",
     "exists",
+    "get_own_values",
     "read_fingerprint",
     "is_finished",
     "merge",
+    "open_table",
     "parse_worker",
     "remove",
+    "set_errors",
     "validate_worker",
     "write",
 ]
@@ -153,9 +156,35 @@ def read_fingerprint(path: Path) -> str | None:
     return None if value is None else str(value)
 
 
-def is_finished(out: Path, plan: Plan) -> bool:
-    """Whether the table of a plan exists and is intact."""
-    return out.is_file() and read_fingerprint(out) == plan.fingerprint and is_intact(out)
+def is_finished(out: Path, fingerprint: str) -> bool:
+    """Whether the table of a prediction exists and is intact."""
+    return out.is_file() and read_fingerprint(out) == fingerprint and is_intact(out)
+
+
+def open_table(
+    path: Path, layout: Layout, n_rows: int, cards: Sequence[tuple[str, object, str]]
+) -> TableWriter:
+    """A writer of the whole table of a layout."""
+    return TableWriter(
+        path,
+        [*layout.own, *layout.predicted],
+        n_rows,
+        cards,
+        images=[plane.image() for plane in layout.planes],
+        tables={name: grid for plane in layout.planes for name, grid in plane.grid().items()},
+        name=layout.name,
+    )
+
+
+def get_own_values(catalog: Catalog) -> dict[str, np.ndarray]:
+    """Values of the catalogue's own columns in the table."""
+    return {fits_name(name): column for name, column, _ in catalog.role_columns()}
+
+
+def set_errors(writer: TableWriter, errors: Mapping[str, float]) -> None:
+    """State the largest error of stored densities, by plane, rounded up, in their headers."""
+    for name, error in errors.items():
+        writer.set_card(name, ERROR, error)
 
 
 def write(
@@ -222,25 +251,15 @@ def merge(
     cards: Sequence[tuple[str, object, str]],
 ) -> None:
     """Merge all chunks into the table, in the order of the catalogue."""
-    # Chunks hold what was predicted only: identifiers and positions are those of the catalogue.
-    own = catalog.role_columns()
-    images = [plane.image() for plane in layout.planes]
-    tables = {name: grid for plane in layout.planes for name, grid in plane.grid().items()}
     names = [column.name for column in layout.predicted]
     # The header of the table states the largest error of any chunk.
     errors = {plane.name: 0.0 for plane in layout.planes}
-    with TableWriter(
-        out,
-        [*layout.own, *layout.predicted],
-        len(catalog),
-        cards,
-        images=images,
-        tables=tables,
-        name=layout.name,
-    ) as writer:
+    # Chunks hold what was predicted only: identifiers and positions are those of the catalogue.
+    own = get_own_values(catalog)
+    with open_table(out, layout, len(catalog), cards) as writer:
         for start in range(0, len(catalog), _MERGE_ROWS):
             rows = np.arange(start, min(start + _MERGE_ROWS, len(catalog)))
-            writer.put(rows, {fits_name(name): column[rows] for name, column, _ in own})
+            writer.put(rows, {name: column[rows] for name, column in own.items()})
         for chunk in range(len(plan)):
             path = plan.path(folder, chunk)
             # Another process may have written here since the chunks were checked.
@@ -266,8 +285,7 @@ def merge(
                     error = hdus[plane.name].header[ERROR]
                     errors[plane.name] = max(errors[plane.name], error)
                 writer.put(np.asarray(records["ROW"], dtype=np.int64), values)
-        for name, error in errors.items():
-            writer.set_card(name, ERROR, error)
+        set_errors(writer, errors)
 
 
 def remove(plan: Plan, folder: Path) -> None:

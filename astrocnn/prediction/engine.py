@@ -37,7 +37,14 @@ from astrocnn.progress import track
 from astrocnn.scheduling import Scheduler, run_tasks
 from astrocnn.stored_files import compute_array_digest
 
-__all__ = ["Provenance", "compute_table", "describe_prediction", "make_plan", "predict"]
+__all__ = [
+    "Provenance",
+    "compute_table",
+    "describe_prediction",
+    "make_plan",
+    "predict",
+    "refuse_to_replace",
+]
 
 _COMMENTS = {
     "MODELSHA": "digest of the network",
@@ -217,10 +224,10 @@ def compute_table(
     folder = out.with_name(out.name + ".parts")
     # Temporary files of a killed process are as large as the table itself.
     remove_leftovers(out.parent, glob.escape(out.name))
-    if chunks.is_finished(out, plan):
+    if chunks.is_finished(out, plan.fingerprint):
         chunks.remove(plan, folder)  # of a process that ended before it could
         return out
-    _refuse_to_replace(out)
+    refuse_to_replace(out)
     _warn_of_escapes(catalog.ids)
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -245,17 +252,17 @@ def compute_table(
             compute(range(len(plan)))
             chunks.merge(plan, folder, out, catalog, layout, origin.cards(plan.fingerprint))
         # Another worker may have merged and removed the chunks in the meantime.
-        elif not chunks.is_finished(out, plan):
+        elif not chunks.is_finished(out, plan.fingerprint):
             return None
     except (OSError, PredictionError):
         # Another process may have computed the same chunks, merged and removed them.
-        if not chunks.is_finished(out, plan):
+        if not chunks.is_finished(out, plan.fingerprint):
             raise
     chunks.remove(plan, folder)
     return out
 
 
-def _refuse_to_replace(out: Path) -> None:
+def refuse_to_replace(out: Path) -> None:
     """Raise if `out` exists and is no table of predictions."""
     if out.exists() and chunks.read_fingerprint(out) is None:
         raise PredictionError(

@@ -24,17 +24,14 @@ from astrocnn.catalog.fits_table import read_blocks
 from astrocnn.errors import PredictionError
 from astrocnn.fits_file import open_fits
 from astrocnn.prediction.fits_headers import ESCAPED
-from astrocnn.prediction.pdf import open_densities, select_densities
+from astrocnn.prediction.parquet_writer import CARDS, GROUP_ROWS, build_lists
+from astrocnn.prediction.pdf import describe_centers, open_densities, select_densities
 
 __all__ = ["read_text_blocks", "to_csv", "to_parquet", "to_qp"]
 
-# Blocks bound the memory, since text as Python objects takes many times its size.
-ROWS = 65536
 # Fewer rows, because each has hundreds of bins in double precision.
 QP_ROWS = 16384
 SUFFIXES = (".hdf5", ".h5")
-CARDS = "astrocnn"
-"""Key of the metadata of a Parquet file with the cards of the primary header."""
 _OF_FITS = {"SIMPLE", "BITPIX", "NAXIS", "EXTEND", "NEXTEND", "CHECKSUM", "DATASUM", "LONGSTRN", ""}
 
 
@@ -60,7 +57,7 @@ def to_csv(
     """
     with replacing(out) as temporary, temporary.open("wb") as stream:
         writer = None
-        for block in read_text_blocks(table, hdu):
+        for block in read_text_blocks(table, hdu, GROUP_ROWS):
             batch = pa.table(dict(_flat_columns(block)))
             # The types of the columns are known only with the first block.
             writer = writer or csv.CSVWriter(stream, batch.schema)
@@ -98,14 +95,14 @@ def to_parquet(
         # Densities have the rows of PREDICTIONS, and not those of another extension.
         densities = {d.name: d for d in stored.values()} if hdu == "PREDICTIONS" else {}
         writer, start = None, 0
-        for block in read_text_blocks(table, hdu):
+        for block in read_text_blocks(table, hdu, GROUP_ROWS):
             names = [*block.colnames, *densities]
-            about = [_about(block[name], ucds.get(name)) for name in block.colnames]
-            about += [{"centers": json.dumps(d.centers.tolist())} for d in densities.values()]
             arrays = [_arrow(block[name]) for name in block.colnames]
             rows = slice(start, start + len(block))
-            arrays += [_lists(d.read(rows).astype(np.float32)) for d in densities.values()]
+            arrays += [build_lists(d.read(rows).astype(np.float32)) for d in densities.values()]
             if writer is None:
+                about = [_about(block[name], ucds.get(name)) for name in block.colnames]
+                about += [describe_centers(d.edges) for d in densities.values()]
                 fields = [
                     pa.field(name, array.type, metadata=metadata)
                     for name, array, metadata in zip(names, arrays, about, strict=True)
@@ -188,7 +185,7 @@ def to_qp(
 
 
 def read_text_blocks(
-    table: str | os.PathLike[str], hdu: str | int, rows: int = ROWS
+    table: str | os.PathLike[str], hdu: str | int, rows: int = GROUP_ROWS
 ) -> Iterator[Table]:
     """Blocks of a table, with text as it was before FITS; these formats hold any character."""
     with open_fits(table, error=PredictionError) as hdus:
@@ -200,13 +197,6 @@ def read_text_blocks(
             plain = [text.encode("ascii").decode("unicode_escape") for text in block[name]]
             block[name] = np.array(plain, dtype=str)
         yield block
-
-
-def _lists(values: np.ndarray) -> Any:
-    """Convert rows to lists, and rows of NaN to missing values."""
-    return pa.FixedSizeListArray.from_arrays(
-        pa.array(values.reshape(-1)), values.shape[1], mask=pa.array(np.isnan(values[:, 0]))
-    )
 
 
 def _arrow(column: Any) -> Any:

@@ -1,41 +1,60 @@
 """Predictions of a catalogue in partitions, which is never in memory as a whole.
 
-A partition is a Parquet file of a folder, of any partitioning, or of a HATS catalogue.  Each is
-read, predicted in chunks and written by itself, as a Parquet file at the same place in the output.
-Memory is bounded by the needed columns of one partition, whatever their number.
+Each partition (see `astrocnn.catalog.PartitionedCatalog`) is read, predicted and written by itself:
+as a Parquet file of a data set of the same partitions, or as a FITS file whose records become part
+of one table.  Memory is bounded by the needed columns of one partition, whatever their number.
 """
 
 from __future__ import annotations
 
+import glob
+import hashlib
+import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astrocnn import plugins
 from astrocnn.atomic import remove_leftovers, replacing_folder, write_text
 from astrocnn.calibration import Extra
-from astrocnn.catalog import Catalog, read_catalog
-from astrocnn.catalog.parquet_table import find_parts, open_parquet
-from astrocnn.catalog.roles import choose_roles, resolve_column, split_difference
+from astrocnn.catalog import Catalog, PartitionedCatalog
+from astrocnn.catalog.hats import write_metadata
 from astrocnn.catalog.uniqueness import validate_unique
+from astrocnn.column import Column
 from astrocnn.datasets.object_store import list_name_columns, open_images
-from astrocnn.errors import ClusterError, PredictionError
+from astrocnn.errors import CatalogError, ClusterError, PredictionError
 from astrocnn.estimators.base import Estimator
-from astrocnn.imaging import Survey
-from astrocnn.prediction.engine import compute_table, describe_prediction, make_plan
+from astrocnn.imaging import NoImages, Source, Survey
+from astrocnn.prediction import chunks
+from astrocnn.prediction.chunks import Plan, get_own_values, validate_worker
+from astrocnn.prediction.engine import (
+    Provenance,
+    compute_table,
+    describe_prediction,
+    make_plan,
+    refuse_to_replace,
+)
 from astrocnn.prediction.export import to_parquet
+from astrocnn.prediction.fits_headers import is_intact
+from astrocnn.prediction.layout import Layout
+from astrocnn.prediction.parquet_writer import ParquetWriter
+from astrocnn.prediction.pdf import round_up
 from astrocnn.prediction.predictions import MANIFEST, PartitionManifest, parse_cards
 from astrocnn.prediction.session import Prediction
 from astrocnn.prediction.stored_model import list_catalog_columns, read_model, write_model
+from astrocnn.prediction.table_writer import TableWriter
 from astrocnn.progress import track
 from astrocnn.scheduling import Scheduler, StoredTask, run_tasks
-from astrocnn.stored_files import Stored, read_json
+from astrocnn.stored_files import Stored, compute_array_digest, read_json
 
 __all__ = ["predict_partitions"]
 
@@ -43,14 +62,41 @@ _SESSION = ".session"
 _ABOUT = "partitions.json"
 
 
-class _About(Stored):
-    """What a worker reads: the survey, how catalogues are read, and where."""
+@dataclass(frozen=True)
+class _Prediction(Prediction):
+    """A prediction whose tables have the same columns of the catalogue in every partition."""
 
+    own: tuple[Column, ...] = ()
+
+    def build_layout(
+        self, estimator: Estimator, catalog: Catalog, extras: Sequence[Extra]
+    ) -> Layout:
+        """Columns of the task and of the extras, and densities."""
+        return replace(super().build_layout(estimator, catalog, extras), own=self.own)
+
+
+class _Entry(Stored):
+    """A partition as it was when the work began."""
+
+    rows: int
+    digest: str
+
+
+class _About(Stored):
+    """What a worker reads: the catalogue, its partitions and columns, the images."""
+
+    catalog: PartitionedCatalog
+    entries: tuple[_Entry, ...]
+    own: tuple[Column, ...]
     survey: Survey | None
-    read: dict[str, Any]
     given: dict[str, str]
-    root: str
-    files: tuple[str, ...]
+    suffix: str
+
+    def get_name(self, number: int) -> str:
+        """Path of the file of a partition in the folder that is written."""
+        if self.suffix == ".fits":
+            return f"part-{number:06d}.fits"
+        return self.catalog.partitions[number].name + self.suffix
 
 
 @dataclass
@@ -61,49 +107,87 @@ class _Partitions:
     extras: Sequence[Extra]
     options: Prediction
     about: _About
-    out: Path
+    folder: Path
     trusted: bool = False
+    _source: Source | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def compute_parts(self, numbers: Sequence[int]) -> int:
         """Predict the missing ones of some partitions; the number of their rows."""
-        return sum(self._predict(self.about.files[number]) for number in numbers)
+        return sum(self._predict(number) for number in numbers)
 
-    def _predict(self, name: str) -> int:
-        file, table = Path(self.about.root, name), self.out / name
-        with open_parquet(file) as opened:
-            n_rows = opened.metadata.num_rows
-        if not n_rows:
-            return 0
-        catalog = self._read(file)
-        source = open_images(
-            self.about.survey, catalog, self.estimator.inputs.size, trusted=self.trusted
-        )
-        origin, plan = make_plan(
-            describe_prediction(
-                self.estimator, catalog, source, self.options, self.about.given, self.extras
+    def get_path(self, number: int) -> Path:
+        """The file of a partition."""
+        return self.folder / self.about.get_name(number)
+
+    def describe(self, catalog: Catalog) -> Provenance:
+        """All inputs of the prediction of a partition; its images are opened once."""
+        with self._lock:
+            source = self._source = open_images(
+                self.about.survey,
+                catalog,
+                self.estimator.inputs.size,
+                trusted=self.trusted,
+                opened=self._source,
             )
+        return describe_prediction(
+            self.estimator, catalog, source, self.computation, self.about.given, self.extras
         )
-        if _is_done(table, plan.fingerprint):
+
+    @cached_property
+    def computation(self) -> _Prediction:
+        """The options, and the columns of the catalogue."""
+        return _Prediction(**vars(self.options), own=self.about.own)
+
+    def _predict(self, number: int) -> int:
+        entry = self.about.entries[number]
+        catalog = self.about.catalog.read(number)
+        if compute_digest(catalog) != entry.digest:
+            raise CatalogError(
+                f"The partition '{self.about.catalog.partitions[number]}' was written anew "
+                "while it was being predicted.",
+                hint="give the same command again when it is complete",
+            )
+        origin, plan = make_plan(self.describe(catalog))
+        path = self.get_path(number)
+        if _is_done(path, plan.fingerprint):
             return 0
-        table.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(table.parent)
-        whole = table.with_suffix(".fits")
-        compute_table(whole, origin, self.options)
-        to_parquet(whole, table)
-        whole.unlink()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, glob.escape(path.name))
+        if isinstance(origin.source, NoImages):
+            self._write(path, origin, plan)
+        elif path.suffix == ".fits":
+            compute_table(path, origin, self.computation)
+        else:
+            # Rows come in the order of the images, and are put in that of the catalogue.
+            table = path.with_name(path.name + ".fits")
+            compute_table(table, origin, self.computation)
+            to_parquet(table, path)
+            table.unlink()
         return len(catalog)
 
-    def _read(self, file: Path) -> Catalog:
-        with open_parquet(file) as opened:
-            names = opened.schema_arrow.names
-        wanted = list_catalog_columns(self.estimator, self.extras)
-        more = [] if self.about.survey is None else list_name_columns(self.about.survey)
-        if wanted is None or more is None:
-            return read_catalog(file, **self.about.read)
-        terms = [
-            resolve_column(term, names) for name in wanted for term in split_difference(name, names)
-        ]
-        return read_catalog(file, columns=list(dict.fromkeys([*terms, *more])), **self.about.read)
+    def _write(self, path: Path, origin: Provenance, plan: Plan) -> None:
+        """Predict rows in their order straight into the file: they cost little to do again."""
+        catalog, source, extras = origin.catalog, origin.source, origin.extras
+        options = self.computation
+        layout = options.build_layout(self.estimator, catalog[:1], extras)
+        cards = origin.cards(plan.fingerprint)
+        errors = {plane.name: 0.0 for plane in layout.planes}
+        with _open_writer(path, layout, len(catalog), cards) as writer:
+            for chunk in range(len(plan)):
+                rows = plan.rows(chunk)
+                part = catalog[slice(int(rows[0]), int(rows[-1]) + 1)]
+                with self._lock:
+                    computed = options.compute(
+                        self.estimator, part, source.read(rows), extras, layout
+                    )
+                values = {**get_own_values(part), **computed.columns, **computed.densities}
+                writer.put(rows, values)
+                for name, error in computed.errors.items():
+                    errors[name] = max(errors[name], error)
+            if isinstance(writer, TableWriter):
+                rounded = {name: round_up(error) for name, error in errors.items()}
+                chunks.set_errors(writer, rounded)
 
 
 def predict_partitions(
@@ -118,34 +202,37 @@ def predict_partitions(
     pdf: str = "none",
     extras: Sequence[Extra] = (),
     provenance: Mapping[str, str] | None = None,
+    worker: tuple[int, int] = (1, 1),
     scheduler: Scheduler | None = None,
     **read: Any,
-) -> Path:
-    """Predict every row of a catalogue in partitions and write a data set of the same partitions.
+) -> Path | None:
+    """Predict every row of a catalogue in partitions, which is never in memory as a whole.
 
-    The files are Parquet with units, UCDs and descriptions in the metadata of their columns;
-    ``_predictions.json`` is written last.  Given again after an interruption, finished partitions
-    are kept.
+    With a folder as `out` the files are Parquet with units, UCDs and descriptions in the metadata
+    of their columns, one for each partition; ``_predictions.json`` is written last.  Those of a
+    HATS catalogue are HATS.  Given again after an interruption, finished partitions are kept.
 
     Parameters
     ----------
     estimator : Estimator
         A trained estimator.
     catalog : path
-        Folder of Parquet files, or HATS catalogue.
+        Folder of Parquet files, HATS catalogue, pattern of files (``dir/*.fits``), or one file,
+        which is divided by ranges of rows.
     survey : Survey or None
         The images; None for an estimator without images.
     out : path
-        Folder to write.
-    draws, seed, views, pdf, extras, provenance, scheduler
-        As for `predict`; a scheduler computes whole partitions.
+        Folder to write, or a table ``.fits``, in the order of the catalogue.
+    draws, seed, views, pdf, extras, provenance, worker, scheduler
+        As for `predict`; whole partitions are shared.
     **read
-        Options of `read_catalog`: ``id``, ``ra``, ``dec``, ``missing``.
+        Options of `read_catalog`: ``id``, ``ra``, ``dec``, ``missing``, ``hdu``; and ``rows``, into
+        how many rows files are divided.
 
     Returns
     -------
-    Path
-        `out`.
+    Path or None
+        `out`, or None while partitions of other workers are missing.
 
     Raises
     ------
@@ -154,7 +241,9 @@ def predict_partitions(
     PredictionError
         If `out` holds predictions of something else.
     """
-    root, out = Path(catalog).resolve(), Path(out).resolve()
+    out = Path(out).resolve()
+    validate_worker(*worker)
+    root = Path(catalog).resolve()
     if out == root or root in out.parents:
         raise PredictionError(
             "The predictions would be written among the partitions of the catalogue.",
@@ -163,47 +252,146 @@ def predict_partitions(
         )
     if survey is not None:
         plugins.load("sources", survey.kind)  # an error before any work
-    files = list(find_parts(root))
-    out.mkdir(parents=True, exist_ok=True)
+    given = {key: value for key, value in read.items() if value is not None}
+    found = PartitionedCatalog.find(catalog, _list_columns(estimator, survey, extras), **given)
+    is_table = out.suffix == ".fits"
+    folder = out.with_name(out.name + ".parts") if is_table else out
+    folder.mkdir(parents=True, exist_ok=True)
+    complete = None if is_table else _read_manifest(out / MANIFEST)
+    entries, own = _scan(found, folder, unique=complete is None)
     about = _About(
+        catalog=found,
+        entries=entries,
+        own=own,
         survey=survey,
-        read={key: value for key, value in read.items() if value is not None},
         given=dict(provenance or {}),
-        root=str(root),
-        files=tuple(str(file.relative_to(root)) for file in files),
+        suffix=".fits" if is_table else ".parquet",
     )
-    with open_parquet(files[0]) as opened:
-        names = opened.schema_arrow.names
-    roles = choose_roles(names, **{key: read.get(key) for key in ("id", "ra", "dec")})
-    manifest = out / MANIFEST
-    # Without the file a set counts as incomplete, while partitions are replaced.
-    complete = _read_manifest(manifest, about.files)
-    if complete is None:
-        manifest.unlink(missing_ok=True)
-        n_rows = validate_unique(files, roles.id, out)
-    partitions = _Partitions(estimator, extras, Prediction(draws, seed, views, pdf), about, out)
-    numbers = range(len(files))
-    if scheduler is None:
-        for number in track(numbers, "predicting"):
-            partitions.compute_parts([number])
-    else:
-        task = _store(partitions)
-        for _ in run_tasks(scheduler, task, numbers, "predicting", count=int, bundle=1):
-            pass
-    if complete is None:
-        kept = PartitionManifest(rows=n_rows, files=about.files)
-        write_text(manifest, kept.model_dump_json(indent=1) + "\n")
+    work = _Partitions(estimator, extras, Prediction(draws, seed, views, pdf), about, folder)
+    origin = work.describe(found.read(0))
+    make_plan(origin)  # an error before any work
+    fingerprint = _combine(origin, entries)
+    if is_table:
+        remove_leftovers(out.parent, glob.escape(out.name))
+        if chunks.is_finished(out, fingerprint):
+            shutil.rmtree(folder, ignore_errors=True)
+            return out
+        refuse_to_replace(out)
+    manifest = PartitionManifest(
+        rows=sum(entry.rows for entry in entries),
+        files=tuple(about.get_name(number) for number in range(len(entries))),
+    )
+    if complete != manifest:
+        # Without the file a set counts as incomplete, while partitions are replaced.
+        (folder / MANIFEST).unlink(missing_ok=True)
+    _compute(work, range(worker[0] - 1, len(entries), worker[1]), scheduler)
+    if worker[1] > 1:
+        if not all(work.get_path(number).is_file() for number in range(len(entries))):
+            return None if not is_table or not chunks.is_finished(out, fingerprint) else out
+        # Those of other workers, which may be damaged.
+        _compute(work, range(len(entries)), scheduler)
+    if is_table:
+        _merge(work, out, origin, fingerprint)
+        shutil.rmtree(folder, ignore_errors=True)
+        return out
+    if complete != manifest:
+        if found.is_hats:
+            roles = found.roles
+            assert roles.ra is not None and roles.dec is not None
+            write_metadata(out, root, manifest.rows, roles.ra, roles.dec)
+        write_text(out / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
     shutil.rmtree(out / _SESSION, ignore_errors=True)
     return out
 
 
-def _store(partitions: _Partitions) -> StoredTask:
-    folder = partitions.out / _SESSION
+def compute_digest(catalog: Catalog) -> str:
+    """Digest of the columns of a partition that were read."""
+    positions = [p for p in (catalog.ra, catalog.dec) if p is not None]
+    columns = [np.ma.filled(catalog.table[name], 0) for name in catalog.table.colnames]
+    return compute_array_digest([catalog.ids, *positions, *columns])
+
+
+def _list_columns(
+    estimator: Estimator, survey: Survey | None, extras: Sequence[Extra]
+) -> list[str] | None:
+    """Columns of the catalogue that a prediction reads; None for all."""
+    wanted = list_catalog_columns(estimator, extras)
+    more = [] if survey is None else list_name_columns(survey)
+    return None if wanted is None or more is None else [*wanted, *more]
+
+
+def _scan(
+    catalog: PartitionedCatalog, scratch: Path, *, unique: bool
+) -> tuple[tuple[_Entry, ...], tuple[Column, ...]]:
+    """Read all partitions once: their lengths and digests, and the columns that hold all.
+
+    Raises
+    ------
+    CatalogError
+        If identifiers repeat, or the types of columns of identifier and position differ.
+    """
+    entries: list[_Entry] = []
+    own: list[Column] = []
+
+    def read() -> Iterator[np.ndarray]:
+        for number in track(range(len(catalog)), "reading the catalogue"):
+            part = catalog.read(number)
+            entries.append(_Entry(rows=len(part), digest=compute_digest(part)))
+            columns = [Column.like(*column) for column in part.role_columns()]
+            own[:] = [
+                _widen(one, other, str(catalog.partitions[number]))
+                for one, other in zip(own or columns, columns, strict=True)
+            ]
+            yield part.ids
+
+    if unique:
+        validate_unique(read(), catalog.n_rows, catalog.roles.id, scratch)
+    else:
+        for _ in read():
+            pass
+    return tuple(entries), tuple(own)
+
+
+def _widen(one: Column, other: Column, place: str) -> Column:
+    """The column that holds the values of two partitions."""
+    kinds = np.dtype(one.dtype), np.dtype(other.dtype)
+    if kinds[0].kind != kinds[1].kind or (kinds[0].kind != "U" and kinds[0] != kinds[1]):
+        raise CatalogError(
+            f"The partition '{place}' has another type of the column '{one.name}'.",
+            received=str(other.dtype),
+            allowed=f"{one.dtype}, as in the partitions before it",
+        )
+    return replace(
+        one,
+        dtype=max(kinds, key=lambda kind: kind.itemsize).str.lstrip("<>=|"),
+        nullable=one.nullable or other.nullable,
+        null=one.null if one.nullable else other.null,
+        escaped=one.escaped or other.escaped,
+    )
+
+
+def _combine(origin: Provenance, entries: Sequence[_Entry]) -> str:
+    """Fingerprint of the whole prediction: its inputs, and all partitions."""
+    facts = {**origin.facts(), "partitions": [entry.digest for entry in entries]}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _compute(work: _Partitions, numbers: range, scheduler: Scheduler | None) -> None:
+    if scheduler is None:
+        for number in track(numbers, "predicting"):
+            work.compute_parts([number])
+        return
+    for _ in run_tasks(scheduler, _store(work), numbers, "predicting", count=int, bundle=1):
+        pass
+
+
+def _store(work: _Partitions) -> StoredTask:
+    folder = work.folder / _SESSION
     with replacing_folder(folder) as temporary:
-        own = write_model(temporary, partitions.estimator, partitions.extras)
-        write_text(temporary / _ABOUT, partitions.about.model_dump_json())
-    survey = partitions.about.survey
-    own |= {"options": partitions.options, "kind": survey and survey.kind}
+        own = write_model(temporary, work.estimator, work.extras)
+        write_text(temporary / _ABOUT, work.about.model_dump_json())
+    survey = work.about.survey
+    own |= {"options": work.options, "kind": survey and survey.kind}
     return StoredTask(_open, folder, own)
 
 
@@ -214,27 +402,60 @@ def _open(folder: Path, own: Mapping[str, Any]) -> _Partitions:
     return _Partitions(*read_model(folder, own), own["options"], about, folder.parent, trusted)
 
 
-def _read_manifest(path: Path, files: tuple[str, ...]) -> PartitionManifest | None:
+def _open_writer(
+    path: Path, layout: Layout, n_rows: int, cards: Sequence[tuple[str, Any, str]]
+) -> TableWriter | ParquetWriter:
+    if path.suffix == ".fits":
+        return chunks.open_table(path, layout, n_rows, cards)
+    return ParquetWriter(path, [*layout.own, *layout.predicted], cards, layout.planes)
+
+
+def _merge(work: _Partitions, out: Path, origin: Provenance, fingerprint: str) -> None:
+    """Copy the records of all partitions into one table."""
+    entries, catalog = work.about.entries, origin.catalog
+    digest = hashlib.sha256("".join(entry.digest for entry in entries).encode()).hexdigest()
+    # That of the first partition would stand for all.
+    cards = [
+        (key, digest if key == "CATSHA" else value, comment)
+        for key, value, comment in origin.cards(fingerprint)
+    ]
+    layout = work.computation.build_layout(work.estimator, catalog[:1], work.extras)
+    errors = {plane.name: 0.0 for plane in layout.planes}
+    start = 0
+    with chunks.open_table(out, layout, sum(entry.rows for entry in entries), cards) as writer:
+        for number, entry in enumerate(track(entries, "merging")):
+            found = writer.copy(work.get_path(number), start, entry.rows)
+            start += entry.rows
+            errors = {name: max(error, found[name]) for name, error in errors.items()}
+        chunks.set_errors(writer, errors)
+
+
+def _read_manifest(path: Path) -> PartitionManifest | None:
     if not path.is_file():
         return None
     manifest: PartitionManifest = read_json(path, PartitionManifest, PredictionError)
-    return manifest if manifest.files == files else None
+    return manifest
 
 
-def _is_done(table: Path, fingerprint: str) -> bool:
+def _is_done(path: Path, fingerprint: str) -> bool:
     """Whether a partition was written, is intact, and is of these inputs."""
-    if not table.is_file():
+    if not path.is_file():
         return False
-    try:
-        with pq.ParquetFile(table, page_checksum_verification=True) as file:
-            cards = parse_cards(file.schema_arrow, table)
-            for _ in file.iter_batches():
-                pass
-    except (pa.ArrowException, OSError):
-        return False
-    if cards.get("FPRINT") != fingerprint:
+    if path.suffix == ".fits":
+        if not is_intact(path):
+            return False
+        found = chunks.read_fingerprint(path)
+    else:
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                found = parse_cards(file.schema_arrow, path).get("FPRINT")
+                for _ in file.iter_batches():
+                    pass
+        except (pa.ArrowException, OSError):
+            return False
+    if found != fingerprint:
         raise PredictionError(
-            f"'{table}' is of another prediction (model, catalogue, images or draws).",
+            f"'{path}' is of another prediction (model, catalogue, images or draws).",
             hint="write to another --out, or remove that folder to start afresh",
         )
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ __all__ = [
     "DensityPlane",
     "StoredDensities",
     "build_planes",
+    "describe_centers",
     "open_densities",
     "read_pdf",
     "select_densities",
@@ -157,6 +159,14 @@ class DensityPlane:
         width = form.width(len(self.edges) - 1)
         return np.full((n, width), np.nan if form.blank is None else form.blank, form.dtype)
 
+    def decode(self, stored: NDArray[Any]) -> NDArray[np.float64]:
+        """Densities of shape (n, n_bins) from what `store` gave."""
+        return _to_densities(FORMS[self.form].decode(stored, self.edges), self.edges)
+
+    def describe_bins(self) -> dict[str, str]:
+        """Metadata of a list column of densities."""
+        return describe_centers(self.edges)
+
     def _predictive(self, samples: NDArray[np.floating]) -> NDArray[np.float64]:
         """Mean over draws, one draw in memory at a time."""
         total = np.zeros((samples.shape[1], len(self.edges) - 1))
@@ -264,7 +274,7 @@ class StoredDensities:
     @property
     def centers(self) -> NDArray[np.float64]:
         """Centers of the bins, of shape (n_bins,)."""
-        return (self.edges[:-1] + self.edges[1:]) / 2
+        return _get_centers(self.edges)
 
     def ids(self, rows: slice) -> NDArray[Any]:
         """Identifiers of some rows: integers, or text."""
@@ -281,7 +291,20 @@ class StoredDensities:
     def read(self, rows: slice) -> NDArray[np.float64]:
         """Densities of some rows, of shape (n, n_bins)."""
         masses = FORMS[self.form].decode(np.asarray(self.values[rows]), self.edges)
-        return masses * ((len(self.edges) - 1) / (self.edges[-1] - self.edges[0]))
+        return _to_densities(masses, self.edges)
+
+
+def _to_densities(masses: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    return masses * ((len(edges) - 1) / (edges[-1] - edges[0]))
+
+
+def _get_centers(edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (edges[:-1] + edges[1:]) / 2
+
+
+def describe_centers(edges: NDArray[np.float64]) -> dict[str, str]:
+    """Metadata of a list column of densities: the centers of the bins as JSON."""
+    return {"centers": json.dumps(_get_centers(edges).tolist())}
 
 
 @contextmanager

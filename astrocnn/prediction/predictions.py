@@ -19,7 +19,7 @@ from astrocnn.catalog.columns import convert_table
 from astrocnn.errors import PredictionError
 from astrocnn.fits_file import open_fits
 from astrocnn.flags import Flag, describe
-from astrocnn.prediction.export import CARDS
+from astrocnn.prediction.parquet_writer import CARDS
 from astrocnn.prediction.pdf import read_pdf
 from astrocnn.stored_files import Stored, parse_json, read_json
 

@@ -31,6 +31,7 @@ from astrocnn.prediction.fits_headers import (
     build_table_header,
     write_checksums,
 )
+from astrocnn.prediction.pdf import ERROR
 from astrocnn.stored_files import compute_file_sum
 
 __all__ = ["RecordFile", "TableWriter"]
@@ -118,7 +119,7 @@ class RecordFile:
                 for name, column_values in values.items():
                     records[name] = column_values[part]
             if contiguous and whole:
-                self._write_at(start + int(positions[0]) * size, records)
+                self.write_at(start + int(positions[0]) * size, records)
                 continue
             # Scattered records would each be a system call.
             target = np.frombuffer(self._map, dtype=record, count=count, offset=start)
@@ -140,7 +141,8 @@ class RecordFile:
         if self._mapped:
             self._map.flush()
 
-    def _write_at(self, position: int, records: np.ndarray) -> None:
+    def write_at(self, position: int, records: np.ndarray) -> None:
+        """Write bytes, or records, at a position of the file."""
         # The system may write less than it was given.
         left = records.view(np.uint8).data
         while left:
@@ -316,6 +318,54 @@ class TableWriter:
                     self._file.put(unit.record, unit.data_start, self.n_rows, rows, encoded)
                 for name in names:
                     unit.written[name] += rows.size
+
+    def copy(self, path: Path, start: int, count: int) -> dict[str, float]:
+        """Copy all rows of a table that was written with the same columns and images.
+
+        Parameters
+        ----------
+        path : Path
+            Its file.
+        start, count : int
+            Where its rows go, and how many there must be.
+
+        Returns
+        -------
+        dict of str to float
+            Largest errors of its stored densities, by extension.
+
+        Raises
+        ------
+        PredictionError
+            If it has other columns, or another number of rows.
+        """
+        errors: dict[str, float] = {}
+        with self._clear_errors(), fits.open(path, memmap=True) as hdus, path.open("rb") as stream:
+            for unit in self._units[1:]:
+                name = unit.header["EXTNAME"]
+                header, place = hdus[name].header, hdus[name].fileinfo()["datLoc"]
+                size = count * unit.record.itemsize
+                columns = ("TTYPE", "TFORM", "BITPIX", "NAXIS1", "PDFFORM")
+                own, other = (
+                    {k: v for k, v in cards.items() if k.rstrip("0123456789") in columns}
+                    for cards in (unit.header, header)
+                )
+                if own != other or header[f"NAXIS{header['NAXIS']}"] != count:
+                    raise PredictionError(
+                        "A part of the table does not have its columns or rows.",
+                        received=str(path),
+                        hint="remove it and run the same command again",
+                    )
+                stream.seek(place)
+                position = unit.data_start + start * unit.record.itemsize
+                for begin in range(0, size, BLOCK_BYTES):
+                    block = stream.read(min(BLOCK_BYTES, size - begin))
+                    self._file.write_at(position + begin, np.frombuffer(block, np.uint8))
+                for key in unit.written:
+                    unit.written[key] += count
+                if ERROR in header:
+                    errors[name] = header[ERROR]
+        return errors
 
     def set_card(self, name: str, keyword: str, value: Any) -> None:
         """Set the value of a card of an extension that is known only at the end.

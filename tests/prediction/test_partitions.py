@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 
 from astrocnn.catalog import Catalog, read_catalog, uniqueness
@@ -25,6 +29,7 @@ from astrocnn.prediction import (
     read_partitions,
     read_pdf,
     read_predictions,
+    to_parquet,
 )
 from astrocnn.prediction.predictions import MANIFEST
 from astrocnn.targets import Binned, Target, Task
@@ -37,7 +42,8 @@ def make_table() -> Table:
     a, b = rng.normal(size=(2, N))
     z = 0.5 + 0.2 * np.tanh(a)
     a[3] = np.nan
-    return Table({"OBJECT_ID": -(10**15) + np.arange(N), "a": a, "b": b, "z": z, "wide": a})
+    columns = {"OBJECT_ID": -(10**15) + np.arange(N), "RA": np.linspace(10, 20, N), "Dec": b - 5.0}
+    return Table({**columns, "a": a, "b": b, "z": z, "wide": a})
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +70,13 @@ def folder(tmp_path):
         columns = {name: np.array(table[name][start : start + size]) for name in table.colnames}
         pq.write_table(pa.table(columns), path)
         start += size
+    (tmp_path / "hats/hats.properties").write_text(
+        "obs_collection=test\ndataproduct_type=object\n"
+        "hats_col_ra=RA\nhats_col_dec=Dec\nhats_nrows=300\n"
+    )
+    (tmp_path / "hats/partition_info.csv").write_text(
+        "Norder,Npix\n" + "".join(f"1,{number}\n" for number in range(len(SIZES)))
+    )
     margin = tmp_path / "hats/margin/Norder=1/Dir=0/Npix=0.parquet"
     margin.parent.mkdir(parents=True)
     pq.write_table(pa.table({"OBJECT_ID": np.arange(3)}), margin)
@@ -74,14 +87,29 @@ def run(estimator, folder, out, **options):
     return predict_partitions(estimator, folder, None, out, pdf="int16", missing=(), **options)
 
 
+HATS = {
+    "dataset/_common_metadata",
+    "dataset/_metadata",
+    "hats.properties",
+    "partition_info.csv",
+    "properties",
+}
+"""Metadata, which `hats` writes with the time of day."""
+
+
 def files_of(out):
     return {str(path.relative_to(out)): path for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def read_all(files):
+    return {name: path.read_bytes() for name, path in files.items() if name not in HATS}
 
 
 def test_rows_are_those_of_one_table(estimator, folder, tmp_path):
     out = run(estimator, folder, tmp_path / "out")
     part = "dataset/Norder=1/Dir=0/Npix={}.parquet"
-    assert list(files_of(out)) == [MANIFEST, part.format(0), part.format(2), part.format(3)]
+    written = [name for name in files_of(out) if name not in HATS]
+    assert written == [MANIFEST, part.format(0), part.format(2), part.format(3)]
     parts = read_partitions(out)
     assert parts.rows == N and [len(part) for part in parts] == [120, 100, 80]
     catalog = read_catalog(folder, missing=())
@@ -105,24 +133,20 @@ def identify(path: Path) -> tuple[int, int]:
     return path.stat().st_ino, path.stat().st_mtime_ns
 
 
-def test_workers_and_a_second_start_change_no_byte(estimator, folder, tmp_path, monkeypatch):
+def test_workers_and_a_second_start_change_no_byte(estimator, folder, tmp_path):
     one = files_of(run(estimator, folder, tmp_path / "one"))
     with ThreadPoolExecutor(2) as pool:
         many = files_of(run(estimator, folder, tmp_path / "many", scheduler=pool))
-        assert {n: p.read_bytes() for n, p in one.items()} == {
-            n: p.read_bytes() for n, p in many.items()
-        }
+        assert read_all(one) == read_all(many)
         # A number of a file that was removed may be given to its successor: the time tells.
         before = {name: identify(path) for name, path in many.items()}
-        _, lost, damaged, _ = many
+        _, lost, damaged = (name for name in many if "Npix" in name)
         many[lost].unlink()
         content = bytearray(many[damaged].read_bytes())
         content[200] ^= 1
         many[damaged].write_bytes(content)
         again = files_of(run(estimator, folder, tmp_path / "many", scheduler=pool))
-    assert {n: p.read_bytes() for n, p in one.items()} == {
-        n: p.read_bytes() for n, p in again.items()
-    }
+    assert read_all(one) == read_all(again)
     changed = {name for name, path in again.items() if identify(path) != before[name]}
     assert changed == {lost, damaged}
 
@@ -131,24 +155,22 @@ def test_an_interrupted_prediction_is_no_data_set_and_continues(
     estimator, folder, tmp_path, monkeypatch
 ):
     whole = files_of(run(estimator, folder, tmp_path / "whole"))
-    real, calls = partitions.to_parquet, []
+    real, calls = partitions._Partitions._write, []
 
-    def stop(*arguments):
+    def stop(self, *arguments):
         calls.append(arguments)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real(*arguments)
+        return real(self, *arguments)
 
-    monkeypatch.setattr(partitions, "to_parquet", stop)
+    monkeypatch.setattr(partitions._Partitions, "_write", stop)
     with pytest.raises(KeyboardInterrupt):
         run(estimator, folder, tmp_path / "out")
     with pytest.raises(PredictionError, match="cannot be read"):
         read_partitions(tmp_path / "out")
     out = files_of(run(estimator, folder, tmp_path / "out"))
     assert len(calls) == 4
-    assert {n: p.read_bytes() for n, p in out.items()} == {
-        n: p.read_bytes() for n, p in whole.items()
-    }
+    assert read_all(out) == read_all(whole)
 
 
 def test_what_is_refused(estimator, folder, tmp_path):
@@ -157,46 +179,189 @@ def test_what_is_refused(estimator, folder, tmp_path):
         run(estimator, folder, out, provenance={"SURVEY": "other"})
     with pytest.raises(PredictionError, match="among the partitions"):
         run(estimator, folder, folder / "out")
-    bad = sorted(folder.rglob("dataset/**/Npix=2.parquet"))[0]
+    bad = folder / "dataset/Norder=1/Dir=0/Npix=2.parquet"
     content = bad.read_bytes()
     bad.write_bytes(content[:-20])
     with pytest.raises(CatalogError, match=r"Npix=2.parquet' cannot be read"):
         run(estimator, folder, tmp_path / "new")
     bad.write_bytes(content)
     pq.write_table(pq.read_table(bad).drop_columns(["b"]), bad)
-    with pytest.raises(CatalogError, match="no column 'b'"):
+    with pytest.raises(CatalogError, match=r"Npix=2.parquet.* no column 'b'"):
         run(estimator, folder, tmp_path / "new")
-    # What was done is kept.
-    assert len(list((tmp_path / "new").rglob("*.parquet"))) == 1
+    table = pq.read_table(io.BytesIO(content))
+    other = table.set_column(1, "RA", table["RA"].cast(pa.float32()))
+    pq.write_table(other, bad)
+    with pytest.raises(CatalogError, match=r"Npix=2.parquet.* another type of the column 'RA'"):
+        run(estimator, folder, tmp_path / "new")
+    pq.write_table(table.rename_columns(["id", *table.column_names[1:]]), bad)
+    with pytest.raises(CatalogError, match=r"Npix=2.parquet.* no identifier column 'OBJECT_ID'"):
+        run(estimator, folder, tmp_path / "new")
+    bad.unlink()
+    with pytest.raises(CatalogError, match="lacks a file that its metadata name"):
+        run(estimator, folder, tmp_path / "new")
+    bad.write_bytes(content)
+    assert not list((tmp_path / "new").rglob("*.parquet"))
+    (folder / "partition_info.csv").write_text("nonsense")
+    with pytest.raises(CatalogError, match=r"metadata of the HATS catalogue .* cannot be read"):
+        run(estimator, folder, tmp_path / "new")
+    (folder / "hats.properties").unlink()
+    with pytest.raises(CatalogError, match="HATS catalogue without its metadata"):
+        run(estimator, folder, tmp_path / "new")
+    with pytest.raises(CatalogError, match="No file matches"):
+        run(estimator, tmp_path / "nothing*.fits", tmp_path / "new")
     pq.write_table(pa.table({"x": [1]}), read_partitions(out).files[0])
-    with pytest.raises(PredictionError, match="is not a table of predictions"):
-        run(estimator, folder, out)
     (out / MANIFEST).write_text('{"rows": 1, "files": ["../p.parquet"]}')
     with pytest.raises(PredictionError, match="outside of its folder"):
         read_partitions(out)
+
+
+def test_a_partition_that_changes_stops_the_work(estimator, folder, tmp_path, monkeypatch):
+    bad = folder / "dataset/Norder=1/Dir=0/Npix=3.parquet"
+    real = partitions._compute
+
+    def change(*arguments):
+        table = pq.read_table(bad)
+        pq.write_table(table.set_column(3, "a", pa.array(np.ones(len(table)))), bad)
+        return real(*arguments)
+
+    monkeypatch.setattr(partitions, "_compute", change)
+    with pytest.raises(CatalogError, match=r"Npix=3.parquet.* was written anew"):
+        run(estimator, folder, tmp_path / "out")
+    # What was done before is kept.
+    assert len(list((tmp_path / "out").rglob("*.parquet"))) == 2
+
+
+@pytest.mark.filterwarnings("ignore")  # lsdb and pandas
+def test_hats_gives_hats_that_joins_with_its_input(estimator, tmp_path):
+    lsdb = pytest.importorskip("lsdb", reason="the extra 'survey' is not installed")
+    table = make_table()
+    table["a"] = np.where(np.isnan(table["a"]), 0.0, table["a"])
+    given = tmp_path / "given"
+    # A collection: the catalogue, and a margin of objects that it holds as well.
+    made = lsdb.from_dataframe(
+        table.to_pandas(), ra_column="RA", dec_column="Dec", partition_rows=100,
+        margin_threshold=600,
+    )  # fmt: skip
+    made.write_catalog(given, catalog_name="given", progress_bar=False)
+    assert (given / "collection.properties").is_file()
+    out = run(estimator, given, tmp_path / "out")
+    opened, catalog = lsdb.open_catalog(out), lsdb.open_catalog(given)
+    assert len(opened) == N and opened.get_healpix_pixels() == catalog.get_healpix_pixels()
+    assert len(opened.get_healpix_pixels()) > 2
+    joined = catalog.join(
+        opened, left_on="OBJECT_ID", right_on="OBJECT_ID", suffixes=("", "_out"),
+        suffix_method="overlapping_columns",
+    ).compute()  # fmt: skip
+    assert len(joined) == N
+    np.testing.assert_array_equal(joined["RA"], joined["RA_out"])
+    whole = Catalog.from_table(table, missing=())
+    expected = read_predictions(predict(estimator, whole, NoImages(N), tmp_path / "p.fits")).table
+    row = {name: i for i, name in enumerate(expected["OBJECT_ID"])}
+    order = [row[name] for name in joined["OBJECT_ID"]]
+    np.testing.assert_array_equal(joined["z_mean"], expected["z_mean"][order])
+
+
+def write_files(folder: Path, kind: str) -> str:
+    """The catalogue as files of one format, or as one file of ranges; what to give."""
+    table, ends = make_table(), [0, 120, 220, N]
+    folder.mkdir()
+    if kind == "row groups":
+        with pq.ParquetWriter(folder / "all.parquet", (whole := to_arrow(table)).schema) as writer:
+            for start in range(0, N, 60):
+                writer.write_table(whole.slice(start, 60))
+        return str(folder / "all.parquet")
+    if kind == "row ranges":
+        table.write(folder / "all.fits")
+        return str(folder / "all.fits")
+    for number, (start, stop) in enumerate(pairwise(ends)):
+        part = table[start:stop]
+        if kind == "parquet":
+            pq.write_table(to_arrow(part), folder / f"{number}.parquet")
+        elif kind == "csv":
+            part.write(folder / f"{number}.csv")
+        else:
+            part.write(folder / f"{number}.{kind}", format=FORMATS[kind])
+    return str(folder / f"*.{kind}")
+
+
+FORMATS = {"fits": "fits", "vot": "votable"}
+
+
+def to_arrow(table: Table) -> pa.Table:
+    return pa.table({name: np.array(table[name]) for name in table.colnames})
+
+
+@pytest.mark.parametrize("kind", ["row groups", "row ranges", "fits", "vot", "csv", "parquet"])
+def test_all_forms_of_partitions_give_one_table(estimator, tmp_path, kind):
+    given = write_files(tmp_path / "given", kind)
+    catalog = Catalog.from_table(make_table(), missing=())
+    whole = predict(estimator, catalog, NoImages(N), tmp_path / "whole.fits", pdf="int16")
+    out = run(estimator, given, tmp_path / "p.fits", rows=120)
+    with fits.open(out) as one, fits.open(whole) as other:
+        assert [hdu.name for hdu in one] == [hdu.name for hdu in other]
+        for hdu in ("PREDICTIONS", "PDF", "PDF_GRID"):
+            assert one[hdu].data.tobytes() == other[hdu].data.tobytes()
+        assert one["PDF"].header["CDFERR"] == other["PDF"].header["CDFERR"]
+        assert one[0].header["FPRINT"] != other[0].header["FPRINT"]
+    assert not out.with_name("p.fits.parts").exists()
+    before = identify(out)
+    assert identify(run(estimator, given, out, rows=120)) == before
+    parts = read_partitions(run(estimator, given, tmp_path / "parts", rows=120))
+    assert parts.rows == N and len(parts) == 3
+    np.testing.assert_array_equal(
+        np.concatenate([part.table["z_mean"] for part in parts]),
+        read_predictions(whole).table["z_mean"],
+    )
+
+
+def test_parquet_is_that_of_the_fits_table(estimator, folder, tmp_path):
+    parts = read_partitions(run(estimator, folder, tmp_path / "out"))
+    rows = np.arange(N)[220:]
+    catalog = Catalog.from_table(make_table(), missing=())[rows]
+    table = predict(estimator, catalog, NoImages(80), tmp_path / "p.fits", pdf="int16")
+    one, other = (pq.read_table(p) for p in (to_parquet(table, tmp_path / "p.pq"), parts.files[2]))
+    assert one.schema.equals(other.schema)
+    for field, same in zip(one.schema, other.schema, strict=True):
+        assert field.metadata == same.metadata
+    assert one.equals(other)
+    known, cards = (json.loads(t.schema.metadata[b"astrocnn"]) for t in (one, other))
+    assert {k for k in known if known[k] != cards.get(k)} == {"FPRINT"}
+
+
+def test_workers_without_a_scheduler_share_partitions(estimator, folder, tmp_path):
+    for form in ("out", "p.fits"):
+        one = run(estimator, folder, tmp_path / f"one-{form}")
+        out = tmp_path / form
+        assert run(estimator, folder, out, worker=(2, 2)) is None
+        assert run(estimator, folder, out, worker=(2, 2)) is None
+        assert run(estimator, folder, out, worker=(1, 2)) == out
+        if one.is_dir():
+            assert read_all(files_of(one)).keys() == read_all(files_of(out)).keys()
+            assert all(
+                content == read_all(files_of(out))[name]
+                for name, content in read_all(files_of(one)).items()
+                if name not in HATS
+            )
+        else:
+            assert one.read_bytes() == out.read_bytes()
 
 
 @pytest.mark.parametrize("text", [False, True])
 def test_identifiers_that_repeat_anywhere_are_found(tmp_path, monkeypatch, text):
     """Against numpy, for any number of files and of buckets."""
     monkeypatch.setattr(uniqueness, "ROWS", 50)
-    monkeypatch.setattr(uniqueness, "BATCH", 64)
     rng = np.random.default_rng(0)
     ids = rng.choice(2**62, 1000, replace=False) * rng.choice([-1, 1], 1000)
     named = np.array([f"J{i}" for i in ids.tolist()]) if text else ids
-    files = [tmp_path / f"{i}.parquet" for i in range(4)]
-
-    def write(values):
-        for file, part in zip(files, np.array_split(values, 4), strict=True):
-            pq.write_table(pa.table({"id": part}), file)
-
-    write(named)
-    assert validate_unique(files, "id", tmp_path) == 1000
+    parts = [named[i : i + 64] for i in range(0, 1000, 64)]
+    validate_unique(parts, 1000, "id", tmp_path)
     for one, other in ((0, 999), (400, 401), (250, 750)):
         changed = named.copy()
         changed[one] = changed[other]
-        write(changed)
+        parts = [changed[i : i + 64] for i in range(0, 1000, 64)]
         with pytest.raises(CatalogError, match="occur more than once") as caught:
-            validate_unique(files, "id", tmp_path)
+            validate_unique(parts, 1000, "id", tmp_path)
         assert text or str(ids[other]) in str(caught.value)
-    assert sorted(os.listdir(tmp_path)) == [file.name for file in files]
+    with pytest.raises(CatalogError, match="numbers in some partitions and text in others"):
+        validate_unique([ids[:2], np.array(["a"])], 3, "id", tmp_path)
+    assert not os.listdir(tmp_path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 
@@ -182,6 +183,13 @@ class TileSource(DisplayedSource):
 
     def __len__(self) -> int:
         return len(self.ra)
+
+    def with_positions(self, ra: npt.ArrayLike, dec: npt.ArrayLike) -> TileSource:
+        """The same open tiles for other objects."""
+        other = copy(self)
+        other.ra, other.dec = _validate_positions(ra), _validate_positions(dec)
+        other._assigned = None
+        return other
 
     @property
     def assigned(self) -> list[np.ndarray]:

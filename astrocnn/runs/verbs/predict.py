@@ -10,6 +10,8 @@ from typing import Any
 
 from astrocnn.atomic import remove_leftovers, sha256
 from astrocnn.backend import load_tensorflow
+from astrocnn.catalog.fits_table import count_rows
+from astrocnn.catalog.partitions import is_large
 from astrocnn.clusters import open_scheduler
 from astrocnn.errors import ConfigError
 from astrocnn.estimators.base import Estimator
@@ -56,15 +58,14 @@ def run(
     Raises
     ------
     ConfigError
-        If `out` ends in something else than .fits, .csv, .parquet or .hdf5 and is no folder for a
-        catalogue in partitions, or would replace the catalogue; if `worker` is given beside
-        `workers` or `cluster`.
+        If `out` ends in something else than .fits, .csv, .parquet or .hdf5, or would replace the
+        catalogue; if `worker` is given beside `workers` or `cluster`.
     """
     if out.suffix not in ("", ".fits", *_WRITERS):
         raise ConfigError(
             "The table to write has an unknown format.",
             received=str(out),
-            allowed=[".fits", *_WRITERS, "or a folder, for a catalogue in partitions"],
+            allowed=[".fits", *_WRITERS, "or a folder, for a table in partitions"],
         )
     current = Run.open(folder)
     config, home = current.config, current.directory
@@ -73,13 +74,6 @@ def run(
     if out.suffix == ".hdf5" and pdf == "none":
         pdf = "float32"  # qp needs densities
     home.require(home.model, "train")
-    if out.suffix == "":
-        partitions = _find_partitions(config, catalog, out)
-        if share != (1, 1):
-            raise ConfigError(
-                "Partitions are not shared by --worker.",
-                hint="--workers 4, or --cluster FILE.toml",
-            )
     options: dict[str, Any] = {
         "draws": config.prediction.draws if draws is None else draws,
         "seed": seed,
@@ -87,10 +81,22 @@ def run(
         "pdf": pdf,
         "extras": current.extras,
     }
-    if out.suffix == "":
-        for path in (out, out.with_suffix(".fits")):
+    partitions = _find_partitions(config, catalog, out)
+    if partitions is not None:
+        whole = out.with_suffix(".fits") if out.suffix else out
+        for path in {out, whole}:
             refuse_catalog(path, config, catalog)
-        yield _predict_partitions(current, partitions, survey, id, out, options, workers, cluster)
+        written = _predict_partitions(
+            current, partitions, survey, id, whole, options, share, workers, cluster
+        )
+        if written is None:
+            yield _describe_missing(share)
+            return
+        _convert(written, out, _WRITERS)
+        counted = read_partitions(out) if out.suffix == "" else None
+        where = "" if counted is None else f" in {len(counted)} partitions"
+        rows = count_rows(written, "PREDICTIONS") if counted is None else counted.rows
+        yield f"{rows} rows{where}: {out}"
         return
     yield from write_table(
         current,
@@ -155,12 +161,21 @@ def write_table(
             provenance=_describe_origin(current, images),
         )
     if table is None:
-        yield f"the parts of worker {share[0]}/{share[1]} are done; others are missing"
+        yield _describe_missing(share)
         return
+    _convert(table, out, writers)
+    yield f"{len(objects)} rows: {out}"
+
+
+def _describe_missing(share: tuple[int, int]) -> str:
+    return f"the parts of worker {share[0]}/{share[1]} are done; others are missing"
+
+
+def _convert(table: Path, out: Path, writers: Mapping[str, Callable[[Path, Path], Path]]) -> None:
+    """Write a FITS table in the format of `out`, if that is another."""
     if out.suffix in writers:
         remove_leftovers(out.parent, escape(out.name))
         writers[out.suffix](table, out)
-    yield f"{len(objects)} rows: {out}"
 
 
 def _load_estimator(current: Run, images: Survey | None) -> tuple[Estimator, Survey | None]:
@@ -179,49 +194,51 @@ def _describe_origin(current: Run, images: Survey | None) -> dict[str, str]:
     }
 
 
-def _find_partitions(config: RunConfig, catalog: Path | None, out: Path) -> Path:
-    """Folder of the catalogue that is given, or of that of the run."""
-    own = [Path(expand_path(file, config.root)) for file in config.catalog.files]
-    found = own if catalog is None else [catalog]
-    if len(found) == 1 and found[0].is_dir():
-        return found[0]
-    raise ConfigError(
-        "A folder is written for a catalogue in partitions only.",
-        received=f"--out {out} for {', '.join(map(str, found))}",
-        allowed="a catalogue that is a folder of Parquet files, or HATS",
-        hint=f"--out {out}.fits",
-    )
+def _find_partitions(config: RunConfig, catalog: Path | None, out: Path) -> str | None:
+    """The catalogue, if it is read partition by partition; None if it is read as a whole."""
+    own = [expand_path(file, config.root) for file in config.catalog.files]
+    found = own if catalog is None else [str(catalog)]
+    if len(found) == 1 and (out.suffix == "" or is_large(found[0], config.catalog.hdu)):
+        return str(found[0])
+    if out.suffix == "":
+        raise ConfigError(
+            "A folder is written for one catalogue only.",
+            received=f"--out {out} for {', '.join(map(str, found))}",
+            hint=f"--out {out}.fits, or give the files as one pattern",
+        )
+    return None
 
 
 def _predict_partitions(
     current: Run,
-    path: Path,
+    path: str,
     survey: Path | None,
     id: str | None,
     out: Path,
     options: dict[str, Any],
+    share: tuple[int, int],
     workers: int,
     cluster: str | None,
-) -> str:
+) -> Path | None:
     section = current.config.catalog
     given = current.survey if survey is None else load_survey(survey)
     estimator, images = _load_estimator(current, given)
     with open_scheduler(cluster, workers) as scheduler:
-        predict_partitions(
+        return predict_partitions(
             estimator,
             path,
             images,
             out,
             **options,
+            worker=share,
             scheduler=scheduler,
             provenance=_describe_origin(current, images),
+            hdu=section.hdu,
             id=id or section.id,
             ra=section.ra,
             dec=section.dec,
             missing=section.missing,
         )
-    written = read_partitions(out)
-    return f"{written.rows} rows in {len(written)} partitions: {out}"
 
 
 def parse_share(worker: str, workers: int, cluster: str | None) -> tuple[int, int]:
