@@ -160,6 +160,7 @@ LOCAL_IMPORTS = {
             "botocore",
             "h5py",
             "zarr",
+            "hats",
             "mocpy",
         ],
         "optional",

@@ -46,7 +46,7 @@ FEATURES = "/features"
 """Key of features beside samples by target; no target has a name like it."""
 
 SCALAR_BLOCK = 1024
-"""Objects evaluated together by a network without images: a call costs more than its few numbers."""
+"""Objects evaluated together by a network without images, whose calls cost more than its sums."""
 
 _FILE = "model.keras"
 _ROUNDING_DRAWS = 10

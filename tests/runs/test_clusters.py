@@ -54,13 +54,15 @@ def test_a_folder_of_partitions(home, tmp_path, monkeypatch):
         assert found.num_rows == len(table)
         for name in ("morphology_p_spiral", "flags"):
             np.testing.assert_array_equal(found[name].to_numpy(), whole[name])
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     shutil.rmtree(tmp_path / "out")
-    said = astrocnn("predict", home / "run", "--out", tmp_path / "out", code=2)
-    assert "A folder is written for a catalogue in partitions only" in said
-    said = astrocnn(
-        "predict", home / "run", *catalog, "--out", tmp_path / "out", "--worker", "1/2", code=2
-    )
-    assert "Partitions are not shared by --worker" in said
+    share = ("--out", tmp_path / "out", "--worker")
+    said = astrocnn("predict", home / "run", *catalog, *share, "1/2")
+    assert "the parts of worker 1/2 are done; others are missing" in said
+    astrocnn("predict", home / "run", *catalog, *share, "2/2")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == kept
+    said = astrocnn("predict", home / "run", "--out", tmp_path / "one")
+    assert f"{len(table)} rows in 1 partition:" in said
     said = astrocnn(
         "predict",
         home / "run",

@@ -94,7 +94,7 @@ def run(
             return
         _convert(written, out, _WRITERS)
         counted = read_partitions(out) if out.suffix == "" else None
-        where = "" if counted is None else f" in {len(counted)} partitions"
+        where = "" if counted is None else f" in {len(counted)} partition{'s'[: len(counted) > 1]}"
         rows = count_rows(written, "PREDICTIONS") if counted is None else counted.rows
         yield f"{rows} rows{where}: {out}"
         return
