@@ -36,7 +36,7 @@ def build_table(title: str, columns: Sequence[str], *, left: Iterable[str] | Non
         show_edge=False,
         pad_edge=False,
         collapse_padding=True,
-        padding=(0, 1 if headed else 2),
+        padding=(0, 1, 0, 0) if headed else (0, 2),
     )
     texts = set(columns if left is None else left)
     for name in columns:

@@ -100,6 +100,7 @@ def calibrate(
     extras: list[StoredExtra] = []
     table: list[dict[str, Any]] = []
     notes: list[str] = []
+    small: dict[int, list[str]] = {}
     for target in estimator.task.targets:
         kind = get_remap(target.family)
         if kind is None:
@@ -117,7 +118,7 @@ def calibrate(
         objects = _Objects(labels, drawn, along)
         first, second = (objects.take(half) for half in split_halves(np.arange(len(rows)), seed))
         if len(rows) < SMALL:
-            notes.append(_describe_small(name, len(rows)))
+            small.setdefault(len(rows), []).append(name)
         half = kind.fit(target.family, first.encoded, first.weights, first.samples)
         before = compute_scores(target.family, second.encoded, second.samples)
         fitted_second = second.remap(half, target.family)
@@ -158,6 +159,8 @@ def calibrate(
             }
             for key, (old, new) in scores.items()
         ]
+    # Questions of one catalogue mostly have labels for the same objects.
+    notes = [_describe_small(", ".join(names), n) for n, names in small.items()] + notes
     return Calibration(estimator.fingerprint, remaps, tuple(extras), tuple(table), tuple(notes))
 
 

@@ -88,7 +88,7 @@ _CALIBRATION_COLUMNS = ("before", "after", "expected")
 def calibration_chapter(
     rows: Sequence[Mapping[str, Any]],
     compared: Mapping[str, tuple[NDArray[np.floating], NDArray[np.floating]]],
-    note: str = "",
+    notes: Sequence[str] = (),
 ) -> Chapter:
     """Scores and figures before and after a calibration.
 
@@ -98,16 +98,15 @@ def calibration_chapter(
         As `astrocnn.calibration.Calibration.table`.
     compared : mapping of str to pair of ndarray
         `TargetEvaluation.calibration_data` before and after, of the same objects, by target.
-    note : str
-        Other fits on these objects, a selection for instance.
+    notes : sequence of str
+        Other fits on these objects, a selection for instance, and remarks.
     """
     text = [
         "Cross-fitted: fitted on one half of the validation split, scored on the other; the "
         "calibration applied to predictions is fitted on both. The test split is not used."
     ]
     # The name of a target stays as it is.
-    named = note.partition(" ")[0].endswith(":")
-    text += [f"{note if named else note[:1].upper() + note[1:]}."] if note else []
+    text += [f"{n if ':' in n else n[:1].upper() + n[1:]}." for n in notes]
     pictures = []
     for name, (before, after) in compared.items():
         if len(before) == 2:

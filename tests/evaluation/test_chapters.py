@@ -215,9 +215,9 @@ def test_temperature_scaling_is_cross_fitted_on_two_halves():
     assert before.shape == after.shape == (2, n // 2)
     np.testing.assert_array_equal(before[1], after[1])  # the same objects, the same decisions
     assert ece(before[0], before[1]) > 0.1 > 0.03 > ece(after[0], after[1])
-    chapter = calibration_chapter([], compared, "a selection of 95 % completeness")
+    chapter = calibration_chapter([], compared, ["a selection of 95 %", "q: unchanged"])
     assert "Cross-fitted" in chapter.text[0]
-    assert chapter.text[1] == "A selection of 95 % completeness."
+    assert chapter.text[1:] == ["A selection of 95 %.", "q: unchanged."]
     (picture,) = chapter.figures
     legend = [t.get_text() for t in picture.figure.axes[0].get_legend().get_texts()]
     assert legend[0].startswith("before: ECE") and legend[1].startswith("after: ECE")

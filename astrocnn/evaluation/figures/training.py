@@ -23,6 +23,7 @@ __all__ = ["plot_learning_curve", "plot_parallel_coordinates", "plot_pretraining
 # Without its palest part, which is invisible on white.
 _RANKS = ListedColormap(colormaps["YlGnBu"](np.linspace(0.25, 1, 256)))
 _SPREAD = 0.09
+_FEW = 6
 _LOG_ABOVE = 20.0
 
 _Axis: TypeAlias = tuple[NDArray[np.float64], list[tuple[float, str]]]
@@ -42,7 +43,9 @@ def plot_learning_curve(history: Mapping[str, Any], best_epoch: int | None = Non
     """
     names = [n for n in history if f"val_{n}" in history]
     names = names or [n for n in history if n.endswith("loss")]
-    figure, panels = new_panels(len(names), 2, COLUMN, 2.6)
+    # Many questions have many curves: small ones, on one page of paper.
+    size = (2, COLUMN, 2.6) if len(names) <= _FEW else (4, COLUMN / 2, 1.6)
+    figure, panels = new_panels(len(names), *size)
     epochs = np.asarray(history.get("epoch", np.arange(1, len(history[names[0]]) + 1)))
     for axes, name in zip(panels, names, strict=True):
         axes.plot(epochs, np.asarray(history[name], float), ".-", ms=4, lw=1, label="training")
@@ -52,7 +55,7 @@ def plot_learning_curve(history: Mapping[str, Any], best_epoch: int | None = Non
         if best_epoch is not None:
             axes.axvline(best_epoch, color="0.5", ls=":", lw=1, label=f"best epoch {best_epoch}")
         axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     panels[0].legend()
     return figure
 

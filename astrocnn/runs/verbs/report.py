@@ -197,7 +197,7 @@ def _calibration(home: RunDirectory) -> Chapter | None:
             for name in (key.partition("/")[2] for key in kept if key.startswith("before/"))
         }
     summaries = [extra.summary for extra in made.extras if hasattr(extra, "summary")]
-    return calibration_chapter(made.table, tables, "; ".join([*summaries, *made.notes]))
+    return calibration_chapter(made.table, tables, [*summaries, *made.notes])
 
 
 def _training(current: Run) -> Chapter | None:
