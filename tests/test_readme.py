@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,17 @@ from astrocnn.simulation import CLASSES, simulate
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def test_the_extras_are_those_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    # Only comparisons in benchmarks need them.
+    extras = set(project["optional-dependencies"]) - {"oracles"}
+    install = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    for page in (README, install):
+        table = page.partition("| extra | for |")[2].partition("\n\n")[0]
+        named = re.findall(r"`(\w+)`", "\n".join(row.split("|")[1] for row in table.split("\n")[2:]))
+        assert set(named) == extras
 
 
 def block(language: str, containing: str) -> str:

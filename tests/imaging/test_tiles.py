@@ -178,6 +178,18 @@ def test_every_bit_of_a_mask_can_be_bad(dtype, bits, bad):
     assert found.tolist() == [True] * len(bad) + [False]
 
 
+def test_the_card_of_a_zero_point_is_suggested(make_wcs, tmp_path):
+    header = make_wcs().to_header()
+    for cards, hint in (({"MAGZERO": 24.6}, "the header has MAGZERO = 24.6"), ({}, "as a number")):
+        header.update(cards)
+        fits.writeto(tmp_path / "t.fits", np.ones((50, 50), "f4"), header, overwrite=True)
+        survey = Survey("s", (Band("g", str(tmp_path / "t.fits"), zero_point="MAGZER"),))
+        with pytest.raises(ImageError, match="should be in card MAGZER") as caught:
+            TileSource(survey, [150], [2], 8)
+        assert hint in str(caught.value.hint)
+        header.pop("MAGZERO", None)
+
+
 def test_weight_noise_and_variance_have_the_same_pixels_without_data():
     variance = np.array([1.0, 1e-20, 1e29, 1e30, 0.0, -1.0, np.inf, np.nan], np.float32)
     bad = find_bad_pixels("variance", variance, Band("g", "x"))

@@ -554,10 +554,13 @@ def _zero_point(band: Band, plane: Plane) -> float | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         photometry.validate_zero_point(value, f"card {band.zero_point} of {plane.title}")
         return float(value)
+    present = [key for key in ZERO_POINT_CARDS if plane.card(key) is not None]
     raise ImageError(
         f"The zero point of band '{band.name}' should be in card {band.zero_point} of"
         f" {plane.title}.",
         received="no such card" if value is None else value,
+        hint="; ".join(f"the header has {key} = {plane.card(key)}" for key in present)
+        or "give zero_point as a number [AB mag], or leave it out to keep the values as they are",
     )
 
 

