@@ -29,7 +29,9 @@ def test_the_extras_are_those_of_the_package() -> None:
     install = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
     for page in (README, install):
         table = page.partition("| extra | for |")[2].partition("\n\n")[0]
-        named = re.findall(r"`(\w+)`", "\n".join(row.split("|")[1] for row in table.split("\n")[2:]))
+        named = re.findall(
+            r"`(\w+)`", "\n".join(row.split("|")[1] for row in table.split("\n")[2:])
+        )
         assert set(named) == extras
 
 
