@@ -54,6 +54,10 @@ html_title = f"astrocnn {version}"
 html_static_path = ["_static"]
 html_css_files = ["astrocnn.css"]
 html_show_sourcelink = False
+# Pages without others below them have nothing to navigate.
+html_sidebars = {page: [] for page in ("install", "getting_started", "changelog")}
+# Blocks without a language are commands.
+highlight_language = "none"
 html_theme_options = {
     "show_toc_level": 2,
     "header_links_before_dropdown": 7,
