@@ -66,6 +66,14 @@ def test_roles_and_classes_come_from_the_catalogue(tmp_path):
     assert config.task.options == {"column": "z_spec", "range": [0.0, 0.4]}
 
 
+def test_classes_of_mirror_images_are_not_reflected(tmp_path):
+    for name, kinds, d4 in (("a", ["S clockwise", "S"], "rotations"), ("b", ["E", "S"], True)):
+        Table({"id": [1, 2, 3, 4], "kind": kinds * 2}).write(tmp_path / f"{name}.fits")
+        lines = list(run(tmp_path / name, survey="tiles", catalog=tmp_path / f"{name}.fits"))
+        assert load_run(tmp_path / name / "run.toml").augmentation.d4 == d4
+        assert any("rotations alone" in line for line in lines) == (name == "a")
+
+
 def test_existing_files_are_left_alone(tmp_path):
     (tmp_path / "run.toml").write_text("mine")
     with pytest.raises(ConfigError, match="has such files"):

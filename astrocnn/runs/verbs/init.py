@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from astrocnn.runs.drafts.stamps import draft_stamps
 from astrocnn.runs.drafts.survey import SurveyDraft, list_images, quote
 from astrocnn.runs.drafts.task import UNKNOWN_TASK, draft_scalars, draft_task
 from astrocnn.runs.drafts.tiles import draft_tiles
+from astrocnn.targets import make
 
 __all__ = ["TEMPLATES", "list_surveys", "run"]
 
@@ -59,11 +61,15 @@ file = {catalog}
 {task}
 [model]
 architecture = "{architecture}"
-
+{augmentation}
 [training]
 epochs = 40
 optimizer = "adamw"
 schedule = "cosine"
+"""
+_ROTATIONS = """
+[augmentation]
+d4 = "rotations"                      # no mirror images: they have other labels
 """
 _SURVEY = 'survey = "survey.toml"\n'
 _SIZE = "size = {size:<4}                           # side of the cutouts [pixel]\n"
@@ -164,6 +170,10 @@ def run(
             notes += scalar_notes
         task, task_notes = draft_task(table, images=not scalars)
         notes += task_notes
+    options = tomllib.loads(f"[task]\n{task}")["task"]
+    handed = "handedness" in make(**options).sensitive_to
+    if handed:
+        notes.append("a mirror image has another label: augmentation by rotations alone")
     content: dict[Path, str] = {}
     if draft is not None:
         content[files[0]] = draft.format(folder.resolve().name)
@@ -185,6 +195,7 @@ def run(
         inputs=_describe_inputs(draft, scalars),
         task=task,
         architecture="ann" if scalars else "plain8",
+        augmentation=_ROTATIONS if handed else "",
     )
     folder.mkdir(parents=True, exist_ok=True)
     yield from (f"- {note}" for note in notes)
