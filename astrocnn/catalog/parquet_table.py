@@ -23,7 +23,13 @@ from astropy.table import Table
 from astrocnn.catalog.columns import MAX_MEMORY, UNREAD, convert_table, is_readable, validate_memory
 from astrocnn.errors import CatalogError
 
-__all__ = ["find_parts", "list_row_groups", "open_parquet", "read_parquet_table"]
+__all__ = [
+    "find_parts",
+    "list_row_groups",
+    "open_parquet",
+    "read_parquet_columns",
+    "read_parquet_table",
+]
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 MAX_FILES = 100_000
@@ -60,7 +66,7 @@ def read_parquet_table(
     _validate_sizes(list(files), wanted, path, within)
     parts = []
     for file, values in files.items():
-        part = _read_file(file, [name for name in wanted if name not in values], within)
+        part = read_parquet_columns(file, [name for name in wanted if name not in values], within)
         for key, value in values.items():
             if key in wanted and key not in part.column_names:
                 part = part.append_column(key, pa.array([value] * len(part)).dictionary_encode())
@@ -191,7 +197,8 @@ def _validate_sizes(files: list[Path], names: list[str], path: Path, rows: slice
     validate_memory(needed, source, f"'{path}'")
 
 
-def _read_file(path: Path, names: list[str], rows: slice | None) -> pa.Table:
+def read_parquet_columns(path: Path, names: list[str], rows: slice | None) -> pa.Table:
+    """Read columns of a file; of some rows only the row groups that hold them."""
     with open_parquet(path) as file:
         text = [f.name for f in file.schema_arrow if _is_text(f.type) and f.name in set(names)]
         # Not the metadata of columns: damaged ones end the process in pyarrow.

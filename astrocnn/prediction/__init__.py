@@ -11,12 +11,7 @@ from astrocnn.prediction.export import to_csv, to_parquet, to_qp
 from astrocnn.prediction.objects import predict_objects
 from astrocnn.prediction.partitions import predict_partitions
 from astrocnn.prediction.pdf import PDF_FORMS, read_pdf
-from astrocnn.prediction.predictions import (
-    PartitionedPredictions,
-    Predictions,
-    read_partitions,
-    read_predictions,
-)
+from astrocnn.prediction.predictions import Predictions, read_predictions
 from astrocnn.prediction.selection import SelectedCatalog, select_objects, write_selected
 from astrocnn.prediction.table_writer import TableWriter
 
@@ -25,7 +20,6 @@ __all__ = [
     "Batch",
     "Column",
     "Extra",
-    "PartitionedPredictions",
     "Plan",
     "Predictions",
     "SelectedCatalog",
@@ -36,7 +30,6 @@ __all__ = [
     "predict_objects",
     "predict_partitions",
     "read_pdf",
-    "read_partitions",
     "read_predictions",
     "select_objects",
     "to_csv",

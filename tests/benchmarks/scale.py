@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from astrocnn.prediction import read_partitions
+from astrocnn.prediction import read_predictions
 
 GROUP, BANDS = 1 << 18, "ugriz"
 RUN = """
@@ -154,8 +154,7 @@ def main() -> None:
                 *cluster,
             )  # fmt: skip
             files, size = count_bytes(out)
-            if out.is_dir():
-                assert read_partitions(out).rows == n
+            assert len(read_predictions(out)) == n
             facts = {"rows": n, "out": name, "files": files, "MB": size, **measured}
             print(
                 json.dumps({**facts, "us_a_row": round(1e6 * measured["cpu"] / n, 2)}), flush=True

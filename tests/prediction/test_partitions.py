@@ -26,7 +26,6 @@ from astrocnn.prediction import (
     partitions,
     predict,
     predict_partitions,
-    read_partitions,
     read_pdf,
     read_predictions,
     to_parquet,
@@ -110,8 +109,9 @@ def test_rows_are_those_of_one_table(estimator, folder, tmp_path):
     part = "dataset/Norder=1/Dir=0/Npix={}.parquet"
     written = [name for name in files_of(out) if name not in HATS]
     assert written == [MANIFEST, part.format(0), part.format(2), part.format(3)]
-    parts = read_partitions(out)
-    assert parts.rows == N and [len(part) for part in parts] == [120, 100, 80]
+    found = read_predictions(out)
+    parts = found.partitions
+    assert len(found) == N and [len(part) for part in parts] == [120, 100, 80]
     catalog = read_catalog(folder, missing=())
     whole = read_predictions(predict(estimator, catalog, NoImages(N), tmp_path / "p.fits"))
     for name in whole.table.colnames:
@@ -125,7 +125,7 @@ def test_rows_are_those_of_one_table(estimator, folder, tmp_path):
     # The densities are those of one table, to the two bytes of their storage.
     predict(estimator, catalog, NoImages(N), tmp_path / "d.fits", pdf="int16")
     _, _, density = read_pdf(tmp_path / "d.fits")
-    stored = pq.read_table(parts.files[1])["PDF"].to_pylist()
+    stored = pq.read_table(found.files[1])["PDF"].to_pylist()
     np.testing.assert_allclose(np.array(stored), density[120:220], atol=0.02)
 
 
@@ -167,7 +167,7 @@ def test_an_interrupted_prediction_is_no_data_set_and_continues(
     with pytest.raises(KeyboardInterrupt):
         run(estimator, folder, tmp_path / "out")
     with pytest.raises(PredictionError, match="cannot be read"):
-        read_partitions(tmp_path / "out")
+        read_predictions(tmp_path / "out")
     out = files_of(run(estimator, folder, tmp_path / "out"))
     assert len(calls) == 4
     assert read_all(out) == read_all(whole)
@@ -209,10 +209,10 @@ def test_what_is_refused(estimator, folder, tmp_path):
         run(estimator, folder, tmp_path / "new")
     with pytest.raises(CatalogError, match="No file matches"):
         run(estimator, tmp_path / "nothing*.fits", tmp_path / "new")
-    pq.write_table(pa.table({"x": [1]}), read_partitions(out).files[0])
+    pq.write_table(pa.table({"x": [1]}), read_predictions(out).files[0])
     (out / MANIFEST).write_text('{"rows": 1, "files": ["../p.parquet"]}')
     with pytest.raises(PredictionError, match="outside of its folder"):
-        read_partitions(out)
+        read_predictions(out)
 
 
 def test_a_partition_that_changes_stops_the_work(estimator, folder, tmp_path, monkeypatch):
@@ -306,16 +306,21 @@ def test_all_forms_of_partitions_give_one_table(estimator, tmp_path, kind):
     assert not out.with_name("p.fits.parts").exists()
     before = identify(out)
     assert identify(run(estimator, given, out, rows=120)) == before
-    parts = read_partitions(run(estimator, given, tmp_path / "parts", rows=120))
-    assert parts.rows == N and len(parts) == 3
-    np.testing.assert_array_equal(
-        np.concatenate([part.table["z_mean"] for part in parts]),
-        read_predictions(whole).table["z_mean"],
-    )
+    parts = read_predictions(run(estimator, given, tmp_path / "parts", rows=120))
+    one = read_predictions(out)
+    assert len(parts) == N and len(parts.files) == 3
+    for rows in (slice(None), slice(100, 230), slice(119, 120), slice(5, 5)):
+        for name in ("z_mean", "OBJECT_ID"):
+            np.testing.assert_array_equal(*(p.read([name], rows)[name] for p in (parts, one)))
+    assert parts.count_flags() == one.count_flags() and parts.flags(3) == one.flags(3) != []
+    np.testing.assert_allclose(*(p.pdf("z", slice(110, 125))[1] for p in (parts, one)), rtol=1e-6)
+    assert np.isnan(parts.pdf(rows=slice(3, 4))[1]).all()
+    with pytest.raises(PredictionError, match="has no column 'z_meen'"):
+        parts.read(["z_meen"])
 
 
 def test_parquet_is_that_of_the_fits_table(estimator, folder, tmp_path):
-    parts = read_partitions(run(estimator, folder, tmp_path / "out"))
+    parts = read_predictions(run(estimator, folder, tmp_path / "out"))
     rows = np.arange(N)[220:]
     catalog = Catalog.from_table(make_table(), missing=())[rows]
     table = predict(estimator, catalog, NoImages(80), tmp_path / "p.fits", pdf="int16")

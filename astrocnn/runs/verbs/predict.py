@@ -10,7 +10,6 @@ from typing import Any
 
 from astrocnn.atomic import remove_leftovers, sha256
 from astrocnn.backend import load_tensorflow
-from astrocnn.catalog.fits_table import count_rows
 from astrocnn.catalog.partitions import is_large
 from astrocnn.clusters import open_scheduler
 from astrocnn.errors import ConfigError
@@ -20,7 +19,7 @@ from astrocnn.imaging.files import expand_path
 from astrocnn.prediction import (
     parse_worker,
     predict_partitions,
-    read_partitions,
+    read_predictions,
     to_csv,
     to_parquet,
     to_qp,
@@ -93,10 +92,10 @@ def run(
             yield _describe_missing(share)
             return
         _convert(written, out, _WRITERS)
-        counted = read_partitions(out) if out.suffix == "" else None
-        where = "" if counted is None else f" in {len(counted)} partition{'s'[: len(counted) > 1]}"
-        rows = count_rows(written, "PREDICTIONS") if counted is None else counted.rows
-        yield f"{rows} rows{where}: {out}"
+        made = read_predictions(written)
+        n = len(made.files)
+        where = "" if out.suffix else f" in {n} partition{'s'[: n > 1]}"
+        yield f"{len(made)} rows{where}: {out}"
         return
     yield from write_table(
         current,
