@@ -801,6 +801,8 @@ def evaluate(
         Path | None, typer.Option(help="Its survey file; default: that of the run.")
     ] = None,
     id: Identifier = None,
+    workers: Workers = 1,
+    cluster: Cluster = None,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Score the test split, or another catalogue, beside baselines.
@@ -809,7 +811,8 @@ def evaluate(
     """
     from astrocnn.runs.verbs import evaluate as verb
 
-    _print_all(verb.run(folder, catalog=catalog, survey=survey, id=id))
+    made = verb.run(folder, catalog=catalog, survey=survey, id=id, workers=workers, cluster=cluster)
+    _print_all(made)
     _show_next("report", folder)
 
 

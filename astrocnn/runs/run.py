@@ -36,12 +36,12 @@ from astrocnn.catalog import (
 )
 from astrocnn.datasets.object_store import open_images
 from astrocnn.errors import ConfigError, InputsError, ModelError, PredictionError, TrainingError
-from astrocnn.estimators.base import sample_with_features
 from astrocnn.imaging import Inputs, Normalization, Source, Survey, unpack
 from astrocnn.imaging.files import expand_path
 from astrocnn.models import Options
 from astrocnn.models.architectures.base import Published
 from astrocnn.plugins import nearest
+from astrocnn.prediction.sampling import FEATURES, sample_rows
 from astrocnn.runs.config import read_survey_file
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.sections import (
@@ -50,6 +50,7 @@ from astrocnn.runs.sections import (
     RunConfig,
 )
 from astrocnn.runs.trained_runs import has_published_weights, load_features, load_start
+from astrocnn.scheduling import Scheduler
 from astrocnn.targets import Task, make
 
 __all__ = [
@@ -431,33 +432,35 @@ class Run:
         return np.where(missing, np.nan, np.asarray(values, np.float64))[rows]
 
     def sample(
-        self, rows: Rows, estimator: estimators.Estimator | None = None
+        self, rows: Rows, estimator: estimators.Estimator | None = None, **options: Any
     ) -> dict[str, NDArray[np.float32]]:
         """Sample some rows of the shards, by target, with the draws and views of the run."""
-        estimator = self.estimator if estimator is None else estimator
-        images, scalars, options = self._prepare_sampling(rows, estimator)
-        return estimator.sample(images, scalars, **options)
+        section = self.config.prediction
+        return sample_rows(
+            self.estimator if estimator is None else estimator,
+            self.shards,
+            rows,
+            draws=section.draws,
+            seed=self.config.seed,
+            views=section.views,
+            **options,
+        )
 
     def sample_with_novelty(
-        self, rows: Rows
+        self, rows: Rows, scheduler: Scheduler | None = None
     ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.bool_] | None]:
         """As `sample`, and which objects are flagged as novel; None without a score."""
         novelty = next((extra for extra in self.extras if isinstance(extra, Novelty)), None)
+        samples = self.sample(
+            rows,
+            features=novelty is not None,
+            scheduler=scheduler,
+            folder=self.directory.evaluation / ".session",
+        )
         if novelty is None:
-            return self.sample(rows), None
-        images, scalars, options = self._prepare_sampling(rows, self.estimator)
-        samples, features = sample_with_features(self.estimator, images, scalars, **options)
+            return samples, None
+        features = samples.pop(FEATURES)[0]
         return samples, novelty.find_novel(novelty.score(features)[0])
-
-    def _prepare_sampling(
-        self, rows: Rows, estimator: estimators.Estimator
-    ) -> tuple[Any, Any, dict[str, Any]]:
-        """Images, scalars and options of a call of `Estimator.sample`."""
-        names = estimator.inputs.scalars
-        scalars = self.shards.scalars(names)[rows] if names else None
-        section = self.config.prediction
-        options = {"draws": section.draws, "seed": self.config.seed, "views": section.views}
-        return self.shards.images(rows), scalars, options
 
     # ------------------------------------------------------------------------------ training
 

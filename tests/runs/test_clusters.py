@@ -33,6 +33,13 @@ def test_a_network_on_a_cluster_gives_the_bytes_of_one_process(home, tmp_path, m
     astrocnn("predict", home / "run", "--out", two, "--cluster", "local:1")
     assert one.read_bytes() == two.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.fits", "two.fits"]
+    scores = []
+    for name, options in (("one", ()), ("two", ("--cluster", "local:1"))):
+        shutil.copytree(home / "run", tmp_path / name)
+        astrocnn("evaluate", tmp_path / name, *options)
+        scores.append((tmp_path / name / "scores.json").read_bytes())
+        assert not (tmp_path / name / "evaluation/.session").exists()
+    assert scores[0] == scores[1]
 
 
 def test_a_folder_of_partitions(home, tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from astrocnn.atomic import replacing
 from astrocnn.backend import load_tensorflow
 from astrocnn.calibration.novelty import THRESHOLD
 from astrocnn.calibration.selection import Selection
+from astrocnn.clusters import open_scheduler
 from astrocnn.datasets import Shards, find_usable_rows, read_labels, write_shards
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.evaluation import (
@@ -30,6 +31,7 @@ from astrocnn.evaluation import (
 from astrocnn.evaluation.report_chapters import score_tables
 from astrocnn.metrics import wilson
 from astrocnn.runs.run import PEAK, Run, open_images, select_bands
+from astrocnn.scheduling import Scheduler
 
 __all__ = ["run"]
 
@@ -40,6 +42,8 @@ def run(
     catalog: Path | None = None,
     survey: Path | None = None,
     id: str | None = None,
+    workers: int = 1,
+    cluster: str | None = None,
 ) -> Iterator[Table | str]:
     """Score the test split, or another catalogue with labels, beside the baselines.
 
@@ -61,18 +65,19 @@ def run(
     current = Run.open(folder)
     with current.directory.claimed():
         current.directory.require(current.directory.model, "train")
-        if catalog is None:
-            yield from _evaluate_test_split(current)
-        else:
-            yield from _evaluate_catalog(current, catalog, survey, id)
+        with open_scheduler(cluster, workers) as scheduler:
+            if catalog is None:
+                yield from _evaluate_test_split(current, scheduler)
+            else:
+                yield from _evaluate_catalog(current, catalog, survey, id, scheduler)
 
 
-def _evaluate_test_split(current: Run) -> Iterator[Table | str]:
+def _evaluate_test_split(current: Run, scheduler: Scheduler | None) -> Iterator[Table | str]:
     home, shards = current.directory, current.shards
     current.check_columns(shards.objects)
     load_tensorflow()
     test = current.require_rows("test")["test"]
-    samples, novel = current.sample_with_novelty(test)
+    samples, novel = current.sample_with_novelty(test, scheduler)
     times = home.count_scoring(current.estimator.fingerprint)
     kept: dict[str, Any] = {f"target/{name}": values for name, values in samples.items()}
     with replacing(home.evaluation / "samples.npz") as temporary, open(temporary, "wb") as to:
@@ -83,7 +88,11 @@ def _evaluate_test_split(current: Run) -> Iterator[Table | str]:
 
 
 def _evaluate_catalog(
-    current: Run, path: Path, survey: Path | None, id: str | None
+    current: Run,
+    path: Path,
+    survey: Path | None,
+    id: str | None,
+    scheduler: Scheduler | None,
 ) -> Iterator[Table | str]:
     home = current.directory
     catalog, images = current.read_objects(path, survey, id)
@@ -93,13 +102,15 @@ def _evaluate_catalog(
     source = open_images(images, catalog, inputs.size)
     folder = home.evaluation / "shards"
     try:
-        shards = write_shards(folder, catalog, source, inputs, resume=False)
-        yield from _score_shards(current, shards, path)
+        shards = write_shards(folder, catalog, source, inputs, resume=False, scheduler=scheduler)
+        yield from _score_shards(current, shards, path, scheduler)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _score_shards(current: Run, shards: Shards, path: Path) -> Iterator[Table | str]:
+def _score_shards(
+    current: Run, shards: Shards, path: Path, scheduler: Scheduler | None
+) -> Iterator[Table | str]:
     home, inputs = current.directory, current.estimator.inputs
     other = copy(current)
     other.shards = shards
@@ -118,7 +129,7 @@ def _score_shards(current: Run, shards: Shards, path: Path) -> Iterator[Table | 
         )
     other.rows = {**current.rows, "test": rows}
     name, file = home.name_scores(path)
-    samples, novel = other.sample_with_novelty(rows)
+    samples, novel = other.sample_with_novelty(rows, scheduler)
     times = home.count_scoring(current.estimator.fingerprint, name)
     objects = f"objects of '{path}', which"
     yield from _score(current, other, samples, file, str(path.resolve()), times, objects, novel)
