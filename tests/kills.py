@@ -1,8 +1,9 @@
 """Kill commands with SIGKILL at random moments, and give them again until they end.
 
 ``python -m tests.kills 500`` kills 500 times, spread over ``cutouts``, ``train``, ``calibrate``,
-``predict`` and ``search`` on a tiny survey.  Each finished command must leave the same files as
-one that was never killed: the same bytes, except for times and dates, and no left-over file.
+``predict``, ``pretrain`` and ``search`` on a tiny survey.  Each finished command must leave the
+same files as one that was never killed: the same bytes, except for times and dates, and no
+left-over file.
 
 Processes are forked from one that has imported everything, so that a kill costs about a second.
 """
@@ -33,7 +34,14 @@ from astrocnn.backend import load_tensorflow
 from astrocnn.cli import main as astrocnn
 from astrocnn.datasets import writing
 from astrocnn.prediction import chunks
-from astrocnn.runs.verbs import calibrate, cutouts, predict, search, train  # noqa: F401 (before forks)
+from astrocnn.runs.verbs import (  # noqa: F401 (before forks)
+    calibrate,
+    cutouts,
+    predict,
+    pretrain,
+    search,
+    train,
+)
 from astrocnn.simulation import simulate
 
 RUN = """
@@ -59,6 +67,11 @@ architecture = "tiny.py:features"
 [training]
 epochs = 4
 batch_size = 32
+
+[pretraining]
+epochs = 3
+batch_size = 32
+projector = [8, 4]
 
 [prediction]
 draws = 3
@@ -88,6 +101,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "train": ("train", "run.toml", "--out", "run"),
     "calibrate": ("calibrate", "run"),
     "predict": ("predict", "run", "--out", "p.fits"),
+    "pretrain": ("pretrain", "run.toml", "--out", "pretrained"),
     "search": ("search", "search.toml", "--out", "search"),
 }
 """Each begins with the files that the ones before it left; `search` with none."""
@@ -150,7 +164,7 @@ def prepare(folder: Path, names: list[str]) -> list[Scenario]:
         if len(scenarios) == len(names):
             break
         if name == "search":
-            for path in (home / "run", home / "p.fits"):
+            for path in (home / "run", home / "pretrained", home / "p.fits"):
                 remove(path)
         shutil.copytree(home, before, symlinks=True)
         started = time.monotonic()
