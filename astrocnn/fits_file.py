@@ -192,7 +192,8 @@ def read_bytes(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
         If it cannot be read, or is larger than `limit`.
     """
     with open_regular(path) as stream:
-        size = stream.seek(0, os.SEEK_END)
+        size = os.fstat(stream.fileno()).st_size if not isinstance(path, Url) else -1
+        size = stream.seek(0, os.SEEK_END) if size < 0 else size
         stream.seek(0)
         if limit is not None and size > limit:
             raise ImageError(

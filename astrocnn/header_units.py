@@ -66,6 +66,12 @@ class Cards:
         # Backwards, because of repeated cards the first one counts.
         self._offsets = {text[at : at + 8]: at for at in range(len(text) - CARD, -1, -CARD)}
 
+    def replace(self, text: bytes) -> Cards:
+        """The cards of another header, which has the same keywords in the same places."""
+        cards = Cards.__new__(Cards)
+        cards.text, cards._offsets = text, self._offsets
+        return cards
+
     def value(self, key: str) -> Any:
         """The value of a card as int, float, bool or str; None when absent."""
         if len(key) > 8:

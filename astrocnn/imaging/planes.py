@@ -36,6 +36,7 @@ from astrocnn.header_units import Cards, HeaderUnit, scan_bytes, scan_file, sele
 from astrocnn.remote import Url, keep_url
 
 __all__ = [
+    "DTYPES",
     "Plane",
     "Scaling",
     "find_extensions",
@@ -43,6 +44,7 @@ __all__ = [
     "find_mosaic",
     "find_plane",
     "find_planes",
+    "scan_planes",
     "view_stored",
 ]
 
@@ -50,7 +52,7 @@ _FIRST = "name another hdu, or none to take the first image of the file"
 _CELESTIAL = ("RA--", "DEC-", "GLON", "GLAT", "ELON", "ELAT", "SLON", "SLAT")
 _ALL = (slice(None), slice(None))
 # FITS is big-endian, and bytes are its only unsigned integers.
-_DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,7 @@ def view_stored(buffer: Any, unit: HeaderUnit, path: Path | Url) -> np.ndarray:
     if unit.stop > len(buffer):
         raise truncation_error(unit, path, len(buffer))
     # A view: nothing is copied, and of a mapped file nothing is read before pixels are cut.
-    dtype = np.dtype(_DTYPES[unit.bitpix])
+    dtype = np.dtype(DTYPES[unit.bitpix])
     return np.frombuffer(buffer, dtype, math.prod(unit.shape), unit.start).reshape(unit.shape)
 
 
@@ -345,8 +347,18 @@ def find_planes(
     whole: bool = False,
 ) -> list[Plane]:
     """Find several planes, each an (hdu, plane) pair, in the decompressed bytes of one file."""
+    return scan_planes(data, path, requests, whole)[0]
+
+
+def scan_planes(
+    data: bytes | bytearray,
+    path: Path | Url,
+    requests: list[tuple[int | str | Mapping[str, Any] | None, int | None]],
+    whole: bool = False,
+) -> tuple[list[Plane], list[HeaderUnit]]:
+    """As `find_planes`, with all header units that were looked at to find them."""
     file = _Headers(scan_bytes(data, path), len(data), path, whole)
-    return [file.select(hdu, plane) for hdu, plane in requests]
+    return [file.select(hdu, plane) for hdu, plane in requests], file.scanned
 
 
 @contextlib.contextmanager
@@ -388,18 +400,18 @@ class _Headers:
         self, units: Iterator[HeaderUnit], size: int, path: Path | Url, whole: bool
     ) -> None:
         self._units = units
-        self._scanned: list[HeaderUnit] = []
+        self.scanned: list[HeaderUnit] = []
         self.size, self.path, self.whole = size, path, whole
 
     def __iter__(self) -> Iterator[HeaderUnit]:
         at = 0
         while True:
-            if at == len(self._scanned):
+            if at == len(self.scanned):
                 unit = next(self._units, None)
                 if unit is None:
                     return
-                self._scanned.append(unit)
-            yield self._scanned[at]
+                self.scanned.append(unit)
+            yield self.scanned[at]
             at += 1
 
     def select(self, hdu: int | str | Mapping[str, Any] | None, plane: int | None) -> Plane:
@@ -408,7 +420,7 @@ class _Headers:
         if unit.stop > self.size:
             raise truncation_error(unit, self.path, self.size)
         validate_compression(unit, self.path)
-        return _plane(self.path, unit, plane, self.whole, self._scanned[0].cards)
+        return _plane(self.path, unit, plane, self.whole, self.scanned[0].cards)
 
 
 def _plane(
@@ -416,14 +428,14 @@ def _plane(
 ) -> Plane:
     shape = unit.shape
     # Almost all images pass here; the checks below only explain why the others cannot be used.
-    if len(shape) == 2 and plane in (None, 0) and 0 not in shape and unit.bitpix in _DTYPES:
+    if len(shape) == 2 and plane in (None, 0) and 0 not in shape and unit.bitpix in DTYPES:
         return Plane(path, unit, _ALL, (1, 2), whole, first)
     location = f"{path}, {unit.title}"
     if unit.kind not in ("image", "compressed"):
         raise ImageError(f"There is a {unit.kind} and no image in {location}.", hint=_FIRST)
     if not shape or 0 in shape:
         raise ImageError(f"There are no data in {location}.", hint=_FIRST)
-    if unit.bitpix not in _DTYPES:
+    if unit.bitpix not in DTYPES:
         raise ImageError(f"The pixel type BITPIX = {unit.bitpix} of {location} is not FITS.")
     if len(shape) < 2:
         raise ImageError(f"The data in {location} have one axis: a spectrum or list, not an image.")

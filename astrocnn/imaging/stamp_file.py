@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +17,24 @@ from PIL import Image
 
 from astrocnn.errors import ImageError
 from astrocnn.fits_file import decompress, read_bytes
-from astrocnn.imaging.planes import Plane, Scaling, find_planes, view_stored
+from astrocnn.header_units import Cards, HeaderUnit
+from astrocnn.imaging.planes import (
+    DTYPES,
+    Plane,
+    Scaling,
+    find_planes,
+    scan_planes,
+    view_stored,
+)
 from astrocnn.remote import Url, keep_url, read_url
 
 __all__ = [
     "MAX_BYTES",
     "PlaneRequest",
     "StampPlane",
+    "StampReader",
     "decode_picture",
     "find_stamp_plane",
-    "read_stamp",
 ]
 
 MAX_BYTES = 256 << 20
@@ -57,6 +68,8 @@ class StampPlane:
         Gives the value of a header card, None when absent.
     is_picture : bool
         Whether the file is a PNG or JPEG.
+    derived : dict, optional
+        What was computed from the headers: the same one for all files with the same headers.
     """
 
     array: np.ndarray
@@ -64,22 +77,124 @@ class StampPlane:
     title: str
     card: Callable[[str], Any]
     is_picture: bool = False
+    derived: dict[int, Any] | None = None
 
 
-def read_stamp(path: str, requests: list[PlaneRequest]) -> dict[tuple[int, str], StampPlane]:
-    """Read planes of one file.
+class StampReader:
+    """Reads planes of files that are mostly alike: the headers of one are those of the next.
 
-    Raises
-    ------
-    MissingFileError
-        If there is no such file.
-    ImageError
-        If it is no image, is too large, is damaged, or lacks a plane.
+    Headers are compared with those of the file before, and parsed anew where more than the values
+    of some cards differs.
+
+    Parameters
+    ----------
+    requests : list of PlaneRequest
     """
-    data = _bytes(path)
-    if data.startswith(_PICTURES):
-        return _read_picture(data, path, requests)
-    return _read_fits(data, keep_url(path), requests)
+
+    def __init__(self, requests: list[PlaneRequest]) -> None:
+        self.requests = requests
+        self._layout: _Layout | None = None
+
+    def read(self, path: str) -> dict[tuple[int, str], StampPlane]:
+        """Read the planes of one file.
+
+        Raises
+        ------
+        MissingFileError
+            If there is no such file.
+        ImageError
+            If it is no image, is too large, is damaged, or lacks a plane.
+        """
+        data = _bytes(path)
+        layout = self._layout
+        if layout is not None and (alike := layout.read(data, path)) is not None:
+            return alike
+        if data.startswith(_PICTURES):
+            return _read_picture(data, path, self.requests)
+        place = keep_url(path)
+        plain = decompress(data, place, MAX_BYTES)
+        is_compressed = plain is not data
+        wanted = [(w.hdu, w.plane) for w in self.requests]
+        planes, units = scan_planes(plain, place, wanted, is_compressed)
+        # Header cards may fit to an HDU behind those that were looked at.
+        by_cards = any(isinstance(hdu, Mapping) for hdu, _ in wanted)
+        if not (is_compressed or by_cards or any(p.unit.kind != "image" for p in planes)):
+            self._layout = _Layout(data, self.requests, planes, units)
+        result = {}
+        for request, plane in zip(self.requests, planes, strict=True):
+            if plane.unit.kind == "compressed":
+                _validate_size(plane.decoded_bytes, plane.title)
+                array = plane.load(plain)
+            else:
+                array = view_stored(plain, plane.unit, place)[plane.take]
+            result[request.key] = StampPlane(array, plane.scaling, plane.title, plane.card)
+        return result
+
+
+class _Layout:
+    """Where the planes of a file lie, for files with the same HDUs."""
+
+    def __init__(
+        self,
+        data: bytes,
+        requests: list[PlaneRequest],
+        planes: list[Plane],
+        units: list[HeaderUnit],
+    ) -> None:
+        self._headers = [(u.start - len(u.cards.text), u.start, u.cards) for u in units]
+        self._stop = max([plane.unit.stop for plane in planes] + [u.start for u in units])
+        self._planes = [
+            (r.key, np.dtype(DTYPES[p.unit.bitpix]), math.prod(p.unit.shape), p, p.take == _FULL)
+            for r, p in zip(requests, planes, strict=True)
+        ]
+        self._derived: dict[int, Any] = {}
+
+    def read(self, data: bytes, path: str) -> dict[tuple[int, str], StampPlane] | None:
+        """The planes of a file; None where its HDUs are others."""
+        if len(data) < self._stop:
+            return None
+        derived: dict[int, Any] | None = self._derived
+        found: list[Cards] = []
+        for start, stop, cards in self._headers:
+            text = data[start:stop]
+            if text != cards.text:
+                if not _has_same_layout(cards.text, text):
+                    return None
+                derived, cards = None, cards.replace(text)
+            found.append(cards)
+        result = {}
+        for key, dtype, count, plane, is_full in self._planes:
+            unit = plane.unit
+            array = np.frombuffer(data, dtype, count, unit.start).reshape(unit.shape)
+            card = partial(_get_card, found[unit.index], found[0])
+            result[key] = StampPlane(
+                array if is_full else array[plane.take],
+                plane.scaling, f"{path}, {unit.title}", card, False, derived,
+            )  # fmt: skip
+        return result
+
+
+_FULL = (slice(None), slice(None))
+# What a header says of the place and form of data, and of the HDU itself.
+_FORM = re.compile(
+    rb"SIMPLE|XTENSION|BITPIX|NAXIS|PCOUNT|GCOUNT|GROUPS|TFIELDS|TFORM|THEAP|EXTNAME|EXTVER|EXTLEVEL"
+    rb"|BSCALE|BZERO|BLANK|Z|END|CONTINUE"
+)
+
+
+def _has_same_layout(first: bytes, second: bytes) -> bool:
+    """Whether two headers of one length differ in the values of cards without effect on data."""
+    cards = [np.frombuffer(text, np.uint8).reshape(-1, 80) for text in (first, second)]
+    # A keyword, or the sign behind it, that differs makes another header.
+    if (cards[0][:, :10] != cards[1][:, :10]).any():
+        return False
+    changed = np.flatnonzero((cards[0] != cards[1]).any(axis=1)).tolist()
+    return not any(_FORM.match(second, 80 * k) for k in changed)
+
+
+def _get_card(cards: Cards, primary: Cards, key: str) -> Any:
+    value = cards.value(key)
+    return primary.value(key) if value is None else value
 
 
 def find_stamp_plane(
@@ -90,7 +205,7 @@ def find_stamp_plane(
     Raises
     ------
     ImageError
-        As for `read_stamp`.
+        As for `StampReader.read`.
     """
     data = _bytes(path)
     if data.startswith(_PICTURES):
@@ -105,23 +220,6 @@ def _bytes(path: str) -> bytes:
     if not data:
         raise ImageError(f"The file {path} is empty.")
     return data
-
-
-def _read_fits(
-    data: bytes, path: Path | Url, requests: list[PlaneRequest]
-) -> dict[tuple[int, str], StampPlane]:
-    plain = decompress(data, path, MAX_BYTES)
-    is_compressed = plain is not data
-    planes = find_planes(plain, path, [(w.hdu, w.plane) for w in requests], is_compressed)
-    result = {}
-    for request, plane in zip(requests, planes, strict=True):
-        if plane.unit.kind == "compressed":
-            _validate_size(plane.decoded_bytes, plane.title)
-            array = plane.load(plain)
-        else:
-            array = view_stored(plain, plane.unit, path)[plane.take]
-        result[request.key] = StampPlane(array, plane.scaling, plane.title, plane.card)
-    return result
 
 
 def _validate_size(n_bytes: int, title: str) -> None:

@@ -316,3 +316,42 @@ def test_arrays():
     ):
         with pytest.raises(ImageError, match=sentence):
             ArraySource(bad, bands)
+
+
+def test_files_that_are_nearly_alike(tmp_path):
+    """Each file is read as if it were the only one, whatever the headers before it were."""
+    rng = np.random.default_rng(8)
+    pixels = rng.normal(100, 10, (12, 2, 9, 9)).astype("f4")
+    changes: list[dict] = [
+        {}, {}, {"CRVAL1": 151.0}, {"MAGZP": 26.0}, {"BUNIT": "uJy"}, {"BSCALE": 2.0},
+        {"BZERO": 5.0}, {"OBJECT": "a 'quoted' name / slash"}, {"EXTRA": 1.0},
+        {"EXTNAME": "OTHER"}, {"CDELT1": -9e-5}, {},
+    ]  # fmt: skip
+    for k, change in enumerate(changes):
+        hdus = [fits.PrimaryHDU()]
+        for name, image in zip(("SCI", "ERR"), pixels[k], strict=True):
+            hdu = fits.ImageHDU(image.astype("f8") if k == 11 else image, name=name)
+            hdu.header["CRVAL1"], hdu.header["MAGZP"], hdu.header["OBJECT"] = 150.0, 25.0, "x"
+            hdu.header["CTYPE1"], hdu.header["CTYPE2"] = "RA---TAN", "DEC--TAN"
+            hdu.header["CDELT1"], hdu.header["CDELT2"], hdu.header["BUNIT"] = -1e-4, 1e-4, "nJy"
+            hdu.header.update(change if name == "SCI" else {})
+            hdus.append(hdu)
+        if k == 1:
+            hdus.insert(1, fits.ImageHDU(image[:4], name="NEW"))
+        fits.HDUList(hdus).writeto(tmp_path / f"{k}.fits")
+    (tmp_path / "12.fits").write_bytes((tmp_path / "0.fits").read_bytes()[:7000])
+    bands = [{"name": "a", "hdu": "SCI"}, {"name": "b", "hdu": "ERR"}]
+    for options in (
+        {"unit": "nJy"},
+        {"unit": "nJy", "zero_point": "MAGZP"},
+        {"pixel_scale": 0.36, "flux_scale": 2.0},
+    ):
+        mapping = {"kind": "stamps", "image": "{id}.fits", "bands": bands, **options}
+        survey = Survey.from_dict(mapping, tmp_path)
+        rows = rng.permutation(np.repeat(np.arange(13), 3))
+        many = open_source(survey, columns={"id": rows}, size=9, workers=3).read(range(len(rows)))
+        for k in range(13):
+            one = open_source(survey, columns={"id": [k]}, size=9).read([0])
+            for i in np.flatnonzero(rows == k):
+                np.testing.assert_array_equal(many.images[i], one.images[0])
+                assert many.flags[i] == one.flags[0]

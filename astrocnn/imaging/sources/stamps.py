@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +36,7 @@ from astrocnn.imaging.files import (
 from astrocnn.imaging.resampling import resize
 from astrocnn.imaging.sky_grid import SkyGrid, read_pixel_scale
 from astrocnn.imaging.source import DisplayedSource
-from astrocnn.imaging.stamp_file import PlaneRequest, StampPlane, find_stamp_plane, read_stamp
+from astrocnn.imaging.stamp_file import PlaneRequest, StampPlane, StampReader, find_stamp_plane
 from astrocnn.imaging.survey import Hdu, Survey
 from astrocnn.plugins import nearest
 from astrocnn.remote import CONNECTIONS, Url, keep_url
@@ -106,7 +106,8 @@ class StampSource(DisplayedSource):
         self.size = size
         self.bands = survey.band_names
         self.unit = survey.common_unit
-        self._files = _requests(survey)
+        self._files = _build_readers(survey)
+        self._roles = [tuple(band.planes()) for band in survey.bands]
         # A server takes long for each answer, but gives many at a time.
         self._is_remote = any(template.is_remote for template in self._files)
         usual = CONNECTIONS if self._is_remote else min(8, count_threads())
@@ -217,8 +218,8 @@ class StampSource(DisplayedSource):
         key = (self.survey.reference_index, "image")
         template, request = next(
             (template, request)
-            for template, requests in self._files.items()
-            for request in requests
+            for template, reader in self._files.items()
+            for request in reader.requests
             if request.key == key
         )
         try:
@@ -245,8 +246,8 @@ class StampSource(DisplayedSource):
             values = self._values(int(row))
             planes: dict[tuple[int, str], StampPlane] = {}
             try:
-                for template, requests in self._files.items():
-                    planes.update(read_stamp(template.fill(values), requests))
+                for template, reader in self._files.items():
+                    planes.update(reader.read(template.fill(values)))
             except ImageError:
                 continue
             main = [planes[b, "image"] for b in range(len(bands))]
@@ -265,10 +266,10 @@ class StampSource(DisplayedSource):
         flags = 0
         planes: dict[tuple[int, str], StampPlane] = {}
         missing = unreadable = 0
-        for template, requests in self._files.items():
+        for template, reader in self._files.items():
             path = template.fill(values)
             try:
-                planes.update(read_stamp(path, requests))
+                planes.update(reader.read(path))
             # One missing file is a flag of its row and no end of the run.
             except MissingFileError as error:
                 missing += 1
@@ -278,7 +279,7 @@ class StampSource(DisplayedSource):
                 self._note(str(error))
         covered = np.zeros(len(self.bands), bool)
         for b in range(len(self.bands)):
-            planned = self.survey.bands[b].planes()
+            planned = self._roles[b]
             # An image without its mask is not used: bad pixels would pass for good ones.
             if any((b, role) not in planes for role in planned):
                 image[:, :, b] = np.nan
@@ -300,18 +301,18 @@ class StampSource(DisplayedSource):
     ) -> int:
         band = self.survey.bands[b]
         main = files["image"]
-        self._validate_scale(main)
         height, width = main.array.shape
         side, size = self._side, self.size
         # The central pixels; negative where the file is smaller, which pads it with NaN.
         x0, y0 = (width - side) // 2, (height - side) // 2
         first = (np.array([x0]), np.array([y0]))
-        unit = band.unit
-        if not main.is_picture:
-            unit = band.choose_unit(main.card("BUNIT"), self.survey.unit, main.title)
-            self._validate_unit(b, main, unit)
-        factor = self._factor(b, main, unit)
-        decode = build_decoder(main.scaling, band.valid_range)
+        # Of files with the same headers this is done once.
+        derived = None if main.derived is None else main.derived.get(b)
+        if derived is None:
+            derived = self._derive(b, main)
+            if main.derived is not None:
+                main.derived[b] = derived
+        unit, factor, decode = derived
         direct = side == size
         window = out[None] if direct else np.empty((1, side, side))
         # The usual case, a file of the right size, is one copy.
@@ -350,6 +351,18 @@ class StampSource(DisplayedSource):
         # With `crop` all files are larger than what is used; without it another size is a surprise.
         other_size = (height, width) != (side, side) if self.survey.crop is None else padded
         return Flag.SIZE_MISMATCH.value if other_size else 0
+
+    def _derive(
+        self, b: int, file: StampPlane
+    ) -> tuple[str | None, float, Callable[[np.ndarray], np.ndarray] | None]:
+        """Unit, factor and decoder of the pixels, by the header."""
+        self._validate_scale(file)
+        band = self.survey.bands[b]
+        unit = band.unit
+        if not file.is_picture:
+            unit = band.choose_unit(file.card("BUNIT"), self.survey.unit, file.title)
+            self._validate_unit(b, file, unit)
+        return unit, self._factor(b, file, unit), build_decoder(file.scaling, band.valid_range)
 
     def _factor(self, b: int, file: StampPlane, unit: str | None) -> float:
         band = self.survey.bands[b]
@@ -400,7 +413,7 @@ class StampSource(DisplayedSource):
                 self.problems.append(sentence)
 
 
-def _requests(survey: Survey) -> dict[FileTemplate, list[PlaneRequest]]:
+def _build_readers(survey: Survey) -> dict[FileTemplate, StampReader]:
     """The planes to take from each file of a row."""
     files: dict[str, list[PlaneRequest]] = {}
     for b, band in enumerate(survey.bands):
@@ -414,7 +427,7 @@ def _requests(survey: Survey) -> dict[FileTemplate, list[PlaneRequest]]:
             plane = band.plane if role == "image" else None
             chosen = _one_hdu(file_hdu if hdu is None else hdu, band.name)
             files.setdefault(path, []).append(PlaneRequest((b, role), chosen, plane))
-    return {FileTemplate(path): requests for path, requests in files.items()}
+    return {FileTemplate(path): StampReader(requests) for path, requests in files.items()}
 
 
 def _one_hdu(hdu: Hdu, band: str) -> int | str | Mapping[str, Any] | None:
