@@ -654,6 +654,51 @@ def outliers(
     _show_next_of_ranking("outliers", (embeddings,), out, images, catalog)
 
 
+@app.command("map", rich_help_panel=_USE)
+def map_(
+    embeddings: Embeddings,
+    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("map.html"),
+    method: Annotated[str, typer.Option(help="'pca', 'tsne', or 'umap' (extra umap).")] = "pca",
+    colors: Annotated[
+        Path | None,
+        typer.Option(help="Table to color by: labels, scores or predictions, by identifier."),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Its columns; default: all that suit.")
+    ] = None,
+    id: Identifier = None,
+    images: ImagesOf = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Catalogue of the images; default: that of the run.")
+    ] = None,
+    survey: Annotated[
+        Path | None, typer.Option(help="Survey file of the images; default: that of the run.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Write an interactive map of the objects: zoom, thumbnails, colors, and a lasso to a CSV.
+
+    It is one HTML file that works offline.
+    """
+    from astrocnn.runs.verbs import map as verb
+
+    _print_all(
+        verb.run(
+            embeddings,
+            out=out,
+            method=method,
+            colors=colors,
+            columns=_names(columns),
+            id=id,
+            images=images,
+            catalog=catalog,
+            survey=survey,
+            seed=seed,
+        )
+    )
+
+
 @app.command(rich_help_panel=_USE)
 def acquire(
     folder: RunFolder,
@@ -899,6 +944,39 @@ def explain(
     from astrocnn.runs.directory import RunDirectory
 
     _show_next("predict" if RunDirectory(folder).scores.is_file() else "evaluate", folder)
+
+
+@app.command(rich_help_panel=_USE)
+def export(
+    folder: RunFolder,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("exported"),
+    format: Annotated[str, typer.Option(help="'onnx', 'saved_model' or 'litert'.")] = "onnx",
+    draws: Annotated[
+        int, typer.Option(min=0, help="Monte-Carlo dropout draws inside; 0: one pass.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the draws.")] = 0,
+    views: Annotated[
+        str | None,
+        typer.Option(help="'one', or 'd4' to average over orientations; default: as the run."),
+    ] = None,
+    license: Annotated[
+        str, typer.Option(help="License of the weights, for the model card.")
+    ] = "unknown",
+    plugin: Plugin = [],  # noqa: B006
+) -> None:
+    """Write the network for other programs, with its normalization inside and a model card.
+
+    The file is run on cutouts of the run; one that predicts something else is refused.
+    """
+    _check_folder(folder)
+    from astrocnn.runs.verbs import export as verb
+
+    _print_all(
+        verb.run(
+            folder, out=out, format=format, draws=draws, seed=seed, views=views, license=license
+        )
+    )
+    _show_next("predict", folder)
 
 
 @app.command(rich_help_panel=_SCORE)

@@ -42,7 +42,8 @@ FLOORS = {
     **dict.fromkeys(["training", "calibration", "pretraining"], 4),
     "estimators": 5,
     **dict.fromkeys(
-        ["prediction", "evaluation", "explain", "embeddings", "labeling", "acquisition"], 6
+        ["prediction", "evaluation", "explain", "embeddings", "labeling", "acquisition", "export"],
+        6,
     ),
     "runs": 7,
     "cli": 8,
@@ -162,6 +163,10 @@ LOCAL_IMPORTS = {
             "zarr",
             "hats",
             "mocpy",
+            "onnx",
+            "onnxruntime",
+            "tf2onnx",
+            "ai_edge_litert",
         ],
         "optional",
     ),

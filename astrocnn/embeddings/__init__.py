@@ -2,6 +2,7 @@
 
 from astrocnn.embeddings.blocks import *
 from astrocnn.embeddings.interest import *
+from astrocnn.embeddings.map import *
 from astrocnn.embeddings.outliers import *
 from astrocnn.embeddings.similarity import *
 

@@ -17,9 +17,16 @@ from astrocnn.catalog import Catalog
 from astrocnn.errors import AstrocnnError, PredictionError
 from astrocnn.fits_file import open_fits
 from astrocnn.prediction.embedding import EMBEDDING, EMBEDDINGS
-from astrocnn.prediction.export import read_text_blocks
+from astrocnn.prediction.table_formats import read_text_blocks
 
-__all__ = ["EmbeddingBlock", "Standardization", "find_rows", "read_embeddings", "take_rows"]
+__all__ = [
+    "EmbeddingBlock",
+    "Standardization",
+    "find_rows",
+    "read_embeddings",
+    "sample_vectors",
+    "take_rows",
+]
 
 ROWS = 65536
 _SUFFIXES = (".parquet", ".parq", ".pq")
@@ -189,6 +196,44 @@ class Standardization:
     def apply(self, vectors: NDArray[Any]) -> NDArray[np.float64]:
         """Standardized vectors, of shape (n, d)."""
         return (np.asarray(vectors, np.float64) - self.location) / self.scale
+
+
+def sample_vectors(
+    path: str | os.PathLike[str],
+    scaling: Standardization,
+    n: int,
+    *,
+    id: str | None = None,
+    seed: int = 0,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Rows and standardized vectors of objects chosen at random, in the order of the table.
+
+    Parameters
+    ----------
+    path, id
+        As for `read_embeddings`.
+    scaling : Standardization
+        Of this table.
+    n : int
+        Number of objects; all that have an embedding, where they are fewer.
+    seed : int
+        Of the choice.
+
+    Returns
+    -------
+    rows : ndarray of shape (n,)
+    vectors : ndarray of shape (n, d)
+    """
+    size = min(n, scaling.count)
+    chosen = np.sort(np.random.default_rng(seed).choice(scaling.count, size, replace=False))
+    rows, vectors, seen = [], [], 0
+    for block in read_embeddings(path, id=id):
+        usable = np.flatnonzero(block.usable)
+        inside = chosen[(chosen >= seen) & (chosen < seen + len(usable))] - seen
+        rows.append(block.start + usable[inside])
+        vectors.append(scaling.apply(block.vectors[usable[inside]]))
+        seen += len(usable)
+    return np.concatenate(rows), np.concatenate(vectors)
 
 
 def find_rows(

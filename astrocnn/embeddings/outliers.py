@@ -16,7 +16,13 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from astrocnn.embeddings.blocks import Standardization, find_rows, read_embeddings, take_rows
+from astrocnn.embeddings.blocks import (
+    Standardization,
+    find_rows,
+    read_embeddings,
+    sample_vectors,
+    take_rows,
+)
 from astrocnn.embeddings.interest import Interest
 from astrocnn.embeddings.similarity import build_table
 from astrocnn.errors import PredictionError
@@ -96,7 +102,7 @@ def find_outliers(
     if scores is not None:
         _, vectors = find_rows(path, list(scores), id=id)
         interest = Interest.fit(scaling.apply(vectors), list(scores.values()), seed=seed)
-    compute = _fit(method, _sample(path, scaling, id, seed), seed)
+    compute = _fit(method, sample_vectors(path, scaling, _REFERENCES, id=id, seed=seed)[1], seed)
     unusual = np.full(scaling.length, -np.inf)
     predicted = np.zeros(scaling.length)
     distance = np.full(scaling.length, np.nan)
@@ -124,21 +130,6 @@ def find_outliers(
         table["combined_score"] = ranking[best].astype(np.float32)
         table["combined_score"].description = "Outlier score weighted by interest"
     return table
-
-
-def _sample(
-    path: str | os.PathLike[str], scaling: Standardization, id: str | None, seed: int
-) -> NDArray[np.float64]:
-    """Standardized vectors of objects that are chosen at random, in the order of the table."""
-    size = min(_REFERENCES, scaling.count)
-    chosen = np.sort(np.random.default_rng(seed).choice(scaling.count, size, replace=False))
-    parts, seen = [], 0
-    for block in read_embeddings(path, id=id):
-        vectors = block.vectors[block.usable]
-        inside = chosen[(chosen >= seen) & (chosen < seen + len(vectors))]
-        parts.append(scaling.apply(vectors[inside - seen]))
-        seen += len(vectors)
-    return np.concatenate(parts)
 
 
 def _fit(method: str, x: NDArray[np.float64], seed: int) -> Score:

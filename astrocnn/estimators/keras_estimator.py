@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -477,6 +478,14 @@ class KerasEstimator(Displayed):
         """
         self._require_trained()
         return build_sampler(self.model_, draws, seed)
+
+    def in_float32(self) -> KerasEstimator:
+        """The same trained network, its weights shared, which predicts in float32."""
+        self._require_trained()
+        twin = copy.copy(self)
+        twin.requested_precision = "float32"
+        twin._forwards, twin._features = {}, {}
+        return twin
 
     def _forward(self, draws: int, seed: int, views: str, *, features: bool = False) -> Forward:
         key = (draws, seed if draws else 0, views, self.precision, features)

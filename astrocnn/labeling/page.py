@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
@@ -13,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from astrocnn import atomic
 from astrocnn.catalog import Catalog
@@ -22,7 +19,7 @@ from astrocnn.flags import UNUSABLE
 from astrocnn.imaging import Cutouts, Source
 from astrocnn.labeling.questions import Question, label_columns
 from astrocnn.progress import track
-from astrocnn.report.gallery import compute_band_levels, make_rgb
+from astrocnn.report.gallery import compute_band_levels, encode_jpeg, make_rgb
 
 __all__ = ["EXTRA_COLUMNS", "REPEATED", "build_page", "fill_page", "table_header", "write_page"]
 
@@ -35,7 +32,6 @@ EXTRA_COLUMNS = ("unsure", "skipped", "note", "seconds")
 _TEMPLATES = "astrocnn.labeling"
 _BLOCK = 256
 _LEVEL_OBJECTS = 256
-_QUALITY = 92
 _MOST_BYTES = 300_000_000
 
 
@@ -171,7 +167,7 @@ def _encode_images(source: Source, n: int) -> tuple[list[str], list[str], list[b
         for i in range(len(rows)):
             # North is up: row 0 of an array is the bottom of the image.
             strip = np.concatenate([panel[i, ::-1] for panel in rendered], axis=1)
-            images.append(_encode(strip))
+            images.append(encode_jpeg(strip))
             total += len(images[-1])
         if total > _MOST_BYTES:
             raise PredictionError(
@@ -202,14 +198,6 @@ def _choose_panels(bands: Sequence[str]) -> dict[str, tuple[int, ...]]:
     ordered: list[tuple[int, ...]] = [*first, *sorted(triples - set(first))]
     panels = {" ".join(bands[b] for b in reversed(triple)): triple for triple in ordered}
     return panels | {bands[b]: (b,) for b in range(n)}
-
-
-def _encode(strip: NDArray[np.float64]) -> str:
-    stream = io.BytesIO()
-    image = Image.fromarray(np.round(255 * strip).astype(np.uint8))
-    # Colors at full resolution: those of single pixels are what is looked at.
-    image.save(stream, format="JPEG", quality=_QUALITY, subsampling=0)
-    return base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 def _escape(text: str) -> str:

@@ -78,6 +78,14 @@ class MonteCarloDropout:
         Number of draws, at least 1.
     seed : int
         Draw k of a seed is the same whatever the number of draws.
+    unrolled : bool
+        Whether all draws are computed in one go, without a loop and with masks that are constants
+        of the graph: other programs cannot read the graph else.  For networks that `takes_vectors`.
+
+    Attributes
+    ----------
+    takes_vectors : bool
+        Whether only vectors follow the first dropout, so that draws are cheap.
 
     Raises
     ------
@@ -103,18 +111,21 @@ class MonteCarloDropout:
     (20, 7, 1)
     """
 
-    def __init__(self, model: keras.Model, draws: int, seed: int = 0) -> None:
+    def __init__(
+        self, model: keras.Model, draws: int, seed: int = 0, *, unrolled: bool = False
+    ) -> None:
         self._split = split_at_dropout(model)
         if int(draws) < 1:
             raise ModelError(f"`draws` must be at least 1; got {draws}.")
         self.draws, self.seed = int(draws), int(seed)
-        vectors_only = all(
+        self.takes_vectors = all(
             len(tensor.shape) == 2
             for layer in self._split.suffix.layers
             for tensor in keras.tree.flatten(layer.output)
         )
         # A fixed number, not `draws`: the bits of a draw must not depend on how many there are.
-        self._together = _TOGETHER if vectors_only else 1
+        together = self.draws if unrolled else _TOGETHER
+        self._together = together if self.takes_vectors else 1
         groups = math.ceil(self.draws / self._together)
         self._masks = []
         for site in self._split.sites:
@@ -124,7 +135,9 @@ class MonteCarloDropout:
             # All masks are made once and reused for every batch: that is what makes draws
             # consistent.
             masks = masks.reshape(groups, self._together, *site.shape)
-            self._masks.append(ops.convert_to_tensor(masks))
+            # Not a tensor: constants of the graph, which other programs can read.
+            self._masks.append(masks[0] if unrolled else ops.convert_to_tensor(masks))
+        self._unrolled = unrolled
         self._groups = np.arange(groups, dtype="int32")
 
     def __call__(self, x: Any) -> dict[str, Any]:
@@ -157,21 +170,30 @@ class MonteCarloDropout:
         def draw(carry: Any, group: Any) -> tuple[Any, Any]:
             masks = []
             for site, site_masks in zip(parts.sites, self._masks, strict=True):
-                mask = ops.cast(ops.take(site_masks, group, axis=0), site.dtype)
+                chosen = site_masks if self._unrolled else ops.take(site_masks, group, axis=0)
+                mask = ops.cast(chosen, site.dtype)
                 mask = mask if site.gain == 1 else mask * site.gain
-                masks.append(mask if g == 1 else ops.repeat(mask, n, axis=0))
+                if g > 1:
+                    # Each mask for all objects, one draw after another.
+                    mask = ops.broadcast_to(mask[:, None], (g, n, *site.shape))
+                    mask = ops.reshape(mask, (-1, *site.shape))
+                masks.append(mask)
             outputs = parts.suffix([*fixed, *masks], training=False)
             outputs = {
                 key: ops.reshape(value, (g, -1, *value.shape[1:])) for key, value in outputs.items()
             }
             return outputs, outputs
 
-        start = {
-            key: ops.zeros((g, n, *value.shape[1:]), dtype=value.dtype)
-            for key, value in parts.suffix.output.items()
-        }
-        # A loop inside the graph: memory for one group of draws, whatever their number.
-        _, outputs = ops.scan(draw, start, ops.convert_to_tensor(self._groups))
+        if self._unrolled:
+            outputs = {key: value[None] for key, value in draw(None, 0)[1].items()}
+        else:
+            start = {
+                key: ops.zeros((g, n, *value.shape[1:]), dtype=value.dtype)
+                for key, value in parts.suffix.output.items()
+            }
+            # A loop inside the graph: memory for one group of draws, whatever their number.
+            groups = ops.convert_to_tensor(self._groups)
+            _, outputs = ops.scan(draw, start, groups)
         # The last group may hold more draws than were requested.
         samples = {
             key: ops.reshape(value, (-1, n, *value.shape[3:]))[: self.draws]

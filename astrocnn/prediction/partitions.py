@@ -43,7 +43,6 @@ from astrocnn.prediction.engine import (
     make_plan,
     refuse_to_replace,
 )
-from astrocnn.prediction.export import to_parquet
 from astrocnn.prediction.fits_headers import is_intact
 from astrocnn.prediction.layout import Layout
 from astrocnn.prediction.parquet_writer import ParquetWriter
@@ -51,6 +50,7 @@ from astrocnn.prediction.pdf import round_up
 from astrocnn.prediction.predictions import MANIFEST, PartitionManifest, parse_cards
 from astrocnn.prediction.session import Prediction
 from astrocnn.prediction.stored_model import list_catalog_columns, read_model, write_model
+from astrocnn.prediction.table_formats import to_parquet
 from astrocnn.prediction.table_writer import TableWriter
 from astrocnn.progress import track
 from astrocnn.scheduling import Scheduler, StoredTask, run_tasks

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from astrocnn.errors import PredictionError
 from astrocnn.report.style import COLORS, NO_DATA, new_panels, styled
@@ -18,10 +21,14 @@ __all__ = [
     "Stamp",
     "add_scale_bar",
     "compute_band_levels",
+    "encode_jpeg",
     "make_rgb",
     "plot_bands",
     "plot_gallery",
 ]
+
+
+_QUALITY = 92
 
 
 @dataclass(frozen=True)
@@ -253,6 +260,25 @@ def make_rgb(
         color[no_data[i]] = NO_DATA
         out[i] = color
     return out
+
+
+def encode_jpeg(image: NDArray[np.floating], size: int | None = None) -> str:
+    """A color image as JPEG in base64.
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width, 3)
+        Between 0 and 1, from the first line to the last.
+    size : int, optional
+        Side that a larger image is reduced to [pixel].
+    """
+    stream = io.BytesIO()
+    picture = Image.fromarray(np.round(255 * np.asarray(image)).astype(np.uint8))
+    if size is not None and max(picture.size) > size:
+        picture = picture.resize((size, size), Image.Resampling.BOX)
+    # Colors at full resolution: those of single pixels are what is looked at.
+    picture.save(stream, format="JPEG", quality=_QUALITY, subsampling=0)
+    return base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 def _subtract_background(

@@ -97,3 +97,18 @@ def test_what_cannot_be_found_is_one_message(home, embeddings, tmp_path):
     assert "not a table of embeddings" in said
     said = astrocnn("outliers", embeddings, "--method", "forest", code=2)
     assert "isolation_forest" in said
+
+
+def test_the_map_has_thumbnails_and_the_labels_of_the_run(home, embeddings, tmp_path):
+    out = tmp_path / "map.html"
+    printed = astrocnn("map", embeddings, "--images", home / "run", "--out", out)
+    assert "160 of 160 objects have a thumbnail" in printed and "colored by morphology" in printed
+    page = out.read_text()
+    assert page.count("/9j/") >= 160 and "a small survey" in page
+    colored = ("--colors", home / "sky/catalog.fits", "--columns", "mag_r")
+    printed = astrocnn("map", embeddings, *colored, "--out", out)
+    assert "colored by mag_r" in printed and "/9j/" not in out.read_text()
+    said = astrocnn("map", embeddings, "--out", tmp_path / "map.png", code=2)
+    assert "must be an HTML file" in said
+    said = astrocnn("map", embeddings, "--columns", "mag_r", "--out", out, code=2)
+    assert "in no table" in said

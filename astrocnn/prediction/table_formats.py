@@ -1,4 +1,4 @@
-"""Export of the FITS table to CSV, Parquet and a qp ensemble, block by block.
+"""The FITS table as CSV, Parquet and a qp ensemble, block by block.
 
 References
 ----------
