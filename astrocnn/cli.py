@@ -697,6 +697,7 @@ def map_(
             seed=seed,
         )
     )
+    _show_next("label", "selected.csv", "--run", images or "DIR")
 
 
 @app.command(rich_help_panel=_USE)
