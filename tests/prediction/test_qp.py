@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from astrocnn.errors import PredictionError
-from astrocnn.prediction import export, predict, read_pdf, to_qp
+from astrocnn.prediction import predict, read_pdf, table_formats, to_qp
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def qp():
 @pytest.mark.parametrize("text", [False, True])
 @pytest.mark.parametrize("form", ["float32", "int16", "quantiles"])
 def test_qp_reads_densities_and_exact_identifiers(fake, tmp_path, monkeypatch, qp, form, text):
-    monkeypatch.setattr(export, "QP_ROWS", 33)  # the last block has a single row
+    monkeypatch.setattr(table_formats, "QP_ROWS", 33)  # the last block has a single row
     catalog, source = fake.survey(100, text=text, broken=False)
     extras = (fake.Brightness(), fake.Counted())
     table = predict(

@@ -27,8 +27,8 @@ from astrocnn.errors import PredictionError
 from astrocnn.prediction import (
     Column,
     TableWriter,
-    export,
     fits_headers,
+    table_formats,
     table_writer,
     to_csv,
     to_parquet,
@@ -279,7 +279,7 @@ def test_exports_cross_blocks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = read_catalog(write(written[0], tmp_path / "whole"))
-    monkeypatch.setattr(export, "GROUP_ROWS", 33)
+    monkeypatch.setattr(table_formats, "GROUP_ROWS", 33)
     pieces = read_catalog(write(written[0], tmp_path / "pieces"))
     assert pieces.ids.tolist() == whole.ids.tolist()
     assert pieces.column("class")[0].tolist() == whole.column("class")[0].tolist()
