@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
@@ -37,24 +37,28 @@ PROPERTIES = ("hats.properties", "properties")
 
 
 def read_parquet_table(
-    path: Path, choose: Callable[[Sequence[str]], list[str]], rows: slice | None = None
+    path: Path,
+    choose: Callable[[Sequence[str]], list[str]],
+    rows: slice | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> Table:
     """Read the chosen columns of a file, or of all files of a folder in the order of their names.
 
     Of some rows of one file only the row groups that hold them are read.
 
-    Folders named ``key=value`` give a column ``key``, unless the folder is a HATS catalogue.
+    Folders named ``key=value`` give a column ``key``, unless the folder is a HATS catalogue; of one
+    file `keys` are such values.
 
     Raises
     ------
     CatalogError
         If the files have no common columns, or would take far more memory than their size.
     """
-    files = find_parts(path) if path.is_dir() else {path: {}}
+    files = find_parts(path) if path.is_dir() else {path: dict(keys or {})}
     schemas = [_read_schema(file) for file in files]
     counts = Counter(name for schema in schemas for name in schema.names)
-    keys = next(iter(files.values()))
-    chosen = choose(list(dict.fromkeys([*schemas[0].names, *keys])))
+    named = next(iter(files.values()))
+    chosen = choose(list(dict.fromkeys([*schemas[0].names, *named])))
     unread = {n: "not all files have it" for n in counts if counts[n] < len(files)}
     for schema in schemas:
         for field in schema:

@@ -14,6 +14,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from astrocnn.block_cache import fetch
 from astrocnn.catalog import fits_table, parquet_table
 from astrocnn.catalog.catalog import Catalog
@@ -54,12 +56,15 @@ class Partition(Stored):
         Path of a file for its rows in a folder of the same partitions, without suffix.
     start, stop : int, int or None
         Its rows; None where the file is read as a whole.
+    keys : dict of str to str
+        Columns that folders named ``key=value`` give.
     """
 
     path: Path
     name: str
     start: int = 0
     stop: int | None = None
+    keys: dict[str, str] = Field(default_factory=dict)
 
     def __str__(self) -> str:
         rows = "" if self.stop is None else f", rows {self.start} to {self.stop - 1}"
@@ -152,7 +157,7 @@ class PartitionedCatalog(Stored):
             raise CatalogError(f"'{path}' has no rows.", allowed="at least one object")
         if len(partitions) > MAX_PARTITIONS:
             raise CatalogError(f"'{path}' has more than {MAX_PARTITIONS} partitions.")
-        names = read_column_names(partitions[0].path, hdu)
+        names = read_column_names(partitions[0].path, hdu, partitions[0].keys)
         roles = choose_roles(names, id=id, ra=ra, dec=dec)
         several = partitions[0].path != partitions[-1].path
         if several and roles.id == ROW_NUMBER and ROW_NUMBER not in names:
@@ -200,6 +205,7 @@ class PartitionedCatalog(Stored):
                 dec=roles.dec,
                 columns=self.columns,
                 rows=rows,
+                keys=part.keys,
                 **self.options,
             )
             self._validate(catalog, part)
@@ -248,10 +254,12 @@ def is_large(path: str | os.PathLike[str], hdu: int | str | None = None) -> bool
     return kind == "Parquet" and _count(place) > WHOLE_ROWS
 
 
-def _find_files(place: Path) -> list[tuple[Path, str]]:
-    """Files of a folder, of a pattern, or one file, with their names in an output folder."""
+def _find_files(place: Path) -> list[tuple[Path, str, dict[str, str]]]:
+    """Files of a folder, of a pattern, or one file: their names in an output folder, and keys."""
+    keys: dict[Path, dict[str, str]] = {}
     if place.is_dir():
-        files, root = list(parquet_table.find_parts(place)), place
+        keys = parquet_table.find_parts(place)
+        files, root = list(keys), place
     elif place.is_file():
         files, root = [place], place.parent
     else:
@@ -269,7 +277,7 @@ def _find_files(place: Path) -> list[tuple[Path, str]]:
     names = [_strip(path) for path in relative]
     if max(Counter(names).values()) > 1:  # a.fits beside a.csv
         names = [str(path) for path in relative]
-    return list(zip(files, names, strict=True))
+    return [(file, name, keys.get(file, {})) for file, name in zip(files, names, strict=True)]
 
 
 def _strip(path: Path) -> str:
@@ -283,7 +291,9 @@ def _count(file: Path) -> int:
     return sum(parquet_table.list_row_groups(file))
 
 
-def _divide(file: Path, name: str, rows: int, hdu: int | str | None) -> list[Partition]:
+def _divide(
+    file: Path, name: str, keys: dict[str, str], rows: int, hdu: int | str | None
+) -> list[Partition]:
     """Partitions of one file."""
     kind, _ = detect_format(file)
     ends: list[int] = []
@@ -301,10 +311,10 @@ def _divide(file: Path, name: str, rows: int, hdu: int | str | None) -> list[Par
         if count is not None:
             ends = [*range(rows, count, rows), count]
     if not ends:
-        return [Partition(path=file, name=name)]
+        return [Partition(path=file, name=name, keys=keys)]
     starts = [0, *ends[:-1]]
     names = [name] if len(ends) == 1 else [f"{name}-{i:06d}" for i in range(len(ends))]
     return [
-        Partition(path=file, name=one, start=start, stop=stop)
+        Partition(path=file, name=one, start=start, stop=stop, keys=keys)
         for one, start, stop in zip(names, starts, ends, strict=True)
     ]

@@ -10,7 +10,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -57,6 +57,7 @@ def read_catalog(
     columns: Sequence[str] | None = None,
     missing: Sequence[float] | None = None,
     rows: slice | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> Catalog:
     """Read a catalogue: FITS, VOTable, Parquet (also a folder of files, or HATS), or text.
 
@@ -85,6 +86,8 @@ def read_catalog(
     rows : slice, optional
         Read only these rows, without a step.  Of a FITS table and of one Parquet file no others
         are in memory.
+    keys : mapping of str to str, optional
+        Columns of one value that a Parquet file has by the names of its folders (``key=value``).
 
     Raises
     ------
@@ -108,7 +111,7 @@ def read_catalog(
         selected = [roles.id, roles.ra, roles.dec, *(resolve_column(c, names) for c in columns)]
         return [str(name) for name in dict.fromkeys(selected) if name in names], roles.id
 
-    table = _read_table(path, hdu, choose, rows)
+    table = _read_table(path, hdu, choose, rows, keys)
     with _errors_of(path):
         if id == ROW_NUMBER and rows is not None and id not in table.colnames:
             first = 1 + (rows.start or 0)
@@ -119,7 +122,11 @@ def read_catalog(
     return catalog
 
 
-def read_column_names(path: str | os.PathLike[str], hdu: int | str | None = None) -> list[str]:
+def read_column_names(
+    path: str | os.PathLike[str],
+    hdu: int | str | None = None,
+    keys: Mapping[str, str] | None = None,
+) -> list[str]:
     """Names of the columns of a catalogue; of FITS and Parquet without reading any value.
 
     Raises
@@ -133,12 +140,16 @@ def read_column_names(path: str | os.PathLike[str], hdu: int | str | None = None
         found.extend(names)
         return [], None
 
-    _read_table(path, hdu, note, slice(0, 0))
+    _read_table(path, hdu, note, slice(0, 0), keys)
     return found
 
 
 def _read_table(
-    path: str | os.PathLike[str], hdu: int | str | None, choose: Choose, rows: slice | None
+    path: str | os.PathLike[str],
+    hdu: int | str | None,
+    choose: Choose,
+    rows: slice | None,
+    keys: Mapping[str, str] | None,
 ) -> Table:
     """Read the chosen columns, of some rows, of a table of any format."""
     kind, place = "a table", locate(path)
@@ -152,7 +163,7 @@ def _read_table(
         if kind == "FITS":
             return read_fits_table(path, hdu, lambda names: choose(names)[0], rows)
         if kind == "Parquet":
-            return read_parquet_table(path, lambda names: choose(names)[0], rows)
+            return read_parquet_table(path, lambda names: choose(names)[0], rows, keys)
         if kind == "VOTable":
             table = _read_votable(opener, choose)
         else:

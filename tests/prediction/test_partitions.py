@@ -15,13 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 
 from astrocnn.catalog import Catalog, read_catalog, uniqueness
 from astrocnn.catalog.uniqueness import validate_unique
 from astrocnn.datasets import write_shards
 from astrocnn.errors import CatalogError, PredictionError
 from astrocnn.estimators import ClassicalEstimator
-from astrocnn.imaging import Inputs, NoImages
+from astrocnn.imaging import Inputs, NoImages, Survey, open_source
+from astrocnn.imaging.sources import tiles
 from astrocnn.prediction import (
     partitions,
     predict,
@@ -370,3 +372,38 @@ def test_identifiers_that_repeat_anywhere_are_found(tmp_path, monkeypatch, text)
     with pytest.raises(CatalogError, match="numbers in some partitions and text in others"):
         validate_unique([ids[:2], np.array(["a"])], 3, "id", tmp_path)
     assert not os.listdir(tmp_path)
+
+
+def test_tiles_are_opened_once_for_all_partitions(fake, tmp_path, monkeypatch):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crpix, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [30, 25], [-3e-4, 3e-4]
+    wcs.wcs.crval = [150.0, 2.0]
+    rng = np.random.default_rng(0)
+    for band in "gr":
+        pixels = rng.uniform(0, 1, (50, 60)).astype(np.float32)
+        fits.PrimaryHDU(pixels, wcs.to_header()).writeto(tmp_path / f"{band}.fits")
+    survey = Survey.from_dict({"image": "{band}.fits", "bands": ["g", "r"]}, tmp_path)
+    ra, dec = wcs.all_pix2world(rng.uniform(5, 55, 40), rng.uniform(5, 45, 40), 0)
+    table = Table({"id": np.arange(40), "ra": ra, "dec": dec})
+    table.write(tmp_path / "all.fits")
+    estimator, catalog = fake.Photometric(), Catalog.from_table(table)
+    source = open_source(survey, catalog.ra, catalog.dec, size=4)
+    whole = predict(estimator, catalog, source, tmp_path / "whole.fits", pdf="int16")
+    opened = []
+    real = tiles.open_band
+    monkeypatch.setattr(tiles, "open_band", lambda band: opened.append(band) or real(band))
+    given = (estimator, tmp_path / "all.fits", survey)
+    out = predict_partitions(*given, tmp_path / "p.fits", pdf="int16", rows=15)
+    assert [band.name for band in opened] == ["g", "r"]
+    with fits.open(out) as one, fits.open(whole) as other:
+        for hdu in ("PREDICTIONS", "PDF"):
+            assert one[hdu].data.tobytes() == other[hdu].data.tobytes()
+        assert one[0].header["IMAGESHA"] == other[0].header["IMAGESHA"]
+    parts = predict_partitions(*given, tmp_path / "parts", pdf="int16", rows=15)
+    found, table = read_predictions(parts), read_predictions(whole)
+    assert len(found.files) == 3
+    np.testing.assert_array_equal(found.table["z_mean"], table.table["z_mean"])
+    # An image that was written anew: finished partitions are of another prediction.
+    fits.PrimaryHDU(pixels + 1, wcs.to_header()).writeto(tmp_path / "r.fits", overwrite=True)
+    with pytest.raises(PredictionError, match="of another prediction"):
+        predict_partitions(*given, parts, pdf="int16", rows=15)
