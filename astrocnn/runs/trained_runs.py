@@ -6,7 +6,7 @@ from pathlib import Path
 
 from astrocnn import estimators, models, plugins
 from astrocnn.errors import ConfigError
-from astrocnn.estimators.base import ABOUT
+from astrocnn.estimators.base import ABOUT, read_kind
 from astrocnn.imaging.files import expand_path
 from astrocnn.models.architectures.base import PACKAGE, SUFFIXES
 from astrocnn.runs.directory import RunDirectory
@@ -126,7 +126,9 @@ def _find_run(config: RunConfig, folder: str, place: str) -> RunDirectory:
                 if Path(folder).is_absolute()
                 else f"paths in a run file count from its own folder, {config.root}",
             )
-    _check_split(config, home, elsewhere=place == _PLACE)
+    # Without labels, images of another catalogue tell nothing about the labels that are tested.
+    unlabelled = read_kind(home.model) == estimators.Encoder.KIND
+    _check_split(config, home, elsewhere=place == _PLACE or unlabelled)
     return home
 
 

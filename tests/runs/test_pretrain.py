@@ -11,6 +11,7 @@ import pytest
 from astropy.table import Table
 
 from astrocnn.estimators import load_estimator
+from astrocnn.runs.run import Run
 
 from .command import MODEL, astrocnn
 
@@ -65,6 +66,22 @@ def test_a_run_starts_from_it(home, pretrained, tmp_path):
     other = ("--set", "inputs.stretch=linear", "--out", tmp_path / "x")
     said = astrocnn("train", home / "run.toml", *start, *other, code=2)
     assert "inputs.stretch differs" in said
+
+
+def test_a_classical_method_on_its_features(home, pretrained, tmp_path):
+    folder, _ = pretrained
+    text = (home / "run.toml").read_text().replace('"sky/', f'"{home}/sky/').replace(
+        MODEL, f"""
+method = "logistic_regression"
+features = ["cnn:{folder}/run"]
+""").replace("draws = 4", "draws = 0")  # fmt: skip
+    (tmp_path / "run.toml").write_text(text)
+    astrocnn("train", tmp_path / "run.toml", "--out", tmp_path / "run")
+    first = load_estimator(folder / "run" / "model")
+    images = Run.open(tmp_path / "run").shards.images(np.arange(5))
+    assert (
+        Run.open(tmp_path / "run").estimator.features(images).shape == first.features(images).shape
+    )
 
 
 def test_it_embeds_and_does_not_predict(home, pretrained, tmp_path):
