@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+
 import numpy as np
 import pytest
 
-from astrocnn import KerasEstimator, task, write_shards
+from astrocnn import KerasEstimator, plot_bands, task, write_shards
 from astrocnn.catalog import Catalog
 from astrocnn.display import Displayed
 from astrocnn.imaging import ArraySource, Survey
@@ -72,3 +74,22 @@ def test_long_lists_are_cut_and_empty_facts_left_out():
 def test_a_score_shows_its_interval():
     score = Score("accuracy", 0.9, 0.85, 0.94, n_used=100)
     assert repr(score) == f"<Score {score}>" and "0.85" in repr(score)
+
+
+def test_a_notebook_shows_figures_without_pyplot(monkeypatch):
+    """The formatter of images is that of IPython, as '%matplotlib inline' registers it."""
+    pytest.importorskip("IPython")
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell()
+    shell.kernel = object()
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    figure = plot_bands(np.zeros((2, 8, 8, 1), np.float32), ["g"])
+    data, _ = shell.display_formatter.format(figure)
+    image = data["image/png"]
+    image = base64.b64decode(image) if isinstance(image, str) else image
+    assert image.startswith(b"\x89PNG")
+    plain = InteractiveShell()
+    monkeypatch.setattr("IPython.get_ipython", lambda: plain)
+    plot_bands(np.zeros((2, 8, 8, 1), np.float32), ["g"])
+    assert "image/png" not in plain.display_formatter.format(figure)[0]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from astrocnn.catalog.fits_table import read_fits_table
 from astrocnn.catalog.parquet_table import read_parquet_columns, read_parquet_table
+from astrocnn.display import Displayed
 from astrocnn.errors import CatalogError, PredictionError
 from astrocnn.fits_file import open_fits
 from astrocnn.flags import Flag, describe
@@ -58,7 +59,7 @@ class PartitionManifest(Stored):
     files: tuple[str, ...]
 
 
-class Predictions:
+class Predictions(Displayed):
     """What `predict` wrote; nothing but headers is read before it is asked for.
 
     Parameters
@@ -90,9 +91,9 @@ class Predictions:
     def __len__(self) -> int:
         return sum(self._lengths)
 
-    def __repr__(self) -> str:
+    def _facts(self) -> dict[str, object]:
         where = f"{len(self.files)} files of {self.path}" if len(self.files) > 1 else self.path
-        return f"<Predictions of {len(self)} objects in {where}: {', '.join(self.colnames)}>"
+        return {"objects": len(self), "columns": self.colnames, "file": where}
 
     @property
     def partitions(self) -> list[Predictions]:

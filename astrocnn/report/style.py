@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import sys
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -73,10 +74,23 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        _register_with_notebook()
         with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
             return function(*args, **kwargs)
 
     return wrapper
+
+
+def _register_with_notebook() -> None:
+    """Have a notebook show figures as images, which it does only after pyplot was imported."""
+    ipython = sys.modules.get("IPython")
+    shell: Any = None if ipython is None else ipython.get_ipython()
+    if not hasattr(shell, "kernel"):
+        return
+    from IPython.core.pylabtools import select_figure_formats
+
+    if Figure not in shell.display_formatter.formatters["image/png"].type_printers:
+        select_figure_formats(shell, {"png"})
 
 
 def new_figure(width: float = COLUMN, height: float = COLUMN * 0.85) -> tuple[Figure, Axes]:

@@ -29,7 +29,8 @@ def test_columns_flags_and_densities_are_those_of_the_file(made):
     (lost,) = np.flatnonzero(np.isnan(np.ma.filled(found.table["z_mean"], np.nan)))
     assert Flag.NOT_PREDICTED.sentence in found.flags(lost) and found.flags(0) == []
     assert found.count_flags()[Flag.NOT_PREDICTED.sentence] == 1
-    assert repr(found).startswith("<Predictions of 40 objects in ")
+    assert repr(found).startswith("<Predictions: objects 40; columns OBJECT_ID, ")
+    assert "<td style='text-align:left'>40</td>" in found._repr_html_()
     _, grid, density = read_pdf(path)
     np.testing.assert_array_equal(found.pdf()[0], grid)
     np.testing.assert_array_equal(found.pdf(rows=slice(3, 9))[1], density[3:9])
