@@ -165,20 +165,26 @@ def _assign_sums(
 ) -> None:
     if strategy.num_replicas_in_sync == 1 or not variables:
         return
-
-    @tf.function(autograph=False)
-    def sums() -> Any:
-        parts = strategy.run(lambda: [part(variable.value) for variable in variables])
-        return [strategy.reduce("SUM", value, axis=None) for value in parts]
-
-    for variable, value in zip(variables, sums(), strict=True):
+    sums = _sum_over_replicas(strategy, lambda: [part(variable.value) for variable in variables])
+    for variable, value in zip(variables, sums, strict=True):
         variable.assign(value.numpy())
+
+
+def _sum_over_replicas(
+    strategy: tf.distribute.Strategy, on_replica: Callable[[], list[Any]]
+) -> list[Any]:
+    def sums() -> list[Any]:
+        return [strategy.reduce("SUM", value, axis=None) for value in strategy.run(on_replica)]
+
+    # In a graph: a mirrored strategy warns of its overhead without.  A partial object is not
+    # counted by its code, and so is not taken for one graph that is traced again and again.
+    return tf.function(functools.partial(sums), autograph=False)()
 
 
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     """Wait until all workers reach this call; return at once with a single one."""
     if strategy.num_replicas_in_sync > 1:
-        strategy.reduce("SUM", strategy.run(lambda: tf.constant(1.0)), axis=None)
+        _sum_over_replicas(strategy, lambda: [tf.constant(1.0)])
 
 
 def check_agreement(strategy: tf.distribute.Strategy, epoch: int) -> None:
@@ -187,14 +193,10 @@ def check_agreement(strategy: tf.distribute.Strategy, epoch: int) -> None:
     if replicas == 1:
         return
 
-    def on_replica() -> Any:
-        return tf.constant(float(epoch)), tf.constant(float(epoch) ** 2)
-
     # The sums of the numbers and of their squares show whether all are equal, without a gather.
-    mean, square = (
-        float(strategy.reduce("SUM", value, axis=None)) / replicas
-        for value in strategy.run(on_replica)
-    )
+    values = [float(epoch), float(epoch) ** 2]
+    sums = _sum_over_replicas(strategy, lambda: [tf.constant(value) for value in values])
+    mean, square = (float(value) / replicas for value in sums)
     if abs(square - mean**2) > 1e-6:
         raise TrainingError(
             "The workers do not continue from the same epoch.",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from astrocnn.estimators import load_estimator
+from tests import processes
 from tests.models.test_pretrained import needs_package
 from tests.models.torch_files import archive_of, safetensors
 
+from . import interrupted, two_devices
 from .command import astrocnn
 
 LITE0 = (
@@ -78,3 +82,66 @@ def test_pixels_that_are_scaled_otherwise_are_refused(home, tmp_path):
         run = (home / "run.toml", *LITE0, "--set", "inputs.whiten=true")
         said = astrocnn("train", *run, "--out", tmp_path / "x", code=2)
         assert "scaled to these, and in no other way" in " ".join(said.split())
+
+
+@pytest.fixture(scope="module")
+def finetuned(home, tmp_path_factory):
+    """Published weights: the head learns in the first epoch, all layers in the second."""
+    if needs_package.args[0]:
+        pytest.skip(needs_package.kwargs["reason"])
+    out = tmp_path_factory.mktemp("finetuned") / "run"
+    run = (
+        home / "run.toml", *LITE0, "--set", "training.epochs=2",
+        "--set", "training.frozen_epochs=1", "--set", "training.optimizer='sgd'",
+    )  # fmt: skip
+    astrocnn("train", *run, "--out", out)
+    return run, out
+
+
+def _weights(run):
+    return load_estimator(run / "model").model_.get_weights()
+
+
+@pytest.mark.slow
+def test_an_interrupted_finetuning_ends_as_if_it_had_not_been(finetuned, tmp_path):
+    run, whole = finetuned
+    out, log = tmp_path / "run", tmp_path / "log"
+    # The shards are the same, and need not be cut again.
+    shutil.copytree(whole / "shards", out / "shards")
+    process = processes.start(log, interrupted.main, "train", *run, "--out", out)
+    process.join(400)
+    assert process.exitcode == 130, log.read_text()[-2000:]
+    astrocnn("train", *run, "--out", out)
+    for a, b in zip(_weights(out), _weights(whole), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.slow
+def test_two_devices_finetune_to_the_weights_of_one(finetuned, tmp_path):
+    run, whole = finetuned
+    out, log = tmp_path / "run", tmp_path / "log"
+    shutil.copytree(whole / "shards", out / "shards")
+    words = ("train", *run, "--out", out, "--set", "training.strategy='mirrored'")
+    processes.finish(log, processes.start(log, two_devices.main, *words))
+    said = log.read_text()
+    assert "2 devices" in said and "WARNING" not in said
+    for a, b in zip(_weights(out), _weights(whole), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_finetuned_network_is_explained_and_predicts_with_draws(finetuned, home, tmp_path):
+    run, out = finetuned
+    objects = Table.read(home / "sky" / "catalog.fits")
+    some = ",".join(str(i) for i in objects[objects.colnames[0]][:2])
+    methods = "integrated_gradients,grad_cam,feature_maps"
+    astrocnn("explain", out, "--objects", some, "--methods", methods)
+    said = astrocnn("find-lr", *run)
+    assert "learning_rate" in said
+    table = tmp_path / "p.fits"
+    astrocnn(
+        "predict", out, "--catalog", home / "sky" / "catalog.fits", "--out", table, "--draws", "5"
+    )
+    found = Table.read(table, "PREDICTIONS")
+    spread = np.asarray(found["morphology_mutual_information"])
+    assert len(found) == len(objects) and np.nanmax(spread) > 0
