@@ -164,6 +164,7 @@ LOCAL_IMPORTS = {
             "hats",
             "mocpy",
             "onnx",
+            "mlflow",
             "onnxruntime",
             "tf2onnx",
             "ai_edge_litert",

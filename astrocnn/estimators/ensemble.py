@@ -30,6 +30,7 @@ from astrocnn.estimators.keras_estimator import KerasEstimator
 from astrocnn.imaging import Inputs
 from astrocnn.stored_files import Stored, read_json
 from astrocnn.targets import Task
+from astrocnn.training.loggers import Logger
 
 __all__ = ["ESTIMATOR", "Ensemble", "example"]
 
@@ -174,9 +175,14 @@ class Ensemble(Displayed, Wrapper):
             if history_file is not None:
                 path = Path(history_file)
                 own["history_file"] = path if k == 0 else path.with_stem(f"{path.stem}-{k}")
+            if callbacks := options.get("callbacks"):
+                name = f"member-{k}"
+                own["callbacks"] = [
+                    c.open_part(name) if isinstance(c, Logger) else c for c in callbacks
+                ]
             # Only estimators whose inputs can be set train as members.
             setattr(member, "inputs", self.members[0].inputs)  # noqa: B010
-            member.fit(shards, train, validation, **own, **options)
+            member.fit(shards, train, validation, **{**options, **own})
         return self
 
     def sample(

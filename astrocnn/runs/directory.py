@@ -73,6 +73,7 @@ class RunDirectory:
     ``test_scorings.json``        every time the test split, or another catalogue, was scored
     ``explanations/``             maps of objects and of the network as a whole
     ``figures/``, ``report.html`` what a person looks at
+    ``tensorboard/``, ``mlflow/`` curves of the training, where ``training.log_to`` asks for them
     ``coverage.fits``             cells of the sky with objects (MOC)
     ``.lock``                     held by the command that writes
     ============================  =====================================================

@@ -325,6 +325,10 @@ class TrainingSection(Section):
     """Whether batch normalization keeps the statistics and factors of the initial weights."""
     layer_rates: dict[str, Annotated[float, Field(ge=0)]] = Field({})
     """Factors on the learning rate of single layers, by name, with initial weights."""
+    log_to: tuple[Literal["tensorboard", "mlflow"], ...] = ()
+    """Programs that get the curves and figures while the network learns: ``["tensorboard"]`` writes
+    to the folder ``tensorboard`` of the run directory, and ``"mlflow"`` to ``mlflow`` there or to
+    ``MLFLOW_TRACKING_URI``."""
 
     @field_validator("parameters")
     @classmethod

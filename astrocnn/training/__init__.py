@@ -11,6 +11,7 @@ from astrocnn.training.backup import Backup
 from astrocnn.training.fitting import fit
 from astrocnn.training.history import EarlyStopping, History
 from astrocnn.training.layer_rates import LayerRates
+from astrocnn.training.loggers import LOGGERS, Logger, open_loggers
 from astrocnn.training.lr_finder import LearningRates, find_learning_rate
 from astrocnn.training.objective import Objective, compute_class_weights
 from astrocnn.training.optimizers import OPTIMIZERS, PARAMETERS, SCHEDULES, Optimizer
@@ -32,6 +33,7 @@ __all__ = [
     "has_fast_bfloat16",
     "predicts_faster_in_bfloat16",
     "bfloat16_works",
+    "LOGGERS",
     "OPTIMIZERS",
     "PARAMETERS",
     "RECIPES",
@@ -42,6 +44,7 @@ __all__ = [
     "History",
     "LayerRates",
     "LearningRates",
+    "Logger",
     "Objective",
     "Optimizer",
     "PseudoLabels",
@@ -51,6 +54,7 @@ __all__ = [
     "find_learning_rate",
     "fit",
     "get_strategy",
+    "open_loggers",
     "predict",
     "select_pseudo_labels",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +17,8 @@ from astrocnn.datasets import read_labels
 from astrocnn.errors import AstrocnnError, ConfigError, TrainingError
 from astrocnn.estimators import Encoder, fit_novelty
 from astrocnn.estimators.base import read_kind
+from astrocnn.evaluation.figures.training import plot_learning_curve
+from astrocnn.report import plot_bands, render_png
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.pseudo_labels import train_again
 from astrocnn.runs.run import EMPTY_TEST, Run, get_members
@@ -23,9 +26,13 @@ from astrocnn.runs.sections import RunConfig
 from astrocnn.runs.trained_runs import check_runs
 from astrocnn.runs.verbs.cutouts import write_cutouts
 from astrocnn.targets import Task
+from astrocnn.training.loggers import Logger, open_loggers
 from astrocnn.training.strategies import get_strategy, is_chief, wait_for_all
 
 __all__ = ["run"]
+
+_LOGGED = 8
+"""Training objects whose images are logged."""
 
 
 def run(
@@ -101,18 +108,22 @@ def _train(
     )
     current.fit_inputs()
     options = current.fit_options
-    if current.has_network:
-        options |= {
-            "strategy": strategy,
-            "backup": folder.backup,
-            "history_file": folder.history,
-            "callbacks": callbacks,
-        }
-    estimator = current.untrained
-    if config.training.pseudo_labels is None:
-        estimator.fit(current.shards, rows["train"], rows["validation"], **options)
-    else:
-        estimator = yield from _train_twice(current, rows, options, write=chief)
+    names = config.training.log_to if chief and current.has_network else ()
+    with open_loggers(names, folder.path, config.title) as loggers:
+        if current.has_network:
+            options |= {
+                "strategy": strategy,
+                "backup": folder.backup,
+                "history_file": folder.history,
+                "callbacks": (*callbacks, *loggers),
+            }
+        estimator = current.untrained
+        if config.training.pseudo_labels is None:
+            estimator.fit(current.shards, rows["train"], rows["validation"], **options)
+        else:
+            estimator = yield from _train_twice(current, rows, options, write=chief)
+        if loggers:
+            _log_figures(current, loggers, estimator)
     if config.model.weights is not None:
         yield f"began with {config.model.weights}: {estimator.facts['Weights']}"
     if chief:
@@ -141,7 +152,8 @@ def _train_twice(
     """Train, and again with pseudo-labels: each has a backup, and the second the history."""
     teacher = current.untrained
     backup = current.directory.backup
-    first = {**options, "backup": backup / "first"}
+    callbacks = [c.open_part("first") if isinstance(c, Logger) else c for c in options["callbacks"]]
+    first = {**options, "backup": backup / "first", "callbacks": callbacks}
     teacher.fit(current.shards, rows["train"], rows["validation"], **first)
 
     def fit(train: Any, **more: Any) -> Any:
@@ -150,6 +162,22 @@ def _train_twice(
         )
 
     return (yield from train_again(current, teacher, rows, fit, write=write))
+
+
+def _log_figures(current: Run, loggers: Sequence[Logger], estimator: Any) -> None:
+    """Give the loggers the learning curves, and images of training objects."""
+    history = get_members(estimator)[0].history_
+    figures = {"learning curves": plot_learning_curve(dict(history), history.best_epoch)}
+    if current.inputs.bands:
+        shards, rows = current.shards, current.rows["train"][:_LOGGED]
+        labels = [str(name) for name in shards.ids[rows].tolist()]
+        figures["training objects"] = plot_bands(
+            shards.images(rows), shards.bands, labels=labels, pixel_scale=shards.pixel_scale
+        )
+    for name, figure in figures.items():
+        png = base64.b64decode(render_png(figure, dpi=120))
+        for logger in loggers:
+            logger.log_picture(name, png)
 
 
 def _check_catalog(current: Run) -> None:
