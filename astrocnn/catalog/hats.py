@@ -7,16 +7,23 @@ HATS (Hierarchical Adaptive Tiling Scheme): https://www.ivoa.net/documents/Notes
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import re
 import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
+from astrocnn.atomic import cache_folder, write_bytes
 from astrocnn.catalog.parquet_table import find_parts
-from astrocnn.errors import CatalogError, MissingDependency
+from astrocnn.errors import CatalogError, MissingDependency, MissingFileError
+from astrocnn.remote import Url, find_urls, read_url
 
-__all__ = ["list_pixel_files", "write_metadata"]
+__all__ = ["list_pixel_files", "list_pixel_urls", "write_metadata"]
 
+_PROPERTIES = ("hats.properties", "properties", "collection.properties")
+_MAX_METADATA = 256 << 20
 _MAPS = ("point_map.fits", "skymap.fits")
 
 
@@ -35,8 +42,7 @@ def list_pixel_files(folder: Path) -> tuple[Path, list[Path]] | None:
     CatalogError
         If it is HATS without its metadata, is no catalogue of objects, or a file is missing.
     """
-    names = ("hats.properties", "properties", "collection.properties")
-    if not any((folder / name).is_file() for name in names):
+    if not any((folder / name).is_file() for name in _PROPERTIES):
         if any(any(root.glob("Norder=*")) for root in (folder, folder / "dataset")):
             raise CatalogError(
                 f"'{folder}' is a HATS catalogue without its metadata.",
@@ -60,6 +66,46 @@ def list_pixel_files(folder: Path) -> tuple[Path, list[Path]] | None:
             )
         files += found
     return root, files
+
+
+def list_pixel_urls(url: Url) -> tuple[Url, list[Url], Path] | None:
+    """As `list_pixel_files`, for a catalogue on a server, of which nothing is listed.
+
+    Returns
+    -------
+    (Url, list of Url, Path) or None
+        Root, files, and a folder in the cache with copies of the metadata; None if it is not HATS.
+    """
+    url = Url(url.rstrip("/"))
+    folder = cache_folder() / "hats" / hashlib.sha256(url.encode()).hexdigest()[:32]
+    found = {}
+    for name in (*_PROPERTIES, "partition_info.csv"):
+        with contextlib.suppress(MissingFileError):
+            found[name] = read_url(Url(f"{url}/{name}"), _MAX_METADATA)
+    if "collection.properties" in found:
+        text = found["collection.properties"].decode("utf-8", "replace")
+        match = re.search(r"(?m)^hats_primary_table_url *= *([\w.-]+)\s*$", text)
+        if match is None or match[1] in (".", ".."):
+            raise CatalogError(f"The HATS collection '{url}' names no catalogue inside of it.")
+        return list_pixel_urls(Url(f"{url}/{match[1]}"))
+    if found.keys() <= {"partition_info.csv"}:
+        return None
+    for name, content in found.items():
+        write_bytes(folder / name, content)
+    catalog = _read(folder)
+    if catalog.catalog_info.catalog_type not in ("object", "source", "nested"):
+        raise CatalogError(
+            f"'{url}' is a HATS data product of type '{catalog.catalog_info.catalog_type}', not a"
+            " catalogue of objects.",
+            hint="name the folder of the catalogue that it belongs to",
+        )
+    root, suffix = Path(str(catalog.catalog_base_dir)), catalog.catalog_info.npix_suffix
+    files: list[Url] = []
+    for pixel in catalog.get_healpix_pixels():
+        place = Url(f"{url}/{_locate(root, pixel, suffix).relative_to(root)}")
+        is_folder = place.rpartition(".")[2] not in ("parquet", "parq", "pq")
+        files += find_urls(Url(f"{place.rstrip('/')}/**/*.parquet")) if is_folder else [place]
+    return url, files, folder
 
 
 def _read(folder: Path) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ import pyarrow.parquet as pq
 from astropy.table import Table
 
 from astrocnn.catalog.columns import MAX_MEMORY, UNREAD, convert_table, is_readable, validate_memory
-from astrocnn.errors import CatalogError
+from astrocnn.errors import CatalogError, MissingFileError, RemoteError
+from astrocnn.fits_file import open_regular
+from astrocnn.remote import Url
 
 __all__ = [
     "find_parts",
@@ -90,7 +92,7 @@ def read_parquet_table(
     return table
 
 
-def list_row_groups(path: Path) -> list[int]:
+def list_row_groups(path: Path | Url) -> list[int]:
     """Number of rows in each row group of a file."""
     with open_parquet(path) as file:
         return [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
@@ -168,12 +170,16 @@ def _read_properties(path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def open_parquet(path: Path, **options: Any) -> Iterator[pq.ParquetFile]:
+def open_parquet(path: Path | Url, **options: Any) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file; damage becomes a `CatalogError` in the ``with`` block, too."""
     try:
-        with pq.ParquetFile(path, **options) as file:
-            yield file
-    except (pa.ArrowException, OSError) as error:
+        with ExitStack() as stack:
+            # Of a file on a server only the metadata are read here.
+            source = stack.enter_context(open_regular(path)) if isinstance(path, Url) else path
+            yield stack.enter_context(pq.ParquetFile(source, **options))
+    except RemoteError:
+        raise
+    except (pa.ArrowException, OSError, MissingFileError) as error:
         raise CatalogError(
             f"'{path}' cannot be read as Parquet: {error}"[:500],
             hint="the file may be damaged or cut short",

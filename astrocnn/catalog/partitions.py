@@ -10,6 +10,7 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from pydantic import Field
 from astrocnn.block_cache import fetch
 from astrocnn.catalog import fits_table, parquet_table
 from astrocnn.catalog.catalog import Catalog
-from astrocnn.catalog.hats import list_pixel_files
+from astrocnn.catalog.hats import list_pixel_files, list_pixel_urls
 from astrocnn.catalog.readers import detect_format, read_catalog, read_column_names
 from astrocnn.catalog.roles import (
     ROW_NUMBER,
@@ -30,7 +31,7 @@ from astrocnn.catalog.roles import (
 )
 from astrocnn.errors import CatalogError
 from astrocnn.plugins import nearest_file
-from astrocnn.remote import Url, locate
+from astrocnn.remote import CONNECTIONS, Url, find_urls, get_statuses, locate
 from astrocnn.stored_files import Stored
 
 __all__ = ["PARTITION_ROWS", "Partition", "PartitionedCatalog", "is_large"]
@@ -42,6 +43,8 @@ WHOLE_ROWS = 1 << 21
 """Catalogues with more rows are read in partitions wherever possible."""
 
 MAX_PARTITIONS = 1_000_000
+_Named = tuple[Path | Url, str, dict[str, str]]
+"""A file, its name in an output folder, and the columns that its folders' names give."""
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".fz")
 
 
@@ -50,7 +53,7 @@ class Partition(Stored):
 
     Attributes
     ----------
-    path : Path
+    path : Path or Url
         The file.
     name : str
         Path of a file for its rows in a folder of the same partitions, without suffix.
@@ -60,7 +63,7 @@ class Partition(Stored):
         Columns that folders named ``key=value`` give.
     """
 
-    path: Path
+    path: Path | Url
     name: str
     start: int = 0
     stop: int | None = None
@@ -75,8 +78,13 @@ class Partition(Stored):
         """Number of rows; of a file in a text format at most as many."""
         if self.stop is not None:
             return self.stop - self.start
+        if isinstance(self.path, Url):
+            status = get_statuses([self.path])[self.path]
+            size = (status and status.size) or 0
+        else:
+            size = self.path.stat().st_size
         # An identifier and the end of its line.
-        return self.path.stat().st_size // 2
+        return size // 2
 
 
 class PartitionedCatalog(Stored):
@@ -92,8 +100,8 @@ class PartitionedCatalog(Stored):
         Identifier and position, by the columns of the first partition; all must have them.
     columns : tuple of str or None
         What is read beside them; None for all columns.
-    is_hats : bool
-        Whether it is a HATS catalogue.
+    hats : Path or None
+        Folder with the metadata of a HATS catalogue; None for all others.
     options : dict of str to object
         Options of `read_catalog`.
     """
@@ -102,7 +110,7 @@ class PartitionedCatalog(Stored):
     partitions: tuple[Partition, ...]
     roles: Roles
     columns: tuple[str, ...] | None
-    is_hats: bool
+    hats: Path | None
     options: dict[str, Any]
 
     @classmethod
@@ -124,7 +132,8 @@ class PartitionedCatalog(Stored):
         ----------
         path : path-like
             A folder of Parquet files, a HATS catalogue or collection, a pattern of files such as
-            ``catalog/*.fits``, or one file: of FITS and Parquet ranges of rows are partitions.
+            ``catalog/*.fits``, or one file: of FITS and Parquet ranges of rows are partitions.  Of
+            a folder or a pattern at an address, files are copied to the cache when they are read.
         columns : iterable of str, optional
             What is read beside identifier and position: columns, or differences such as
             ``"g - r"``; all by default.
@@ -140,18 +149,28 @@ class PartitionedCatalog(Stored):
             partition, or a HATS catalogue lacks its metadata.
         """
         place = locate(path)
-        place = fetch(place) if isinstance(place, Url) else place.expanduser()
-        pixels = list_pixel_files(place) if place.is_dir() else None
-        if pixels is not None:
-            root, files = pixels
-            partitions = [
-                Partition(path=file, name=_strip(file.relative_to(root)), stop=_count(file))
-                for file in files
-            ]
+        away = _find_urls(place) if isinstance(place, Url) else None
+        hats = None
+        if away is not None:
+            named, hats = away
         else:
-            partitions = [
-                part for files in _find_files(place) for part in _divide(*files, rows, hdu)
-            ]
+            place = fetch(place) if isinstance(place, Url) else place.expanduser()
+            pixels = list_pixel_files(place) if place.is_dir() else None
+            if pixels is None:
+                named = _find_files(place)
+            else:
+                root, files = pixels
+                hats = place
+                named = [(file, _strip(file.relative_to(root)), {}) for file in files]
+
+        def divide(file: _Named) -> list[Partition]:
+            if hats is not None:
+                return [Partition(path=file[0], name=file[1], stop=_count(file[0]))]
+            return _divide(*file, rows, hdu)
+
+        # Of thousands of files on servers each costs the time of some answers.
+        with ThreadPoolExecutor(CONNECTIONS if away else 1) as pool:
+            partitions = [part for parts in pool.map(divide, named) for part in parts]
         partitions = [part for part in partitions if part.stop is None or part.n_rows]
         if not partitions:
             raise CatalogError(f"'{path}' has no rows.", allowed="at least one object")
@@ -175,7 +194,7 @@ class PartitionedCatalog(Stored):
             partitions=tuple(partitions),
             roles=roles,
             columns=wanted,
-            is_hats=pixels is not None,
+            hats=hats,
             options={"hdu": hdu, "missing": missing},
         )
 
@@ -242,7 +261,7 @@ def is_large(path: str | os.PathLike[str], hdu: int | str | None = None) -> bool
     """
     place = locate(path)
     if isinstance(place, Url):
-        return False
+        return _find_urls(place) is not None
     place = place.expanduser()
     if not place.exists():
         return glob.has_magic(str(place))
@@ -254,7 +273,38 @@ def is_large(path: str | os.PathLike[str], hdu: int | str | None = None) -> bool
     return kind == "Parquet" and _count(place) > WHOLE_ROWS
 
 
-def _find_files(place: Path) -> list[tuple[Path, str, dict[str, str]]]:
+def _find_urls(place: Url) -> tuple[list[_Named], Path | None] | None:
+    """Files of a pattern or a folder on a server, and of HATS its metadata; None for one file."""
+    hats = None
+    if "*" in place:
+        urls = find_urls(place)
+        root = place[: place.index("*")].rpartition("/")[0]
+    elif "." in place.name:
+        return None
+    elif (pixels := list_pixel_urls(place)) is not None:
+        root, urls, hats = pixels
+    else:
+        root = place.rstrip("/")
+        listed = (
+            found for s in parquet_table.SUFFIXES for found in find_urls(Url(f"{root}/**/*{s}"))
+        )
+        parts = {url: url.removeprefix(root).split("/") for url in listed}
+        # Names that begin so are metadata, by the convention of all writers.
+        urls = sorted(u for u, names in parts.items() if not any(n[:1] in "._" for n in names if n))
+        if not urls:
+            return None
+    if not urls:
+        raise CatalogError(f"No file matches '{place}'.")
+    named: list[_Named] = []
+    for url in urls:
+        inner = Path(url.removeprefix(root).lstrip("/"))
+        is_folder = "*" not in place and hats is None
+        keys = dict(p.split("=", 1) for p in inner.parts[:-1] if is_folder and "=" in p)
+        named.append((url, _strip(inner), keys))
+    return named, hats
+
+
+def _find_files(place: Path) -> list[_Named]:
     """Files of a folder, of a pattern, or one file: their names in an output folder, and keys."""
     keys: dict[Path, dict[str, str]] = {}
     if place.is_dir():
@@ -287,15 +337,19 @@ def _strip(path: Path) -> str:
     return str(path if path.suffix[1:].isdecimal() else path.with_suffix(""))
 
 
-def _count(file: Path) -> int:
+def _count(file: Path | Url) -> int:
     return sum(parquet_table.list_row_groups(file))
 
 
 def _divide(
-    file: Path, name: str, keys: dict[str, str], rows: int, hdu: int | str | None
+    file: Path | Url, name: str, keys: dict[str, str], rows: int, hdu: int | str | None
 ) -> list[Partition]:
     """Partitions of one file."""
-    kind, _ = detect_format(file)
+    if isinstance(file, Url):
+        # Only of Parquet the number of rows is known without copying the file.
+        kind = "Parquet" if file.name.lower().endswith(parquet_table.SUFFIXES) else "another"
+    else:
+        kind, _ = detect_format(file)
     ends: list[int] = []
     if kind == "Parquet":
         # Whole row groups, since each is decoded as a whole.
@@ -306,7 +360,7 @@ def _divide(
                 start = previous
             previous = end
         ends.append(previous)
-    elif kind == "FITS":
+    elif kind == "FITS" and not isinstance(file, Url):
         count = fits_table.count_rows(file, hdu)
         if count is not None:
             ends = [*range(rows, count, rows), count]

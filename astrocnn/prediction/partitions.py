@@ -295,10 +295,10 @@ def predict_partitions(
         shutil.rmtree(folder, ignore_errors=True)
         return out
     if complete != manifest:
-        if found.is_hats:
+        if found.hats is not None:
             roles = found.roles
             assert roles.ra is not None and roles.dec is not None
-            write_metadata(out, root, manifest.rows, roles.ra, roles.dec)
+            write_metadata(out, found.hats, manifest.rows, roles.ra, roles.dec)
         write_text(out / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
     shutil.rmtree(out / _SESSION, ignore_errors=True)
     return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,9 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 
+from astrocnn import block_cache, remote
 from astrocnn.catalog import Catalog, read_catalog, uniqueness
+from astrocnn.catalog.partitions import is_large
 from astrocnn.catalog.uniqueness import validate_unique
 from astrocnn.datasets import write_shards
 from astrocnn.errors import CatalogError, PredictionError
@@ -34,6 +37,7 @@ from astrocnn.prediction import (
 )
 from astrocnn.prediction.predictions import MANIFEST
 from astrocnn.targets import Binned, Target, Task
+from tests.file_server import serve
 
 N, SIZES = 300, (120, 0, 100, 80)
 
@@ -407,3 +411,62 @@ def test_tiles_are_opened_once_for_all_partitions(fake, tmp_path, monkeypatch):
     fits.PrimaryHDU(pixels + 1, wcs.to_header()).writeto(tmp_path / "r.fits", overwrite=True)
     with pytest.raises(PredictionError, match="of another prediction"):
         predict_partitions(*given, parts, pdf="int16", rows=15)
+
+
+# ---------------------------------------------------------------------------- at addresses
+
+
+@pytest.fixture
+def nothing_kept(tmp_path, monkeypatch):
+    """An empty cache, and nothing that is remembered of other addresses."""
+    pytest.importorskip("aiohttp")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(remote, "PAUSE_SECONDS", 0.01)
+    block_cache._files.clear()
+    remote._statuses.clear()
+
+
+def test_hats_on_a_server_that_lists_nothing(estimator, folder, tmp_path, nothing_kept):
+    pytest.importorskip("hats", reason="the extra 'survey' is not installed")
+    here = files_of(run(estimator, folder, tmp_path / "here"))
+    with serve() as server:
+        for name, path in files_of(folder).items():
+            server.files[f"cat/hats/{name}"] = path.read_bytes()
+        server.files["cat/collection.properties"] = b"hats_primary_table_url = hats\n"
+        assert is_large(f"{server.root}/cat") and not is_large(f"{server.root}/cat/a.csv")
+        there = files_of(run(estimator, f"{server.root}/cat", tmp_path / "there"))
+        assert here.keys() == there.keys() >= HATS
+        for name in here.keys() - HATS:
+            assert here[name].read_bytes() == there[name].read_bytes()
+        block_cache._files.clear()
+        remote._statuses.clear()
+        shutil.rmtree(tmp_path / "cache")
+        del server.files["cat/hats/dataset/Norder=1/Dir=0/Npix=2.parquet"]
+        with pytest.raises(CatalogError, match=r"Npix=2.parquet.* does not exist"):
+            run(estimator, f"{server.root}/cat", tmp_path / "gone")
+        properties = server.files["cat/hats/hats.properties"]
+        server.files["cat/hats/hats.properties"] = properties.replace(b"=object", b"=margin")
+        with pytest.raises(CatalogError, match="type 'margin'"):
+            run(estimator, f"{server.root}/cat", tmp_path / "gone")
+
+
+def test_folders_and_patterns_of_other_file_systems(estimator, tmp_path, nothing_kept):
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    for kind in ("parquet", "fits"):
+        write_files(tmp_path / kind, kind)
+        for name, path in files_of(tmp_path / kind).items():
+            memory.pipe_file(f"/{tmp_path.name}/{kind}/part={name[0]}/{name}", path.read_bytes())
+    root = f"memory://{tmp_path.name}"
+    whole = run(estimator, str(tmp_path / "parquet" / "*.parquet"), tmp_path / "whole.fits")
+    for n, given in enumerate(("parquet", "parquet/**/*.parquet", "fits/*/*.fits")):
+        out = run(estimator, f"{root}/{given}", tmp_path / f"{n}.fits")
+        assert_tables_equal(out, whole)
+    for given in ("parquet/*.csv", "nothing/*"):
+        with pytest.raises(CatalogError, match="No file matches"):
+            run(estimator, f"{root}/{given}", tmp_path / "none.fits")
+
+
+def assert_tables_equal(first: Path, second: Path) -> None:
+    with fits.open(first) as one, fits.open(second) as other:
+        assert one[1].data.tobytes() == other[1].data.tobytes()
