@@ -25,6 +25,7 @@ __all__ = [
     "replacing_folder",
     "restore_folder",
     "sha256",
+    "temporary_folder",
     "write_bytes",
     "write_text",
 ]
@@ -106,6 +107,24 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def temporary_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield an empty folder beside `path`, which is removed in the end.
+
+    Several processes have one each; those that ended processes left behind are removed.
+    """
+    path = Path(os.path.realpath(path))
+    remove_leftovers(path.parent, glob.escape(path.name))
+    temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=f"-{path.name}", dir=path.parent))
+    handle = os.open(temporary, os.O_RDONLY)
+    _lock(handle)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
         os.close(handle)
 
 

@@ -13,13 +13,12 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -28,7 +27,6 @@ from astrocnn.atomic import remove_leftovers, replacing_folder, write_text
 from astrocnn.calibration import Extra
 from astrocnn.catalog import Catalog, PartitionedCatalog
 from astrocnn.catalog.hats import write_metadata
-from astrocnn.catalog.uniqueness import validate_unique
 from astrocnn.column import Column
 from astrocnn.datasets.object_store import list_name_columns, open_images
 from astrocnn.errors import CatalogError, ClusterError, PredictionError
@@ -46,6 +44,7 @@ from astrocnn.prediction.engine import (
 from astrocnn.prediction.fits_headers import is_intact
 from astrocnn.prediction.layout import Layout
 from astrocnn.prediction.parquet_writer import ParquetWriter
+from astrocnn.prediction.partition_scan import Entry, compute_digest, scan
 from astrocnn.prediction.pdf import round_up
 from astrocnn.prediction.predictions import MANIFEST, PartitionManifest, parse_cards
 from astrocnn.prediction.session import Prediction
@@ -54,11 +53,11 @@ from astrocnn.prediction.table_formats import to_parquet
 from astrocnn.prediction.table_writer import TableWriter
 from astrocnn.progress import track
 from astrocnn.scheduling import Scheduler, StoredTask, run_tasks
-from astrocnn.stored_files import Stored, compute_array_digest, read_json
+from astrocnn.stored_files import Stored, read_json
 
 __all__ = ["predict_partitions"]
 
-_SESSION = ".session"
+_SESSION, _SCAN = ".session", "scan"
 _ABOUT = "partitions.json"
 
 
@@ -75,18 +74,11 @@ class _Prediction(Prediction):
         return replace(super().build_layout(estimator, catalog, extras), own=self.own)
 
 
-class _Entry(Stored):
-    """A partition as it was when the work began."""
-
-    rows: int
-    digest: str
-
-
 class _About(Stored):
     """What a worker reads: the catalogue, its partitions and columns, the images."""
 
     catalog: PartitionedCatalog
-    entries: tuple[_Entry, ...]
+    entries: tuple[Entry, ...]
     own: tuple[Column, ...]
     survey: Survey | None
     given: dict[str, str]
@@ -258,7 +250,7 @@ def predict_partitions(
     folder = out.with_name(out.name + ".parts") if is_table else out
     folder.mkdir(parents=True, exist_ok=True)
     complete = None if is_table else _read_manifest(out / MANIFEST)
-    entries, own = _scan(found, folder, unique=complete is None)
+    entries, own = scan(found, folder / _SCAN, scheduler)
     about = _About(
         catalog=found,
         entries=entries,
@@ -304,13 +296,6 @@ def predict_partitions(
     return out
 
 
-def compute_digest(catalog: Catalog) -> str:
-    """Digest of the columns of a partition that were read."""
-    positions = [p for p in (catalog.ra, catalog.dec) if p is not None]
-    columns = [np.ma.filled(catalog.table[name], 0) for name in catalog.table.colnames]
-    return compute_array_digest([catalog.ids, *positions, *columns])
-
-
 def _list_columns(
     estimator: Estimator, survey: Survey | None, extras: Sequence[Extra]
 ) -> list[str] | None:
@@ -320,57 +305,7 @@ def _list_columns(
     return None if wanted is None or more is None else [*wanted, *more]
 
 
-def _scan(
-    catalog: PartitionedCatalog, scratch: Path, *, unique: bool
-) -> tuple[tuple[_Entry, ...], tuple[Column, ...]]:
-    """Read all partitions once: their lengths and digests, and the columns that hold all.
-
-    Raises
-    ------
-    CatalogError
-        If identifiers repeat, or the types of columns of identifier and position differ.
-    """
-    entries: list[_Entry] = []
-    own: list[Column] = []
-
-    def read() -> Iterator[np.ndarray]:
-        for number in track(range(len(catalog)), "reading the catalogue"):
-            part = catalog.read(number)
-            entries.append(_Entry(rows=len(part), digest=compute_digest(part)))
-            columns = [Column.like(*column) for column in part.role_columns()]
-            own[:] = [
-                _widen(one, other, str(catalog.partitions[number]))
-                for one, other in zip(own or columns, columns, strict=True)
-            ]
-            yield part.ids
-
-    if unique:
-        validate_unique(read(), catalog.n_rows, catalog.roles.id, scratch)
-    else:
-        for _ in read():
-            pass
-    return tuple(entries), tuple(own)
-
-
-def _widen(one: Column, other: Column, place: str) -> Column:
-    """The column that holds the values of two partitions."""
-    kinds = np.dtype(one.dtype), np.dtype(other.dtype)
-    if kinds[0].kind != kinds[1].kind or (kinds[0].kind != "U" and kinds[0] != kinds[1]):
-        raise CatalogError(
-            f"The partition '{place}' has another type of the column '{one.name}'.",
-            received=str(other.dtype),
-            allowed=f"{one.dtype}, as in the partitions before it",
-        )
-    return replace(
-        one,
-        dtype=max(kinds, key=lambda kind: kind.itemsize).str.lstrip("<>=|"),
-        nullable=one.nullable or other.nullable,
-        null=one.null if one.nullable else other.null,
-        escaped=one.escaped or other.escaped,
-    )
-
-
-def _combine(origin: Provenance, entries: Sequence[_Entry]) -> str:
+def _combine(origin: Provenance, entries: Sequence[Entry]) -> str:
     """Fingerprint of the whole prediction: its inputs, and all partitions."""
     facts = {**origin.facts(), "partitions": [entry.digest for entry in entries]}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

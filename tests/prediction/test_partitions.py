@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,7 @@ from astropy.wcs import WCS
 from astrocnn import block_cache, remote
 from astrocnn.catalog import Catalog, read_catalog, uniqueness
 from astrocnn.catalog.partitions import is_large
-from astrocnn.catalog.uniqueness import validate_unique
+from astrocnn.catalog.uniqueness import KeyWriter, validate_unique
 from astrocnn.datasets import write_shards
 from astrocnn.errors import CatalogError, PredictionError
 from astrocnn.estimators import ClassicalEstimator
@@ -364,18 +364,31 @@ def test_identifiers_that_repeat_anywhere_are_found(tmp_path, monkeypatch, text)
     rng = np.random.default_rng(0)
     ids = rng.choice(2**62, 1000, replace=False) * rng.choice([-1, 1], 1000)
     named = np.array([f"J{i}" for i in ids.tolist()]) if text else ids
-    parts = [named[i : i + 64] for i in range(0, 1000, 64)]
-    validate_unique(parts, 1000, "id", tmp_path)
-    for one, other in ((0, 999), (400, 401), (250, 750)):
+
+    def validate(named):
+        with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+            # Two processes, of which one repeats a partition that the other was killed in.
+            writers = [KeyWriter(Path(folder), 1000) for _ in range(2)]
+            for number, start in enumerate(range(0, 1000, 64)):
+                writers[number % 2].add(named[start : start + 64], number)
+            writers[0].add(named[64:128], 1)
+            for file in list(Path(folder).rglob("0.*"))[:1]:
+                with file.open("ab") as stream:
+                    stream.write(b"cut")
+            validate_unique(Path(folder), "id")
+
+    validate(named)
+    for one, other in ((0, 999), (400, 461), (250, 750)):
         changed = named.copy()
         changed[one] = changed[other]
-        parts = [changed[i : i + 64] for i in range(0, 1000, 64)]
         with pytest.raises(CatalogError, match="occur more than once") as caught:
-            validate_unique(parts, 1000, "id", tmp_path)
+            validate(changed)
         assert text or str(ids[other]) in str(caught.value)
+    writer = KeyWriter(tmp_path, 3)
+    for number, part in enumerate((ids[:2], np.array(["a"]))):
+        writer.add(part, number)
     with pytest.raises(CatalogError, match="numbers in some partitions and text in others"):
-        validate_unique([ids[:2], np.array(["a"])], 3, "id", tmp_path)
-    assert not os.listdir(tmp_path)
+        validate_unique(tmp_path, "id")
 
 
 def test_tiles_are_opened_once_for_all_partitions(fake, tmp_path, monkeypatch):
