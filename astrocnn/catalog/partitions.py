@@ -15,7 +15,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from astrocnn.block_cache import fetch
 from astrocnn.catalog import fits_table, parquet_table
@@ -68,6 +68,12 @@ class Partition(Stored):
     start: int = 0
     stop: int | None = None
     keys: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _locate(cls, path: object) -> object:
+        # Of JSON, in which an address is a text like any path.
+        return locate(path) if type(path) is str else path
 
     def __str__(self) -> str:
         rows = "" if self.stop is None else f", rows {self.start} to {self.stop - 1}"
