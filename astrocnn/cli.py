@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import rich_utils
 from typer.core import TyperGroup
 
 from astrocnn import plugins
@@ -141,6 +142,8 @@ Out = Annotated[
 def main() -> None:
     """Run the command line."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Dim blue cannot be read on a dark background.
+    rich_utils.STYLE_ERRORS_SUGGESTION = "none"
     app()
 
 
@@ -285,7 +288,7 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write.")],
     images: Annotated[
         list[Path],
-        typer.Argument(metavar="[IMAGES]...", help="Image files, or folders that hold them."),
+        typer.Argument(metavar="IMAGES", help="Image files, or folders that hold them."),
     ] = [],  # noqa: B006
     survey: Annotated[
         str | None,
@@ -297,8 +300,9 @@ def init(
     catalog: Annotated[
         list[Path],
         typer.Option(
+            metavar="FILE",
             help="Catalogue: its columns of positions, labels and file names are used. Given again "
-            "for a training and a test file, say."
+            "for a training and a test file, say.",
         ),
     ] = [],  # noqa: B006
     id: Identifier = None,
@@ -814,7 +818,7 @@ def label(
     )
     run_file = of if of is not None and of.is_file() else "RUN.toml"
     if serve is None:
-        print(f"next: open {out} in a browser and save the labels, then")
+        print(f"open {out} in a browser and save the labels")
     _show_next("train", run_file, "--set", f"catalog.file={serve or 'labels.csv'}")
 
 
@@ -1050,7 +1054,7 @@ def show(
 def list_(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="[KIND]", help="tasks, architectures, options, optimizers ..."),
+        typer.Argument(metavar="KIND", help="tasks, architectures, options, optimizers ..."),
     ] = None,
 ) -> None:
     """List the names allowed in a run file; with a kind, describe them."""

@@ -511,7 +511,11 @@ def nearest_file(path: str | os.PathLike[str]) -> str | None:
         return f"there is no folder {folder}"
     except OSError:
         return None
-    return nearest(name, names)
+    # A file of another kind is meant only if its name is nearly the same.
+    suffix = os.path.splitext(name)[1]
+    same = [n for n in names if os.path.splitext(n)[1] == suffix or not suffix]
+    others = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+    return nearest(name, same) or nearest(name, others)
 
 
 def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:

@@ -191,13 +191,14 @@ def compare_predictors(
         calibration = calibrate(
             estimator, first, {target.name: y[:n]}, {target.name: w[:n]}, set_levels=LEVELS
         )
-        remap = calibration.remaps[target.name]
-        before = Case(target.family, samples[:, n:], y[n:], w[n:])
-        after = replace(
-            before,
-            family=remap.family(target.family),
-            samples=remap.apply(target.family, before.samples),
-        )
+        before = after = Case(target.family, samples[:, n:], y[n:], w[n:])
+        # A remap that gains nothing is left out.
+        if (remap := calibration.remaps.get(target.name)) is not None:
+            after = replace(
+                before,
+                family=remap.family(target.family),
+                samples=remap.apply(target.family, before.samples),
+            )
         yield name, before, after, calibration
 
 
@@ -295,7 +296,7 @@ def run_classes(folder: Path, n_objects: int, epochs: int) -> dict[str, Any]:
     found: dict[str, Any] = {"rows": [len(train), len(validation), len(test)]}
     cases = {}
     for name, before, after, calibration in compare_predictors(ensemble, shards, validation, test):
-        print(f"{name}: {calibration.remaps[task.targets[0].name]}")
+        print(f"{name}: {calibration.remaps.get(task.targets[0].name, 'left as it is')}")
         found[name] = {
             "before": print_scores(class_scores(before)),
             "after": print_scores(class_scores(after)),

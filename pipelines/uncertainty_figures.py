@@ -62,7 +62,7 @@ def plot_reliability(axes: Axes, before: Any, after: Any) -> None:
         top = case.p.max(axis=1)
         bins = metrics.reliability(top, case.correct, n_bins=15)
         full = bins.count >= 10
-        x, observed = bins.promised[full], bins.observed[full]
+        x, observed = bins.predicted[full], bins.observed[full]
         error = np.maximum([observed - bins.low[full], bins.high[full] - observed], 0)
         axes.errorbar(
             x, observed, error, color=color, fmt=mark, ms=3, lw=0.8, ls="-", elinewidth=0.7
