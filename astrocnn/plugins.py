@@ -512,10 +512,10 @@ def nearest_file(path: str | os.PathLike[str]) -> str | None:
     except OSError:
         return None
     # A file of another kind is meant only if its name is nearly the same.
-    suffix = os.path.splitext(name)[1]
-    same = [n for n in names if os.path.splitext(n)[1] == suffix or not suffix]
-    others = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
-    return nearest(name, same) or nearest(name, others)
+    suffix = os.path.splitext(name)[1].lower()
+    same = [n for n in names if not suffix or n.lower().endswith(suffix)]
+    alike = difflib.get_close_matches(name.lower(), [n.lower() for n in names], cutoff=0.8)
+    return nearest(name, same) or nearest(name, [n for n in names if n.lower() in alike])
 
 
 def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:

@@ -30,10 +30,10 @@ sets of 98 %: coverage  98.2 %            98.1 %            98.5 %            98
 ======================= ================= ================= ================= =================
 
 The single network is left as it is: a temperature gains nothing there.  "ECE if calibrated" is the
-expected ECE of a perfectly calibrated model for 2438 objects, and its 95 % quantile.  "Errors by" is
-the AUC of incorrect against correct classifications.  As no set is empty, the coverage is at least
-the accuracy: at 93 %, sets of 90 % are too large.  Averaging networks makes them underconfident;
-the best predictor before calibration is not the best after it.
+expected ECE of a perfectly calibrated model for 2438 objects, and its 95 % quantile.  "Errors by"
+is the AUC of incorrect against correct classifications.  As no set is empty, the coverage is at
+least the accuracy: at 93 %, sets of 90 % are too large.  Averaging networks makes them
+underconfident; the best predictor before calibration is not the best after it.
 
 Redshifts: 985 galaxies to train, 4177 to calibrate, 4838 to test.  Coverage of highest-density
 intervals [%, 95 % binomial interval: +-1.3 and +-0.6], before -> after.

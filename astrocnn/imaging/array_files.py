@@ -72,6 +72,8 @@ def build_source(open_array: OpenArray, remote: bool = False) -> Callable[..., S
         """Open the arrays of a survey; see `ArrayFileSource`."""
         return ArrayFileSource(survey, columns, size, open_array, remote)
 
+    # The name of the format is that of the file whose arrays are opened.
+    source.__module__, source.__qualname__ = open_array.__module__, "source"
     return source
 
 
