@@ -195,8 +195,8 @@ class RemoteFile:
         """
         present = np.empty((0, 2), np.int64) if present is None else present
         with self._lock:
+            missing = subtract(needed, present)
             for extent in self._extents:
-                missing = subtract(needed, present)
                 if not len(missing):
                     return present
                 if not _overlap(extent.ranges, missing):
@@ -205,8 +205,8 @@ class RemoteFile:
                 if data is None:
                     continue
                 taken = _copy(buffer, first, extent.ranges, data)
-                present = unite(np.concatenate([present, taken]))
-            missing = subtract(needed, present)
+                present = unite(np.concatenate([present, taken])) if len(present) else taken
+                missing = subtract(missing, taken)
             if len(missing):
                 ranges = merge(missing)
                 pieces = read_ranges(self.url, [(int(a), int(b)) for a, b in ranges])
