@@ -1,8 +1,9 @@
-"""The tiles of a band: their planes, their footprints, and the one an object is deepest inside."""
+"""The tiles of a band: planes, grids, units, zero points; the tile an object is deepest inside."""
 
 from __future__ import annotations
 
 import re
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,26 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from astrocnn.errors import ImageError
+from astrocnn.errors import AstrocnnWarning, ImageError
+from astrocnn.imaging import photometry
 from astrocnn.imaging.files import find_files
 from astrocnn.imaging.planes import Plane, find_extensions, find_mosaic, find_plane
 from astrocnn.imaging.sky_grid import SkyGrid, compute_separation, compute_unit_vectors, same_grid
-from astrocnn.imaging.survey import Band, Hdu
+from astrocnn.imaging.survey import Band, Hdu, Survey
 from astrocnn.remote import CONNECTIONS, Url
 
-__all__ = ["BandTiles", "assign_tiles", "open_band"]
+__all__ = [
+    "ZERO_POINT_CARDS",
+    "BandTiles",
+    "assign_tiles",
+    "compute_factors",
+    "find_units",
+    "open_band",
+    "warn_of_zero_points",
+]
 
+ZERO_POINT_CARDS = ("MAGZERO", "MAGZP", "MAGZPT", "MAG_ZERO", "MAG0", "PHOTZP", "ZP", "ZPT")
+"""Cards that hold the zero point of an image, by the habits of surveys."""
 CHUNK = 500_000
 """Objects that are matched to tiles at a time, which bounds the memory."""
 
@@ -242,6 +254,73 @@ def _best_by_name(image: Plane, others: list[Plane]) -> int | None:
 
 def _numbers_in(name: str) -> list[int]:
     return [int(digits) for digits in re.findall(r"[0-9]+", name)]
+
+
+def find_units(survey: Survey, tiles: BandTiles) -> list[str | None]:
+    """Find the unit of each image of a band; None where neither survey nor header says it."""
+    band = tiles.band
+    return [
+        band.choose_unit(plane.card("BUNIT"), survey.unit, plane.title)
+        for plane in tiles.planes["image"]
+    ]
+
+
+def compute_factors(survey: Survey, tiles: BandTiles, units: list[str | None]) -> list[float]:
+    """Compute the factor of each image of a band, from its pixels to the unit of the survey.
+
+    Raises
+    ------
+    ImageError
+        If the card of a zero point is missing.
+    """
+    return [
+        photometry.compute_factor(
+            survey.unit, unit, _read_zero_point(tiles.band, plane), grid.pixel_area
+        )
+        * tiles.band.flux_scale
+        for plane, grid, unit in zip(tiles.planes["image"], tiles.grids, units, strict=True)
+    ]
+
+
+def warn_of_zero_points(survey: Survey, tiles: list[BandTiles]) -> None:
+    """Warn where headers state different zero points and the survey uses none of them."""
+    if survey.unit is not None:
+        return
+    for key in ZERO_POINT_CARDS:
+        stated = {
+            # Digits beyond a millimagnitude are those of the program that wrote the header.
+            round(float(value), 3): plane.label
+            for t in tiles
+            if t.band.flux_scale == 1 and t.band.unit is None
+            for plane in t.planes["image"]
+            if isinstance(value := plane.card(key), (int, float))
+        }
+        if len(stated) > 1:
+            some = [f"{value} in {name}" for value, name in list(stated.items())[:2]]
+            warnings.warn(
+                f"The images of the survey '{survey.name}' state different zero points"
+                f" ({key} = {' and '.join(some)}), and it names none: their pixels are taken as"
+                f" they are. To bring them to one unit: zero_point = '{key}'.",
+                AstrocnnWarning,
+                stacklevel=3,
+            )
+
+
+def _read_zero_point(band: Band, plane: Plane) -> float | None:
+    if not isinstance(band.zero_point, str):
+        return band.zero_point
+    value = plane.card(band.zero_point)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        photometry.validate_zero_point(value, f"card {band.zero_point} of {plane.title}")
+        return float(value)
+    present = [key for key in ZERO_POINT_CARDS if plane.card(key) is not None]
+    raise ImageError(
+        f"The zero point of band '{band.name}' should be in card {band.zero_point} of"
+        f" {plane.title}.",
+        received="no such card" if value is None else value,
+        hint="; ".join(f"the header has {key} = {plane.card(key)}" for key in present)
+        or "give zero_point as a number [AB mag], or leave it out to keep the values as they are",
+    )
 
 
 def assign_tiles(grids: list[SkyGrid], ra: np.ndarray, dec: np.ndarray, size: float) -> np.ndarray:

@@ -6,7 +6,6 @@ grid of the tile of the reference band, and resampled otherwise.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -19,7 +18,6 @@ from astropy.wcs import WCS
 
 from astrocnn.block_cache import open_remote
 from astrocnn.errors import (
-    AstrocnnWarning,
     CatalogError,
     ConfigError,
     ImageError,
@@ -51,14 +49,19 @@ from astrocnn.imaging.remote_planes import Window
 from astrocnn.imaging.resampling import GridMap, compute_nodes
 from astrocnn.imaging.sky_grid import SkyGrid, TangentGrid, same_grid
 from astrocnn.imaging.source import DisplayedSource
-from astrocnn.imaging.survey import Band, Survey
-from astrocnn.imaging.tiles import BandTiles, assign_tiles, open_band
+from astrocnn.imaging.survey import Survey
+from astrocnn.imaging.tiles import (
+    assign_tiles,
+    compute_factors,
+    find_units,
+    open_band,
+    warn_of_zero_points,
+)
 from astrocnn.remote import CONNECTIONS, Status, Url, get_statuses
 from astrocnn.scheduling import count_threads
 
 __all__ = ["source", "TileSource"]
 
-ZERO_POINT_CARDS = ("MAGZERO", "MAGZP", "MAGZPT", "MAG_ZERO", "MAG0", "PHOTZP", "ZP", "ZPT")
 ASSIGN_ALL = 100_000
 """Catalogues up to this length are assigned to their tiles at once."""
 SCALE_TOLERANCE = 0.01
@@ -156,25 +159,16 @@ class TileSource(DisplayedSource):
         self.pixel_scale, self._tangent = _choose_target(survey, self._reference)
         # Objects outside the reference band get pixels like those of its first tile.
         self._fallback = TangentGrid(self._reference[0].matrix())
-        units = [[_unit(survey, t.band, plane) for plane in t.planes["image"]] for t in self._tiles]
+        units = [find_units(survey, tiles) for tiles in self._tiles]
         if self.unit is None:
             self.unit = survey.combine_units(
                 (t.band, unit, plane.title)
                 for t, own in zip(self._tiles, units, strict=True)
                 for unit, plane in zip(own, t.planes["image"], strict=True)
             )
-        _warn_of_zero_points(survey, self._tiles)
+        warn_of_zero_points(survey, self._tiles)
         self._factors = [
-            [
-                photometry.compute_factor(
-                    survey.unit, unit, _zero_point(tiles.band, plane), grid.pixel_area
-                )
-                * tiles.band.flux_scale
-                for plane, grid, unit in zip(
-                    tiles.planes["image"], tiles.grids, own_units, strict=True
-                )
-            ]
-            for tiles, own_units in zip(self._tiles, units, strict=True)
+            compute_factors(survey, *one) for one in zip(self._tiles, units, strict=True)
         ]
         # Two grids are compared once, which takes longer than cutting an object.
         self._shifts: dict[tuple[str, str], tuple[int, int] | None] = {}
@@ -517,51 +511,6 @@ def _choose_target(survey: Survey, grids: list[SkyGrid]) -> tuple[float, Tangent
             hint="give the survey a pixel_scale to resample all bands to",
         )
     return (float(np.median(scales)) if requested is None else requested), None
-
-
-def _unit(survey: Survey, band: Band, plane: Plane) -> str | None:
-    return band.choose_unit(plane.card("BUNIT"), survey.unit, plane.title)
-
-
-def _warn_of_zero_points(survey: Survey, tiles: list[BandTiles]) -> None:
-    """Warn where headers state different zero points and the survey uses none of them."""
-    if survey.unit is not None:
-        return
-    for key in ZERO_POINT_CARDS:
-        stated = {
-            # Digits beyond a millimagnitude are those of the program that wrote the header.
-            round(float(value), 3): plane.label
-            for t in tiles
-            if t.band.flux_scale == 1 and t.band.unit is None
-            for plane in t.planes["image"]
-            if isinstance(value := plane.card(key), (int, float))
-        }
-        if len(stated) > 1:
-            some = [f"{value} in {name}" for value, name in list(stated.items())[:2]]
-            warnings.warn(
-                f"The images of the survey '{survey.name}' state different zero points"
-                f" ({key} = {' and '.join(some)}), and it names none: their pixels are taken as"
-                f" they are. To bring them to one unit: zero_point = '{key}'.",
-                AstrocnnWarning,
-                stacklevel=3,
-            )
-
-
-def _zero_point(band: Band, plane: Plane) -> float | None:
-    if not isinstance(band.zero_point, str):
-        return band.zero_point
-    value = plane.card(band.zero_point)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        photometry.validate_zero_point(value, f"card {band.zero_point} of {plane.title}")
-        return float(value)
-    present = [key for key in ZERO_POINT_CARDS if plane.card(key) is not None]
-    raise ImageError(
-        f"The zero point of band '{band.name}' should be in card {band.zero_point} of"
-        f" {plane.title}.",
-        received="no such card" if value is None else value,
-        hint="; ".join(f"the header has {key} = {plane.card(key)}" for key in present)
-        or "give zero_point as a number [AB mag], or leave it out to keep the values as they are",
-    )
 
 
 def _validate_positions(values: npt.ArrayLike) -> np.ndarray:

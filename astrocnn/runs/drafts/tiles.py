@@ -11,7 +11,7 @@ from typing import Any
 
 from astrocnn.errors import ConfigError, ImageError
 from astrocnn.imaging.photometry import compare_units
-from astrocnn.imaging.sources.tiles import ZERO_POINT_CARDS
+from astrocnn.imaging.tiles import ZERO_POINT_CARDS
 from astrocnn.runs.drafts.image_planes import (
     PICTURES,
     ImagePlane,
