@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,7 +188,7 @@ class Encoder(KerasEstimator):
         batches = list(build_dataset(shards, rows, None, self.inputs, batch_size=256))
         return {name: np.concatenate([b[name].numpy() for b in batches]) for name in batches[0]}
 
-    def sample(self, *args: Any, **options: Any) -> dict[str, NDArray[np.float32]]:
+    def sample(self, *args: Any, **options: Any) -> NoReturn:
         """Raise `ModelError`: there is nothing to predict."""
         raise ModelError(
             "This network was trained without labels: it has features and predicts nothing.",
@@ -196,13 +196,13 @@ class Encoder(KerasEstimator):
             "--from DIR'; 'astrocnn embed DIR' writes its features",
         )
 
-    def sample_with_features(self, *args: Any, **options: Any) -> Any:
+    def sample_with_features(self, *args: Any, **options: Any) -> NoReturn:
         """Raise `ModelError`, as `sample`."""
-        return self.sample()
+        self.sample()
 
-    def drawing(self, draws: int = 20, seed: int = 0) -> keras.Model:
+    def drawing(self, draws: int = 20, seed: int = 0) -> NoReturn:
         """Raise `ModelError`, as `sample`."""
-        raise AssertionError(self.sample())
+        self.sample()
 
 
 ESTIMATOR = Encoder
