@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from astrocnn import estimators
 from astrocnn.backend import load_tensorflow
 from astrocnn.calibration.novelty import LEAST_ROWS
 from astrocnn.catalog import SPLITS
 from astrocnn.datasets import read_labels
 from astrocnn.errors import AstrocnnError, ConfigError, TrainingError
-from astrocnn.estimators import Encoder, fit_novelty
+from astrocnn.estimators import fit_novelty
 from astrocnn.estimators.base import read_kind
 from astrocnn.evaluation.figures.training import plot_learning_curve
 from astrocnn.report import plot_bands, render_png
@@ -88,7 +89,7 @@ def _train(
     wait_for_all(strategy)
     folder = RunDirectory.open(current.directory.path)
     if folder.model.exists():
-        if read_kind(folder.model) == Encoder.KIND:
+        if read_kind(folder.model) == estimators.Encoder.KIND:
             raise ConfigError(
                 f"{folder.path} holds a network that was pretrained without labels.",
                 hint=f"choose another --out, and start from it: --from {folder.path}",
