@@ -20,7 +20,7 @@ from astrocnn.catalog.parquet_table import find_parts
 from astrocnn.errors import CatalogError, MissingDependency, MissingFileError
 from astrocnn.remote import Url, find_urls, read_url
 
-__all__ = ["list_pixel_files", "list_pixel_urls", "write_metadata"]
+__all__ = ["list_pixel_files", "list_pixel_urls", "read_positions", "write_metadata"]
 
 _PROPERTIES = ("hats.properties", "properties", "collection.properties")
 _MAX_METADATA = 256 << 20
@@ -106,6 +106,12 @@ def list_pixel_urls(url: Url) -> tuple[Url, list[Url], Path] | None:
         is_folder = place.rpartition(".")[2] not in ("parquet", "parq", "pq")
         files += find_urls(Url(f"{place.rstrip('/')}/**/*.parquet")) if is_folder else [place]
     return url, files, folder
+
+
+def read_positions(folder: Path) -> tuple[str, str]:
+    """Columns of right ascension and declination by the metadata."""
+    info = _read(folder).catalog_info
+    return str(info.ra_column), str(info.dec_column)
 
 
 def _read(folder: Path) -> Any:

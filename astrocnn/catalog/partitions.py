@@ -20,7 +20,7 @@ from pydantic import Field, field_validator
 from astrocnn.block_cache import fetch
 from astrocnn.catalog import fits_table, parquet_table
 from astrocnn.catalog.catalog import Catalog
-from astrocnn.catalog.hats import list_pixel_files, list_pixel_urls
+from astrocnn.catalog.hats import list_pixel_files, list_pixel_urls, read_positions
 from astrocnn.catalog.readers import detect_format, read_catalog, read_column_names
 from astrocnn.catalog.roles import (
     ROW_NUMBER,
@@ -183,6 +183,8 @@ class PartitionedCatalog(Stored):
         if len(partitions) > MAX_PARTITIONS:
             raise CatalogError(f"'{path}' has more than {MAX_PARTITIONS} partitions.")
         names = read_column_names(partitions[0].path, hdu, partitions[0].keys)
+        if hats is not None and ra is None and dec is None:
+            ra, dec = read_positions(hats)
         roles = choose_roles(names, id=id, ra=ra, dec=dec)
         several = partitions[0].path != partitions[-1].path
         if several and roles.id == ROW_NUMBER and ROW_NUMBER not in names:

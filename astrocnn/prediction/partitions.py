@@ -14,6 +14,7 @@ import os
 import shutil
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -266,7 +267,7 @@ def predict_partitions(
     if is_table:
         remove_leftovers(out.parent, glob.escape(out.name))
         if chunks.is_finished(out, fingerprint):
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(work)
             return out
         refuse_to_replace(out)
     manifest = PartitionManifest(
@@ -276,15 +277,17 @@ def predict_partitions(
     if complete != manifest:
         # Without the file a set counts as incomplete, while partitions are replaced.
         (folder / MANIFEST).unlink(missing_ok=True)
-    _compute(work, range(worker[0] - 1, len(entries), worker[1]), scheduler)
-    if worker[1] > 1:
-        if not all(work.get_path(number).is_file() for number in range(len(entries))):
-            return None if not is_table or not chunks.is_finished(out, fingerprint) else out
-        # Those of other workers, which may be damaged.
-        _compute(work, range(len(entries)), scheduler)
+    try:
+        if not _compute(work, worker, scheduler):
+            # Another process may have merged and removed them.
+            return out if is_table and chunks.is_finished(out, fingerprint) else None
+        if is_table:
+            _merge(work, out, origin, fingerprint)
+    except (OSError, PredictionError):
+        if not (is_table and chunks.is_finished(out, fingerprint)):
+            raise
     if is_table:
-        _merge(work, out, origin, fingerprint)
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(work)
         return out
     if complete != manifest:
         if found.hats is not None:
@@ -311,13 +314,34 @@ def _combine(origin: Provenance, entries: Sequence[Entry]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _compute(work: _Partitions, numbers: range, scheduler: Scheduler | None) -> None:
-    if scheduler is None:
-        for number in track(numbers, "predicting"):
-            work.compute_parts([number])
-        return
-    for _ in run_tasks(scheduler, _store(work), numbers, "predicting", count=int, bundle=1):
-        pass
+def _compute(work: _Partitions, worker: tuple[int, int], scheduler: Scheduler | None) -> bool:
+    """Compute the partitions of a worker; whether those of all are there, intact."""
+    numbers = range(len(work.about.entries))
+
+    def compute(numbers: range) -> None:
+        if scheduler is None:
+            for number in track(numbers, "predicting"):
+                work.compute_parts([number])
+            return
+        for _ in run_tasks(scheduler, _store(work), numbers, "predicting", count=int, bundle=1):
+            pass
+
+    compute(numbers[worker[0] - 1 :: worker[1]])
+    if worker[1] > 1:
+        if not all(work.get_path(number).is_file() for number in numbers):
+            return False
+        compute(numbers)  # those of other workers may be damaged
+    return True
+
+
+def _remove(work: _Partitions) -> None:
+    """Remove the parts of a finished table, and their folder if nothing else is in it."""
+    for number in range(len(work.about.entries)):
+        work.get_path(number).unlink(missing_ok=True)
+    shutil.rmtree(work.folder / _SESSION, ignore_errors=True)
+    with suppress(OSError):
+        remove_leftovers(work.folder)
+        work.folder.rmdir()
 
 
 def _store(work: _Partitions) -> StoredTask:

@@ -311,7 +311,10 @@ def test_all_forms_of_partitions_give_one_table(estimator, tmp_path, kind):
         assert one[0].header["FPRINT"] != other[0].header["FPRINT"]
     assert not out.with_name("p.fits.parts").exists()
     before = identify(out)
-    assert identify(run(estimator, given, out, rows=120)) == before
+    kept = tmp_path / "p.fits.parts/notes.txt"
+    kept.parent.mkdir()
+    kept.write_text("of the user")
+    assert identify(run(estimator, given, out, rows=120)) == before and kept.is_file()
     parts = read_predictions(run(estimator, given, tmp_path / "parts", rows=120))
     one = read_predictions(out)
     assert len(parts) == N and len(parts.files) == 3
