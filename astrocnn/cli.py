@@ -587,6 +587,13 @@ def similar(
     survey: Annotated[
         Path | None, typer.Option(help="Survey file of the images; default: that of the run.")
     ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Search approximately by an index, which is built there first (extra similar).",
+        ),
+    ] = None,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Find the objects that look most similar to given ones.
@@ -605,6 +612,7 @@ def similar(
             images=images,
             catalog=catalog,
             survey=survey,
+            index=index,
         )
     )
     _show_next_of_ranking("similar", (embeddings, "--to", to), out, images, catalog)

@@ -164,6 +164,7 @@ LOCAL_IMPORTS = {
             "hats",
             "mocpy",
             "onnx",
+            "usearch",
             "mlflow",
             "onnxruntime",
             "tf2onnx",

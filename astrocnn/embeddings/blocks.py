@@ -22,6 +22,7 @@ from astrocnn.prediction.table_formats import read_text_blocks
 __all__ = [
     "EmbeddingBlock",
     "Standardization",
+    "find_ids",
     "find_rows",
     "read_embeddings",
     "sample_vectors",
@@ -280,6 +281,30 @@ def find_rows(
         )
     pairs = [found[text] for text in wanted]
     return np.array([row for row, _ in pairs], np.int64), np.stack([v for _, v in pairs])
+
+
+def find_ids(known: NDArray[Any], ids: Sequence[str]) -> NDArray[np.int64]:
+    """Rows of some identifiers among known ones, each once, in the order of `ids`.
+
+    Raises
+    ------
+    PredictionError
+        If one is absent or occurs twice.
+    """
+    rows, absent = [], []
+    for text in dict.fromkeys(text.strip() for text in ids):
+        found = np.flatnonzero(known == _parse_id(text, known))
+        if len(found) > 1:
+            raise PredictionError(f"The object '{text}' occurs twice in the embeddings.")
+        absent += [] if len(found) else [text]
+        rows += found.tolist()
+    if absent or not rows:
+        raise PredictionError(
+            "There is no such object in the embeddings.",
+            received=absent or "no identifier",
+            allowed=f"identifiers such as {', '.join(str(name) for name in known[:3].tolist())}",
+        )
+    return np.array(rows, np.int64)
 
 
 def _parse_id(text: str, ids: NDArray[Any]) -> Any:

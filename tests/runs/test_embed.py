@@ -69,6 +69,17 @@ def test_similar_objects_and_their_page(home, embeddings, tmp_path):
     assert stored["id"].dtype.kind == "i" and len(stored) == 3
 
 
+def test_an_index_gives_the_same_and_states_its_recall(home, embeddings, tmp_path):
+    pytest.importorskip("usearch", reason="needs the extra similar")
+    first = next(i for i, f in Table.read(embeddings)["id", "flags"] if not f & 2048)
+    for name, more in (("exact", ()), ("index", ("--index", tmp_path / "neighbors"))):
+        out = tmp_path / f"{name}.csv"
+        printed = astrocnn("similar", embeddings, "--to", first, "-n", 9, "--out", out, *more)
+        assert ("finds 100.0% of the 50 nearest" in " ".join(printed.split())) == bool(more)
+    exact, found = (Table.read(tmp_path / f"{n}.csv") for n in ("exact", "index"))
+    assert found["id"].tolist() == exact["id"].tolist()
+
+
 def test_outliers_and_scores_of_some(home, embeddings, tmp_path):
     out = tmp_path / "odd.csv"
     astrocnn("outliers", embeddings, "-n", 20, "--out", out, "--images", home / "run")
