@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import inspect
 import re
 import types
@@ -23,6 +24,9 @@ from astrocnn.runs.sections import RunConfig, ViewsSection
 from astrocnn.runs.verbs.list import KINDS, describe
 
 __all__ = ["write_all"]
+
+COSTS = Path(__file__).parents[1] / "data" / "prediction_costs.csv"
+GALAXIES = 1e9
 
 SECTIONS = {
     "catalog": 'file = "objects.fits"\nid = "OBJECT_ID"',
@@ -52,6 +56,7 @@ def write_all(out: Path) -> None:
         "cli": command_line(),
         "components": components(),
         "flags": flags(),
+        "costs": costs(),
     }
     for name, text in pages.items():
         path = out / f"{name}.md"
@@ -149,6 +154,65 @@ def flags() -> str:
         "sum of these bits. `astrocnn.Flag` names them in Python.\n\n"
     )
     return text + _table(("bit", "name", "meaning"), rows) + "\n"
+
+
+def costs() -> str:
+    """The page of what predictions for a survey cost, from the measured CPU times."""
+    first, *lines = COSTS.read_text(encoding="utf-8").splitlines()
+    rows = [row for row in csv.DictReader(lines) if row["precision"] == "float32"]
+    short = {
+        row["architecture"]: row for row in csv.DictReader(lines) if row["precision"] == "bfloat16"
+    }
+    measured, total = [], []
+    for row in rows:
+        name = f"`{row['architecture']}`"
+        other = short[row["architecture"]]
+        side, channels = row["size"], row["channels"]
+        shape = f"{side} x {side} x {channels}" if channels != "0" else "scalars"
+        measured.append(
+            (name, shape, *(r[k] or "-" for k in ("pass_ms", "draws_ms") for r in (row, other)))
+        )
+        best = [
+            min((float(r[k]) for r in (row, other) if r[k]), default=None)
+            for k in ("pass_ms", "draws_ms")
+        ]
+        hours = [None if b is None else b * 1e-3 * GALAXIES / 3600 for b in best]
+        moved = 4 * int(side) ** 2 * int(channels) * GALAXIES / 1e12
+        total.append(
+            (
+                name,
+                *map(_round, hours),
+                _round(max(h for h in hours if h) / 1000),
+                _round(moved or None),
+            )
+        )
+    head = ("architecture", "image", "pass", "pass, bfloat16", "50 draws", "50 draws, bfloat16")
+    return (
+        (Path(__file__).parent / "_templates" / "costs.md")
+        .read_text(encoding="utf-8")
+        .replace("{machine}", first.strip("# "))
+        .replace("{measured}", _table(head, measured))
+        .replace(
+            "{total}",
+            _table(
+                (
+                    "architecture",
+                    "CPU hours, pass",
+                    "CPU hours, 50 draws",
+                    "hours on 1000 cores",
+                    "windows [TB]",
+                ),
+                total,
+            ),
+        )
+    )
+
+
+def _round(value: float | None) -> str:
+    """Two significant digits."""
+    if value is None:
+        return "-"
+    return f"{float(f'{value:.2g}'):,.10g}"
 
 
 def _tasks() -> list[str]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ import numpy as np
 from astrocnn.atomic import replacing
 from astrocnn.backend import keras
 from astrocnn.errors import ModelError
-from astrocnn.estimators._network import Forward
+from astrocnn.estimators._network import SCALAR_BLOCK, Forward
 from astrocnn.estimators.base import BLOCK
 from astrocnn.imaging import Inputs, Normalization
 from astrocnn.models import with_precision
@@ -92,12 +93,12 @@ def _time(model: keras.Model, task: Task, inputs: Inputs, draws: int) -> float:
     predict = Forward(model, task, inputs, draws, 0, "one")
     rng = np.random.default_rng(0)
     # Predictions are made in blocks of this many objects.
-    shape = (BLOCK, inputs.size, inputs.size, inputs.n_bands)
-    images = rng.normal(size=shape if inputs.bands else (BLOCK, 0, 0, 0)).astype(np.float32)
-    scalars = rng.normal(size=(BLOCK, len(inputs.scalars))).astype(np.float32)
+    n, side = (BLOCK, inputs.size) if inputs.bands else (SCALAR_BLOCK, 0)
+    images = rng.normal(size=(n, side, side, inputs.n_bands)).astype(np.float32)
+    scalars = rng.normal(size=(n, len(inputs.scalars))).astype(np.float32)
     arguments = (images, scalars if inputs.scalars else None)
     predict(*arguments)
-    return _least(lambda: predict(*arguments)) / BLOCK
+    return _least(lambda: predict(*arguments)) / n
 
 
 def _least(call: Callable[[], object]) -> float:
@@ -122,7 +123,8 @@ def main() -> None:
             print(costs[-1], flush=True)
             keras.backend.clear_session()
     with replacing(out) as path, path.open("w", encoding="utf-8", newline="") as file:
-        file.write(f"# {platform.machine()}, {time.strftime('%Y-%m-%d')}, {DRAWS} draws\n")
+        about = (platform.machine(), f"{os.cpu_count()} cores", time.strftime("%Y-%m-%d"))
+        file.write(f"# {', '.join(about)}, {DRAWS} draws\n")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(FIELDS)
         for cost in costs:

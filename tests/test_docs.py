@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import re
 import shlex
 import sys
@@ -17,6 +18,8 @@ import astrocnn
 from astrocnn.cli import app
 from astrocnn.clusters import ClusterFile
 from astrocnn.imaging import read_survey
+from astrocnn.models.build import ARCHITECTURES
+from astrocnn.plugins import module_names
 from astrocnn.runs.config import parse_run
 from astrocnn.stored_files import validate
 
@@ -94,3 +97,32 @@ def test_every_key_of_a_run_file_is_described(
         commands = (tmp_path / "cli.md").read_text(encoding="utf-8")
         assert f"## `{name}`" in commands
         assert command.help, name
+
+
+def test_costs_are_hours_for_a_thousand_million_galaxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    text = importlib.import_module("reference_pages").costs()
+    sys.modules.pop("reference_pages")
+    assert not re.search(r"\{(machine|measured|total)\}", text)
+    measured, total = (
+        {cells[0]: cells[1:] for cells in _rows_of(part) if "`" in cells[0]}
+        for part in text.split("## Extrapolated")
+    )
+    assert [name.strip("`") for name in measured] == module_names(ARCHITECTURES)
+    for name, (shape, *numbers) in measured.items():
+        exact, short, draws, short_draws = (None if n == "-" else float(n) for n in numbers)
+        hours = [None if c == "-" else float(c.replace(",", "")) for c in total[name]]
+        # 10^9 times a millisecond are 278 hours.
+        assert hours[0] == pytest.approx(277.8 * min(exact, short), rel=0.06)
+        if draws is None:
+            assert hours[1] is None
+        else:
+            assert hours[1] == pytest.approx(277.8 * min(draws, short_draws), rel=0.06)
+        if shape != "scalars":
+            pixels = math.prod(int(n) for n in shape.split(" x "))
+            assert hours[3] == pytest.approx(4e-3 * pixels, rel=0.06)
+
+
+def _rows_of(text: str) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
