@@ -330,10 +330,10 @@ def run_trainings(
                 print(f"{name} {key}: {hits.mean():.1%}, {seconds} s {more or ''}", flush=True)
 
 
-def compute_scores(found: Mapping[str, Any]) -> dict[str, dict[int, Any]]:
+def compute_scores(found: Mapping[str, Any], methods: list[str]) -> dict[str, dict[int, Any]]:
     """Accuracy, mean over seeds, and the paired gain on random weights, with intervals."""
     scores: dict[str, dict[int, Any]] = {}
-    for method in NAMES:
+    for method in methods:
         for count in sorted({int(key.split("/")[1]) for key in found}):
             pairs = {
                 m: np.array(
@@ -358,7 +358,7 @@ def compute_scores(found: Mapping[str, Any]) -> dict[str, dict[int, Any]]:
 @styled
 def plot_errors(results: Mapping[str, Mapping[str, Mapping[int, Any]]]) -> Figure:
     """Plot error rates against the number of labels, with each seed and intervals."""
-    figure = Figure(figsize=(COLUMN * len(results), 3.3), layout="constrained")
+    figure = Figure(figsize=(COLUMN * len(results), 3.7), layout="constrained")
     for axes, (name, scores) in zip(
         figure.subplots(1, len(results), squeeze=False)[0], results.items(), strict=True
     ):
@@ -385,7 +385,8 @@ def plot_errors(results: Mapping[str, Mapping[str, Mapping[int, Any]]]) -> Figur
         axes.set_yticks(marks, [str(m) for m in marks])
         axes.set_yticks([], minor=True)
     figure.axes[0].set_ylabel("error rate [%]")
-    figure.axes[-1].legend(loc="best", fontsize=7)
+    lines = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*lines, loc="outside lower center", ncols=2, fontsize=7.5)
     return figure
 
 
@@ -409,7 +410,9 @@ def main() -> None:
             arguments.out, arguments.data, arguments.seeds, methods, tuple(arguments.counts)
         )
     results = {
-        name: compute_scores(json.loads((arguments.out / f"{name}.json").read_text()))
+        name: compute_scores(
+            json.loads((arguments.out / f"{name}.json").read_text()), arguments.methods
+        )
         for name in DATA
         if (arguments.out / f"{name}.json").is_file()
     }
@@ -417,7 +420,8 @@ def main() -> None:
         for method, by_count in scores.items():
             for count, entry in by_count.items():
                 gain = f"; gain {entry['gain']}" if "gain" in entry else ""
-                print(f"{name} {method} {count}: {entry['accuracy']}{gain}")
+                n = len(entry["seeds"])
+                print(f"{name} {method} {count}: {entry['accuracy']}{gain}; {n} choices of labels")
     if arguments.figure is not None:
         plot_errors(results).savefig(arguments.figure)
 
