@@ -97,4 +97,6 @@ def setup(app):
     shutil.copytree(
         HERE.parent / "data" / "figures", HERE / "_static" / "figures", dirs_exist_ok=True
     )
+    # Pages of names that are gone would be errors.
+    shutil.rmtree(HERE / "reference" / "generated", ignore_errors=True)
     reference_pages.write_all(HERE / "reference" / "generated")
