@@ -108,7 +108,7 @@ def test_costs_are_hours_for_a_thousand_million_galaxies(monkeypatch: pytest.Mon
         {cells[0]: cells[1:] for cells in _rows_of(part) if "`" in cells[0]}
         for part in text.split("## Extrapolated")
     )
-    assert [name.strip("`") for name in measured] == module_names(ARCHITECTURES)
+    assert tuple(name.strip("`") for name in measured) == module_names(ARCHITECTURES)
     for name, (shape, *numbers) in measured.items():
         exact, short, draws, short_draws = (None if n == "-" else float(n) for n in numbers)
         hours = [None if c == "-" else float(c.replace(",", "")) for c in total[name]]
