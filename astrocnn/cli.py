@@ -800,7 +800,7 @@ def label(
         Path | None,
         typer.Option(
             metavar="LABELS.csv",
-            help="Serve the page on this machine instead; save after each answer.",
+            help="Serve the page on this machine instead; save after each answer. Also .fits.",
         ),
     ] = None,
     plugin: Plugin = [],  # noqa: B006

@@ -7,8 +7,10 @@ import json
 import re
 
 import numpy as np
+import pytest
 from astropy.table import Table
 
+from astrocnn.errors import ConfigError
 from astrocnn.labeling import table_header
 from astrocnn.runs.run import Run
 from astrocnn.runs.verbs import label
@@ -58,6 +60,28 @@ def test_objects_of_another_table_with_classes_of_ones_own(home, tmp_path):
     lines = [next(printed) for _ in range(3)]
     printed.close()
     assert "saved to" in lines[1] and re.search(r"http://127\.0\.0\.1:\d+/[\w-]{20,}/", lines[2])
+
+
+def test_labels_become_a_fits_table(home, tmp_path, monkeypatch):
+    catalog = Table.read(home / "sky/catalog.fits")[:3]["id", "ra", "dec"]
+    catalog.write(tmp_path / "some.fits")
+
+    def answer(server):
+        row = ",".join(server.content["rows"][1])
+        blank = "," * (len(server.header) - len(server.content["columns"]) - 1)
+        assert server.save(f"{','.join(server.header)}\n{row},spiral{blank}\n".encode()) == ""
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(label.LabelServer, "serve_forever", answer)
+    out = {"out": tmp_path / "l.html", "serve": tmp_path / "labels.fits"}
+    printed = [*label.run(tmp_path / "some.fits", of=home / "run", **out)]
+    assert "labels.fits" in printed[-1] and (tmp_path / "labels.csv").is_file()
+    table = Table.read(tmp_path / "labels.fits", hdu="LABELS")
+    assert table["id"].tolist() == [catalog["id"][1]] and table["id"].dtype.kind == "i"
+    assert str(table["morphology"][0]) == "spiral"
+    (tmp_path / "labels.csv").unlink()
+    with pytest.raises(ConfigError, match="not replaced"):
+        next(iter(label.run(tmp_path / "some.fits", of=home / "run", **out)))
 
 
 def test_what_cannot_be_labelled_is_one_message(home, tmp_path):

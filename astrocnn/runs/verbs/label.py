@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from astrocnn.catalog import read_catalog
 from astrocnn.errors import ConfigError
@@ -17,7 +18,7 @@ from astrocnn.labeling import (
 )
 from astrocnn.plugins import nearest_file
 from astrocnn.runs.config import load_run
-from astrocnn.runs.object_tables import find_objects
+from astrocnn.runs.object_tables import find_objects, write_objects
 from astrocnn.runs.run import Run, load_survey, open_images
 
 __all__ = ["run"]
@@ -46,10 +47,7 @@ def run(
     PredictionError
         If an object is not in the catalogue, or no object has an image.
     """
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError("The page must be an HTML file.", received=str(out), allowed=".html")
-    if serve is not None and serve.suffix.lower() != ".csv":
-        raise ConfigError("Labels are saved as CSV.", received=str(serve), allowed=".csv")
+    serve, fits = _validate_outputs(out, serve)
     if of is None and (survey is None or not classes):
         raise ConfigError(
             "It is not known which images to show, or what to ask.",
@@ -59,8 +57,10 @@ def run(
         hint = nearest_file(objects) or "'astrocnn acquire' writes a table of objects to label"
         raise ConfigError("The table does not exist.", received=str(objects), hint=hint)
     for path in (objects, *([] if catalog is None else [catalog])):
-        if serve is not None and serve.exists() and path.exists() and serve.samefile(path):
-            raise ConfigError("A table that is read would be replaced.", received=str(serve))
+        for written in (serve, fits):
+            exist = written is not None and written.exists() and path.exists()
+            if exist and written.samefile(path):  # type: ignore[union-attr]
+                raise ConfigError("A table that is read would be replaced.", received=str(written))
     current = None
     if of is not None:
         current = Run.open(of) if of.is_dir() else Run(load_run(of))
@@ -88,9 +88,44 @@ def run(
         write_page(out, content)
         yield f"{len(chosen) - empty} objects, {out.stat().st_size / 1e6:.1f} MB: {out}"
         return
+    yield from _serve(content, serve, fits, chosen.roles.id, len(chosen) - empty)
+
+
+def _validate_outputs(out: Path, serve: Path | None) -> tuple[Path | None, Path | None]:
+    """The CSV and the FITS table of labels to write, as far as they are asked for."""
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError("The page must be an HTML file.", received=str(out), allowed=".html")
+    fits = None
+    if serve is not None and serve.suffix.lower() == ".fits":
+        # Each answer is saved as CSV; the FITS table is written from it at the end.
+        fits, serve = serve, serve.with_suffix(".csv")
+    if serve is not None and serve.suffix.lower() != ".csv":
+        raise ConfigError(
+            "Labels are saved as CSV or FITS.", received=str(serve), allowed=(".csv", ".fits")
+        )
+    if fits is not None and fits.exists() and serve is not None and not serve.exists():
+        raise ConfigError(
+            f"'{fits}' exists without a table of labels beside it; it is not replaced.",
+            received=f"no {serve.name}",
+            hint="give another file",
+        )
+    return serve, fits
+
+
+def _serve(
+    content: dict[str, Any], serve: Path, fits: Path | None, id: str, shown: int
+) -> Iterator[str]:
+    """Serve the page until it is interrupted, and write the labels as FITS where asked."""
     with LabelServer(content, serve) as server:
-        yield f"{len(chosen) - empty} objects; labels are saved to {serve}"
+        yield f"{shown} objects; labels are saved to {serve}"
         yield f"open {server.url}   (Ctrl+C ends)"
         with suppress(KeyboardInterrupt):
             server.serve_forever()
-    yield f"labels: {serve}" if serve.exists() else "no labels"
+    if not serve.exists():
+        yield "no labels"
+        return
+    if fits is None:
+        yield f"labels: {serve}"
+        return
+    write_objects(read_catalog(serve, id=id).table, fits, "LABELS")
+    yield f"labels: {fits}, and as CSV: {serve}"
