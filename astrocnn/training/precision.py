@@ -17,6 +17,7 @@ from astrocnn import atomic
 from astrocnn.backend import get_versions, keras, tf
 from astrocnn.errors import TrainingError
 from astrocnn.models import with_precision
+from astrocnn.models.summary import summarize_layers
 from astrocnn.plugins import nearest
 
 __all__ = [
@@ -35,7 +36,8 @@ _LIMIT = "ONEDNN_MAX_CPU_ISA"
 _OBJECTS = 4
 _SECONDS = 0.5
 _GAIN = 0.15
-_SAVED = 0.25e-3
+_LEAST_MULTIPLY_ADDS = 10**7
+"""Of networks that are tried: with fewer, an object takes less than about 0.3 ms."""
 _TRIAL = """
 import tensorflow as tf
 a = tf.ones((64, 64), tf.bfloat16)
@@ -74,11 +76,11 @@ def bfloat16_works() -> bool:
 def predicts_faster_in_bfloat16(model: keras.Model, fingerprint: str) -> bool:
     """Whether a network predicts faster in bfloat16 on this machine.
 
-    With a GPU its hardware decides, see `has_fast_bfloat16`.  On a CPU the network itself is timed
-    in both precisions, in less than a second for most: layers differ (convolutions over all
-    channels gain, those over one channel at a time do not).  The answer is kept in the cache
-    folder, for this network, kind of processor and version of TensorFlow, so that a prediction
-    that is taken up again, or shared by several processes, computes as it began.
+    With a GPU its hardware decides, see `has_fast_bfloat16`.  On a CPU small networks stay exact,
+    and others are timed in both precisions, in less than a second for most: layers differ
+    (convolutions over all channels gain, those over one channel at a time do not).  The answer is
+    kept in the cache folder, for this network, kind of processor and version of TensorFlow, so
+    that a prediction that is taken up again, or shared by several processes, computes as it began.
 
     Parameters
     ----------
@@ -89,7 +91,8 @@ def predicts_faster_in_bfloat16(model: keras.Model, fingerprint: str) -> bool:
     """
     if tf.config.list_physical_devices("GPU"):
         return has_fast_bfloat16()
-    if not bfloat16_works():
+    cost = sum(layer.multiply_adds for layer in summarize_layers(model))
+    if cost < _LEAST_MULTIPLY_ADDS or not bfloat16_works():
         return False
     about = (fingerprint, _get_processor())
     return _ask_once("faster", about, lambda: _time_both(model))
@@ -110,8 +113,7 @@ def _time_both(model: keras.Model) -> bool:
         if number and time.perf_counter() - began > _SECONDS:
             break
     exact, rounded = best
-    # Exact arithmetic is given up for a gain that is felt, not for microseconds.
-    return rounded < (1 - _GAIN) * exact and exact - rounded > _SAVED * _OBJECTS
+    return rounded < (1 - _GAIN) * exact
 
 
 def _has_usable_tiles() -> bool:

@@ -208,7 +208,7 @@ def test_stranger_names_what_is_installed(place, tmp_path, leaf):
         ("my_net.py:features", "my_net.py:", "malformed"),
         ("my_task.py:task", "nowhere.py:task", r"task.name: .*does not exist"),
         ('name = "my_step.py:Offset", ', "", "a step is a leaf or a table"),
-        ("my_step.py:Offset", "blur", r"augmentation.steps.*there is no 'blur'"),
+        ("my_step.py:Offset", "sharpen", r"augmentation.steps.*there is no 'sharpen'"),
     ],
 )
 def test_mistakes_in_references(place, old, new, message):

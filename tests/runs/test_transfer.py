@@ -47,6 +47,7 @@ def test_other_bands_and_classes_begin_with_what_was_learned(home, tmp_path):
     said = astrocnn("train", home / "run.toml", "--out", out, *OTHER, code=2)
     assert "holds another run; it differs in: model.weights, training.frozen_epochs" in said
     checked = astrocnn("check", home / "run.toml", "--set", f"model.weights={old}", *OTHER)
+    checked = " ".join(checked.split())
     assert "6 layers taken" in checked and "fresh: morphology" in checked
 
 

@@ -8,6 +8,7 @@ import keras
 import pytest
 
 from astrocnn.errors import TrainingError
+from astrocnn.models.summary import LayerSummary
 from astrocnn.training import precision
 
 
@@ -87,7 +88,9 @@ def trial(monkeypatch, tmp_path):
     monkeypatch.setattr(precision, "bfloat16_works", lambda: True)
     monkeypatch.setattr(precision.tf.config, "list_physical_devices", lambda kind: [])
 
-    def run(exact, rounded, fingerprint="a"):
+    def run(exact, rounded, fingerprint="a", cost=10**8):
+        layer = LayerSummary("conv1", "Conv2D", (8, 8, 4), 100, cost, 3, 1, 1024)
+        monkeypatch.setattr(precision, "summarize_layers", lambda model: [layer, layer])
         networks = Network(exact), Network(rounded)
         monkeypatch.setattr(precision, "with_precision", lambda model, name: networks[1])
         return precision.predicts_faster_in_bfloat16(networks[0], fingerprint), networks[0].calls
@@ -97,9 +100,9 @@ def trial(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("exact", "rounded", "faster"),
-    [(0.02, 0.01, True), (0.01, 0.02, False), (0.02, 0.02, False), (0.0004, 0.0001, False)],
+    [(0.02, 0.01, True), (0.01, 0.02, False), (0.02, 0.019, False)],
 )
-def test_a_trial_decides_and_small_gains_do_not_count(trial, exact, rounded, faster):
+def test_a_trial_decides(trial, exact, rounded, faster):
     start = time.process_time()
     assert trial(exact, rounded)[0] is faster
     assert time.process_time() - start < 2
@@ -112,6 +115,11 @@ def test_a_network_is_tried_once_and_the_first_answer_counts(trial):
     assert trial(0.01, 0.02) == (True, 0)
     again, calls = trial(0.01, 0.02, fingerprint="b")
     assert not again and calls >= 2
+
+
+def test_small_networks_stay_exact(trial):
+    assert trial(0.02, 0.01, cost=4 * 10**6) == (False, 0)
+    assert trial(0.02, 0.01, cost=6 * 10**6)[0]
 
 
 def test_no_trial_where_bfloat16_does_not_work(trial, monkeypatch):
