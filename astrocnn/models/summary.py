@@ -16,10 +16,10 @@ from astrocnn.errors import ModelError
 
 __all__ = ["LayerSummary", "summarize_layers"]
 
+# Names, since the classes would load Keras.
 _WHOLE = (
-    layers.Flatten, layers.Reshape, layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D,
-    layers.GlobalAveragePooling3D, layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D,
-    layers.GlobalMaxPooling3D,
+    "Flatten", "Reshape", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
 )  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def _compute_field(layer: Any, before: list[_Field | None], output: Any) -> _Fie
     # The receptive field counts from here, since the scalars had no neighbours before.
     if isinstance(layer, layers.Reshape) and len(output.shape) == 3:
         return _Field(1, 1)  # scalars that become a spectrum
-    if any(field_here is None for field_here in before) or isinstance(layer, _WHOLE):
+    if any(field_here is None for field_here in before) or type(layer).__name__ in _WHOLE:
         return None
     field = max(field_here.field for field_here in before if field_here)
     stride = max(field_here.stride for field_here in before if field_here)
