@@ -138,14 +138,13 @@ def test_two_devices_finetune_to_the_weights_of_one(finetuned, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_finetuned_network_is_explained_and_its_rates_are_found(finetuned):
-    run, out = finetuned
+def test_a_finetuned_network_is_explained(finetuned):
+    _, out = finetuned
     shards = Shards.open(out / "shards")
     ids = [str(i) for i in shards.ids[shards.flags == 0][:2]]
-    methods = "integrated_gradients,grad_cam,feature_maps"
+    methods = "integrated_gradients,grad_cam"
     astrocnn("explain", out, "--objects", ",".join(ids), "--methods", methods)
     for name in ids:
         with fits.open(out / f"explanations/objects/{name}.fits") as hdus:
             added, coarse = hdus["INTEGRATED_GRADIENTS"].data, hdus["GRAD_CAM"].data
         assert np.isfinite(added).all() and np.isfinite(coarse).all() and np.ptp(added) > 0
-    assert "learning_rate" in astrocnn("find-lr", *run)
