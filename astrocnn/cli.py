@@ -137,6 +137,8 @@ Out = Annotated[
         "--out", metavar="DIR", help="Run directory; default: runs/<name of the run file>."
     ),
 ]
+CatalogOfRun = Annotated[Path | None, typer.Option(help="Catalogue; default: that of the run.")]
+SurveyOfRun = Annotated[Path | None, typer.Option(help="Survey file; default: that of the run.")]
 
 
 def main() -> None:
@@ -462,12 +464,8 @@ def calibrate(folder: RunFolder, plugin: Plugin = []) -> None:  # noqa: B006
 @app.command(rich_help_panel=_USE)
 def predict(
     folder: RunFolder,
-    catalog: Annotated[
-        Path | None, typer.Option(help="Catalogue; default: that of the run.")
-    ] = None,
-    survey: Annotated[
-        Path | None, typer.Option(help="Survey file; default: that of the run.")
-    ] = None,
+    catalog: CatalogOfRun = None,
+    survey: SurveyOfRun = None,
     id: Identifier = None,
     out: Annotated[Path, typer.Option(help="Table to write.")] = Path("predictions.fits"),
     draws: Annotated[
@@ -518,12 +516,8 @@ def predict(
 @app.command(rich_help_panel=_USE)
 def embed(
     folder: RunFolder,
-    catalog: Annotated[
-        Path | None, typer.Option(help="Catalogue; default: that of the run.")
-    ] = None,
-    survey: Annotated[
-        Path | None, typer.Option(help="Survey file; default: that of the run.")
-    ] = None,
+    catalog: CatalogOfRun = None,
+    survey: SurveyOfRun = None,
     id: Identifier = None,
     out: Annotated[Path, typer.Option(help="Table to write.")] = Path("embeddings.fits"),
     layer: Annotated[
@@ -571,6 +565,12 @@ ImagesOf = Annotated[
     Path | None,
     typer.Option("--images", metavar="DIR", help="Run directory: show its images on a page."),
 ]
+CatalogOfImages = Annotated[
+    Path | None, typer.Option(help="Catalogue of the images; default: that of the run.")
+]
+SurveyOfImages = Annotated[
+    Path | None, typer.Option(help="Survey file of the images; default: that of the run.")
+]
 
 
 @app.command(rich_help_panel=_USE)
@@ -581,12 +581,8 @@ def similar(
     out: Annotated[Path, typer.Option(help="Table to write, .csv or .fits.")] = Path("similar.csv"),
     id: Identifier = None,
     images: ImagesOf = None,
-    catalog: Annotated[
-        Path | None, typer.Option(help="Catalogue of the images; default: that of the run.")
-    ] = None,
-    survey: Annotated[
-        Path | None, typer.Option(help="Survey file of the images; default: that of the run.")
-    ] = None,
+    catalog: CatalogOfImages = None,
+    survey: SurveyOfImages = None,
     index: Annotated[
         Path | None,
         typer.Option(
@@ -634,12 +630,8 @@ def outliers(
     ),
     id: Identifier = None,
     images: ImagesOf = None,
-    catalog: Annotated[
-        Path | None, typer.Option(help="Catalogue of the images; default: that of the run.")
-    ] = None,
-    survey: Annotated[
-        Path | None, typer.Option(help="Survey file of the images; default: that of the run.")
-    ] = None,
+    catalog: CatalogOfImages = None,
+    survey: SurveyOfImages = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
@@ -680,12 +672,8 @@ def map_(
     ] = None,
     id: Identifier = None,
     images: ImagesOf = None,
-    catalog: Annotated[
-        Path | None, typer.Option(help="Catalogue of the images; default: that of the run.")
-    ] = None,
-    survey: Annotated[
-        Path | None, typer.Option(help="Survey file of the images; default: that of the run.")
-    ] = None,
+    catalog: CatalogOfImages = None,
+    survey: SurveyOfImages = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
@@ -716,12 +704,8 @@ def map_(
 def acquire(
     folder: RunFolder,
     n: Annotated[int, typer.Option("-n", min=1, help="Number of objects to choose.")] = 200,
-    catalog: Annotated[
-        Path | None, typer.Option(help="Catalogue; default: that of the run.")
-    ] = None,
-    survey: Annotated[
-        Path | None, typer.Option(help="Survey file; default: that of the run.")
-    ] = None,
+    catalog: CatalogOfRun = None,
+    survey: SurveyOfRun = None,
     id: Identifier = None,
     method: Annotated[
         str, typer.Option(help="batchbald, kmeans, bald, entropy, margin or random.")
@@ -780,9 +764,7 @@ def label(
             "--run", metavar="RUN", help="Run file or directory with the survey and the classes."
         ),
     ] = None,
-    survey: Annotated[
-        Path | None, typer.Option(help="Survey file; default: that of the run.")
-    ] = None,
+    survey: SurveyOfRun = None,
     classes: Annotated[
         str | None,
         typer.Option(metavar="NAME,...", help="Classes to choose from; default: those of the run."),

@@ -16,6 +16,7 @@ from astrocnn.backend import keras, tf
 from astrocnn.errors import ModelError
 from astrocnn.estimators.base import (
     BLOCK,
+    FEATURES,
     TRY,
     average_over_views,
     evaluate_in_blocks,
@@ -31,7 +32,6 @@ from astrocnn.models.transfer import InputNames, transfer_weights
 from astrocnn.targets import ClassFamily, QuantityFamily, Task, storage
 
 __all__ = [
-    "FEATURES",
     "FeatureExtractor",
     "Forward",
     "compute_rounding_change",
@@ -41,9 +41,6 @@ __all__ = [
     "start_from",
     "write_network",
 ]
-
-FEATURES = "/features"
-"""Key of features beside samples by target; no target has a name like it."""
 
 SCALAR_BLOCK = 1024
 """Objects evaluated together by a network without images, whose calls cost more than its sums."""

@@ -53,6 +53,9 @@ TRY = "copy the folder again, or train again"
 BLOCK = 64
 """Objects evaluated together."""
 
+FEATURES = "/features"
+"""Key of features beside samples by target; no target has a name like it."""
+
 VIEWS: tuple[str, ...] = ("one", "d4")
 """What a prediction may be averaged over: nothing, or the orientations of the image."""
 

@@ -20,7 +20,6 @@ from astrocnn.datasets import Shards, build_dataset, fit_normalization, read_lab
 from astrocnn.display import Displayed
 from astrocnn.errors import ModelError
 from astrocnn.estimators._network import (
-    FEATURES,
     FeatureExtractor,
     Forward,
     compute_rounding_change,
@@ -32,6 +31,7 @@ from astrocnn.estimators._network import (
 )
 from astrocnn.estimators.base import (
     ABOUT,
+    FEATURES,
     TRY,
     select_with_scalars,
     validate_arrays,

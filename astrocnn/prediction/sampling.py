@@ -15,16 +15,13 @@ from astrocnn.atomic import replacing, replacing_folder, write_text
 from astrocnn.datasets import Shards
 from astrocnn.datasets.object_store import read_array, write_array
 from astrocnn.errors import ClusterError, PredictionError
-from astrocnn.estimators.base import Estimator, sample_with_features
+from astrocnn.estimators.base import FEATURES, Estimator, sample_with_features
 from astrocnn.prediction.chunks import Plan
 from astrocnn.prediction.stored_model import read_model, write_model
 from astrocnn.scheduling import Scheduler, StoredTask, run_tasks
 from astrocnn.stored_files import Stored, read_arrays, read_json
 
-__all__ = ["FEATURES", "sample_rows"]
-
-FEATURES = "/features"
-"""Key of features beside samples by target; no target has a name like it."""
+__all__ = ["sample_rows"]
 
 _ABOUT = "sampling.json"
 

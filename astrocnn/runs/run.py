@@ -36,12 +36,13 @@ from astrocnn.catalog import (
 )
 from astrocnn.datasets.object_store import open_images
 from astrocnn.errors import ConfigError, InputsError, ModelError, PredictionError, TrainingError
+from astrocnn.estimators.base import FEATURES
 from astrocnn.imaging import Inputs, Normalization, Source, Survey, unpack
 from astrocnn.imaging.files import expand_path
 from astrocnn.models import Options
 from astrocnn.models.architectures.base import Published
 from astrocnn.plugins import nearest
-from astrocnn.prediction.sampling import FEATURES, sample_rows
+from astrocnn.prediction.sampling import sample_rows
 from astrocnn.runs.config import read_survey_file
 from astrocnn.runs.directory import RunDirectory
 from astrocnn.runs.sections import (

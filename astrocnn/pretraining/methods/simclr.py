@@ -1,4 +1,4 @@
-"""SimCLR: the two views of an object are told from all other views of the batch (NT-Xent loss).
+"""SimCLR: the two views of an object against all other views of the batch (NT-Xent loss).
 
 The more objects a batch has, the better: each of them is compared with all others.
 

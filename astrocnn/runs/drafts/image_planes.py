@@ -129,7 +129,7 @@ def group_planes(
         for role, found in roles.items():
             (images[same[0]][role] if len(same) == 1 else unused).extend(found)
     for plane in shared:
-        # One mask serves all bands of its size; whose a weight is cannot be told.
+        # One mask serves all bands of its size; the band of a weight is not known.
         alike = [
             roles
             for roles in images.values()
