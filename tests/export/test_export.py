@@ -107,7 +107,7 @@ def test_every_family_in_every_format(format, tmp_path):
 
 ALIKE = {
     *("convnext_base", "convnext_nano", "convnext_pico", "convnext_tiny"),
-    *("resnet34", "resnet50"),
+    *("resnet34", "resnet50", "efficientnet_lite1", "efficientnet_lite2"),
 }
 LISTED = [name for name in plugins.module_names(ARCHITECTURES) if name not in ALIKE]
 HEAVY = {"convnext", "efficientnet_lite0", "googlenet", "equivariant", "spectra"}

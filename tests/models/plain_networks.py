@@ -98,8 +98,8 @@ def convnext(x, take, depths, filters):
     return layer_norm(x.mean((1, 2)), take, "head.norm")
 
 
-def efficientnet_lite0(x, take):
-    """Lite0 with the padding of TensorFlow."""
+def efficientnet_lite(x, take, stages):
+    """Lite with the padding of TensorFlow; blocks, window, stride, expansion, filters by stage."""
 
     def block(x, name, norm, n, k, stride=1, depthwise=False, act=True):
         side = x.shape[1]
@@ -112,10 +112,7 @@ def efficientnet_lite0(x, take):
 
     x = block(x, "_conv_stem", "_bn0", 32, 3, 2)
     number = 0
-    for depth, k, first, expansion, n in (
-        (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112),
-        (4, 5, 2, 6, 192), (1, 3, 1, 6, 320),
-    ):  # fmt: skip
+    for depth, k, first, expansion, n in stages:
         for k_th in range(depth):
             place, wide, y = f"_blocks.{number}", expansion * len(x), x
             if expansion > 1:

