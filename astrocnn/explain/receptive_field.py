@@ -124,6 +124,8 @@ def _apply_window(layer: Any, axis: int, side: _Side, length: int, after: int) -
     """Receptive field after a window; None where the layer is no window."""
     if isinstance(layer, layers.ZeroPadding2D):
         return side.through(1, 1, 1, int(layer.padding[axis][0]))
+    if isinstance(layer, layers.Cropping2D):
+        return side.through(1, 1, 1, -int(layer.cropping[axis][0]))
     size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
     window = _get_axis(size or 1, axis)
     step = _get_axis(getattr(layer, "strides", None) or 1, axis) if size else 1

@@ -320,9 +320,20 @@ class Block:
         """Feature maps as one vector, with the scalar inputs joined to it."""
         return self._join(self._read_out(x, "flatten"), scalars)
 
-    def global_pool(self, x: Tensor, scalars: Tensor = None) -> Tensor:
-        """Mean of each feature map, over the orientations too, with the scalar inputs joined."""
-        return self._join(self._read_out(x, "average"), scalars)
+    def global_pool(self, x: Tensor, scalars: Tensor = None, *, kind: str = "average") -> Tensor:
+        """Mean of each feature map, over the orientations too, with the scalar inputs joined.
+
+        With `kind` ``"max"`` the maximum of each.
+        """
+        return self._join(self._read_out(x, kind), scalars)
+
+    def crop(self, image: Tensor, size: int) -> Tensor:
+        """The middle of an image, `size` pixels a side; all of one that is smaller."""
+        margins = [max(0, int(side) - size) for side in image.shape[1:3]]
+        if not any(margins):
+            return image
+        borders = tuple((margin // 2, margin - margin // 2) for margin in margins)
+        return layers.Cropping2D(borders, name=self._name("crop"))(image)
 
     def reshape(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
         """The same numbers in another shape (without the objects)."""

@@ -43,6 +43,7 @@ def conv(size, step=1, padding="valid", dilation=1, name="last"):
         ([conv(3, name="a"), layers.MaxPooling2D(2), conv(3)], 0, 8, 2),
         ([conv(3, padding="same", name="a"), conv(5, padding="same")], -3, 7, 1),
         ([layers.ZeroPadding2D(((3, 0), (3, 0))), conv(4)], -3, 4, 1),
+        ([layers.Cropping2D(((2, 1), (2, 1))), conv(3)], 2, 3, 1),
         ([layers.AveragePooling2D(4), conv(2)], 0, 8, 4),
     ],
 )

@@ -36,7 +36,7 @@ FOLDER = Path(astrocnn.models.__file__).parent
 
 
 KINDS = {
-    "act", "add", "concat", "conv", "dense", "dropout", "flatten", "global_pool", "norm", "pad",
+    "act", "add", "concat", "conv", "crop", "dense", "dropout", "flatten", "global_pool", "norm", "pad",
     "pool", "reshape", "scale",
 }  # fmt: skip
 smallest = functools.cache(smallest_size)
@@ -49,7 +49,7 @@ def images(n, size, channels, seed=0):
 def test_the_list_holds_what_the_documentation_promises():
     assert set(LISTED) >= {
         "alexnet", "ann", "convnext", "dominguez_sanchez18", "equivariant", "euclid_quality",
-        "googlenet", "lenet", "pasquet19", "plain8", "resnet18", "resnet34", "resnet50",
+        "fovea", "googlenet", "lenet", "pasquet19", "plain8", "resnet18", "resnet34", "resnet50",
         "spectra", "vgg16",
     }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import pytest
 
 from astrocnn.errors import ModelError
@@ -54,6 +55,14 @@ def test_options_override_an_architecture():
     assert pool.output.shape[1] == 7
     weights = [float(keras.ops.sum(w**2)) for w in (conv.kernel, dense.kernel)]
     assert float(sum(model.losses)) == pytest.approx(1e-3 * sum(weights), rel=1e-5)
+
+
+@pytest.mark.parametrize(("side", "size"), [(9, 5), (8, 4), (8, 5), (4, 5)])
+def test_a_crop_is_the_middle_of_the_image(side, size):
+    pixels = np.arange(side * side, dtype="float32").reshape(1, side, side, 1)
+    first = max(0, side - size) // 2
+    middle = pixels[:, first : first + size, first : first + size]
+    np.testing.assert_array_equal(Block().crop(pixels, size), middle)
 
 
 def test_branches_that_do_not_fit_are_refused():
