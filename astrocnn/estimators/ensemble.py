@@ -43,10 +43,10 @@ class _About(Stored):
 class Ensemble(Displayed, Wrapper):
     """A deep ensemble: the predictive distribution is the mean over members and draws.
 
-    Members differ in their seed, hence in initial weights, order of the training data,
-    augmentation and dropout; they share task and inputs, normalization included.  What they
-    disagree on is the epistemic uncertainty, as it is between draws of one network.  Features are
-    those of the first member.
+    Members of `of` differ in their seed, hence in initial weights, order of the training data,
+    augmentation and dropout; others can be networks and classical methods of any kind.  They share
+    task and inputs, normalization included.  What they disagree on is the epistemic uncertainty,
+    as it is between draws of one network.  Features are those of the first member.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class Ensemble(Displayed, Wrapper):
             for one.  Members with one beginning have more in common, so that they disagree
             less where they are wrong.
         **options
-            As for a member's `fit`.
+            As for the `fit` of a network; classical methods take none.
 
         Raises
         ------
@@ -182,7 +182,8 @@ class Ensemble(Displayed, Wrapper):
                 ]
             # Only estimators whose inputs can be set train as members.
             setattr(member, "inputs", self.members[0].inputs)  # noqa: B010
-            member.fit(shards, train, validation, **{**options, **own})
+            own = {**options, **own} if isinstance(member, KerasEstimator) else {}
+            member.fit(shards, train, validation, **own)
         return self
 
     def sample(

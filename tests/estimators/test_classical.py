@@ -204,8 +204,10 @@ def test_invalid_combinations_are_refused(shards):
         ClassicalEstimator(KIND, INPUTS, "knn", options={"neighbours": 3})
     with pytest.raises(ModelError, match="scalars only"):
         ClassicalEstimator(KIND, Inputs(("g",), 8, scalars=("a",)))
-    with pytest.raises(ModelError, match=r"(?s)svm.*Binned.*boosted_trees, knn, random_forest"):
-        ClassicalEstimator(number(), INPUTS, "svm")
+    with pytest.raises(
+        ModelError, match=r"(?s)logistic.*Binned.*boosted_trees, knn, random_forest"
+    ):
+        ClassicalEstimator(number(), INPUTS, "logistic_regression")
     high = np.flatnonzero(shards.column("kind")[0] == "high")
     with pytest.raises(TrainingError, match="one class"):
         ClassicalEstimator(KIND, INPUTS, "knn").fit(shards, high)

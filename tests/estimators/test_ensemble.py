@@ -5,10 +5,14 @@ import json
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
+from astrocnn.catalog import Catalog
+from astrocnn.datasets import write_shards
 from astrocnn.errors import ModelError
-from astrocnn.estimators import Ensemble, KerasEstimator, load_estimator
-from astrocnn.imaging import Inputs
+from astrocnn.estimators import ClassicalEstimator, Ensemble, KerasEstimator, load_estimator
+from astrocnn.imaging import Inputs, NoImages
+from astrocnn.targets import make
 
 from .conftest import BANDS, SIZE, images_and_classes
 
@@ -161,3 +165,23 @@ def test_members_must_belong_together(fitted, task, bare):
         Ensemble([fitted.members[0], other])
     with pytest.raises(ModelError, match="not been trained"):
         Ensemble.of(task, bare, members=2).features(np.zeros((1, SIZE, SIZE, 2)))
+
+
+def test_members_can_be_a_network_and_a_classical_method(tmp_path):
+    """Each is what it would be alone with these inputs, and they are saved together."""
+    rng = np.random.default_rng(3)
+    a = rng.normal(20.0, 1.0, 80)
+    table = Table({"id": np.arange(80), "a": a, "z": 0.2 + 0.02 * (a - 20)})
+    inputs = Inputs((), 0, scalars=("a",))
+    shards = write_shards(tmp_path / "table", Catalog.from_table(table), NoImages(80), inputs)
+    redshift = make("photoz", family="mixture")
+    network = KerasEstimator(redshift, inputs, "ann", precision="float32")
+    mixed = Ensemble([network, ClassicalEstimator(redshift, inputs, "svm")])
+    mixed.fit(shards, np.arange(60), np.arange(60, 80), epochs=1, strategy="one")
+    alone = ClassicalEstimator(redshift, network.inputs, "svm").fit(shards, np.arange(60))
+    new = shards.scalars(("a",))[60:]
+    found = mixed.sample(None, new)["z"]
+    np.testing.assert_array_equal(found[0], network.sample(None, new)["z"][0])
+    np.testing.assert_array_equal(found[1], alone.sample(None, new)["z"][0])
+    mixed.save(tmp_path / "mixed")
+    np.testing.assert_array_equal(load_estimator(tmp_path / "mixed").sample(None, new)["z"], found)

@@ -116,10 +116,11 @@ def test_a_forest_weighs_training_objects_by_their_common_leaves(line):
     assert random_forest.members(state) == 8 and not np.allclose(one, found)
 
 
-def test_boosted_values_have_the_mean_and_the_width_of_the_noise(line):
+@pytest.mark.parametrize("method", [boosted_trees, svm], ids=["boosted trees", "SVM"])
+def test_values_have_the_mean_and_the_width_of_the_noise(line, method):
     x, y = line
-    state = boosted_trees.fit_values(x[:1200], y[:1200], boosted_trees.OPTIONS, 0)
-    values = boosted_trees.predict_values(state, x[1200:])
+    state = method.fit_values(x[:1200], y[:1200], method.OPTIONS, 0)
+    values = method.predict_values(state, x[1200:])
     assert values.shape == (300, 100)
     # Every distribution is the same up to location and scale.
     shape = (values - values.mean(axis=1, keepdims=True)) / values.std(axis=1, keepdims=True)
@@ -157,11 +158,11 @@ def test_numbers_have_the_moments_of_their_values(line):
 
 
 def test_targets_that_a_method_cannot_predict_are_refused():
-    with pytest.raises(ModelError, match=r"(?s)'svm' cannot predict.*'z'.*boosted_trees"):
-        validate_target(Z, svm)
+    with pytest.raises(ModelError, match=r"(?s)'logistic_regression' cannot.*'z'.*boosted_trees"):
+        validate_target(Z, logistic_regression)
     with pytest.raises(ModelError, match="cannot predict the target 'votes'"):
         validate_target(VOTES, knn)
-    for method in (knn, boosted_trees, random_forest):
+    for method in (knn, boosted_trees, random_forest, svm):
         validate_target(Z, method)
         validate_target(KIND, method)
 
