@@ -957,18 +957,33 @@ def export(
     license: Annotated[
         str, typer.Option(help="License of the weights, for the model card.")
     ] = "unknown",
+    catalog: Annotated[
+        Path | None, typer.Option(help="Compare with the run on all objects of this catalogue.")
+    ] = None,
+    survey: SurveyOfRun = None,
+    id: Identifier = None,
     plugin: Plugin = [],  # noqa: B006
 ) -> None:
     """Write the network for other programs, with its normalization inside and a model card.
 
     The file is run on cutouts of the run; one that predicts something else is refused.
+    With --catalog the largest difference in each column of the predictions is shown.
     """
     _check_folder(folder)
     from astrocnn.runs.verbs import export as verb
 
     _print_all(
         verb.run(
-            folder, out=out, format=format, draws=draws, seed=seed, views=views, license=license
+            folder,
+            out=out,
+            format=format,
+            draws=draws,
+            seed=seed,
+            views=views,
+            license=license,
+            catalog=catalog,
+            survey=survey,
+            id=id,
         )
     )
     _show_next("predict", folder)

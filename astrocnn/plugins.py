@@ -226,7 +226,8 @@ def short_name(kind: str, leaf: Any) -> str:
     text = reference(kind, leaf)
     if text.startswith(f"{COPIES}/"):
         return Path(text.partition(":")[0]).stem.rpartition("-")[0]
-    return text.rpartition(":")[2]
+    # TensorFlow refuses the "<locals>." of a function that another one made.
+    return text.rpartition(":")[2].rpartition(".")[2].strip("<>")
 
 
 def copy_files(folder: str | Path, leaves: Iterable[Any]) -> None:

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from astrocnn.acquisition.batch import METHODS, SCORES, choose_batch, choose_diverse
-from astrocnn.acquisition.pool import Pool, find_labelled_rows, find_target, read_pool
+from astrocnn.acquisition.batch import (
+    METHODS,
+    SCORES,
+    choose_batch,
+    choose_diverse,
+    compute_score,
+)
+from astrocnn.acquisition.pool import (
+    Pool,
+    find_labelled_rows,
+    find_target,
+    read_pool,
+    remove_scores,
+    sample_objects,
+)
 from astrocnn.catalog import Catalog
 from astrocnn.errors import PredictionError
 from astrocnn.estimators.base import Estimator, compute_features
@@ -33,6 +49,7 @@ def acquire(
     target: str | None = None,
     draws: int = 50,
     seed: int = 0,
+    parts: str | os.PathLike[str] | None = None,
 ) -> Table:
     """Choose the objects of a catalogue that are worth labelling next.
 
@@ -59,6 +76,9 @@ def acquire(
         Target with classes; the first one by default.
     draws, seed
         Of Monte-Carlo dropout, and of all that is chosen by chance.
+    parts : path-like, optional
+        Folder in which the scores of the objects are kept, chunk by chunk, until the choice is
+        made: the same call resumes an interrupted one.
 
     Returns
     -------
@@ -71,7 +91,8 @@ def acquire(
     Raises
     ------
     PredictionError
-        If the method is unknown, a number is out of its range, or there is no object to choose.
+        If the method is unknown, a number is out of its range, there is no object to choose, or
+        `parts` holds scores of another model or catalogue.
     ConfigError
         If there is no such target with classes.
     ModelError
@@ -116,6 +137,7 @@ def acquire(
         by_class=balance,
         draws=draws,
         seed=seed,
+        parts=None if parts is None else Path(parts),
     )
     usable = np.sort(pool.usable)
     n = min(n, len(usable))
@@ -133,7 +155,10 @@ def acquire(
     places[len(chosen) :] = mixed
     places[: len(chosen)] = np.setdiff1d(np.arange(len(order)), mixed)
     back = np.argsort(places)
-    return _build_table(estimator, catalog, source, order[back], kinds[back], name, draws, seed)
+    table = _build_table(estimator, catalog, source, order[back], kinds[back], name, draws, seed)
+    if parts is not None:
+        remove_scores(Path(parts))
+    return table
 
 
 def _choose(
@@ -194,11 +219,10 @@ def _build_table(
     seed: int,
 ) -> Table:
     # Objects that were chosen by chance are not among the candidates that were kept.
-    score = "bald" if draws > 1 else "entropy"
-    options = {"target": target, "score": score, "keep": len(rows), "draws": draws, "seed": seed}
-    pool = read_pool(estimator, catalog, source, rows, **options)  # type: ignore[arg-type]
-    back = np.argsort(pool.rows)[np.searchsorted(np.sort(pool.rows), rows)]
-    mean = pool.samples.mean(axis=0, dtype=np.float64)[back]
+    samples = sample_objects(
+        estimator, catalog, source, rows, target=target, draws=draws, seed=seed
+    )
+    mean = samples.mean(axis=0, dtype=np.float64)
     names = np.array(estimator.task.target(target).family.classes)  # type: ignore[attr-defined]
     table = Table({"rank": np.arange(1, len(rows) + 1, dtype=np.int32)})
     table["rank"].description = "Order of labelling, from 1"
@@ -206,7 +230,8 @@ def _build_table(
         table[name] = column
     table["chosen_by"] = kinds
     table["chosen_by"].description = "Method, or random: an unbiased sample"
-    table["score"] = pool.scores[back].astype(np.float32)
+    scores = compute_score(samples, "bald" if draws > 1 else "entropy")
+    table["score"] = scores.astype(np.float32)
     what = "Mutual information of label and network" if draws > 1 else "Predictive entropy"
     table["score"].description = f"{what}, in nat"
     table["predicted"] = names[mean.argmax(axis=1)]

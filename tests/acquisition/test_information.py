@@ -12,9 +12,10 @@ from sklearn.metrics import mutual_info_score
 
 from astrocnn.acquisition import batch, choose_batch, choose_diverse, compute_score
 from astrocnn.acquisition import pool as module
-from astrocnn.acquisition.pool import Pool, find_labelled_rows, find_target
+from astrocnn.acquisition.pool import find_labelled_rows, find_target
 from astrocnn.catalog import Catalog
 from astrocnn.errors import ConfigError, PredictionError
+from astrocnn.imaging import ArraySource, Source
 from astrocnn.targets import make
 
 from .test_batch import draw, joint_information
@@ -127,47 +128,34 @@ def test_groups_do_not_depend_on_units_and_small_pools_are_whole():
     assert everything.tolist() == np.argsort(-scores[:4]).tolist()
 
 
-def make_pool(n=40, seed=0):
-    samples = draw(5, n, 3, seed).astype(np.float32)
-    # Equal scores, so that ties are decided by the catalogue.
-    scores = np.random.default_rng(seed).integers(0, 6, n) / 5
-    rows = np.random.default_rng(seed + 1).permutation(n).astype(np.int64)
-    return Pool(rows, samples, scores, rows)
-
-
 @settings(max_examples=15)
-@given(st.integers(0, 99), st.integers(1, 45), st.booleans(), st.integers(1, 39))
-def test_what_is_kept_does_not_depend_on_the_order_of_reading(seed, keep, by_class, cut):
-    pool = make_pool(seed=seed)
-    whole = module._prune(pool, keep, by_class)
-    first = module._prune(module._join(None, pool.select(np.arange(cut))), keep, by_class)
-    both = module._prune(module._join(first, pool.select(np.arange(cut, 40))), keep, by_class)
-    assert both.rows.tolist() == whole.rows.tolist()
-    assert (np.diff(whole.scores) <= 0).all()
+@given(st.integers(0, 99), st.integers(1, 45), st.booleans())
+def test_the_largest_scores_are_kept_in_the_order_of_the_catalogue(seed, keep, by_class):
+    rng = np.random.default_rng(seed)
+    # Equal scores, so that ties are decided by the catalogue; -1 cannot be predicted.
+    scores, classes = rng.integers(0, 6, 40) / 5, rng.integers(-1, 3, 40)
+    scores[classes < 0] = np.nan
+    kept = module._find_best(scores, classes, keep, by_class)
+    ranked = sorted(np.flatnonzero(classes >= 0).tolist(), key=lambda row: (-scores[row], row))
     if by_class:
-        counts = np.bincount(pool.classes, minlength=3)
-        assert np.bincount(whole.classes, minlength=3).tolist() == np.minimum(counts, keep).tolist()
+        best = {r for k in range(3) for r in [r for r in ranked if classes[r] == k][:keep]}
+        assert kept.tolist() == [row for row in ranked if row in best]
     else:
-        assert whole.rows.tolist() == sorted(
-            pool.rows, key=lambda r: (-pool.scores[pool.rows == r][0], r)
-        )[:keep]  # fmt: skip
-    np.testing.assert_array_equal(whole.classes, whole.samples.mean(axis=0).argmax(axis=1))
+        assert kept.tolist() == ranked[:keep]
 
 
-def test_blocks_follow_the_order_of_the_source(monkeypatch):
+def test_some_rows_of_a_source_follow_its_order():
+    images = np.arange(50.0)[:, None, None, None] * np.ones((1, 2, 2, 1))
+    source = ArraySource(images, ("r",))
     order = np.random.default_rng(0).permutation(50)
-
-    class Source:
-        def __len__(self):
-            return 50
-
-        def order(self):
-            return order.tolist()
-
-    monkeypatch.setattr(module, "_BLOCK", 8)
-    blocks = list(module._blocks(Source(), np.arange(0, 50, 2)))
-    assert [len(b) for b in blocks] == [8, 8, 8, 1]
-    assert np.concatenate(blocks).tolist() == [k for k in order.tolist() if k % 2 == 0]
+    source.order = lambda: order
+    rows = np.arange(0, 50, 2)
+    some = module._Subset(source, rows)
+    assert len(some) == 25 and isinstance(some, Source)
+    assert rows[some.order()].tolist() == [k for k in order.tolist() if k % 2 == 0]
+    assert some.read([3, 1]).images[:, 0, 0, 0].tolist() == [6, 2]
+    assert some.fingerprint != module._Subset(source, rows[1:]).fingerprint
+    assert some.state([3]) == source.state([6])
 
 
 def test_targets_and_labels():

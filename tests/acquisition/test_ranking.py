@@ -11,6 +11,7 @@ from astrocnn.acquisition import pool as module
 from astrocnn.catalog import Catalog
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.imaging import ArraySource, Inputs
+from astrocnn.prediction import chunks
 from astrocnn.targets import make
 
 N = 300
@@ -76,6 +77,7 @@ def test_neither_the_blocks_nor_the_order_of_reading_matter(monkeypatch):
     tables = []
     for size, order in ((512, None), (37, np.random.default_rng(3).permutation(N))):
         monkeypatch.setattr(module, "_BLOCK", size)
+        monkeypatch.setattr(chunks, "_MAX_ROWS", 2 * size)
         catalog, source, _ = survey(order=order)
         tables.append(acquire(Noisy(), catalog, source, 30, method="bald"))
     assert tables[0]["id"].tolist() == tables[1]["id"].tolist()
@@ -136,3 +138,31 @@ def test_invalid_requests_are_one_message():
         acquire(Noisy(), catalog, source, 5, target="z")
     with pytest.raises(PredictionError, match="All objects"):
         acquire(Noisy(), survey(labelled=N)[0], source, 5)
+
+
+@pytest.mark.parametrize("balance", [False, True])
+def test_an_interrupted_choice_goes_on_to_the_same_table(balance, tmp_path, monkeypatch):
+    monkeypatch.setattr(chunks, "_MAX_ROWS", 64)
+    catalog, source, _ = survey(labelled=20, order=np.random.default_rng(3).permutation(N))
+    options = {"method": "batchbald", "random": 0.25, "balance": balance, "draws": 8}
+    whole = acquire(Noisy(), catalog, source, 12, **options)
+
+    class Dying(Noisy):
+        def sample(self, images, *args, **more):
+            if len(self.rows) == 3:
+                raise KeyboardInterrupt
+            return super().sample(images, *args, **more)
+
+    parts = tmp_path / "acquire.csv.parts"
+    with pytest.raises(KeyboardInterrupt):
+        acquire(Dying(), catalog, source, 12, parts=parts, **options)
+    assert len(list(parts.rglob("part-*.fits"))) == 3
+    again = Noisy()
+    resumed = acquire(again, catalog, source, 12, parts=parts, **options)
+    # 280 objects without a label in chunks of 64: two were left, and then the candidates.
+    assert again.rows[:2] == [64, 24] or again.rows[:2] == [63, 24]
+    for name in ("a", "b"):
+        table = whole if name == "a" else resumed
+        table.write(tmp_path / f"{name}.csv", format="ascii.csv")
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert not parts.exists()

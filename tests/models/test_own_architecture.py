@@ -112,3 +112,11 @@ def test_what_the_file_declares_counts(tmp_path, two_targets):
     ]
     assert rates == [0.5, 0.25]
     assert _build(leaf, two_targets).name == "two_convolutions"
+
+
+def test_a_function_made_by_another_is_named_by_its_own_name():
+    def features(image, scalars, block):
+        return block.global_pool(image, scalars)
+
+    assert plugins.short_name("architectures", features) == "features"
+    assert plugins.short_name("architectures", lambda image, scalars, block: image) == "lambda"

@@ -32,7 +32,7 @@ def run(
     seed: int = 0,
     images: bool = False,
 ) -> Iterator[str]:
-    """Rank the objects of a catalogue without a label for labelling.
+    """Rank the objects of a catalogue without a label for labelling; resumed like a prediction.
 
     Raises
     ------
@@ -62,6 +62,7 @@ def run(
         target=target,
         draws=config.prediction.draws if draws is None else draws,
         seed=seed,
+        parts=out.with_name(out.name + ".parts"),
     )
     write_objects(table, out, "ACQUIRE")
     by_chance = int(np.count_nonzero(table["chosen_by"] == "random"))

@@ -8,14 +8,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.table import Table
 
 from astrocnn.backend import load_tensorflow
 from astrocnn.catalog import SPLITS
 from astrocnn.datasets import find_usable_rows
+from astrocnn.errors import ConfigError
 from astrocnn.evaluation import read_scores
-from astrocnn.export import Training, export_network, get_format
+from astrocnn.export import (
+    ExportedNetwork,
+    Training,
+    compare_predictions,
+    export_network,
+    get_format,
+)
 from astrocnn.imaging import Inputs
-from astrocnn.runs.run import Run, get_members
+from astrocnn.runs.run import Run, get_members, open_images, select_bands
 
 __all__ = ["run"]
 
@@ -33,17 +41,28 @@ def run(
     seed: int = 0,
     views: str | None = None,
     license: str = "unknown",
-) -> Iterator[str]:
+    catalog: Path | None = None,
+    survey: Path | None = None,
+    id: str | None = None,
+) -> Iterator[str | Table]:
     """Export the estimator of a run directory, and verify the file on cutouts of the run.
+
+    With a catalogue, it is then compared with the run on all of its objects.
 
     Raises
     ------
     ModelError
         If it is no network, or the file does not predict what the network does.
     ConfigError
-        If the run is not trained, or `out` is another folder.
+        If the run is not trained, `out` is another folder, or a survey is given without a
+        catalogue.
     """
     get_format(format)
+    if catalog is None and (survey is not None or id is not None):
+        raise ConfigError(
+            "--survey and --id belong to the catalogue that --catalog names.",
+            hint="without one the file is verified on cutouts of the run",
+        )
     current = Run.open(folder)
     home = current.directory
     home.require(home.model, "train")
@@ -71,6 +90,24 @@ def run(
         f"{parity['objects']} objects ({source}), by {parity['runtime']}"
     )
     yield f"{format} with model card: {out}"
+    if catalog is not None:
+        yield from _compare(current, network, catalog, survey, id)
+
+
+def _compare(
+    current: Run, network: ExportedNetwork, path: Path, survey: Path | None, id: str | None
+) -> Iterator[str | Table]:
+    """Compare an exported network with the run on all objects of a catalogue."""
+    estimator = current.estimator
+    catalog, images = current.read_objects(path, survey, id)
+    images = None if images is None else select_bands(images, estimator.inputs.bands)
+    source = open_images(images, catalog, estimator.inputs.size)
+    differences, n = compare_predictions(estimator, network, catalog, source)
+    table = Table("column", "largest difference", "object", box=None)
+    for one in differences:
+        table.add_row(one.name, f"{one.value:.2g}", one.id if one.value else "")
+    yield table
+    yield f"compared on {n} of {len(catalog)} objects of '{path}'"
 
 
 def _take_probes(
