@@ -143,16 +143,12 @@ def read_pool(
     InputsError, ModelError
         As for `astrocnn.prediction.predict`.
     """
-    if parts is None:
-        with tempfile.TemporaryDirectory() as folder:
-            scores, classes = _read_scores(
-                estimator, catalog, source, rows, Path(folder), _Scoring(target, score, draws, seed)
-            )
-    else:
-        parts.mkdir(parents=True, exist_ok=True)
-        scores, classes = _read_scores(
-            estimator, catalog, source, rows, parts, _Scoring(target, score, draws, seed)
-        )
+    rows = np.asarray(rows, np.int64)
+    scoring = _Scoring(target, score, draws, seed)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) if parts is None else parts
+        folder.mkdir(parents=True, exist_ok=True)
+        scores, classes = _read_scores(estimator, catalog, source, rows, folder, scoring)
     usable = np.flatnonzero(classes >= 0)
     if not len(usable):
         raise PredictionError(
