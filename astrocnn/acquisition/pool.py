@@ -143,12 +143,12 @@ def read_pool(
     InputsError, ModelError
         As for `astrocnn.prediction.predict`.
     """
-    rows = np.asarray(rows, np.int64)
+    numbers = np.asarray(rows, np.int64)
     scoring = _Scoring(target, score, draws, seed)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) if parts is None else parts
         folder.mkdir(parents=True, exist_ok=True)
-        scores, classes = _read_scores(estimator, catalog, source, rows, folder, scoring)
+        scores, classes = _read_scores(estimator, catalog, source, numbers, folder, scoring)
     usable = np.flatnonzero(classes >= 0)
     if not len(usable):
         raise PredictionError(
@@ -158,9 +158,9 @@ def read_pool(
         )
     best = _find_best(scores, classes, keep, by_class)
     samples = sample_objects(
-        estimator, catalog, source, rows[best], target=target, draws=draws, seed=seed
+        estimator, catalog, source, numbers[best], target=target, draws=draws, seed=seed
     )
-    return Pool(rows[best], samples, scores[best], rows[usable])
+    return Pool(numbers[best], samples, scores[best], numbers[usable])
 
 
 def _find_best(
