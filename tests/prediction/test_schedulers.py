@@ -38,7 +38,7 @@ sys.path.insert(0, sys.argv[1])
 from test_schedulers import chunks, load_estimator, make_catalog, open_scheduler, predict_all
 if __name__ == "__main__":
     chunks._MAX_ROWS = int(sys.argv[4])
-    with open_scheduler("local:2") as client:
+    with open_scheduler("local:1") as client:
         predict_all(load_estimator(sys.argv[2]), Path(sys.argv[3]), client)
 """
 
@@ -102,15 +102,6 @@ def wait_for(parts: Path, count: int, seconds: float = 240) -> dict[Path, int]:
     raise AssertionError(f"not {count} chunks within {seconds} s")
 
 
-def is_alive(group: int) -> bool:
-    """Whether a process of a group is there."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 @contextmanager
 def keep_parts(monkeypatch):
     """Chunks are not removed, so that it shows which were written twice."""
@@ -164,7 +155,7 @@ def test_what_a_killed_scheduler_left_is_kept(estimator, whole, tmp_path, monkey
     try:
         wait_for(parts, 3)
     finally:
-        job.kill()
+        os.killpg(job.pid, signal.SIGKILL)
         job.wait()
     until = time.monotonic() + 60
     while (

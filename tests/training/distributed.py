@@ -64,7 +64,8 @@ def main(kind: str, path: Path, seed: int = 0, command: tuple[str, ...] = ()) ->
         optimizer=clipped,
         objective=Objective(LOSSES, class_weights=weights),
     )
-    note("norm", True, 61, 20)
+    if kind != "one":
+        note("norm", True, 61, 20)
     np.savez(path, **found)
     if command:
         processes.run_command(*command)

@@ -71,16 +71,15 @@ def test_two_devices_and_two_processes_follow_the_path_of_one(folder, name):
     assert int(alone["replicas"]) == 1
     assert int(found["replicas"]) == 2
     for name, values in alone.items():
-        if name.startswith("norm/"):
-            assert found[name].shape == values.shape
-            # Batch normalization is over the part of each replica: another, but a finite, result.
-            assert np.isfinite(found[name]).all(), name
-        elif name != "replicas":
+        if name != "replicas":
             np.testing.assert_allclose(found[name], values, atol=1e-5, err_msg=name)
+    # Batch normalization is over the part of each replica: another, but a finite, result.
+    norm = [name for name in found if name.startswith("norm/")]
+    assert len(norm) > 10 and all(np.isfinite(found[name]).all() for name in norm)
     raw = [name for name in found if "raw" in name and not name.endswith("locally")]
     assert len(raw) == 6
     for name in raw:
-        assert found[name].shape == alone[name].shape
+        assert len(found[name]) == 41
         np.testing.assert_allclose(found[name], found[f"{name} locally"], atol=1e-6)
 
 
