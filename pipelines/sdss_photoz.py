@@ -80,8 +80,7 @@ MODELS = {
     "ann": Model(MAGNITUDES, 3, PLAIN),
     "trees_errors": Model(ERRORS, methods={"boosted_trees": {}}),
     "svm_errors": Model(ERRORS, methods={"svm": SVM}),
-    "ann_errors": Model(ERRORS, 5, LONG),
-    "mixed": Model(ERRORS, 5, LONG, {"svm": SVM, "boosted_trees": {}}),
+    "mixed": Model(ERRORS, 3, LONG, {"svm": SVM, "boosted_trees": {}}),
 }
 REFERENCE = "ann"
 
@@ -119,34 +118,44 @@ def train_model(model: Model, shards: Shards, train: NDArray[np.intp], held_out:
     return Ensemble(members).fit(shards, *rows, optimizer=optimizer, strategy="one", **settings)
 
 
-def predict_folds(model: Model, catalog: Catalog, folder: Path, rows: int) -> dict[str, Any]:
-    """Median, bins and conformal intervals of every galaxy, by models of the other folds."""
-    inputs = Inputs((), 0, scalars=model.scalars)
-    shards = write_shards(folder, catalog, NoImages(len(catalog)), inputs)
-    folds = np.array_split(np.random.default_rng(0).permutation(len(catalog)), FOLDS)
+def predict_fold(
+    model: Model, shards: Shards, train: NDArray[np.intp], test: NDArray[np.intp]
+) -> dict[str, dict[str, Any]]:
+    """Median, bins and conformal intervals of the galaxies of a fold.
+
+    With a key ``"_networks"`` for the networks of an ensemble that has other members as well.
+    """
+    start = time.process_time()
     target, family = model.task.target("z"), model.task.target("z").family
     encoded, weights = (part["z"] for part in read_labels(shards, model.task))
-    start, found = time.process_time(), []
-    for k, test in enumerate(folds):
-        train = np.concatenate([fold for j, fold in enumerate(folds) if j != k])[:rows]
-        held_out = train[: len(train) // 10]
-        estimator = train_model(model, shards, train, len(held_out))
-        scalars = shards.scalars(inputs.scalars)
-        known, new = (estimator.sample(None, scalars[r])["z"] for r in (held_out, test))
+    held_out = train[: len(train) // 10]
+    estimator = train_model(model, shards, train, len(held_out))
+    scalars = shards.scalars(shards.inputs.scalars)
+    known, new = (estimator.sample(None, scalars[rows])["z"] for rows in (held_out, test))
+    seconds, found = time.process_time() - start, {}
+    parts = {"": slice(None)}
+    if model.networks and model.methods:
+        parts["_networks"] = slice(model.networks)
+    for part, members in parts.items():
         intervals = ConformalIntervals.fit(
-            target, encoded[held_out], weights[held_out], known, levels=LEVELS
+            target, encoded[held_out], weights[held_out], known[members], levels=LEVELS
         )
-        found.append(
-            {
-                "rows": test,
-                "masses": family.masses(new).mean(axis=0),
-                "median": family.summarize(new)["median"],
-                "ends": np.stack(intervals.intervals(family, new), axis=1),
-            }
-        )
-    order = np.argsort(np.concatenate([part.pop("rows") for part in found]))
-    joined = {name: np.concatenate([part[name] for part in found])[order] for name in found[0]}
-    return {**joined, "seconds": time.process_time() - start}
+        found[part] = {
+            "masses": family.masses(new[members]).mean(axis=0),
+            "median": family.summarize(new[members])["median"],
+            "ends": np.stack(intervals.intervals(family, new[members]), axis=1),
+            "seconds": np.array([seconds]),
+        }
+    return found
+
+
+def read_folds(out: Path, name: str, folds: int) -> dict[str, NDArray[np.float64]] | None:
+    """Predictions of some folds; None if one is missing."""
+    files = [out / f"{name}-{k}.npz" for k in range(folds)]
+    if not all(file.exists() for file in files):
+        return None
+    parts = [dict(np.load(file)) for file in files]
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
 def scores(found: Mapping[str, Any], z: NDArray[np.floating]) -> dict[str, Score]:
@@ -203,28 +212,43 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("ASTROCNN_DATA", "data"))
     parser.add_argument("--out", type=Path, default=Path("runs/sdss_photoz"))
     parser.add_argument("--models", nargs="*", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--folds", type=int, default=FOLDS, help="number of the five folds to run")
     parser.add_argument("--rows", type=int, default=4000, help="training rows of a fold")
     arguments = parser.parse_args()
 
     catalog = read(arguments.data)
-    z = np.asarray(catalog.table["zs"])
     arguments.out.mkdir(parents=True, exist_ok=True)
     # The table that sdss_photoz.toml is trained on.
     catalog.table.write(arguments.out / "galaxies.fits", overwrite=True)
+    parts = np.array_split(np.random.default_rng(0).permutation(len(catalog)), FOLDS)
+    folds = parts[: arguments.folds]
+    z = np.asarray(catalog.table["zs"])[np.concatenate(folds)]
     chance = kstwo.ppf(0.95, len(z))
     print(f"PIT of calibrated densities: KS distance below {chance:.3f} in 95 % of samples")
-    reference = arguments.out / f"{REFERENCE}-{arguments.rows}.npz"
+    out = arguments.out / f"{arguments.rows}"
+    out.mkdir(exist_ok=True)
     for name in arguments.models:
-        file = arguments.out / f"{name}-{arguments.rows}.npz"
-        if not file.exists():
-            folder = arguments.out / "shards" / name
-            np.savez(file, **predict_folds(MODELS[name], catalog, folder, arguments.rows))
-        found = np.load(file)
-        print(f"{name}, {arguments.rows} rows ({found['seconds']:.0f} s of processor time)")
-        print_scores(found, z)
-        if name != REFERENCE and reference.exists():
-            for score in gain(found, np.load(reference), z).values():
-                print(f"  {score}, over {REFERENCE}")
+        model = MODELS[name]
+        inputs = Inputs((), 0, scalars=model.scalars)
+        place = arguments.out / "shards" / name
+        shards = write_shards(place, catalog, NoImages(len(catalog)), inputs)
+        for k, test in enumerate(folds):
+            if (out / f"{name}-{k}.npz").exists():
+                continue
+            train = np.concatenate([part for j, part in enumerate(parts) if j != k])
+            found = predict_fold(model, shards, train[: arguments.rows], test)
+            for part, values in found.items():
+                np.savez(out / f"{name}{part}-{k}.npz", **values)
+    for name in (*arguments.models, *(f"{name}_networks" for name in arguments.models)):
+        predicted = read_folds(out, name, len(folds))
+        if predicted is None:
+            continue
+        print(f"{name} ({predicted['seconds'].sum():.0f} s of processor time)")
+        print_scores(predicted, z)
+        reference = read_folds(out, REFERENCE, len(folds))
+        if name != REFERENCE and reference is not None:
+            for score in gain(predicted, reference, z).values():
+                print(f"  {score}, over {REFERENCE}", flush=True)
 
 
 if __name__ == "__main__":

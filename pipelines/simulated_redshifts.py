@@ -50,13 +50,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.table import Table
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from pixel_redshifts import encode_images
 from scipy.stats import binom, kstwo
+from sklearn.decomposition import PCA
 
 from astrocnn import metrics
 from astrocnn.calibration import calibrate
-from astrocnn.catalog import read_catalog
+from astrocnn.catalog import Catalog, read_catalog
 from astrocnn.datasets import D4, Shards, read_labels, split_rows, write_shards
 from astrocnn.estimators import Calibrated, KerasEstimator, load_estimator
 from astrocnn.imaging import Inputs, NoImages, open_source, read_survey
@@ -71,7 +74,8 @@ EDGES = np.linspace(0.0, 0.4, 101)
 FRACTIONS = (0.6, 0.1, 0.3)
 DRAWS = 20
 SIZE = 32  # pixels
-COLORS_ALONE, PIXELS = "colors", "pixels, colors"
+COMPONENTS = 32
+COLORS_ALONE, ENCODER, PIXELS = "colors", "encoder, colors", "pixels, colors"
 TRUTH, TRUTH_STRUCTURE = "true p(z | photometry)", "true p(z | photometry, structure)"
 
 
@@ -150,8 +154,8 @@ def build_network(
 ) -> tuple[KerasEstimator, dict]:
     """An untrained network and its training settings."""
     settings: dict[str, Any] = {"epochs": epochs[name], "strategy": "one"}
-    if name == COLORS_ALONE:
-        inputs = Inputs((), 0, scalars=SCALARS)
+    if name != PIXELS:
+        inputs = Inputs((), 0, scalars=shards.inputs.scalars)
         optimizer = Optimizer("adam", 3e-3, schedule="cosine", warmup=1)
         network = KerasEstimator(TASK, inputs, "ann", options={"width": 4}, seed=seed)
         return network, settings | {"optimizer": optimizer}
@@ -184,7 +188,25 @@ def train_network(
 def sample(network: Any, shards: Shards, rows: NDArray[np.int64]) -> dict[str, Any]:
     """Draws of the network for some rows."""
     images = shards.images(rows) if network.inputs.bands else None
-    return network.sample(images, shards.scalars(SCALARS)[rows], draws=DRAWS)
+    return network.sample(images, shards.scalars(network.inputs.scalars)[rows], draws=DRAWS)
+
+
+def write_features(
+    folder: Path, catalog: Catalog, stamps: Shards, train: NDArray[np.int64]
+) -> Shards:
+    """Colors, and principal components of features of a pretrained encoder."""
+    if not (folder / "features.npy").exists():
+        images = stamps.images(np.arange(len(stamps)))
+        features = encode_images(images, train, stamps.bands, 2, folder / "few")
+        reduced = PCA(COMPONENTS, whiten=True, random_state=0).fit(features[train])
+        np.save(folder / "features.npy", reduced.transform(features))
+    table = Table(catalog.table, copy=True)
+    names = tuple(f"feature_{k}" for k in range(COMPONENTS))
+    for name, values in zip(names, np.load(folder / "features.npy").T, strict=True):
+        table[name] = values
+    inputs = Inputs((), 0, scalars=(*SCALARS, *names))
+    own = Catalog.from_table(table)
+    return write_shards(folder / "features", own, NoImages(len(own)), inputs)
 
 
 def predict_all(
@@ -207,7 +229,8 @@ def predict_all(
     z = np.asarray(catalog.table["z"], float)
     counts = np.histogram(z[rows[0]], EDGES)[0] + 0.5
     masses = {"prior": np.tile(counts / counts.sum(), (len(test), 1))}
-    for name, shards in ((COLORS_ALONE, colors), (PIXELS, both)):
+    features = write_features(folder, catalog, both, rows[0])
+    for name, shards in ((COLORS_ALONE, colors), (ENCODER, features), (PIXELS, both)):
         network = train_network(folder, name, shards, rows, epochs, seed)
         family = network.task.target("z").family
         masses[name] = family.masses(sample(network, shards, test)["z"]).mean(axis=0)
@@ -258,7 +281,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the networks")
     parser.add_argument("--figure", type=Path, help="PNG to write")
     arguments = parser.parse_args()
-    epochs = {COLORS_ALONE: 60, PIXELS: arguments.epochs}
+    epochs = {COLORS_ALONE: 60, ENCODER: 60, PIXELS: arguments.epochs}
     pixels = {}
     for morphology in (True, False):
         folder = arguments.out / ("informative" if morphology else "uninformative")
@@ -268,9 +291,15 @@ def main() -> None:
         for name, prediction in found.items():
             print(f"  {name}")
             prediction.print_scores()
-        for other in (COLORS_ALONE, TRUTH):
-            print(f"  {PIXELS} against {other}")
-            for score in gain(found[other], found[PIXELS]).values():
+        pairs = (
+            (PIXELS, COLORS_ALONE),
+            (PIXELS, TRUTH),
+            (ENCODER, COLORS_ALONE),
+            (PIXELS, ENCODER),
+        )
+        for one, other in pairs:
+            print(f"  {one} against {other}")
+            for score in gain(found[other], found[one]).values():
                 print(f"    {score}", flush=True)
         if morphology and arguments.figure:
             arguments.figure.parent.mkdir(parents=True, exist_ok=True)
