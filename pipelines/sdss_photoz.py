@@ -7,6 +7,45 @@ fitted on it.  The point estimate is the median of the density; intervals are 95
 the galaxies.
 
     ASTROCNN_DATA=../shared/data python pipelines/sdss_photoz.py --out runs/sdss_photoz
+
+Nine minutes of CPU for all; finished folds are kept.  All 5,000 galaxies:
+
+                     sigma_MAD               eta(0.05)  CRPS    PIT KS  conformal 68, 90, 95 %
+    knn              0.0169 [0.0162, 0.0175]  1.94 %    0.0117  0.025   68.4  91.0  95.6
+    random_forest    0.0154 [0.0148, 0.0160]  1.62 %    0.0109  0.026   70.0  90.9  96.3
+    boosted_trees    0.0152 [0.0147, 0.0157]  1.46 %    0.0107  0.009   69.0  92.0  96.3
+    trees_errors     0.0147 [0.0143, 0.0153]  1.48 %    0.0106  0.008   68.9  90.9  95.9
+    svm              0.0145 [0.0140, 0.0150]  1.34 %    0.0102  0.008   70.1  91.9  96.2
+    svm_errors       0.0137 [0.0133, 0.0143]  1.14 %    0.0100  0.010   70.0  90.9  95.2
+
+Two folds, 2,000 galaxies (``--folds 2``):
+
+    svm_errors       0.0135 [0.0128, 0.0144]  1.15 %    0.0098  0.020   70.7  90.8  95.2
+    ann              0.0139 [0.0131, 0.0148]  1.15 %    0.0101  0.012   70.3  90.8  95.1
+    mixed_networks   0.0134 [0.0126, 0.0142]  1.05 %    0.0096  0.024   69.8  90.3  96.0
+    mixed            0.0133 [0.0125, 0.0141]  1.00 %    0.0096  0.020   68.8  89.8  96.1
+
+``ann`` is an ensemble of three networks of magnitudes and colors, with the dropout of the
+architecture; those of ``mixed`` have the errors as inputs, no dropout, twice the epochs, larger
+batches and a higher learning rate; ``mixed_networks`` are these networks alone.  ``mixed`` lowers
+the sigma_MAD of ``ann`` by 0.0006 [0.00005, 0.0013] and the CRPS by 0.00046 [0.00032, 0.00061].
+
+For 5,000 uniform PIT values the Kolmogorov-Smirnov distance is below 0.019 in 95 % of cases, for
+2,000 below 0.030.  The binomial interval of a coverage is +- 1.3 % at 68 % and +- 0.6 % at 95 % for
+5,000 galaxies, but that the intervals are fitted on 400 galaxies in each fold adds a standard
+deviation of 1.0 and 0.5 %.
+
+What limits: the scatter of ``svm_errors`` is 0.0152, 0.0144 and 0.0137 with 1,000, 2,000 and 4,000
+rows of the other folds (``--rows``), 5 % less for twice as many; extrapolated, 0.0118 would take
+some 30,000.  Errors of the magnitudes propagate to 0.005; sigma_MAD is 0.0115 in the brightest quarter
+in r and 0.018 in the faintest.
+
+Other attempts, on all folds or on the first or first two, as single models: Gaussian processes with
+a Matern-3/2 kernel and a length for each input (0.0141 of magnitudes, 0.0137 with errors, 0.0134
+with the noise reweighted for outliers, 13 s a fold); their mean with ``svm_errors`` 0.0132 to
+0.0135; other kernels, C of 1 to 100, errors without logarithm (0.0139), networks of twice the width
+or with averaged weights: no better.  Settings and inputs were chosen on these galaxies, mostly on
+the first two folds, which makes the scores slightly optimistic.
 """
 
 from __future__ import annotations
@@ -158,10 +197,15 @@ def read_folds(out: Path, name: str, folds: int) -> dict[str, NDArray[np.float64
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
+def get_density(found: Mapping[str, Any]) -> Densities:
+    """Densities in the bins."""
+    masses = found["masses"]
+    return Densities(masses, np.linspace(*RANGE, masses.shape[1] + 1))
+
+
 def scores(found: Mapping[str, Any], z: NDArray[np.floating]) -> dict[str, Score]:
     """Scores of points and densities, with intervals."""
-    masses = found["masses"]
-    density = Densities(masses, np.linspace(*RANGE, masses.shape[1] + 1))
+    density = get_density(found)
     dz, crps = deviation(found["median"], z), density.crps(z)
     return bootstrap(
         {
@@ -180,12 +224,14 @@ def gain(
 ) -> dict[str, Score]:
     """Improvement over a reference, paired by galaxy."""
     one, other = (deviation(f["median"], z) for f in (reference, found))
+    crps = get_density(reference).crps(z) - get_density(found).crps(z)
     return bootstrap(
         {
             "gain in sigma_mad": lambda w: sigma_mad(one, w) - sigma_mad(other, w),
             "gain in eta_0.05": lambda w: (
                 outlier_fraction(one, 0.05, w) - outlier_fraction(other, 0.05, w)
             ),
+            "gain in crps": lambda w: average(crps, w),
         },
         len(z),
     )
