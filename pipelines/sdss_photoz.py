@@ -37,8 +37,8 @@ deviation of 1.0 and 0.5 %.
 
 What limits: the scatter of ``svm_errors`` is 0.0152, 0.0144 and 0.0137 with 1,000, 2,000 and 4,000
 rows of the other folds (``--rows``), 5 % less for twice as many; extrapolated, 0.0118 would take
-some 30,000.  Errors of the magnitudes propagate to 0.005; sigma_MAD is 0.0115 in the brightest quarter
-in r and 0.018 in the faintest.
+some 30,000.  Errors of the magnitudes propagate to 0.005; sigma_MAD is 0.0115 in the brightest
+quarter in r and 0.018 in the faintest.
 
 Other attempts, on all folds or on the first or first two, as single models: Gaussian processes with
 a Matern-3/2 kernel and a length for each input (0.0141 of magnitudes, 0.0137 with errors, 0.0134
