@@ -11,6 +11,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from astrocnn.clusters import open_scheduler
+
 from .command import astrocnn
 
 
@@ -29,17 +31,20 @@ def test_a_network_on_a_cluster_gives_the_bytes_of_one_process(home, tmp_path, m
     pytest.importorskip("distributed", reason="the extra 'survey' is not installed")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     one, two = tmp_path / "one.fits", tmp_path / "two.fits"
-    astrocnn("predict", home / "run", "--out", one)
-    astrocnn("predict", home / "run", "--out", two, "--cluster", "local:1")
-    assert one.read_bytes() == two.read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.fits", "two.fits"]
-    scores = []
-    for name, options in (("one", ()), ("two", ("--cluster", "local:1"))):
-        shutil.copytree(home / "run", tmp_path / name)
-        astrocnn("evaluate", tmp_path / name, *options)
-        scores.append((tmp_path / name / "scores.json").read_bytes())
-        assert not (tmp_path / name / "evaluation/.session").exists()
-    assert scores[0] == scores[1]
+    # A running cluster for both commands: each worker of a new one imports TensorFlow.
+    with open_scheduler("local:1") as client:
+        cluster = ("--cluster", client.scheduler.address)
+        astrocnn("predict", home / "run", "--out", one)
+        astrocnn("predict", home / "run", "--out", two, *cluster)
+        assert one.read_bytes() == two.read_bytes()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["one.fits", "two.fits"]
+        scores = []
+        for name, options in (("one", ()), ("two", cluster)):
+            shutil.copytree(home / "run", tmp_path / name)
+            astrocnn("evaluate", tmp_path / name, *options)
+            scores.append((tmp_path / name / "scores.json").read_bytes())
+            assert not (tmp_path / name / "evaluation/.session").exists()
+        assert scores[0] == scores[1]
 
 
 def test_a_folder_of_partitions(home, tmp_path, monkeypatch):
