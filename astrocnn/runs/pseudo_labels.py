@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from astrocnn import datasets
 from astrocnn.atomic import write_text
 from astrocnn.calibration import Temperature
-from astrocnn.catalog import SPLITS
 from astrocnn.errors import PredictionError
 from astrocnn.estimators import Estimator
 from astrocnn.metrics import wilson
@@ -60,8 +59,7 @@ def train_again(
     shards, least = current.shards, current.config.training.pseudo_labels
     assert least is not None
     encoded, weights = (dict(x) for x in datasets.read_labels(shards, current.task))
-    usable, _ = datasets.find_usable_rows(shards, teacher.inputs)
-    usable = usable[current.shard_splits[usable] == SPLITS.index("train")]
+    usable = current.find_training_rows()
     added: list[Rows] = []
     lines: list[tuple[Any, ...]] = []
     for target in current.task.targets:

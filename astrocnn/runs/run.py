@@ -245,6 +245,12 @@ class Run:
         rows = datasets.split_rows(self.shards, self.task, self.inputs, split=self.shard_splits)
         return dict(zip(SPLITS, rows, strict=True))
 
+    def find_training_rows(self) -> Rows:
+        """Find the usable rows of the training split, with and without labels."""
+        usable, _ = datasets.find_usable_rows(self.shards, self.inputs)
+        found: Rows = usable[self.shard_splits[usable] == SPLITS.index("train")]
+        return found
+
     def require_rows(self, *splits: str) -> dict[str, Rows]:
         """As `rows`, for splits that must not be empty.
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from astrocnn import datasets, estimators, plugins
 from astrocnn.backend import load_tensorflow
-from astrocnn.catalog import SPLITS
 from astrocnn.errors import AstrocnnError, ConfigError
 from astrocnn.evaluation.figures.training import plot_pretraining
 from astrocnn.imaging import Inputs
@@ -67,7 +66,7 @@ def _pretrain(current: Run, callbacks: Sequence[Callable[[Any], None]]) -> Itera
         yield f"{home.model} is trained already; remove it to train anew"
         return
     write_cutouts(current)
-    rows = find_rows(current)
+    rows = current.find_training_rows()
     labelled = _find_labelled(current)
     in_training = 0 if labelled is None else int(np.isin(labelled["train"], rows).sum())
     yield f"{len(rows)} train objects, of which {in_training} have labels; labels are not used"
@@ -86,13 +85,6 @@ def _pretrain(current: Run, callbacks: Sequence[Callable[[Any], None]]) -> Itera
     history = {name: encoder.history_[name] for name in encoder.history_.columns}
     yield from _write_report(current, encoder, history, len(rows))
     yield f"trained without labels: {home.model}"
-
-
-def find_rows(current: Run) -> Rows:
-    """Rows of the training split with an image, with and without labels."""
-    rows, _ = datasets.find_usable_rows(current.shards, current.inputs)
-    found: Rows = rows[current.shard_splits[rows] == SPLITS.index("train")]
-    return found
 
 
 def _find_labelled(current: Run) -> dict[str, Rows] | None:
