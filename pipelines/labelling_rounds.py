@@ -54,7 +54,7 @@ BATCH = 32
 UPDATES = 150
 EPOCHS = 5
 DRAWS = 30
-RESAMPLES = 2000
+RESAMPLES = 1000
 
 
 def read_features(folder: Path, name: str) -> tuple[Shards, Task, Rows, Rows]:
@@ -208,7 +208,7 @@ def compare(curves: Mapping[str, NDArray[Any]], counts: tuple[int, ...]) -> dict
 
 
 def interval(values: NDArray[Any]) -> str:
-    """The first value, and the 95 % interval of the others."""
+    """The first value, and the 95 % interval of the others; infinite where not reached."""
     low, high = np.quantile(values[1:], (0.025, 0.975), axis=0, method="nearest")
     return f"{values[0]:.1f} [{low:.1f}, {high:.1f}]"
 
@@ -233,7 +233,7 @@ def plot_rounds(results: Mapping[str, Mapping[str, Any]]) -> Figure:
         ax.set_xticks(counts[1:], [f"{n:.0f}" for n in counts[1:]])
         ax.set_xticks([], minor=True)
     axes[0].set_ylabel("accuracy minus that of chance [%]")
-    figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
 
