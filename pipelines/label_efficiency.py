@@ -40,7 +40,7 @@ from matplotlib.figure import Figure
 from novelty_across_surveys import PRESET, SIZE, ZTF, subtract_sky
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -66,6 +66,15 @@ LEAST = 160  # objects per epoch: few labels are repeated
 FROZEN = 0.2  # of the epochs
 RATE = 0.1
 DRAWS = 20
+# The penalty is chosen by cross-validation of the labelled objects: features can outnumber them.
+LINEAR: dict[str, Any] = {
+    "Cs": (1e-4, 1e-3, 1e-2, 0.1, 1.0),
+    "cv": 3,
+    "scoring": "neg_log_loss",
+    "max_iter": 1000,
+    "l1_ratios": (0,),
+    "use_legacy_attributes": False,
+}
 NAMES = {
     "scratch": "random weights",
     "simclr": "SimCLR, fine-tuned",
@@ -310,7 +319,7 @@ def run_trainings(
                 began, more = time.process_time(), {}
                 if method in ("probe", "imagenet"):
                     x = compute_features(folder, name, method, encoder, shards)
-                    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+                    model = make_pipeline(StandardScaler(), LogisticRegressionCV(**LINEAR))
                     p = model.fit(x[rows], truth[rows]).predict(x[scored_rows])
                 else:
                     if method == "scratch" or (method == "pseudo" and teacher is None):
