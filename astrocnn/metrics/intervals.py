@@ -127,7 +127,8 @@ def bootstrap(
     -------
     scores : dict of str to Score
         A resample in which a statistic is not defined (for instance no object of a class was
-        drawn) does not enter its interval; below half of the resamples there is none.
+        drawn) does not enter its interval; below half of the resamples, and for a single object,
+        there is none.
 
     Raises
     ------
@@ -148,7 +149,7 @@ def bootstrap(
         name: float(np.asarray(f(ones))[0]) if n else math.nan for name, f in statistics.items()
     }
     resampled: dict[str, list[NDArray[np.float64]]] = {name: [np.zeros(0)] for name in statistics}
-    for weights in resamples(n, n_resamples, seed) if n else ():
+    for weights in resamples(n, n_resamples, seed) if n > 1 else ():
         for name, f in statistics.items():
             resampled[name].append(np.asarray(f(weights), np.float64))
     tail = 50 * (1 - level)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from astrocnn.errors import ConfigError
-from astrocnn.metrics import Score, bootstrap, resamples, wilson
+from astrocnn.metrics import Score, average, bootstrap, resamples, wilson
 from astrocnn.metrics.classification import accuracy
 
 
@@ -71,6 +71,13 @@ def test_equal_seeds_equal_intervals_and_none_without_resamples():
     stat = {"a": lambda w: accuracy(y, np.zeros(30, int), w)}
     assert bootstrap(stat, 30, seed=1) == bootstrap(stat, 30, seed=1)
     assert np.isnan(bootstrap(stat, 30, n_resamples=0)["a"].low)
+
+
+def test_one_object_has_a_value_and_no_interval():
+    score = bootstrap({"a": lambda w: average([0.25], w)}, 1)["a"]
+    assert score.value == 0.25 and np.isnan([score.low, score.high]).all()
+    assert "[" not in str(score) and score.note == ""
+    assert np.isfinite(bootstrap({"a": lambda w: average([0.25, 0.5], w)}, 2)["a"].low)
 
 
 def test_undefined_resamples_are_left_out_with_a_note():
