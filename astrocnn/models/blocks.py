@@ -185,6 +185,25 @@ class Block:
         x = x if kind == "none" else self.normalize(x, kind)
         return x if activation is None else self.activate(x, activation)
 
+    def excite(self, x: Tensor, units: int) -> Tensor:
+        """Squeeze and excitation: each map times a factor between 0 and 1, from the means of all.
+
+        References
+        ----------
+        Hu et al. 2018, CVPR (arXiv:1709.01507), equations 2 to 4.
+        """
+        factor = layers.GlobalAveragePooling2D(keepdims=True, name=self._name("squeeze"))(x)
+        for count, activation in ((self._scaled(units), "swish"), (int(x.shape[-1]), "sigmoid")):
+            factor = layers.Conv2D(
+                count,
+                1,
+                activation=activation,
+                kernel_initializer=self._initializer("glorot_uniform"),
+                kernel_regularizer=self._penalty(),
+                name=self._name("conv"),
+            )(factor)
+        return layers.Multiply(name=self._name("gate"))([x, factor])
+
     def normalize(self, x: Tensor, kind: str = "batch", *, epsilon: float | None = None) -> Tensor:
         """Batch, layer, group or instance normalization over the channels.
 

@@ -110,7 +110,14 @@ ALIKE = {
     *("resnet34", "resnet50", "efficientnet_lite1", "efficientnet_lite2"),
 }
 LISTED = [name for name in plugins.module_names(ARCHITECTURES) if name not in ALIKE]
-HEAVY = {"convnext", "efficientnet_lite0", "googlenet", "equivariant", "spectra"}
+HEAVY = {
+    "convnext",
+    "efficientnet_lite0",
+    "efficientnetv2_b0",
+    "googlenet",
+    "equivariant",
+    "spectra",
+}
 
 
 @pytest.mark.parametrize(

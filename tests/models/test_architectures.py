@@ -36,8 +36,8 @@ FOLDER = Path(astrocnn.models.__file__).parent
 
 
 KINDS = {
-    "act", "add", "concat", "conv", "crop", "dense", "dropout", "flatten", "global_pool", "norm",
-    "pad", "pool", "reshape", "scale",
+    "act", "add", "concat", "conv", "crop", "dense", "dropout", "flatten", "gate",
+    "global_pool", "norm", "pad", "pool", "reshape", "scale", "squeeze",
 }  # fmt: skip
 smallest = functools.cache(smallest_size)
 

@@ -8,6 +8,7 @@ import importlib.metadata
 import numpy as np
 import pytest
 from keras.src.applications.convnext import ConvNeXt
+from keras.src.applications.efficientnet_v2 import EfficientNetV2B0
 from keras.src.legacy.saving import legacy_h5_format
 
 from astrocnn.errors import ModelError
@@ -181,6 +182,25 @@ def test_weights_of_keras_applications(task_of, tmp_path):
         _, left_out = load_pretrained(model, read_pretrained(tmp_path / name, leaf), n_bands=3)
         assert {n.rpartition("/")[0] for n in left_out} == {"convnext_x_head_dense"}
         np.testing.assert_allclose(features(model, image()), expected, atol=2e-5)
+
+
+def test_weights_of_efficientnetv2_of_keras_applications(task_of, tmp_path):
+    how = {"input_shape": (SIDE, SIDE, 3), "include_preprocessing": False, "weights": None}
+    there = EfficientNetV2B0(include_top=True, classes=4, **how)
+    rng = np.random.default_rng(3)
+    for layer in there.layers:
+        layer.set_weights([w + 0.1 * rng.uniform(size=w.shape) for w in layer.get_weights()])
+    expected = np.asarray(cut_after(there)(image()[None, ..., ::-1]))[0]
+    there.save_weights(tmp_path / "new.weights.h5")
+    with legacy_h5_format.h5py.File(tmp_path / "old.h5", "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, there)
+    for name in ("new.weights.h5", "old.h5"):
+        model = build("efficientnetv2_b0", task_of(t=2))
+        weights = read_pretrained(tmp_path / name, "efficientnetv2_b0")
+        summary, left_out = load_pretrained(model, weights, n_bands=3)
+        assert {n.rpartition("/")[0] for n in left_out} == {"predictions"} and not summary.adapted
+        tolerance = 1e-5 * np.ptp(expected)
+        np.testing.assert_allclose(features(model, image()), expected, atol=tolerance)
 
 
 def test_keras_files_of_this_package(task_of, tmp_path):

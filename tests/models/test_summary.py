@@ -51,6 +51,7 @@ def test_32_filters_of_5x5_on_3_bands():
         ("resnet50", 4.1e9, 0.05e9),  # as in torchvision: the stride is in the 3x3 convolution
         ("googlenet", 1.5e9, 0.1e9),  # Szegedy+15, section 3: a budget of 1.5 billion
         ("convnext", 0.55e9, 0.02e9),
+        ("efficientnetv2_b0", 0.7e9, 0.05e9),  # the list of models of the authors
         ("efficientnet_lite0", 407e6, 25e6),  # Liu 2020
         ("efficientnet_lite1", 631e6, 35e6),
         ("efficientnet_lite2", 899e6, 45e6),
