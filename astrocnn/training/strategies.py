@@ -6,6 +6,7 @@ import functools
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "get_strategy",
     "copy_first_replica",
     "wait_for_all",
+    "wait_for_chief",
 ]
 
 STRATEGIES: tuple[str, ...] = ("auto", "one", "mirrored", "multiworker")
@@ -185,6 +187,19 @@ def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     """Wait until all workers reach this call; return at once with a single one."""
     if strategy.num_replicas_in_sync > 1:
         _sum_over_replicas(strategy, lambda: [tf.constant(1.0)])
+
+
+def wait_for_chief(strategy: tf.distribute.Strategy, result: Path) -> None:
+    """Wait until all workers reach the end, for which the chief has written `result`.
+
+    Here a worker may leave while another still receives from it: that is no error once the result
+    is there.
+    """
+    try:
+        wait_for_all(strategy)
+    except tf.errors.UnavailableError:
+        if not result.exists():
+            raise
 
 
 def check_agreement(strategy: tf.distribute.Strategy, epoch: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from astrocnn.errors import TrainingError
-from astrocnn.training import get_strategy
+from astrocnn.training import get_strategy, strategies
 from astrocnn.training.strategies import is_chief
 
 CLUSTER = {"worker": ["localhost:1", "localhost:2"]}
@@ -57,3 +57,13 @@ def test_joining_too_late_is_explained(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", json.dumps(config))
     with pytest.raises(TrainingError, match="before TensorFlow has been used"):
         get_strategy("multiworker")
+
+
+def test_a_worker_that_left_is_no_error_once_the_result_is_there(tmp_path, monkeypatch):
+    def left(strategy):
+        raise tf.errors.UnavailableError(None, None, "Socket closed")
+
+    monkeypatch.setattr(strategies, "wait_for_all", left)
+    strategies.wait_for_chief(None, tmp_path)
+    with pytest.raises(tf.errors.UnavailableError):
+        strategies.wait_for_chief(None, tmp_path / "model")

@@ -28,7 +28,12 @@ from astrocnn.runs.trained_runs import check_runs
 from astrocnn.runs.verbs.cutouts import write_cutouts
 from astrocnn.targets import Task
 from astrocnn.training.loggers import Logger, open_loggers
-from astrocnn.training.strategies import get_strategy, is_chief, wait_for_all
+from astrocnn.training.strategies import (
+    get_strategy,
+    is_chief,
+    wait_for_all,
+    wait_for_chief,
+)
 
 __all__ = ["run"]
 
@@ -139,7 +144,7 @@ def _train(
                 f"novelty: no object will be flagged, {len(novelty.distances)} validation objects "
                 f"are fewer than {LEAST_ROWS}"
             )
-    wait_for_all(strategy)
+    wait_for_chief(strategy, folder.model)
     histories = [m.history_ for m in get_members(estimator) if hasattr(m, "history_")]
     if histories:
         kept = ", ".join(f"{h.best_epoch} of {len(h)}" for h in histories)
