@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from astrocnn.catalog import Catalog
 from astrocnn.errors import ModelError, PredictionError
 from astrocnn.estimators import Estimator
-from astrocnn.export.exporter import TOLERANCE
+from astrocnn.export.exporter import TOLERANCE, compute_changes
 from astrocnn.export.formats import ExportedNetwork
 from astrocnn.export.network import build_twin
 from astrocnn.imaging import Source
@@ -143,18 +143,9 @@ def _add(
 ) -> None:
     """Keep the largest difference of each quantity and its row, the first of equal ones."""
     for name, ours in expected.items():
-        change = _compute_change(ours, got[name])
+        change = compute_changes(ours, got[name])
         change = change.max(axis=tuple(a for a in range(change.ndim) if a != axis))
         worst = np.flatnonzero(change == change.max())
         now = float(change[worst[0]]), int(rows[worst].min())
         before = found.get(name, (-1.0, 0))
         found[name] = max(before, now, key=lambda pair: (pair[0], -pair[1]))
-
-
-def _compute_change(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.float64]:
-    if ours.dtype.kind not in "fiu":
-        return np.asarray(ours != theirs, np.float64)
-    a, b = ours.astype(np.float64), theirs.astype(np.float64)
-    change = np.abs(a - b) / np.maximum(1.0, np.abs(a))
-    both = np.isnan(a) & np.isnan(b) | (a == b)
-    return np.where(both, 0.0, np.where(np.isfinite(change), change, np.inf))

@@ -21,7 +21,7 @@ from astrocnn.export.network import build_twin, trace_network
 from astrocnn.targets import DiscreteFamily
 from astrocnn.targets.storage import family_to_dict
 
-__all__ = ["TOLERANCE", "compute_difference", "export_network"]
+__all__ = ["TOLERANCE", "compute_changes", "compute_difference", "export_network"]
 
 TOLERANCE = 1e-5
 """Largest difference between predictions here and of an exported file that is accepted."""
@@ -155,13 +155,26 @@ def compute_difference(
     """
     largest = 0.0
     for name, values in expected.items():
-        ours, theirs = np.asarray(values, np.float64), np.asarray(got[name], np.float64)
+        ours, theirs = np.asarray(values), np.asarray(got[name])
         theirs = theirs[None] if theirs.ndim == ours.ndim - 1 else theirs
-        if ours.shape != theirs.shape or (np.isfinite(ours) != np.isfinite(theirs)).any():
+        if ours.shape != theirs.shape:
             return np.inf
-        change = np.abs(ours - theirs) / np.maximum(1.0, np.abs(ours))
-        largest = max(largest, float(np.nanmax(change, initial=0.0)))
+        largest = max(largest, float(compute_changes(ours, theirs).max(initial=0.0)))
     return largest
+
+
+def compute_changes(ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[np.float64]:
+    """Difference of each value; of values above 1 relative to them, 1 where texts differ.
+
+    Infinite where one is NaN or infinite and the other is not the same.
+    """
+    if ours.dtype.kind not in "fiu":
+        return np.asarray(ours != theirs, np.float64)
+    a, b = ours.astype(np.float64), theirs.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        change = np.abs(a - b) / np.maximum(1.0, np.abs(a))
+    same = np.isnan(a) & np.isnan(b) | (a == b)
+    return np.where(same, 0.0, np.where(np.isfinite(change), change, np.inf))
 
 
 def _take_probes(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from astrocnn import datasets, estimators, models, plugins, training
 from astrocnn.atomic import cache_folder
-from astrocnn.backend import keras
+from astrocnn.backend import keras, load_tensorflow
 from astrocnn.calibration import Novelty
 from astrocnn.calibration.base import StoredExtra
 from astrocnn.catalog import (
@@ -158,6 +158,16 @@ class Run:
                 self._read_own_catalog(id) if catalog is None else self.read_catalog(catalog, id)
             )
         return objects, self.survey if survey is None else load_survey(survey)
+
+    def open_objects(
+        self, catalog: Path | None, survey: Path | None, id: str | None
+    ) -> tuple[Catalog, Source]:
+        """As `read_objects`, with the images as the trained network takes them, row for row."""
+        objects, images = self.read_objects(catalog, survey, id)
+        load_tensorflow()
+        inputs = self.estimator.inputs
+        images = None if images is None else select_bands(images, inputs.bands)
+        return objects, open_images(images, objects, inputs.size)
 
     @cached_property
     def survey(self) -> Survey | None:

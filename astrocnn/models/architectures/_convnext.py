@@ -19,11 +19,10 @@ Liu et al. 2022, CVPR (arXiv:2201.03545), section 2 and table 9.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import product
 
-from astrocnn.models.architectures.base import Block, Published, Tensor
+from astrocnn.models.architectures.base import Block, Published, Tensor, name_layers
 
 __all__ = ["body", "published"]
 
@@ -68,23 +67,12 @@ def published(depths: tuple[int, ...], keras_name: str | None = None) -> Publish
     """Names in the files of timm and of the authors, and of ``keras.applications`` if it has it."""
     pairs = product((True, False), repeat=2) if keras_name else ()
     return Published(
-        layouts=(_name_layers(_timm(depths)), _name_layers(_authors(depths))),
+        layouts=(name_layers(_timm(depths)), name_layers(_authors(depths))),
         keras_layouts=tuple(
-            _name_layers(_keras(depths, keras_name or "", flat=flat, top=top))
-            for flat, top in pairs
+            name_layers(_keras(depths, keras_name or "", flat=flat, top=top)) for flat, top in pairs
         ),
         options={"stem": "large"},
     )
-
-
-def _name_layers(modules: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Modules by the names that their layers get here, from kinds in the order of computation."""
-    count: Counter[str] = Counter()
-    names = {}
-    for kind, module in modules:
-        count[kind] += 1
-        names[f"{kind}{count[kind]}"] = module
-    return names
 
 
 def _timm(depths: tuple[int, ...]) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from astrocnn.models.architectures.base import Block, Published, Tensor
+from astrocnn.models.architectures.base import Block, Published, Tensor, name_layers
 
 __all__ = ["body", "published"]
 
@@ -66,13 +66,7 @@ def body(
 def published(package: str, width: float = 1.0, depth: float = 1.0) -> Published:
     """Names in the published files, by layer, and the installed package that holds one."""
     return Published(
-        layouts=(
-            {
-                f"{kind}{k}": name
-                for k, pair in enumerate(_modules(width, depth), 1)
-                for kind, name in zip(("conv", "norm"), pair, strict=True)
-            },
-        ),
+        layouts=(name_layers(_modules(width, depth)),),
         # Pixels of 0 to 255 enter as (pixel - 127) / 128.
         mean=(127 / 255,) * 3,
         std=(128 / 255,) * 3,
@@ -103,15 +97,15 @@ def _inverted(x: Tensor, stage: _Stage, strides: int, block: Block) -> Tensor:
 
 
 def _modules(width: float, depth: float) -> Iterator[tuple[str, str]]:
-    """Convolutions, and their normalizations, in the order of computation."""
-    yield "_conv_stem", "_bn0"
+    """Kind of layer here, and name there, in the order of computation."""
+    yield from (("conv", "_conv_stem"), ("norm", "_bn0"))
     number = 0
     for stage in _scale(width, depth):
         for _ in range(stage.depth):
             place = f"_blocks.{number}"
             if stage.expansion > 1:
-                yield f"{place}._expand_conv", f"{place}._bn0"
-            yield f"{place}._depthwise_conv", f"{place}._bn1"
-            yield f"{place}._project_conv", f"{place}._bn2"
+                yield from (("conv", f"{place}._expand_conv"), ("norm", f"{place}._bn0"))
+            yield from (("conv", f"{place}._depthwise_conv"), ("norm", f"{place}._bn1"))
+            yield from (("conv", f"{place}._project_conv"), ("norm", f"{place}._bn2"))
             number += 1
-    yield "_conv_head", "_bn1"
+    yield from (("conv", "_conv_head"), ("norm", "_bn1"))

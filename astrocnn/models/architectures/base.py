@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from astrocnn.backend import Tensor
@@ -22,6 +23,7 @@ __all__ = [
     "Published",
     "Reference",
     "Tensor",
+    "name_layers",
 ]
 
 PACKAGE = "package:"
@@ -63,3 +65,13 @@ class Published(NamedTuple):
     """Installed packages that hold weights, by the name of the training set."""
     options: Mapping[str, Any] = {}
     """Options without which the weights have other shapes."""
+
+
+def name_layers(modules: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Modules by the names that their layers get here, from kinds in the order of computation."""
+    count: Counter[str] = Counter()
+    names = {}
+    for kind, module in modules:
+        count[kind] += 1
+        names[f"{kind}{count[kind]}"] = module
+    return names

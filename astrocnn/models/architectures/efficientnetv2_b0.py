@@ -20,11 +20,10 @@ Hu et al. 2018, CVPR (arXiv:1709.01507), section 3 (squeeze and excitation).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from astrocnn.models.architectures.base import Block, Published, Reference, Tensor
+from astrocnn.models.architectures.base import Block, Published, Reference, Tensor, name_layers
 
 __all__ = ["HEAD_DROPOUT", "PUBLISHED", "REFERENCE", "features"]
 
@@ -95,13 +94,4 @@ def _modules() -> Iterator[tuple[str, str]]:
     yield from (("conv", "top_conv"), ("norm", "top_bn"))
 
 
-def _name_layers() -> dict[str, str]:
-    count: Counter[str] = Counter()
-    names = {}
-    for kind, module in _modules():
-        count[kind] += 1
-        names[f"{kind}{count[kind]}"] = module
-    return names
-
-
-PUBLISHED = Published(keras_layouts=(_name_layers(),))
+PUBLISHED = Published(keras_layouts=(name_layers(_modules()),))

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from astrocnn.acquisition import acquire
-from astrocnn.backend import load_tensorflow
 from astrocnn.runs.object_tables import Section, validate_outputs, write_objects, write_page
-from astrocnn.runs.run import Run, open_images, select_bands
+from astrocnn.runs.run import Run
 from astrocnn.runs.verbs.predict import refuse_catalog
 
 __all__ = ["run"]
@@ -46,15 +45,11 @@ def run(
     home.require(home.model, "train")
     validate_outputs(out)
     refuse_catalog(out, config, catalog)
-    objects, sky = current.read_objects(catalog, survey, id)
-    load_tensorflow()
-    estimator = current.estimator
-    if sky is not None:
-        sky = select_bands(sky, estimator.inputs.bands)
+    objects, source = current.open_objects(catalog, survey, id)
     table = acquire(
-        estimator,
+        current.estimator,
         objects,
-        open_images(sky, objects, estimator.inputs.size),
+        source,
         n,
         method=method,
         random=random,

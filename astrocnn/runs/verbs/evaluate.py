@@ -30,7 +30,7 @@ from astrocnn.evaluation import (
 )
 from astrocnn.evaluation.report_chapters import score_tables
 from astrocnn.metrics import wilson
-from astrocnn.runs.run import PEAK, Run, open_images, select_bands
+from astrocnn.runs.run import PEAK, Run
 from astrocnn.scheduling import Scheduler
 
 __all__ = ["run"]
@@ -95,11 +95,8 @@ def _evaluate_catalog(
     scheduler: Scheduler | None,
 ) -> Iterator[Table | str]:
     home = current.directory
-    catalog, images = current.read_objects(path, survey, id)
-    load_tensorflow()
+    catalog, source = current.open_objects(path, survey, id)
     inputs = current.estimator.inputs
-    images = None if images is None else select_bands(images, inputs.bands)
-    source = open_images(images, catalog, inputs.size)
     folder = home.evaluation / "shards"
     try:
         shards = write_shards(folder, catalog, source, inputs, resume=False, scheduler=scheduler)

@@ -23,7 +23,7 @@ from astrocnn.export import (
     get_format,
 )
 from astrocnn.imaging import Inputs
-from astrocnn.runs.run import Run, get_members, open_images, select_bands
+from astrocnn.runs.run import Run, get_members
 
 __all__ = ["run"]
 
@@ -98,11 +98,8 @@ def _compare(
     current: Run, network: ExportedNetwork, path: Path, survey: Path | None, id: str | None
 ) -> Iterator[str | Table]:
     """Compare an exported network with the run on all objects of a catalogue."""
-    estimator = current.estimator
-    catalog, images = current.read_objects(path, survey, id)
-    images = None if images is None else select_bands(images, estimator.inputs.bands)
-    source = open_images(images, catalog, estimator.inputs.size)
-    differences, n = compare_predictions(estimator, network, catalog, source)
+    catalog, source = current.open_objects(path, survey, id)
+    differences, n = compare_predictions(current.estimator, network, catalog, source)
     table = Table("column", "largest difference", "object", box=None)
     for one in differences:
         table.add_row(one.name, f"{one.value:.2g}", one.id if one.value else "")
