@@ -153,6 +153,12 @@ def test_two_devices_finetune_to_the_weights_of_one(home, finetuned, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_learning_rate_of_a_finetuned_network_is_found(home):
+    weights = ("--set", f"model.weights='{home / 'run'}'", "--set", "training.recipe='finetune'")
+    assert "learning_rate" in astrocnn("find-lr", home / "run.toml", *weights)
+
+
+@pytest.mark.slow
 def test_a_network_of_published_weights_is_explained(probed):
     estimator = load_estimator(probed[0] / "model")
     shards = Shards.open(probed[0] / "shards")
