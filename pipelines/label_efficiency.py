@@ -261,13 +261,12 @@ def compute_features(
         if kind == "imagenet":
             shards, task = DATA[name].enlarged(folder)
             weights = read_pretrained("imagenet", "efficientnet_lite0")
-            limits = weights.limits(len(shards.bands))
             rows = split_rows(shards, task, fractions=DATA[name].fractions)[0]
+            limits = weights.limits(len(shards.bands))
             normalization = fit_normalization(shards, rows, DATA[name].stretch, limits=limits)
             inputs = shards.inputs.with_normalization(normalization)
-            network = KerasEstimator(task, inputs, "efficientnet_lite0", precision="float32")
-            network.fit(shards, rows[:8], epochs=1, start=weights, recipe="probe")
-            encoder = network
+            encoder = Encoder(task, inputs, "efficientnet_lite0", precision="float32")
+            encoder.fit(shards, rows, start=weights, epochs=0)
         blocks = np.array_split(np.arange(len(shards)), max(1, len(shards) // 256))
         np.save(path, np.concatenate([encoder.features(shards.images(b)) for b in blocks]))
     return np.load(path)

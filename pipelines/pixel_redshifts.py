@@ -43,8 +43,8 @@ from sklearn.decomposition import PCA
 from astrocnn import metrics
 from astrocnn.catalog import Catalog
 from astrocnn.datasets import D4, Shards, write_shards
-from astrocnn.estimators import ClassicalEstimator, KerasEstimator
-from astrocnn.imaging import ArraySource, Inputs, NoImages, NormalizationFitter
+from astrocnn.estimators import ClassicalEstimator, Encoder, KerasEstimator
+from astrocnn.imaging import ArraySource, Inputs, NoImages
 from astrocnn.models import read_pretrained
 from astrocnn.targets import Task, make
 from astrocnn.training import Optimizer
@@ -73,23 +73,13 @@ def encode_images(
 
     Stamps are enlarged by linear interpolation; the normalization is fitted on `train`.
     """
-
-    def enlarge(rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        return zoom(images[rows], (1, factor, factor, 1), order=1)
-
-    weights = read_pretrained("imagenet", "efficientnet_lite0")
-    fitter = NormalizationFitter("asinh", bands=bands, limits=weights.limits(len(bands)))
-    for block in np.array_split(train, max(1, len(train) // 256)):
-        fitter.update(enlarge(block))
-    # A few objects, on which the head that nobody uses is trained.
-    few = np.asarray(train[:8])
-    table = Table({"id": few, "z": np.linspace(0.1, 0.3, len(few))})
-    shards = write_shards(folder, Catalog.from_table(table), ArraySource(enlarge(few), bands))
-    inputs = shards.inputs.with_normalization(fitter.finish())
-    network = KerasEstimator(make("photoz"), inputs, "efficientnet_lite0", precision="float32")
-    network.fit(shards, np.arange(len(few)), epochs=1, start=weights, recipe="probe")
+    source = ArraySource(zoom(images, (1, factor, factor, 1), order=1), bands)
+    catalog = Catalog.from_table(Table({"id": np.arange(len(images))}))
+    shards = write_shards(folder, catalog, source)
+    encoder = Encoder(make("photoz"), shards.inputs, "efficientnet_lite0", precision="float32")
+    encoder.fit(shards, train, start=read_pretrained("imagenet", "efficientnet_lite0"), epochs=0)
     blocks = np.array_split(np.arange(len(images)), max(1, len(images) // 256))
-    return np.concatenate([network.features(enlarge(block)) for block in blocks])
+    return np.concatenate([encoder.features(shards.images(block)) for block in blocks])
 
 
 def read(data: Path) -> tuple[Table, NDArray[np.float32]]:
@@ -143,7 +133,7 @@ def predict_all(
             masses[test] = predict_network(shards, train, test, epochs)
             continue
         if name == "encoder":
-            features = encode_images(images, train, BANDS, 3, folder / f"few-{k}")
+            features = encode_images(images, train, BANDS, 3, folder / f"enlarged-{k}")
             reduced = PCA(COMPONENTS, random_state=0).fit(features[train]).transform(features)
             for i in range(COMPONENTS):
                 own[f"feature_{i}"] = reduced[:, i]

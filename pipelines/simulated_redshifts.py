@@ -203,7 +203,7 @@ def write_features(
     """Colors, and principal components of features of a pretrained encoder."""
     if not (folder / "features.npy").exists():
         images = stamps.images(np.arange(len(stamps)))
-        features = encode_images(images, train, stamps.bands, 2, folder / "few")
+        features = encode_images(images, train, stamps.bands, 2, folder / "enlarged")
         reduced = PCA(COMPONENTS, whiten=True, random_state=0).fit(features[train])
         np.save(folder / "features.npy", reduced.transform(features))
     table = Table(catalog.table, copy=True)

@@ -1,4 +1,4 @@
-"""Networks trained without labels: features for other networks, and no predictions."""
+"""Networks without heads: features learned without labels, or those of published weights."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from astrocnn import plugins
 from astrocnn.backend import keras
 from astrocnn.datasets import Shards, build_dataset, fit_normalization, read_labels
-from astrocnn.errors import AstrocnnError, ModelError
+from astrocnn.errors import AstrocnnError, ConfigError, ModelError
+from astrocnn.estimators._network import find_limits, start_from
 from astrocnn.estimators.base import select_with_scalars
 from astrocnn.estimators.keras_estimator import KerasEstimator
+from astrocnn.models import Pretrained
 from astrocnn.models.build import build_model
 from astrocnn.pretraining.collapse import CollapseWatch
 from astrocnn.pretraining.fitting import PROJECTION, add_projector, bind_loss, fit_views
 from astrocnn.targets import ClassFamily
-from astrocnn.training import History
+from astrocnn.training import Backup, History
 
 __all__ = ["ESTIMATOR", "Encoder"]
 
@@ -31,7 +33,7 @@ _WATCHED_BYTES = 1 << 26
 
 
 class Encoder(KerasEstimator):
-    """A network of any architecture that learns features without labels.
+    """A network of any architecture that learns features without labels, or has published ones.
 
     `KerasEstimator.fit` starts from it, `features` and `astrocnn.embed` give its features, and
     `sample` raises: it has no heads.  It is built without dropout.
@@ -54,7 +56,7 @@ class Encoder(KerasEstimator):
     @property
     def facts(self) -> dict[str, str]:
         """Architecture, size and arithmetic; the method."""
-        facts = {**super().facts, "Trained without labels": self.method or "unknown"}
+        facts = {**super().facts, "Trained without labels": self.method or "not at all"}
         facts["Arithmetic of features"] = facts.pop("Arithmetic of predictions")
         return facts
 
@@ -68,6 +70,7 @@ class Encoder(KerasEstimator):
         method_options: Mapping[str, Any] | None = None,
         projector: Sequence[int] | None = None,
         augmentation: Any = None,
+        start: KerasEstimator | Pretrained | None = None,
         epochs: int = 100,
         batch_size: int = 256,
         learning_rate: float = 1e-3,
@@ -89,24 +92,53 @@ class Encoder(KerasEstimator):
         method, method_options, projector
             Name of a method or its function, keyword arguments of its loss, and the units of the
             layers of the projector, by default those of the method.
-        augmentation, epochs, batch_size, learning_rate, callbacks, precision, backup, history_file
+        start : KerasEstimator or Pretrained, optional
+            Initializes the weights, of which all are trained: see `KerasEstimator.fit`.
+        epochs : int
+            With 0 the weights of `start` are kept: their features, for images of these inputs.
+        augmentation, batch_size, learning_rate, callbacks, precision, backup, history_file
             See `astrocnn.pretraining.fit_views`.
+
+        Raises
+        ------
+        ConfigError, TrainingError
+            As for `astrocnn.pretraining.fit_views`, or if there is nothing to keep or learn.
+        ModelError
+            If the weights of `start` do not fit.
         """
+        if not epochs and start is None:
+            raise ConfigError(
+                "Without epochs the weights are those of `start`; there is none.",
+                hint="read_pretrained(...), a trained network, or more epochs",
+            )
         _, widths = bind_loss(method, method_options)
         widths = tuple(projector or widths)
-        self.method = plugins.short_name(
-            "pretraining", plugins.load("pretraining", method, trusted=True)
+        self.method = (
+            plugins.short_name("pretraining", plugins.load("pretraining", method, trusted=True))
+            if epochs
+            else None
         )
         train, self.inputs = select_with_scalars(shards, self.inputs, train)
         if self.inputs.bands and self.inputs.normalization is None:
             self.inputs = self.inputs.with_normalization(
                 fit_normalization(
-                    shards, train, seed=self.seed, mask_channel=self.inputs.mask_channel
+                    shards,
+                    train,
+                    seed=self.seed,
+                    mask_channel=self.inputs.mask_channel,
+                    limits=None if start is None else find_limits(start, self.inputs.n_bands),
                 )
             )
         self._units = widths[0]
         model = self._untrained()
-        self.history_: History = fit_views(
+        self.origin_ = None if start is None else start_from(model, self.task, self.inputs, start)
+        origin = {} if self.origin_ is None else {"origin": self.origin_["model"]}
+        self.bfloat16_change_ = np.inf
+        self.history_ = History()
+        if not epochs:
+            self._adopt(model)
+            return self
+        self.history_ = fit_views(
             add_projector(model, widths),
             shards,
             train,
@@ -120,12 +152,11 @@ class Encoder(KerasEstimator):
             watch=self._build_watch(shards, train, validation),
             callbacks=callbacks,
             precision=precision,
-            backup=backup,
+            backup=None if backup is None else Backup(backup, origin),
             history_file=history_file,
             seed=self.seed,
         )
         self._adopt(model)
-        self.bfloat16_change_ = np.inf
         return self
 
     def _untrained(self) -> keras.Model:

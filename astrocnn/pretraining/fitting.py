@@ -108,7 +108,7 @@ def fit_views(
     watch: CollapseWatch | None = None,
     callbacks: Sequence[Any] = (),
     precision: str = "float32",
-    backup: str | os.PathLike[str] | None = None,
+    backup: str | os.PathLike[str] | Backup | None = None,
     history_file: str | os.PathLike[str] | None = None,
     seed: int = 0,
 ) -> History:
@@ -205,7 +205,9 @@ def fit_views(
         callbacks=callbacks,
         strategy="one",
         precision=precision,
-        backup=None if backup is None else Backup(backup, about),
+        backup=None
+        if backup is None
+        else (backup if isinstance(backup, Backup) else Backup(backup)).extend(about),
         history_file=history_file,
         seed=seed,
         watch=watch,

@@ -374,8 +374,9 @@ class PretrainingSection(Section):
     """Options of its loss, such as ``{ temperature = 0.5 }``."""
     projector: tuple[Annotated[int, Field(ge=2)], ...] | None = Field(None, min_length=1)
     """Units of the layers between the features and the loss; by default those of the method."""
-    epochs: int = Field(100, ge=1)
-    """Passes over the objects of the training split, with or without labels."""
+    epochs: int = Field(100, ge=0)
+    """Passes over the objects of the training split, with or without labels; with 0 the initial
+    weights of ``[model]`` are kept as they are."""
     batch_size: int = Field(256, ge=4)
     """Objects per step, each with two views."""
     learning_rate: float = Field(1e-3, gt=0)
@@ -489,6 +490,15 @@ class RunConfig(Section):
     def _pseudo_labels_are_for_networks(self) -> RunConfig:
         if self.training.pseudo_labels is not None and self.model.method is not None:
             raise ValueError("training.pseudo_labels is for a network, not for a classical method")
+        return self
+
+    @model_validator(mode="after")
+    def _features_come_from_somewhere(self) -> RunConfig:
+        section = self.pretraining
+        if section is not None and not section.epochs and self.model.weights is None:
+            raise ValueError(
+                "pretraining.epochs = 0 keeps the initial weights: name them in model.weights"
+            )
         return self
 
     @model_validator(mode="after")

@@ -68,6 +68,22 @@ def test_a_run_starts_from_it(home, pretrained, tmp_path):
     assert "inputs.stretch differs" in said
 
 
+def test_it_starts_from_other_weights(home, tmp_path):
+    first = ("--set", f"model.weights={home / 'run'}")
+    still = ("--set", "pretraining.learning_rate=1e-12")
+    run = (home / "run.toml", "--out", tmp_path / "run", *QUICK, *first)
+    said = " ".join(astrocnn("pretrain", *run, *still).split())
+    assert "began with" in said and "7 layers taken" in said
+    old, new = (load_estimator(folder / "model") for folder in (home / "run", tmp_path / "run"))
+    assert new.origin_["model"] == old.fingerprint
+    for name in new.origin_["taken"]:
+        for before, after in zip(
+            *(e.model_.get_layer(name).weights for e in (old, new)), strict=True
+        ):
+            if "moving" not in after.path:
+                np.testing.assert_allclose(after, before, atol=1e-8)
+
+
 def test_a_classical_method_on_its_features(home, pretrained, tmp_path):
     folder, _ = pretrained
     text = (home / "run.toml").read_text().replace('"sky/', f'"{home}/sky/').replace(

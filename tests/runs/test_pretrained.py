@@ -153,6 +153,21 @@ def test_two_devices_finetune_to_the_weights_of_one(home, finetuned, tmp_path):
 
 
 @pytest.mark.slow
+def test_features_of_published_weights_need_no_training(home, probed, tmp_path):
+    out, run = tmp_path / "run", (home / "run.toml", *LITE0)
+    none = ("--set", "pretraining.epochs=0")
+    assert "the weights of imagenet are kept" in " ".join(astrocnn("check", *run, *none).split())
+    said = " ".join(astrocnn("pretrain", *run, *none, "--out", out).split())
+    assert "nothing was trained" in said and "layers taken" in said
+    first, second = (load_estimator(f / "model") for f in (out, probed[0]))
+    images = Run.open(probed[0]).shards.images(np.arange(6))
+    # A probe learns its head alone.
+    assert first.inputs == second.inputs and first.origin_["model"] == second.origin_["model"]
+    np.testing.assert_array_equal(first.features(images), second.features(images))
+    said = astrocnn("pretrain", home / "run.toml", *none, "--out", tmp_path / "no", code=2)
+    assert "model.weights" in said and not (tmp_path / "no").exists()
+
+
 def test_the_learning_rate_of_a_finetuned_network_is_found(home):
     weights = ("--set", f"model.weights='{home / 'run'}'", "--set", "training.recipe='finetune'")
     assert "learning_rate" in astrocnn("find-lr", home / "run.toml", *weights)

@@ -277,6 +277,8 @@ def _pretraining(run: Run, model: Any, n_train: int) -> tuple[None, str]:
     assert section is not None
     get_options(run, run.inputs)
     build_encoder(run, run.inputs)
+    if not section.epochs:
+        return None, f"none: the weights of {run.config.model.weights} are kept"
     epoch = 2 * 3 * _time_object(model) * n_train
     return None, (
         f"{section.method}, {section.epochs} epochs of {n_train} objects in batches of "

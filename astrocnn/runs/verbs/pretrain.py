@@ -53,8 +53,9 @@ def run(
     load_tensorflow()
     if not current.directory.model.exists():
         # Errors appear before the cutouts are written, and leave no folder.
-        get_options(current, current.inputs)
-        _ = build_encoder(current, current.inputs).network
+        start = get_options(current, current.inputs)["start"]
+        encoder = build_encoder(current, current.inputs)
+        _ = encoder.network if start is None else encoder.describe_start(start)
     with RunDirectory(out).claimed():
         yield from _pretrain(current, callbacks)
 
@@ -82,6 +83,11 @@ def _pretrain(current: Run, callbacks: Sequence[Callable[[Any], None]]) -> Itera
         history_file=home.history,
     )
     home.save_estimator(encoder, None)
+    if current.start is not None:
+        yield f"began with {config.model.weights}: {encoder.facts['Weights']}"
+    if not len(encoder.history_):
+        yield f"nothing was trained: {home.model}"
+        return
     history = {name: encoder.history_[name] for name in encoder.history_.columns}
     yield from _write_report(current, encoder, history, len(rows))
     yield f"trained without labels: {home.model}"
@@ -136,6 +142,7 @@ def get_options(current: Run, inputs: Inputs) -> dict[str, Any]:
         "method_options": section.options,
         "projector": section.projector,
         "augmentation": datasets.compose(steps, current.task, inputs),
+        "start": current.start,
         "epochs": section.epochs,
         "batch_size": section.batch_size,
         "learning_rate": section.learning_rate,
