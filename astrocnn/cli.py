@@ -259,6 +259,18 @@ def _show_next_of_run(folder: Path, otherwise: str) -> None:
     _show_next(otherwise if explained else "explain", folder)
 
 
+def _show_next_of_labels(table: str | Path, folder: Path | None, catalog: Path | None) -> None:
+    """Name the command that labels the objects of a table, with the catalogue of their images."""
+    if folder is not None and catalog is None:
+        from astrocnn.imaging.files import expand_path
+        from astrocnn.runs.directory import RunDirectory
+
+        config = RunDirectory.open(folder).config()
+        if len(config.catalog.files) == 1:
+            catalog = Path(expand_path(config.catalog.files[0], config.root))
+    _show_next("label", table, "--run", folder or "DIR", "--catalog", catalog or "CATALOG")
+
+
 def _show_next_of_ranking(
     verb: str, words: tuple[str | Path, ...], out: Path, images: Path | None, catalog: Path | None
 ) -> None:
@@ -266,7 +278,7 @@ def _show_next_of_ranking(
     if images is None:
         _show_next(verb, *words, "--images", "DIR")
     else:
-        _show_next("label", out, "--run", images, "--catalog", catalog or "CATALOG")
+        _show_next_of_labels(out, images, catalog)
 
 
 @app.command(rich_help_panel=_START)
@@ -697,7 +709,7 @@ def map_(
             seed=seed,
         )
     )
-    _show_next("label", "selected.csv", "--run", images or "DIR")
+    _show_next_of_labels("selected.csv", images, catalog)
 
 
 @app.command(rich_help_panel=_USE)
@@ -750,7 +762,7 @@ def acquire(
             images=images,
         )
     )
-    _show_next("label", out, "--run", folder, *(("--catalog", catalog) if catalog else ()))
+    _show_next_of_labels(out, folder, catalog)
 
 
 @app.command(rich_help_panel=_USE)

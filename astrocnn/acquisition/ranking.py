@@ -36,6 +36,12 @@ __all__ = ["acquire"]
 _CANDIDATES = 5
 """Candidates of batch methods for each object to choose."""
 
+_DESCRIPTIONS = {
+    "bald": "Mutual information of label and network, in nat",
+    "entropy": "Predictive entropy, in nat",
+    "margin": "One minus the difference of the two largest probabilities",
+}
+
 
 def acquire(
     estimator: Estimator,
@@ -84,9 +90,10 @@ def acquire(
     -------
     Table of at most n rows
         ``rank``, identifier and position, ``chosen_by`` (the method, or "random"), ``score``
-        (mutual information, or entropy without draws, in nat), ``predicted`` and its
-        ``probability``.  The objects chosen by chance stand at random ranks among the others, so
-        that the part of them in the first ranks is a random sample too.
+        (that of the method; for batches, groups and chance the mutual information in nat, or
+        without draws the entropy), ``predicted`` and its ``probability``.  The objects chosen by
+        chance stand at random ranks among the others, so that the part of them in the first ranks
+        is a random sample too.
 
     Raises
     ------
@@ -124,6 +131,7 @@ def acquire(
             received=f"{len(catalog)} objects",
             hint="give a catalogue with objects that have none: --catalog FILE",
         )
+    score = method if method in SCORES else "bald" if draws > 1 else "entropy"
     rng = np.random.default_rng(seed)
     pool = read_pool(
         estimator,
@@ -131,7 +139,7 @@ def acquire(
         source,
         rows,
         target=name,
-        score=method if method in SCORES else "bald" if draws > 1 else "entropy",
+        score=score,
         # Some of the candidates may be chosen by chance.
         keep=(_CANDIDATES + 1) * n,
         by_class=balance,
@@ -155,7 +163,9 @@ def acquire(
     places[len(chosen) :] = mixed
     places[: len(chosen)] = np.setdiff1d(np.arange(len(order)), mixed)
     back = np.argsort(places)
-    table = _build_table(estimator, catalog, source, order[back], kinds[back], name, draws, seed)
+    table = _build_table(
+        estimator, catalog, source, order[back], kinds[back], name, score, draws, seed
+    )
     if parts is not None:
         remove_scores(Path(parts))
     return table
@@ -215,6 +225,7 @@ def _build_table(
     rows: NDArray[np.int64],
     kinds: NDArray[np.str_],
     target: str,
+    score: str,
     draws: int,
     seed: int,
 ) -> Table:
@@ -230,10 +241,8 @@ def _build_table(
         table[name] = column
     table["chosen_by"] = kinds
     table["chosen_by"].description = "Method, or random: an unbiased sample"
-    scores = compute_score(samples, "bald" if draws > 1 else "entropy")
-    table["score"] = scores.astype(np.float32)
-    what = "Mutual information of label and network" if draws > 1 else "Predictive entropy"
-    table["score"].description = f"{what}, in nat"
+    table["score"] = compute_score(samples, score).astype(np.float32)
+    table["score"].description = _DESCRIPTIONS[score]
     table["predicted"] = names[mean.argmax(axis=1)]
     table["predicted"].description = "Most probable class"
     table["probability"] = mean.max(axis=1).astype(np.float32)

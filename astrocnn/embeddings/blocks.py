@@ -31,6 +31,12 @@ __all__ = [
 
 ROWS = 65536
 _SUFFIXES = (".parquet", ".parq", ".pq")
+_ROLES = {
+    "meta.id;meta.main": "id",
+    "pos.eq.ra;meta.main": "ra",
+    "pos.eq.dec;meta.main": "dec",
+}
+"""Roles of columns by the UCD that `embed` gives them, whatever they are called."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +77,7 @@ def read_embeddings(
         What `astrocnn.prediction.embed` wrote, as FITS or Parquet; or any such table with
         identifiers and one column of vectors, such as those of another program.
     id : str, optional
-        Column of the identifiers, where it cannot be guessed.
+        Column of the identifiers; by default that with the UCD ``meta.id;meta.main``, or guessed.
     rows : int
         Objects in each block but the last.
 
@@ -82,10 +88,10 @@ def read_embeddings(
     """
     path = Path(path)
     start, width = 0, None
-    for table in _read_tables(path, rows):
+    for table, roles in _read_tables(path, rows):
         # Found before positions are parsed, so that this is the message for any other table.
         name = _find_vectors(table, path)
-        catalog = Catalog.from_table(table, id=id)
+        catalog = Catalog.from_table(table, **(roles if id is None else {**roles, "id": id}))
         values, missing = catalog.column(name)
         vectors = np.array(values, np.float32)
         vectors[missing] = np.nan
@@ -98,7 +104,8 @@ def read_embeddings(
         raise PredictionError(f"'{path}' holds no object.")
 
 
-def _read_tables(path: Path, rows: int) -> Iterator[Any]:
+def _read_tables(path: Path, rows: int) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Blocks of a table, and the names of its columns by the role that their UCD states."""
     if not path.is_file():
         raise PredictionError(
             "There is no such table of embeddings.",
@@ -108,15 +115,29 @@ def _read_tables(path: Path, rows: int) -> Iterator[Any]:
     if path.suffix.lower() not in _SUFFIXES:
         with open_fits(path, error=PredictionError) as hdus:
             hdu = EMBEDDINGS if EMBEDDINGS in hdus else 1
-        yield from read_text_blocks(path, hdu, rows)
+            header = hdus[hdu].header
+            ucds = {str(header.get(f"TTYPE{k[4:]}")): str(header[k]) for k in header["TUCD*"]}
+        roles = _find_roles(ucds)
+        for block in read_text_blocks(path, hdu, rows):
+            yield block, roles
         return
     try:
-        with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(rows)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            fields = {field.name: field.metadata or {} for field in file.schema_arrow}
+            roles = _find_roles(
+                {name: about.get(b"ucd", b"").decode() for name, about in fields.items()}
+            )
+            for batch in file.iter_batches(rows):
+                yield batch, roles
     except AstrocnnError:
         raise
     except Exception as error:  # pyarrow raises errors of many kinds for damaged bytes
         raise PredictionError(f"'{path}' cannot be read.", received=str(error)[:200]) from error
+
+
+def _find_roles(ucds: dict[str, str]) -> dict[str, Any]:
+    """Columns by role, from the UCDs by column."""
+    return {_ROLES[ucd]: name for name, ucd in ucds.items() if ucd in _ROLES}
 
 
 def _find_vectors(table: Any, path: Path) -> str:

@@ -132,7 +132,10 @@ def open_index(
     if state is None or not folder.is_dir():
         _build(path, folder, id, Index)
     about: _About = read_json(folder / _ABOUT, _About, PredictionError)
-    if state is not None and (about.table_bytes, about.table_time) != _get_state(path):
+    same = id in (None, next(iter(about.columns), None))
+    if state is not None and not (
+        same and (about.table_bytes, about.table_time) == _get_state(path)
+    ):
         _build(path, folder, id, Index)
         about = read_json(folder / _ABOUT, _About, PredictionError)
     # The library trusts what it maps.

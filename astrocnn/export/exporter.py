@@ -107,8 +107,8 @@ def export_network(
         )
     twin, lacks = build_twin(estimator)
     images, scalars = _take_probes(twin, images, scalars)
-    module = trace_network(twin, draws=draws, seed=seed, views=views, portable=chosen.portable)
     expected = twin.sample(images, scalars, draws=draws, seed=seed, views=views)
+    module = trace_network(twin, draws=draws, seed=seed, views=views, portable=chosen.portable)
     config = _describe(estimator, twin, lacks, chosen, draws, seed, views)
     with replacing_folder(out) as folder:
         chosen.write(folder, module)

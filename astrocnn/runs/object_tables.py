@@ -13,20 +13,26 @@ from numpy.typing import NDArray
 
 from astrocnn import __version__
 from astrocnn.atomic import replacing
-from astrocnn.catalog import Catalog
+from astrocnn.catalog import Catalog, Roles, read_catalog
+from astrocnn.catalog.readers import read_column_names
 from astrocnn.column import Column
 from astrocnn.errors import ConfigError, PredictionError
 from astrocnn.flags import UNUSABLE
+from astrocnn.imaging import Survey
 from astrocnn.prediction import TableWriter
 from astrocnn.report.gallery import Stamp, compute_band_levels, plot_gallery
 from astrocnn.report.page import Chapter, Picture, write_report
 from astrocnn.runs.run import Run, open_images
+from astrocnn.runs.sections import CatalogSection
 
 __all__ = [
     "FORMATS",
     "MOST_STAMPS",
     "Section",
     "find_objects",
+    "read_table",
+    "select_objects",
+    "validate_images",
     "validate_outputs",
     "write_objects",
     "write_page",
@@ -38,7 +44,7 @@ MOST_STAMPS = 200
 
 
 def validate_outputs(out: Path, *inputs: Path) -> None:
-    """Raise if a table has an unknown format, or would replace one that is read.
+    """Raise if a table has an unknown format, is a folder, or would replace one that is read.
 
     Raises
     ------
@@ -48,9 +54,43 @@ def validate_outputs(out: Path, *inputs: Path) -> None:
         raise ConfigError(
             "The table to write has an unknown format.", received=str(out), allowed=FORMATS
         )
+    if out.is_dir():
+        raise ConfigError("The table to write is a folder.", received=str(out))
     for path in inputs:
         if out.exists() and path.exists() and out.samefile(path):
             raise ConfigError("A table that is read would be replaced.", received=str(out))
+
+
+def validate_images(images: Path | None, catalog: Path | None, survey: Path | None) -> None:
+    """Raise if images are described and not asked for.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if images is None and not catalog is survey is None:
+        raise ConfigError(
+            "--catalog and --survey belong to the images that --images shows.",
+            hint="add --images DIR, or leave them out",
+        )
+
+
+def read_table(path: Path, id: str | None, known: Roles | CatalogSection | None) -> Catalog:
+    """Read a table of objects of a run or of a table of embeddings.
+
+    Parameters
+    ----------
+    path : Path
+    id : str, optional
+        Column of the identifiers.
+    known : Roles or CatalogSection, optional
+        Columns of identifiers and positions in the tables that the objects are from; used where
+        this one has columns of these names.
+    """
+    names = [] if known is None else read_column_names(path)
+    roles = {role: getattr(known, role, None) for role in ("id", "ra", "dec")}
+    options = {role: name for role, name in roles.items() if name in names}
+    return read_catalog(path, **(options if id is None else {**options, "id": id}))
 
 
 def write_objects(table: Table, out: Path, name: str) -> None:
@@ -101,6 +141,7 @@ def write_page(
     title: str,
     sections: Sequence[Section],
     run: Run,
+    id: str,
     *,
     catalog: Path | None = None,
     survey: Path | None = None,
@@ -117,19 +158,18 @@ def write_page(
         Of each, the first 200 objects are shown.
     run : Run
         Run whose images are shown.
+    id : str
+        Column of their identifiers, as for `select_objects`.
     catalog, survey : Path, optional
         In place of those of the run.
 
     Raises
     ------
     PredictionError
-        If the run has no images, or an object is not in the catalogue.
+        As `select_objects`.
     """
-    objects, images = run.read_objects(catalog, survey, None)
-    if images is None:
-        raise PredictionError("This run has no images.", received=str(run.directory.path))
     shown = [section.ids[:MOST_STAMPS] for section in sections]
-    chosen = objects[find_objects(objects, np.concatenate(shown))]
+    chosen, images = select_objects(run, np.concatenate(shown), id, catalog, survey)
     source = open_images(images, chosen, run.config.inputs.size)
     cutouts = source.read(np.arange(len(chosen)))
     good = (cutouts.flags & int(UNUSABLE)) == 0
@@ -153,6 +193,35 @@ def write_page(
         chapters.append(Chapter(section.title, [section.text] if section.text else [], (picture,)))
     footer = f"Written by astrocnn {__version__}. The table beside this page lists the objects."
     write_report(path, title=title, subtitle=subtitle, chapters=chapters, footer=footer)
+
+
+def select_objects(
+    run: Run, ids: Any, id: str, catalog: Path | None, survey: Path | None
+) -> tuple[Catalog, Survey]:
+    """Select objects from the catalogue of a run, or another one, with the survey of their images.
+
+    Parameters
+    ----------
+    run : Run
+    ids : array_like of shape (n,)
+        Identifiers of the objects.
+    id : str
+        Name of their column, by which they are found where the catalogue has such a column.
+    catalog, survey : Path, optional
+        In place of those of the run.
+
+    Raises
+    ------
+    PredictionError
+        If the run has no images, or an object is not in the catalogue.
+    """
+    objects, images = run.read_objects(catalog, survey, None)
+    if images is None:
+        raise PredictionError("This run has no images.", received=str(run.directory.path))
+    roles = objects.roles
+    if id != roles.id and id in objects.table.colnames:
+        objects = Catalog.from_table(objects.table, id=id, ra=roles.ra, dec=roles.dec)
+    return objects[find_objects(objects, ids)], images
 
 
 def find_objects(catalog: Catalog, ids: Any) -> np.ndarray:

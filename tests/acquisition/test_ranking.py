@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from astrocnn.acquisition import METHODS, acquire, read_pool
+from astrocnn.acquisition import METHODS, SCORES, acquire, read_pool
 from astrocnn.acquisition import pool as module
 from astrocnn.catalog import Catalog
 from astrocnn.errors import ConfigError, PredictionError
@@ -68,6 +68,8 @@ def test_each_method_chooses_what_it_names(method):
     if method != "random":
         mine = rows[~by_chance]
         assert np.abs(p[mine] - 0.5).mean() < (0.2 if method in ("kmeans", "batchbald") else 0.05)
+    if method in SCORES:
+        assert (np.diff(table["score"][~by_chance]) <= 1e-6).all()  # the score that they rank by
     np.testing.assert_array_equal(
         table["id"], acquire(Noisy(), catalog, source, 20, method=method, random=0.25)["id"]
     )

@@ -16,6 +16,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.preprocessing import StandardScaler
 
 from astrocnn.catalog import Catalog
+from astrocnn.column import Column
 from astrocnn.embeddings import (
     EmbeddingBlock,
     Interest,
@@ -29,6 +30,7 @@ from astrocnn.embeddings import (
 )
 from astrocnn.embeddings import blocks as module
 from astrocnn.errors import AstrocnnError, PredictionError
+from astrocnn.prediction import TableWriter, to_parquet
 
 from .conftest import cloud
 
@@ -225,3 +227,38 @@ def test_scores_beyond_their_range_are_refused(scores):
     with pytest.raises(PredictionError, match="from 0") as caught:
         Interest.fit(np.zeros((len(scores), 2)), scores)
     assert str(scores[0]) in str(caught.value) if scores else "no score" in str(caught.value)
+
+
+@pytest.fixture
+def own_names(tmp_path):
+    """A table as `embed` writes it for a catalogue with column names of its own."""
+    columns = [
+        Column("stamp", "U5", ucd="meta.id;meta.main"),
+        Column("x", "float64", ucd="pos.eq.ra;meta.main"),
+        Column("y", "float64", ucd="pos.eq.dec;meta.main"),
+        Column("embedding", "float32", shape=(3,)),
+    ]
+    values = {"stamp": np.array(["007", "a.jpg", "7", "b"]), "x": np.arange(4.0)}
+    values |= {"y": -values["x"], "embedding": cloud(4, 3)}
+    with TableWriter(tmp_path / "e.fits", columns, 4, name="EMBEDDINGS") as writer:
+        writer.put(np.arange(4), values)
+    to_parquet(tmp_path / "e.fits", tmp_path / "e.parquet", hdu="EMBEDDINGS")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["e.fits", "e.parquet"])
+def test_identifiers_and_positions_are_known_whatever_they_are_called(own_names, name):
+    catalog = next(read_embeddings(own_names / name)).catalog
+    assert catalog.ids.tolist() == ["007", "a.jpg", "7", "b"] and catalog.roles.id == "stamp"
+    assert catalog.ra.tolist() == [0, 1, 2, 3] and catalog.dec.tolist() == [0, -1, -2, -3]
+    assert find_rows(own_names / name, ["7"])[0].tolist() == [2]
+
+
+def test_a_damaged_page_is_no_embedding(own_names):
+    path = own_names / "e.parquet"
+    data = bytearray(path.read_bytes())
+    place = data.index(b"a.jpg")
+    data[place] ^= 2
+    path.write_bytes(data)
+    with pytest.raises(PredictionError, match="cannot be read"):
+        list(read_embeddings(path))

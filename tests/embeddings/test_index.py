@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from astrocnn.embeddings import find_similar, open_index
 from astrocnn.errors import ConfigError, PredictionError
@@ -69,3 +70,13 @@ def test_an_index_belongs_to_its_table(store, tmp_path):
         open_index(path, folder)
     with pytest.raises(ConfigError, match="no index is in it"):
         open_index(path, tmp_path)
+
+
+def test_an_index_of_other_identifiers_is_built_again(tmp_path):
+    path, x = tmp_path / "e.fits", cloud(60)
+    Table({"id": np.arange(60), "name": [f"n{k}" for k in range(60)], "x": x}).write(path)
+    assert open_index(path, tmp_path / "index").ids.tolist() == list(range(60))
+    index = open_index(path, tmp_path / "index", id="name")
+    assert index.ids[7] == "n7"
+    found = find_similar(path, ["n7"], 5, index=index)
+    assert found["name"].tolist() == find_similar(path, ["n7"], 5, id="name")["name"].tolist()

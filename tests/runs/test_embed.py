@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -123,3 +125,51 @@ def test_the_map_has_thumbnails_and_the_labels_of_the_run(home, embeddings, tmp_
     assert "must be an HTML file" in said
     said = astrocnn("map", embeddings, "--columns", "mag_r", "--out", out, code=2)
     assert "in no table" in said
+
+
+def test_tables_of_a_run_need_no_option_for_identifiers_of_any_name(home, tmp_path):
+    catalog = Table.read(home / "sky/catalog.fits")
+    catalog["stamp"] = [f"s{k:03d}" for k in range(len(catalog))]
+    named, out = tmp_path / "named.fits", tmp_path / "e.fits"
+    catalog.write(named)
+    run, images = home / "run", ("--images", home / "run", "--catalog", named)
+    astrocnn("embed", run, "--catalog", named, "--id", "stamp", "--out", out)
+    vectors = Table.read(out)
+    first = str(vectors["stamp"][(vectors["flags"] & int(Flag.NOT_PREDICTED)) == 0][0])
+    like, odd = tmp_path / "like.csv", tmp_path / "odd.csv"
+    astrocnn("similar", out, "--to", first, "-n", 5, "--out", like, *images)
+    assert Table.read(like)["stamp"][0].startswith("s")
+    astrocnn("outliers", out, "-n", 5, "--out", odd, *images)
+    table = Table.read(odd)
+    table["score"] = [5.0, 0, 1, 0, 2]
+    table.write(tmp_path / "mine.csv")
+    scores = ("--scores", tmp_path / "mine.csv", "--out", tmp_path / "odd2.csv")
+    astrocnn("outliers", out, *scores)
+    page = ("--out", tmp_path / "map.html", "--colors", named, "--columns", "mag_r")
+    assert "160 of 160" in astrocnn("map", out, *page, *images)
+    chosen = tmp_path / "chosen.csv"
+    given = ("--catalog", named, "--id", "stamp", "-n", 4, "--images", "--out", chosen)
+    catalog["morphology"] = ""
+    catalog.write(named, overwrite=True)
+    astrocnn("acquire", run, *given)
+    assert (tmp_path / "chosen.html").is_file()
+    run_file = tmp_path / "run.toml"
+    text = (home / "run.toml").read_text().replace("sky/survey", f"{home}/sky/survey")
+    run_file.write_text(text.replace('sky/catalog.fits"', f'{named}"\nid = "stamp"'))
+    for extra in ((), ("--catalog", named)):
+        label = ("--run", run_file, "--out", tmp_path / "l.html", *extra)
+        assert "4 objects" in astrocnn("label", chosen, *label)
+
+
+@pytest.mark.parametrize("verb", ["similar", "outliers", "map"])
+def test_images_that_are_not_asked_for_are_not_described(home, embeddings, tmp_path, verb):
+    to = ("--to", "12") if verb == "similar" else ()
+    said = astrocnn(verb, embeddings, *to, "--survey", home / "sky/survey.toml", code=2)
+    assert "--images" in said
+
+
+def test_the_next_command_can_be_given(home, embeddings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    printed = astrocnn("outliers", embeddings, "-n", 5, "--images", home / "run")
+    words = shlex.split(printed.partition("next: astrocnn ")[2])
+    assert "5 objects" in astrocnn(*words)

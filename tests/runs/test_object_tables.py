@@ -42,6 +42,9 @@ def test_identifiers_are_found_in_any_order():
 def test_outputs_have_a_known_format_and_replace_no_input(tmp_path):
     with pytest.raises(ConfigError, match="unknown format"):
         validate_outputs(tmp_path / "a.txt")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(ConfigError, match="is a folder"):
+        validate_outputs(tmp_path / "folder.csv")
     out = tmp_path / "a.csv"
     validate_outputs(out, out)
     out.touch()

@@ -108,6 +108,8 @@ def test_it_embeds_and_does_not_predict(home, pretrained, tmp_path):
     catalog = ("--catalog", home / "sky" / "catalog.fits", "--out", tmp_path / "p.fits")
     said = astrocnn("predict", folder / "run", *catalog, code=2)
     assert "predicts nothing" in said and not (tmp_path / "p.fits").exists()
+    said = astrocnn("export", folder / "run", "--out", tmp_path / "exported", code=2)
+    assert "predicts nothing" in said and not (tmp_path / "exported").exists()
 
 
 def test_check_estimates_it_and_mistakes_are_named(home):

@@ -70,9 +70,9 @@ def run(
         + (", by chance" if row["chosen_by"] == "random" else "")
         for row in table
     ]
-    ids = np.asarray(table[table.colnames[1]])
+    name = table.colnames[1]
     text = "Below each image are the most probable class and its probability."
-    section = Section("Ranking", text, ids, captions)
+    section = Section("Ranking", text, np.asarray(table[name]), captions)
     title = "Objects to label"
-    write_page(page, title, [section], current, catalog=catalog, survey=survey)
+    write_page(page, title, [section], current, name, catalog=catalog, survey=survey)
     yield f"images: {page}"

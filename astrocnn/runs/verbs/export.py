@@ -14,6 +14,7 @@ from astrocnn.backend import load_tensorflow
 from astrocnn.catalog import SPLITS
 from astrocnn.datasets import find_usable_rows
 from astrocnn.errors import ConfigError
+from astrocnn.estimators import Encoder
 from astrocnn.evaluation import read_scores
 from astrocnn.export import (
     ExportedNetwork,
@@ -69,6 +70,8 @@ def run(
     current.require_network()
     load_tensorflow()
     estimator = current.estimator
+    if isinstance(estimator, Encoder):
+        estimator.sample()  # raises: there is nothing to predict
     source, images, scalars = _take_probes(current, estimator.inputs)
     network = export_network(
         estimator,

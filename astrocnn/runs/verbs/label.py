@@ -18,7 +18,7 @@ from astrocnn.labeling import (
 )
 from astrocnn.plugins import nearest_file
 from astrocnn.runs.config import load_run
-from astrocnn.runs.object_tables import find_objects, write_objects
+from astrocnn.runs.object_tables import find_objects, read_table, write_objects
 from astrocnn.runs.run import Run, load_survey, open_images
 
 __all__ = ["run"]
@@ -73,9 +73,9 @@ def run(
         questions = build_class_question(classes)
     else:
         questions = build_questions(current.task)
-    chosen = read_catalog(objects, id=id)
+    chosen = read_table(objects, id, None if current is None else current.config.catalog)
     if catalog is not None:
-        whole = read_catalog(catalog, id=id)
+        whole = (read_catalog if current is None else current.read_catalog)(catalog, id=id)
         chosen = whole[find_objects(whole, chosen.ids)]
     pixels = size or (SIZE if current is None else current.config.inputs.size)
     source = open_images(images, chosen, pixels)

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrocnn.catalog import read_catalog
+from astrocnn.catalog import Catalog, Roles
 from astrocnn.embeddings import project, select_colors, write_map
-from astrocnn.errors import ConfigError, PredictionError
+from astrocnn.errors import ConfigError
 from astrocnn.flags import UNUSABLE
+from astrocnn.imaging import Survey
 from astrocnn.progress import track
 from astrocnn.report.gallery import compute_band_levels, encode_jpeg, make_rgb
-from astrocnn.runs.object_tables import find_objects
+from astrocnn.runs.object_tables import read_table, select_objects, validate_images
 from astrocnn.runs.run import Run, open_images
 
 __all__ = ["MOST_THUMBNAILS", "run"]
@@ -46,12 +47,14 @@ def run(
     Raises
     ------
     ConfigError
-        If `out` is no HTML file, or columns are named without a table.
+        If `out` is no HTML file, columns are named without a table, or images are described and
+        not asked for.
     PredictionError
         If the table holds no embeddings, or a column or an object is not where it should be.
     """
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError("The map must be an HTML file.", received=str(out), allowed=".html")
+    validate_images(images, catalog, survey)
     source = None if images is None else Run.open(images)
     if columns and colors is None and source is None:
         raise ConfigError(
@@ -60,16 +63,17 @@ def run(
             hint="--colors TABLE, such as predictions.fits or the catalogue",
         )
     projection = project(embeddings, method=method, id=id, seed=seed)
+    name = projection.objects.colnames[0]
     shades: dict[str, NDArray[Any]] = {}
     if colors is not None:
-        table = read_catalog(colors, id=id)
+        table = read_table(colors, id, Roles(name))
         shades = select_colors(table.table, projection.ids, table.roles.id, columns)
     thumbnails: list[str] = []
     if source is not None:
-        thumbnails, usable = _encode_thumbnails(source, projection.ids, catalog, survey, seed)
+        own, sky = select_objects(source, projection.ids, name, catalog, survey)
+        thumbnails, usable = _encode_thumbnails(own, sky, source.config.inputs.size, seed)
         yield f"{usable} of {len(projection.ids)} objects have a thumbnail"
         if colors is None:
-            own = source.read_objects(catalog, None, None)[0]
             names = columns or [c for c in source.task.label_columns if c in own.table.colnames]
             if names:
                 shades = select_colors(own.table, projection.ids, own.roles.id, names)
@@ -87,23 +91,20 @@ def run(
 
 
 def _encode_thumbnails(
-    run: Run, ids: NDArray[Any], catalog: Path | None, survey: Path | None, seed: int
+    objects: Catalog, sky: Survey, size: int, seed: int
 ) -> tuple[list[str], int]:
     """JPEG of each object, empty where there is none, and the number of images."""
-    objects, sky = run.read_objects(catalog, survey, None)
-    if sky is None:
-        raise PredictionError("This run has no images.", received=str(run.directory.path))
-    shown = np.arange(len(ids))
-    if len(ids) > MOST_THUMBNAILS:
+    shown = np.arange(len(objects))
+    if len(objects) > MOST_THUMBNAILS:
         random = np.random.default_rng(seed)
-        shown = np.sort(random.choice(len(ids), MOST_THUMBNAILS, replace=False))
-    chosen = objects[find_objects(objects, ids[shown])]
-    source = open_images(sky, chosen, run.config.inputs.size)
+        shown = np.sort(random.choice(len(objects), MOST_THUMBNAILS, replace=False))
+    chosen = objects[shown]
+    source = open_images(sky, chosen, size)
     sample = np.linspace(0, len(chosen) - 1, min(len(chosen), _LEVEL_OBJECTS)).astype(np.int64)
     first = source.read(sample)
     good = (first.flags & int(UNUSABLE)) == 0
     levels = compute_band_levels(first.images[good]).tolist() if good.any() else None
-    thumbnails, usable = [""] * len(ids), 0
+    thumbnails, usable = [""] * len(objects), 0
     starts = range(0, len(chosen), _BLOCK)
     for start in track(starts, "thumbnails", total=len(starts)):
         rows = np.arange(start, min(start + _BLOCK, len(chosen)))

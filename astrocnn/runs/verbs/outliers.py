@@ -7,10 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from astrocnn.catalog import read_catalog
-from astrocnn.embeddings import find_outliers
+from astrocnn.catalog import Roles
+from astrocnn.embeddings import find_outliers, read_embeddings
 from astrocnn.errors import PredictionError
-from astrocnn.runs.object_tables import Section, validate_outputs, write_objects, write_page
+from astrocnn.runs.object_tables import (
+    Section,
+    read_table,
+    validate_images,
+    validate_outputs,
+    write_objects,
+    write_page,
+)
 from astrocnn.runs.run import Run
 
 __all__ = ["run"]
@@ -37,14 +44,19 @@ def run(
     Raises
     ------
     ConfigError
-        If `out` has an unknown format, or would replace a table that is read.
+        If `out` has an unknown format, or would replace a table that is read, or images are
+        described and not asked for.
     PredictionError
         If the table holds no embeddings, or the scores are not of its objects.
     """
     read = [path for path in (embeddings, catalog, scores) if path is not None]
     validate_outputs(out, *read)
+    validate_images(images, catalog, survey)
     source = None if images is None else Run.open(images)
-    interest = None if scores is None else read_scores(scores)
+    interest = None
+    if scores is not None:
+        first = next(read_embeddings(embeddings, id=id, rows=1))
+        interest = read_scores(scores, id, first.catalog.roles)
     table = find_outliers(embeddings, n, method=method, scores=interest, id=id, seed=seed)
     write_objects(table, out, "OUTLIERS")
     yield f"{len(table)} objects: {out}"
@@ -67,6 +79,7 @@ def run(
             )
         ],
         source,
+        table.colnames[1],
         catalog=catalog,
         survey=survey,
         subtitle=f"{len(table)} objects by {method.replace('_', ' ')}",
@@ -74,10 +87,11 @@ def run(
     yield f"images: {page}"
 
 
-def read_scores(path: Path) -> dict[str, float]:
+def read_scores(path: Path, id: str | None = None, known: Roles | None = None) -> dict[str, float]:
     """Read the interest of some objects: a table with identifiers and a column ``score``.
 
-    Rows without a score are left out, so that the table of a ranking can be filled in.
+    Rows without a score are left out, so that the table of a ranking can be filled in; `id` and
+    `known` are as for `read_table`.
 
     Raises
     ------
@@ -86,7 +100,7 @@ def read_scores(path: Path) -> dict[str, float]:
     CatalogError
         If the table has no identifiers, repeats one, or has no such column.
     """
-    table = read_catalog(path)
+    table = read_table(path, id, known)
     values = table.numbers(SCORE)
     found = {
         str(name): float(value)

@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from astrocnn.embeddings import find_similar, open_index
-from astrocnn.runs.object_tables import Section, validate_outputs, write_objects, write_page
+from astrocnn.runs.object_tables import (
+    Section,
+    validate_images,
+    validate_outputs,
+    write_objects,
+    write_page,
+)
 from astrocnn.runs.run import Run
 
 __all__ = ["run"]
@@ -31,11 +37,13 @@ def run(
     Raises
     ------
     ConfigError
-        If `out` has an unknown format, or would replace a table that is read.
+        If `out` has an unknown format, or would replace a table that is read, or images are
+        described and not asked for.
     PredictionError
         If the table holds no embeddings, or an identifier is not in it.
     """
     validate_outputs(out, embeddings, *([] if catalog is None else [catalog]))
+    validate_images(images, catalog, survey)
     source = None if images is None else Run.open(images)
     neighbors = None
     if index is not None:
@@ -69,6 +77,7 @@ def run(
             ),
         ],
         source,
+        table.colnames[1],
         catalog=catalog,
         survey=survey,
         subtitle=f"{len(table)} objects nearest to {', '.join(examples.tolist())}",
