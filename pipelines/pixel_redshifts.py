@@ -32,6 +32,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,23 +63,26 @@ METHODS = {
 }
 
 
-def encode_images(
-    images: NDArray[np.float32],
-    train: NDArray[np.integer],
-    bands: tuple[str, ...],
-    factor: int,
-    folder: Path,
-) -> NDArray[np.float32]:
+def enlarge(
+    images: NDArray[np.float32], catalog: Catalog, inputs: Inputs, factor: int, folder: Path
+) -> Shards:
+    """Shards of stamps enlarged by linear interpolation, with the scalars of `inputs`."""
+    assert inputs.pixel_scale is not None
+    source = ArraySource(
+        zoom(images, (1, factor, factor, 1), order=1), inputs.bands, inputs.pixel_scale / factor
+    )
+    return write_shards(folder, catalog, source, Inputs.from_source(source, scalars=inputs.scalars))
+
+
+def encode(shards: Shards, train: NDArray[np.integer]) -> NDArray[np.float32]:
     """Features of EfficientNet-Lite0 with the weights of ImageNet, of shape (n, 1280).
 
-    Stamps are enlarged by linear interpolation; the normalization is fitted on `train`.
+    The normalization is fitted on `train`.
     """
-    source = ArraySource(zoom(images, (1, factor, factor, 1), order=1), bands)
-    catalog = Catalog.from_table(Table({"id": np.arange(len(images))}))
-    shards = write_shards(folder, catalog, source)
-    encoder = Encoder(make("photoz"), shards.inputs, "efficientnet_lite0", precision="float32")
+    inputs = replace(shards.inputs, scalars=())
+    encoder = Encoder(make("photoz"), inputs, "efficientnet_lite0", precision="float32")
     encoder.fit(shards, train, start=read_pretrained("imagenet", "efficientnet_lite0"), epochs=0)
-    blocks = np.array_split(np.arange(len(images)), max(1, len(images) // 256))
+    blocks = np.array_split(np.arange(len(shards)), max(1, len(shards) // 256))
     return np.concatenate([encoder.features(shards.images(block)) for block in blocks])
 
 
@@ -133,7 +137,9 @@ def predict_all(
             masses[test] = predict_network(shards, train, test, epochs)
             continue
         if name == "encoder":
-            features = encode_images(images, train, BANDS, 3, folder / f"enlarged-{k}")
+            stamps = Inputs(BANDS, images.shape[1], PIXEL_SCALE)
+            catalog = Catalog.from_table(own)
+            features = encode(enlarge(images, catalog, stamps, 3, folder / f"large-{k}"), train)
             reduced = PCA(COMPONENTS, random_state=0).fit(features[train]).transform(features)
             for i in range(COMPONENTS):
                 own[f"feature_{i}"] = reduced[:, i]

@@ -59,7 +59,7 @@ import numpy as np
 from astropy.table import Table
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from pixel_redshifts import encode_images
+from pixel_redshifts import encode, enlarge
 from scipy.stats import binom, kstwo
 from sklearn.decomposition import PCA
 
@@ -69,6 +69,7 @@ from astrocnn.catalog import Catalog, read_catalog
 from astrocnn.datasets import D4, Shards, read_labels, split_rows, write_shards
 from astrocnn.estimators import Calibrated, KerasEstimator, load_estimator
 from astrocnn.imaging import Inputs, NoImages, open_source, read_survey
+from astrocnn.models import read_pretrained
 from astrocnn.report.style import COLORS, COLUMN, styled
 from astrocnn.simulation.redshift import RedshiftSurvey, catalog_posterior, simulate_redshift
 from astrocnn.targets import make
@@ -82,6 +83,7 @@ DRAWS = 20
 SIZE = 32  # pixels
 COMPONENTS = 32
 COLORS_ALONE, ENCODER, PIXELS = "colors", "encoder, colors", "pixels, colors"
+FINETUNED = "fine-tuned encoder, colors"
 TRUTH, TRUTH_STRUCTURE = "true p(z | photometry)", "true p(z | photometry, structure)"
 
 
@@ -160,6 +162,12 @@ def build_network(
 ) -> tuple[KerasEstimator, dict]:
     """An untrained network and its training settings."""
     settings: dict[str, Any] = {"epochs": epochs[name], "strategy": "one"}
+    if name == FINETUNED:
+        optimizer = Optimizer("adam", 1e-3, schedule="cosine", warmup=1, average=0.98)
+        settings |= {"start": read_pretrained("imagenet", "efficientnet_lite0"), "body_rate": 1.0}
+        settings |= {"recipe": "finetune", "batch_size": 32}
+        network = KerasEstimator(TASK, shards.inputs, "efficientnet_lite0", seed=seed)
+        return network, settings | {"optimizer": optimizer, "augmentation": (D4(),)}
     if name != PIXELS:
         inputs = Inputs((), 0, scalars=shards.inputs.scalars)
         optimizer = Optimizer("adam", 3e-3, schedule="cosine", warmup=1)
@@ -202,8 +210,7 @@ def write_features(
 ) -> Shards:
     """Colors, and principal components of features of a pretrained encoder."""
     if not (folder / "features.npy").exists():
-        images = stamps.images(np.arange(len(stamps)))
-        features = encode_images(images, train, stamps.bands, 2, folder / "enlarged")
+        features = encode(stamps, train)
         reduced = PCA(COMPONENTS, whiten=True, random_state=0).fit(features[train])
         np.save(folder / "features.npy", reduced.transform(features))
     table = Table(catalog.table, copy=True)
@@ -235,8 +242,10 @@ def predict_all(
     z = np.asarray(catalog.table["z"], float)
     counts = np.histogram(z[rows[0]], EDGES)[0] + 0.5
     masses = {"prior": np.tile(counts / counts.sum(), (len(test), 1))}
-    features = write_features(folder, catalog, both, rows[0])
-    for name, shards in ((COLORS_ALONE, colors), (ENCODER, features), (PIXELS, both)):
+    large = enlarge(both.images(np.arange(len(both))), catalog, both.inputs, 2, folder / "enlarged")
+    features = write_features(folder, catalog, large, rows[0])
+    networks = {COLORS_ALONE: colors, ENCODER: features, FINETUNED: large, PIXELS: both}
+    for name, shards in networks.items():
         network = train_network(folder, name, shards, rows, epochs, seed)
         family = network.task.target("z").family
         masses[name] = family.masses(sample(network, shards, test)["z"]).mean(axis=0)
@@ -287,7 +296,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the networks")
     parser.add_argument("--figure", type=Path, help="PNG to write")
     arguments = parser.parse_args()
-    epochs = {COLORS_ALONE: 60, ENCODER: 60, PIXELS: arguments.epochs}
+    epochs = {COLORS_ALONE: 60, ENCODER: 60, FINETUNED: 12, PIXELS: arguments.epochs}
     pixels = {}
     for morphology in (True, False):
         folder = arguments.out / ("informative" if morphology else "uninformative")
@@ -301,7 +310,8 @@ def main() -> None:
             (PIXELS, COLORS_ALONE),
             (PIXELS, TRUTH),
             (ENCODER, COLORS_ALONE),
-            (PIXELS, ENCODER),
+            (FINETUNED, COLORS_ALONE),
+            (PIXELS, FINETUNED),
         )
         for one, other in pairs:
             print(f"  {one} against {other}")
