@@ -303,11 +303,17 @@ class ClassicalEstimator(Displayed):
                 out[name][:, rows] = values
         return out
 
+    @property
+    def most_draws(self) -> int:
+        """Number of draws that the fitted method has; 0 for most methods."""
+        self._require_trained()
+        count = getattr(self._method, "members", lambda state: 0)
+        return min(count(fitted["state"]) for fitted in self.states_.values())
+
     def _members(self, draws: int, seed: int) -> list[Any]:
         if not draws:
             return [None]
-        count = getattr(self._method, "members", lambda state: 0)
-        most = min(count(fitted["state"]) for fitted in self.states_.values())
+        most = self.most_draws
         if draws > most:
             problem = "has too few members for so many draws." if most else "has no draws."
             raise ModelError(

@@ -1,4 +1,5 @@
-"""Several estimators trained on the same data from different initial weights."""
+"""Several estimators trained on the same data: networks from different initial weights, or of
+different kinds."""
 
 from __future__ import annotations
 
@@ -26,6 +27,7 @@ from astrocnn.estimators.base import (
     sample_with_features,
     write_json,
 )
+from astrocnn.estimators.classical import ClassicalEstimator
 from astrocnn.estimators.keras_estimator import KerasEstimator
 from astrocnn.imaging import Inputs
 from astrocnn.stored_files import Stored, read_json
@@ -123,8 +125,10 @@ class Ensemble(Displayed, Wrapper):
 
     @property
     def facts(self) -> dict[str, str]:
-        """Number of members, and the facts of one."""
-        return {"Members": str(len(self.members)), **self.members[0].facts}
+        """Number of members, methods among them, and the facts of the first."""
+        methods = [m.method for m in self.members if isinstance(m, ClassicalEstimator)]
+        others = f", {', '.join(methods)} among them" if methods else ""
+        return {"Members": f"{len(self.members)}{others}", **self.members[0].facts}
 
     def fit(
         self,
@@ -202,7 +206,8 @@ class Ensemble(Displayed, Wrapper):
         images, scalars, views
             As for every estimator.
         draws : int
-            Of each member, or 0 for one deterministic pass of each.
+            Of each member, or 0 for one deterministic pass of each.  A classical method with fewer
+            draws predicts the same in each.
         seed : int
             Member k draws with seed + k.
 
@@ -212,7 +217,7 @@ class Ensemble(Displayed, Wrapper):
             The first draw of each member in turn, then the second, and so on.
         """
         samples = [
-            member.sample(images, scalars, draws=draws, seed=seed + k, views=views)
+            member.sample(images, scalars, draws=_draws(member, draws), seed=seed + k, views=views)
             for k, member in enumerate(self.members)
         ]
         return self._join(samples)
@@ -221,18 +226,23 @@ class Ensemble(Displayed, Wrapper):
         self, images: Any, scalars: Any = None, *, draws: int = 0, seed: int = 0, views: str = "one"
     ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
         """Samples of every member, and the features of the first one."""
-        options: dict[str, Any] = {"draws": draws, "views": views}
         first, *others = self.members
-        samples, features = sample_with_features(first, images, scalars, seed=seed, **options)
+        samples, features = sample_with_features(
+            first, images, scalars, draws=_draws(first, draws), seed=seed, views=views
+        )
         rest = [
-            member.sample(images, scalars, seed=seed + k, **options)
+            member.sample(images, scalars, draws=_draws(member, draws), seed=seed + k, views=views)
             for k, member in enumerate(others, 1)
         ]
         return self._join([samples, *rest]), features
 
     @staticmethod
     def _join(samples: list[dict[str, NDArray[np.float32]]]) -> dict[str, NDArray[np.float32]]:
-        joined = {name: np.stack([s[name] for s in samples], axis=1) for name in samples[0]}
+        # One prediction stands for as many draws as the others have.
+        joined = {
+            name: np.stack(np.broadcast_arrays(*(s[name] for s in samples)), axis=1)
+            for name in samples[0]
+        }
         return {
             name: values.reshape(len(values) * len(samples), *values.shape[2:])
             for name, values in joined.items()
@@ -252,6 +262,11 @@ class Ensemble(Displayed, Wrapper):
         folder = Path(directory)
         about = read_json(folder / ABOUT, _About, hint=TRY)
         return cls([load_estimator(folder / name) for name in about.members])
+
+
+def _draws(member: Estimator, draws: int) -> int:
+    """Draws to ask of a member, 0 where it has fewer."""
+    return draws if draws <= getattr(member, "most_draws", draws) else 0
 
 
 ESTIMATOR = Ensemble

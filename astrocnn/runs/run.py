@@ -288,26 +288,27 @@ class Run:
 
     def build_estimator(self, inputs: Inputs) -> estimators.Estimator:
         """An estimator before `fit` for inputs with a normalization."""
-        section = self.config.model
-        if section.method is not None:
+        section, seed = self.config.model, self.config.seed
+
+        def build_classical(method: str, options: dict[str, Any]) -> estimators.Estimator:
+            features = [load_features(self.config, name) for name in section.features]
             return estimators.ClassicalEstimator(
-                self.task,
-                inputs,
-                section.method,
-                [load_features(self.config, name) for name in section.features],
-                options=section.options,
-                seed=self.config.seed,
+                self.task, inputs, method, features, options=options, seed=seed
             )
+
+        if section.method is not None:
+            return build_classical(section.method, section.options)
+        assert section.architecture is not None
+        leaf = plugins.load("architectures", section.architecture)
         options: dict[str, Any] = {
             "options": self.block_options,
             "precision": self.config.prediction.precision,
-            "seed": self.config.seed,
         }
-        assert section.architecture is not None
-        leaf = plugins.load("architectures", section.architecture)
-        if section.members == 1:
-            return estimators.KerasEstimator(self.task, inputs, leaf, **options)
-        return estimators.Ensemble.of(self.task, inputs, leaf, members=section.members, **options)
+        members = [
+            estimators.KerasEstimator(self.task, inputs, leaf, seed=seed + k, **options)
+            for k in range(section.members)
+        ] + [build_classical(*method) for method in section.classical.items()]
+        return members[0] if len(members) == 1 else estimators.Ensemble(members)
 
     def measure_normalization(self, rows: Rows) -> Normalization:
         """Measure the normalization on some rows of the training split."""

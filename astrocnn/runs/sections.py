@@ -175,8 +175,14 @@ class ModelSection(Section):
     ``"imagenet"``, or ``"package:NAME"``; random if left out."""
     method: Annotated[str, _component("astrocnn.estimators.methods")] | None = None
     """Classical method in place of a network."""
+    classical: dict[Annotated[str, _component("astrocnn.estimators.methods")], dict[str, Any]] = (
+        Field({})
+    )
+    """Classical methods that predict beside the networks, as further members of one ensemble, with
+    their options: ``{ svm = { C = 10 } }``."""
     features: tuple[Annotated[str, _component("astrocnn.features", but=NETWORK)], ...] = ()
-    """Hand-made features for the method, or ``"cnn:RUN_DIR"`` for those of a trained network."""
+    """Hand-made features for classical methods, or ``"cnn:RUN_DIR"`` for those of a trained
+    network."""
     options: dict[str, Any] = Field({})
     """Options of the layers, or of the method: see below."""
 
@@ -184,7 +190,7 @@ class ModelSection(Section):
     @classmethod
     def _one_kind(cls, values: dict[str, Any]) -> dict[str, Any]:
         if values.get("method") is None:
-            if values.get("features"):
+            if values.get("features") and not values.get("classical"):
                 raise ValueError("features are for a method: a network finds its own")
             return {"architecture": "plain8", **values}
         if values.get("architecture") is not None:
@@ -193,6 +199,8 @@ class ModelSection(Section):
             raise ValueError("a classical method cannot begin with the weights of a network")
         if values.get("members", 1) != 1:
             raise ValueError("members are for networks: a classical method has none")
+        if values.get("classical"):
+            raise ValueError("classical methods stand beside networks: give an architecture")
         return values
 
     @field_validator("options")
@@ -488,8 +496,9 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _pseudo_labels_are_for_networks(self) -> RunConfig:
-        if self.training.pseudo_labels is not None and self.model.method is not None:
-            raise ValueError("training.pseudo_labels is for a network, not for a classical method")
+        model = self.model
+        if self.training.pseudo_labels is not None and (model.method or model.classical):
+            raise ValueError("training.pseudo_labels is for networks, not for classical methods")
         return self
 
     @model_validator(mode="after")

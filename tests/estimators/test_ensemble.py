@@ -63,6 +63,23 @@ def test_samples_are_those_of_the_members_in_turn(fitted, images):
                 np.testing.assert_array_equal(found[name][k::2], values)
 
 
+def test_a_method_without_draws_predicts_the_same_in_each(fitted, shards, images, tmp_path):
+    inputs = fitted.inputs
+    svm = ClassicalEstimator(fitted.task, inputs, "logistic_regression", ["colors"])
+    svm.fit(shards, TRAIN)
+    mixed = Ensemble([fitted.members[0], svm])
+    mixed.save(tmp_path / "mixed")
+    for estimator in (mixed, load_estimator(tmp_path / "mixed")):
+        assert "logistic_regression" in estimator.facts["Members"]
+        found = estimator.sample(images, draws=3, seed=2)["morphology"]
+        (once,) = svm.sample(images)["morphology"]
+        np.testing.assert_array_equal(found[1::2], [once] * 3)
+        own = fitted.members[0].sample(images, draws=3, seed=2)["morphology"]
+        np.testing.assert_array_equal(found[::2], own)
+    with pytest.raises(ModelError, match="no draws"):
+        svm.sample(images, draws=3)
+
+
 def test_the_mutual_information_is_the_disagreement_of_members(fitted, images):
     columns = fitted.task.summarize(fitted.sample(images))
     assert columns["morphology_mutual_info"].max() > 1e-4

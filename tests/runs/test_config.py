@@ -132,7 +132,7 @@ def test_mistakes_of_run_and_survey_file_come_in_one_message(tmp_path, survey, m
         ({"learning_rat": 3}, "did you mean 'training.learning_rate'?"),
         (
             {"model": {"zzzz": 1}},
-            "known here: architecture, members, weights, method, features, options",
+            "known here: architecture, members, weights, method, classical, features, options",
         ),
         (
             {"search": {"space": {"model.width": {"choices": [1, 2]}}}},

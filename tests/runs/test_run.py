@@ -109,3 +109,27 @@ def test_classical_method_has_no_network(place):
     assert run.fit_options == {}
     with pytest.raises(ConfigError, match="no network"):
         _ = run.network
+
+
+def test_classical_methods_stand_beside_a_network(home, tmp_path):
+    beside = ("--set", "model.classical={logistic_regression = {C = 0.5}}")
+    run = (home / "run.toml", "--set", "training.epochs=1", *beside)
+    said = astrocnn("train", *run, "--out", tmp_path / "no", code=2)
+    assert "features" in said and not (tmp_path / "no").exists()
+    out = tmp_path / "run"
+    astrocnn("train", *run, "--set", "model.features=['colors']", "--out", out)
+    found = Run.open(out)
+    network, method = found.estimator.members
+    assert method.options["C"] == 0.5 and method.inputs == network.inputs
+    rows = found.rows["test"]
+    samples = found.sample(rows)["morphology"]
+    assert samples.shape[:2] == (2 * found.config.prediction.draws, len(rows))
+    alone = method.sample(found.shards.images(rows))["morphology"][0]
+    np.testing.assert_array_equal(samples[1], alone)
+    assert found.estimator.facts["Members"] == "2, logistic_regression among them"
+    for value, words in (
+        ("model.classical={svn = {}}", "did you mean 'svm'"),
+        ("training.pseudo_labels=0.9", "pseudo_labels is for networks"),
+    ):
+        said = astrocnn("check", *run, "--set", value, code=2)
+        assert words in " ".join(said.split()), said

@@ -76,8 +76,8 @@ def check(folder: SearchFolder) -> None:
 def _find_run_mistakes(config: RunConfig, search: SearchSection) -> Iterator[str]:
     if config.model.method is not None:
         yield f"a search compares networks epoch by epoch, and '{config.model.method}' has none"
-    if config.model.members > 1 or "model.members" in search.space:
-        yield "search with model.members = 1, then train the best with several members"
+    if config.model.members > 1 or config.model.classical or "model.members" in search.space:
+        yield "search with one network, then train the best with several members"
     if config.training.strategy == "multiworker":
         yield "several workers train one run: a search has trials for each process"
     for name in ("model.method", "model.features"):
