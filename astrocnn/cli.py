@@ -821,7 +821,9 @@ def label(
     run_file = of if of is not None and of.is_file() else "RUN.toml"
     if serve is None:
         print(f"open {out} in a browser and save the labels")
-    _show_next("train", run_file, "--set", f"catalog.file={serve or 'labels.csv'}")
+    _show_next(
+        "train", run_file, "--set", f"catalog.file={serve.resolve() if serve else 'labels.csv'}"
+    )
 
 
 @app.command(rich_help_panel=_USE)

@@ -22,8 +22,9 @@ def join_catalogs(catalogs: Sequence[Catalog], names: Sequence[str]) -> Catalog:
     """Join catalogues, one below the other.
 
     Columns of identifiers and positions take the names that they have in the first one.  A column
-    that a catalogue lacks is missing in its rows; one that cannot be used in any of them is left
-    out.  Where the rows are numbered for want of identifiers, the numbers continue.
+    that a catalogue lacks, or that has no value in it, is missing in its rows; one that cannot be
+    used in any of them is left out.  Where the rows are numbered for want of identifiers, the
+    numbers continue.
 
     Parameters
     ----------
@@ -135,6 +136,11 @@ def _check_columns(before: Table, table: Table, first_name: str, name: str) -> N
     for column in [name for name in before.colnames if name in table.colnames]:
         one, other = before[column], table[column]
         kinds = ["text" if c.dtype.kind == "U" else "numbers" for c in (one, other)]
+        empty = [part for part in (before, table) if _is_empty(part[column])]
+        if kinds[0] != kinds[1] and empty:
+            # A column of labels without any has no type of its own.
+            empty[0].remove_column(column)
+            continue
         for what, received in (
             ("type", kinds),
             ("unit", [str(c.unit or "none") for c in (one, other)]),
@@ -146,6 +152,13 @@ def _check_columns(before: Table, table: Table, first_name: str, name: str) -> N
                     received=f"{received[1]}, and {received[0]} in '{first_name}'",
                     hint="make the files alike, or rename one of the columns",
                 )
+
+
+def _is_empty(column: Column) -> bool:
+    """Whether no row has a value."""
+    values = np.asarray(np.ma.getdata(column))
+    gone = values == "" if values.dtype.kind == "U" else values != values  # NaN
+    return bool(np.all(np.ma.getmaskarray(column) | gone))
 
 
 def _refuse_repeated(ids: Sequence[np.ndarray], names: Sequence[str]) -> None:

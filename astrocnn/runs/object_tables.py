@@ -30,9 +30,10 @@ __all__ = [
     "MOST_STAMPS",
     "Section",
     "find_objects",
+    "open_run_of_images",
     "read_table",
+    "require_images",
     "select_objects",
-    "validate_images",
     "validate_outputs",
     "write_objects",
     "write_page",
@@ -61,18 +62,39 @@ def validate_outputs(out: Path, *inputs: Path) -> None:
             raise ConfigError("A table that is read would be replaced.", received=str(out))
 
 
-def validate_images(images: Path | None, catalog: Path | None, survey: Path | None) -> None:
-    """Raise if images are described and not asked for.
+def open_run_of_images(
+    images: Path | None, catalog: Path | None, survey: Path | None
+) -> Run | None:
+    """Open the run whose images are shown; None if none are asked for.
 
     Raises
     ------
     ConfigError
+        If `images` is no run directory, or a catalogue or survey is given without it.
+    PredictionError
+        If the run has no images.
     """
-    if images is None and not catalog is survey is None:
+    if images is not None:
+        run = Run.open(images)
+        require_images(run, survey)
+        return run
+    if catalog is not None or survey is not None:
         raise ConfigError(
             "--catalog and --survey belong to the images that --images shows.",
             hint="add --images DIR, or leave them out",
         )
+    return None
+
+
+def require_images(run: Run, survey: Path | None) -> None:
+    """Raise if neither a run nor the survey that replaces its own has images.
+
+    Raises
+    ------
+    PredictionError
+    """
+    if run.config.survey is None and survey is None:
+        raise PredictionError("This run has no images.", received=str(run.directory.path))
 
 
 def read_table(path: Path, id: str | None, known: Roles | CatalogSection | None) -> Catalog:
@@ -188,7 +210,7 @@ def write_page(
             labels=[_shorten(str(name)) for name in ids.tolist()],
         )
         count = f"{len(ids)} of {len(section.ids)}" if len(ids) < len(section.ids) else len(ids)
-        caption = f"{count} objects, in order of rank." if len(ids) > 1 else "One object."
+        caption = f"{count} objects, in order." if len(ids) > 1 else "One object."
         picture = Picture(figure, caption, alt=section.title, raster=True)
         chapters.append(Chapter(section.title, [section.text] if section.text else [], (picture,)))
     footer = f"Written by astrocnn {__version__}. The table beside this page lists the objects."
@@ -213,11 +235,10 @@ def select_objects(
     Raises
     ------
     PredictionError
-        If the run has no images, or an object is not in the catalogue.
+        If an object is not in the catalogue.
     """
     objects, images = run.read_objects(catalog, survey, None)
-    if images is None:
-        raise PredictionError("This run has no images.", received=str(run.directory.path))
+    assert images is not None  # see `require_images`
     roles = objects.roles
     if id != roles.id and id in objects.table.colnames:
         objects = Catalog.from_table(objects.table, id=id, ra=roles.ra, dec=roles.dec)

@@ -134,3 +134,12 @@ def test_copies_of_training_objects_are_no_test_objects():
 def test_training_files_need_a_fraction():
     with pytest.raises(ConfigError, match="leave none of the training files"):
         assign_file_splits(KEYS, FILES, ("train",) * 3, (0.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("empty", [[np.nan, np.nan], MaskedColumn([0, 0], mask=[True, True])])
+def test_a_column_without_values_has_no_type(empty):
+    for one, other in ((first(), second(kind=empty)), (second(kind=empty), first())):
+        joined = join(one, other)
+        values, missing = joined.column("kind")
+        known = dict(zip(joined.ids.tolist(), np.where(missing, "", values), strict=True))
+        assert known == {2**62 + 1: "a", -5: "b", 7: "", 8: "", 9: ""}

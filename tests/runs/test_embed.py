@@ -66,6 +66,7 @@ def test_similar_objects_and_their_page(home, embeddings, tmp_path):
         and "<script" not in page
     )
     assert f"12 objects nearest to {first}, {second}" in page
+    assert "2 objects, in order." in page
     astrocnn("similar", embeddings, "--to", first, "-n", 3, "--out", tmp_path / "s.fits")
     stored = Table.read(tmp_path / "s.fits", hdu="SIMILAR")
     assert stored["id"].dtype.kind == "i" and len(stored) == 3

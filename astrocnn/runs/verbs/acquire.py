@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from astrocnn.acquisition import acquire
-from astrocnn.runs.object_tables import Section, validate_outputs, write_objects, write_page
+from astrocnn.runs.object_tables import (
+    Section,
+    require_images,
+    validate_outputs,
+    write_objects,
+    write_page,
+)
 from astrocnn.runs.run import Run
 from astrocnn.runs.verbs.predict import refuse_catalog
 
@@ -38,12 +44,14 @@ def run(
     ConfigError
         If `out` has an unknown format, or would replace the catalogue, or the task has no classes.
     PredictionError
-        If there is no such method, or no object to choose.
+        If there is no such method, no object to choose, or the run has no images to show.
     """
     current = Run.open(folder)
     config, home = current.config, current.directory
     home.require(home.model, "train")
     validate_outputs(out)
+    if images:
+        require_images(current, survey)
     refuse_catalog(out, config, catalog)
     objects, source = current.open_objects(catalog, survey, id)
     table = acquire(

@@ -16,8 +16,8 @@ from astrocnn.flags import UNUSABLE
 from astrocnn.imaging import Survey
 from astrocnn.progress import track
 from astrocnn.report.gallery import compute_band_levels, encode_jpeg, make_rgb
-from astrocnn.runs.object_tables import read_table, select_objects, validate_images
-from astrocnn.runs.run import Run, open_images
+from astrocnn.runs.object_tables import open_run_of_images, read_table, select_objects
+from astrocnn.runs.run import open_images
 
 __all__ = ["MOST_THUMBNAILS", "run"]
 
@@ -54,8 +54,7 @@ def run(
     """
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError("The map must be an HTML file.", received=str(out), allowed=".html")
-    validate_images(images, catalog, survey)
-    source = None if images is None else Run.open(images)
+    source = open_run_of_images(images, catalog, survey)
     if columns and colors is None and source is None:
         raise ConfigError(
             "The columns to color by are in no table.",

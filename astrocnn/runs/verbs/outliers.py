@@ -12,13 +12,12 @@ from astrocnn.embeddings import find_outliers, read_embeddings
 from astrocnn.errors import PredictionError
 from astrocnn.runs.object_tables import (
     Section,
+    open_run_of_images,
     read_table,
-    validate_images,
     validate_outputs,
     write_objects,
     write_page,
 )
-from astrocnn.runs.run import Run
 
 __all__ = ["run"]
 
@@ -47,12 +46,12 @@ def run(
         If `out` has an unknown format, or would replace a table that is read, or images are
         described and not asked for.
     PredictionError
-        If the table holds no embeddings, or the scores are not of its objects.
+        If the table holds no embeddings, the scores are not of its objects, or the run has no
+        images.
     """
     read = [path for path in (embeddings, catalog, scores) if path is not None]
     validate_outputs(out, *read)
-    validate_images(images, catalog, survey)
-    source = None if images is None else Run.open(images)
+    source = open_run_of_images(images, catalog, survey)
     interest = None
     if scores is not None:
         first = next(read_embeddings(embeddings, id=id, rows=1))

@@ -10,12 +10,11 @@ import numpy as np
 from astrocnn.embeddings import find_similar, open_index
 from astrocnn.runs.object_tables import (
     Section,
-    validate_images,
+    open_run_of_images,
     validate_outputs,
     write_objects,
     write_page,
 )
-from astrocnn.runs.run import Run
 
 __all__ = ["run"]
 
@@ -40,11 +39,10 @@ def run(
         If `out` has an unknown format, or would replace a table that is read, or images are
         described and not asked for.
     PredictionError
-        If the table holds no embeddings, or an identifier is not in it.
+        If the table holds no embeddings, an identifier is not in it, or the run has no images.
     """
     validate_outputs(out, embeddings, *([] if catalog is None else [catalog]))
-    validate_images(images, catalog, survey)
-    source = None if images is None else Run.open(images)
+    source = open_run_of_images(images, catalog, survey)
     neighbors = None
     if index is not None:
         neighbors = open_index(embeddings, index, id=id)
@@ -58,16 +56,18 @@ def run(
     if source is None:
         return
     page = out.with_suffix(".html")
-    several = len(set(table["nearest"].tolist())) > 1
-    captions = [
-        f"{row['distance']:.2f}" + (f", {row['nearest']}" if several else "") for row in table
-    ]
     examples = np.array(list(dict.fromkeys(text.strip() for text in to)))
+    numbers = {name: number for number, name in enumerate(examples.tolist(), start=1)}
+    several = len(examples) > 1
+    captions = [
+        f"{row['distance']:.2f}" + (f", example {numbers[row['nearest']]}" if several else "")
+        for row in table
+    ]
     write_page(
         page,
         "Similar objects",
         [
-            Section("Examples", "", examples, [""] * len(examples)),
+            Section("Examples", "", examples, [f"example {k}" * several for k in numbers.values()]),
             Section(
                 "Most similar",
                 "Below each image is the distance of its embedding from that of the nearest "
