@@ -54,7 +54,7 @@ def join_catalogs(catalogs: Sequence[Catalog], names: Sequence[str]) -> Catalog:
         table.remove_columns([column for column in unread if column in table.colnames])
         table[FILE] = np.full(len(table), number, np.int16)
         for before, other in zip(tables, names, strict=False):
-            _check_columns(before, table, other, name)
+            _check_columns(before, table, other, name, (first.roles.ra, first.roles.dec))
         tables.append(table)
     _refuse_repeated([catalog.ids for catalog in catalogs], names)
     try:
@@ -132,7 +132,9 @@ def _rename(catalog: Catalog, first: Catalog, name: str) -> Table:
     return table
 
 
-def _check_columns(before: Table, table: Table, first_name: str, name: str) -> None:
+def _check_columns(
+    before: Table, table: Table, first_name: str, name: str, positions: Sequence[str | None]
+) -> None:
     for column in [name for name in before.colnames if name in table.colnames]:
         one, other = before[column], table[column]
         kinds = ["text" if c.dtype.kind == "U" else "numbers" for c in (one, other)]
@@ -141,9 +143,11 @@ def _check_columns(before: Table, table: Table, first_name: str, name: str) -> N
             # A column of labels without any has no type of its own.
             empty[0].remove_column(column)
             continue
+        # Positions without a unit, as in CSV, are in degrees.
+        default = "deg" if column in positions else "none"
         for what, received in (
             ("type", kinds),
-            ("unit", [str(c.unit or "none") for c in (one, other)]),
+            ("unit", [str(c.unit or default) for c in (one, other)]),
             ("shape", [str(c.shape[1:]) for c in (one, other)]),
         ):
             if received[0] != received[1]:

@@ -143,3 +143,15 @@ def test_a_column_without_values_has_no_type(empty):
         values, missing = joined.column("kind")
         known = dict(zip(joined.ids.tolist(), np.where(missing, "", values), strict=True))
         assert known == {2**62 + 1: "a", -5: "b", 7: "", 8: "", 9: ""}
+
+
+def test_positions_without_a_unit_are_in_degrees():
+    one = first()
+    for name in ("RA", "DEC"):
+        one[name].unit = "deg"
+    np.testing.assert_array_equal(join(one, second()).ra, join(first(), second()).ra)
+    with pytest.raises(CatalogError, match="another unit"):
+        other = second()
+        other["ra"].unit, other["dec"].unit = "rad", "rad"
+        other["ra"], other["dec"] = other["ra"] / 60, other["dec"] / 60
+        join(first(), other)
