@@ -6,9 +6,9 @@ prior; a network of colors; one of colors and of 32 principal components of the 
 EfficientNet-Lite0 (ImageNet weights, stamps enlarged to 64 pixels); the same network fine-tuned on
 pixels and colors for 12 epochs; a convolutional network of pixels and colors, all calibrated on the
 validation galaxies; the true p(z | photometry); and the true p(z | photometry, structure), given
-size, bulge and inclination without error.  In a second,
-control survey the structure carries no information on the redshift.  The point estimate is the
-median; intervals are 95 % bootstrap over the galaxies, and gains are paired.
+size, bulge and inclination without error.  In a second, control survey the structure carries no
+information on the redshift.  The point estimate is the median; intervals are 95 % bootstrap over
+the galaxies, and gains are paired.
 
     python pipelines/simulated_redshifts.py --out runs/redshifts --figure data/figures/photoz.png
 
