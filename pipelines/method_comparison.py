@@ -76,7 +76,7 @@ def run(survey: str, name: str, folder: Path) -> None:
     if (home / "cost.json").is_file():
         return
     file = HERE / FILES[survey][RUNS[name][0] != "network"]
-    command = [sys.executable, "-m", "astrocnn.cli"]
+    command = [sys.executable, "-m", "astrocnn"]
     options = overrides(survey, name, folder)
     cost = {
         "train": processor_seconds([*command, "train", str(file), "--out", str(home), *options]),

@@ -47,6 +47,7 @@ FLOORS = {
     ),
     "runs": 7,
     "cli": 8,
+    "__main__": 9,
 }
 SIBLINGS_ALLOWED_FROM = 4
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")

@@ -18,6 +18,7 @@ from astrocnn.errors import AstrocnnError, PredictionError
 from astrocnn.fits_file import open_fits
 from astrocnn.prediction.embedding import EMBEDDING, EMBEDDINGS
 from astrocnn.prediction.table_formats import read_text_blocks
+from astrocnn.stored_files import has_valid_sum
 
 __all__ = [
     "EmbeddingBlock",
@@ -116,7 +117,13 @@ def _read_tables(path: Path, rows: int) -> Iterator[tuple[Any, dict[str, Any]]]:
         with open_fits(path, error=PredictionError) as hdus:
             hdu = EMBEDDINGS if EMBEDDINGS in hdus else 1
             header = hdus[hdu].header
+            summed = all("CHECKSUM" in part.header for part in hdus)
             ucds = {str(header.get(f"TTYPE{k[4:]}")): str(header[k]) for k in header["TUCD*"]}
+        if summed and not has_valid_sum(path):
+            raise PredictionError(
+                f"'{path}' has changed since it was written: its checksum differs.",
+                hint="write it again with 'astrocnn embed'",
+            )
         roles = _find_roles(ucds)
         for block in read_text_blocks(path, hdu, rows):
             yield block, roles

@@ -22,5 +22,5 @@ def _seconds(*command: str, repeats: int = 7) -> float:
 def rows() -> list[Row]:
     """Seconds that ``astrocnn --help`` takes more than a bare interpreter."""
     bare = _seconds(sys.executable, "-c", "pass")
-    ours = _seconds(sys.executable, "-m", "astrocnn.cli", "--help")
+    ours = _seconds(sys.executable, "-m", "astrocnn", "--help")
     return [Row("astrocnn --help", "python -c pass", ours - bare, "< 0.6", "seconds more")]

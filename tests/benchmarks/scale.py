@@ -83,7 +83,7 @@ def simulate(path: Path, n: int, seed: int) -> None:
 
 def run(folder: Path, *arguments: str) -> dict[str, float]:
     """Run a command; its time, that of its processes [s], and their largest memory [MB]."""
-    command = [sys.executable, "-m", "astrocnn.cli", *arguments]
+    command = [sys.executable, "-m", "astrocnn", *arguments]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     process = subprocess.Popen(command, cwd=folder)
     peaks: dict[int, int] = {}

@@ -254,11 +254,14 @@ def test_identifiers_and_positions_are_known_whatever_they_are_called(own_names,
     assert find_rows(own_names / name, ["7"])[0].tolist() == [2]
 
 
-def test_a_damaged_page_is_no_embedding(own_names):
-    path = own_names / "e.parquet"
+@pytest.mark.parametrize(
+    ("name", "words"), [("e.fits", "its checksum differs"), ("e.parquet", "cannot be read")]
+)
+def test_damaged_bytes_are_no_embedding(name, words, own_names):
+    path = own_names / name
     data = bytearray(path.read_bytes())
     place = data.index(b"a.jpg")
     data[place] ^= 2
     path.write_bytes(data)
-    with pytest.raises(PredictionError, match="cannot be read"):
+    with pytest.raises(PredictionError, match=words):
         list(read_embeddings(path))

@@ -160,14 +160,14 @@ def test_predicting_with_other_bands_is_refused(home):
 
 
 def test_help_loads_no_tensorflow():
-    command = [sys.executable, "-X", "importtime", "-m", "astrocnn.cli", "--help"]
+    command = [sys.executable, "-X", "importtime", "-m", "astrocnn", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "predict" in done.stdout
     assert "tensorflow" not in done.stderr and "keras" not in done.stderr
 
 
 def test_an_error_is_a_sentence_not_a_traceback(tmp_path):
-    command = [sys.executable, "-m", "astrocnn.cli", "check", tmp_path / "none.toml"]
+    command = [sys.executable, "-m", "astrocnn", "check", tmp_path / "none.toml"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "The run file does not exist" in done.stderr
