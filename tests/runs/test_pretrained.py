@@ -168,6 +168,7 @@ def test_features_of_published_weights_need_no_training(home, probed, tmp_path):
     assert "model.weights" in said and not (tmp_path / "no").exists()
 
 
+@pytest.mark.slow
 def test_the_learning_rate_of_a_finetuned_network_is_found(home):
     weights = ("--set", f"model.weights='{home / 'run'}'", "--set", "training.recipe='finetune'")
     assert "learning_rate" in astrocnn("find-lr", home / "run.toml", *weights)
