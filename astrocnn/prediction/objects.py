@@ -109,6 +109,10 @@ def predict_chunk(
     for batch, rows in _iterate_batches(
         estimator, catalog, cutouts, scalars, usable, options, with_features
     ):
+        # A classical method cannot predict an object that lacks a feature.
+        predicted = [~np.isnan(values).any(axis=(0, 2)) for values in batch.samples.values()]
+        known = np.any(predicted, axis=0)
+        flags[rows[~known]] |= Flag.NOT_PREDICTED
         computed = dict(batch.columns)
         for extra in extras:
             own = compute_extra(extra, batch)
@@ -118,7 +122,7 @@ def predict_chunk(
             # Text may be longer than its placeholder.
             kind = np.promote_types(columns[name].dtype, values.dtype)
             columns[name] = columns[name].astype(kind, copy=False)
-            columns[name][rows] = values
+            columns[name][rows[known]] = values[known]
         for plane in planes:
             stored, error = plane.store(batch.samples[plane.target.name])
             densities[plane.name][rows] = stored

@@ -79,6 +79,22 @@ def test_no_number_stands_where_nothing_was_predicted(fake, draws):
         assert held == "" if values.dtype.kind == "U" else np.isnan(held), name
 
 
+def test_an_object_that_the_estimator_cannot_predict_is_flagged(fake):
+    class Lacking(fake.Photometric):
+        def sample(self, *arrays, **options):
+            found = super().sample(*arrays, **options)
+            for values in found.values():
+                values[:, 2] = np.nan
+            return found
+
+    catalog, source = fake.survey(20)
+    columns = predict_objects(Lacking(), catalog, source.read(np.arange(20)))
+    absent = (columns.pop("flags") & Flag.NOT_PREDICTED) > 0
+    assert np.flatnonzero(absent).tolist() == [2, fake.broken]
+    for values in columns.values():
+        np.testing.assert_array_equal(values[2], values[fake.broken])
+
+
 def test_another_extra_is_another_prediction(fake, tmp_path):
     catalog, source = fake.survey(20)
     extra, estimator = fake.Brightness(), fake.Photometric()
