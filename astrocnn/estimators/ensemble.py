@@ -154,7 +154,7 @@ class Ensemble(Displayed, Wrapper):
         history_file : path, optional
             CSV of the first member; that of member k (from 1) has ``-k`` before its suffix.
         start : Estimator, optional
-            A trained network that initializes all members, or an ensemble of as many, each
+            A trained network that initializes all networks, or an ensemble of as many, each
             for one.  Members with one beginning have more in common, so that they disagree
             less where they are wrong.
         **options
@@ -163,17 +163,22 @@ class Ensemble(Displayed, Wrapper):
         Raises
         ------
         ModelError
-            If the start is an ensemble of another size.
+            If the start is an ensemble of another number of networks.
         """
-        starts = getattr(start, "members", (start,) * len(self.members))
-        if len(starts) != len(self.members):
+        # Classical methods have no initial weights.
+        networks = [k for k, m in enumerate(self.members) if isinstance(m, KerasEstimator)]
+        members = getattr(start, "members", ())
+        known: list[Any] = [m for m in members if isinstance(m, KerasEstimator)]
+        known = known or [start] * len(networks)
+        if len(known) != len(networks):
             raise ModelError(
                 "An ensemble begins with one network, or with an ensemble of as many.",
-                received=f"{len(starts)} members",
-                allowed=f"1 or {len(self.members)}",
+                received=f"{len(known)} networks",
+                allowed=f"1 or {len(networks)}",
             )
+        starts = dict(zip(networks, known, strict=True))
         for k, member in enumerate(self.members):
-            own: dict[str, Any] = {} if start is None else {"start": starts[k]}
+            own: dict[str, Any] = {} if start is None else {"start": starts.get(k)}
             if backup is not None:
                 own["backup"] = Path(backup) / f"member-{k}"
             if history_file is not None:
@@ -214,7 +219,9 @@ class Ensemble(Displayed, Wrapper):
         Returns
         -------
         dict of str to ndarray of shape (max(draws, 1) * n_members, n, units)
-            The first draw of each member in turn, then the second, and so on.
+            The first draw of each member in turn, then the second, and so on.  In place of a
+            member that cannot predict an object, for want of a feature, stands the first one that
+            can.
         """
         samples = [
             member.sample(images, scalars, draws=_draws(member, draws), seed=seed + k, views=views)
@@ -238,15 +245,16 @@ class Ensemble(Displayed, Wrapper):
 
     @staticmethod
     def _join(samples: list[dict[str, NDArray[np.float32]]]) -> dict[str, NDArray[np.float32]]:
-        # One prediction stands for as many draws as the others have.
-        joined = {
-            name: np.stack(np.broadcast_arrays(*(s[name] for s in samples)), axis=1)
-            for name in samples[0]
-        }
-        return {
-            name: values.reshape(len(values) * len(samples), *values.shape[2:])
-            for name, values in joined.items()
-        }
+        joined = {}
+        for name in samples[0]:
+            # One prediction stands for as many draws as the others have.
+            values = np.stack(np.broadcast_arrays(*(s[name] for s in samples)), axis=1)
+            absent = np.isnan(values).any(axis=(0, 3))
+            if absent.any():
+                others = values[:, absent.argmin(axis=0), np.arange(values.shape[2])]
+                values = np.where(absent[..., None], others[:, None], values)
+            joined[name] = values.reshape(-1, *values.shape[2:])
+        return joined
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write a folder with ``estimator.json`` and a folder for each member."""

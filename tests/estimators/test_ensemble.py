@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 
@@ -19,6 +20,7 @@ from .conftest import BANDS, SIZE, images_and_classes
 TRAIN, VALIDATION = np.arange(90), np.arange(90, 120)
 HOW = {"options": {"head_dropout": 0.3}, "precision": "float32"}
 FIT = {"epochs": 2, "strategy": "one"}
+LACKING = np.arange(70) % 9 == 4
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,37 @@ def test_a_method_without_draws_predicts_the_same_in_each(fitted, shards, images
         np.testing.assert_array_equal(found[::2], own)
     with pytest.raises(ModelError, match="no draws"):
         svm.sample(images, draws=3)
+
+
+def test_an_object_that_a_method_cannot_predict_is_left_to_the_others(fitted, images, monkeypatch):
+    method = copy.copy(fitted.members[1])
+    mixed = Ensemble([fitted.members[0], method])
+    complete = fitted.members[1].sample(images)
+
+    def sample(*arrays, **options):
+        return {name: np.where(LACKING[:, None], np.nan, x) for name, x in complete.items()}
+
+    monkeypatch.setattr(method, "sample", sample)
+    first = fitted.members[0].sample(images, draws=3)
+    for name, found in mixed.sample(images, draws=3).items():
+        expected = np.where(LACKING[:, None], first[name], complete[name])
+        np.testing.assert_array_equal(found[1::2], expected)
+        np.testing.assert_array_equal(found[::2], first[name])
+    monkeypatch.setattr(mixed.members[0], "sample", sample)
+    assert (
+        np.isnan(mixed.sample(images)["morphology"]).all(axis=(0, 2)).tolist() == LACKING.tolist()
+    )
+
+
+def test_networks_begin_with_networks_whatever_stands_beside_them(fitted, task, bare, shards):
+    method = ClassicalEstimator(task, bare, "logistic_regression", ["colors"])
+    networks = [KerasEstimator(task, bare, "lenet", seed=k, **HOW) for k in range(2)]
+    mixed = Ensemble([networks[0], method, networks[1]])
+    mixed.fit(shards, TRAIN, VALIDATION, start=fitted, **FIT)
+    for network, start in zip(networks, fitted.members, strict=True):
+        assert network.origin_["model"] == start.fingerprint
+    with pytest.raises(ModelError, match="received: 2 networks"):
+        Ensemble([networks[0], method]).fit(shards, TRAIN, VALIDATION, start=mixed, **FIT)
 
 
 def test_the_mutual_information_is_the_disagreement_of_members(fitted, images):
