@@ -457,6 +457,11 @@ def test_all_mistakes_of_the_run_file_are_told_at_once():
         ),
         (["task.column=kid"], ["all trials", "did you mean 'kind'"]),
         (["model={method='knn'}"], ["'knn' has none"]),
+        (["model.classical={svm={}}"], ["with one network"]),
+        (
+            ["search.space.model.classical={choices=[{}, {svm={}}]}"],
+            ["model.classical cannot be varied"],
+        ),
     ],
 )
 def test_what_cannot_be_searched_is_refused_before_any_work(place, tmp_path, overrides, said):

@@ -80,7 +80,7 @@ def _find_run_mistakes(config: RunConfig, search: SearchSection) -> Iterator[str
         yield "search with one network, then train the best with several members"
     if config.training.strategy == "multiworker":
         yield "several workers train one run: a search has trials for each process"
-    for name in ("model.method", "model.features"):
+    for name in ("model.method", "model.classical", "model.features"):
         if name in search.space:
             yield f"{name} cannot be varied: a search compares networks"
     if search.sampler == "tpe" and search.startup and search.startup >= search.count:
