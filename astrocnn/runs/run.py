@@ -325,17 +325,10 @@ class Run:
         )
 
     def fit_inputs(self) -> None:
-        """Measure the normalization on the training rows and give it to the untrained estimator.
-
-        After pretraining on the same images it is the one that the features were learned with.
-        """
+        """Give the untrained estimator the normalization of the training rows."""
         if not self.inputs.bands:
             return
-        if isinstance(self.start, estimators.Encoder):
-            normalization = self._take_normalization(self.start.inputs)
-        else:
-            normalization = self.measure_normalization(self.rows["train"])
-        inputs = self.inputs.with_normalization(normalization)
+        inputs = self.inputs.with_normalization(self.find_normalization(self.rows["train"]))
         if not self.has_network:
             self.untrained = self.build_estimator(inputs)
             return
@@ -343,16 +336,20 @@ class Run:
         for member in get_members(self.untrained):
             member.inputs = inputs
 
-    def _take_normalization(self, known: Inputs) -> Normalization:
-        """That of a pretrained network for the same images; measured for others.
+    def find_normalization(self, rows: Rows) -> Normalization:
+        """Measure the normalization on some rows of the training split.
+
+        After pretraining on the same images it is the one that the features were learned with.
 
         Raises
         ------
         InputsError
             If the network was pretrained on pixels with another stretch or without masks.
         """
+        if not isinstance(self.start, estimators.Encoder):
+            return self.measure_normalization(rows)
+        known, section = self.start.inputs, self.config.inputs
         assert known.normalization is not None
-        section = self.config.inputs
         for key, there, here in (
             ("stretch", known.normalization.stretch, section.stretch),
             ("mask_channel", known.mask_channel, section.mask_channel),
@@ -370,7 +367,7 @@ class Run:
         ]
         if alike[0] == alike[1]:
             return known.normalization
-        return self.measure_normalization(self.rows["train"])
+        return self.measure_normalization(rows)
 
     @property
     def _limits(self) -> tuple[tuple[float, float], ...] | None:

@@ -84,6 +84,20 @@ def test_it_starts_from_other_weights(home, tmp_path):
                 np.testing.assert_allclose(after, before, atol=1e-8)
 
 
+def test_its_weights_can_be_kept_with_its_normalization(home, pretrained, tmp_path):
+    first = pretrained[0] / "run"
+    kept = ("--set", f"model.weights={first}", "--set", "pretraining.epochs=0")
+    other = ("--set", "split.seed=5", "--out", tmp_path / "run")
+    astrocnn("pretrain", home / "run.toml", *kept, *other)
+    old, new = (load_estimator(folder / "model") for folder in (first, tmp_path / "run"))
+    assert new.inputs == old.inputs
+    images = Run.open(tmp_path / "run").shards.images(np.arange(5))
+    np.testing.assert_array_equal(new.features(images), old.features(images))
+    linear = ("--set", "inputs.stretch=linear", "--out", tmp_path / "linear")
+    said = astrocnn("pretrain", home / "run.toml", *kept, *linear, code=2)
+    assert "inputs.stretch differs" in said
+
+
 def test_a_classical_method_on_its_features(home, pretrained, tmp_path):
     folder, _ = pretrained
     text = (home / "run.toml").read_text().replace('"sky/', f'"{home}/sky/').replace(

@@ -71,7 +71,7 @@ def _pretrain(current: Run, callbacks: Sequence[Callable[[Any], None]]) -> Itera
     labelled = _find_labelled(current)
     in_training = 0 if labelled is None else int(np.isin(labelled["train"], rows).sum())
     yield f"{len(rows)} train objects, of which {in_training} have labels; labels are not used"
-    inputs = current.inputs.with_normalization(current.measure_normalization(rows))
+    inputs = current.inputs.with_normalization(current.find_normalization(rows))
     encoder = build_encoder(current, inputs)
     encoder.fit(
         current.shards,
