@@ -115,11 +115,15 @@ class RunDirectory:
         text, files = dump_portable(config)
         exists = run.config_file.is_file()
         if exists and (old := run.config_file.read_text(encoding="utf-8")) != text:
-            changed = differences(tomllib.loads(old), tomllib.loads(text))
-            raise ConfigError(
-                f"{run.path} holds another run; it differs in: {', '.join(changed)}.",
-                hint="choose another --out, or remove that folder to start afresh",
-            )
+            before = tomllib.loads(old)
+            given = config.model_dump(exclude_defaults=True)
+            after = _drop_new_defaults(tomllib.loads(text), before, given)
+            if before != after:
+                changed = differences(before, after)
+                raise ConfigError(
+                    f"{run.path} holds another run; it differs in: {', '.join(changed)}.",
+                    hint="choose another --out, or remove that folder to start afresh",
+                )
         if not exists:
             for name, content in files.items():
                 write_bytes(run.path / name, content)
@@ -326,6 +330,17 @@ def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
             else:
                 changed.append(key)
     return sorted(changed) or ["formatting of config.toml"]
+
+
+def _drop_new_defaults(after: Any, before: Any, given: Any) -> Any:
+    """Leave out defaults of keys that an older version of the package did not have."""
+    if not all(isinstance(table, dict) for table in (after, before, given)):
+        return after
+    return {
+        key: _drop_new_defaults(value, before.get(key), given.get(key, {}))
+        for key, value in after.items()
+        if key in before or key in given
+    }
 
 
 def _environment() -> Environment:

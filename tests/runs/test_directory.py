@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import tomllib
 
 import numpy as np
 import pytest
+import tomli_w
 
 from astrocnn.errors import ConfigError
 from astrocnn.runs.config import parse_run
@@ -45,6 +47,21 @@ def test_a_run_is_created_once_and_continued(directory):
         RunDirectory.create(directory.path, changed)
     packages = json.loads((directory.path / "environment.json").read_text())["packages"]
     assert packages["numpy"] == np.__version__
+
+
+def test_a_key_of_a_later_version_at_its_default_changes_nothing(directory):
+    older = tomllib.loads(directory.config_file.read_text())
+    del older["model"]["classical"], older["training"]["warmup"], older["evaluation"]
+    directory.config_file.write_text(tomli_w.dumps(older))
+    RunDirectory.create(directory.path, parse_run(GOOD))
+    for section, key, value in (
+        ("model", "classical", {"svm": {}}),
+        ("training", "warmup", 2.0),
+        ("evaluation", "by", ["mag"]),
+        ("training", "epochs", 3),
+    ):
+        with pytest.raises(ConfigError, match=section):
+            RunDirectory.create(directory.path, parse_run({**GOOD, section: {key: value}}))
 
 
 def test_a_folder_without_a_run_file_is_no_run(tmp_path):
