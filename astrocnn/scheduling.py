@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from threadpoolctl import ThreadpoolController
+
 from astrocnn import __version__
 from astrocnn.errors import AstrocnnError, ClusterError
 from astrocnn.progress import Meter
@@ -41,6 +43,7 @@ __all__ = [
     "StoredTask",
     "Worker",
     "count_threads",
+    "find_libraries",
     "limit_threads",
     "run_tasks",
     "shorten",
@@ -69,6 +72,17 @@ def count_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def find_libraries() -> ThreadpoolController:
+    """The loaded numerical libraries, whose threads its `limit` limits."""
+    return _find_libraries(len(sys.modules))
+
+
+@functools.lru_cache(maxsize=1)
+def _find_libraries(n_modules: int) -> ThreadpoolController:
+    # The search takes 8 ms beside TensorFlow; only an import brings another library.
+    return ThreadpoolController()
 
 
 def limit_threads(n: int) -> None:

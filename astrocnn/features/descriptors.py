@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 from skimage.feature import daisy
 from sklearn.cluster import MiniBatchKMeans
-from threadpoolctl import threadpool_limits
 
 from astrocnn.errors import ConfigError
 from astrocnn.features.base import average_bands, estimate_sky, stretch_image
+from astrocnn.scheduling import find_libraries
 
 __all__ = ["fit", "measure", "names"]
 
@@ -69,7 +69,7 @@ def fit(images: Sequence[NDArray[np.float64]], seed: int = 0) -> dict[str, NDArr
     k = min(_WORDS, len(np.unique(descriptors, axis=0)))
     clusters = MiniBatchKMeans(k, random_state=seed, n_init=3, batch_size=1024)
     # The order of sums, and so the vocabulary, would depend on the number of threads.
-    with threadpool_limits(1):
+    with find_libraries().limit(limits=1):
         return {"words": clusters.fit(descriptors).cluster_centers_.astype(np.float32)}
 
 

@@ -19,9 +19,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from astrocnn.features.base import estimate_sky
+from astrocnn.scheduling import find_libraries
 
 __all__ = ["fit", "measure", "names"]
 
@@ -51,7 +51,7 @@ def fit(images: Sequence[NDArray[np.float64]], seed: int = 0) -> dict[str, NDArr
     mean = x.mean(axis=0)
     x -= mean
     # The eigenvectors of the small matrix of n images give those of the large one of p pixels.
-    with threadpool_limits(1):
+    with find_libraries().limit(limits=1):
         variances, vectors = np.linalg.eigh(x @ x.T)
         largest = np.argsort(variances)[::-1][:_COMPONENTS]
         least = max(_NOTHING * float(variances.max()), _ROUNDING * len(x) * float(mean @ mean))

@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 from joblib import cpu_count, parallel_config
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from astrocnn import plugins
 from astrocnn.errors import ModelError, TrainingError
+from astrocnn.scheduling import find_libraries
 from astrocnn.targets import ClassFamily, QuantityFamily, Target
 
 __all__ = [
@@ -172,7 +172,8 @@ def predict_target(
 
 def _count_processors() -> int:
     """Number of usable processors: affinity, container quota and ``OMP_NUM_THREADS``."""
-    allowed = [info["num_threads"] for info in threadpool_info() if info["user_api"] == "openmp"]
+    libraries = find_libraries().info()
+    allowed = [info["num_threads"] for info in libraries if info["user_api"] == "openmp"]
     return max(1, min([cpu_count(), *allowed]))
 
 
@@ -193,7 +194,7 @@ def threads_for_numbers(numbers: int) -> Iterator[None]:
         Count of numbers to work on, such as objects times features; at least one thread is used.
     """
     threads = min(_count_processors(), max(1, numbers // _NUMBERS_PER_THREAD))
-    with threadpool_limits(threads, user_api="openmp"):
+    with find_libraries().limit(limits=threads, user_api="openmp"):
         yield
 
 
@@ -215,11 +216,11 @@ def map_in_threads(function: Callable[[Any], Any], pieces: Sequence[Any]) -> lis
 
     def alone(piece: Any) -> Any:
         # The OpenMP limit holds for the thread that sets it.
-        with threadpool_limits(1, user_api="openmp"):
+        with find_libraries().limit(limits=1, user_api="openmp"):
             return function(piece)
 
     workers = min(_count_processors(), len(pieces))
-    with threadpool_limits(1, user_api="blas"):
+    with find_libraries().limit(limits=1, user_api="blas"):
         if workers < 2:
             return [alone(piece) for piece in pieces]
         with ThreadPoolExecutor(workers) as pool:
