@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -22,6 +23,17 @@ if not bfloat16_works():
 # A fixed seed and no deadline: the suite gives the same verdict on a slow or busy machine.
 settings.register_profile("astrocnn", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("astrocnn")
+
+# The million objects of imported packages and collected tests stay to the end: looking through
+# them for garbage, some thirty times in each process, took a tenth of its time.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on only what tests make is looked through."""
+    gc.freeze()
+    gc.enable()
+    gc.set_threshold(10_000)
 
 
 _LONG = ("test_notebooks", "runs/", "training/", "estimators/", "test_readme")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import json
 import re
@@ -57,10 +58,22 @@ def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+IMPORTS, FUNCTIONS = (ast.Import, ast.ImportFrom), (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@functools.cache
+def find_imports(path: Path, *, local: bool = False) -> list[ast.Import | ast.ImportFrom]:
+    """Imports of a file, or those inside functions only."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    if local:
+        nodes = [n for f in nodes if isinstance(f, FUNCTIONS) for n in ast.walk(f)]
+    return [node for node in nodes if isinstance(node, IMPORTS)]
+
+
 def imported(path: Path) -> set[str]:
     """Rooms of the package that a file imports, lazily or not."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in find_imports(path):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             found.add(node.module or "")
@@ -74,7 +87,7 @@ def imported(path: Path) -> set[str]:
 
 def external(path: Path) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in find_imports(path):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -194,13 +207,7 @@ LOCAL_IMPORTS = {
 
 def local_imports(path: Path) -> set[str]:
     """Top-level packages that a file imports inside functions."""
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    inside = [
-        n
-        for f in ast.walk(ast.parse(path.read_text()))
-        if isinstance(f, functions)
-        for n in ast.walk(f)
-    ]
+    inside = find_imports(path, local=True)
     names = {n.module or "" for n in inside if isinstance(n, ast.ImportFrom)}
     names |= {alias.name for n in inside if isinstance(n, ast.Import) for alias in n.names}
     return {name.split(".")[0] for name in names}
@@ -217,7 +224,7 @@ def test_imports_stand_at_the_top(path):
 def file_imports(path: Path, files: dict[str, Path]) -> set[Path]:
     """Files of the package that a file imports, those for type checkers included."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in find_imports(path):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"

@@ -61,6 +61,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockingKernelC
     client = manager.blocking_client()
     client.start_channels()
     client.wait_for_ready(timeout=120)
+    run_cell(client, "import gc\ngc.set_threshold(10_000)")  # as `tests.conftest`
     yield client
     client.stop_channels()
     manager.shutdown_kernel(now=True)

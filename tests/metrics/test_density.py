@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+import importlib
 import itertools
 
 import numpy as np
 import pytest
-import scoringrules
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
@@ -30,6 +30,12 @@ def gaussian_crps(x, mean, sigma):
 
 
 @pytest.fixture(scope="module")
+def scoringrules():
+    """Its import compiles for seconds: not while tests are collected, which each process does."""
+    return importlib.import_module("scoringrules")
+
+
+@pytest.fixture(scope="module")
 def calibrated():
     rng = np.random.default_rng(0)
     mean = rng.uniform(0.1, 0.3, 6000)
@@ -38,7 +44,7 @@ def calibrated():
 
 
 @given(seed=st.integers(0, 10**6), n_bins=st.integers(1, 6))
-def test_crps_of_bins_equals_scoringrules(seed, n_bins):
+def test_crps_of_bins_equals_scoringrules(scoringrules, seed, n_bins):
     """A density in bins is a mixture of uniform ones: E|X - y| - E|X - X'| / 2 over its parts."""
     rng = np.random.default_rng(seed)
     edges = np.cumsum(rng.uniform(0.1, 1.0, n_bins + 1))
@@ -56,7 +62,7 @@ def test_crps_of_bins_equals_scoringrules(seed, n_bins):
     np.testing.assert_allclose(Densities(masses, edges).crps(truth), expected, atol=1e-3)
 
 
-def test_crps_and_likelihood_of_normal_densities_equal_scoringrules():
+def test_crps_and_likelihood_of_normal_densities_equal_scoringrules(scoringrules):
     rng = np.random.default_rng(3)
     mean, sigma = rng.uniform(0.12, 0.28, 200), 0.02
     truth = rng.normal(mean, sigma)
@@ -70,7 +76,7 @@ def test_crps_and_likelihood_of_normal_densities_equal_scoringrules():
 
 
 @given(seed=st.integers(0, 10**6), m=st.integers(1, 30))
-def test_crps_of_an_ensemble_equals_scoringrules(seed, m):
+def test_crps_of_an_ensemble_equals_scoringrules(scoringrules, seed, m):
     rng = np.random.default_rng(seed)
     draws, truth = np.round(rng.normal(size=(4, m)), 1), rng.normal(size=4)
     expected = scoringrules.crps_ensemble(truth, draws, estimator="nrg")
