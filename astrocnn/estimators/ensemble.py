@@ -253,7 +253,7 @@ class Ensemble(Displayed, Wrapper):
             if absent.any():
                 others = values[:, absent.argmin(axis=0), np.arange(values.shape[2])]
                 values = np.where(absent[..., None], others[:, None], values)
-            joined[name] = values.reshape(-1, *values.shape[2:])
+            joined[name] = values.reshape(len(values) * len(samples), *values.shape[2:])
         return joined
 
     def save(self, directory: str | os.PathLike[str]) -> None:

@@ -127,7 +127,7 @@ def test_members_start_from_one_network_or_each_from_its_own(trained, task, shar
     three = ensemble(3)
     ensemble(3).fit(shards, TRAIN, start=three)
     assert seen[2:] == list(three.members)
-    with pytest.raises(ModelError, match=r"3 members(.|\n)*1 or 2"):
+    with pytest.raises(ModelError, match=r"3 networks(.|\n)*1 or 2"):
         ensemble(2).fit(shards, TRAIN, start=three)
     monkeypatch.undo()
     with pytest.raises(ModelError, match=r"one trained network(.|\n)*one of its members"):
