@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from astrocnn import plugins
 from astrocnn.backend import keras
-from astrocnn.datasets import Shards, build_dataset, fit_normalization, read_labels
+from astrocnn.datasets import Shards, build_dataset, read_labels
 from astrocnn.errors import AstrocnnError, ConfigError, ModelError
-from astrocnn.estimators._network import find_limits, start_from
 from astrocnn.estimators.base import select_with_scalars
 from astrocnn.estimators.keras_estimator import KerasEstimator
 from astrocnn.models import Pretrained
@@ -22,7 +21,7 @@ from astrocnn.models.build import build_model
 from astrocnn.pretraining.collapse import CollapseWatch
 from astrocnn.pretraining.fitting import PROJECTION, add_projector, bind_loss, fit_views
 from astrocnn.targets import ClassFamily
-from astrocnn.training import Backup, History
+from astrocnn.training import History
 
 __all__ = ["ESTIMATOR", "Encoder"]
 
@@ -119,20 +118,8 @@ class Encoder(KerasEstimator):
             else None
         )
         train, self.inputs = select_with_scalars(shards, self.inputs, train)
-        if self.inputs.bands and self.inputs.normalization is None:
-            self.inputs = self.inputs.with_normalization(
-                fit_normalization(
-                    shards,
-                    train,
-                    seed=self.seed,
-                    mask_channel=self.inputs.mask_channel,
-                    limits=None if start is None else find_limits(start, self.inputs.n_bands),
-                )
-            )
         self._units = widths[0]
-        model = self._untrained()
-        self.origin_ = None if start is None else start_from(model, self.task, self.inputs, start)
-        origin = {} if self.origin_ is None else {"origin": self.origin_["model"]}
+        model = self._begin(shards, train, start)
         self.bfloat16_change_ = np.inf
         self.history_ = History()
         if not epochs:
@@ -152,7 +139,7 @@ class Encoder(KerasEstimator):
             watch=self._build_watch(shards, train, validation),
             callbacks=callbacks,
             precision=precision,
-            backup=None if backup is None else Backup(backup, origin),
+            backup=self._open_backup(backup),
             history_file=history_file,
             seed=self.seed,
         )

@@ -258,17 +258,7 @@ class KerasEstimator(Displayed):
         train, self.inputs = select_with_scalars(shards, self.inputs, train)
         if validation is not None:
             validation, _ = select_with_scalars(shards, self.inputs, validation)
-        if self.inputs.bands and self.inputs.normalization is None:
-            measured = fit_normalization(
-                shards,
-                train,
-                seed=self.seed,
-                mask_channel=self.inputs.mask_channel,
-                limits=None if start is None else find_limits(start, self.inputs.n_bands),
-            )
-            self.inputs = self.inputs.with_normalization(measured)
-        model = self._untrained()
-        self.origin_ = None if start is None else start_from(model, self.task, self.inputs, start)
+        model = self._begin(shards, train, start)
         rates = LayerRates(layer_rates or {})
         if start is not None:
             rates = build_layer_rates(
@@ -299,7 +289,6 @@ class KerasEstimator(Displayed):
             class_weights = {
                 name: compute_class_weights(encoded[name], weights[name]) for name in classes
             }
-        origin = {} if self.origin_ is None else {"origin": self.origin_["model"]}
         history = fit(
             trained,
             _Epochs(
@@ -325,7 +314,7 @@ class KerasEstimator(Displayed):
             callbacks=callbacks,
             strategy=distribution,
             precision=precision,
-            backup=None if backup is None else Backup(backup, origin),
+            backup=self._open_backup(backup),
             history_file=history_file,
             seed=self.seed,
             layer_rates=rates,
@@ -341,6 +330,29 @@ class KerasEstimator(Displayed):
                 model, self.task, self.inputs, images, scalars
             )
         return self
+
+    def _begin(
+        self, shards: Shards, train: NDArray[np.integer], start: KerasEstimator | Pretrained | None
+    ) -> keras.Model:
+        """The network before its training, with a normalization of its inputs."""
+        if self.inputs.bands and self.inputs.normalization is None:
+            measured = fit_normalization(
+                shards,
+                train,
+                seed=self.seed,
+                mask_channel=self.inputs.mask_channel,
+                limits=None if start is None else find_limits(start, self.inputs.n_bands),
+            )
+            self.inputs = self.inputs.with_normalization(measured)
+        model = self._untrained()
+        self.origin_ = None if start is None else start_from(model, self.task, self.inputs, start)
+        return model
+
+    def _open_backup(self, folder: str | os.PathLike[str] | None) -> Backup | None:
+        """The backup of a training that began with these weights."""
+        if folder is None:
+            return None
+        return Backup(folder, {} if self.origin_ is None else {"origin": self.origin_["model"]})
 
     def describe_start(self, start: KerasEstimator | Pretrained) -> dict[str, str]:
         """Describe which weights a `fit` with this start would transfer; nothing is trained."""
